@@ -1,0 +1,140 @@
+/**
+ * Everything that denoising knows of a model: sequences go in, a prediction for each position asked
+ * for comes out. `src/model` implements it on the GPU, `test/reference` in plain loops.
+ */
+
+/** How a token is chosen from a row of logits, and how sure the choice counts. */
+export interface TokenChoice {
+  /** 0 takes the largest logit; above 0 adds Gumbel noise scaled by it (noise.ts). */
+  readonly temperature: number;
+  /** Seed of the noise, an integer in [0, 2^53). */
+  readonly seed: number;
+  /** Denoising step of the request, from 0: with seed, position and token it keys the noise. */
+  readonly step: number;
+  /** Tokens whose logit counts as -inf for choice and softmax alike (`logits_eos_inf`). */
+  readonly bannedTokens: readonly number[];
+  /**
+   * Tokens whose logit becomes -inf after the choice and before the softmax that gives confidence
+   * (`confidence_eos_eot_inf`); a position that chose one has confidence 0.
+   */
+  readonly unconfidentTokens: readonly number[];
+}
+
+/** The choice at temperature 0 with nothing hidden. */
+export const GREEDY: TokenChoice = {
+  temperature: 0,
+  seed: 0,
+  step: 0,
+  bannedTokens: [],
+  unconfidentTokens: [],
+};
+
+/** One sequence of a forward pass. */
+export interface ForwardInput {
+  /** Token ids, `[length]`. */
+  readonly ids: Uint32Array;
+  /**
+   * `[length]`, 1 for a real token; a 0 hides that position as a key from every query. Absent means
+   * all ones. Nothing can be asked at a hidden position.
+   */
+  readonly attentionMask?: Uint8Array;
+  /** Positions to predict at, ascending. */
+  readonly positions: Uint32Array;
+  /**
+   * Classifier-free guidance: `logits = uncond + (scale + 1) (cond - uncond)`, where `uncond` comes
+   * from `unconditionalIds` (`[length]`, the prompt masked). Absent or scale 0: no second sequence.
+   */
+  readonly guidance?: { readonly scale: number; readonly unconditionalIds: Uint32Array };
+  /** How tokens are chosen at this step. */
+  readonly choice: TokenChoice;
+}
+
+/** The model's answer at one position. */
+export interface Prediction {
+  /** Absolute position in the sequence. */
+  readonly position: number;
+  /** The chosen token id (`x0` in the published code). */
+  readonly token: number;
+  /**
+   * Odds against the chosen token, `(1 - p) / p`, with p its noise-free softmax probability. Ranking
+   * by it ascending ranks by p descending, without p's saturation at 1 in f32. Infinity for p = 0.
+   */
+  readonly oddsAgainst: number;
+  /** p itself, `1 / (1 + oddsAgainst)` (`x0_p` in the published code). */
+  readonly confidence: number;
+  /** Natural logarithm of p. */
+  readonly logProbability: number;
+  /** Natural logarithm of the sum of `exp(logit)` over the softmax's tokens. */
+  readonly logSumExp: number;
+}
+
+/** Answers forward passes. */
+export interface Predictor {
+  /**
+   * One forward pass over a batch of sequences. A sequence's answer has the same bits whatever else
+   * is in the batch.
+   * @returns for each input, its predictions in the order of `positions`
+   */
+  predict(inputs: readonly ForwardInput[]): Promise<Prediction[][]>;
+  /**
+   * Opens a batch of sequences that live with the model, for policies that have a twin there:
+   * several denoising steps then run without handing predictions back. Absent: step by step.
+   */
+  openCanvas?(sequences: readonly CanvasSequence[]): Promise<Canvas>;
+}
+
+/** One sequence on a {@linkcode Canvas}. */
+export interface CanvasSequence {
+  /** Prompt followed by the generation, masks where nothing is decided, `[length]`. */
+  readonly ids: Uint32Array;
+  /** As in {@linkcode ForwardInput}. */
+  readonly attentionMask?: Uint8Array;
+  /** First position of the generation. */
+  readonly promptLength: number;
+  /** As in {@linkcode ForwardInput}; its ids follow the commits to `ids`. */
+  readonly guidance?: { readonly scale: number; readonly unconditionalIds: Uint32Array };
+  /** Token ids of which the first one ends the answer, for {@linkcode CanvasStep.stopAtEnd}. */
+  readonly endTokens: readonly number[];
+  /** The id that stands for "not decided". */
+  readonly maskToken: number;
+}
+
+/** What one denoising step does, the same for every sequence of the canvas. */
+export interface CanvasStep {
+  /** Masked positions in `[0, blockEnd)` are candidates. */
+  readonly blockEnd: number;
+  /** How many of the most confident candidates are committed (fewer if there are fewer). */
+  readonly commits: number;
+  /** Rank by the model's confidence, or by noise keyed by seed, step and position. */
+  readonly remasking: "low_confidence" | "random";
+  /** How tokens are chosen, one per sequence. */
+  readonly choices: readonly TokenChoice[];
+  /**
+   * A sequence whose generation is decided up to and with its first end token does nothing from then
+   * on.
+   */
+  readonly stopAtEnd: boolean;
+}
+
+/** A token fixed at a position. */
+export interface Commit {
+  /** Absolute position in the sequence. */
+  readonly position: number;
+  /** The token id. */
+  readonly token: number;
+  /** Its noise-free probability at the step that committed it. */
+  readonly confidence: number;
+  /** Natural logarithm of that probability. */
+  readonly logProbability: number;
+}
+
+/** Sequences that live with the model. */
+export interface Canvas {
+  /**
+   * Runs the steps one behind another and reads back once.
+   * @returns per step, per sequence, what was committed, positions ascending
+   */
+  run(steps: readonly CanvasStep[]): Promise<Commit[][][]>;
+  /** Frees what the canvas holds. */
+  destroy(): void;
+}

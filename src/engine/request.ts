@@ -1,0 +1,169 @@
+/** What can be asked of an engine and what it answers: plain values that cross a Worker boundary. */
+
+/** One turn of a conversation. */
+export interface ChatMessage {
+  /** Who speaks: passed to the chat template as it is. */
+  readonly role: string;
+  /** What is said; control-token text inside it stays text. */
+  readonly content: string;
+}
+
+/** One generation. Absent fields take the model folder's or the engine's defaults. */
+export interface GenerateRequest {
+  /** The conversation, rendered with the model's chat template. */
+  readonly messages: readonly ChatMessage[];
+  /** Most tokens in the answer; the canvas is this rounded up to whole blocks. */
+  readonly maxTokens?: number;
+  /** Tokens per block; default from the folder's generation_config.json, else 32. */
+  readonly blockLength?: number;
+  /** Denoising steps in all, a multiple of the number of blocks; default one per token. */
+  readonly steps?: number;
+  /** 0 (default) is greedy. */
+  readonly temperature?: number;
+  /** Integer in [0, 2^53): same seed, same text. Default: drawn, and reported in the statistics. */
+  readonly seed?: number;
+  /** Classifier-free guidance; 0 (default) is off. */
+  readonly cfgScale?: number;
+  /** Which positions are committed first. */
+  readonly remasking?: "low_confidence" | "random";
+  /** The answer is cut before the first of these. */
+  readonly stop?: readonly string[];
+  /** Stop once everything up to the first end token is decided (default true). */
+  readonly stopAtEnd?: boolean;
+  /** Never choose the end-of-text token. */
+  readonly logitsEosInf?: boolean;
+  /** Commit end-of-text and end-of-turn tokens last. */
+  readonly confidenceEosEotInf?: boolean;
+}
+
+/** What a loaded model can do, for `GET /v1/models` and `unmask info`. */
+export interface ModelSummary {
+  /** The folder's name. */
+  readonly id: string;
+  /** Unix seconds of the folder's config.json. */
+  readonly created: number;
+  /** Longest prompt plus generation, in tokens. */
+  readonly contextLength: number;
+  /** Answer length, in tokens, when a request names none. */
+  readonly defaultMaxTokens: number;
+  /** Block length, in tokens, when a request names none. */
+  readonly defaultBlockLength: number;
+}
+
+/** A token fixed at a position of the generation. */
+export interface CommittedToken {
+  /** Position in the generation, from 0. */
+  readonly position: number;
+  /** Token id. */
+  readonly token: number;
+  /** The token alone as text (U+FFFD where it is part of a character). */
+  readonly text: string;
+  /** Noise-free probability at the step that committed it. */
+  readonly confidence: number;
+  /** Natural logarithm of that probability. */
+  readonly logProbability: number;
+}
+
+/** Token counts of a finished answer. */
+export interface Usage {
+  /** Tokens of the rendered prompt. */
+  readonly promptTokens: number;
+  /** Tokens of the answer, its first end token included, the padding behind it not. */
+  readonly completionTokens: number;
+}
+
+/** How an answer was made. */
+export interface GenerateStats {
+  /** The seed that was used. */
+  readonly seed: number;
+  /** Forward passes spent. */
+  readonly forwards: number;
+  /** Readbacks from the GPU. */
+  readonly readbacks: number;
+  /** Seconds from the first forward to the last commit. */
+  readonly seconds: number;
+}
+
+/** What `generate` yields: one `start`, a `step` per denoising step, one `end`. */
+export type GenerateEvent =
+  | {
+    readonly type: "start";
+    readonly promptTokens: number;
+    /** Positions of the canvas, all masked. */
+    readonly generationLength: number;
+    readonly blockLength: number;
+    readonly steps: number;
+  }
+  | {
+    readonly type: "step";
+    /** From 0. */
+    readonly step: number;
+    /** From 0. */
+    readonly block: number;
+    /** Positions ascending. */
+    readonly commits: readonly CommittedToken[];
+    /** Text that the committed left prefix gained; never half a character, never past a stop. */
+    readonly delta: string;
+    /** Positions of the left prefix that are committed. */
+    readonly prefixLength: number;
+  }
+  | {
+    readonly type: "end";
+    /** `stop`: an end token or a stop string; `length`: the token limit. */
+    readonly finishReason: "stop" | "length";
+    /** The whole answer; every delta is a piece of it, in order. */
+    readonly text: string;
+    /** All ids of the generation, masks where an early stop left them. */
+    readonly ids: readonly number[];
+    readonly usage: Usage;
+    readonly stats: GenerateStats;
+  };
+
+/** A request that cannot be served; `field` names the culprit. */
+export class RequestError extends Error {
+  /** The request's field, in this API's name for it. */
+  readonly field: string;
+  /** Machine-readable kind. */
+  readonly code: "invalid_value" | "context_length_exceeded";
+  constructor(
+    field: string,
+    message: string,
+    code: "invalid_value" | "context_length_exceeded" = "invalid_value",
+  ) {
+    super(message);
+    this.name = "RequestError";
+    this.field = field;
+    this.code = code;
+  }
+}
+
+/** The engine cannot take more work now. */
+export class BusyError extends Error {
+  /** Seconds after which to try again. */
+  readonly retryAfter: number;
+  constructor(message: string, retryAfter: number) {
+    super(message);
+    this.name = "BusyError";
+    this.retryAfter = retryAfter;
+  }
+}
+
+/** What a server or a command needs of an engine, wherever it runs. */
+export interface TextEngine {
+  /** `loading` until the weights are on the GPU; `failed` keeps the reason. */
+  readonly state: "loading" | "ready" | "failed";
+  /** Why loading failed, or why the engine stopped working. */
+  readonly failure?: string;
+  /** Known once `ready`. */
+  readonly model?: ModelSummary;
+  /** Resolves when `ready`, rejects when `failed`. */
+  readonly ready: Promise<void>;
+  /**
+   * Denoises one answer. Aborting the signal ends the iteration with its reason at the next step.
+   * @throws {RequestError} before the first event, when the request does not fit the model
+   * @throws {BusyError} before the first event, when the queue is full
+   */
+  generate(request: GenerateRequest, signal?: AbortSignal): AsyncIterable<GenerateEvent>;
+  /** Frees the model and stops the Worker. */
+  close(): Promise<void>;
+}
