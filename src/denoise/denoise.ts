@@ -1,0 +1,248 @@
+/** The denoising loop: sequences, a predictor and options become a stream of denoising steps. */
+
+import type { CanvasStep, Commit, Predictor, TokenChoice } from "./predictor.ts";
+import { type PlannedStep, planSteps } from "./schedule.ts";
+import { type Remasking, REMASKINGS, selectCommits } from "./selection.ts";
+import {
+  applyCommits,
+  decidedUpToEnd,
+  generationLength,
+  maskedPositions,
+  type Sequence,
+  unconditionalIds,
+} from "./sequence.ts";
+
+/** How a batch is denoised; the same for all its sequences, seeds apart. */
+export interface DenoiseOptions {
+  /** Tokens per block, a divisor of the generation's length. */
+  readonly blockLength: number;
+  /** Denoising steps over all blocks, a multiple of the number of blocks. */
+  readonly steps: number;
+  /** Seeds of the noise, one per sequence, integers in [0, 2^53). */
+  readonly seeds: readonly number[];
+  /** Which positions are unmasked first; default `low_confidence`. */
+  readonly remasking?: Remasking;
+  /** 0 (default) takes the largest logit. */
+  readonly temperature?: number;
+  /** Classifier-free guidance; 0 (default) is off. */
+  readonly cfgScale?: number;
+  /** Never choose `eosToken` (`logits_eos_inf`); default false. */
+  readonly logitsEosInf?: boolean;
+  /**
+   * Unmask positions that chose `eosToken` or `eotToken` last (`confidence_eos_eot_inf`); default
+   * false. Hides both at every temperature: the published code hides only `eotToken` above
+   * temperature 0, a side effect of its noisy logits then being a separate array.
+   */
+  readonly confidenceEosEotInf?: boolean;
+  /** End of text. */
+  readonly eosToken: number;
+  /** End of turn, where the vocabulary has one. */
+  readonly eotToken?: number;
+  /** Tokens of which the first one ends the answer. */
+  readonly endTokens: readonly number[];
+  /** Stop once every answer is decided up to and with its first end token. */
+  readonly stopAtEnd: boolean;
+  /** Steps run on a canvas between two readbacks; default 4. */
+  readonly stepsPerReadback?: number;
+  /** Ends the loop before its next step. */
+  readonly signal?: AbortSignal;
+}
+
+/** One denoising step of a batch. */
+export interface DenoiseStep {
+  /** From 0. */
+  readonly step: number;
+  /** From 0. */
+  readonly block: number;
+  /** Forward passes up to and with this step's; guidance's two halves count as one. */
+  readonly nfe: number;
+  /** What was unmasked, per sequence, positions ascending. */
+  readonly commits: readonly (readonly Commit[])[];
+}
+
+/** What a finished batch cost and came to. */
+export interface DenoiseResult {
+  /** In the order they were given. */
+  readonly sequences: readonly Sequence[];
+  /** Forward passes run. */
+  readonly nfe: number;
+  /** How often predictions or commits were waited for. */
+  readonly readbacks: number;
+}
+
+/**
+ * LLaDA's sampler (Nie et al. 2025, arXiv 2502.09992, `generate.py`). For every block and every step
+ * of its schedule: one forward pass over the whole sequence; each masked position from its start up to
+ * the end of the block, masks in the prompt included, gets a token and a confidence; the schedule's
+ * number of them is unmasked. Nothing is masked again.
+ *
+ * A sequence whose answer is decided (`stopAtEnd`) unmasks nothing from then on. On a canvas the steps
+ * are run in chunks, so a stop is noticed at the next readback; steps after it count in the result's
+ * `nfe` and are not yielded.
+ * @param sequences of equal length and equal prompt length (pad prompts on the left)
+ * @throws {ScheduleError} at the first step, when length, blocks and steps do not fit together
+ * @throws {RangeError} at the first step, when another option is out of range
+ * @throws the signal's reason, when it is aborted
+ */
+export async function* denoise(
+  sequences: readonly Sequence[],
+  predictor: Predictor,
+  options: DenoiseOptions,
+): AsyncGenerator<DenoiseStep, DenoiseResult, void> {
+  const { signal } = options;
+  checkBatch(sequences, options);
+  const { blockLength, steps } = options;
+  const promptLength = sequences[0].promptLength;
+  const plan = planSteps({ genLength: generationLength(sequences[0]), blockLength, steps });
+  signal?.throwIfAborted();
+  const runner = await openRunner(sequences, predictor, options);
+  const finished = (state: readonly Sequence[]) =>
+    options.stopAtEnd && state.every((sequence) => decidedUpToEnd(sequence, options.endTokens));
+
+  let state = sequences;
+  let nfe = 0;
+  let readbacks = 0;
+  try {
+    while (nfe < plan.length && !finished(state)) {
+      signal?.throwIfAborted();
+      const first = nfe;
+      const chunk = plan.slice(first, first + runner.chunkLength)
+        .map((planned, i) => canvasStep(planned, first + i, promptLength, options));
+      const commitsByStep = await runner.run(chunk, state);
+      nfe += chunk.length;
+      readbacks++;
+      for (const [i, commits] of commitsByStep.entries()) {
+        signal?.throwIfAborted();
+        state = state.map((sequence, row) => applyCommits(sequence, commits[row]));
+        const step = first + i;
+        yield { step, block: plan[step].block, nfe: step + 1, commits };
+        if (finished(state)) break;
+      }
+    }
+  } finally {
+    runner.close();
+  }
+  return { sequences: state, nfe, readbacks };
+}
+
+/** Runs a chunk of steps, on a canvas or one by one. */
+interface StepRunner {
+  readonly chunkLength: number;
+  run(chunk: readonly CanvasStep[], state: readonly Sequence[]): Promise<Commit[][][]>;
+  close(): void;
+}
+
+async function openRunner(
+  sequences: readonly Sequence[],
+  predictor: Predictor,
+  options: DenoiseOptions,
+): Promise<StepRunner> {
+  const { endTokens, cfgScale = 0, stepsPerReadback = 4 } = options;
+  if (!predictor.openCanvas) return stepByStep(sequences, predictor, options);
+  const canvas = await predictor.openCanvas(sequences.map((sequence) => ({
+    ids: sequence.ids,
+    attentionMask: sequence.attentionMask,
+    promptLength: sequence.promptLength,
+    guidance: cfgScale === 0
+      ? undefined
+      : { scale: cfgScale, unconditionalIds: unconditionalIds(sequence) },
+    endTokens,
+    maskToken: sequence.maskToken,
+  })));
+  return {
+    chunkLength: stepsPerReadback,
+    run: (chunk) => canvas.run(chunk),
+    close: () => canvas.destroy(),
+  };
+}
+
+/** The policy a canvas is the twin of: predict, select and commit, one step per run. */
+function stepByStep(
+  sequences: readonly Sequence[],
+  predictor: Predictor,
+  { endTokens, cfgScale = 0 }: DenoiseOptions,
+): StepRunner {
+  let unconditional = sequences.map((sequence) => ({
+    ...sequence,
+    ids: unconditionalIds(sequence),
+  }));
+  async function run([step]: readonly CanvasStep[], state: readonly Sequence[]) {
+    const active = [...state.keys()].filter((row) =>
+      !(step.stopAtEnd && decidedUpToEnd(state[row], endTokens))
+    );
+    const predictions = await predictor.predict(active.map((row) => ({
+      ids: state[row].ids,
+      attentionMask: state[row].attentionMask,
+      positions: maskedPositions(state[row], step.blockEnd),
+      guidance: cfgScale === 0
+        ? undefined
+        : { scale: cfgScale, unconditionalIds: unconditional[row].ids },
+      choice: step.choices[row],
+    })));
+    const commits: Commit[][] = state.map(() => []);
+    active.forEach((row, i) => {
+      const { seed, step: index } = step.choices[row];
+      const ranking = { remasking: step.remasking, seed, step: index };
+      commits[row] = selectCommits(predictions[i], step.commits, ranking);
+    });
+    unconditional = unconditional.map((sequence, row) => applyCommits(sequence, commits[row]));
+    return [commits];
+  }
+  return { chunkLength: 1, run, close: () => {} };
+}
+
+function canvasStep(
+  planned: PlannedStep,
+  step: number,
+  promptLength: number,
+  options: DenoiseOptions,
+): CanvasStep {
+  const { eosToken, eotToken } = options;
+  const ends = eotToken === undefined ? [eosToken] : [eosToken, eotToken];
+  return {
+    blockEnd: promptLength + planned.blockEnd,
+    commits: planned.commits,
+    remasking: options.remasking ?? "low_confidence",
+    choices: options.seeds.map((seed): TokenChoice => ({
+      temperature: options.temperature ?? 0,
+      seed,
+      step,
+      bannedTokens: options.logitsEosInf ? [eosToken] : [],
+      unconfidentTokens: options.confidenceEosEotInf ? ends : [],
+    })),
+    stopAtEnd: options.stopAtEnd,
+  };
+}
+
+function checkBatch(sequences: readonly Sequence[], options: DenoiseOptions): void {
+  const { seeds, remasking = "low_confidence", temperature = 0, cfgScale = 0 } = options;
+  const { stepsPerReadback = 4 } = options;
+  if (sequences.length === 0) throw new RangeError("no sequence to denoise: give at least one");
+  const [first] = sequences;
+  for (const [row, { ids, promptLength }] of sequences.entries()) {
+    if (ids.length === first.ids.length && promptLength === first.promptLength) continue;
+    throw new RangeError(
+      `sequence ${row} has ${promptLength} prompt tokens of ${ids.length}, sequence 0 has ` +
+        `${first.promptLength} of ${first.ids.length}: pad the prompts on the left to one length`,
+    );
+  }
+  if (seeds.length !== sequences.length) {
+    throw new RangeError(`seeds has ${seeds.length} entries for ${sequences.length} sequences`);
+  }
+  for (const seed of seeds) {
+    if (Number.isSafeInteger(seed) && seed >= 0) continue;
+    throw new RangeError(`seed is ${seed}: expected a whole number from 0 up to 2^53 - 1`);
+  }
+  if (!REMASKINGS.includes(remasking)) {
+    throw new RangeError(`remasking is ${remasking}: expected one of ${REMASKINGS.join(", ")}`);
+  }
+  for (const [name, value] of Object.entries({ temperature, cfgScale })) {
+    if (Number.isFinite(value) && value >= 0) continue;
+    throw new RangeError(`${name} is ${value}: expected a finite number, 0 or above`);
+  }
+  if (!Number.isInteger(stepsPerReadback) || stepsPerReadback < 1) {
+    throw new RangeError(
+      `stepsPerReadback is ${stepsPerReadback}: expected a whole number above 0`,
+    );
+  }
+}

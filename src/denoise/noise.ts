@@ -1,0 +1,163 @@
+/**
+ * Choosing a token from a row of logits: seeded noise, the choice, and how sure it counts. The noise
+ * is a pure function of seed, step, position and token, so it does not depend on what else runs.
+ * `shaders/lib/noise.wgsl` is its twin on the GPU.
+ */
+
+import type { Prediction, TokenChoice } from "./predictor.ts";
+
+/** Takes the token's place in the key of {@linkcode randomRank}; no vocabulary reaches it. */
+const RANK_SLOT = 0xffffffff;
+
+/**
+ * 32 random bits keyed by four integers: one output word of pcg4d (Jarzynski and Olano 2020, "Hash
+ * Functions for GPU Rendering", JCGT 9(3)) on the words token, position, step and the low 32 bits of
+ * the seed. What the seed has above them goes into the upper halves of step and position, so that no
+ * two keys share the four words while step and position are below 2^16.
+ * @param seed integer in [0, 2^53)
+ * @param token integer in [0, 2^32)
+ * @returns integer in [0, 2^32)
+ */
+export function hash(seed: number, step: number, position: number, token: number): number {
+  const seedHigh = Math.floor(seed / 2 ** 32);
+  let x = Math.imul(token, 1664525) + 1013904223 | 0;
+  let y = Math.imul(position ^ (seedHigh & 0xffff0000), 1664525) + 1013904223 | 0;
+  let z = Math.imul(step ^ (seedHigh << 16), 1664525) + 1013904223 | 0;
+  let w = Math.imul(seed >>> 0, 1664525) + 1013904223 | 0;
+  x = x + Math.imul(y, w) | 0;
+  y = y + Math.imul(z, x) | 0;
+  z = z + Math.imul(x, y) | 0;
+  w = w + Math.imul(y, z) | 0;
+  x ^= x >>> 16;
+  y ^= y >>> 16;
+  z ^= z >>> 16;
+  w ^= w >>> 16;
+  x = x + Math.imul(y, w) | 0;
+  y = y + Math.imul(z, x) | 0;
+  z = z + Math.imul(x, y) | 0;
+  w = w + Math.imul(y, z) | 0;
+  return w >>> 0;
+}
+
+/** The bits of {@linkcode hash} as a number in (0, 1): the middle of one of 2^32 equal intervals. */
+export function uniform(bits: number): number {
+  return (bits + 0.5) / 2 ** 32;
+}
+
+/**
+ * Standard Gumbel noise, `-ln(-ln u)` with `u = 1 - v` and v the uniform number of the key. The large
+ * values, which decide, then come from small v, where f32 is fine-grained.
+ */
+export function gumbel(seed: number, step: number, position: number, token: number): number {
+  return -Math.log(-Math.log1p(-uniform(hash(seed, step, position, token))));
+}
+
+/** Rank of a position when remasking is `random`, 24 bits, exact in f32; the lowest goes first. */
+export function randomRank(seed: number, step: number, position: number): number {
+  return hash(seed, step, position, RANK_SLOT) >>> 8;
+}
+
+/**
+ * The token with the largest `logit - temperature * ln(-ln u)`, ties to the lower id: a sample of
+ * `softmax(logits / temperature)` (`add_gumbel_noise` and argmax in the published code).
+ * @param logits `[vocabulary]`
+ * @param uniform u in (0, 1), `[vocabulary]`; not looked at when the temperature is 0
+ * @throws {RangeError} when no score is above -inf
+ */
+export function sampleToken(
+  logits: ArrayLike<number>,
+  uniform: ArrayLike<number>,
+  temperature: number,
+): number {
+  if (temperature === 0) return argmax(logits.length, (token) => logits[token]);
+  return argmax(
+    logits.length,
+    (token) => logits[token] - temperature * Math.log(-Math.log(uniform[token])),
+  );
+}
+
+/**
+ * One row of logits reduced to a prediction; the reference of the head kernel.
+ *
+ * The choice: the largest `logit + temperature * gumbel`, banned tokens left out, ties to the lower
+ * id. Its confidence, without noise: p within the softmax over all tokens that are neither banned nor
+ * unconfident. With m the largest logit there and `s = sum of exp(l - m)` over all but the first that
+ * has it, `(1 - p) / p = s + (1 + s) expm1(m - l)`, which keeps its digits where p rounds to 1.
+ * @param logits `[vocabulary]`
+ * @throws {RangeError} when every token is banned
+ */
+export function predictRow(
+  logits: Float32Array | Float64Array,
+  position: number,
+  choice: TokenChoice,
+): Prediction {
+  const { temperature, seed, step } = choice;
+  const banned = new Set(choice.bannedTokens);
+  const token = argmax(logits.length, (token) => {
+    if (banned.has(token)) return -Infinity;
+    if (temperature === 0) return logits[token];
+    return logits[token] + temperature * gumbel(seed, step, position, token);
+  });
+  const hidden = new Set([...choice.bannedTokens, ...choice.unconfidentTokens]);
+  return { position, token, ...confidenceOf(logits, token, hidden) };
+}
+
+/**
+ * How sure `token` is within the softmax over the tokens that are not hidden: the second half of
+ * {@linkcode predictRow}. A hidden token has confidence 0.
+ * @param logits `[vocabulary]`
+ */
+export function confidenceOf(
+  logits: ArrayLike<number>,
+  token: number,
+  hidden: ReadonlySet<number>,
+): Omit<Prediction, "position" | "token"> {
+  let peak = -1;
+  for (let i = 0; i < logits.length; i++) {
+    if (!hidden.has(i) && (peak < 0 || logits[i] > logits[peak])) peak = i;
+  }
+  if (peak < 0) {
+    return {
+      oddsAgainst: Infinity,
+      confidence: 0,
+      logProbability: -Infinity,
+      logSumExp: -Infinity,
+    };
+  }
+  const max = logits[peak];
+  let others = 0;
+  for (let i = 0; i < logits.length; i++) {
+    if (i !== peak && !hidden.has(i)) others += Math.exp(logits[i] - max);
+  }
+  const logSumExp = max + Math.log1p(others);
+  if (hidden.has(token)) {
+    return { oddsAgainst: Infinity, confidence: 0, logProbability: -Infinity, logSumExp };
+  }
+  const gap = max - logits[token];
+  const oddsAgainst = others + (1 + others) * Math.expm1(gap);
+  return {
+    oddsAgainst,
+    confidence: 1 / (1 + oddsAgainst),
+    logProbability: -(Math.log1p(others) + gap),
+    logSumExp,
+  };
+}
+
+/** The first index of the largest score. */
+function argmax(length: number, score: (index: number) => number): number {
+  let best = -1;
+  let bestScore = -Infinity;
+  for (let i = 0; i < length; i++) {
+    const value = score(i);
+    if (value > bestScore) {
+      best = i;
+      bestScore = value;
+    }
+  }
+  if (best < 0) {
+    throw new RangeError(
+      `no token of ${length} can be chosen: every logit is -inf, not a number, or banned`,
+    );
+  }
+  return best;
+}

@@ -1,0 +1,106 @@
+/** A model of a few lines whose answer at a position depends on every visible token. */
+
+import type {
+  Canvas,
+  CanvasSequence,
+  CanvasStep,
+  Commit,
+  ForwardInput,
+  Prediction,
+  Predictor,
+} from "../../src/denoise/predictor.ts";
+import { hash, predictRow, uniform } from "../../src/denoise/noise.ts";
+import { selectCommits } from "../../src/denoise/selection.ts";
+
+/** Tokens 0 to 9; the mask comes behind them and is never chosen. */
+export const VOCABULARY = 10;
+/** The toy's mask. */
+export const MASK = VOCABULARY;
+
+/** Counts what is asked of it. */
+export class ToyModel implements Predictor {
+  /** Batch size of every call of `predict`. */
+  readonly batches: number[] = [];
+
+  predict(inputs: readonly ForwardInput[]): Promise<Prediction[][]> {
+    this.batches.push(inputs.length);
+    return Promise.resolve(inputs.map(predictToy));
+  }
+}
+
+/** The toy with a canvas, written from the canvas's contract: ids changed in place, row by row. */
+export class ToyCanvasModel extends ToyModel {
+  /** Steps of every `run`. */
+  readonly runs: number[] = [];
+  /** How many canvases were opened, and destroyed. */
+  opened = 0;
+  destroyed = 0;
+
+  openCanvas(sequences: readonly CanvasSequence[]): Promise<Canvas> {
+    this.opened++;
+    const rows = sequences.map((sequence) => ({
+      sequence,
+      ids: sequence.ids.slice(),
+      unconditional: sequence.guidance?.unconditionalIds.slice(),
+    }));
+    const run = (steps: readonly CanvasStep[]) => {
+      this.runs.push(steps.length);
+      return Promise.resolve(
+        steps.map((step) =>
+          rows.map(({ sequence, ids, unconditional }, row): Commit[] => {
+            const { promptLength, maskToken, endTokens, attentionMask, guidance } = sequence;
+            const answer = Array.from(ids.subarray(promptLength));
+            const end = answer.findIndex((token) => endTokens.includes(token));
+            const mask = answer.indexOf(maskToken);
+            if (step.stopAtEnd && end >= 0 && (mask < 0 || mask > end)) return [];
+            const positions = [...ids.keys()].filter((i) =>
+              i < step.blockEnd && ids[i] === maskToken && attentionMask?.[i] !== 0
+            );
+            const predictions = predictToy({
+              ids,
+              attentionMask,
+              positions: Uint32Array.from(positions),
+              guidance: guidance && { scale: guidance.scale, unconditionalIds: unconditional! },
+              choice: step.choices[row],
+            });
+            const { seed, step: index } = step.choices[row];
+            const ranking = { remasking: step.remasking, seed, step: index };
+            const commits = selectCommits(predictions, step.commits, ranking);
+            for (const { position, token } of commits) {
+              ids[position] = token;
+              if (unconditional) unconditional[position] = token;
+            }
+            return commits;
+          })
+        ),
+      );
+    };
+    return Promise.resolve({ run, destroy: () => void this.destroyed++ });
+  }
+}
+
+function predictToy(input: ForwardInput): Prediction[] {
+  const { ids, attentionMask, positions, guidance, choice } = input;
+  return Array.from(positions, (position) => {
+    const logits = logitsAt(ids, position, attentionMask);
+    if (guidance) {
+      const uncond = logitsAt(guidance.unconditionalIds, position, attentionMask);
+      for (let i = 0; i < logits.length; i++) {
+        logits[i] = uncond[i] + (guidance.scale + 1) * (logits[i] - uncond[i]);
+      }
+    }
+    return predictRow(logits, position, choice);
+  });
+}
+
+/** Small whole numbers, so that tokens and positions tie often. */
+function logitsAt(ids: Uint32Array, position: number, attentionMask?: Uint8Array): Float64Array {
+  let state = 1;
+  ids.forEach((id, i) => {
+    if (attentionMask?.[i] !== 0) state = hash(state, i, id, 0);
+  });
+  return Float64Array.from(
+    { length: VOCABULARY },
+    (_, token) => Math.floor(6 * uniform(hash(state, 1, position, token))),
+  );
+}
