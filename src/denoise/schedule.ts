@@ -29,7 +29,7 @@ export interface PlannedStep {
 export class ScheduleError extends Error {
   /** The culprit in {@linkcode ScheduleOptions}. */
   readonly field: keyof ScheduleOptions;
-  /** @param message names the value found and values that fit */
+  /** Takes a message that names the value found and values that fit. */
   constructor(field: keyof ScheduleOptions, message: string) {
     super(message);
     this.name = "ScheduleError";
