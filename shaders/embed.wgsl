@@ -1,0 +1,25 @@
+// x[row] = embedding of ids[row], for the tokens that this part of the embedding matrix holds.
+// ids: [rows]; x: [rows, 8 * blocks].
+struct Params {
+  rows: u32,
+  blocks: u32, // hidden size / 8
+  first_token: u32,
+  columns: u32, // tokens in this part
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> ids: array<u32>;
+@group(0) @binding(2) var<storage, read_write> x: array<vec4<f32>>;
+
+@compute @workgroup_size(32)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+  let block = id.x;
+  let row = id.y;
+  let token = ids[row] - params.first_token;
+  if (block >= params.blocks || ids[row] < params.first_token || token >= params.columns) {
+    return;
+  }
+  let w = load_weight8(block, token, params.columns);
+  let at = (row * params.blocks + block) * 2u;
+  x[at] = w.low;
+  x[at + 1u] = w.high;
+}

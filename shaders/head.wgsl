@@ -1,0 +1,128 @@
+// Logits of the asked rows against one part of the vocabulary, reduced at once: one candidate for each
+// row and tile of 128 tokens; predict.wgsl merges them. Logits are never stored.
+// logit[row, token] = sum over k of x[row, k] * w[token, k].
+// GUIDED: rows come in pairs (conditional, unconditional) and
+// logit = unconditional + guidance * (conditional - unconditional), guidance = cfg_scale + 1
+// (Ho and Salimans 2022, arXiv 2207.12598, as LLaDA uses it).
+// Temperature: score = logit + temperature * gumbel noise.
+// x: [entries (times 2), 8 * blocks]; plans: one per sequence from plan_offset;
+// candidates: [entries, tiles].
+struct Params {
+  entries: u32,
+  columns: u32, // tokens in this part
+  blocks: u32, // hidden size / 8
+  first_token: u32,
+  first_tile: u32,
+  tiles: u32, // of the whole vocabulary
+  plan_offset: u32,
+  guidance: f32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> asked: array<Asked>;
+@group(0) @binding(3) var<storage, read> plans: array<StepPlan>;
+@group(0) @binding(4) var<storage, read_write> candidates: array<Candidate>;
+
+override GUIDED: u32 = 0u;
+
+const LANES = 32u;
+
+// [16 rows, LANES]
+var<workgroup> numbers: array<vec4<f32>, 512>;
+var<workgroup> tokens: array<u32, 512>;
+
+fn load_x4(row: u32, k: u32) -> vec4<f32> {
+  return x[(row * params.blocks * 8u + k) / 4u];
+}
+
+fn consider(c: Candidate, plan: StepPlan, position: u32, column: u32, logit: f32) -> Candidate {
+  if (column >= params.columns) {
+    return c;
+  }
+  let token = params.first_token + column;
+  let banned = any(plan.banned == vec4<u32>(token));
+  let unconfident = any(plan.unconfident == vec4<u32>(token));
+  var score = logit;
+  if (plan.temperature > 0.0) {
+    score += plan.temperature *
+      gumbel(plan.seed_low, plan.seed_high, plan.step, position, token);
+  }
+  let confident = select(logit, HIDDEN, banned || unconfident);
+  return merge(c, Candidate(select(score, HIDDEN, banned), token, confident, confident, 0.0));
+}
+
+fn keep(entry: u32, slot: u32, lane: u32, column: u32, logits: vec4<f32>) {
+  var c = no_candidate();
+  if (entry < params.entries) {
+    let who = asked[entry];
+    let plan = plans[params.plan_offset + who.sequence];
+    c = consider(c, plan, who.position, column, logits.x);
+    c = consider(c, plan, who.position, column + LANES, logits.y);
+    c = consider(c, plan, who.position, column + 2u * LANES, logits.z);
+    c = consider(c, plan, who.position, column + 3u * LANES, logits.w);
+  }
+  numbers[slot * LANES + lane] = vec4<f32>(c.score, c.logit, c.maximum, c.others);
+  tokens[slot * LANES + lane] = c.token;
+}
+
+fn guide(conditional: vec4<f32>, unconditional: vec4<f32>) -> vec4<f32> {
+  return unconditional + params.guidance * (conditional - unconditional);
+}
+
+@compute @workgroup_size(32)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let first = group.y * 8u * ROW_GROUPS;
+  let last = select(params.entries, 2u * params.entries, GUIDED == 1u) - 1u;
+  let brought = first + row_of_lane(lane);
+  let rows = min(vec2<u32>(brought, brought + 8u), vec2<u32>(last));
+  let column = group.x * 4u * LANES + lane;
+  let at = min(
+    column + vec4<u32>(0u, LANES, 2u * LANES, 3u * LANES), vec4<u32>(params.columns - 1u),
+  );
+  multiply_tile(lane, rows, at, params.columns, params.blocks);
+
+  var slots = 8u * ROW_GROUPS;
+  var entry = first;
+  if (GUIDED == 1u) {
+    slots = slots / 2u;
+    entry = first / 2u;
+    keep(entry, 0u, lane, column, guide(sums[0], sums[1]));
+    keep(entry + 1u, 1u, lane, column, guide(sums[2], sums[3]));
+    keep(entry + 2u, 2u, lane, column, guide(sums[4], sums[5]));
+    keep(entry + 3u, 3u, lane, column, guide(sums[6], sums[7]));
+    if (ROW_GROUPS == 2u) {
+      keep(entry + 4u, 4u, lane, column, guide(sums[8], sums[9]));
+      keep(entry + 5u, 5u, lane, column, guide(sums[10], sums[11]));
+      keep(entry + 6u, 6u, lane, column, guide(sums[12], sums[13]));
+      keep(entry + 7u, 7u, lane, column, guide(sums[14], sums[15]));
+    }
+  } else {
+    keep(entry, 0u, lane, column, sums[0]);
+    keep(entry + 1u, 1u, lane, column, sums[1]);
+    keep(entry + 2u, 2u, lane, column, sums[2]);
+    keep(entry + 3u, 3u, lane, column, sums[3]);
+    keep(entry + 4u, 4u, lane, column, sums[4]);
+    keep(entry + 5u, 5u, lane, column, sums[5]);
+    keep(entry + 6u, 6u, lane, column, sums[6]);
+    keep(entry + 7u, 7u, lane, column, sums[7]);
+    if (ROW_GROUPS == 2u) {
+      keep(entry + 8u, 8u, lane, column, sums[8]);
+      keep(entry + 9u, 9u, lane, column, sums[9]);
+      keep(entry + 10u, 10u, lane, column, sums[10]);
+      keep(entry + 11u, 11u, lane, column, sums[11]);
+      keep(entry + 12u, 12u, lane, column, sums[12]);
+      keep(entry + 13u, 13u, lane, column, sums[13]);
+      keep(entry + 14u, 14u, lane, column, sums[14]);
+      keep(entry + 15u, 15u, lane, column, sums[15]);
+    }
+  }
+  workgroupBarrier();
+  if (lane < slots && entry + lane < params.entries) {
+    var c = no_candidate();
+    for (var i = 0u; i < LANES; i++) {
+      let n = numbers[lane * LANES + i];
+      c = merge(c, Candidate(n.x, tokens[lane * LANES + i], n.y, n.z, n.w));
+    }
+    candidates[(entry + lane) * params.tiles + params.first_tile + group.x] = c;
+  }
+}

@@ -1,0 +1,67 @@
+// y[row, column] = sum over k of x[row, k] * w[column, k], plus y's old value when ADD is 1.
+// x: [rows, 8 * blocks], zero beyond the matrix's inner size; y: [rows, y_stride].
+// One workgroup makes 8 * ROW_GROUPS rows of 128 columns; see lib/multiply_tile.wgsl.
+struct Params {
+  rows: u32,
+  columns: u32, // width of this part of the weight matrix
+  blocks: u32, // inner size / 8
+  y_stride: u32,
+  y_column: u32, // where this part's columns start in y
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+
+override ADD: u32 = 0u;
+
+const LANES = 32u;
+
+fn load_x4(row: u32, k: u32) -> vec4<f32> {
+  return x[(row * params.blocks * 8u + k) / 4u];
+}
+
+fn store(row: u32, column: u32, value: f32) {
+  if (row < params.rows && column < params.columns) {
+    let at = row * params.y_stride + params.y_column + column;
+    if (ADD == 1u) {
+      y[at] = y[at] + value;
+    } else {
+      y[at] = value;
+    }
+  }
+}
+
+fn store_row(row: u32, column: u32, value: vec4<f32>) {
+  store(row, column, value.x);
+  store(row, column + LANES, value.y);
+  store(row, column + 2u * LANES, value.z);
+  store(row, column + 3u * LANES, value.w);
+}
+
+@compute @workgroup_size(32)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let first = group.y * 8u * ROW_GROUPS;
+  let brought = first + row_of_lane(lane);
+  let rows = min(vec2<u32>(brought, brought + 8u), vec2<u32>(params.rows - 1u));
+  let column = group.x * 4u * LANES + lane;
+  let at = column + vec4<u32>(0u, LANES, 2u * LANES, 3u * LANES);
+  multiply_tile(lane, rows, min(at, vec4<u32>(params.columns - 1u)), params.columns, params.blocks);
+  store_row(first, column, sums[0]);
+  store_row(first + 1u, column, sums[1]);
+  store_row(first + 2u, column, sums[2]);
+  store_row(first + 3u, column, sums[3]);
+  store_row(first + 4u, column, sums[4]);
+  store_row(first + 5u, column, sums[5]);
+  store_row(first + 6u, column, sums[6]);
+  store_row(first + 7u, column, sums[7]);
+  if (ROW_GROUPS == 2u) {
+    store_row(first + 8u, column, sums[8]);
+    store_row(first + 9u, column, sums[9]);
+    store_row(first + 10u, column, sums[10]);
+    store_row(first + 11u, column, sums[11]);
+    store_row(first + 12u, column, sums[12]);
+    store_row(first + 13u, column, sums[13]);
+    store_row(first + 14u, column, sums[14]);
+    store_row(first + 15u, column, sums[15]);
+  }
+}

@@ -1,0 +1,67 @@
+// Merges a row's candidates of all vocabulary tiles into its prediction. One workgroup a row.
+// With s = others and d = maximum - logit of the chosen token:
+// odds against = s + (1 + s) expm1(d), log p = -(log1p(s) + d), logsumexp = maximum + log1p(s).
+// candidates: [entries, tiles]; predictions: [entries].
+struct Params {
+  tiles: u32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> candidates: array<Candidate>;
+@group(0) @binding(2) var<storage, read_write> predictions: array<Prediction>;
+
+struct Prediction {
+  token: u32,
+  odds_against: u32, // bits of an f32, so that infinity can be written
+  log_probability: u32,
+  log_sum_exp: f32,
+}
+
+const LANES = 32u;
+const INFINITY_BITS = 0x7f800000u;
+const SIGN_BIT = 0x80000000u;
+
+var<workgroup> merged: array<Candidate, LANES>;
+
+// ln(1 + s), s >= 0: log() may be off by 2^-21 near 1.
+fn log1p(s: f32) -> f32 {
+  if (s < 0.01) {
+    return s * (1.0 - s * (0.5 - s * (1.0 / 3.0 - s * 0.25)));
+  }
+  return log(1.0 + s);
+}
+
+// exp(d) - 1, d >= 0.
+fn expm1(d: f32) -> f32 {
+  if (d < 0.01) {
+    return d * (1.0 + d * (0.5 + d * (1.0 / 6.0 + d * (1.0 / 24.0))));
+  }
+  return exp(d) - 1.0;
+}
+
+@compute @workgroup_size(32)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  var c = no_candidate();
+  for (var tile = lane; tile < params.tiles; tile += LANES) {
+    c = merge(c, candidates[group.x * params.tiles + tile]);
+  }
+  merged[lane] = c;
+  workgroupBarrier();
+  if (lane > 0u) {
+    return;
+  }
+  for (var i = 1u; i < LANES; i++) {
+    c = merge(c, merged[i]);
+  }
+  var p: Prediction;
+  p.token = c.token;
+  p.log_sum_exp = c.maximum + log1p(c.others);
+  if (c.logit <= HIDDEN) {
+    p.odds_against = INFINITY_BITS;
+    p.log_probability = INFINITY_BITS | SIGN_BIT;
+  } else {
+    let d = c.maximum - c.logit;
+    p.odds_against = bitcast<u32>(c.others + (1.0 + c.others) * expm1(d));
+    p.log_probability = bitcast<u32>(-(log1p(c.others) + d));
+  }
+  predictions[group.x] = p;
+}

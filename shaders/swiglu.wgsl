@@ -1,0 +1,63 @@
+// y[row, column] = silu(sum of x[row, k] * gate[column, k]) * (sum of x[row, k] * up[column, k]).
+// The weight part holds its gate columns and behind them its up columns: [8 * blocks, 2 * columns].
+// x: [rows, 8 * blocks]; y: [rows, y_stride]. silu(z) = z / (1 + exp(-z)); LLaDA's feed-forward layer.
+struct Params {
+  rows: u32,
+  columns: u32, // feed-forward columns of this part
+  blocks: u32, // inner size / 8
+  y_stride: u32,
+  y_column: u32, // where this part's columns start in y
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+
+const LANES = 32u;
+
+fn load_x4(row: u32, k: u32) -> vec4<f32> {
+  return x[(row * params.blocks * 8u + k) / 4u];
+}
+
+fn store_row(row: u32, column: u32, value: vec4<f32>) {
+  if (row >= params.rows) {
+    return;
+  }
+  let gated = value.xy / (1.0 + exp(-value.xy)) * value.zw;
+  let at = row * params.y_stride + params.y_column + column;
+  if (column < params.columns) {
+    y[at] = gated.x;
+  }
+  if (column + LANES < params.columns) {
+    y[at + LANES] = gated.y;
+  }
+}
+
+@compute @workgroup_size(32)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let first = group.y * 8u * ROW_GROUPS;
+  let brought = first + row_of_lane(lane);
+  let rows = min(vec2<u32>(brought, brought + 8u), vec2<u32>(params.rows - 1u));
+  let column = group.x * 2u * LANES + lane;
+  let gate = min(vec2<u32>(column, column + LANES), vec2<u32>(params.columns - 1u));
+  multiply_tile(
+    lane, rows, vec4<u32>(gate, gate + params.columns), 2u * params.columns, params.blocks,
+  );
+  store_row(first, column, sums[0]);
+  store_row(first + 1u, column, sums[1]);
+  store_row(first + 2u, column, sums[2]);
+  store_row(first + 3u, column, sums[3]);
+  store_row(first + 4u, column, sums[4]);
+  store_row(first + 5u, column, sums[5]);
+  store_row(first + 6u, column, sums[6]);
+  store_row(first + 7u, column, sums[7]);
+  if (ROW_GROUPS == 2u) {
+    store_row(first + 8u, column, sums[8]);
+    store_row(first + 9u, column, sums[9]);
+    store_row(first + 10u, column, sums[10]);
+    store_row(first + 11u, column, sums[11]);
+    store_row(first + 12u, column, sums[12]);
+    store_row(first + 13u, column, sums[13]);
+    store_row(first + 14u, column, sums[14]);
+    store_row(first + 15u, column, sums[15]);
+  }
+}

@@ -1,0 +1,203 @@
+/** Acquires a GPU from a provider: features are tried, not read from a list. */
+
+import subgroupProbe from "../../shaders/lib/subgroup_probe.wgsl" with { type: "text" };
+
+/** Something went wrong on or with the GPU; the message says what to do. */
+export class GpuError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "GpuError";
+  }
+}
+
+/** What `acquireGpu` may be told. */
+export interface GpuOptions {
+  /** Any object with the `GPU` interface; default Deno's own `navigator.gpu`. */
+  readonly provider?: GPU;
+  /** `false` runs the plain form of every kernel even where the adapter has subgroups. */
+  readonly subgroups?: boolean;
+}
+
+/** A device with what was found out about it. */
+export interface Gpu extends Disposable {
+  readonly device: GPUDevice;
+  /** Adapter name as the driver gives it. */
+  readonly name: string;
+  /** Limits in force on the device. */
+  readonly limits: GPUSupportedLimits;
+  /** Whether kernels exchange rows within a subgroup; found out by running a probe. */
+  readonly subgroups: boolean;
+  /** Granted optional features. */
+  readonly features: readonly string[];
+  /** Whether the provider is Deno's own WebGPU. */
+  readonly native: boolean;
+  /** @throws {GpuError} when the device reported an error or was lost since it was made */
+  throwIfFaulty(): void;
+  /** @throws {GpuError} naming the limit, when a buffer of this size cannot be made or bound */
+  checkBufferSize(label: string, bytes: number): void;
+}
+
+/** Features that some kernel or the profiler makes use of; each works without. */
+const OPTIONAL_FEATURES = ["subgroups", "shader-f16", "timestamp-query"];
+
+const PROBE_LANES = 32;
+/** The kernels exchange rows among the first eight lanes of each subgroup. */
+const LEAST_SUBGROUP_SIZE = 8;
+
+/** What to install where no adapter is found on Linux. */
+export const VULKAN_DRIVER_COMMANDS: Readonly<Record<string, string>> = {
+  "Debian/Ubuntu": "sudo apt-get install mesa-vulkan-drivers",
+  "Fedora": "sudo dnf install mesa-vulkan-drivers",
+  "Arch": "sudo pacman -S vulkan-swrast",
+};
+
+/** The message for a machine without an adapter. */
+export function noAdapterMessage(os: string): string {
+  const driver = os === "linux"
+    ? "No Vulkan driver was found. Install your GPU vendor's driver, or the software one:\n" +
+      Object.entries(VULKAN_DRIVER_COMMANDS).map(([system, command]) => `  ${system}: ${command}`)
+        .join("\n")
+    : "Update the graphics driver; macOS needs Metal, Windows needs Direct3D 12.";
+  return `No GPU adapter: this program computes on WebGPU and needs one. ${driver}`;
+}
+
+function prepareEnvironment(): void {
+  if (Deno.build.os !== "linux") return;
+  // Without a Vulkan driver Deno may hand out a GL adapter that lacks what the kernels need.
+  if (!Deno.env.get("DENO_WEBGPU_BACKEND")) Deno.env.set("DENO_WEBGPU_BACKEND", "vulkan");
+  // libwayland prints a complaint when the variable is missing.
+  if (!Deno.env.get("XDG_RUNTIME_DIR")) Deno.env.set("XDG_RUNTIME_DIR", "/tmp");
+}
+
+async function requestDevice(provider: GPU, features: readonly string[]) {
+  const adapter = await provider.requestAdapter({ powerPreference: "high-performance" });
+  if (!adapter) throw new GpuError(noAdapterMessage(Deno.build.os));
+  const { limits } = adapter;
+  const device = await adapter.requestDevice({
+    requiredFeatures: features as GPUFeatureName[],
+    requiredLimits: {
+      maxBufferSize: limits.maxBufferSize,
+      maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
+      maxComputeWorkgroupStorageSize: limits.maxComputeWorkgroupStorageSize,
+      maxComputeWorkgroupsPerDimension: limits.maxComputeWorkgroupsPerDimension,
+      minUniformBufferOffsetAlignment: limits.minUniformBufferOffsetAlignment,
+      minStorageBufferOffsetAlignment: limits.minStorageBufferOffsetAlignment,
+    },
+  });
+  return { adapter, device };
+}
+
+async function requestWithFeatures(provider: GPU) {
+  try {
+    const granted = OPTIONAL_FEATURES;
+    return { ...await requestDevice(provider, granted), granted };
+  } catch (error) {
+    if (error instanceof GpuError) throw error;
+  }
+  const granted: string[] = [];
+  for (const feature of OPTIONAL_FEATURES) {
+    try {
+      (await requestDevice(provider, [feature])).device.destroy();
+      granted.push(feature);
+    } catch (error) {
+      if (error instanceof GpuError) throw error;
+    }
+  }
+  return { ...await requestDevice(provider, granted), granted };
+}
+
+/** Runs the exchange that the kernels rely on and compares every lane's result. */
+async function exchangesRows(device: GPUDevice): Promise<boolean> {
+  device.pushErrorScope("validation");
+  const size = 4 * PROBE_LANES;
+  const pipeline = device.createComputePipeline({
+    layout: "auto",
+    compute: { module: device.createShaderModule({ code: subgroupProbe }), entryPoint: "main" },
+  });
+  const output = device.createBuffer({
+    size,
+    usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC,
+  });
+  const copy = device.createBuffer({
+    size,
+    usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+  });
+  try {
+    const encoder = device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    pass.setPipeline(pipeline);
+    pass.setBindGroup(
+      0,
+      device.createBindGroup({
+        layout: pipeline.getBindGroupLayout(0),
+        entries: [{ binding: 0, resource: { buffer: output } }],
+      }),
+    );
+    pass.dispatchWorkgroups(1);
+    pass.end();
+    encoder.copyBufferToBuffer(output, 0, copy, 0, size);
+    device.queue.submit([encoder.finish()]);
+    if (await device.popErrorScope()) return false;
+    await copy.mapAsync(GPUMapMode.READ);
+    const expected = Array.from({ length: LEAST_SUBGROUP_SIZE }, (_, i) => i)
+      .reduce((sum, i) => sum * 10 + i + 1, 0);
+    return new Uint32Array(copy.getMappedRange()).every((value) => value === expected);
+  } catch {
+    return false;
+  } finally {
+    output.destroy();
+    copy.destroy();
+  }
+}
+
+/**
+ * Acquires a device with the adapter's full limits.
+ * @throws {GpuError} when there is no adapter, naming the driver to install
+ */
+export async function acquireGpu(options: GpuOptions = {}): Promise<Gpu> {
+  prepareEnvironment();
+  const native = !options.provider;
+  const provider = options.provider ?? navigator.gpu;
+  if (!provider) throw new GpuError(noAdapterMessage(Deno.build.os));
+  const { adapter, device, granted } = await requestWithFeatures(provider);
+
+  let fault: string | undefined;
+  let closed = false;
+  device.addEventListener("uncapturederror", (event) => {
+    event.preventDefault?.();
+    fault ??= (event as GPUUncapturedErrorEvent).error.message;
+  });
+  device.lost.then((info) => {
+    if (!closed) fault ??= `the device was lost (${info.reason}): ${info.message}`;
+  });
+
+  const subgroups = options.subgroups !== false && granted.includes("subgroups") &&
+    (adapter.info?.subgroupMinSize ?? 0) >= LEAST_SUBGROUP_SIZE && await exchangesRows(device);
+  const { limits } = device;
+  const name = adapter.info?.description || adapter.info?.device || "unnamed adapter";
+  return {
+    device,
+    name,
+    limits,
+    subgroups,
+    features: granted,
+    native,
+    throwIfFaulty() {
+      if (fault) throw new GpuError(`GPU error on ${name}: ${fault}`);
+    },
+    checkBufferSize(label, bytes) {
+      for (const limit of ["maxBufferSize", "maxStorageBufferBindingSize"] as const) {
+        if (bytes > limits[limit]) {
+          throw new GpuError(
+            `${label} needs ${bytes} bytes in one buffer, ${name} allows ${limits[limit]} ` +
+              `(${limit}). Use a shorter sequence or a smaller batch.`,
+          );
+        }
+      }
+    },
+    [Symbol.dispose]() {
+      closed = true;
+      device.destroy();
+    },
+  };
+}

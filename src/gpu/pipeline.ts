@@ -1,0 +1,107 @@
+/** Compiles kernels for a device, once for each set of constants, weight scheme and device form. */
+
+import gatherRowsSubgroup from "../../shaders/lib/gather_rows_subgroup.wgsl" with { type: "text" };
+import gatherRowsWorkgroup from "../../shaders/lib/gather_rows_workgroup.wgsl" with {
+  type: "text",
+};
+import type { Gpu } from "./device.ts";
+import type { Kernel } from "./kernel.ts";
+import type { WeightBinding } from "./recorder.ts";
+
+/** A kernel ready to run. */
+export interface CompiledKernel {
+  /** Different for every compiled kernel of a process. */
+  readonly id: number;
+  readonly pipeline: GPUComputePipeline;
+  /** Layout of `@group(0)`. */
+  readonly layout: GPUBindGroupLayout;
+  /** The bind group of `@group(1)`, kept as long as the first of its buffers lives. */
+  weightGroup(weights: WeightBinding): GPUBindGroup;
+}
+
+const compiled = new WeakMap<Gpu, Map<string, CompiledKernel>>();
+let nextId = 0;
+
+/** The compiled form of a kernel; later calls with the same arguments return the same one. */
+export function pipelineFor(
+  gpu: Gpu,
+  kernel: Kernel,
+  constants: Record<string, number>,
+  weights: WeightBinding | undefined,
+): CompiledKernel {
+  if (Boolean(kernel.readsWeights) !== Boolean(weights)) {
+    throw new Error(`${kernel.name}: ${weights ? "reads no weights" : "needs weights"}`);
+  }
+  const key = `${kernel.name}|${weights?.scheme ?? ""}|${JSON.stringify(constants)}`;
+  let ofDevice = compiled.get(gpu);
+  if (!ofDevice) compiled.set(gpu, ofDevice = new Map());
+  let entry = ofDevice.get(key);
+  if (!entry) ofDevice.set(key, entry = compile(gpu, kernel, constants, weights));
+  return entry;
+}
+
+function compile(
+  gpu: Gpu,
+  kernel: Kernel,
+  constants: Record<string, number>,
+  weights: WeightBinding | undefined,
+): CompiledKernel {
+  const { device } = gpu;
+  const code = [
+    kernel.source,
+    ...kernel.snippets ?? [],
+    ...weights ? [weights.snippet] : [],
+    ...kernel.gathersRows ? [gpu.subgroups ? gatherRowsSubgroup : gatherRowsWorkgroup] : [],
+  ].join("\n");
+  const storage = (binding: number, type: GPUBufferBindingType): GPUBindGroupLayoutEntry => ({
+    binding,
+    visibility: GPUShaderStage.COMPUTE,
+    buffer: { type },
+  });
+  const layout = device.createBindGroupLayout({
+    label: kernel.name,
+    entries: [
+      {
+        binding: 0,
+        visibility: GPUShaderStage.COMPUTE,
+        buffer: { type: "uniform", hasDynamicOffset: true },
+      },
+      ...Object.values(kernel.bindings).map((access, i) =>
+        storage(i + 1, access === "read" ? "read-only-storage" : "storage")
+      ),
+    ],
+  });
+  const weightLayout = weights &&
+    device.createBindGroupLayout({
+      label: `${kernel.name} weights`,
+      entries: weights.buffers.map((_, i) => storage(i, "read-only-storage")),
+    });
+  const pipeline = device.createComputePipeline({
+    label: kernel.name,
+    layout: device.createPipelineLayout({
+      bindGroupLayouts: weightLayout ? [layout, weightLayout] : [layout],
+    }),
+    compute: {
+      module: device.createShaderModule({ label: kernel.name, code }),
+      entryPoint: "main",
+      constants,
+    },
+  });
+  const weightGroups = new WeakMap<GPUBuffer, GPUBindGroup>();
+  return {
+    id: nextId++,
+    pipeline,
+    layout,
+    weightGroup(binding) {
+      let group = weightGroups.get(binding.buffers[0]);
+      if (!group) {
+        group = device.createBindGroup({
+          layout: weightLayout!,
+          entries: binding.buffers.map((buffer, i) => ({ binding: i, resource: { buffer } })),
+        });
+        weightGroups.set(binding.buffers[0], group);
+      }
+      return group;
+    },
+  };
+}

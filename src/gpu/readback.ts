@@ -1,0 +1,74 @@
+/** Brings results back from the GPU; the one place where the host waits for it. */
+
+import type { Gpu } from "./device.ts";
+import type { Recorder } from "./recorder.ts";
+import type { Tensor } from "./tensor.ts";
+
+/** Deno releases on which {@linkcode Readback} may map without awaiting; see `read`. */
+const BLOCKING_MAP_RELEASES = ["2.9.6"];
+
+/**
+ * A mappable buffer that is used again and again.
+ *
+ * An awaited `mapAsync` sleeps about 10 ms in Deno after the work is done. In the releases listed
+ * above the call itself blocks until the GPU is done and the range can be taken at once, provided
+ * that the buffer had been mapped before (a never-mapped one would end the process), so the first
+ * map is awaited and later ones are not. Other providers and releases await every map.
+ */
+export class Readback implements Disposable {
+  /** How many times results were brought back. */
+  count = 0;
+  readonly #gpu: Gpu;
+  #buffer: GPUBuffer | undefined;
+  #mappedBefore = false;
+
+  constructor(gpu: Gpu) {
+    this.#gpu = gpu;
+  }
+
+  /**
+   * Records a copy of the first `bytes` of `from`, submits, waits, and returns them.
+   * @throws {GpuError} when the device reported an error or was lost
+   */
+  async read(recorder: Recorder, from: Tensor, bytes = from.byteLength): Promise<ArrayBuffer> {
+    const buffer = this.#reserve(bytes);
+    const to = { buffer, byteOffset: 0, byteLength: bytes } as Tensor;
+    recorder.copy(from, to, bytes);
+    recorder.submit();
+    this.#gpu.throwIfFaulty();
+    this.count++;
+    const blocking = this.#mappedBefore && this.#gpu.native &&
+      BLOCKING_MAP_RELEASES.includes(Deno.version.deno);
+    try {
+      const mapped = buffer.mapAsync(GPUMapMode.READ, 0, bytes);
+      if (blocking) mapped.catch(() => {});
+      else await mapped;
+      const result = buffer.getMappedRange(0, bytes).slice(0);
+      buffer.unmap();
+      this.#mappedBefore = true;
+      // Errors are delivered only when the event loop turns, and so are a client's messages.
+      await new Promise<void>((resolve) => setTimeout(resolve, 0));
+      this.#gpu.throwIfFaulty();
+      return result;
+    } catch (error) {
+      this.#gpu.throwIfFaulty();
+      throw error;
+    }
+  }
+
+  #reserve(bytes: number): GPUBuffer {
+    if (this.#buffer && this.#buffer.size >= bytes) return this.#buffer;
+    this.#buffer?.destroy();
+    this.#mappedBefore = false;
+    return this.#buffer = this.#gpu.device.createBuffer({
+      label: "readback",
+      size: Math.max(4096, 2 ** Math.ceil(Math.log2(bytes))),
+      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#buffer?.destroy();
+    this.#buffer = undefined;
+  }
+}

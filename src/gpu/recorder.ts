@@ -1,0 +1,183 @@
+/** Records many dispatches and submits them once. */
+
+import type { Gpu } from "./device.ts";
+import type { Access, Kernel } from "./kernel.ts";
+import { pipelineFor } from "./pipeline.ts";
+import type { Tensor } from "./tensor.ts";
+
+/** A weight matrix's buffers and how they are read: what `@group(1)` of a kernel is bound to. */
+export interface WeightBinding {
+  /** Name of the scheme: tells pipelines apart. */
+  readonly scheme: string;
+  /** WGSL that declares the buffers and defines `load_weight8`. */
+  readonly snippet: string;
+  /** Buffers at `@group(1) @binding(0..)`. */
+  readonly buffers: readonly GPUBuffer[];
+}
+
+/** One call of a kernel. */
+export interface Dispatch<B, P, C> {
+  /** A tensor for every declared binding. */
+  readonly bindings: { readonly [K in keyof B]: Tensor };
+  /** A number for every declared parameter. */
+  readonly params: { readonly [K in keyof P]: number };
+  /** Override constants other than their defaults. */
+  readonly constants?: { readonly [K in keyof C]?: number };
+  /** Required by kernels that read weights. */
+  readonly weights?: WeightBinding;
+  /** Workgroups in x, y, z. */
+  readonly workgroups: readonly [number, number?, number?];
+}
+
+/** What a recorder has done since it was made. */
+export interface RecorderCounts {
+  dispatches: number;
+  submits: number;
+}
+
+const ARENA_BYTES = 256 * 1024;
+
+/**
+ * Encodes dispatches into one compute pass. Parameters of all of them go to the GPU in one write at
+ * {@linkcode Recorder.submit}; bind groups are kept and found again by what they bind.
+ */
+export class Recorder implements Disposable {
+  /** Running totals, for statistics. */
+  readonly counts: RecorderCounts = { dispatches: 0, submits: 0 };
+  readonly #gpu: Gpu;
+  #encoder: GPUCommandEncoder | undefined;
+  #pass: GPUComputePassEncoder | undefined;
+  readonly #staging = new ArrayBuffer(ARENA_BYTES);
+  readonly #arena: GPUBuffer;
+  #used = 0;
+  #retired: GPUBuffer[] = [];
+  readonly #bindGroups = new Map<string, GPUBindGroup>();
+
+  constructor(gpu: Gpu) {
+    this.#gpu = gpu;
+    this.#arena = gpu.device.createBuffer({
+      label: "params",
+      size: ARENA_BYTES,
+      usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+    });
+  }
+
+  #commands(): GPUCommandEncoder {
+    return this.#encoder ??= this.#gpu.device.createCommandEncoder();
+  }
+
+  /** Reserves room for one `Params`; returns its byte offset. */
+  #reserve(bytes: number): number {
+    const alignment = this.#gpu.limits.minUniformBufferOffsetAlignment;
+    const size = Math.ceil(Math.max(bytes, 16) / alignment) * alignment;
+    // A submit in between changes nothing but the number of submits.
+    if (this.#used + size > ARENA_BYTES) this.submit();
+    const offset = this.#used;
+    this.#used += size;
+    return offset;
+  }
+
+  /** Records one call of a kernel. Does nothing when a workgroup count is 0. */
+  dispatch<
+    B extends Record<string, Access>,
+    P extends Record<string, "u32" | "f32">,
+    C extends Record<string, number>,
+  >(kernel: Kernel<B, P, C>, call: Dispatch<B, P, C>): void {
+    const [x, y = 1, z = 1] = call.workgroups;
+    if (x === 0 || y === 0 || z === 0) return;
+    const most = this.#gpu.limits.maxComputeWorkgroupsPerDimension;
+    if (x > most || y > most || z > most) {
+      throw new Error(`${kernel.name}: ${x} x ${y} x ${z} workgroups, the device allows ${most}`);
+    }
+    const constants: Record<string, number> = { ...kernel.constants, ...call.constants };
+    const pipeline = pipelineFor(this.#gpu, kernel, constants, call.weights);
+
+    const names = Object.keys(kernel.params);
+    const offset = this.#reserve(names.length * 4);
+    const view = new DataView(this.#staging, offset, names.length * 4);
+    names.forEach((name, i) => {
+      const value = call.params[name];
+      if (kernel.params[name] === "f32") view.setFloat32(4 * i, value, true);
+      else view.setUint32(4 * i, value, true);
+    });
+
+    const tensors = Object.keys(kernel.bindings).map((name) => call.bindings[name]);
+    const key = `${pipeline.id}:${tensors.map((t) => t.key).join(",")}`;
+    let group = this.#bindGroups.get(key);
+    if (!group) {
+      group = this.#gpu.device.createBindGroup({
+        layout: pipeline.layout,
+        entries: [
+          {
+            binding: 0,
+            resource: { buffer: this.#arena, offset: 0, size: Math.max(16, names.length * 4) },
+          },
+          ...tensors.map((t, i) => ({
+            binding: i + 1,
+            resource: { buffer: t.buffer, offset: t.byteOffset, size: t.byteLength },
+          })),
+        ],
+      });
+      this.#bindGroups.set(key, group);
+    }
+
+    this.#pass ??= this.#commands().beginComputePass();
+    this.#pass.setPipeline(pipeline.pipeline);
+    this.#pass.setBindGroup(0, group, [offset]);
+    if (call.weights) this.#pass.setBindGroup(1, pipeline.weightGroup(call.weights));
+    this.#pass.dispatchWorkgroups(x, y, z);
+    this.counts.dispatches++;
+  }
+
+  /** Records a copy between buffers, `bytes` a multiple of 4. */
+  copy(from: Tensor, to: Tensor, bytes: number = from.byteLength): void {
+    this.#pass?.end();
+    this.#pass = undefined;
+    this.#commands().copyBufferToBuffer(
+      from.buffer,
+      from.byteOffset,
+      to.buffer,
+      to.byteOffset,
+      bytes,
+    );
+  }
+
+  /** Frees a tensor once what is recorded so far has been submitted. */
+  retire(tensor: Tensor): void {
+    this.#retired.push(tensor.buffer);
+    // Cached groups may hold the buffer; a stale one would fail at submit.
+    this.#bindGroups.clear();
+  }
+
+  /** Sends everything recorded to the GPU's queue. */
+  submit(): void {
+    this.#pass?.end();
+    this.#pass = undefined;
+    const commands = this.#encoder?.finish();
+    this.#encoder = undefined;
+    if (this.#used > 0) {
+      this.#gpu.device.queue.writeBuffer(this.#arena, 0, this.#staging, 0, this.#used);
+      this.#used = 0;
+    }
+    if (commands) {
+      this.#gpu.device.queue.submit([commands]);
+      this.counts.submits++;
+    }
+    for (const buffer of this.#retired.splice(0)) buffer.destroy();
+  }
+
+  /** Forgets what was recorded since the last submit, after an error in between. */
+  abandon(): void {
+    this.#pass?.end();
+    this.#pass = undefined;
+    this.#encoder = undefined;
+    this.#used = 0;
+    for (const buffer of this.#retired.splice(0)) buffer.destroy();
+  }
+
+  [Symbol.dispose](): void {
+    this.abandon();
+    this.#bindGroups.clear();
+    this.#arena.destroy();
+  }
+}

@@ -1,0 +1,75 @@
+/** A region of a GPU buffer: what kernels are bound to. */
+
+import type { Gpu } from "./device.ts";
+
+let nextKey = 0;
+const bufferKeys = new WeakMap<GPUBuffer, number>();
+
+function keyOf(buffer: GPUBuffer): number {
+  let key = bufferKeys.get(buffer);
+  if (key === undefined) bufferKeys.set(buffer, key = nextKey++);
+  return key;
+}
+
+/** A buffer, or a part of one. Elements are 4 bytes wide: f32, u32, or packed weights. */
+export class Tensor {
+  /** Tells regions apart: two tensors of the same region have the same key. */
+  readonly key: string;
+
+  constructor(
+    /** The buffer that holds the region. */
+    readonly buffer: GPUBuffer,
+    /** Where the region starts, a multiple of the device's storage alignment. */
+    readonly byteOffset: number,
+    /** Length of the region in bytes, a multiple of 4. */
+    readonly byteLength: number,
+  ) {
+    this.key = `${keyOf(buffer)}@${byteOffset}+${byteLength}`;
+  }
+
+  /** A part of this tensor, offsets and lengths in elements of 4 bytes. */
+  part(first: number, length: number): Tensor {
+    return new Tensor(this.buffer, this.byteOffset + 4 * first, 4 * length);
+  }
+
+  /** Frees the whole buffer. */
+  destroy(): void {
+    this.buffer.destroy();
+  }
+}
+
+/**
+ * A zero-filled tensor for storage, copies in and copies out.
+ * @throws {GpuError} when it does not fit the device's buffer or binding limit
+ */
+export function createTensor(gpu: Gpu, label: string, elements: number): Tensor {
+  const size = Math.max(16, Math.ceil(elements / 4) * 16);
+  gpu.checkBufferSize(label, size);
+  const buffer = gpu.device.createBuffer({
+    label,
+    size,
+    usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC,
+  });
+  return new Tensor(buffer, 0, size);
+}
+
+/** Writes `data` at the tensor's start (or `elementOffset`, in elements of 4 bytes). */
+export function upload(
+  gpu: Gpu,
+  tensor: Tensor,
+  data: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>,
+  elementOffset = 0,
+): void {
+  gpu.device.queue.writeBuffer(tensor.buffer, tensor.byteOffset + 4 * elementOffset, data);
+}
+
+/** A tensor holding `data`. */
+export function tensorOf(
+  gpu: Gpu,
+  label: string,
+  data: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>,
+): Tensor {
+  const tensor = createTensor(gpu, label, data.length);
+  upload(gpu, tensor, data);
+  return tensor;
+}

@@ -1,0 +1,69 @@
+/** Bidirectional attention, fused: scores and weights never leave the workgroup. */
+
+import source from "../../shaders/attention.wgsl" with { type: "text" };
+import { defineKernel } from "../gpu/kernel.ts";
+import type { Recorder } from "../gpu/recorder.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+
+/** shaders/attention.wgsl */
+export const attentionKernel = defineKernel({
+  name: "attention",
+  source,
+  bindings: { q: "read", k: "read", v: "read", sequences: "read", y: "write" },
+  params: {
+    heads: "u32",
+    kv_heads: "u32",
+    head_dim: "u32",
+    head_stride: "u32",
+    y_stride: "u32",
+    scale: "f32",
+  },
+  constants: { CHANNELS: 4 },
+  gathersRows: true,
+});
+
+/** How a row of queries, keys or values is divided. */
+export interface HeadShape {
+  readonly heads: number;
+  /** Query head h reads key/value head `floor(h / (heads / kvHeads))`. */
+  readonly kvHeads: number;
+  /** Channels of a head, at most 128. */
+  readonly headDim: number;
+  /** Floats from one head to the next: headDim rounded up to 8. */
+  readonly headStride: number;
+}
+
+/**
+ * Records attention over a batch of sequences, each within itself (Vaswani et al. 2017, eq. 1).
+ * @param q `[rows, heads, headStride]`
+ * @param k `[rows, kvHeads, headStride]`
+ * @param v `[rows, kvHeads, headStride]`
+ * @param sequences `[count]` of (first row, rows)
+ * @param y `[rows, yStride]`
+ */
+export function attention(
+  recorder: Recorder,
+  tensors: {
+    readonly q: Tensor;
+    readonly k: Tensor;
+    readonly v: Tensor;
+    readonly sequences: Tensor;
+    readonly y: Tensor;
+  },
+  shape: HeadShape,
+  options: { readonly count: number; readonly longest: number; readonly yStride: number },
+): void {
+  recorder.dispatch(attentionKernel, {
+    bindings: tensors,
+    params: {
+      heads: shape.heads,
+      kv_heads: shape.kvHeads,
+      head_dim: shape.headDim,
+      head_stride: shape.headStride,
+      y_stride: options.yStride,
+      scale: 1 / Math.sqrt(shape.headDim),
+    },
+    constants: { CHANNELS: Math.ceil(shape.headDim / 32) },
+    workgroups: [Math.ceil(options.longest / 8), shape.heads, options.count],
+  });
+}

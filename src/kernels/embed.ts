@@ -1,0 +1,45 @@
+/** Token ids to hidden states. */
+
+import source from "../../shaders/embed.wgsl" with { type: "text" };
+import weight8 from "../../shaders/lib/weight8.wgsl" with { type: "text" };
+import { defineKernel } from "../gpu/kernel.ts";
+import type { Recorder } from "../gpu/recorder.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import type { WeightMatrix } from "./weight_matrix.ts";
+
+/** shaders/embed.wgsl */
+export const embedKernel = defineKernel({
+  name: "embed",
+  source,
+  snippets: [weight8],
+  bindings: { ids: "read", x: "write" },
+  params: { rows: "u32", blocks: "u32", first_token: "u32", columns: "u32" },
+  readsWeights: true,
+});
+
+/**
+ * Records `x[row] = embedding[ids[row]]`. Every id must be below the embedding's columns.
+ * @param ids `[rows]`
+ * @param x `[rows, 8 * blocks]`
+ */
+export function embed(
+  recorder: Recorder,
+  ids: Tensor,
+  embedding: WeightMatrix,
+  x: Tensor,
+  rows: number,
+): void {
+  for (const part of embedding.parts) {
+    recorder.dispatch(embedKernel, {
+      bindings: { ids, x },
+      params: {
+        rows,
+        blocks: embedding.blocks,
+        first_token: part.firstColumn,
+        columns: part.columns,
+      },
+      weights: part.binding,
+      workgroups: [Math.ceil(embedding.blocks / 32), rows],
+    });
+  }
+}

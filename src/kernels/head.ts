@@ -1,0 +1,92 @@
+/** Language-model head fused with its reduction: hidden rows in, candidates per vocabulary tile out. */
+
+import source from "../../shaders/head.wgsl" with { type: "text" };
+import candidate from "../../shaders/lib/candidate.wgsl" with { type: "text" };
+import multiplyTile from "../../shaders/lib/multiply_tile.wgsl" with { type: "text" };
+import noise from "../../shaders/lib/noise.wgsl" with { type: "text" };
+import stepPlan from "../../shaders/lib/step_plan.wgsl" with { type: "text" };
+import weight8 from "../../shaders/lib/weight8.wgsl" with { type: "text" };
+import { defineKernel } from "../gpu/kernel.ts";
+import type { Recorder } from "../gpu/recorder.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import { rowGroups, type WeightMatrix } from "./weight_matrix.ts";
+
+/** shaders/head.wgsl */
+export const headKernel = defineKernel({
+  name: "head",
+  source,
+  snippets: [multiplyTile, weight8, noise, candidate, stepPlan],
+  bindings: { x: "read", asked: "read", plans: "read", candidates: "write" },
+  params: {
+    entries: "u32",
+    columns: "u32",
+    blocks: "u32",
+    first_token: "u32",
+    first_tile: "u32",
+    tiles: "u32",
+    plan_offset: "u32",
+    guidance: "f32",
+  },
+  constants: { ROW_GROUPS: 2, GUIDED: 0 },
+  readsWeights: true,
+  gathersRows: true,
+});
+
+/** Tokens that one workgroup reduces to a candidate per row. */
+const TILE_COLUMNS = 128;
+/** Words of 4 bytes in a candidate. */
+export const CANDIDATE_WORDS = 5;
+
+/** Candidates per row: the vocabulary's tiles, part by part. */
+export function headTiles(weights: WeightMatrix): number {
+  return weights.parts.reduce((sum, part) => sum + Math.ceil(part.columns / TILE_COLUMNS), 0);
+}
+
+/**
+ * Records the reduction of the asked rows over the whole vocabulary.
+ * @param tensors.x `[entries, paddedInner]`, or `[2 entries, paddedInner]` when guided
+ * @param tensors.asked `[entries]`, see shaders/lib/step_plan.wgsl
+ * @param tensors.plans one per sequence, from `planOffset`
+ * @param tensors.candidates `[entries, headTiles(weights)]`
+ */
+export function head(
+  recorder: Recorder,
+  tensors: {
+    readonly x: Tensor;
+    readonly asked: Tensor;
+    readonly plans: Tensor;
+    readonly candidates: Tensor;
+  },
+  weights: WeightMatrix,
+  options: {
+    readonly entries: number;
+    readonly planOffset: number;
+    /** `cfg_scale + 1`, or undefined without guidance. */
+    readonly guidance: number | undefined;
+  },
+): void {
+  const guided = options.guidance !== undefined;
+  const rows = options.entries * (guided ? 2 : 1);
+  const groups = rowGroups(rows);
+  const tiles = headTiles(weights);
+  let firstTile = 0;
+  for (const part of weights.parts) {
+    recorder.dispatch(headKernel, {
+      bindings: tensors,
+      params: {
+        entries: options.entries,
+        columns: part.columns,
+        blocks: weights.blocks,
+        first_token: part.firstColumn,
+        first_tile: firstTile,
+        tiles,
+        plan_offset: options.planOffset,
+        guidance: options.guidance ?? 0,
+      },
+      constants: { ROW_GROUPS: groups, GUIDED: guided ? 1 : 0 },
+      weights: part.binding,
+      workgroups: [Math.ceil(part.columns / TILE_COLUMNS), Math.ceil(rows / (8 * groups))],
+    });
+    firstTile += Math.ceil(part.columns / TILE_COLUMNS);
+  }
+}

@@ -1,0 +1,65 @@
+/** Host side of shaders/lib/step_plan.wgsl: what the structs that kernels share look like in bytes. */
+
+/** Words of 4 bytes in a `StepPlan`. */
+export const STEP_PLAN_WORDS = 16;
+/** Words of 4 bytes in an `Asked`. */
+export const ASKED_WORDS = 4;
+/** Words of 4 bytes in an `Answer` (commit.wgsl). */
+export const ANSWER_WORDS = 8;
+/** Tokens that a list inside one of the structs can hold. */
+export const LIST_TOKENS = 4;
+
+const NO_TOKEN = 0xffffffff;
+
+/** One sequence's part in one denoising step. */
+export interface StepPlan {
+  /** Masked rows among this many of the sequence's first ones may be committed. */
+  readonly candidateRows: number;
+  /** How many of them are. */
+  readonly commits: number;
+  readonly step: number;
+  readonly temperature: number;
+  /** Integer in [0, 2^53). */
+  readonly seed: number;
+  readonly banned: readonly number[];
+  readonly unconfident: readonly number[];
+}
+
+function writeTokens(
+  words: Uint32Array,
+  at: number,
+  tokens: readonly number[],
+  what: string,
+): void {
+  if (tokens.length > LIST_TOKENS) {
+    throw new RangeError(`${what}: ${tokens.length} tokens, at most ${LIST_TOKENS} are possible`);
+  }
+  for (let i = 0; i < LIST_TOKENS; i++) words[at + i] = tokens[i] ?? NO_TOKEN;
+}
+
+/** Writes a plan at word `at`. @throws {RangeError} when a token list is longer than 4 */
+export function writeStepPlan(words: Uint32Array<ArrayBuffer>, at: number, plan: StepPlan): void {
+  words[at] = plan.candidateRows;
+  words[at + 1] = plan.commits;
+  words[at + 2] = plan.step;
+  new Float32Array(words.buffer, words.byteOffset)[at + 3] = plan.temperature;
+  words[at + 4] = plan.seed >>> 0;
+  words[at + 5] = Math.floor(plan.seed / 2 ** 32);
+  writeTokens(words, at + 8, plan.banned, "bannedTokens");
+  writeTokens(words, at + 12, plan.unconfident, "unconfidentTokens");
+}
+
+/** Writes an `Answer` at word `at`. @throws {RangeError} when there are more than 4 end tokens */
+export function writeAnswer(
+  words: Uint32Array,
+  at: number,
+  answer: {
+    readonly firstRow: number;
+    readonly endRow: number;
+    readonly endTokens: readonly number[];
+  },
+): void {
+  words[at] = answer.firstRow;
+  words[at + 1] = answer.endRow;
+  writeTokens(words, at + 4, answer.endTokens, "endTokens");
+}
