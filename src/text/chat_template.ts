@@ -1,0 +1,190 @@
+/** Messages -> prompt text -> token ids, by the chat template of the model folder. */
+import { Template } from "@huggingface/jinja";
+import { literalPattern, type TextTokenizer } from "./tokenizer.ts";
+import {
+  AGAIN,
+  isObject,
+  type JsonObject,
+  messageOf,
+  readText,
+  readTokenizerConfig,
+} from "./tokenizer_file.ts";
+
+/** One turn of a conversation, as a chat template sees it. */
+export interface ChatTurn {
+  /** Who speaks. */
+  readonly role: string;
+  /** What is said. */
+  readonly content: string;
+}
+
+/** A chat template, parsed. */
+export class ChatTemplate {
+  /** Its Jinja source. */
+  readonly source: string;
+  /** `bos_token`, `eos_token` and the other token names it may refer to. */
+  readonly tokens: Readonly<Record<string, string>>;
+  readonly #path: string;
+  readonly #template: Template;
+
+  /**
+   * Takes a template and token names; {@linkcode loadChatTemplate} reads them.
+   * @param path where the source stands, for errors
+   * @throws when the source is not valid Jinja
+   */
+  constructor(path: string, source: string, tokens: Readonly<Record<string, string>>) {
+    this.source = source;
+    this.tokens = tokens;
+    this.#path = path;
+    try {
+      this.#template = new Template(source);
+    } catch (cause) {
+      throw new Error(`${path} is not valid Jinja: ${messageOf(cause)}. ${AGAIN}`, { cause });
+    }
+  }
+
+  /**
+   * Prompt text of a conversation, ending with the header of the assistant's answer.
+   * @throws when the template refuses the messages or fails
+   */
+  render(messages: readonly ChatTurn[]): string {
+    try {
+      return this.#template.render({
+        ...this.tokens,
+        messages: messages.map(({ role, content }) => ({ role, content })),
+        add_generation_prompt: true,
+        // What the transformers library passes when a conversation has neither.
+        tools: null,
+        documents: null,
+      });
+    } catch (cause) {
+      const reason = messageOf(cause);
+      throw new Error(`${this.#path} does not take these messages: ${reason}.`, { cause });
+    }
+  }
+}
+
+const MAX_TEMPLATE_BYTES = 1 << 20;
+const TOKEN_NAMES = ["bos", "eos", "unk", "sep", "pad", "cls", "mask"].map((n) => `${n}_token`);
+
+/**
+ * Reads the chat template of a model folder: chat_template.jinja, else `chat_template` of
+ * tokenizer_config.json (of several the one named `default`).
+ * @throws when there is none, or when it is not valid Jinja
+ */
+export async function loadChatTemplate(dir: string): Promise<ChatTemplate> {
+  const config = await readTokenizerConfig(dir) ?? {};
+  const jinja = `${dir}/chat_template.jinja`;
+  const configPath = `${dir}/tokenizer_config.json`;
+  const text = await readText(jinja, MAX_TEMPLATE_BYTES);
+  const path = text === undefined ? `${configPath}: chat_template` : jinja;
+  const source = text ?? templateOf(configPath, config);
+  if (source === undefined) {
+    throw new Error(
+      `${dir} has no chat template: neither ${jinja} nor the field chat_template in ` +
+        `${configPath} is there. Use an instruction-tuned model, or add the template of one.`,
+    );
+  }
+  const tokens = Object.fromEntries(
+    TOKEN_NAMES.map((name) => [name, tokenText(config[name]) ?? ""]).filter(([, text]) => text),
+  );
+  return new ChatTemplate(path, source, tokens);
+}
+
+/**
+ * Renders a conversation and encodes it. Control tokens come from the template alone: their text
+ * inside a message, or put together from a message's edge and the template's text, stays text.
+ *
+ * How: in a guarded rendering every character of a control token is replaced, in the messages, by a
+ * stand-in that no token holds, so whatever the template does with a message, the control tokens in
+ * it are the template's. Stand-ins hide a message from a template that looks into it (`'</think>'
+ * in content`), so messages that hold no control token are also rendered as they are; that rendering
+ * is taken when it has the same control tokens.
+ * @throws when the template refuses the messages or fails
+ * @throws {RangeError} when the text is longer than is encoded
+ */
+export function encodeChat(
+  tokenizer: TextTokenizer,
+  template: ChatTemplate,
+  messages: readonly ChatTurn[],
+): Uint32Array<ArrayBuffer> {
+  const control = [...tokenizer.controlTokens.keys()];
+  const { guard, restore } = standIns(control, [
+    template.source,
+    ...Object.values(template.tokens),
+    ...messages.flatMap((message) => [message.role, message.content]),
+  ]);
+  const render = (guardText: (text: string) => string) =>
+    template.render(messages.map(({ role, content }) => ({
+      role: TEMPLATE_ROLES.has(role) ? role : guardText(role),
+      content: guardText(content),
+    })));
+  const holdsControl = (text: string) => control.some((token) => text.includes(token));
+  const safe = render(guard);
+  const open = render((text) => holdsControl(text) ? guard(text) : text);
+  const same = String(tokenizer.controlTokensIn(open)) === String(tokenizer.controlTokensIn(safe));
+  return Uint32Array.from(tokenizer.encodeWithControl(same ? open : safe, restore));
+}
+
+/** Roles that templates compare with or write control tokens from (`<|user|>`): never guarded. */
+const TEMPLATE_ROLES = new Set(["system", "developer", "user", "assistant", "tool", "function"]);
+
+/**
+ * Replaces the characters of control tokens by others that occur in none of `texts`, and back.
+ * White space stays, so that `trim` finds it.
+ */
+function standIns(control: readonly string[], texts: readonly string[]) {
+  const free = unusedCharacters([...control, ...texts]);
+  const guarded = new Map<string, string>();
+  for (const unit of new Set(control.flatMap((token) => token.split("")))) {
+    if (unit.trim() === "") continue;
+    const standIn = free.next().value;
+    if (!standIn) throw new Error("the messages use too many different characters: split them up");
+    guarded.set(unit, standIn);
+  }
+  const restored = new Map([...guarded].map(([unit, standIn]) => [standIn, unit]));
+  return { guard: replacer(guarded), restore: replacer(restored) };
+}
+
+/** Characters without case that are no white space: private use, then Chinese. */
+function* unusedCharacters(texts: readonly string[]): Generator<string, undefined> {
+  const used = new Set(texts.flatMap((text) => [...new Set(text)]));
+  for (const [first, last] of [[0xe000, 0xf8ff], [0x4e00, 0x9fff]]) {
+    for (let unit = first; unit <= last; unit++) {
+      const character = String.fromCharCode(unit);
+      if (!used.has(character)) yield character;
+    }
+  }
+}
+
+/** A function that replaces each character of a text by what the map has for it. */
+function replacer(map: ReadonlyMap<string, string>): (text: string) => string {
+  const pattern = new RegExp(`[${[...map.keys()].map(literalPattern).join("")}]`, "g");
+  return (text) => text.replace(pattern, (character) => map.get(character)!);
+}
+
+/** `chat_template`: one text, or a list of `{name, template}`. */
+function templateOf(path: string, config: JsonObject): string | undefined {
+  const value = config.chat_template ?? undefined;
+  if (value === undefined || typeof value === "string") return value;
+  if (!Array.isArray(value)) {
+    throw new Error(
+      `${path}: chat_template is neither a text nor a list of {name, template}. ${AGAIN}`,
+    );
+  }
+  const named = value.filter(isObject);
+  const template = named.find(({ name }) => name === "default")?.template;
+  if (typeof template !== "string") {
+    const names = named.map(({ name }) => String(name)).join(", ") || "none";
+    throw new Error(
+      `${path}: chat_template has no template named default, only ${names}. ${AGAIN}`,
+    );
+  }
+  return template;
+}
+
+/** A token name's value: a text, or an object with the text as `content`. */
+function tokenText(value: unknown): string | undefined {
+  const text = isObject(value) ? value.content : value;
+  return typeof text === "string" ? text : undefined;
+}

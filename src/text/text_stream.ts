@@ -1,0 +1,173 @@
+/** Tokens decided out of order -> text that may be shown so far. */
+
+/** What ends the text. */
+export interface TextStreamOptions {
+  /** Token ids of which the first one ends the answer. */
+  readonly endTokens: Iterable<number>;
+  /** The text is cut before the stop string that is complete first (of several, the longest). */
+  readonly stop?: readonly string[];
+  /** Tokens that may be shown; default all. */
+  readonly maxTokens?: number;
+}
+
+/** A token fixed at a position. */
+export interface PlacedToken {
+  /** Position in the generation, from 0. */
+  readonly position: number;
+  /** Its token id. */
+  readonly token: number;
+}
+
+/** Where the bytes of tokens come from. */
+export interface TokenBytes {
+  /** UTF-8 bytes that a token adds to a text, none for one that is not shown. */
+  tokenBytes(id: number): Uint8Array<ArrayBuffer>;
+}
+
+/**
+ * The text of the committed left prefix of one generation, in deltas. A delta holds whole characters,
+ * nothing of a stop string, and nothing behind the end; all deltas in order are {@linkcode text}.
+ */
+export class TextStream {
+  readonly #tokens: TokenBytes;
+  readonly #endTokens: ReadonlySet<number>;
+  readonly #stop: readonly string[];
+  readonly #maxTokens: number;
+  readonly #committed = new Map<number, number>();
+  readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  #prefixLength = 0;
+  #text = "";
+  /** Decoded, but it might be the start of a stop string. */
+  #held = "";
+  #finishReason: "stop" | "length" | undefined;
+  #completionTokens = 0;
+
+  /**
+   * Takes a tokenizer and what ends the text.
+   * @throws {RangeError} for an empty stop string, or a limit that is no positive integer
+   */
+  constructor(tokens: TokenBytes, options: TextStreamOptions) {
+    const { endTokens, stop = [], maxTokens = Infinity } = options;
+    if (stop.includes("")) throw new RangeError("a stop string is empty: leave it out");
+    if (!(maxTokens >= 1) || (maxTokens !== Infinity && !Number.isInteger(maxTokens))) {
+      throw new RangeError(`maxTokens is ${maxTokens}, expected a positive integer`);
+    }
+    this.#tokens = tokens;
+    this.#endTokens = new Set(endTokens);
+    this.#stop = stop.map((text) => text.toWellFormed());
+    this.#maxTokens = maxTokens;
+  }
+
+  /** What may be shown so far. */
+  get text(): string {
+    return this.#text;
+  }
+
+  /** Positions of the generation's left prefix that are committed, those behind the end included. */
+  get prefixLength(): number {
+    return this.#prefixLength;
+  }
+
+  /**
+   * `stop` for an end token or a stop string, `length` for the limit; undefined while more text may
+   * come.
+   */
+  get finishReason(): "stop" | "length" | undefined {
+    return this.#finishReason;
+  }
+
+  /**
+   * Tokens of the prefix up to and with its first end token, the token that completed a stop string,
+   * or the limit.
+   */
+  get completionTokens(): number {
+    return this.#completionTokens;
+  }
+
+  /**
+   * Takes commits in any order.
+   * @returns the text that the prefix gained, often ""
+   * @throws {RangeError} for a position that is no position, or one decided before as another token
+   */
+  commit(commits: Iterable<PlacedToken>): string {
+    for (const { position, token } of commits) {
+      const known = this.#committed.get(position);
+      if (!Number.isSafeInteger(position) || position < 0) {
+        throw new RangeError(`position is ${position}, expected an integer from 0`);
+      }
+      if (known !== undefined && known !== token) {
+        throw new RangeError(
+          `position ${position} of the generation is committed as token ${known}, found ${token}`,
+        );
+      }
+      this.#committed.set(position, token);
+    }
+    const shown = this.#text.length;
+    while (this.#committed.has(this.#prefixLength)) {
+      const token = this.#committed.get(this.#prefixLength++)!;
+      if (this.#finishReason === undefined) this.#append(token);
+    }
+    return this.#text.slice(shown);
+  }
+
+  /**
+   * Ends the text when no more commits come: what was held back is shown, and the reason is `length`
+   * if nothing ended the text before.
+   * @returns the text gained
+   */
+  finish(): string {
+    const shown = this.#text.length;
+    if (this.#finishReason === undefined) this.#end("length");
+    return this.#text.slice(shown);
+  }
+
+  #append(token: number): void {
+    this.#completionTokens++;
+    if (this.#endTokens.has(token)) return this.#end("stop");
+    this.#take(this.#decoder.decode(this.#tokens.tokenBytes(token), { stream: true }));
+    if (this.#finishReason !== undefined) return;
+    if (this.#completionTokens === this.#maxTokens) this.#end("length");
+  }
+
+  #end(reason: "stop" | "length"): void {
+    this.#finishReason = reason;
+    this.#take(this.#decoder.decode());
+    this.#text += this.#held;
+    this.#held = "";
+  }
+
+  /** Shows decoded text up to a stop string, or up to what might become one. */
+  #take(decoded: string): void {
+    const text = this.#held + decoded;
+    const cut = firstStop(text, this.#stop);
+    if (cut !== undefined) this.#finishReason = "stop";
+    const shown = cut ?? text.length - openStop(text, this.#stop);
+    this.#text += text.slice(0, shown);
+    this.#held = cut === undefined ? text.slice(shown) : "";
+  }
+}
+
+/** Start of the stop string that is complete first, the longest of those; undefined for none. */
+function firstStop(text: string, stop: readonly string[]): number | undefined {
+  let first: { start: number; end: number } | undefined;
+  for (const candidate of stop) {
+    const start = text.indexOf(candidate);
+    const end = start + candidate.length;
+    if (start < 0 || (first && (end > first.end || (end === first.end && start > first.start)))) {
+      continue;
+    }
+    first = { start, end };
+  }
+  return first?.start;
+}
+
+/** Length of the longest end of the text that starts a stop string. */
+function openStop(text: string, stop: readonly string[]): number {
+  let longest = 0;
+  for (const candidate of stop) {
+    for (let n = Math.min(candidate.length - 1, text.length); n > longest; n--) {
+      if (candidate.startsWith(text.slice(text.length - n))) longest = n;
+    }
+  }
+  return longest;
+}

@@ -1,0 +1,117 @@
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { loadTokenizer } from "../../src/text/tokenizer.ts";
+import { readText } from "../../src/text/tokenizer_file.ts";
+import { TINY, tinyTokenizerJson, type TokenizerJson, withFolder } from "./model_folder.ts";
+
+/** What is changed in a good tokenizer.json, and what the error must say. */
+const BROKEN: [string, (json: TokenizerJson) => void, string][] = [
+  ["no model", (json) => json.model = undefined as never, "model is missing, expected an object"],
+  [
+    "another model",
+    (json) => json.model.type = "Unigram",
+    'model.type is "Unigram", expected "BPE"',
+  ],
+  [
+    "prefixed subwords",
+    (json) => json.model.continuing_subword_prefix = "##",
+    'model.continuing_subword_prefix is "##", expected null',
+  ],
+  [
+    "vocab is a list",
+    (json) => json.model.vocab = [] as never,
+    "model.vocab is [], expected an object",
+  ],
+  [
+    "id is text",
+    (json) => json.model.vocab["a"] = "7",
+    'model.vocab["a"] is "7", expected an integer',
+  ],
+  ["id is huge", (json) => json.model.vocab["a"] = 4e9, 'model.vocab["a"] is 4000000000, expected'],
+  [
+    "no merges",
+    (json) => json.model.merges = undefined as never,
+    "model.merges is missing, expected an array",
+  ],
+  ["merge of one", (json) => json.model.merges[3] = "ab", 'model.merges[3] is "ab", expected two'],
+  [
+    "merge of unknown tokens",
+    (json) => json.model.merges[3] = ["qqq", "a"],
+    'model.merges[3] is ["qqq","a"], but model.vocab has no "qqq"',
+  ],
+  [
+    "unknown unk_token",
+    (json) => json.model.unk_token = "<unk>",
+    'model.unk_token is "<unk>", expected',
+  ],
+  ["no decoder", (json) => json.decoder = null, "decoder is null, expected an object"],
+  [
+    "another decoder",
+    (json) => json.decoder = { type: "Metaspace" },
+    'decoder.type is "Metaspace"',
+  ],
+  ["no bytes", (json) => json.pre_tokenizer = { type: "Whitespace" }, "one with a ByteLevel step"],
+  ["unknown normalizer", (json) => json.normalizer = { type: "Magic" }, "Magic"],
+  [
+    "added tokens",
+    (json) => json.added_tokens = 3 as never,
+    "added_tokens is 3, expected an array",
+  ],
+  [
+    "added id",
+    (json) => json.added_tokens[1].id = -1,
+    "added_tokens[1].id is -1, expected an integer",
+  ],
+  ["added text", (json) => json.added_tokens[1].content = "", 'added_tokens[1].content is ""'],
+];
+
+for (const [name, breakIt, message] of BROKEN) {
+  Deno.test(`broken tokenizer.json: ${name}`, async () => {
+    const json = tinyTokenizerJson();
+    breakIt(json);
+    await withFolder({ "tokenizer.json": json }, async (dir) => {
+      const error = await assertRejects(() => loadTokenizer(dir), Error, message);
+      assertStringIncludes(error.message, `${dir}/tokenizer.json`);
+    });
+  });
+}
+
+Deno.test("a missing, cut or foreign tokenizer.json is named with what to do", async () => {
+  const whole = Deno.readTextFileSync(`${TINY}/tokenizer.json`);
+  await withFolder({}, async (dir) => {
+    await assertRejects(() => loadTokenizer(dir), Error, `${dir}/tokenizer.json is missing`);
+  });
+  for (const [text, message] of [[whole.slice(0, 5000), "is not JSON"], ["[]", "a JSON object"]]) {
+    await withFolder({ "tokenizer.json": text }, async (dir) => {
+      const error = await assertRejects(() => loadTokenizer(dir), Error, message);
+      assertStringIncludes(error.message, `${dir}/tokenizer.json`);
+      assertStringIncludes(error.message, "Download the folder again.");
+    });
+  }
+});
+
+Deno.test("a broken tokenizer_config.json is named, not the tokenizer", async () => {
+  for (
+    const [config, message] of [
+      ["{", "is not JSON"],
+      ['{"added_tokens_decoder": []}', "added_tokens_decoder is [], expected an object"],
+      ['{"added_tokens_decoder": {"x": {"content": "y"}}}', 'added_tokens_decoder["x"].id is null'],
+    ]
+  ) {
+    const files = { "tokenizer.json": tinyTokenizerJson(), "tokenizer_config.json": config };
+    await withFolder(files, async (dir) => {
+      const error = await assertRejects(() => loadTokenizer(dir), Error, message);
+      assertStringIncludes(error.message, `${dir}/tokenizer_config.json`);
+    });
+  }
+});
+
+Deno.test("a text file is read within its limit, as UTF-8 or not at all", async () => {
+  await withFolder({ "a.txt": "häppy" }, async (dir) => {
+    assertEquals(await readText(`${dir}/a.txt`, 6), "häppy");
+    assertEquals(await readText(`${dir}/b.txt`, 6), undefined);
+    await assertRejects(() => readText(`${dir}/a.txt`, 5), Error, "it has 6 bytes");
+    await assertRejects(() => readText(dir, 1 << 20), Error, dir);
+    await Deno.writeFile(`${dir}/a.txt`, new Uint8Array([0xff, 0xfe]));
+    await assertRejects(() => readText(`${dir}/a.txt`, 6), Error, `${dir}/a.txt cannot be read`);
+  });
+});
