@@ -1,0 +1,256 @@
+/** Sequences that live on the GPU: denoising steps are chained there and read back together. */
+
+import type { Canvas, CanvasSequence, CanvasStep, Commit } from "../denoise/predictor.ts";
+import type { Readback } from "../gpu/readback.ts";
+import { createTensor, type Tensor, tensorOf, upload } from "../gpu/tensor.ts";
+import { commit, LOG_ENTRY_WORDS } from "../kernels/commit.ts";
+import { listMasked } from "../kernels/list_masked.ts";
+import {
+  ANSWER_WORDS,
+  ASKED_WORDS,
+  STEP_PLAN_WORDS,
+  writeAnswer,
+  writeStepPlan,
+} from "../kernels/step_plan.ts";
+import { forward, type RowBatch } from "./llada.ts";
+import { type PredictionContext, recordPredictions } from "./prediction_pass.ts";
+import { type PackedRows, packRows } from "./rows.ts";
+
+/** Runs `body`, and forgets what it recorded if it throws. */
+export type GuardedRun = (body: () => Promise<void>) => Promise<void>;
+
+/** A batch whose ids are on the GPU; a copy on the host follows the commits. */
+export class DeviceCanvas implements Canvas {
+  readonly #context: PredictionContext;
+  readonly #readback: Readback;
+  readonly #guarded: GuardedRun;
+  readonly #sequences: readonly CanvasSequence[];
+  readonly #packed: PackedRows;
+  readonly #batch: RowBatch;
+  readonly #labels: Tensor;
+  readonly #answers: Tensor;
+  readonly #finished: Tensor;
+  readonly #maskToken: number;
+  readonly #guidance: number | undefined;
+  /** Token of each row, as far as the host knows. */
+  readonly #ids: Uint32Array;
+  #destroyed = false;
+
+  /** Uploads the sequences, which must agree on mask token and guidance scale. */
+  constructor(
+    context: PredictionContext,
+    readback: Readback,
+    sequences: readonly CanvasSequence[],
+    guarded: GuardedRun,
+  ) {
+    const { gpu } = context;
+    this.#context = context;
+    this.#readback = readback;
+    this.#guarded = guarded;
+    this.#sequences = sequences;
+    this.#maskToken = sequences[0].maskToken;
+    this.#guidance = sequences[0].guidance && sequences[0].guidance.scale + 1;
+    for (const { maskToken, guidance } of sequences) {
+      if (maskToken === this.#maskToken && guidance?.scale === sequences[0].guidance?.scale) continue;
+      throw new RangeError("the sequences of a canvas must share mask token and guidance scale");
+    }
+    const packed = this.#packed = packRows(sequences);
+    this.#ids = packed.ids.slice();
+    const answers = new Uint32Array(ANSWER_WORDS * sequences.length);
+    for (const [i, { firstRow, positions }] of packed.sequences.entries()) {
+      const { promptLength, endTokens } = sequences[i];
+      writeAnswer(answers, ANSWER_WORDS * i, {
+        firstRow: firstRow + visibleBefore(positions, promptLength),
+        endRow: firstRow + positions.length,
+        endTokens,
+      });
+    }
+    this.#batch = {
+      rows: packed.ids.length,
+      count: packed.ranges.length / 2,
+      longest: packed.longest,
+      ids: tensorOf(gpu, "canvas ids", packed.ids),
+      rowPosition: tensorOf(gpu, "canvas rotation", packed.rotationPositions),
+      sequences: tensorOf(gpu, "canvas sequences", packed.ranges),
+    };
+    this.#labels = tensorOf(gpu, "canvas positions", packed.absolutePositions);
+    this.#answers = tensorOf(gpu, "canvas answers", answers);
+    this.#finished = createTensor(gpu, "canvas finished", sequences.length);
+  }
+
+  /** @throws {GpuError} when the device failed; the canvas is then of no more use */
+  async run(steps: readonly CanvasStep[]): Promise<Commit[][][]> {
+    if (this.#destroyed) throw new Error("the canvas was destroyed");
+    let results: Commit[][][] = [];
+    await this.#guarded(async () => {
+      results = await this.#run(steps);
+    });
+    return results;
+  }
+
+  async #run(steps: readonly CanvasStep[]): Promise<Commit[][][]> {
+    const { gpu, recorder, scratch, config, weights } = this.#context;
+    const count = this.#sequences.length;
+    const plans = scratch.get("canvas plans", STEP_PLAN_WORDS * count * steps.length);
+    upload(gpu, plans, this.#planWords(steps));
+
+    // Places in the log: per sequence a header and as many commits as the step can make.
+    const capacities = steps.map((step) => this.#capacity(step));
+    const strides = steps.map((step, i) => 1 + Math.min(step.commits, capacities[i]));
+    const offsets = strides.map((_, i) =>
+      strides.slice(0, i).reduce((sum, stride) => sum + stride * count, 0)
+    );
+    const entries = strides.reduce((sum, stride) => sum + stride * count, 0);
+    const log = scratch.get("canvas log", LOG_ENTRY_WORDS * entries);
+
+    for (const [i, step] of steps.entries()) {
+      const hidden = forward(gpu, recorder, scratch, config, weights, this.#batch);
+      if (strides[i] === 1) continue; // nothing to commit: the pass itself is still spent
+      this.#recordCommit(step, hidden, log, plans, {
+        capacity: capacities[i],
+        planOffset: i * count,
+        logOffset: offsets[i],
+        logStride: strides[i],
+      });
+    }
+    const bytes = await this.#readback.read(recorder, log, 4 * LOG_ENTRY_WORDS * entries);
+    return steps.map((_, i) =>
+      this.#sequences.map((_, sequence) =>
+        strides[i] === 1 ? [] : this.#apply(bytes, offsets[i] + sequence * strides[i], sequence)
+      )
+    );
+  }
+
+  #recordCommit(
+    step: CanvasStep,
+    hidden: Tensor,
+    log: Tensor,
+    plans: Tensor,
+    at: {
+      readonly capacity: number;
+      readonly planOffset: number;
+      readonly logOffset: number;
+      readonly logStride: number;
+    },
+  ): void {
+    const { recorder, scratch } = this.#context;
+    const count = this.#sequences.length;
+    const places = count * at.capacity;
+    const { twinRows } = this.#packed;
+    const asked = scratch.get("asked", ASKED_WORDS * places);
+    const rows = scratch.get("asked_rows", places * (twinRows > 0 ? 2 : 1));
+    const counts = scratch.get("counts", count);
+    const shared = {
+      count,
+      capacity: at.capacity,
+      planOffset: at.planOffset,
+      maskToken: this.#maskToken,
+      twinRows,
+    };
+    listMasked(recorder, {
+      ids: this.#batch.ids,
+      sequences: this.#batch.sequences,
+      row_position: this.#labels,
+      plans,
+      finished: this.#finished,
+      asked,
+      asked_rows: rows,
+      counts,
+    }, shared);
+    const predictions = recordPredictions(this.#context, hidden, {
+      asked,
+      rows,
+      entries: places,
+      guidance: this.#guidance,
+      plans,
+      planOffset: at.planOffset,
+    });
+    commit(recorder, {
+      asked,
+      counts,
+      predictions,
+      plans,
+      answers: this.#answers,
+      ids: this.#batch.ids,
+      finished: this.#finished,
+      log,
+    }, {
+      ...shared,
+      logOffset: at.logOffset,
+      logStride: at.logStride,
+      random: step.remasking === "random",
+      stopAtEnd: step.stopAtEnd,
+    });
+  }
+
+  destroy(): void {
+    if (this.#destroyed) return;
+    this.#destroyed = true;
+    const { recorder } = this.#context;
+    const { ids, rowPosition, sequences } = this.#batch;
+    for (
+      const tensor of [ids, rowPosition, sequences, this.#labels, this.#answers, this.#finished]
+    ) {
+      recorder.retire(tensor);
+    }
+    recorder.submit();
+  }
+
+  #planWords(steps: readonly CanvasStep[]): Uint32Array<ArrayBuffer> {
+    const words = new Uint32Array(STEP_PLAN_WORDS * this.#sequences.length * steps.length);
+    let at = 0;
+    for (const step of steps) {
+      for (const [i, { positions }] of this.#packed.sequences.entries()) {
+        const { bannedTokens, unconfidentTokens, ...choice } = step.choices[i];
+        writeStepPlan(words, at, {
+          ...choice,
+          candidateRows: visibleBefore(positions, step.blockEnd),
+          commits: step.commits,
+          banned: bannedTokens,
+          unconfident: unconfidentTokens,
+        });
+        at += STEP_PLAN_WORDS;
+      }
+    }
+    return words;
+  }
+
+  /**
+   * Most candidates of a sequence at this step. Commits made since the last readback are not taken
+   * off: one of them may have been the mask token itself.
+   */
+  #capacity(step: CanvasStep): number {
+    const masked = this.#packed.sequences.map(({ firstRow, positions }) => {
+      const rows = visibleBefore(positions, step.blockEnd);
+      return this.#ids.subarray(firstRow, firstRow + rows)
+        .reduce((sum, id) => id === this.#maskToken ? sum + 1 : sum, 0);
+    });
+    return Math.max(...masked);
+  }
+
+  /** Reads one sequence's commits of one step, and follows them on the host. */
+  #apply(bytes: ArrayBuffer, entry: number, sequence: number): Commit[] {
+    const words = new Uint32Array(bytes);
+    const numbers = new Float32Array(bytes);
+    const { firstRow, positions } = this.#packed.sequences[sequence];
+    const committed = words[LOG_ENTRY_WORDS * entry];
+    const commits: Commit[] = [];
+    for (let i = 1; i <= committed; i++) {
+      const at = LOG_ENTRY_WORDS * (entry + i);
+      this.#ids[words[at]] = words[at + 1];
+      commits.push({
+        position: positions[words[at] - firstRow],
+        token: words[at + 1],
+        confidence: 1 / (1 + numbers[at + 2]),
+        logProbability: numbers[at + 3],
+      });
+    }
+    return commits.sort((a, b) => a.position - b.position);
+  }
+}
+
+/** How many of the ascending positions lie below `end`. */
+function visibleBefore(positions: Uint32Array, end: number): number {
+  const first = positions.findIndex((position) => position >= end);
+  return first < 0 ? positions.length : first;
+}

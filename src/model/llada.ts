@@ -1,0 +1,194 @@
+/** LLaDA (Nie et al. 2025, arXiv 2502.09992): checkpoint names, and the forward pass in order. */
+
+import type { Gpu } from "../gpu/device.ts";
+import type { Recorder } from "../gpu/recorder.ts";
+import type { Scratch } from "../gpu/scratch.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import { attention, type HeadShape } from "../kernels/attention.ts";
+import { embed } from "../kernels/embed.ts";
+import { matmul } from "../kernels/matmul.ts";
+import { rmsNorm } from "../kernels/rms_norm.ts";
+import { rope, rotationTable } from "../kernels/rope.ts";
+import { swiglu } from "../kernels/swiglu.ts";
+import type { WeightMatrix } from "../kernels/weight_matrix.ts";
+import { paddedInner } from "../quant/scheme.ts";
+import type { ModelConfig } from "./config.ts";
+import type { WeightUpload } from "./upload.ts";
+
+/** One transformer block's weights. */
+export interface LladaLayer {
+  readonly attentionNorm: Tensor;
+  /** Queries, keys and values side by side. */
+  readonly qkv: WeightMatrix;
+  readonly attentionOut: WeightMatrix;
+  readonly ffnNorm: Tensor;
+  /** `ff_proj` and `up_proj`, paired. */
+  readonly gateUp: WeightMatrix;
+  /** `ff_out` of the block. */
+  readonly down: WeightMatrix;
+}
+
+/** All weights, on the GPU. */
+export interface LladaWeights {
+  readonly embedding: WeightMatrix;
+  readonly layers: readonly LladaLayer[];
+  readonly finalNorm: Tensor;
+  /** The embedding itself when tied. */
+  readonly head: WeightMatrix;
+  /** `[maxSequenceLength, headDim / 2]` of (cos, sin) */
+  readonly rotation: Tensor;
+}
+
+/** Uploads a LLaDA checkpoint. @throws {CheckpointError} when a tensor is not as it must be */
+export async function uploadLlada(
+  upload: WeightUpload,
+  config: ModelConfig,
+): Promise<LladaWeights> {
+  const { hiddenSize, kvHeads, headDim, ffnSize, embeddingSize } = config;
+  const name = (tensor: string) => `model.transformer.${tensor}.weight`;
+  const embedding = await upload.stacked([name("wte")], [embeddingSize], hiddenSize);
+  const layers: LladaLayer[] = [];
+  for (let i = 0; i < config.layers; i++) {
+    const of = (tensor: string) => name(`blocks.${i}.${tensor}`);
+    layers.push({
+      attentionNorm: upload.vector(of("attn_norm"), hiddenSize),
+      qkv: await upload.stacked(
+        [of("q_proj"), of("k_proj"), of("v_proj")],
+        [hiddenSize, kvHeads * headDim, kvHeads * headDim],
+        hiddenSize,
+      ),
+      attentionOut: await upload.stacked([of("attn_out")], [hiddenSize], hiddenSize),
+      ffnNorm: upload.vector(of("ff_norm"), hiddenSize),
+      gateUp: await upload.paired([of("ff_proj"), of("up_proj")], ffnSize, hiddenSize),
+      down: await upload.stacked([of("ff_out")], [hiddenSize], ffnSize),
+    });
+  }
+  return {
+    embedding,
+    layers,
+    finalNorm: upload.vector(name("ln_f"), hiddenSize),
+    head: config.tiedHead
+      ? embedding
+      : await upload.stacked([name("ff_out")], [embeddingSize], hiddenSize),
+    rotation: upload.table(
+      "rotation",
+      rotationTable(config.maxSequenceLength, headDim, config.ropeTheta),
+    ),
+  };
+}
+
+/** Rows of all sequences of a forward pass, one behind another, on the GPU. */
+export interface RowBatch {
+  /** Rows of all sequences. */
+  readonly rows: number;
+  /** Sequences. */
+  readonly count: number;
+  /** Rows of the longest. */
+  readonly longest: number;
+  /** `[rows]` token ids */
+  readonly ids: Tensor;
+  /** `[rows]` positions for the rotation */
+  readonly rowPosition: Tensor;
+  /** `[count]` of (first row, rows) */
+  readonly sequences: Tensor;
+}
+
+/** Called with the hidden states `[rows, paddedInner(hiddenSize)]` after a named stage. */
+export type HiddenObserver = (name: string, hidden: Tensor) => void;
+
+/** How rows of this configuration are divided into heads. */
+export function headShape(config: ModelConfig): HeadShape {
+  return {
+    heads: config.heads,
+    kvHeads: config.kvHeads,
+    headDim: config.headDim,
+    headStride: paddedInner(config.headDim),
+  };
+}
+
+/** Rows that the widest intermediate of a layer may have, in whole groups of 64. */
+function rowsPerChunk(gpu: Gpu, width: number): number {
+  const rows = Math.floor(gpu.limits.maxStorageBufferBindingSize / (4 * width));
+  return Math.max(64, rows - rows % 64);
+}
+
+/** Most rows of a forward pass: those whose hidden states and heads fit one binding. */
+export function mostRows(gpu: Gpu, config: ModelConfig): number {
+  const { heads, headStride } = headShape(config);
+  return rowsPerChunk(gpu, Math.max(paddedInner(config.hiddenSize), heads * headStride));
+}
+
+/**
+ * Records the embedding and all layers.
+ * @returns hidden states before the final norm, `[rows, paddedInner(hiddenSize)]`
+ */
+export function forward(
+  gpu: Gpu,
+  recorder: Recorder,
+  scratch: Scratch,
+  config: ModelConfig,
+  weights: LladaWeights,
+  batch: RowBatch,
+  observe?: HiddenObserver,
+): Tensor {
+  const { rows } = batch;
+  const shape = headShape(config);
+  const width = paddedInner(config.hiddenSize);
+  const ffnWidth = paddedInner(config.ffnSize);
+  const qkvWidth = (shape.heads + 2 * shape.kvHeads) * shape.headDim;
+  const chunk = Math.min(rows, rowsPerChunk(gpu, Math.max(qkvWidth, ffnWidth, width)));
+
+  const x = scratch.get("hidden", rows * width);
+  const normed = scratch.get("normed", chunk * width);
+  const qkv = scratch.get("qkv", chunk * qkvWidth);
+  const q = scratch.get("q", rows * shape.heads * shape.headStride);
+  const k = scratch.get("k", rows * shape.kvHeads * shape.headStride);
+  const v = scratch.get("v", rows * shape.kvHeads * shape.headStride);
+  const attended = scratch.get("attended", rows * width);
+  const gated = scratch.get("gated", chunk * ffnWidth);
+
+  const chunks: { first: number; rows: number; x: Tensor; attended: Tensor }[] = [];
+  for (let first = 0; first < rows; first += chunk) {
+    const length = Math.min(chunk, rows - first);
+    const part = (tensor: Tensor) => tensor.part(first * width, length * width);
+    chunks.push({ first, rows: length, x: part(x), attended: part(attended) });
+  }
+  const norm = (from: Tensor, weight: Tensor, length: number) =>
+    rmsNorm(recorder, from, weight, normed, {
+      rows: length,
+      xRows: length,
+      columns: config.hiddenSize,
+      stride: width,
+      epsilon: config.normEpsilon,
+    });
+
+  embed(recorder, batch.ids, weights.embedding, x, rows);
+  observe?.("embed", x);
+  for (const [i, layer] of weights.layers.entries()) {
+    for (const part of chunks) {
+      norm(part.x, layer.attentionNorm, part.rows);
+      matmul(recorder, normed, layer.qkv, qkv, { rows: part.rows, yStride: qkvWidth });
+      rope(
+        recorder,
+        { qkv, rowPosition: batch.rowPosition, rotation: weights.rotation, q, k, v },
+        shape,
+        { rows: part.rows, firstRow: part.first, qkvStride: qkvWidth },
+      );
+    }
+    attention(
+      recorder,
+      { q, k, v, sequences: batch.sequences, y: attended },
+      shape,
+      { count: batch.count, longest: batch.longest, yStride: width },
+    );
+    for (const part of chunks) {
+      const add = { rows: part.rows, yStride: width, add: true };
+      matmul(recorder, part.attended, layer.attentionOut, part.x, add);
+      norm(part.x, layer.ffnNorm, part.rows);
+      swiglu(recorder, normed, layer.gateUp, gated, { rows: part.rows, yStride: ffnWidth });
+      matmul(recorder, gated, layer.down, part.x, add);
+    }
+    observe?.(`block.${i}.out`, x);
+  }
+  return x;
+}

@@ -1,0 +1,397 @@
+/** A loaded model: forward passes in, predictions out. */
+
+import type {
+  Canvas,
+  CanvasSequence,
+  ForwardInput,
+  Prediction,
+  Predictor,
+} from "../denoise/predictor.ts";
+import { type Gpu, GpuError } from "../gpu/device.ts";
+import { Readback } from "../gpu/readback.ts";
+import { Recorder } from "../gpu/recorder.ts";
+import { Scratch } from "../gpu/scratch.ts";
+import { type Tensor, upload } from "../gpu/tensor.ts";
+import { matmul } from "../kernels/matmul.ts";
+import { PREDICTION_WORDS } from "../kernels/predict.ts";
+import { ASKED_WORDS, STEP_PLAN_WORDS, writeStepPlan } from "../kernels/step_plan.ts";
+import { topK } from "../kernels/top_k.ts";
+import { paddedInner } from "../quant/scheme.ts";
+import { DeviceCanvas } from "./canvas.ts";
+import type { ModelConfig } from "./config.ts";
+import { forward, type HiddenObserver, type LladaWeights, mostRows, type RowBatch } from "./llada.ts";
+import { normAsked, type PredictionContext, recordPredictions } from "./prediction_pass.ts";
+import { type PackedRows, packRows, rowsOf, type SequenceToPack } from "./rows.ts";
+
+/** A token among the likeliest at a position. */
+export interface RankedToken {
+  readonly token: number;
+  /** Its logit, noise-free. */
+  readonly logit: number;
+}
+
+/** What {@linkcode Model.forward} returns: everything, for tests and inspection. */
+export interface ForwardResult {
+  /** `[rows, embeddingSize]` logits of the visible positions, ascending. */
+  readonly logits: Float32Array;
+  /** The visible positions. */
+  readonly positions: Uint32Array;
+  /** Hidden states `[rows, hiddenSize]` by name: `embed`, `block.<i>.out`, `final_norm`. */
+  readonly hidden: ReadonlyMap<string, Float32Array>;
+}
+
+/** A model on the GPU. Calls must not overlap: await one before the next. */
+export class Model implements Predictor, Disposable {
+  /** How often results were brought back, and what was recorded. */
+  readonly readback: Readback;
+  readonly recorder: Recorder;
+  readonly #context: PredictionContext;
+  readonly #owned: readonly Tensor[];
+
+  /** Use `loadModel`. @param owned every tensor of `weights`, freed with the model */
+  constructor(
+    readonly gpu: Gpu,
+    readonly config: ModelConfig,
+    recorder: Recorder,
+    weights: LladaWeights,
+    owned: readonly Tensor[],
+  ) {
+    this.recorder = recorder;
+    this.readback = new Readback(gpu);
+    this.#owned = owned;
+    const scratch = new Scratch(gpu, recorder);
+    this.#context = { gpu, recorder, scratch, config, weights };
+  }
+
+  /**
+   * @throws {RangeError} naming what is wrong with an input
+   * @throws {GpuError} when one sequence is too long for the device, or the device failed
+   */
+  async predict(inputs: readonly ForwardInput[]): Promise<Prediction[][]> {
+    inputs.forEach((input, i) => this.#check(input, `inputs[${i}]`));
+    const results: Prediction[][] = inputs.map(() => []);
+    for (const group of this.#groups(inputs)) {
+      await this.#run(async () => {
+        const answers = await this.#predictGroup(group.map((i) => inputs[i]));
+        group.forEach((i, j) => results[i] = answers[j]);
+      });
+    }
+    return results;
+  }
+
+  /** @throws {GpuError} when the sequences do not fit the device together */
+  // deno-lint-ignore require-await -- errors must reach the caller as rejections
+  async openCanvas(sequences: readonly CanvasSequence[]): Promise<Canvas> {
+    sequences.forEach((sequence, i) => this.#check(sequence, `sequences[${i}]`));
+    const rows = sequences.reduce((sum, sequence) => sum + rowsOf(sequence), 0);
+    this.#checkRows(rows);
+    return new DeviceCanvas(this.#context, this.readback, sequences, (body) => this.#run(body));
+  }
+
+  /**
+   * Logits and hidden states of one sequence. Brings all of them to the host: for tests.
+   * @throws {RangeError} naming what is wrong with the input
+   */
+  async forward(
+    ids: Uint32Array,
+    options: { readonly attentionMask?: Uint8Array } = {},
+  ): Promise<ForwardResult> {
+    const sequence = { ids, attentionMask: options.attentionMask };
+    this.#check(sequence, "input");
+    this.#checkRows(rowsOf(sequence));
+    const { recorder, scratch, config } = this.#context;
+    const width = paddedInner(config.hiddenSize);
+    const hidden = new Map<string, Float32Array>();
+    let logits = new Float32Array();
+    const packed = packRows([sequence]);
+    const rows = packed.ids.length;
+    await this.#run(async () => {
+      const copies = new Map<string, Tensor>();
+      const keep: HiddenObserver = (name, states) => {
+        const copy = scratch.get(`observed ${name}`, rows * width);
+        recorder.copy(states, copy, 4 * rows * width);
+        copies.set(name, copy);
+      };
+      const batch = this.#upload(packed);
+      const x = this.#forward(batch, keep);
+      const all = scratch.get("asked_rows", rows);
+      upload(this.gpu, all, Uint32Array.from({ length: rows }, (_, row) => row));
+      const normed = normAsked(this.#context, x, all, rows);
+      keep("final_norm", normed);
+      const parts = this.#logits(normed, rows);
+      for (const [name, copy] of copies) {
+        const bytes = await this.readback.read(recorder, copy, 4 * rows * width);
+        hidden.set(name, unpad(new Float32Array(bytes), rows, width, config.hiddenSize));
+      }
+      logits = await parts();
+    });
+    return { logits, positions: packed.sequences[0].positions, hidden };
+  }
+
+  /**
+   * The k likeliest tokens at some positions of one sequence, largest logit first. Only those cross
+   * the bus.
+   * @returns for each position, `min(k, embeddingSize)` tokens
+   */
+  async topTokens(
+    input: Pick<ForwardInput, "ids" | "attentionMask" | "positions" | "guidance">,
+    k: number,
+  ): Promise<RankedToken[][]> {
+    this.#check(input, "input");
+    this.#checkRows(rowsOf(input));
+    const { recorder, scratch, config } = this.#context;
+    const count = input.positions.length;
+    const best = Math.min(k, config.embeddingSize);
+    const rowsEach = input.guidance ? 2 : 1;
+    let found = new Uint32Array();
+    await this.#run(async () => {
+      const packed = packRows([input]);
+      const x = this.#forward(this.#upload(packed));
+      const rows = askedRows(packed, 0, input.positions).flatMap((row) =>
+        input.guidance ? [row, row + packed.twinRows] : [row]
+      );
+      const rowIndex = scratch.get("asked_rows", rows.length);
+      upload(this.gpu, rowIndex, Uint32Array.from(rows));
+      const normed = normAsked(this.#context, x, rowIndex, rows.length);
+      const logits = scratch.get("logits", rows.length * config.embeddingSize);
+      matmul(recorder, normed, this.#context.weights.head, logits, {
+        rows: rows.length,
+        yStride: config.embeddingSize,
+      });
+      const result = scratch.get("top", 2 * count * best);
+      topK(recorder, logits, result, {
+        rows: rows.length / rowsEach,
+        columns: config.embeddingSize,
+        k: best,
+        guidance: input.guidance && input.guidance.scale + 1,
+      });
+      found = new Uint32Array(await this.readback.read(recorder, result, 8 * count * best));
+    });
+    const logit = new Float32Array(found.buffer);
+    return Array.from({ length: count }, (_, i) =>
+      Array.from({ length: best }, (_, j) => ({
+        token: found[2 * (i * best + j)],
+        logit: logit[2 * (i * best + j) + 1],
+      })));
+  }
+
+  /** Frees everything on the GPU; the device stays. */
+  [Symbol.dispose](): void {
+    this.#context.scratch[Symbol.dispose]();
+    this.readback[Symbol.dispose]();
+    this.recorder[Symbol.dispose]();
+    for (const tensor of this.#owned) tensor.destroy();
+  }
+
+  /** Records of a call that failed must not be submitted with the next one's. */
+  async #run(body: () => Promise<void>): Promise<void> {
+    this.gpu.throwIfFaulty();
+    try {
+      await body();
+    } catch (error) {
+      this.recorder.abandon();
+      throw error;
+    }
+  }
+
+  #check(
+    input: SequenceToPack & { readonly positions?: Uint32Array; readonly promptLength?: number },
+    name: string,
+  ): void {
+    const { ids, attentionMask, guidance, positions } = input;
+    const { maxSequenceLength, embeddingSize } = this.config;
+    if (ids.length === 0 || ids.length > maxSequenceLength) {
+      throw new RangeError(
+        `${name}.ids has ${ids.length} tokens, expected 1 to ${maxSequenceLength}`,
+      );
+    }
+    for (const list of [ids, guidance?.unconditionalIds ?? []]) {
+      const wrong = list.findIndex((id) => id >= embeddingSize);
+      if (wrong >= 0) {
+        throw new RangeError(
+          `${name}.ids[${wrong}] is ${list[wrong]}, the model has ids below ${embeddingSize}`,
+        );
+      }
+    }
+    if (guidance && guidance.unconditionalIds.length !== ids.length) {
+      throw new RangeError(
+        `${name}.guidance has ${guidance.unconditionalIds.length} ids for ${ids.length}`,
+      );
+    }
+    if (attentionMask) {
+      if (attentionMask.length !== ids.length) {
+        throw new RangeError(
+          `${name}.attentionMask has ${attentionMask.length} entries for ${ids.length} ids`,
+        );
+      }
+      if (!attentionMask.includes(1) || attentionMask.some((bit) => bit > 1)) {
+        throw new RangeError(`${name}.attentionMask must hold 0 and 1, and at least one 1`);
+      }
+    }
+    positions?.forEach((position, i) => {
+      if (position >= ids.length || attentionMask?.[position] === 0) {
+        throw new RangeError(
+          `${name}.positions[${i}] is ${position}: ` +
+            (position >= ids.length ? `there are ${ids.length}` : "the attention mask hides it"),
+        );
+      }
+    });
+  }
+
+  #checkRows(rows: number): void {
+    const most = mostRows(this.gpu, this.config);
+    if (rows <= most) return;
+    throw new GpuError(
+      `${rows} rows in one forward pass, ${this.gpu.name} has room for ${most} at hidden size ` +
+        `${this.config.hiddenSize}. Use a shorter sequence or a smaller batch.`,
+    );
+  }
+
+  /** Inputs that run together: same guidance, and no more rows than the device takes. */
+  #groups(inputs: readonly ForwardInput[]): number[][] {
+    const most = mostRows(this.gpu, this.config);
+    const groups: { scale: number | undefined; rows: number; inputs: number[] }[] = [];
+    for (const [i, input] of inputs.entries()) {
+      const rows = rowsOf(input);
+      this.#checkRows(rows);
+      const scale = input.guidance?.scale;
+      const open = groups.find((group) => group.scale === scale && group.rows + rows <= most);
+      if (open) {
+        open.rows += rows;
+        open.inputs.push(i);
+      } else {
+        groups.push({ scale, rows, inputs: [i] });
+      }
+    }
+    return groups.map((group) => group.inputs);
+  }
+
+  #upload(packed: PackedRows): RowBatch {
+    const { scratch } = this.#context;
+    const put = (name: string, data: Uint32Array<ArrayBuffer>) => {
+      const tensor = scratch.get(name, data.length);
+      upload(this.gpu, tensor, data);
+      return tensor;
+    };
+    return {
+      rows: packed.ids.length,
+      count: packed.ranges.length / 2,
+      longest: packed.longest,
+      ids: put("ids", packed.ids),
+      rowPosition: put("row_position", packed.rotationPositions),
+      sequences: put("sequences", packed.ranges),
+    };
+  }
+
+  #forward(batch: RowBatch, observe?: HiddenObserver): Tensor {
+    const { gpu, recorder, scratch, config, weights } = this.#context;
+    return forward(gpu, recorder, scratch, config, weights, batch, observe);
+  }
+
+  async #predictGroup(inputs: readonly ForwardInput[]): Promise<Prediction[][]> {
+    const { scratch, recorder } = this.#context;
+    const packed = packRows(inputs);
+    const guidance = inputs[0].guidance;
+    const rowsEach = guidance ? 2 : 1;
+    const entries = inputs.reduce((sum, input) => sum + input.positions.length, 0);
+
+    const hidden = this.#forward(this.#upload(packed));
+    if (entries === 0) {
+      await this.readback.read(recorder, hidden, 4);
+      return inputs.map(() => []);
+    }
+    const asked = new Uint32Array(ASKED_WORDS * entries);
+    const rows = new Uint32Array(rowsEach * entries);
+    const plans = new Uint32Array(STEP_PLAN_WORDS * inputs.length);
+    let entry = 0;
+    for (const [i, input] of inputs.entries()) {
+      const { choice } = input;
+      writeStepPlan(plans, STEP_PLAN_WORDS * i, {
+        ...choice,
+        candidateRows: 0,
+        commits: 0,
+        banned: choice.bannedTokens,
+        unconfident: choice.unconfidentTokens,
+      });
+      askedRows(packed, i, input.positions).forEach((row, j) => {
+        asked.set([row, input.positions[j], i], ASKED_WORDS * entry);
+        rows[rowsEach * entry] = row;
+        if (guidance) rows[rowsEach * entry + 1] = row + packed.twinRows;
+        entry++;
+      });
+    }
+    const put = (name: string, data: Uint32Array<ArrayBuffer>) => {
+      const tensor = scratch.get(name, data.length);
+      upload(this.gpu, tensor, data);
+      return tensor;
+    };
+    const predictions = recordPredictions(this.#context, hidden, {
+      asked: put("asked", asked),
+      rows: put("asked_rows", rows),
+      plans: put("plans", plans),
+      entries,
+      guidance: guidance && guidance.scale + 1,
+      planOffset: 0,
+    });
+    const bytes = await this.readback.read(recorder, predictions, 4 * PREDICTION_WORDS * entries);
+    const words = new Uint32Array(bytes);
+    const numbers = new Float32Array(bytes);
+    entry = 0;
+    return inputs.map((input) =>
+      Array.from(input.positions, (position) => {
+        const at = PREDICTION_WORDS * entry++;
+        return {
+          position,
+          token: words[at],
+          oddsAgainst: numbers[at + 1],
+          confidence: 1 / (1 + numbers[at + 1]),
+          logProbability: numbers[at + 2],
+          logSumExp: numbers[at + 3],
+        };
+      })
+    );
+  }
+
+  /** Records logits of `rows` normed rows in pieces that fit a binding; the result reads them. */
+  #logits(normed: Tensor, rows: number): () => Promise<Float32Array<ArrayBuffer>> {
+    const { recorder, scratch, config, weights, gpu } = this.#context;
+    const columns = config.embeddingSize;
+    const width = paddedInner(config.hiddenSize);
+    const fitting = Math.floor(gpu.limits.maxStorageBufferBindingSize / (4 * columns));
+    const most = Math.max(64, fitting - fitting % 64);
+    return async () => {
+      const logits = new Float32Array(rows * columns);
+      for (let first = 0; first < rows; first += most) {
+        const count = Math.min(most, rows - first);
+        const piece = scratch.get("logits", count * columns);
+        const x = normed.part(first * width, count * width);
+        matmul(recorder, x, weights.head, piece, { rows: count, yStride: columns });
+        const bytes = await this.readback.read(recorder, piece, 4 * count * columns);
+        logits.set(new Float32Array(bytes), first * columns);
+      }
+      return logits;
+    };
+  }
+}
+
+/** Rows of absolute positions of a packed sequence. */
+function askedRows(packed: PackedRows, index: number, positions: Uint32Array): number[] {
+  const sequence = packed.sequences[index];
+  const rows = new Map(
+    Array.from(sequence.positions, (position, i) => [position, sequence.firstRow + i]),
+  );
+  return Array.from(positions, (position) => rows.get(position)!);
+}
+
+function unpad(
+  values: Float32Array,
+  rows: number,
+  stride: number,
+  columns: number,
+): Float32Array {
+  const result = new Float32Array(rows * columns);
+  for (let row = 0; row < rows; row++) {
+    result.set(values.subarray(row * stride, row * stride + columns), row * columns);
+  }
+  return result;
+}
