@@ -2,7 +2,7 @@
 // of candidates before it, by odds against ascending (or by random rank), ties to the lower position;
 // those ranked below the plan's number are written to ids and logged at their rank.
 // The twin of selectCommits in src/denoise/selection.ts.
-// log: [sequences, log_stride] from log_offset: (committed, candidates, finished, 0), then
+// commit_log: [sequences, log_stride] from log_offset: (committed, candidates, finished, 0), then
 // (row, token, bits of the odds against, bits of the log probability).
 // With stop_at_end a sequence is finished once no mask is left before its first end token.
 struct Params {
@@ -23,7 +23,7 @@ struct Params {
 @group(0) @binding(5) var<storage, read> answers: array<Answer>;
 @group(0) @binding(6) var<storage, read_write> ids: array<u32>;
 @group(0) @binding(7) var<storage, read_write> finished: array<u32>;
-@group(0) @binding(8) var<storage, read_write> log: array<vec4<u32>>;
+@group(0) @binding(8) var<storage, read_write> commit_log: array<vec4<u32>>;
 
 override GUIDED: u32 = 0u;
 
@@ -72,7 +72,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       if (GUIDED == 1u) {
         ids[row + params.twin_rows] = prediction.x;
       }
-      log[log_start + 1u + rank] = vec4<u32>(row, prediction.xyz);
+      commit_log[log_start + 1u + rank] = vec4<u32>(row, prediction.xyz);
     }
   }
   if (lane == 0u) {
@@ -98,6 +98,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if (params.stop_at_end == 1u && end < atomicLoad(&first_masked)) {
       finished[sequence] = 1u;
     }
-    log[log_start] = vec4<u32>(min(count, plan.commits), count, finished[sequence], 0u);
+    commit_log[log_start] = vec4<u32>(min(count, plan.commits), count, finished[sequence], 0u);
   }
 }

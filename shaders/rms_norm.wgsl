@@ -14,10 +14,11 @@ struct Params {
 
 override GATHER: u32 = 0u;
 
-const LANES = 32u;
+override LANES: u32 = 32u;
 var<workgroup> partial: array<f32, LANES>;
+var<workgroup> row_scale: f32;
 
-@compute @workgroup_size(32)
+@compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   var row = group.x;
   if (GATHER == 1u) {
@@ -31,11 +32,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
   partial[lane] = sum;
   workgroupBarrier();
-  var total = 0.0;
-  for (var i = 0u; i < LANES; i++) {
-    total += partial[i];
+  if (lane == 0u) {
+    var total = 0.0;
+    for (var i = 0u; i < LANES; i++) {
+      total += partial[i];
+    }
+    row_scale = 1.0 / sqrt(total / f32(params.columns) + params.epsilon);
   }
-  let scale = 1.0 / sqrt(total / f32(params.columns) + params.epsilon);
+  workgroupBarrier();
+  let scale = row_scale;
   let to_start = group.x * params.stride;
   for (var column = lane; column < params.columns; column += LANES) {
     y[to_start + column] = x[from_start + column] * scale * weight[column];

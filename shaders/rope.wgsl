@@ -19,32 +19,36 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> k: array<f32>;
 @group(0) @binding(6) var<storage, read_write> v: array<f32>;
 
-@compute @workgroup_size(32)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+override LANES: u32 = 32u;
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let half = params.head_dim / 2u;
-  let head = id.x / half;
-  let channel = id.x % half;
-  if (head >= params.heads + 2u * params.kv_heads) {
-    return;
-  }
-  let row = params.first_row + id.y;
-  let from_start = id.y * params.qkv_stride + head * params.head_dim + channel;
-  let a = qkv[from_start];
-  let b = qkv[from_start + half];
-  let turn = rotation[row_position[row] * half + channel];
-  let rotated = vec2<f32>(a * turn.x - b * turn.y, b * turn.x + a * turn.y);
-  if (head < params.heads) {
-    let at = (row * params.heads + head) * params.head_stride + channel;
-    q[at] = rotated.x;
-    q[at + half] = rotated.y;
-  } else if (head < params.heads + params.kv_heads) {
-    let at = (row * params.kv_heads + head - params.heads) * params.head_stride + channel;
-    k[at] = rotated.x;
-    k[at + half] = rotated.y;
-  } else {
-    let at =
-      (row * params.kv_heads + head - params.heads - params.kv_heads) * params.head_stride + channel;
-    v[at] = a;
-    v[at + half] = b;
+  let row = params.first_row + group.y;
+  let qkv_start = group.y * params.qkv_stride;
+  let rotation_start = row_position[row] * half;
+  for (var channel = lane; channel < half; channel += LANES) {
+    let turn = rotation[rotation_start + channel];
+    for (var head = 0u; head < params.heads + 2u * params.kv_heads; head++) {
+      let at = qkv_start + head * params.head_dim + channel;
+      let a = qkv[at];
+      let b = qkv[at + half];
+      let rotated = vec2<f32>(a * turn.x - b * turn.y, b * turn.x + a * turn.y);
+      if (head < params.heads) {
+        let to = (row * params.heads + head) * params.head_stride + channel;
+        q[to] = rotated.x;
+        q[to + half] = rotated.y;
+      } else if (head < params.heads + params.kv_heads) {
+        let kv_head = head - params.heads;
+        let to = (row * params.kv_heads + kv_head) * params.head_stride + channel;
+        k[to] = rotated.x;
+        k[to + half] = rotated.y;
+      } else {
+        let kv_head = head - params.heads - params.kv_heads;
+        let to = (row * params.kv_heads + kv_head) * params.head_stride + channel;
+        v[to] = a;
+        v[to + half] = b;
+      }
+    }
   }
 }

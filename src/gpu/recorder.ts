@@ -2,6 +2,7 @@
 
 import type { Gpu } from "./device.ts";
 import type { Access, Kernel } from "./kernel.ts";
+import type { KernelTimes } from "./kernel_times.ts";
 import { pipelineFor } from "./pipeline.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -44,6 +45,8 @@ const ARENA_BYTES = 256 * 1024;
 export class Recorder implements Disposable {
   /** Running totals, for statistics. */
   readonly counts: RecorderCounts = { dispatches: 0, submits: 0 };
+  /** When set, every dispatch gets a pass of its own and is timed. */
+  times: KernelTimes | undefined;
   readonly #gpu: Gpu;
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
@@ -121,6 +124,12 @@ export class Recorder implements Disposable {
       this.#bindGroups.set(key, group);
     }
 
+    if (this.times) {
+      this.#pass?.end();
+      this.#pass = this.#commands().beginComputePass({
+        timestampWrites: this.times.next(kernel.name),
+      });
+    }
     this.#pass ??= this.#commands().beginComputePass();
     this.#pass.setPipeline(pipeline.pipeline);
     this.#pass.setBindGroup(0, group, [offset]);

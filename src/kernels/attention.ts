@@ -18,7 +18,7 @@ export const attentionKernel = defineKernel({
     y_stride: "u32",
     scale: "f32",
   },
-  constants: { CHANNELS: 4 },
+  constants: { UNITS: 32 },
   gathersRows: true,
 });
 
@@ -63,7 +63,7 @@ export function attention(
       y_stride: options.yStride,
       scale: 1 / Math.sqrt(shape.headDim),
     },
-    constants: { CHANNELS: Math.ceil(shape.headDim / 32) },
-    workgroups: [Math.ceil(options.longest / 8), shape.heads, options.count],
+    constants: { UNITS: 8 * Math.ceil(shape.headDim / 32) },
+    workgroups: [Math.ceil(options.longest / 32), shape.heads, options.count],
   });
 }

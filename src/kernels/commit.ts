@@ -20,7 +20,7 @@ export const commitKernel = defineKernel({
     answers: "read",
     ids: "write",
     finished: "write",
-    log: "write",
+    commit_log: "write",
   },
   params: {
     capacity: "u32",
@@ -49,7 +49,7 @@ export function commit(
     readonly answers: Tensor;
     readonly ids: Tensor;
     readonly finished: Tensor;
-    readonly log: Tensor;
+    readonly commit_log: Tensor;
   },
   options: {
     readonly count: number;

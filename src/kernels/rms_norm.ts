@@ -11,7 +11,7 @@ export const rmsNormKernel = defineKernel({
   source,
   bindings: { x: "read", weight: "read", row_index: "read", y: "write" },
   params: { columns: "u32", stride: "u32", rows: "u32", epsilon: "f32" },
-  constants: { GATHER: 0 },
+  constants: { GATHER: 0, LANES: 32 },
 });
 
 /**
@@ -43,7 +43,8 @@ export function rmsNorm(
       rows: options.xRows,
       epsilon: options.epsilon,
     },
-    constants: { GATHER: options.rowIndex ? 1 : 0 },
+    // Short rows are not worth a barrier between many lanes.
+    constants: { GATHER: options.rowIndex ? 1 : 0, LANES: options.columns <= 512 ? 8 : 32 },
     workgroups: [options.rows],
   });
 }

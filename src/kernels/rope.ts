@@ -26,6 +26,7 @@ export const ropeKernel = defineKernel({
     head_stride: "u32",
     qkv_stride: "u32",
   },
+  constants: { LANES: 32 },
 });
 
 /**
@@ -71,7 +72,6 @@ export function rope(
   shape: HeadShape,
   options: { readonly rows: number; readonly firstRow: number; readonly qkvStride: number },
 ): void {
-  const pairs = (shape.heads + 2 * shape.kvHeads) * shape.headDim / 2;
   recorder.dispatch(ropeKernel, {
     bindings: {
       qkv: tensors.qkv,
@@ -89,6 +89,7 @@ export function rope(
       head_stride: shape.headStride,
       qkv_stride: options.qkvStride,
     },
-    workgroups: [Math.ceil(pairs / 32), options.rows],
+    constants: { LANES: shape.headDim <= 16 ? 8 : shape.headDim <= 32 ? 16 : 32 },
+    workgroups: [1, options.rows],
   });
 }

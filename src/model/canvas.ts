@@ -51,7 +51,9 @@ export class DeviceCanvas implements Canvas {
     this.#maskToken = sequences[0].maskToken;
     this.#guidance = sequences[0].guidance && sequences[0].guidance.scale + 1;
     for (const { maskToken, guidance } of sequences) {
-      if (maskToken === this.#maskToken && guidance?.scale === sequences[0].guidance?.scale) continue;
+      if (maskToken === this.#maskToken && guidance?.scale === sequences[0].guidance?.scale) {
+        continue;
+      }
       throw new RangeError("the sequences of a canvas must share mask token and guidance scale");
     }
     const packed = this.#packed = packRows(sequences);
@@ -173,7 +175,7 @@ export class DeviceCanvas implements Canvas {
       answers: this.#answers,
       ids: this.#batch.ids,
       finished: this.#finished,
-      log,
+      commit_log: log,
     }, {
       ...shared,
       logOffset: at.logOffset,

@@ -19,7 +19,13 @@ import { topK } from "../kernels/top_k.ts";
 import { paddedInner } from "../quant/scheme.ts";
 import { DeviceCanvas } from "./canvas.ts";
 import type { ModelConfig } from "./config.ts";
-import { forward, type HiddenObserver, type LladaWeights, mostRows, type RowBatch } from "./llada.ts";
+import {
+  forward,
+  type HiddenObserver,
+  type LladaWeights,
+  mostRows,
+  type RowBatch,
+} from "./llada.ts";
 import { normAsked, type PredictionContext, recordPredictions } from "./prediction_pass.ts";
 import { type PackedRows, packRows, rowsOf, type SequenceToPack } from "./rows.ts";
 
