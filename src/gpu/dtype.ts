@@ -5,10 +5,18 @@
  * over them as they are.
  */
 
-const BYTES = { F32: 4, F16: 2, BF16: 2, I32: 4, U32: 4, I8: 1, U8: 1 } as const;
-
 /** Element type of a tensor, by its name in a safetensors header. */
-export type DType = keyof typeof BYTES;
+export type DType = "F32" | "F16" | "BF16" | "I32" | "U32" | "I8" | "U8";
+
+const BYTES: Readonly<Record<DType, number>> = {
+  F32: 4,
+  F16: 2,
+  BF16: 2,
+  I32: 4,
+  U32: 4,
+  I8: 1,
+  U8: 1,
+};
 
 /** Types that hold real numbers: what weights may be stored as. */
 export type FloatDType = "F32" | "F16" | "BF16";

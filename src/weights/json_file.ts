@@ -1,0 +1,107 @@
+/** JSON from files that are not trusted: bounded in size, strict UTF-8, one object, no key twice. */
+import { type Finding, type ModelFileError, show } from "./model_file_error.ts";
+
+/** A JSON object whose fields are not checked yet. */
+export type JsonObject = { readonly [field: string]: unknown };
+
+/** The error to throw: `ConfigError` or `CheckpointError`. */
+export type ErrorKind = new (finding: Finding) => ModelFileError;
+
+/** Whether `value` is a JSON object (no array, no null). */
+export function isJsonObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/**
+ * Reads a file that holds one JSON object.
+ * @param limit most bytes the file may have; a larger one is refused unread
+ * @throws {ModelFileError} of the given kind, when it is missing, too large or anything else
+ */
+export function readJsonObject(file: string, limit: number, kind: ErrorKind): JsonObject {
+  const size = fileSize(file, kind);
+  if (size > limit) {
+    throw new kind({ file, field: "size", found: `${size} bytes`, expected: `at most ${limit}` });
+  }
+  return parseJsonObject(Deno.readFileSync(file), file, "content", kind);
+}
+
+/**
+ * Bytes of a file.
+ * @throws {ModelFileError} of the given kind, when it is missing or no plain file
+ */
+export function fileSize(file: string, kind: ErrorKind): number {
+  try {
+    const info = Deno.statSync(file);
+    if (info.isFile) return info.size;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new kind({ file, field: "file", found: "missing", expected: "a file of this name" });
+  }
+  throw new kind({ file, field: "file", found: "a folder or device", expected: "a plain file" });
+}
+
+/**
+ * Decodes and parses one JSON object.
+ * @param field what the bytes are, for the error
+ * @throws {ModelFileError} of the given kind
+ */
+export function parseJsonObject(
+  bytes: Uint8Array<ArrayBuffer>,
+  file: string,
+  field: string,
+  kind: ErrorKind,
+): JsonObject {
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw new kind({ file, field, found: "not valid UTF-8", expected: "a JSON object in UTF-8" });
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new kind({ file, field, found: `not JSON (${show(text)})`, expected: "a JSON object" });
+  }
+  if (!isJsonObject(value)) {
+    throw new kind({ file, field, found: show(value), expected: "a JSON object" });
+  }
+  const twice = duplicateKey(text);
+  if (twice !== undefined) {
+    throw new kind({
+      file,
+      field,
+      found: `an object that holds the key ${show(twice)} twice`,
+      expected: "every key once",
+    });
+  }
+  return value;
+}
+
+/**
+ * The first key that stands twice in one object of `json`, which must be valid JSON. `JSON.parse`
+ * silently keeps the last: another reader of the same file might keep the first.
+ */
+export function duplicateKey(json: string): string | undefined {
+  const open: (Set<string> | null)[] = []; // keys of the objects around, null for an array
+  for (let at = 0; at < json.length; at++) {
+    const character = json[at];
+    if (character === "{") open.push(new Set());
+    else if (character === "[") open.push(null);
+    else if (character === "}" || character === "]") open.pop();
+    else if (character === '"') {
+      let end = at + 1;
+      while (end < json.length && json[end] !== '"') end += json[end] === "\\" ? 2 : 1;
+      let next = end + 1;
+      while (" \t\r\n".includes(json[next] ?? "x")) next++;
+      if (json[next] === ":") {
+        const key = JSON.parse(json.slice(at, end + 1)) as string;
+        const keys = open.at(-1);
+        if (keys?.has(key)) return key;
+        keys?.add(key);
+      }
+      at = end;
+    }
+  }
+  return undefined;
+}
