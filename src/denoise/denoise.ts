@@ -42,6 +42,8 @@ export interface DenoiseOptions {
   readonly endTokens: readonly number[];
   /** Stop once every answer is decided up to and with its first end token. */
   readonly stopAtEnd: boolean;
+  /** Asked after every step: true ends the run, as an answer that is decided does. */
+  readonly finished?: () => boolean;
   /** Steps run on a canvas between two readbacks; default 4. */
   readonly stepsPerReadback?: number;
   /** Ends the loop before its next step. */
@@ -97,7 +99,8 @@ export async function* denoise(
   signal?.throwIfAborted();
   const runner = await openRunner(sequences, predictor, options);
   const finished = (state: readonly Sequence[]) =>
-    options.stopAtEnd && state.every((sequence) => decidedUpToEnd(sequence, options.endTokens));
+    options.finished?.() ||
+    (options.stopAtEnd && state.every((sequence) => decidedUpToEnd(sequence, options.endTokens)));
 
   let state = sequences;
   let nfe = 0;
@@ -151,7 +154,7 @@ async function openRunner(
   })));
   return {
     chunkLength: stepsPerReadback,
-    run: (chunk) => canvas.run(chunk),
+    run: (chunk) => canvas.run(chunk, options.signal),
     close: () => canvas.destroy(),
   };
 }

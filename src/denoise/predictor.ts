@@ -131,10 +131,12 @@ export interface Commit {
 /** Sequences that live with the model. */
 export interface Canvas {
   /**
-   * Runs the steps one behind another and reads back once.
+   * Runs the steps one behind another and reads back once. An aborted signal ends it between two
+   * steps where steps are slow, else behind them; the canvas is then of no more use.
    * @returns per step, per sequence, what was committed, positions ascending
+   * @throws the signal's reason
    */
-  run(steps: readonly CanvasStep[]): Promise<Commit[][][]>;
+  run(steps: readonly CanvasStep[], signal?: AbortSignal): Promise<Commit[][][]>;
   /** Frees what the canvas holds. */
   destroy(): void;
 }

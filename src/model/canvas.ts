@@ -19,6 +19,12 @@ import { type PackedRows, packRows } from "./rows.ts";
 /** Runs `body`, and forgets what it recorded if it throws. */
 export type GuardedRun = (body: () => Promise<void>) => Promise<void>;
 
+/**
+ * Milliseconds per step from which steps are submitted one by one, so that a cancellation takes effect
+ * between two of them; waiting costs about 11 ms. Faster ones are chained in one submit.
+ */
+const SLOW_STEP_MS = 200;
+
 /** A batch whose ids are on the GPU; a copy on the host follows the commits. */
 export class DeviceCanvas implements Canvas {
   readonly #context: PredictionContext;
@@ -81,16 +87,19 @@ export class DeviceCanvas implements Canvas {
   }
 
   /** @throws {GpuError} when the device failed; the canvas is then of no more use */
-  async run(steps: readonly CanvasStep[]): Promise<Commit[][][]> {
+  async run(steps: readonly CanvasStep[], signal?: AbortSignal): Promise<Commit[][][]> {
     if (this.#destroyed) throw new Error("the canvas was destroyed");
     let results: Commit[][][] = [];
     await this.#guarded(async () => {
-      results = await this.#run(steps);
+      const start = performance.now();
+      results = await this.#run(steps, signal);
+      const milliseconds = performance.now() - start;
+      this.#context.pace.millisecondsPerRow = milliseconds / (steps.length * this.#batch.rows);
     });
     return results;
   }
 
-  async #run(steps: readonly CanvasStep[]): Promise<Commit[][][]> {
+  async #run(steps: readonly CanvasStep[], signal?: AbortSignal): Promise<Commit[][][]> {
     const { gpu, recorder, scratch, config, weights } = this.#context;
     const count = this.#sequences.length;
     const plans = scratch.get("canvas plans", STEP_PLAN_WORDS * count * steps.length);
@@ -105,7 +114,13 @@ export class DeviceCanvas implements Canvas {
     const entries = strides.reduce((sum, stride) => sum + stride * count, 0);
     const log = scratch.get("canvas log", LOG_ENTRY_WORDS * entries);
 
+    const slow = this.#context.pace.millisecondsPerRow * this.#batch.rows > SLOW_STEP_MS;
     for (const [i, step] of steps.entries()) {
+      if (i > 0 && signal && slow) {
+        recorder.submit();
+        await gpu.device.queue.onSubmittedWorkDone();
+        signal.throwIfAborted();
+      }
       const hidden = forward(gpu, recorder, scratch, config, weights, this.#batch);
       if (strides[i] === 1) continue; // nothing to commit: the pass itself is still spent
       this.#recordCommit(step, hidden, log, plans, {

@@ -1,7 +1,6 @@
 /** A model folder becomes a model on the GPU. */
 
-import type { Gpu } from "../gpu/device.ts";
-import { GpuError } from "../gpu/device.ts";
+import { acquireGpu, type Gpu, GpuError } from "../gpu/device.ts";
 import { Recorder } from "../gpu/recorder.ts";
 import { openCheckpoint } from "../weights/checkpoint.ts";
 import { readConfig } from "./config.ts";
@@ -10,10 +9,32 @@ import { Model } from "./model.ts";
 import { checkTensors } from "./tensors.ts";
 import { type LoadProgress, WeightUpload } from "./upload.ts";
 
+export type { LoadProgress } from "./upload.ts";
+
+/**
+ * Acquires a device of its own and loads a folder on it; disposing of the model frees the device too.
+ * @param provider any object with the `GPU` interface; default Deno's own
+ * @throws as {@linkcode loadModel}; {@linkcode GpuError} when there is no adapter
+ */
+export async function loadModelOn(
+  provider: GPU | undefined,
+  dir: string,
+  onProgress?: LoadProgress,
+): Promise<Model> {
+  const gpu = await acquireGpu({ provider });
+  try {
+    return await loadModel(gpu, dir, onProgress, gpu);
+  } catch (error) {
+    gpu[Symbol.dispose]();
+    throw error;
+  }
+}
+
 /**
  * Loads a folder in Hugging Face layout. Everything is checked before the first upload; after an
  * error nothing of the model stays on the GPU.
  * @param onProgress told after every piece
+ * @param owned disposed of with the model
  * @throws {ConfigError} naming the field of config.json that is wrong or not supported
  * @throws {CheckpointError} naming the file or tensor that is wrong
  * @throws {GpuError} when the device cannot hold it
@@ -22,6 +43,7 @@ export async function loadModel(
   gpu: Gpu,
   dir: string,
   onProgress?: LoadProgress,
+  owned?: Disposable,
 ): Promise<Model> {
   const config = readConfig(dir);
   using checkpoint = openCheckpoint(dir);
@@ -40,7 +62,7 @@ export async function loadModel(
           error.message,
       );
     }
-    return new Model(gpu, config, recorder, weights, await upload.release());
+    return new Model(gpu, config, recorder, weights, await upload.release(), owned);
   } catch (error) {
     if (scoped) await gpu.device.popErrorScope();
     recorder[Symbol.dispose]();

@@ -61,12 +61,14 @@ export class Model implements Predictor, Disposable {
     recorder: Recorder,
     weights: LladaWeights,
     owned: readonly Tensor[],
+    readonly also?: Disposable,
   ) {
     this.recorder = recorder;
     this.readback = new Readback(gpu);
     this.#owned = owned;
     const scratch = new Scratch(gpu, recorder);
-    this.#context = { gpu, recorder, scratch, config, weights };
+    const pace = { millisecondsPerRow: Infinity };
+    this.#context = { gpu, recorder, scratch, config, weights, pace };
   }
 
   /**
@@ -187,6 +189,7 @@ export class Model implements Predictor, Disposable {
     this.readback[Symbol.dispose]();
     this.recorder[Symbol.dispose]();
     for (const tensor of this.#owned) tensor.destroy();
+    this.also?.[Symbol.dispose]();
   }
 
   /** Records of a call that failed must not be submitted with the next one's. */

@@ -19,6 +19,8 @@ export interface PredictionContext {
   readonly scratch: Scratch;
   readonly config: ModelConfig;
   readonly weights: LladaWeights;
+  /** Measured by the last canvas run; before it, steps are taken to be slow. */
+  readonly pace: { millisecondsPerRow: number };
 }
 
 /** The rows that are asked for predictions. */

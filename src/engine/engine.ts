@@ -1,0 +1,178 @@
+/** One loaded model with its tokenizer: conversations in, streams of denoising steps out. */
+
+import { denoise } from "../denoise/denoise.ts";
+import { newSequence } from "../denoise/sequence.ts";
+import type { GenerationDefaults } from "../model/config.ts";
+import type { Model } from "../model/model.ts";
+import { type ChatTemplate, encodeChat } from "../text/chat_template.ts";
+import { TextStream } from "../text/text_stream.ts";
+import type { TextTokenizer } from "../text/tokenizer.ts";
+import { defaultLengths, type GenerationPlan, planGeneration } from "./generation_plan.ts";
+import {
+  type CommittedToken,
+  type GenerateEvent,
+  type GenerateRequest,
+  type ModelSummary,
+  RequestError,
+} from "./request.ts";
+import { RequestQueue } from "./request_queue.ts";
+
+/** What an engine takes from its model folder besides model and text. */
+export interface EngineFolder {
+  readonly id: string;
+  /** Unix seconds. */
+  readonly created: number;
+  readonly defaults: GenerationDefaults;
+  /** Most requests that wait for their turn. */
+  readonly maxWaiting: number;
+}
+
+/** A model and its text side. Requests are answered one at a time, in the order they came. */
+export class Engine implements Disposable {
+  /** What `GET /v1/models` tells. */
+  readonly summary: ModelSummary;
+  /** Token ids of which the first one ends an answer. */
+  readonly endTokens: readonly number[];
+  /** What the folder says about generating. */
+  readonly defaults: GenerationDefaults;
+  readonly #queue: RequestQueue;
+
+  /** Use `loadEngine` of load.ts. */
+  constructor(
+    readonly model: Model,
+    readonly tokenizer: TextTokenizer,
+    readonly template: ChatTemplate,
+    folder: EngineFolder,
+  ) {
+    const { defaults, id, created, maxWaiting } = folder;
+    this.#queue = new RequestQueue(maxWaiting);
+    this.defaults = defaults;
+    const { config } = model;
+    const eot = this.eotToken;
+    this.endTokens = eot === undefined ? [config.eosTokenId] : [config.eosTokenId, eot];
+    const lengths = defaultLengths(defaults, config);
+    this.summary = {
+      id,
+      created,
+      contextLength: config.maxSequenceLength,
+      defaultMaxTokens: lengths.maxTokens,
+      defaultBlockLength: lengths.blockLength,
+    };
+  }
+
+  /** End of turn, where the folder names one. */
+  get eotToken(): number | undefined {
+    return this.defaults.eotTokenId ?? this.tokenizer.idOf("<|eot_id|>");
+  }
+
+  /**
+   * Denoises one answer.
+   * @throws {RequestError} before the first event, when the request does not fit the model
+   * @throws {BusyError} before the first event, when too many requests wait
+   * @throws the signal's reason at the next step after it was aborted
+   */
+  async *generate(
+    request: GenerateRequest,
+    signal?: AbortSignal,
+  ): AsyncGenerator<GenerateEvent, void, void> {
+    const plan = planGeneration(
+      request,
+      this.model.config,
+      this.defaults,
+      ({ messages }) => this.#encode(messages),
+    );
+    const leave = await this.#queue.enter(signal);
+    try {
+      yield* this.#denoise(plan, signal);
+    } finally {
+      leave();
+    }
+  }
+
+  /** Frees the model; the device stays with whoever acquired it. */
+  [Symbol.dispose](): void {
+    this.model[Symbol.dispose]();
+  }
+
+  #encode(messages: GenerateRequest["messages"]): Uint32Array {
+    try {
+      return encodeChat(this.tokenizer, this.template, messages);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      throw new RequestError("messages", error.message, "context_length_exceeded");
+    }
+  }
+
+  async *#denoise(
+    plan: GenerationPlan,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<GenerateEvent, void, void> {
+    const { config } = this.model;
+    const { promptIds, genLength } = plan;
+    const promptLength = promptIds.length;
+    const stream = new TextStream(this.tokenizer, {
+      endTokens: this.endTokens,
+      stop: plan.stop,
+      maxTokens: plan.maxTokens,
+    });
+    yield {
+      type: "start",
+      promptTokens: promptLength,
+      generationLength: genLength,
+      blockLength: plan.blockLength,
+      steps: plan.steps,
+    };
+    const start = performance.now();
+    const readbacksBefore = this.model.readback.count;
+    const ids = new Array<number>(genLength).fill(config.maskTokenId);
+    const steps = denoise(
+      [newSequence(promptIds, genLength, config.maskTokenId)],
+      this.model,
+      {
+        ...plan,
+        seeds: [plan.seed],
+        eosToken: config.eosTokenId,
+        eotToken: this.eotToken,
+        endTokens: this.endTokens,
+        // A stop string or the token limit settles the text as an end token does.
+        finished: () => plan.stopAtEnd && stream.finishReason !== undefined,
+        signal,
+      },
+    );
+    let next = await steps.next();
+    for (; !next.done; next = await steps.next()) {
+      const { step, block, commits } = next.value;
+      const committed = commits[0].map((commit): CommittedToken => ({
+        position: commit.position - promptLength,
+        token: commit.token,
+        text: this.tokenizer.tokenText(commit.token),
+        confidence: commit.confidence,
+        logProbability: commit.logProbability,
+      }));
+      for (const { position, token } of committed) ids[position] = token;
+      const delta = stream.commit(committed);
+      yield {
+        type: "step",
+        step,
+        block,
+        commits: committed,
+        delta,
+        prefixLength: stream.prefixLength,
+      };
+    }
+    stream.finish();
+    yield {
+      type: "end",
+      finishReason: stream.finishReason ?? "length",
+      text: stream.text,
+      ids,
+      usage: { promptTokens: promptLength, completionTokens: stream.completionTokens },
+      stats: {
+        seed: plan.seed,
+        forwards: next.value.nfe,
+        readbacks: this.model.readback.count - readbacksBefore,
+        seconds: (performance.now() - start) / 1000,
+      },
+    };
+  }
+}

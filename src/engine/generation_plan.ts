@@ -1,0 +1,135 @@
+/** A request and a model's defaults become what is denoised; every range is checked here. */
+
+import { planSteps, ScheduleError } from "../denoise/schedule.ts";
+import { REMASKINGS } from "../denoise/selection.ts";
+import type { GenerationDefaults, ModelConfig } from "../model/config.ts";
+import { type GenerateRequest, RequestError } from "./request.ts";
+
+/** A request with every value filled in. */
+export interface GenerationPlan {
+  readonly promptIds: Uint32Array;
+  readonly maxTokens: number;
+  /** Positions of the canvas: `maxTokens` rounded up to whole blocks. */
+  readonly genLength: number;
+  readonly blockLength: number;
+  readonly steps: number;
+  readonly temperature: number;
+  readonly seed: number;
+  readonly cfgScale: number;
+  readonly remasking: "low_confidence" | "random";
+  readonly stop: readonly string[];
+  readonly stopAtEnd: boolean;
+  readonly logitsEosInf: boolean;
+  readonly confidenceEosEotInf: boolean;
+}
+
+/** Answer length, in tokens, where neither request nor folder names one. */
+const DEFAULT_MAX_TOKENS = 128;
+/** Tokens per block, likewise. */
+const DEFAULT_BLOCK_LENGTH = 32;
+
+/** The schedule's own names of fields, as a request calls them. */
+const SCHEDULE_FIELDS = {
+  genLength: "maxTokens",
+  blockLength: "blockLength",
+  steps: "steps",
+} as const;
+
+/** Answer and block length of a folder. */
+export function defaultLengths(
+  defaults: GenerationDefaults,
+  config: ModelConfig,
+): { readonly maxTokens: number; readonly blockLength: number } {
+  const maxTokens = Math.min(
+    defaults.genLength ?? DEFAULT_MAX_TOKENS,
+    Math.max(1, Math.floor(config.maxSequenceLength / 2)),
+  );
+  return {
+    maxTokens,
+    blockLength: Math.min(defaults.blockLength ?? DEFAULT_BLOCK_LENGTH, maxTokens),
+  };
+}
+
+function integer(field: string, value: number, least: number, most: number): number {
+  if (Number.isSafeInteger(value) && value >= least && value <= most) return value;
+  throw new RequestError(
+    field,
+    `${field} is ${value}, expected a whole number from ${least} to ${most}`,
+  );
+}
+
+function amount(field: string, value: number, most: number): number {
+  if (value >= 0 && value <= most) return value;
+  throw new RequestError(field, `${field} is ${value}, expected a number from 0 to ${most}`);
+}
+
+/**
+ * Checks a request and fills in defaults.
+ * @param encode the rendered conversation as token ids
+ * @throws {RequestError} naming the field that is out of range or does not fit the others
+ */
+export function planGeneration(
+  request: GenerateRequest,
+  config: ModelConfig,
+  defaults: GenerationDefaults,
+  encode: (request: GenerateRequest) => Uint32Array,
+): GenerationPlan {
+  const context = config.maxSequenceLength;
+  const lengths = defaultLengths(defaults, config);
+  const maxTokens = integer("maxTokens", request.maxTokens ?? lengths.maxTokens, 1, context);
+  const blockLength = integer(
+    "blockLength",
+    request.blockLength ?? Math.min(lengths.blockLength, maxTokens),
+    1,
+    context,
+  );
+  const genLength = Math.ceil(maxTokens / blockLength) * blockLength;
+  const isDefaultShape = genLength === lengths.maxTokens && blockLength === lengths.blockLength;
+  const steps = request.steps ?? (isDefaultShape ? defaults.steps : undefined) ?? genLength;
+  try {
+    planSteps({ genLength, blockLength, steps });
+  } catch (error) {
+    if (!(error instanceof ScheduleError)) throw error;
+    throw new RequestError(SCHEDULE_FIELDS[error.field], error.message);
+  }
+  const remasking = request.remasking ?? defaults.remasking ?? "low_confidence";
+  if (!REMASKINGS.includes(remasking)) {
+    throw new RequestError(
+      "remasking",
+      `remasking is ${remasking}, expected one of ${REMASKINGS.join(", ")}`,
+    );
+  }
+  const stop = request.stop ?? [];
+  if (stop.includes("")) throw new RequestError("stop", "stop holds an empty string: leave it out");
+  if (request.messages.length === 0) {
+    throw new RequestError("messages", "messages is empty, expected at least one message");
+  }
+  const promptIds = encode(request);
+  if (promptIds.length + genLength > context) {
+    throw new RequestError(
+      "messages",
+      `the prompt has ${promptIds.length} tokens and the answer ${genLength}, together more than ` +
+        `the model's ${context}: shorten the conversation or ask for fewer tokens`,
+      "context_length_exceeded",
+    );
+  }
+  return {
+    promptIds,
+    maxTokens,
+    genLength,
+    blockLength,
+    steps,
+    temperature: amount("temperature", request.temperature ?? defaults.temperature ?? 0, 100),
+    seed: integer("seed", request.seed ?? randomSeed(), 0, Number.MAX_SAFE_INTEGER),
+    cfgScale: amount("cfgScale", request.cfgScale ?? defaults.cfgScale ?? 0, 100),
+    remasking,
+    stop,
+    stopAtEnd: request.stopAtEnd ?? true,
+    logitsEosInf: request.logitsEosInf ?? false,
+    confidenceEosEotInf: request.confidenceEosEotInf ?? false,
+  };
+}
+
+function randomSeed(): number {
+  return crypto.getRandomValues(new Uint32Array(1))[0];
+}

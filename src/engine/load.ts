@@ -1,0 +1,43 @@
+/** A model folder becomes an engine. */
+
+import { basename, join, resolve } from "node:path";
+import { readConfig, readGenerationDefaults } from "../model/config.ts";
+import { loadModelOn, type LoadProgress } from "../model/load.ts";
+import { loadChatTemplate } from "../text/chat_template.ts";
+import { loadTokenizer } from "../text/tokenizer.ts";
+import { Engine } from "./engine.ts";
+
+/** How an engine is set up. */
+export interface EngineOptions {
+  /** Any object with the `GPU` interface; default Deno's own. */
+  readonly provider?: GPU;
+  /** Told while the weights are uploaded: bytes so far, of all. */
+  readonly onProgress?: LoadProgress;
+  /** Most requests that wait for their turn (default 64). */
+  readonly maxWaiting?: number;
+}
+
+const DEFAULT_MAX_WAITING = 64;
+
+/**
+ * Loads a folder in Hugging Face layout: config.json, weights, tokenizer.json, tokenizer_config.json
+ * and, where there is one, generation_config.json. After an error nothing stays on the GPU.
+ * @throws {ConfigError} naming the field that is wrong or not supported
+ * @throws {CheckpointError} naming the file or tensor that is wrong
+ * @throws {GpuError} when there is no adapter, or it cannot hold the model
+ * @throws {Error} naming the tokenizer file that is missing or wrong
+ */
+export async function loadEngine(dir: string, options: EngineOptions = {}): Promise<Engine> {
+  const config = readConfig(dir);
+  const defaults = readGenerationDefaults(dir, config);
+  const tokenizer = await loadTokenizer(dir);
+  const template = await loadChatTemplate(dir);
+  const { mtime } = await Deno.stat(join(dir, "config.json"));
+  const model = await loadModelOn(options.provider, dir, options.onProgress);
+  return new Engine(model, tokenizer, template, {
+    id: basename(resolve(dir)),
+    created: Math.floor((mtime?.getTime() ?? 0) / 1000),
+    defaults,
+    maxWaiting: options.maxWaiting ?? DEFAULT_MAX_WAITING,
+  });
+}

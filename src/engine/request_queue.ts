@@ -1,0 +1,66 @@
+/** Lets requests through one at a time, in the order they came. */
+
+import { BusyError } from "./request.ts";
+
+/** Told to a client that finds the queue full. */
+const RETRY_AFTER_SECONDS = 5;
+
+/** A first-come, first-served queue with a bound. */
+export class RequestQueue {
+  readonly #limit: number;
+  readonly #waiting: (() => void)[] = [];
+  #busy = false;
+
+  /** @param limit most requests that may wait */
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /** Requests that wait. */
+  get length(): number {
+    return this.#waiting.length;
+  }
+
+  /**
+   * Waits for its turn.
+   * @returns to be called when the request is done
+   * @throws {BusyError} when the queue is full
+   * @throws the signal's reason, when it is aborted while waiting
+   */
+  async enter(signal?: AbortSignal): Promise<() => void> {
+    signal?.throwIfAborted();
+    if (this.#busy) {
+      if (this.#waiting.length >= this.#limit) {
+        throw new BusyError(
+          `${this.#limit} requests are waiting already, no more are taken: try again later`,
+          RETRY_AFTER_SECONDS,
+        );
+      }
+      await this.#turn(signal);
+    }
+    this.#busy = true;
+    let left = false;
+    return () => {
+      if (left) return;
+      left = true;
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#busy = false;
+    };
+  }
+
+  #turn(signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const go = () => {
+        signal?.removeEventListener("abort", leave);
+        resolve();
+      };
+      const leave = () => {
+        this.#waiting.splice(this.#waiting.indexOf(go), 1);
+        reject(signal!.reason);
+      };
+      this.#waiting.push(go);
+      signal?.addEventListener("abort", leave, { once: true });
+    });
+  }
+}

@@ -1,0 +1,138 @@
+/** An engine in a Worker, seen from the thread that owns it. */
+
+import type { LoadProgress } from "../model/load.ts";
+import type { GenerateEvent, GenerateRequest, ModelSummary, TextEngine } from "./request.ts";
+import { type FromWorker, fromPlain, type ToWorker } from "./worker_messages.ts";
+
+/** How a Worker's engine is set up. */
+export interface WorkerEngineOptions {
+  /** Told while the weights are uploaded: bytes so far, of all. */
+  readonly onProgress?: LoadProgress;
+  /** Most requests that wait for their turn (default 64). */
+  readonly maxWaiting?: number;
+}
+
+/** What came for a request and has not been taken yet. */
+interface Mailbox {
+  readonly messages: FromWorker[];
+  wake: () => void;
+}
+
+/** Starts to load in a Worker at once; {@linkcode WorkerEngine.ready} tells when that is done. */
+export class WorkerEngine implements TextEngine {
+  readonly ready: Promise<void>;
+  readonly #worker: Worker;
+  readonly #mailboxes = new Map<number, Mailbox>();
+  readonly #onProgress: LoadProgress | undefined;
+  readonly #settle: { resolve: () => void; reject: (reason: Error) => void };
+  #state: TextEngine["state"] = "loading";
+  #failure: string | undefined;
+  #model: ModelSummary | undefined;
+  #nextId = 0;
+
+  /** @param dir a model folder in Hugging Face layout */
+  constructor(dir: string, options: WorkerEngineOptions = {}) {
+    this.#onProgress = options.onProgress;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.ready = promise;
+    this.#settle = { resolve, reject };
+    // A caller may only look at `state`.
+    promise.catch(() => {});
+    this.#worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+    this.#worker.onmessage = ({ data }: MessageEvent<FromWorker>) => this.#receive(data);
+    this.#worker.onerror = (event) => {
+      event.preventDefault();
+      this.#fail(`the engine stopped: ${event.message}`);
+    };
+    this.#post({ type: "load", dir, maxWaiting: options.maxWaiting });
+  }
+
+  get state(): TextEngine["state"] {
+    return this.#state;
+  }
+
+  get failure(): string | undefined {
+    return this.#failure;
+  }
+
+  get model(): ModelSummary | undefined {
+    return this.#model;
+  }
+
+  async *generate(
+    request: GenerateRequest,
+    signal?: AbortSignal,
+  ): AsyncGenerator<GenerateEvent, void, void> {
+    await this.ready;
+    signal?.throwIfAborted();
+    if (this.#state === "failed") throw new Error(this.#failure);
+    const id = this.#nextId++;
+    const mailbox: Mailbox = { messages: [], wake: () => {} };
+    this.#mailboxes.set(id, mailbox);
+    const abort = () => mailbox.wake();
+    signal?.addEventListener("abort", abort);
+    this.#post({ type: "generate", id, request });
+    let over = false;
+    try {
+      for (;;) {
+        signal?.throwIfAborted();
+        const message = mailbox.messages.shift();
+        if (message?.type === "event") {
+          yield message.event;
+        } else if (message?.type === "error") {
+          over = true;
+          throw fromPlain(message.error);
+        } else if (message) {
+          over = true;
+          if (message.type === "failed") throw new Error(message.reason);
+          return;
+        } else {
+          await new Promise<void>((resolve) => mailbox.wake = resolve);
+        }
+      }
+    } finally {
+      signal?.removeEventListener("abort", abort);
+      this.#mailboxes.delete(id);
+      if (!over) this.#post({ type: "cancel", id });
+    }
+  }
+
+  close(): Promise<void> {
+    this.#worker.terminate();
+    this.#fail("the engine was closed");
+    return Promise.resolve();
+  }
+
+  #post(message: ToWorker): void {
+    this.#worker.postMessage(message);
+  }
+
+  #receive(message: FromWorker): void {
+    if (message.type === "progress") {
+      this.#onProgress?.(message.done, message.total);
+    } else if (message.type === "ready") {
+      this.#model = message.model;
+      this.#state = "ready";
+      this.#settle.resolve();
+    } else if (message.type === "failed") {
+      this.#fail(message.reason);
+    } else {
+      this.#deliver(this.#mailboxes.get(message.id), message);
+    }
+  }
+
+  #fail(reason: string): void {
+    if (this.#state === "failed") return;
+    this.#state = "failed";
+    this.#failure = reason;
+    this.#settle.reject(new Error(reason));
+    for (const mailbox of this.#mailboxes.values()) {
+      this.#deliver(mailbox, { type: "failed", reason });
+    }
+  }
+
+  #deliver(mailbox: Mailbox | undefined, message: FromWorker): void {
+    mailbox?.messages.push(message);
+    mailbox?.wake();
+  }
+}

@@ -1,0 +1,53 @@
+/** What the engine's Worker and its owner say to each other. */
+
+import {
+  BusyError,
+  type GenerateEvent,
+  type GenerateRequest,
+  type ModelSummary,
+  RequestError,
+} from "./request.ts";
+
+/** To the Worker. */
+export type ToWorker =
+  | { readonly type: "load"; readonly dir: string; readonly maxWaiting?: number }
+  | { readonly type: "generate"; readonly id: number; readonly request: GenerateRequest }
+  | { readonly type: "cancel"; readonly id: number };
+
+/** From the Worker. */
+export type FromWorker =
+  | { readonly type: "progress"; readonly done: number; readonly total: number }
+  | { readonly type: "ready"; readonly model: ModelSummary }
+  | { readonly type: "failed"; readonly reason: string }
+  | { readonly type: "event"; readonly id: number; readonly event: GenerateEvent }
+  | { readonly type: "done"; readonly id: number }
+  | { readonly type: "error"; readonly id: number; readonly error: PlainError };
+
+/** An error as a value that can be posted. */
+export interface PlainError {
+  readonly name: string;
+  readonly message: string;
+  readonly field?: string;
+  readonly code?: RequestError["code"];
+  readonly retryAfter?: number;
+}
+
+/** @returns what {@linkcode fromPlain} makes the same error of */
+export function toPlain(error: unknown): PlainError {
+  if (!(error instanceof Error)) return { name: "Error", message: String(error) };
+  const { name, message } = error;
+  if (error instanceof RequestError) {
+    return { name, message, field: error.field, code: error.code };
+  }
+  if (error instanceof BusyError) return { name, message, retryAfter: error.retryAfter };
+  return { name, message };
+}
+
+/** The error of the class that it was, as far as the API knows it. */
+export function fromPlain(error: PlainError): Error {
+  if (error.field !== undefined) return new RequestError(error.field, error.message, error.code);
+  if (error.retryAfter !== undefined) return new BusyError(error.message, error.retryAfter);
+  const other = new Error(error.message);
+  other.name = error.name;
+  return other;
+}
