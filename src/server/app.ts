@@ -1,0 +1,94 @@
+/** The HTTP server: routes, and what holds for all of them. */
+import { Hono } from "hono";
+import type { Handler } from "hono";
+import type { TextEngine } from "../engine/request.ts";
+import { hostGate, keyGate, LOOPBACK_HOSTS } from "./access.ts";
+import { chatCompletions } from "./chat_completions.ts";
+import { ApiError, toApiError } from "./errors.ts";
+import { health } from "./health.ts";
+import { listModels, retrieveModel } from "./models.ts";
+
+/** How a server is set up; the defaults suit one that is bound to loopback. */
+export interface AppOptions {
+  /**
+   * Host names, without port, that requests may be addressed to, and that pages which send them
+   * may come from (default: loopback's). `any` for a server bound to other addresses: then pages
+   * must come from the server itself.
+   */
+  readonly allowedHosts?: readonly string[] | "any";
+  /** When given and not empty, every path asks for `Authorization: Bearer <one of these>`. */
+  readonly apiKeys?: readonly string[];
+  /** Most bytes of a request's body (default 1 MiB). */
+  readonly maxBodyBytes?: number;
+  /** Most seconds for a request's body to arrive (default 30). */
+  readonly bodySeconds?: number;
+  /** Most messages in a conversation (default 1024). */
+  readonly maxMessages?: number;
+  /**
+   * Most seconds until the response to a completion begins (default 5). An error that comes later
+   * cannot have its own status; a client that leaves may not be noticed sooner.
+   */
+  readonly beginSeconds?: number;
+  /** Seconds of silence after which a response that has begun sends a filler (default 15). */
+  readonly pingSeconds?: number;
+  /** Gets a line per request: method, path, status, ms until the answer or its stream began. */
+  readonly log?: (line: string) => void;
+  /** Gets errors that clients see as 5xx. Their messages may quote a prompt: keep them private. */
+  readonly onError?: (error: unknown) => void;
+}
+
+/**
+ * The server's routes over an engine: `POST /v1/chat/completions`, `GET /v1/models`,
+ * `GET /v1/models/:id`, `GET /health`. Every error has OpenAI's body. There is no CORS: no answer
+ * is readable to a page of another origin.
+ * @throws {TypeError} when an API key is empty
+ */
+export function createApp(engine: TextEngine, options: AppOptions = {}): Hono {
+  const app = new Hono();
+  const { log, onError = () => {} } = options;
+  app.use(async (c, next) => {
+    const start = performance.now();
+    await next();
+    c.res.headers.set("X-Content-Type-Options", "nosniff");
+    // The URL's own path, still percent-encoded: decoded, it could forge a line.
+    const path = new URL(c.req.url).pathname.slice(0, 200);
+    log?.(`${c.req.method} ${path} ${c.res.status} ${(performance.now() - start).toFixed(1)} ms`);
+  });
+  app.use(hostGate(options.allowedHosts ?? LOOPBACK_HOSTS));
+  if (options.apiKeys?.length) app.use(keyGate(options.apiKeys));
+
+  app.get("/health", health(engine));
+  app.all("/health", methodNotAllowed("GET, HEAD"));
+  app.get("/v1/models", listModels(engine));
+  app.all("/v1/models", methodNotAllowed("GET, HEAD"));
+  app.get("/v1/models/:id{.+}", retrieveModel(engine));
+  app.all("/v1/models/:id{.+}", methodNotAllowed("GET, HEAD"));
+  const chat = chatCompletions(engine, {
+    body: { maxBytes: options.maxBodyBytes ?? 2 ** 20, seconds: options.bodySeconds ?? 30 },
+    maxMessages: options.maxMessages ?? 1024,
+    beginSeconds: options.beginSeconds ?? 5,
+    pingSeconds: options.pingSeconds ?? 15,
+    onError,
+  });
+  app.post("/v1/chat/completions", chat);
+  app.all("/v1/chat/completions", methodNotAllowed("POST"));
+
+  app.notFound((c) => {
+    const path = new URL(c.req.url).pathname.slice(0, 200);
+    return new ApiError(404, "not_found", `There is no ${c.req.method} ${path}.`).toResponse();
+  });
+  app.onError((error) => {
+    const known = toApiError(error);
+    if (!(error instanceof ApiError) && known.status >= 500) onError(error);
+    return known.toResponse();
+  });
+  return app;
+}
+
+function methodNotAllowed(allow: string): Handler {
+  return (c) => {
+    const message = `${c.req.method} is not allowed here; use ${allow}.`;
+    return new ApiError(405, "method_not_allowed", message, { headers: { Allow: allow } })
+      .toResponse();
+  };
+}

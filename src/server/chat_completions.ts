@@ -1,0 +1,127 @@
+/** `POST /v1/chat/completions`. */
+import type { Context } from "hono";
+import type { GenerateEvent, TextEngine } from "../engine/request.ts";
+import { type ChatRequest, chatRequestParser, requestLimits } from "./chat_request.ts";
+import { chatStream } from "./chat_stream.ts";
+import { type ApiError, toApiError } from "./errors.ts";
+import { eventStream, type StreamMessage } from "./event_stream.ts";
+import { loadedModel } from "./health.ts";
+import { type BodyLimits, readJson } from "./json_body.ts";
+import { liveResponse, settles } from "./live_response.ts";
+import { chatCompletion, completionHead, type EndEvent } from "./openai.ts";
+
+/** What the route takes from the server's options. */
+export interface ChatRouteOptions {
+  /** Bounds on the request's body. */
+  readonly body: BodyLimits;
+  /** Most messages in a conversation. */
+  readonly maxMessages: number;
+  /** Most seconds until the response begins. */
+  readonly beginSeconds: number;
+  /** Seconds of silence after which a response that has begun sends a filler. */
+  readonly pingSeconds: number;
+  /** Told of errors that are not the client's. */
+  readonly onError: (error: unknown) => void;
+}
+
+/** Sent when the client left before its answer: nobody reads it, the access log shows it. */
+const CLIENT_CLOSED_REQUEST = 499;
+
+/**
+ * The route's handler. When the client goes away, the engine's signal aborts.
+ *
+ * A stream begins with the engine's first event, a whole answer when it is there, so that an error
+ * before has its own HTTP status. Either begins after `beginSeconds` at the latest: Deno.serve may
+ * not notice that a client left until then (it does not if the request's body came in a packet of
+ * its own). A stream then carries pings, and an error is its last message `{"error": {...}}`
+ * without `[DONE]`; a whole answer carries spaces, which JSON allows before a value, and an error
+ * breaks it off.
+ */
+export function chatCompletions(
+  engine: TextEngine,
+  options: ChatRouteOptions,
+): (c: Context) => Promise<Response> {
+  // Made once the model is known.
+  let parse: ((body: unknown) => ChatRequest) | undefined;
+  return async (c) => {
+    const model = loadedModel(engine);
+    const body = await readJson(c.req.raw, options.body);
+    parse ??= chatRequestParser(model, requestLimits(model, options.maxMessages));
+    const request = parse(body);
+    const cancel = new AbortController();
+    const signal = AbortSignal.any([c.req.raw.signal, cancel.signal]);
+    const onCancel = (reason: unknown) => cancel.abort(reason);
+    const clientError = (error: unknown): ApiError => {
+      const known = toApiError(error, request.tokenLimitField);
+      if (known.status >= 500 && !signal.aborted) options.onError(error);
+      return known;
+    };
+    const head = completionHead(model);
+    const { beginSeconds, pingSeconds } = options;
+    try {
+      const events = engine.generate(request.generate, signal);
+      if (request.stream) {
+        const opened = await open(events, beginSeconds);
+        const messages = chatStream(head, opened, request);
+        return eventStream(endWithError(messages, clientError), pingSeconds, onCancel);
+      }
+      const answer = lastEvent(events).then((end) => JSON.stringify(chatCompletion(head, end)));
+      const contentType = "application/json";
+      if (await settles(answer, beginSeconds)) {
+        return c.body(await answer, 200, { "Content-Type": contentType });
+      }
+      const parts = onlyPart(answer, clientError);
+      return liveResponse(parts, { contentType, filler: " ", seconds: pingSeconds, onCancel });
+    } catch (error) {
+      if (signal.aborted) return new Response(null, { status: CLIENT_CLOSED_REQUEST });
+      throw clientError(error);
+    }
+  };
+}
+
+async function lastEvent(events: AsyncIterable<GenerateEvent>): Promise<EndEvent> {
+  for await (const event of events) if (event.type === "end") return event;
+  throw new Error("the engine ended without an end event");
+}
+
+/** The same events, the first one waited for, at most `seconds`: its error is thrown here. */
+async function open(
+  events: AsyncIterable<GenerateEvent>,
+  seconds: number,
+): Promise<AsyncIterable<GenerateEvent>> {
+  const iterator = events[Symbol.asyncIterator]();
+  const first = iterator.next();
+  await settles(first, seconds);
+  return (async function* () {
+    try {
+      for (let next = await first; next.done !== true; next = await iterator.next()) {
+        yield next.value;
+      }
+    } finally {
+      await iterator.return?.();
+    }
+  })();
+}
+
+/** The same messages; an error becomes the last one. */
+async function* endWithError(
+  messages: AsyncIterable<StreamMessage>,
+  clientError: (error: unknown) => ApiError,
+): AsyncGenerator<StreamMessage, void, void> {
+  try {
+    yield* messages;
+  } catch (error) {
+    yield { data: JSON.stringify(clientError(error).body) };
+  }
+}
+
+async function* onlyPart(
+  part: Promise<string>,
+  clientError: (error: unknown) => ApiError,
+): AsyncGenerator<string, void, void> {
+  try {
+    yield await part;
+  } catch (error) {
+    throw clientError(error);
+  }
+}

@@ -1,0 +1,102 @@
+/** The body of `POST /v1/chat/completions`, checked and turned into the engine's request. */
+import type { GenerateRequest, ModelSummary } from "../engine/request.ts";
+import { chatSchema, KNOWN_FIELDS, type RequestLimits } from "./chat_schema.ts";
+import { ApiError } from "./errors.ts";
+import { requireModel } from "./models.ts";
+import { issueError } from "./request_issue.ts";
+
+/** A checked request. */
+export interface ChatRequest {
+  /** What the engine is asked. */
+  readonly generate: GenerateRequest;
+  /** Answer as server-sent events. */
+  readonly stream: boolean;
+  /** End the stream with token counts. */
+  readonly includeUsage: boolean;
+  /** Put typed events of every denoising step into the stream. */
+  readonly streamEvents: boolean;
+  /** The name under which the token limit came. */
+  readonly tokenLimitField: "max_tokens" | "max_completion_tokens";
+}
+
+/** The limits that follow from the model, and those that a server sets for every model. */
+export function requestLimits(model: ModelSummary, maxMessages: number): RequestLimits {
+  return {
+    contextLength: model.contextLength,
+    maxMessages,
+    // Text longer than 16 characters per token of context cannot fit in it.
+    maxContentLength: Math.max(4096, 16 * model.contextLength),
+    maxStops: 4,
+    maxStopLength: 256,
+    maxSteps: 4 * model.contextLength,
+  };
+}
+
+/**
+ * A function that checks a JSON body for this model.
+ *
+ * Fields are OpenAI's (`model`, `messages`, `max_tokens` or `max_completion_tokens`, `temperature`,
+ * `seed`, `stop`, `stream`, `stream_options`, and `user`, `safety_identifier`, `prompt_cache_key`,
+ * `metadata`, which change nothing) and this server's: `steps`, `block_length`, `remasking`,
+ * `cfg_scale`, `stream_events`. null counts as absent. Text parts of a content are joined with
+ * nothing between; the role `developer` is `system` to the chat template.
+ *
+ * The function throws {@link ApiError}: 400 naming the field, what was expected and what was
+ * found, or 404 for another model.
+ */
+export function chatRequestParser(
+  model: ModelSummary,
+  limits: RequestLimits,
+): (body: unknown) => ChatRequest {
+  const schema = chatSchema(limits);
+  return (body) => {
+    const parsed = schema.safeParse(body);
+    if (!parsed.success) throw issueError(parsed.error.issues[0], body, KNOWN_FIELDS);
+    const fields = parsed.data;
+    if (fields.model !== undefined) requireModel(model, fields.model);
+    const stream = fields.stream ?? false;
+    if (!stream) {
+      refuseWithoutStream("stream_options", fields.stream_options !== undefined);
+      refuseWithoutStream("stream_events", fields.stream_events === true);
+    }
+    const { max_tokens, max_completion_tokens } = fields;
+    if (
+      max_tokens !== undefined && max_completion_tokens !== undefined &&
+      max_tokens !== max_completion_tokens
+    ) {
+      throw new ApiError(
+        400,
+        "invalid_value",
+        `max_tokens is ${max_tokens} and max_completion_tokens is ${max_completion_tokens}: ` +
+          "send one of the two.",
+        { param: "max_completion_tokens" },
+      );
+    }
+    return {
+      generate: {
+        messages: fields.messages.map(({ role, content }) => ({
+          role: role === "developer" ? "system" : role,
+          content,
+        })),
+        maxTokens: max_completion_tokens ?? max_tokens,
+        blockLength: fields.block_length,
+        steps: fields.steps,
+        temperature: fields.temperature,
+        seed: fields.seed,
+        cfgScale: fields.cfg_scale,
+        remasking: fields.remasking,
+        stop: typeof fields.stop === "string" ? [fields.stop] : fields.stop,
+      },
+      stream,
+      includeUsage: fields.stream_options?.include_usage ?? false,
+      streamEvents: fields.stream_events ?? false,
+      tokenLimitField: max_completion_tokens === undefined ? "max_tokens" : "max_completion_tokens",
+    };
+  };
+}
+
+function refuseWithoutStream(field: string, given: boolean): void {
+  if (!given) return;
+  const message = `'${field}' is only allowed with "stream": true.`;
+  throw new ApiError(400, "invalid_value", message, { param: field });
+}

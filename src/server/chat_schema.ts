@@ -1,0 +1,139 @@
+/** The shape of a chat completion request's body, as a zod schema with this server's bounds. */
+import { z } from "zod";
+import {
+  REFUSED_IN_BODY,
+  REFUSED_IN_MESSAGE,
+  REFUSED_IN_PART,
+  REFUSED_IN_STREAM_OPTIONS,
+  type RefusedFields,
+} from "./refused_fields.ts";
+
+/** Bounds on what a request may hold. */
+export interface RequestLimits {
+  /** Longest prompt plus generation, in tokens. */
+  readonly contextLength: number;
+  /** Most messages. */
+  readonly maxMessages: number;
+  /** Longest content of one message, in UTF-16 units, its parts together. */
+  readonly maxContentLength: number;
+  /** Most stop strings. */
+  readonly maxStops: number;
+  /** Longest stop string, in UTF-16 units. */
+  readonly maxStopLength: number;
+  /** Most denoising steps. */
+  readonly maxSteps: number;
+}
+
+/** Set as a custom issue's `params`: the error code to answer with. */
+export interface IssueParams {
+  readonly code: "unsupported_parameter";
+}
+
+// The `error` of every rule is what it expects; request_issue.ts makes the sentence around it.
+
+function integer(low: number, high: number, note = ""): z.ZodInt {
+  const error = `an integer from ${low} to ${high}${note}`;
+  return z.int({ error }).min(low, { error }).max(high, { error });
+}
+
+function number(low: number, high: number): z.ZodNumber {
+  const error = `a number from ${low} to ${high}`;
+  return z.number({ error }).min(low, { error }).max(high, { error });
+}
+
+const flag = z.boolean({ error: "true or false" });
+
+function text(low: number, high: number): z.ZodString {
+  const error = low > 0
+    ? `text of ${low} to ${high} characters`
+    : `text of up to ${high} characters`;
+  const wellFormed = "text without half a surrogate pair (\\ud800 to \\udfff alone)";
+  return z.string({ error }).min(low, { error }).max(high, { error })
+    .refine((value) => value.isWellFormed(), { error: wellFormed });
+}
+
+/** Counts before it looks inside, so that a long list costs nothing. */
+function list<T>(item: z.ZodType<T>, low: number, high: number, of: string) {
+  const error = `${low} to ${high} ${of}`;
+  return z.array(z.unknown(), { error }).min(low, { error }).max(high, { error })
+    .pipe(z.array(item));
+}
+
+/** An object with no fields but those of `shape`; null fields and neutral refused ones are dropped. */
+function fields<S extends z.ZodRawShape>(shape: S, refused: RefusedFields) {
+  const drop = z.transform((value: unknown, context) => {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+    const kept: [string, unknown][] = [];
+    for (const [name, given] of Object.entries(value)) {
+      if (given === null) continue;
+      const neutral = refused.get(name);
+      if (neutral === undefined) {
+        kept.push([name, given]);
+      } else if (!neutral.passes(given)) {
+        const params: IssueParams = { code: "unsupported_parameter" };
+        const message = neutral.written === "" ? "" : `, or send ${neutral.written}`;
+        context.addIssue({ code: "custom", path: [name], message, params });
+        return z.NEVER;
+      }
+    }
+    return Object.fromEntries(kept);
+  });
+  return drop.pipe(z.strictObject(shape, { error: "an object" }));
+}
+
+function message(limits: RequestLimits) {
+  const content = text(0, limits.maxContentLength);
+  const type = z.literal("text", { error: '"text" (images, audio and files are not supported)' });
+  const part = fields({ type, text: content }, REFUSED_IN_PART);
+  const parts = list(part, 1, limits.maxMessages, "text parts")
+    .transform((texts) => texts.map((one) => one.text).join("")).pipe(content);
+  return fields({
+    role: z.enum(["system", "developer", "user", "assistant"], {
+      error: '"system", "developer", "user" or "assistant"',
+    }),
+    content: z.union([content, parts], { error: "text or an array of text parts" }),
+  }, REFUSED_IN_MESSAGE);
+}
+
+/** The schema of the body, for one model's limits. */
+export function chatSchema(limits: RequestLimits) {
+  const tokens = integer(1, limits.contextLength, " (the model's context length)");
+  const stop = text(1, limits.maxStopLength);
+  const harmless = z.string({ error: "text" });
+  return fields({
+    model: z.string({ error: "a model's id" }).optional(),
+    messages: list(message(limits), 1, limits.maxMessages, "messages"),
+    max_tokens: tokens.optional(),
+    max_completion_tokens: tokens.optional(),
+    temperature: number(0, 2).optional(),
+    seed: integer(0, Number.MAX_SAFE_INTEGER).optional(),
+    stop: z.union([stop, list(stop, 0, limits.maxStops, "stop strings")], {
+      error: `text or an array of up to ${limits.maxStops} texts`,
+    }).optional(),
+    stream: flag.optional(),
+    stream_options: fields({ include_usage: flag.optional() }, REFUSED_IN_STREAM_OPTIONS)
+      .optional(),
+    steps: integer(1, limits.maxSteps).optional(),
+    block_length: integer(1, limits.contextLength).optional(),
+    remasking: z.enum(["low_confidence", "random"], { error: '"low_confidence" or "random"' })
+      .optional(),
+    cfg_scale: number(0, 10).optional(),
+    stream_events: flag.optional(),
+    user: harmless.optional(),
+    safety_identifier: harmless.optional(),
+    prompt_cache_key: harmless.optional(),
+    metadata: z.looseObject({}, { error: "an object" }).optional(),
+  }, REFUSED_IN_BODY);
+}
+
+/** The names of the fields that a body may have. */
+export const KNOWN_FIELDS: readonly string[] = Object.keys(
+  chatSchema({
+    contextLength: 1,
+    maxMessages: 1,
+    maxContentLength: 1,
+    maxStops: 1,
+    maxStopLength: 1,
+    maxSteps: 1,
+  }).out.shape,
+);

@@ -1,0 +1,86 @@
+/** A generation's events as the messages of a streamed chat completion. */
+import type { GenerateEvent } from "../engine/request.ts";
+import { commitPrefixEvent, type DenoiseEvent, startEvent, unmaskEvent } from "./denoise_events.ts";
+import type { StreamMessage } from "./event_stream.ts";
+import {
+  type ChatCompletionChunk,
+  type CompletionHead,
+  completionUsage,
+  type EndEvent,
+} from "./openai.ts";
+
+/** What a stream carries beside the text. */
+export interface ChatStreamOptions {
+  /** `usage: null` in every chunk and the counts in a last one. */
+  readonly includeUsage: boolean;
+  /** Typed events of every step (denoise_events.ts). */
+  readonly streamEvents: boolean;
+}
+
+/**
+ * First a chunk with the role, then a chunk per piece of text, a chunk with the finish reason, one
+ * with the token counts if asked for, and `[DONE]`. The pieces together are the whole answer.
+ * @throws whatever `events` throws
+ */
+export async function* chatStream(
+  head: CompletionHead,
+  events: AsyncIterable<GenerateEvent>,
+  options: ChatStreamOptions,
+): AsyncGenerator<StreamMessage, void, void> {
+  type Choice = ChatCompletionChunk["choices"][number];
+  const chunk = (
+    choices: readonly Choice[],
+    more: Pick<ChatCompletionChunk, "usage" | "diffusion"> = {},
+  ): string => {
+    const whole: ChatCompletionChunk = {
+      id: head.id,
+      object: "chat.completion.chunk",
+      created: head.created,
+      model: head.model,
+      system_fingerprint: head.system_fingerprint,
+      choices,
+      ...(options.includeUsage ? { usage: null } : {}),
+      ...more,
+    };
+    return JSON.stringify(whole);
+  };
+  const delta = (
+    delta: Choice["delta"],
+    finish_reason: Choice["finish_reason"] = null,
+  ): StreamMessage => ({ data: chunk([{ index: 0, delta, logprobs: null, finish_reason }]) });
+  const typed = (diffusion: DenoiseEvent): StreamMessage => ({
+    event: diffusion.type,
+    data: chunk([], { diffusion }),
+  });
+
+  yield delta({ role: "assistant", content: "" });
+  let sent = "";
+  let prefixLength = 0;
+  let end: EndEvent | undefined;
+  for await (const event of events) {
+    switch (event.type) {
+      case "start":
+        if (options.streamEvents) yield typed(startEvent(event));
+        break;
+      case "step":
+        if (options.streamEvents) yield typed(unmaskEvent(event));
+        if (event.delta !== "") {
+          sent += event.delta;
+          yield delta({ content: event.delta });
+        }
+        if (options.streamEvents && event.prefixLength > prefixLength) {
+          prefixLength = event.prefixLength;
+          yield typed(commitPrefixEvent(event));
+        }
+        break;
+      case "end":
+        end = event;
+    }
+  }
+  if (end === undefined) throw new Error("the engine ended without an end event");
+  // Text that no step could show yet, such as a character cut in half by the token limit.
+  if (end.text.length > sent.length) yield delta({ content: end.text.slice(sent.length) });
+  yield delta({}, end.finishReason);
+  if (options.includeUsage) yield { data: chunk([], { usage: completionUsage(end) }) };
+  yield { data: "[DONE]" };
+}

@@ -1,0 +1,86 @@
+/**
+ * Typed events of a stream, asked for with `stream_events: true`: what every denoising step
+ * committed, where ordinary deltas carry only the text of the committed left prefix.
+ *
+ * Each rides in an ordinary `chat.completion.chunk` with `choices: []` and a `diffusion` field, and
+ * its server-sent event is named after its type. Both are needed: the `openai` clients ignore event
+ * names and take every `data:` line for a chunk, so anything else there breaks
+ * `chunk.choices[0]?.delta`; readers that follow event names can tell the two apart unparsed.
+ *
+ * In order: one `start`; per step one `unmask`, then the content delta if there is one, then a
+ * `commit_prefix` when the prefix grew. A committed token never changes: there is no `remask` yet.
+ */
+import type { GenerateEvent } from "../engine/request.ts";
+
+/** A token fixed at a position. */
+export interface CommitEvent {
+  /** Position in the generation, from 0. */
+  readonly position: number;
+  /** Token id. */
+  readonly token: number;
+  /** The token alone as text; U+FFFD where it is part of a character. */
+  readonly text: string;
+  /** Noise-free probability at the step that committed it. */
+  readonly confidence: number;
+  /** Natural logarithm of that probability, no lower than -9999 (JSON has no infinity). */
+  readonly logprob: number;
+}
+
+/** The `diffusion` field of a chunk. */
+export type DenoiseEvent =
+  | {
+    /** The canvas, all masked. Lengths in tokens. */
+    readonly type: "start";
+    readonly prompt_tokens: number;
+    readonly generation_length: number;
+    readonly block_length: number;
+    readonly steps: number;
+  }
+  | {
+    /** One denoising step. `step` and `block` count from 0. */
+    readonly type: "unmask";
+    readonly step: number;
+    readonly block: number;
+    readonly commits: readonly CommitEvent[];
+  }
+  | {
+    /** The first `length` positions of the generation are now committed. */
+    readonly type: "commit_prefix";
+    readonly step: number;
+    readonly length: number;
+  };
+
+/** OpenAI's stand-in for a token that is very unlikely. */
+const LOWEST_LOGPROB = -9999;
+
+/** The event that opens the canvas. */
+export function startEvent(event: Extract<GenerateEvent, { type: "start" }>): DenoiseEvent {
+  return {
+    type: "start",
+    prompt_tokens: event.promptTokens,
+    generation_length: event.generationLength,
+    block_length: event.blockLength,
+    steps: event.steps,
+  };
+}
+
+/** What one denoising step committed. */
+export function unmaskEvent(event: Extract<GenerateEvent, { type: "step" }>): DenoiseEvent {
+  return {
+    type: "unmask",
+    step: event.step,
+    block: event.block,
+    commits: event.commits.map((commit) => ({
+      position: commit.position,
+      token: commit.token,
+      text: commit.text,
+      confidence: commit.confidence,
+      logprob: Math.max(LOWEST_LOGPROB, commit.logProbability),
+    })),
+  };
+}
+
+/** How far the committed left prefix reaches after a step. */
+export function commitPrefixEvent(event: Extract<GenerateEvent, { type: "step" }>): DenoiseEvent {
+  return { type: "commit_prefix", step: event.step, length: event.prefixLength };
+}

@@ -1,0 +1,41 @@
+/** `GET /health`, and the gate that holds work back until the engine is ready. */
+import type { Context } from "hono";
+import type { ModelSummary, TextEngine } from "../engine/request.ts";
+import { ApiError } from "./errors.ts";
+
+/** Seconds after which a client may look again while weights load. */
+const LOADING_RETRY_SECONDS = "2";
+
+/** 200 `{"status":"ok"}`; 503 `loading` with Retry-After, or `failed` with the reason. */
+export function health(engine: TextEngine): (c: Context) => Response {
+  return (c) => {
+    switch (engine.state) {
+      case "ready":
+        return c.json({ status: "ok" });
+      case "loading":
+        return c.json({ status: "loading" }, 503, { "Retry-After": LOADING_RETRY_SECONDS });
+      case "failed":
+        return c.json({ status: "failed", reason: engine.failure ?? "unknown" }, 503);
+    }
+  };
+}
+
+/**
+ * The loaded model.
+ * @throws {ApiError} 503 while it loads, or when it failed to
+ */
+export function loadedModel(engine: TextEngine): ModelSummary {
+  if (engine.state === "failed") {
+    throw new ApiError(
+      503,
+      "model_failed",
+      `The model is not available: ${engine.failure ?? "unknown reason"}. Restart the server.`,
+    );
+  }
+  if (engine.state === "loading" || engine.model === undefined) {
+    throw new ApiError(503, "model_loading", "The model is still loading. Try again shortly.", {
+      headers: { "Retry-After": LOADING_RETRY_SECONDS },
+    });
+  }
+  return engine.model;
+}

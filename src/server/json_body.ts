@@ -1,0 +1,110 @@
+/** Reading a JSON request body within bounds of type, size and time. */
+import { ApiError } from "./errors.ts";
+
+/** Bounds on a body. */
+export interface BodyLimits {
+  /** Most bytes. */
+  readonly maxBytes: number;
+  /** Most seconds from the first read to the last byte. */
+  readonly seconds: number;
+}
+
+/** A body beyond `maxBytes` is read on, unkept, up to this multiple: most clients send all, then listen. */
+const DRAIN_FACTOR = 4;
+
+/**
+ * The request's body as a JSON value. Counted as it arrives: Content-Length is not trusted.
+ * @throws {ApiError} 415 not plain UTF-8 JSON, 413 too long, 408 too slow, 400 broken off or not JSON
+ */
+export async function readJson(request: Request, limits: BodyLimits): Promise<unknown> {
+  checkContentType(request.headers);
+  const bytes = await readBytes(request, limits);
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new ApiError(400, "invalid_json", "The request body is not valid UTF-8.");
+  }
+  if (text.trim() === "") {
+    throw new ApiError(400, "invalid_json", "The request body is empty; send a JSON object.");
+  }
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.slice(0, 200) : "malformed";
+    throw new ApiError(400, "invalid_json", `The request body is not valid JSON: ${reason}`);
+  }
+}
+
+function checkContentType(headers: Headers): void {
+  const type = headers.get("content-type") ?? "";
+  const [essence, ...parameters] = type.toLowerCase().split(";").map((part) => part.trim());
+  const charset = parameters.find((part) => part.startsWith("charset="))?.slice(8);
+  const isUtf8 = charset === undefined || /^"?utf-?8"?$/.test(charset);
+  if (essence !== "application/json" || !isUtf8) {
+    throw new ApiError(
+      415,
+      "unsupported_media_type",
+      `Expected Content-Type: application/json in UTF-8, found ${type.slice(0, 100) || "none"}.`,
+    );
+  }
+  const encoding = headers.get("content-encoding") ?? "identity";
+  if (encoding.toLowerCase() !== "identity") {
+    throw new ApiError(
+      415,
+      "unsupported_media_type",
+      `Expected no Content-Encoding, found ${encoding.slice(0, 100)}. Send the body uncompressed.`,
+    );
+  }
+}
+
+async function readBytes(request: Request, limits: BodyLimits): Promise<Uint8Array> {
+  if (request.body === null) return new Uint8Array(0);
+  const reader = request.body.getReader();
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    reader.cancel().catch(() => {});
+  }, limits.seconds * 1000);
+  try {
+    while (size <= limits.maxBytes * DRAIN_FACTOR) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      size += value.byteLength;
+      if (size <= limits.maxBytes) chunks.push(value);
+      else chunks.length = 0;
+    }
+  } catch {
+    throw new ApiError(400, "incomplete_body", "The request body broke off before its end.");
+  } finally {
+    clearTimeout(timer);
+    reader.cancel().catch(() => {});
+  }
+  if (late) {
+    throw new ApiError(
+      408,
+      "request_timeout",
+      `The request body did not arrive within ${limits.seconds} seconds.`,
+    );
+  }
+  if (size > limits.maxBytes) {
+    throw new ApiError(
+      413,
+      "request_too_large",
+      `The request body is longer than ${limits.maxBytes} bytes. Shorten the messages.`,
+    );
+  }
+  return concatenate(chunks, size);
+}
+
+function concatenate(chunks: readonly Uint8Array[], size: number): Uint8Array {
+  const bytes = new Uint8Array(size);
+  let offset = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, offset);
+    offset += chunk.byteLength;
+  }
+  return bytes;
+}

@@ -1,0 +1,96 @@
+import { assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { type AppOptions, createApp } from "../../src/server/app.ts";
+import { FakeEngine } from "./fake_engine.ts";
+
+async function status(options: AppOptions, headers: Record<string, string>): Promise<number> {
+  const app = createApp(new FakeEngine(), options);
+  const response = await app.request("/health", { headers });
+  if (response.status !== 200) assertMatch((await response.json()).error.message, /./);
+  return response.status;
+}
+
+Deno.test("by default only loopback names are answered, on any port", async () => {
+  for (const host of ["localhost", "LOCALHOST:8000", "127.0.0.1:8000", "[::1]:8000"]) {
+    assertEquals(await status({}, { Host: host }), 200, host);
+  }
+  for (
+    const host of [
+      "evil.example",
+      "evil.example:8000",
+      "localhost.evil.example",
+      "127.0.0.1.evil.example",
+      "0.0.0.0:8000",
+      "192.168.0.7",
+      "[::2]",
+      "",
+      ":",
+    ]
+  ) {
+    assertEquals(await status({}, { Host: host }), 403, host);
+  }
+});
+
+Deno.test("a page may call its own server or one on an allowed host, no other", async () => {
+  const host = { Host: "localhost:8000" };
+  for (const origin of ["http://localhost:8000", "http://localhost:3000", "http://[::1]"]) {
+    assertEquals(await status({}, { ...host, Origin: origin }), 200, origin);
+  }
+  for (const origin of ["https://evil.example", "null", "", "http://localhost.evil.example"]) {
+    assertEquals(await status({}, { ...host, Origin: origin }), 403, origin);
+  }
+});
+
+Deno.test("with any host, a page must come from the server itself", async () => {
+  const options = { allowedHosts: "any" } as const;
+  assertEquals(await status(options, { Host: "box.lan:8000" }), 200);
+  const from = (origin: string) => status(options, { Host: "box.lan:8000", Origin: origin });
+  assertEquals(await from("http://box.lan:8000"), 200);
+  assertEquals(await from("http://box.lan:9000"), 403);
+  assertEquals(await from("https://evil.example"), 403);
+});
+
+Deno.test("hosts can be named", async () => {
+  const options = { allowedHosts: ["Box.lan"] };
+  assertEquals(await status(options, { Host: "box.lan:8000" }), 200);
+  assertEquals(await status(options, { Host: "localhost:8000" }), 403);
+});
+
+Deno.test("API keys cover every path", async () => {
+  const app = createApp(new FakeEngine(), { apiKeys: ["first-key", "second-key"] });
+  for (const path of ["/health", "/v1/models", "/v1/chat/completions", "/nothing"]) {
+    const refused = await app.request(path);
+    assertEquals(refused.status, 401);
+    assertEquals(refused.headers.get("www-authenticate"), "Bearer");
+    assertEquals((await refused.json()).error.code, "invalid_api_key");
+  }
+  for (const key of ["first-key", "second-key"]) {
+    const response = await app.request("/v1/models", {
+      headers: { Authorization: `Bearer ${key}` },
+    });
+    assertEquals(response.status, 200);
+    await response.body?.cancel();
+  }
+  for (
+    const authorization of [
+      "Bearer first-ke",
+      "Bearer first-key2",
+      "Bearer ",
+      "Bearer first-key second-key",
+      "Basic first-key",
+      "first-key",
+    ]
+  ) {
+    const response = await app.request("/health", { headers: { Authorization: authorization } });
+    assertEquals(response.status, 401, authorization);
+    const { error } = await response.json();
+    assertEquals(error.message.includes("first-key"), false);
+  }
+});
+
+Deno.test("an empty API key is refused when the server is set up", () => {
+  assertThrows(
+    () => createApp(new FakeEngine(), { apiKeys: ["key", " "] }),
+    TypeError,
+    "non-empty",
+  );
+});

@@ -1,0 +1,81 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { ApiError } from "../../src/server/errors.ts";
+import { readJson } from "../../src/server/json_body.ts";
+
+const LIMITS = { maxBytes: 100, seconds: 10 };
+
+function post(body: BodyInit | null, headers: Record<string, string> = {}): Request {
+  return new Request("http://localhost/", {
+    method: "POST",
+    headers: { "Content-Type": "application/json", ...headers },
+    body,
+  });
+}
+
+/** A body of chunks of 10 bytes, as many as are asked for, and how many were. */
+function stream(chunks: number, last?: "stall") {
+  const state = { sent: 0, cancelled: false };
+  const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
+    pull(controller) {
+      if (state.sent === chunks) {
+        if (last === "stall") return new Promise(() => {});
+        return controller.close();
+      }
+      state.sent++;
+      controller.enqueue(new TextEncoder().encode('"12345678"'));
+    },
+    cancel() {
+      state.cancelled = true;
+    },
+  });
+  return { body, state };
+}
+
+async function refusal(request: Request, limits = LIMITS): Promise<ApiError> {
+  return await assertRejects(() => readJson(request, limits), ApiError);
+}
+
+Deno.test("JSON is read, its content type in any spelling", async () => {
+  for (
+    const type of [
+      "application/json",
+      "Application/JSON; charset=UTF-8",
+      'application/json;charset="utf-8"',
+    ]
+  ) {
+    assertEquals(await readJson(post('{"a": "é"}', { "Content-Type": type }), LIMITS), { a: "é" });
+  }
+});
+
+Deno.test("a body of exactly the limit passes, one byte more does not", async () => {
+  const full = `"${"x".repeat(98)}"`;
+  assertEquals(await readJson(post(full), LIMITS), "x".repeat(98));
+  assertEquals((await refusal(post(` ${full}`))).status, 413);
+});
+
+Deno.test("a stream is counted as it arrives, whatever Content-Length says", async () => {
+  const { body } = stream(11);
+  assertEquals((await refusal(post(body, { "Content-Length": "10" }))).status, 413);
+});
+
+Deno.test("an endless body is broken off", async () => {
+  const { body, state } = stream(Infinity);
+  assertEquals((await refusal(post(body))).status, 413);
+  assertEquals(state.cancelled, true);
+  assertEquals(state.sent < 50, true);
+});
+
+Deno.test("a body that stalls is a 408", async () => {
+  const { body, state } = stream(1, "stall");
+  const error = await refusal(post(body), { ...LIMITS, seconds: 0.02 });
+  assertEquals([error.status, error.code], [408, "request_timeout"]);
+  assertEquals(state.cancelled, true);
+});
+
+Deno.test("a body that breaks off is the client's error", async () => {
+  const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
+    pull: (controller) => controller.error(new TypeError("connection closed")),
+  });
+  const error = await refusal(post(body));
+  assertEquals([error.status, error.code], [400, "incomplete_body"]);
+});

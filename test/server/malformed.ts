@@ -1,0 +1,297 @@
+/** Requests that a server must refuse, whatever model it serves, and how. */
+
+/** A malformed request and the refusal that it gets. */
+export interface MalformedRequest {
+  readonly name: string;
+  /** Default `/v1/chat/completions`. */
+  readonly path?: string;
+  readonly init: {
+    readonly method: string;
+    readonly headers: Record<string, string>;
+    readonly body?: string | Uint8Array<ArrayBuffer>;
+  };
+  readonly status: number;
+  /** The error's `param`; checked when given. */
+  readonly param?: string | null;
+  /** What the error's message must say. */
+  readonly message: RegExp;
+}
+
+const JSON_TYPE = { "Content-Type": "application/json" };
+const MESSAGES = [{ role: "user", content: "Say hello." }];
+
+/** Headers and body of a chat completion that is right but for what is in `fields`. */
+export function chatInit(fields: Record<string, unknown> = {}): MalformedRequest["init"] {
+  return {
+    method: "POST",
+    headers: JSON_TYPE,
+    body: JSON.stringify({ messages: MESSAGES, ...fields }),
+  };
+}
+
+function raw(
+  body: string | Uint8Array<ArrayBuffer>,
+  headers = JSON_TYPE as Record<string, string>,
+) {
+  return { method: "POST", headers, body };
+}
+
+function field(
+  name: string,
+  fields: Record<string, unknown>,
+  param: string,
+  message: RegExp,
+  status = 400,
+): MalformedRequest {
+  return { name, init: chatInit(fields), status, param, message };
+}
+
+function unsupported(param: string, value: unknown): MalformedRequest {
+  return field(`${param} is refused by name`, { [param]: value }, param, new RegExp(`'${param}'`));
+}
+
+/** One message, in place of a good one. */
+function message(name: string, value: unknown, param: string, expected: RegExp): MalformedRequest {
+  return field(name, { messages: [value] }, `messages[0]${param}`, expected);
+}
+
+const deep = "[".repeat(100_000) + "]".repeat(100_000);
+
+/** Every one is refused before it costs a forward pass; a good request after it must be answered. */
+export const MALFORMED: readonly MalformedRequest[] = [
+  // Not JSON.
+  { name: "empty body", init: raw(""), status: 400, param: null, message: /empty/ },
+  { name: "no body", init: { method: "POST", headers: JSON_TYPE }, status: 400, message: /empty/ },
+  { name: "cut JSON", init: raw('{"messages": [{"role"'), status: 400, message: /not valid JSON/ },
+  { name: "two values", init: raw("{} {}"), status: 400, message: /not valid JSON/ },
+  { name: "NaN", init: raw('{"seed": NaN}'), status: 400, message: /not valid JSON/ },
+  {
+    name: "broken UTF-8",
+    init: raw(new Uint8Array([0x22, 0xc3, 0x28, 0x22])),
+    status: 400,
+    message: /UTF-8/,
+  },
+  // Not an object.
+  { name: "null", init: raw("null"), status: 400, param: null, message: /found null/ },
+  { name: "array", init: raw("[]"), status: 400, param: null, message: /found an array/ },
+  { name: "string", init: raw('"hi"'), status: 400, param: null, message: /found "hi"/ },
+  { name: "deep nesting", init: raw(deep), status: 400, param: null, message: /found an array/ },
+  // The wrong type of content, or too much.
+  {
+    name: "text/plain",
+    init: raw("{}", { "Content-Type": "text/plain" }),
+    status: 415,
+    param: null,
+    message: /application\/json.*text\/plain/,
+  },
+  {
+    name: "UTF-16",
+    init: raw("{}", { "Content-Type": "application/json; charset=utf-16" }),
+    status: 415,
+    message: /UTF-8/,
+  },
+  {
+    name: "gzip",
+    init: raw("{}", { ...JSON_TYPE, "Content-Encoding": "gzip" }),
+    status: 415,
+    message: /gzip/,
+  },
+  {
+    name: "a body of 3 MiB",
+    init: chatInit({ user: "x".repeat(3 * 2 ** 20) }),
+    status: 413,
+    param: null,
+    message: /longer than \d+ bytes/,
+  },
+  // Routes.
+  {
+    name: "unknown path",
+    path: "/v1/nothing",
+    init: chatInit(),
+    status: 404,
+    param: null,
+    message: /no POST \/v1\/nothing/,
+  },
+  {
+    name: "GET on completions",
+    init: { method: "GET", headers: {} },
+    status: 405,
+    param: null,
+    message: /GET is not allowed/,
+  },
+  {
+    name: "DELETE on models",
+    path: "/v1/models",
+    init: { method: "DELETE", headers: {} },
+    status: 405,
+    message: /DELETE is not allowed/,
+  },
+  {
+    name: "unknown model retrieved",
+    path: "/v1/models/gpt-4o",
+    init: { method: "GET", headers: {} },
+    status: 404,
+    param: "model",
+    message: /'gpt-4o' does not exist/,
+  },
+  {
+    name: "a web page of another site",
+    init: { ...chatInit(), headers: { ...JSON_TYPE, Origin: "https://evil.example" } },
+    status: 403,
+    message: /evil\.example/,
+  },
+  // model
+  field("unknown model", { model: "gpt-4o" }, "model", /'gpt-4o' does not exist/, 404),
+  field("model is a number", { model: 4 }, "model", /expected a model's id, found 4/),
+  // messages
+  field("no messages", { messages: undefined }, "messages", /Missing required parameter/),
+  field("messages null", { messages: null }, "messages", /Missing required parameter/),
+  field(
+    "messages is text",
+    { messages: "hi" },
+    "messages",
+    /expected 1 to \d+ messages, found "hi"/,
+  ),
+  field("messages empty", { messages: [] }, "messages", /found an array of 0/),
+  field(
+    "too many messages",
+    { messages: Array(5000).fill(MESSAGES[0]) },
+    "messages",
+    /expected 1 to \d+ messages, found an array of 5000/,
+  ),
+  message("message is text", "hi", "", /expected an object, found "hi"/),
+  message("no role", { content: "hi" }, ".role", /Missing required parameter/),
+  message("role tool", { role: "tool", content: "hi" }, ".role", /"assistant", found "tool"/),
+  message("no content", { role: "user" }, ".content", /Missing required parameter/),
+  message("content is a number", { role: "user", content: 5 }, ".content", /text.*found 5/),
+  message("content without parts", { role: "user", content: [] }, ".content", /an array of 0/),
+  message(
+    "an image part",
+    { role: "user", content: [{ type: "image_url", image_url: { url: "data:," } }] },
+    ".content[0].type",
+    /images.*not supported.*found "image_url"/,
+  ),
+  message(
+    "a part without text",
+    { role: "user", content: [{ type: "text" }] },
+    ".content[0].text",
+    /Missing required parameter/,
+  ),
+  message(
+    "half a surrogate pair",
+    { role: "user", content: "a\ud800b" },
+    ".content",
+    /half a surrogate pair/,
+  ),
+  message("unknown message field", { ...MESSAGES[0], mood: "glad" }, ".mood", /Unknown parameter/),
+  message("message name", { ...MESSAGES[0], name: "Ann" }, ".name", /Unsupported parameter/),
+  message(
+    "tool calls",
+    { role: "assistant", content: "", tool_calls: [{ id: "1" }] },
+    ".tool_calls",
+    /Unsupported parameter/,
+  ),
+  // Numbers.
+  field("max_tokens 0", { max_tokens: 0 }, "max_tokens", /expected an integer from 1.*found 0/),
+  field("max_tokens text", { max_tokens: "8" }, "max_tokens", /expected an integer.*found "8"/),
+  field("max_tokens 1.5", { max_tokens: 1.5 }, "max_tokens", /expected an integer.*found 1\.5/),
+  field("max_tokens huge", { max_tokens: 1e9 }, "max_tokens", /context length\), found 1000000000/),
+  field(
+    "max_completion_tokens -1",
+    { max_completion_tokens: -1 },
+    "max_completion_tokens",
+    /expected an integer from 1/,
+  ),
+  field(
+    "two token limits",
+    { max_tokens: 8, max_completion_tokens: 9 },
+    "max_completion_tokens",
+    /max_tokens is 8 and max_completion_tokens is 9/,
+  ),
+  field("temperature 2.1", { temperature: 2.1 }, "temperature", /from 0 to 2, found 2\.1/),
+  field("temperature -1", { temperature: -1 }, "temperature", /from 0 to 2, found -1/),
+  field("temperature text", { temperature: "hot" }, "temperature", /a number.*found "hot"/),
+  field("seed -1", { seed: -1 }, "seed", /an integer from 0 to 9007199254740991, found -1/),
+  field("seed 2^53", { seed: 2 ** 53 }, "seed", /found 9007199254740992/),
+  field("seed 0.5", { seed: 0.5 }, "seed", /found 0\.5/),
+  field("steps 0", { steps: 0 }, "steps", /an integer from 1.*found 0/),
+  field("steps huge", { steps: 1e9 }, "steps", /an integer from 1.*found 1000000000/),
+  field(
+    "steps not a multiple of the blocks",
+    { max_tokens: 32, block_length: 16, steps: 31 },
+    "steps",
+    /31/,
+  ),
+  field("block_length 0", { block_length: 0 }, "block_length", /an integer from 1.*found 0/),
+  field("cfg_scale 11", { cfg_scale: 11 }, "cfg_scale", /from 0 to 10, found 11/),
+  // Choices and flags.
+  field(
+    "remasking",
+    { remasking: "high" },
+    "remasking",
+    /"low_confidence" or "random", found "high"/,
+  ),
+  field("stream is text", { stream: "yes" }, "stream", /true or false, found "yes"/),
+  field(
+    "stream_options alone",
+    { stream_options: {} },
+    "stream_options",
+    /only allowed with "stream"/,
+  ),
+  field(
+    "stream_options unknown",
+    { stream: true, stream_options: { pace: 1 } },
+    "stream_options.pace",
+    /Unknown parameter/,
+  ),
+  field(
+    "stream_events alone",
+    { stream_events: true },
+    "stream_events",
+    /only allowed with "stream"/,
+  ),
+  // stop
+  field("stop empty", { stop: "" }, "stop", /1 to 256 characters, found ""/),
+  field(
+    "stop of five",
+    { stop: ["a", "b", "c", "d", "e"] },
+    "stop",
+    /4 stop strings.*an array of 5/,
+  ),
+  field("stop holds a number", { stop: ["a", 1] }, "stop[1]", /found 1/),
+  field("stop too long", { stop: "x".repeat(257) }, "stop", /found text of 257 characters/),
+  // Known to OpenAI's API, and others'.
+  unsupported("logprobs", true),
+  unsupported("top_logprobs", 5),
+  unsupported("logit_bias", { "5": 1 }),
+  unsupported("response_format", { type: "json_object" }),
+  unsupported("tools", [{ type: "function", function: { name: "f" } }]),
+  unsupported("tool_choice", "auto"),
+  unsupported("functions", [{ name: "f" }]),
+  unsupported("function_call", "auto"),
+  unsupported("parallel_tool_calls", false),
+  unsupported("frequency_penalty", 0.5),
+  unsupported("presence_penalty", -0.5),
+  unsupported("top_p", 0.9),
+  unsupported("n", 2),
+  unsupported("audio", { voice: "alloy" }),
+  unsupported("modalities", ["text", "audio"]),
+  unsupported("prediction", { type: "content", content: "x" }),
+  unsupported("reasoning_effort", "high"),
+  unsupported("service_tier", "flex"),
+  unsupported("web_search_options", {}),
+  unsupported("store", true),
+  unsupported("best_of", 2),
+  unsupported("top_k", 40),
+  unsupported("suffix", "end"),
+  unsupported("echo", true),
+  // Known to nobody.
+  field("unknown field", { temprature: 1 }, "temprature", /'temprature'.*This server knows.*seed/),
+  {
+    name: "__proto__",
+    init: raw('{"messages": [{"role": "user", "content": "hi"}], "__proto__": {"n": 1}}'),
+    status: 400,
+    param: "__proto__",
+    message: /Unknown parameter/,
+  },
+];
