@@ -59,8 +59,8 @@ function snakeCase(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
-/** The engine's names that differ from the API's. */
-const ENGINE_FIELDS = /\b(?:maxTokens|blockLength|cfgScale)\b/g;
+/** Names in the engine's messages that the API writes in its own way. */
+const ENGINE_FIELDS = /\b(?:maxTokens|genLength|blockLength|cfgScale)\b/g;
 
 /**
  * What to tell the client of an error that came out of a route or the engine.

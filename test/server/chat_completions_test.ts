@@ -59,11 +59,11 @@ for (const stream of [false, true]) {
   Deno.test(`${kind} that the engine refuses is a 400 with the API's names`, async () => {
     const refuse = (field: string, message: string) => new RequestError(field, message);
     const first = await ask({ stream, max_completion_tokens: 8 }, {
-      startError: refuse("maxTokens", "maxTokens 8 is not a multiple of blockLength 3"),
+      startError: refuse("maxTokens", "maxTokens 8 (genLength 9) does not fit blockLength 3"),
     });
     assertEquals(first.response.status, 400);
     assertEquals((await first.response.json()).error, {
-      message: "max_completion_tokens 8 is not a multiple of block_length 3",
+      message: "max_completion_tokens 8 (gen_length 9) does not fit block_length 3",
       type: "invalid_request_error",
       param: "max_completion_tokens",
       code: "invalid_value",
