@@ -79,7 +79,7 @@ export class Engine implements Disposable {
       request,
       this.model.config,
       this.defaults,
-      ({ messages }) => this.#encode(messages),
+      ({ messages }) => this.encodeChat(messages),
     );
     const leave = await this.#queue.enter(signal);
     try {
@@ -94,7 +94,11 @@ export class Engine implements Disposable {
     this.model[Symbol.dispose]();
   }
 
-  #encode(messages: GenerateRequest["messages"]): Uint32Array {
+  /**
+   * Token ids of a conversation, ready for an answer.
+   * @throws {RequestError} when it is too long to be encoded
+   */
+  encodeChat(messages: GenerateRequest["messages"]): Uint32Array {
     try {
       return encodeChat(this.tokenizer, this.template, messages);
     } catch (error) {

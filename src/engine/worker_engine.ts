@@ -2,7 +2,7 @@
 
 import type { LoadProgress } from "../model/load.ts";
 import type { GenerateEvent, GenerateRequest, ModelSummary, TextEngine } from "./request.ts";
-import { type FromWorker, fromPlain, type ToWorker } from "./worker_messages.ts";
+import { fromPlain, type FromWorker, type ToWorker } from "./worker_messages.ts";
 
 /** How a Worker's engine is set up. */
 export interface WorkerEngineOptions {

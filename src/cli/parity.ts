@@ -1,0 +1,109 @@
+/** `unmask parity`: this implementation against recorded reference data. */
+
+import { join } from "node:path";
+import { Command } from "commander";
+import { acquireGpu } from "../gpu/device.ts";
+import { loadModel } from "../model/load.ts";
+import type { Model } from "../model/model.ts";
+import {
+  type ForwardFile,
+  forwardNames,
+  type ParityResult,
+  readGolden,
+  type SamplingCase,
+  type ScheduleFile,
+  type TemperatureCase,
+} from "./golden_files.ts";
+import { forwardCases } from "./parity_forward.ts";
+import { samplingCase, scheduleCases, temperatureCase } from "./parity_sampling.ts";
+
+/** `unmask parity` */
+export function parityCommand(): Command {
+  return new Command("parity")
+    .description("Runs every case of a folder of golden data and compares.")
+    .argument("<dir>", "folder laid out like test/golden")
+    .option("--plain", "without subgroups, even where the adapter has them")
+    .addHelpText(
+      "after",
+      "\nExit code 1 when a case fails or there is none.\n\nExample:\n" +
+        "  unmask parity test/golden",
+    )
+    .action(async (dir: string, flags: { readonly plain?: boolean }) => {
+      const count = { passed: 0, failed: 0 };
+      const start = performance.now();
+      for await (const { name, passed, detail } of parityCases(dir, { plain: flags.plain })) {
+        count[passed ? "passed" : "failed"]++;
+        console.log(`${passed ? "ok  " : "FAIL"} ${name}: ${detail}`);
+      }
+      const seconds = ((performance.now() - start) / 1000).toFixed(1);
+      console.log(`in ${seconds} s`);
+      console.log(`${count.passed} passed, ${count.failed} failed`);
+      if (count.passed + count.failed === 0) {
+        throw new Error(`${dir}: no golden data found, expected forward/*.json or sampling/*.json`);
+      }
+      if (count.failed > 0) Deno.exitCode = 1;
+    });
+}
+
+/** Runs all cases of a folder; a case that throws has failed. */
+export async function* parityCases(
+  dir: string,
+  options: { readonly plain?: boolean } = {},
+): AsyncGenerator<ParityResult, void, void> {
+  const schedule = readGolden<ScheduleFile>(dir, "sampling", "schedule.json");
+  if (schedule) yield* scheduleCases(schedule);
+  const temperature = readGolden<{ cases: TemperatureCase[] }>(
+    dir,
+    "sampling",
+    "temperature.json",
+  );
+  for (const golden of temperature?.cases ?? []) yield temperatureCase(golden);
+
+  const sampling = readGolden<{ cases: SamplingCase[] }>(dir, "sampling", "llada.json")?.cases ??
+    [];
+  const forward = new Map(
+    forwardNames(dir).map((name) =>
+      [name, readGolden<ForwardFile>(dir, "forward", `${name}.json`)!.checkpoint] as const
+    ),
+  );
+  const checkpoints = new Set([...forward.values(), ...sampling.map((c) => c.checkpoint)]);
+  if (checkpoints.size === 0) return;
+  using gpu = await acquireGpu({ subgroups: !options.plain });
+  for (const checkpoint of checkpoints) {
+    const names = [...forward].filter(([, of]) => of === checkpoint).map(([name]) => name);
+    const cases = sampling.filter((golden) => golden.checkpoint === checkpoint);
+    let model: Model;
+    try {
+      model = await loadModel(gpu, join(dir, "checkpoints", checkpoint));
+    } catch (error) {
+      for (const name of [...names, ...cases.map((golden) => golden.name)]) {
+        yield { name: `${checkpoint} ${name}`, passed: false, detail: (error as Error).message };
+      }
+      continue;
+    }
+    using loaded = model;
+    for (const name of names) {
+      yield* failing(`forward/${name}`, forwardCases(dir, name, loaded));
+    }
+    for (const golden of cases) {
+      yield* failing(
+        `sampling/llada ${golden.name}`,
+        (async function* () {
+          yield await samplingCase(golden, loaded);
+        })(),
+      );
+    }
+  }
+}
+
+/** An error becomes a failed case; the ones behind it in the same file cannot be run. */
+async function* failing(
+  name: string,
+  cases: AsyncIterable<ParityResult>,
+): AsyncGenerator<ParityResult, void, void> {
+  try {
+    yield* cases;
+  } catch (error) {
+    yield { name, passed: false, detail: error instanceof Error ? error.message : String(error) };
+  }
+}

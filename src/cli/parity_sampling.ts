@@ -1,0 +1,177 @@
+/** Schedule, trajectory and temperature cases of `unmask parity`. */
+
+import { denoise, type DenoiseStep } from "../denoise/denoise.ts";
+import { confidenceOf, sampleToken } from "../denoise/noise.ts";
+import type { Predictor } from "../denoise/predictor.ts";
+import { numTransferTokens, planSteps } from "../denoise/schedule.ts";
+import { newSequence } from "../denoise/sequence.ts";
+import type { Model } from "../model/model.ts";
+import type { ParityResult, SamplingCase, ScheduleFile, TemperatureCase } from "./golden_files.ts";
+
+/** Confidences are informative in the golden data: its README's bound. */
+const CONFIDENCE_ABS = 5e-4;
+/** Bound for the pure function of temperature.json, which stores about seven digits. */
+const TEMPERATURE_CONFIDENCE_ABS = 1e-6;
+
+/**
+ * Runs a trajectory twice: on the canvas, where the GPU commits, and step by step, where TypeScript
+ * does. Both must equal the record.
+ */
+export async function samplingCase(golden: SamplingCase, model: Model): Promise<ParityResult> {
+  const stepwise: Predictor = { predict: (inputs) => model.predict(inputs) };
+  const wrong: string[] = [];
+  let confidence = 0;
+  for (const [path, predictor] of [["canvas", model], ["step by step", stepwise]] as const) {
+    const run = await trajectory(golden, model, predictor);
+    confidence = Math.max(confidence, run.confidence);
+    wrong.push(...run.wrong.map((what) => `${path}: ${what}`));
+  }
+  if (confidence > CONFIDENCE_ABS) {
+    wrong.push(`confidence off by ${confidence}, ${CONFIDENCE_ABS} allowed`);
+  }
+  return {
+    name: `sampling/llada ${golden.name}`,
+    passed: wrong.length === 0,
+    detail: wrong.length > 0
+      ? wrong[0]
+      : `${golden.log.length} steps, ${golden.nfe} forwards, confidence ${
+        confidence.toExponential(1)
+      }`,
+  };
+}
+
+async function trajectory(golden: SamplingCase, model: Model, predictor: Predictor) {
+  const { config } = model;
+  const sequences = golden.prompt.map((ids, i) =>
+    newSequence(
+      Uint32Array.from(ids),
+      golden.gen_length,
+      config.maskTokenId,
+      golden.attention_mask ? Uint8Array.from(golden.attention_mask[i]) : undefined,
+    )
+  );
+  const eosToken = golden.eos_id_for_this_case ?? config.eosTokenId;
+  const steps = denoise(sequences, predictor, {
+    blockLength: golden.block_length,
+    steps: golden.steps,
+    seeds: sequences.map(() => 0),
+    cfgScale: golden.cfg_scale,
+    logitsEosInf: golden.logits_eos_inf,
+    confidenceEosEotInf: golden.confidence_eos_eot_inf,
+    eosToken,
+    eotToken: golden.eot_id_for_this_case,
+    endTokens: [eosToken],
+    stopAtEnd: false,
+  });
+  const wrong: string[] = [];
+  let confidence = 0;
+  let count = 0;
+  let next = await steps.next();
+  for (; !next.done; next = await steps.next(), count++) {
+    const expected = golden.log[count];
+    if (!expected) continue;
+    const compared = compareStep(next.value, expected);
+    if (compared.wrong) wrong.push(`step ${count}: ${compared.wrong}`);
+    confidence = Math.max(confidence, compared.confidence);
+  }
+  if (count !== golden.log.length) wrong.push(`${count} steps, expected ${golden.log.length}`);
+  if (next.value.nfe !== golden.nfe) {
+    wrong.push(`${next.value.nfe} forwards, expected ${golden.nfe}`);
+  }
+  for (const [row, { ids }] of next.value.sequences.entries()) {
+    if (!sameNumbers(ids, golden.final[row])) wrong.push(`row ${row}: final ids differ`);
+  }
+  return { wrong, confidence };
+}
+
+function compareStep(step: DenoiseStep, expected: SamplingCase["log"][number]) {
+  let wrong: string | undefined;
+  let confidence = 0;
+  for (const [row, record] of expected.rows.entries()) {
+    const commits = step.commits[row] ?? [];
+    const positions = commits.map((commit) => commit.position);
+    const tokens = commits.map((commit) => commit.token);
+    if (!sameNumbers(positions, record.positions)) {
+      wrong ??= `row ${row}: positions [${positions}], expected [${record.positions}]`;
+    } else if (!sameNumbers(tokens, record.tokens)) {
+      wrong ??= `row ${row}: tokens [${tokens}], expected [${record.tokens}]`;
+    } else {
+      commits.forEach((commit, i) => {
+        const off = Math.abs(commit.confidence - record.confidence[i]);
+        confidence = Math.max(confidence, Number.isNaN(off) ? Infinity : off);
+      });
+    }
+  }
+  if (step.block !== expected.block) wrong ??= `block ${step.block}, expected ${expected.block}`;
+  return { wrong, confidence };
+}
+
+/** The schedule tables: every entry, and every combination that must be refused. */
+export function scheduleCases(golden: ScheduleFile): ParityResult[] {
+  const tables = golden.masked_and_steps.map(({ masked, steps, num_transfer_tokens }) => {
+    const found = numTransferTokens(masked, steps);
+    return result(
+      `sampling/schedule ${masked} masked in ${steps} steps`,
+      sameNumbers(found, num_transfer_tokens),
+      `[${found}]`,
+    );
+  });
+  const runs = golden.runs.map((run) => {
+    const plan = planSteps({
+      genLength: run.gen_length,
+      blockLength: run.block_length,
+      steps: run.steps,
+    });
+    const each = run.num_transfer_tokens_of_every_block;
+    const blocks = run.gen_length / run.block_length;
+    const expected = Array.from({ length: blocks }, () => each).flat();
+    return result(
+      `sampling/schedule run ${run.gen_length}/${run.block_length}/${run.steps}`,
+      sameNumbers(plan.map((step) => step.commits), expected),
+      `${plan.length} steps in ${blocks} blocks`,
+    );
+  });
+  const rejected = golden.rejected.map((run) => {
+    const name = `sampling/schedule refuses ${run.gen_length}/${run.block_length}/${run.steps}`;
+    try {
+      planSteps({ genLength: run.gen_length, blockLength: run.block_length, steps: run.steps });
+      return result(name, false, "it was accepted");
+    } catch (error) {
+      return result(name, true, (error as Error).message);
+    }
+  });
+  return [...tables, ...runs, ...rejected];
+}
+
+/** One case of temperature.json: the token with and without noise, and its confidence. */
+export function temperatureCase(golden: TemperatureCase): ParityResult {
+  let wrong: string | undefined;
+  let confidence = 0;
+  for (const [row, logits] of golden.logits.entries()) {
+    const values = Float64Array.from(logits);
+    const token = sampleToken(values, golden.uniform[row], golden.temperature);
+    const greedy = sampleToken(values, golden.uniform[row], 0);
+    if (token !== golden.tokens[row]) {
+      wrong ??= `row ${row}: token ${token}, expected ${golden.tokens[row]}`;
+    }
+    if (greedy !== golden.greedy_tokens[row]) {
+      wrong ??= `row ${row}: greedy token ${greedy}, expected ${golden.greedy_tokens[row]}`;
+    }
+    const found = confidenceOf(values, token, new Set()).confidence;
+    confidence = Math.max(confidence, Math.abs(found - golden.confidence[row]));
+  }
+  if (!(confidence <= TEMPERATURE_CONFIDENCE_ABS)) wrong ??= `confidence off by ${confidence}`;
+  return result(
+    `sampling/temperature ${golden.temperature}`,
+    wrong === undefined,
+    wrong ?? `${golden.tokens.length} tokens, confidence ${confidence.toExponential(1)}`,
+  );
+}
+
+function result(name: string, passed: boolean, detail: string): ParityResult {
+  return { name, passed, detail };
+}
+
+function sameNumbers(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
+  return a.length === b.length && Array.prototype.every.call(a, (value, i) => value === b[i]);
+}

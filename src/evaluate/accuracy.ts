@@ -1,0 +1,183 @@
+/** Scores a model on prompts whose answers are known, and checks recorded reference answers. */
+
+import type { Engine } from "../engine/engine.ts";
+
+/** A denoised answer that was recorded with another implementation. */
+export interface ReferenceAnswer {
+  readonly gen_length: number;
+  readonly block_length: number;
+  readonly steps: number;
+  /** All ids of the generation. */
+  readonly output_ids: readonly number[];
+}
+
+/** One prompt. */
+export interface AccuracyItem {
+  readonly id: string;
+  readonly prompt: string;
+  /** The answer's text. */
+  readonly expected: string;
+  /** The rendered prompt as token ids. */
+  readonly prompt_ids?: readonly number[];
+  /** `exact`: the one right answer; `one_of`: any of several. */
+  readonly check:
+    | { readonly type: "exact"; readonly answer: string }
+    | { readonly type: "one_of"; readonly answers: readonly string[] };
+  readonly reference?: readonly ReferenceAnswer[];
+}
+
+/** How answers are denoised; absent values take the model folder's defaults. */
+export interface AccuracyOptions {
+  readonly steps?: number;
+}
+
+/** What came of one prompt. */
+export interface AccuracyResult {
+  readonly id: string;
+  /** All ids of the generation. */
+  readonly ids: readonly number[];
+  readonly text: string;
+  readonly expected: string;
+  readonly correct: boolean;
+  /** Recorded answers compared, and what differed, in words. */
+  readonly references: number;
+  readonly differences: readonly string[];
+  /** Forward passes of the scored answer. */
+  readonly forwards: number;
+  /** Seconds of the scored answer. */
+  readonly seconds: number;
+}
+
+/**
+ * Reads a file laid out like models/eval-public.json.
+ * @throws {Error} naming the file and the item or field that is not as expected
+ */
+export function parseAccuracyFile(text: string, file: string): AccuracyItem[] {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw new Error(`${file}: not JSON: ${(error as Error).message}`);
+  }
+  const items = (json as { items?: unknown } | null)?.items;
+  if (!Array.isArray(items) || items.length === 0) {
+    throw new Error(`${file}: items is missing or empty, expected a list of prompts`);
+  }
+  return items.map((item, i) => checkItem(item, `${file}: items[${i}]`));
+}
+
+const isIds = (value: unknown): value is number[] =>
+  Array.isArray(value) && value.every((id) => Number.isSafeInteger(id) && id >= 0);
+
+function checkItem(value: unknown, where: string): AccuracyItem {
+  const item = (value ?? {}) as Record<string, unknown>;
+  const wrong = (field: string, expected: string) =>
+    new Error(
+      `${where}.${field} is ${JSON.stringify(item[field]) ?? "missing"}, expected ${expected}`,
+    );
+  for (const field of ["id", "prompt", "expected"]) {
+    if (typeof item[field] !== "string") throw wrong(field, "a string");
+  }
+  const check = (item.check ?? {}) as Record<string, unknown>;
+  const exact = check.type === "exact" && typeof check.answer === "string";
+  const oneOf = check.type === "one_of" && Array.isArray(check.answers) &&
+    check.answers.every((answer) => typeof answer === "string");
+  if (!exact && !oneOf) throw wrong("check", "{type: exact, answer} or {type: one_of, answers}");
+  if (item.prompt_ids !== undefined && !isIds(item.prompt_ids)) {
+    throw wrong("prompt_ids", "a list of token ids");
+  }
+  if (item.reference !== undefined) {
+    const valid = Array.isArray(item.reference) &&
+      item.reference.every((reference) =>
+        isIds(reference?.output_ids) &&
+        isIds([reference.gen_length, reference.block_length, reference.steps])
+      );
+    if (!valid) {
+      throw wrong("reference", "a list of {gen_length, block_length, steps, output_ids}");
+    }
+  }
+  return item as unknown as AccuracyItem;
+}
+
+/** Denoises every prompt and compares; yields one result a prompt, in order. */
+export async function* evaluateAccuracy(
+  engine: Engine,
+  items: readonly AccuracyItem[],
+  options: AccuracyOptions = {},
+): AsyncGenerator<AccuracyResult, void, void> {
+  const { defaultMaxTokens, defaultBlockLength } = engine.summary;
+  for (const item of items) {
+    const messages = [{ role: "user", content: item.prompt }];
+    const differences: string[] = [];
+    if (item.prompt_ids) {
+      const found = engine.encodeChat(messages);
+      const difference = compareIds("prompt_ids", found, item.prompt_ids);
+      if (difference) differences.push(difference);
+    }
+    const run = (shape: Pick<ReferenceAnswer, "gen_length" | "block_length" | "steps">) =>
+      answer(engine, messages, shape);
+    const scored = {
+      gen_length: defaultMaxTokens,
+      block_length: defaultBlockLength,
+      steps: options.steps ?? defaultMaxTokens,
+    };
+    const result = await run(scored);
+    for (const reference of item.reference ?? []) {
+      const same = reference.gen_length === scored.gen_length &&
+        reference.block_length === scored.block_length && reference.steps === scored.steps;
+      const { ids } = same ? result : await run(reference);
+      const difference = compareIds(`${reference.steps} steps`, ids, reference.output_ids);
+      if (difference) differences.push(difference);
+    }
+    const answers = item.check.type === "exact" ? [item.check.answer] : item.check.answers;
+    yield {
+      id: item.id,
+      ids: result.ids,
+      text: result.text,
+      expected: item.expected,
+      correct: answers.includes(result.text),
+      references: item.reference?.length ?? 0,
+      differences,
+      forwards: result.stats.forwards,
+      seconds: result.stats.seconds,
+    };
+  }
+}
+
+/** The whole generation is denoised, as the recorded answers were. */
+async function answer(
+  engine: Engine,
+  messages: readonly { readonly role: string; readonly content: string }[],
+  shape: Pick<ReferenceAnswer, "gen_length" | "block_length" | "steps">,
+) {
+  const events = engine.generate({
+    messages,
+    maxTokens: shape.gen_length,
+    blockLength: shape.block_length,
+    steps: shape.steps,
+    temperature: 0,
+    cfgScale: 0,
+    remasking: "low_confidence",
+    seed: 0,
+    stopAtEnd: false,
+  });
+  for await (const event of events) if (event.type === "end") return event;
+  throw new Error("the engine ended without an answer");
+}
+
+/** In words, where two lists of ids first differ. */
+function compareIds(
+  name: string,
+  found: ArrayLike<number>,
+  expected: ArrayLike<number>,
+): string | undefined {
+  if (found.length !== expected.length) {
+    return `${name}: ${found.length} ids, expected ${expected.length}`;
+  }
+  for (let i = 0; i < found.length; i++) {
+    if (found[i] !== expected[i]) {
+      return `${name}: id ${i} is ${found[i]}, expected ${expected[i]}`;
+    }
+  }
+  return undefined;
+}
