@@ -71,11 +71,11 @@ fn guide(conditional: vec4<f32>, unconditional: vec4<f32>) -> vec4<f32> {
 
 @compute @workgroup_size(32)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let first = group.y * 8u * ROW_GROUPS;
+  let first = group.x * 8u * ROW_GROUPS;
   let last = select(params.entries, 2u * params.entries, GUIDED == 1u) - 1u;
   let brought = first + row_of_lane(lane);
   let rows = min(vec2<u32>(brought, brought + 8u), vec2<u32>(last));
-  let column = group.x * 4u * LANES + lane;
+  let column = group.y * 4u * LANES + lane;
   let at = min(
     column + vec4<u32>(0u, LANES, 2u * LANES, 3u * LANES), vec4<u32>(params.columns - 1u),
   );
@@ -123,6 +123,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       let n = numbers[lane * LANES + i];
       c = merge(c, Candidate(n.x, tokens[lane * LANES + i], n.y, n.z, n.w));
     }
-    candidates[(entry + lane) * params.tiles + params.first_tile + group.x] = c;
+    candidates[(entry + lane) * params.tiles + params.first_tile + group.y] = c;
   }
 }

@@ -40,10 +40,10 @@ fn store_row(row: u32, column: u32, value: vec4<f32>) {
 
 @compute @workgroup_size(32)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let first = group.y * 8u * ROW_GROUPS;
+  let first = group.x * 8u * ROW_GROUPS;
   let brought = first + row_of_lane(lane);
   let rows = min(vec2<u32>(brought, brought + 8u), vec2<u32>(params.rows - 1u));
-  let column = group.x * 4u * LANES + lane;
+  let column = group.y * 4u * LANES + lane;
   let at = column + vec4<u32>(0u, LANES, 2u * LANES, 3u * LANES);
   multiply_tile(lane, rows, min(at, vec4<u32>(params.columns - 1u)), params.columns, params.blocks);
   store_row(first, column, sums[0]);

@@ -18,6 +18,8 @@ const BLOCKING_MAP_RELEASES = ["2.9.6"];
 export class Readback implements Disposable {
   /** How many times results were brought back. */
   count = 0;
+  /** Milliseconds spent waiting for the GPU, the copy included. */
+  waitedMilliseconds = 0;
   readonly #gpu: Gpu;
   #buffer: GPUBuffer | undefined;
   #mappedBefore = false;
@@ -39,6 +41,7 @@ export class Readback implements Disposable {
     this.count++;
     const blocking = this.#mappedBefore && this.#gpu.native &&
       BLOCKING_MAP_RELEASES.includes(Deno.version.deno);
+    const start = performance.now();
     try {
       const mapped = buffer.mapAsync(GPUMapMode.READ, 0, bytes);
       if (blocking) mapped.catch(() => {});
@@ -46,6 +49,7 @@ export class Readback implements Disposable {
       const result = buffer.getMappedRange(0, bytes).slice(0);
       buffer.unmap();
       this.#mappedBefore = true;
+      this.waitedMilliseconds += performance.now() - start;
       // Errors are delivered only when the event loop turns, and so are a client's messages.
       await new Promise<void>((resolve) => setTimeout(resolve, 0));
       this.#gpu.throwIfFaulty();

@@ -85,7 +85,8 @@ export function head(
       },
       constants: { ROW_GROUPS: groups, GUIDED: guided ? 1 : 0 },
       weights: part.binding,
-      workgroups: [Math.ceil(part.columns / TILE_COLUMNS), Math.ceil(rows / (8 * groups))],
+      // Row tiles of one column tile follow each other: its weights stay in the cache.
+      workgroups: [Math.ceil(rows / (8 * groups)), Math.ceil(part.columns / TILE_COLUMNS)],
     });
     firstTile += Math.ceil(part.columns / TILE_COLUMNS);
   }

@@ -48,7 +48,8 @@ export function swiglu(
       },
       constants: { ROW_GROUPS: groups },
       weights: part.binding,
-      workgroups: [Math.ceil(part.columns / TILE_COLUMNS), Math.ceil(options.rows / (8 * groups))],
+      // Row tiles of one column tile follow each other: its weights stay in the cache.
+      workgroups: [Math.ceil(options.rows / (8 * groups)), Math.ceil(part.columns / TILE_COLUMNS)],
     });
   }
 }

@@ -1,0 +1,197 @@
+/** `unmask bench`: how fast kernels and models run here, against the device's own ceiling. */
+
+import { Command } from "commander";
+import Table from "cli-table3";
+import { acquireGpu, type Gpu } from "../gpu/device.ts";
+import { KernelTimes } from "../gpu/kernel_times.ts";
+import { loadModel } from "../model/load.ts";
+import type { Model } from "../model/model.ts";
+import { type LinearRate, linearRate, multiplyAddCeiling, type Rate } from "./bench_linear.ts";
+import { type DenoiseTiming, type ForwardTiming, timeDenoise, timeForward } from "./bench_model.ts";
+import { EMBEDDED_MODEL } from "./options.ts";
+import { writeSyntheticCheckpoint } from "./synthetic_checkpoint.ts";
+import { VERSION } from "./version.ts";
+
+/** Rows of the timed forward passes. */
+const ROWS = [32, 128, 512];
+/** Stands for a mid-sized model: large enough to be bound by arithmetic, small enough to wait for. */
+const SYNTHETIC = {
+  hiddenSize: 1024,
+  layers: 8,
+  heads: 8,
+  ffnSize: 3072,
+  vocabSize: 32768,
+  maxSequenceLength: 1024,
+};
+/** The synthetic model's linear layers and the tiny target's: [inner, columns]. */
+const LINEAR_SHAPES = [[1024, 3072], [1024, 1024], [3072, 1024], [512, 512], [128, 384]];
+
+/** Figures of one model. */
+interface ModelReport {
+  readonly name: string;
+  readonly forward: readonly ForwardTiming[];
+  readonly denoise: DenoiseTiming;
+  readonly kernels: readonly { readonly kernel: string; readonly milliseconds: number }[];
+}
+
+/** What `--json` writes. */
+interface BenchReport {
+  readonly version: string;
+  readonly date: string;
+  readonly adapter: string;
+  readonly subgroups: boolean;
+  readonly processors: number;
+  readonly ceiling: Rate;
+  readonly linear: readonly LinearRate[];
+  readonly models: readonly ModelReport[];
+}
+
+/** `unmask bench` */
+export function benchCommand(): Command {
+  return new Command("bench")
+    .description("Times kernels and models, against the device's multiply-add ceiling.")
+    .option("--json <file>", "also write all figures to a file")
+    .option("--tiny", "only the embedded model")
+    .addHelpText("after", "\nExample:\n  unmask bench --json bench.json")
+    .action(async (flags: { readonly json?: string; readonly tiny?: boolean }) => {
+      using gpu = await acquireGpu();
+      const report = await bench(gpu, flags.tiny ?? false);
+      if (flags.json) {
+        await Deno.writeTextFile(flags.json, JSON.stringify(report, null, 2) + "\n");
+        console.log(`written to ${flags.json}`);
+      }
+    });
+}
+
+async function bench(gpu: Gpu, tinyOnly: boolean): Promise<BenchReport> {
+  const processors = navigator.hardwareConcurrency;
+  console.log(`${gpu.name}, ${processors} processors, subgroups ${gpu.subgroups ? "on" : "off"}`);
+  const ceiling = await multiplyAddCeiling(gpu);
+  console.log(
+    `multiply-add ceiling: ${rate(ceiling.gflopPerSecond)} GFLOP/s, ` +
+      `${rate(ceiling.gflopPerCpuSecond)} per CPU-second\n`,
+  );
+  const linear: LinearRate[] = [];
+  for (const [inner, columns] of LINEAR_SHAPES) {
+    for (const scheme of ["f32", "f16", "bf16"] as const) {
+      linear.push(await linearRate(gpu, scheme, 128, inner, columns));
+    }
+  }
+  printLinear(linear, ceiling);
+
+  const models: ModelReport[] = [];
+  const run = async (name: string, dir: string, shape: Parameters<typeof timeDenoise>[1]) => {
+    using model = await loadModel(gpu, dir);
+    models.push(await benchModel(name, model, shape));
+    printModel(models.at(-1)!, ceiling);
+  };
+  await run("tiny-target", EMBEDDED_MODEL, { promptTokens: 24, genLength: 64, steps: 64 });
+  if (!tinyOnly) {
+    const dir = await Deno.makeTempDir({ prefix: "unmask-bench-" });
+    try {
+      await writeSyntheticCheckpoint(dir, SYNTHETIC);
+      const name = `synthetic d_model ${SYNTHETIC.hiddenSize}, ${SYNTHETIC.layers} layers`;
+      await run(name, dir, { promptTokens: 24, genLength: 8, steps: 8 });
+    } finally {
+      await Deno.remove(dir, { recursive: true });
+    }
+  }
+  return {
+    version: VERSION,
+    date: new Date().toISOString(),
+    adapter: gpu.name,
+    subgroups: gpu.subgroups,
+    processors,
+    ceiling,
+    linear,
+    models,
+  };
+}
+
+async function benchModel(
+  name: string,
+  model: Model,
+  shape: Parameters<typeof timeDenoise>[1],
+): Promise<ModelReport> {
+  const forward: ForwardTiming[] = [];
+  for (const rows of ROWS) {
+    if (rows <= model.config.maxSequenceLength) forward.push(await timeForward(model, rows));
+  }
+  const denoise = await timeDenoise(model, shape);
+  const kernels = await kernelShares(model);
+  return { name, forward, denoise, kernels };
+}
+
+/** GPU time of one forward pass of 128 rows by kernel, where the device has timestamps. */
+async function kernelShares(model: Model) {
+  if (!model.gpu.features.includes("timestamp-query")) return [];
+  using times = new KernelTimes(model.gpu);
+  model.recorder.times = times;
+  try {
+    await timeForward(model, 128);
+    await times.collect();
+  } finally {
+    model.recorder.times = undefined;
+  }
+  const totals = times.totals();
+  const all = totals.reduce((sum, { milliseconds }) => sum + milliseconds, 0);
+  return totals.map(({ kernel, dispatches, milliseconds }) => ({
+    kernel,
+    dispatches,
+    milliseconds,
+    share: milliseconds / all,
+  }));
+}
+
+const rate = (value: number) => value.toFixed(1);
+const percent = (value: number) => `${(100 * value).toFixed(0)}%`;
+
+function printLinear(linear: readonly LinearRate[], ceiling: Rate): void {
+  const table = new Table({
+    head: ["linear layer, 128 rows", "weights", "GFLOP/s", "per CPU-second", "of ceiling"],
+    style: { head: [], border: [] },
+  });
+  for (const { scheme, inner, columns, gflopPerSecond, gflopPerCpuSecond } of linear) {
+    table.push([
+      `${inner} -> ${columns}`,
+      scheme,
+      rate(gflopPerSecond),
+      rate(gflopPerCpuSecond),
+      percent(gflopPerSecond / ceiling.gflopPerSecond),
+    ]);
+  }
+  console.log(`${table}\n`);
+}
+
+function printModel({ name, forward, denoise, kernels }: ModelReport, ceiling: Rate): void {
+  const table = new Table({
+    head: [name, "ms per forward", "GFLOP/s", "of ceiling"],
+    style: { head: [], border: [] },
+  });
+  for (const { rows, milliseconds, gflopPerSecond } of forward) {
+    table.push([
+      `${rows} rows`,
+      rate(milliseconds),
+      rate(gflopPerSecond),
+      percent(gflopPerSecond / ceiling.gflopPerSecond),
+    ]);
+  }
+  console.log(`${table}`);
+  console.log(
+    `plain denoising, prompt ${denoise.promptTokens}, ${denoise.genLength} tokens in ` +
+      `${denoise.steps} steps: ${denoise.seconds.toFixed(2)} s, ` +
+      `${rate(denoise.tokensPerSecond)} tokens/s, ${rate(denoise.millisecondsPerStep)} ms a step`,
+  );
+  console.log(
+    `per step: ${rate(denoise.dispatchesPerStep)} dispatches, ` +
+      `${denoise.submitsPerStep.toFixed(2)} submits, ` +
+      `${denoise.readbacksPerStep.toFixed(2)} readbacks, host ${percent(denoise.hostShare)}`,
+  );
+  if (kernels.length > 0) {
+    const all = kernels.reduce((sum, { milliseconds }) => sum + milliseconds, 0);
+    const shares = kernels.slice(0, 6)
+      .map(({ kernel, milliseconds }) => `${kernel} ${percent(milliseconds / all)}`);
+    console.log(`GPU time at 128 rows: ${shares.join(", ")}`);
+  }
+  console.log();
+}

@@ -1,0 +1,143 @@
+/** Timings of whole models for `unmask bench`. */
+
+import { denoise } from "../denoise/denoise.ts";
+import { type CanvasStep, GREEDY } from "../denoise/predictor.ts";
+import { newSequence } from "../denoise/sequence.ts";
+import type { Model } from "../model/model.ts";
+
+/** A forward pass at one size. */
+export interface ForwardTiming {
+  readonly rows: number;
+  readonly milliseconds: number;
+  readonly gflopPerSecond: number;
+}
+
+/** Plain denoising of one answer. */
+export interface DenoiseTiming {
+  readonly promptTokens: number;
+  readonly genLength: number;
+  readonly steps: number;
+  readonly seconds: number;
+  readonly tokensPerSecond: number;
+  readonly millisecondsPerStep: number;
+  readonly dispatchesPerStep: number;
+  readonly submitsPerStep: number;
+  readonly readbacksPerStep: number;
+  /** Part of a step in which this process does not wait for the GPU. */
+  readonly hostShare: number;
+}
+
+/** Positions that are asked for a prediction: a block's. */
+const ASKED = 32;
+/** Answers or passes measured; the median is reported. */
+const RUNS = 5;
+
+/** Floating-point operations of a forward pass over `rows` rows with `asked` predictions. */
+export function forwardOperations(model: Model, rows: number, asked: number): number {
+  const { hiddenSize, layers, heads, kvHeads, headDim, ffnSize, embeddingSize } = model.config;
+  const projections = hiddenSize * (heads + 2 * kvHeads) * headDim + hiddenSize * hiddenSize;
+  const layer = 2 * rows * (projections + 3 * hiddenSize * ffnSize) +
+    4 * rows * rows * heads * headDim;
+  return layers * layer + 2 * asked * hiddenSize * embeddingSize;
+}
+
+/** Median time of a forward pass with one block of predictions, read back. */
+export async function timeForward(model: Model, rows: number): Promise<ForwardTiming> {
+  const { maskTokenId, embeddingSize } = model.config;
+  const asked = Math.min(ASKED, rows);
+  const ids = Uint32Array.from(
+    { length: rows },
+    (_, i) => i < rows - asked ? i % (embeddingSize - 1) : maskTokenId,
+  );
+  const positions = Uint32Array.from({ length: asked }, (_, i) => rows - asked + i);
+  const times: number[] = [];
+  for (let run = -1; run < RUNS; run++) {
+    const start = performance.now();
+    await model.predict([{ ids, positions, choice: GREEDY }]);
+    if (run >= 0) times.push(performance.now() - start);
+  }
+  const milliseconds = median(times);
+  const gflopPerSecond = forwardOperations(model, rows, asked) / (milliseconds * 1e6);
+  return { rows, milliseconds, gflopPerSecond };
+}
+
+/** Denoises random prompts by the plain schedule, one token a step. */
+export async function timeDenoise(
+  model: Model,
+  shape: { readonly promptTokens: number; readonly genLength: number; readonly steps: number },
+): Promise<DenoiseTiming> {
+  const { maskTokenId, eosTokenId, embeddingSize } = model.config;
+  const prompt = Uint32Array.from(
+    { length: shape.promptTokens },
+    (_, i) => (i * 31) % (embeddingSize - 16),
+  );
+  const run = async () => {
+    const before = counts(model);
+    const start = performance.now();
+    const steps = denoise([newSequence(prompt, shape.genLength, maskTokenId)], model, {
+      blockLength: Math.min(ASKED, shape.genLength),
+      steps: shape.steps,
+      seeds: [0],
+      eosToken: eosTokenId,
+      endTokens: [eosTokenId],
+      stopAtEnd: false,
+    });
+    let next = await steps.next();
+    while (!next.done) next = await steps.next();
+    const milliseconds = performance.now() - start;
+    const after = counts(model);
+    return {
+      milliseconds,
+      dispatches: after.dispatches - before.dispatches,
+      submits: after.submits - before.submits,
+      readbacks: after.readbacks - before.readbacks,
+      waited: after.waited - before.waited,
+    };
+  };
+  await warmUp(model, shape.promptTokens);
+  const runs = [];
+  for (let i = 0; i < RUNS; i++) runs.push(await run());
+  const typical = runs.sort((a, b) => a.milliseconds - b.milliseconds)[Math.floor(RUNS / 2)];
+  const { steps } = shape;
+  return {
+    ...shape,
+    seconds: typical.milliseconds / 1000,
+    tokensPerSecond: shape.genLength * 1000 / typical.milliseconds,
+    millisecondsPerStep: typical.milliseconds / steps,
+    dispatchesPerStep: typical.dispatches / steps,
+    submitsPerStep: typical.submits / steps,
+    readbacksPerStep: typical.readbacks / steps,
+    hostShare: 1 - typical.waited / typical.milliseconds,
+  };
+}
+
+/** Compiles what a canvas needs. */
+async function warmUp(model: Model, promptTokens: number): Promise<void> {
+  const { maskTokenId } = model.config;
+  const ids = new Uint32Array(promptTokens + ASKED).fill(maskTokenId);
+  const canvas = await model.openCanvas([
+    { ids, promptLength: promptTokens, endTokens: [], maskToken: maskTokenId },
+  ]);
+  const step: CanvasStep = {
+    blockEnd: ids.length,
+    commits: 1,
+    remasking: "low_confidence",
+    choices: [GREEDY],
+    stopAtEnd: false,
+  };
+  await canvas.run([step]);
+  canvas.destroy();
+}
+
+function counts(model: Model) {
+  return {
+    dispatches: model.recorder.counts.dispatches,
+    submits: model.recorder.counts.submits,
+    readbacks: model.readback.count,
+    waited: model.readback.waitedMilliseconds,
+  };
+}
+
+function median(values: number[]): number {
+  return values.sort((a, b) => a - b)[Math.floor(values.length / 2)];
+}
