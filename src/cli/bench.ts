@@ -2,13 +2,13 @@
 
 import { Command } from "commander";
 import Table from "cli-table3";
+import { EMBEDDED_TARGET } from "../engine/embedded_models.ts";
 import { acquireGpu, type Gpu } from "../gpu/device.ts";
 import { KernelTimes } from "../gpu/kernel_times.ts";
 import { loadModel } from "../model/load.ts";
 import type { Model } from "../model/model.ts";
 import { type LinearRate, linearRate, multiplyAddCeiling, type Rate } from "./bench_linear.ts";
 import { type DenoiseTiming, type ForwardTiming, timeDenoise, timeForward } from "./bench_model.ts";
-import { EMBEDDED_MODEL } from "./options.ts";
 import { writeSyntheticCheckpoint } from "./synthetic_checkpoint.ts";
 import { VERSION } from "./version.ts";
 
@@ -85,7 +85,7 @@ async function bench(gpu: Gpu, tinyOnly: boolean): Promise<BenchReport> {
     models.push(await benchModel(name, model, shape));
     printModel(models.at(-1)!, ceiling);
   };
-  await run("tiny-target", EMBEDDED_MODEL, { promptTokens: 24, genLength: 64, steps: 64 });
+  await run("tiny-target", EMBEDDED_TARGET, { promptTokens: 24, genLength: 64, steps: 64 });
   if (!tinyOnly) {
     const dir = await Deno.makeTempDir({ prefix: "unmask-bench-" });
     try {

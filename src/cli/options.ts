@@ -1,17 +1,12 @@
 /** Options that several commands share. */
 
-import { fileURLToPath } from "node:url";
 import { InvalidArgumentError, Option } from "commander";
-
-/** The folder of the embedded target, which every command that runs a model uses by default. */
-export const EMBEDDED_MODEL = fileURLToPath(
-  new URL("../../models/tiny-target/", import.meta.url),
-);
+import { EMBEDDED_TARGET } from "../engine/embedded_models.ts";
 
 /** `--model DIR` */
 export function modelOption(): Option {
   return new Option("-m, --model <dir>", "model folder in Hugging Face layout")
-    .default(EMBEDDED_MODEL, "the embedded tiny-target");
+    .default(EMBEDDED_TARGET, "the embedded tiny-target");
 }
 
 /** Parses a whole number in [least, most]; commander shows the error with the option's name. */

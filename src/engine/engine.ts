@@ -1,13 +1,15 @@
 /** One loaded model with its tokenizer: conversations in, streams of denoising steps out. */
 
 import { denoise } from "../denoise/denoise.ts";
+import type { ForwardInput, Prediction } from "../denoise/predictor.ts";
 import { newSequence } from "../denoise/sequence.ts";
 import type { GenerationDefaults } from "../model/config.ts";
-import type { Model } from "../model/model.ts";
+import type { ForwardResult, Model, RankedToken } from "../model/model.ts";
 import { type ChatTemplate, encodeChat } from "../text/chat_template.ts";
 import { TextStream } from "../text/text_stream.ts";
 import type { TextTokenizer } from "../text/tokenizer.ts";
 import { defaultLengths, type GenerationPlan, planGeneration } from "./generation_plan.ts";
+import type { LoadedModel } from "./loaded_model.ts";
 import {
   type CommittedToken,
   type GenerateEvent,
@@ -28,7 +30,7 @@ export interface EngineFolder {
 }
 
 /** A model and its text side. Requests are answered one at a time, in the order they came. */
-export class Engine implements Disposable {
+export class Engine implements LoadedModel {
   /** What `GET /v1/models` tells. */
   readonly summary: ModelSummary;
   /** Token ids of which the first one ends an answer. */
@@ -89,21 +91,57 @@ export class Engine implements Disposable {
     }
   }
 
-  /** Frees the model; the device stays with whoever acquired it. */
+  encode(text: string): number[] {
+    return this.tokenizer.encode(text);
+  }
+
+  decode(ids: Iterable<number>): string {
+    return this.tokenizer.decode(ids);
+  }
+
+  forward(
+    ids: Uint32Array,
+    options?: { readonly attentionMask?: Uint8Array },
+  ): Promise<ForwardResult> {
+    return this.#alone(() => this.model.forward(ids, options));
+  }
+
+  predict(inputs: readonly ForwardInput[]): Promise<Prediction[][]> {
+    return this.#alone(() => this.model.predict(inputs));
+  }
+
+  topTokens(
+    input: Pick<ForwardInput, "ids" | "attentionMask" | "positions" | "guidance">,
+    k: number,
+  ): Promise<RankedToken[][]> {
+    return this.#alone(() => this.model.topTokens(input, k));
+  }
+
+  /** Frees the model, and the device with it if it was acquired for it. */
   [Symbol.dispose](): void {
     this.model[Symbol.dispose]();
   }
 
   /**
    * Token ids of a conversation, ready for an answer.
-   * @throws {RequestError} when it is too long to be encoded
+   * @throws {RequestError} when it is too long, or the model's template refuses it
    */
   encodeChat(messages: GenerateRequest["messages"]): Uint32Array {
     try {
       return encodeChat(this.tokenizer, this.template, messages);
     } catch (error) {
-      if (!(error instanceof RangeError)) throw error;
-      throw new RequestError("messages", error.message, "context_length_exceeded");
+      const message = error instanceof Error ? error.message : String(error);
+      const code = error instanceof RangeError ? "context_length_exceeded" : "invalid_value";
+      throw new RequestError("messages", message, code);
+    }
+  }
+
+  async #alone<T>(body: () => Promise<T>): Promise<T> {
+    const leave = await this.#queue.enter();
+    try {
+      return await body();
+    } finally {
+      leave();
     }
   }
 

@@ -125,6 +125,7 @@ export class RequestError extends Error {
   readonly field: string;
   /** Machine-readable kind. */
   readonly code: "invalid_value" | "context_length_exceeded";
+  /** Names the culprit and says what was expected and found. */
   constructor(
     field: string,
     message: string,
@@ -141,6 +142,7 @@ export class RequestError extends Error {
 export class BusyError extends Error {
   /** Seconds after which to try again. */
   readonly retryAfter: number;
+  /** Says what is full and when to come back. */
   constructor(message: string, retryAfter: number) {
     super(message);
     this.name = "BusyError";

@@ -20,6 +20,7 @@ interface Mailbox {
 
 /** Starts to load in a Worker at once; {@linkcode WorkerEngine.ready} tells when that is done. */
 export class WorkerEngine implements TextEngine {
+  /** Resolves when the model is loaded; rejects with the reason when it cannot be. */
   readonly ready: Promise<void>;
   readonly #worker: Worker;
   readonly #mailboxes = new Map<number, Mailbox>();
@@ -30,7 +31,7 @@ export class WorkerEngine implements TextEngine {
   #model: ModelSummary | undefined;
   #nextId = 0;
 
-  /** @param dir a model folder in Hugging Face layout */
+  /** Starts the Worker. @param dir a model folder in Hugging Face layout */
   constructor(dir: string, options: WorkerEngineOptions = {}) {
     this.#onProgress = options.onProgress;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -47,18 +48,22 @@ export class WorkerEngine implements TextEngine {
     this.#post({ type: "load", dir, maxWaiting: options.maxWaiting });
   }
 
+  /** `loading`, then `ready` or `failed`. */
   get state(): TextEngine["state"] {
     return this.#state;
   }
 
+  /** Why loading failed, or why the engine stopped. */
   get failure(): string | undefined {
     return this.#failure;
   }
 
+  /** Known once `ready`. */
   get model(): ModelSummary | undefined {
     return this.#model;
   }
 
+  /** As `TextEngine.generate`; waits until the model is loaded. */
   async *generate(
     request: GenerateRequest,
     signal?: AbortSignal,
@@ -97,6 +102,7 @@ export class WorkerEngine implements TextEngine {
     }
   }
 
+  /** Stops the Worker; requests under way end with an error. */
   close(): Promise<void> {
     this.#worker.terminate();
     this.#fail("the engine was closed");

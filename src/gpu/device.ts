@@ -4,6 +4,7 @@ import subgroupProbe from "../../shaders/lib/subgroup_probe.wgsl" with { type: "
 
 /** Something went wrong on or with the GPU; the message says what to do. */
 export class GpuError extends Error {
+  /** An error with a message for the user. */
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = "GpuError";

@@ -19,6 +19,7 @@ import { topK } from "../kernels/top_k.ts";
 import { paddedInner } from "../quant/scheme.ts";
 import { DeviceCanvas } from "./canvas.ts";
 import type { ModelConfig } from "./config.ts";
+import { checkInput } from "./input.ts";
 import {
   forward,
   type HiddenObserver,
@@ -27,10 +28,11 @@ import {
   type RowBatch,
 } from "./llada.ts";
 import { normAsked, type PredictionContext, recordPredictions } from "./prediction_pass.ts";
-import { type PackedRows, packRows, rowsOf, type SequenceToPack } from "./rows.ts";
+import { type PackedRows, packRows, rowsOf } from "./rows.ts";
 
 /** A token among the likeliest at a position. */
 export interface RankedToken {
+  /** Token id. */
   readonly token: number;
   /** Its logit, noise-free. */
   readonly logit: number;
@@ -76,7 +78,7 @@ export class Model implements Predictor, Disposable {
    * @throws {GpuError} when one sequence is too long for the device, or the device failed
    */
   async predict(inputs: readonly ForwardInput[]): Promise<Prediction[][]> {
-    inputs.forEach((input, i) => this.#check(input, `inputs[${i}]`));
+    inputs.forEach((input, i) => checkInput(this.config, input, `inputs[${i}]`));
     const results: Prediction[][] = inputs.map(() => []);
     for (const group of this.#groups(inputs)) {
       await this.#run(async () => {
@@ -90,7 +92,7 @@ export class Model implements Predictor, Disposable {
   /** @throws {GpuError} when the sequences do not fit the device together */
   // deno-lint-ignore require-await -- errors must reach the caller as rejections
   async openCanvas(sequences: readonly CanvasSequence[]): Promise<Canvas> {
-    sequences.forEach((sequence, i) => this.#check(sequence, `sequences[${i}]`));
+    sequences.forEach((sequence, i) => checkInput(this.config, sequence, `sequences[${i}]`));
     const rows = sequences.reduce((sum, sequence) => sum + rowsOf(sequence), 0);
     this.#checkRows(rows);
     return new DeviceCanvas(this.#context, this.readback, sequences, (body) => this.#run(body));
@@ -105,7 +107,7 @@ export class Model implements Predictor, Disposable {
     options: { readonly attentionMask?: Uint8Array } = {},
   ): Promise<ForwardResult> {
     const sequence = { ids, attentionMask: options.attentionMask };
-    this.#check(sequence, "input");
+    checkInput(this.config, sequence, "input");
     this.#checkRows(rowsOf(sequence));
     const { recorder, scratch, config } = this.#context;
     const width = paddedInner(config.hiddenSize);
@@ -122,8 +124,7 @@ export class Model implements Predictor, Disposable {
       };
       const batch = this.#upload(packed);
       const x = this.#forward(batch, keep);
-      const all = scratch.get("asked_rows", rows);
-      upload(this.gpu, all, Uint32Array.from({ length: rows }, (_, row) => row));
+      const all = this.#put("asked_rows", Uint32Array.from({ length: rows }, (_, row) => row));
       const normed = normAsked(this.#context, x, all, rows);
       keep("final_norm", normed);
       const parts = this.#logits(normed, rows);
@@ -145,7 +146,7 @@ export class Model implements Predictor, Disposable {
     input: Pick<ForwardInput, "ids" | "attentionMask" | "positions" | "guidance">,
     k: number,
   ): Promise<RankedToken[][]> {
-    this.#check(input, "input");
+    checkInput(this.config, input, "input");
     this.#checkRows(rowsOf(input));
     const { recorder, scratch, config } = this.#context;
     const count = input.positions.length;
@@ -158,8 +159,7 @@ export class Model implements Predictor, Disposable {
       const rows = askedRows(packed, 0, input.positions).flatMap((row) =>
         input.guidance ? [row, row + packed.twinRows] : [row]
       );
-      const rowIndex = scratch.get("asked_rows", rows.length);
-      upload(this.gpu, rowIndex, Uint32Array.from(rows));
+      const rowIndex = this.#put("asked_rows", Uint32Array.from(rows));
       const normed = normAsked(this.#context, x, rowIndex, rows.length);
       const logits = scratch.get("logits", rows.length * config.embeddingSize);
       matmul(recorder, normed, this.#context.weights.head, logits, {
@@ -203,50 +203,6 @@ export class Model implements Predictor, Disposable {
     }
   }
 
-  #check(
-    input: SequenceToPack & { readonly positions?: Uint32Array; readonly promptLength?: number },
-    name: string,
-  ): void {
-    const { ids, attentionMask, guidance, positions } = input;
-    const { maxSequenceLength, embeddingSize } = this.config;
-    if (ids.length === 0 || ids.length > maxSequenceLength) {
-      throw new RangeError(
-        `${name}.ids has ${ids.length} tokens, expected 1 to ${maxSequenceLength}`,
-      );
-    }
-    for (const list of [ids, guidance?.unconditionalIds ?? []]) {
-      const wrong = list.findIndex((id) => id >= embeddingSize);
-      if (wrong >= 0) {
-        throw new RangeError(
-          `${name}.ids[${wrong}] is ${list[wrong]}, the model has ids below ${embeddingSize}`,
-        );
-      }
-    }
-    if (guidance && guidance.unconditionalIds.length !== ids.length) {
-      throw new RangeError(
-        `${name}.guidance has ${guidance.unconditionalIds.length} ids for ${ids.length}`,
-      );
-    }
-    if (attentionMask) {
-      if (attentionMask.length !== ids.length) {
-        throw new RangeError(
-          `${name}.attentionMask has ${attentionMask.length} entries for ${ids.length} ids`,
-        );
-      }
-      if (!attentionMask.includes(1) || attentionMask.some((bit) => bit > 1)) {
-        throw new RangeError(`${name}.attentionMask must hold 0 and 1, and at least one 1`);
-      }
-    }
-    positions?.forEach((position, i) => {
-      if (position >= ids.length || attentionMask?.[position] === 0) {
-        throw new RangeError(
-          `${name}.positions[${i}] is ${position}: ` +
-            (position >= ids.length ? `there are ${ids.length}` : "the attention mask hides it"),
-        );
-      }
-    });
-  }
-
   #checkRows(rows: number): void {
     const most = mostRows(this.gpu, this.config);
     if (rows <= most) return;
@@ -275,20 +231,21 @@ export class Model implements Predictor, Disposable {
     return groups.map((group) => group.inputs);
   }
 
+  /** Data into scratch of this name. */
+  #put(name: string, data: Uint32Array<ArrayBuffer>): Tensor {
+    const tensor = this.#context.scratch.get(name, data.length);
+    upload(this.gpu, tensor, data);
+    return tensor;
+  }
+
   #upload(packed: PackedRows): RowBatch {
-    const { scratch } = this.#context;
-    const put = (name: string, data: Uint32Array<ArrayBuffer>) => {
-      const tensor = scratch.get(name, data.length);
-      upload(this.gpu, tensor, data);
-      return tensor;
-    };
     return {
       rows: packed.ids.length,
       count: packed.ranges.length / 2,
       longest: packed.longest,
-      ids: put("ids", packed.ids),
-      rowPosition: put("row_position", packed.rotationPositions),
-      sequences: put("sequences", packed.ranges),
+      ids: this.#put("ids", packed.ids),
+      rowPosition: this.#put("row_position", packed.rotationPositions),
+      sequences: this.#put("sequences", packed.ranges),
     };
   }
 
@@ -298,7 +255,7 @@ export class Model implements Predictor, Disposable {
   }
 
   async #predictGroup(inputs: readonly ForwardInput[]): Promise<Prediction[][]> {
-    const { scratch, recorder } = this.#context;
+    const { recorder } = this.#context;
     const packed = packRows(inputs);
     const guidance = inputs[0].guidance;
     const rowsEach = guidance ? 2 : 1;
@@ -329,15 +286,10 @@ export class Model implements Predictor, Disposable {
         entry++;
       });
     }
-    const put = (name: string, data: Uint32Array<ArrayBuffer>) => {
-      const tensor = scratch.get(name, data.length);
-      upload(this.gpu, tensor, data);
-      return tensor;
-    };
     const predictions = recordPredictions(this.#context, hidden, {
-      asked: put("asked", asked),
-      rows: put("asked_rows", rows),
-      plans: put("plans", plans),
+      asked: this.#put("asked", asked),
+      rows: this.#put("asked_rows", rows),
+      plans: this.#put("plans", plans),
       entries,
       guidance: guidance && guidance.scale + 1,
       planOffset: 0,

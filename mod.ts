@@ -1,0 +1,48 @@
+/**
+ * Masked-diffusion language models (LLaDA) on WebGPU.
+ *
+ * ```ts
+ * import { load } from "@unmask/unmask";
+ *
+ * using model = await load(); // the embedded tiny model, or load("path/to/a/model")
+ * const messages = [{ role: "user", content: "What is 7 times 8?" }];
+ * for await (const event of model.generate({ messages })) {
+ *   if (event.type === "step") console.log(event.step, event.commits, event.delta);
+ *   if (event.type === "end") console.log(event.text);
+ * }
+ * ```
+ *
+ * @module
+ */
+
+export {
+  type ForwardInput,
+  GREEDY,
+  type Prediction,
+  type TokenChoice,
+} from "./src/denoise/predictor.ts";
+export { EMBEDDED_DRAFT, EMBEDDED_TARGET } from "./src/engine/embedded_models.ts";
+export type { EngineOptions } from "./src/engine/load.ts";
+export { load, type LoadedModel } from "./src/engine/loaded_model.ts";
+export {
+  BusyError,
+  type ChatMessage,
+  type CommittedToken,
+  type GenerateEvent,
+  type GenerateRequest,
+  type GenerateStats,
+  type ModelSummary,
+  RequestError,
+  type TextEngine,
+  type Usage,
+} from "./src/engine/request.ts";
+export { WorkerEngine, type WorkerEngineOptions } from "./src/engine/worker_engine.ts";
+export { GpuError } from "./src/gpu/device.ts";
+export type { LoadProgress } from "./src/model/load.ts";
+export type { ForwardResult, RankedToken } from "./src/model/model.ts";
+export {
+  CheckpointError,
+  ConfigError,
+  type Finding,
+  ModelFileError,
+} from "./src/weights/model_file_error.ts";

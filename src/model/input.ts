@@ -1,0 +1,54 @@
+/** Checks of what a forward pass is asked, before anything reaches the GPU. */
+
+import type { ModelConfig } from "./config.ts";
+import type { SequenceToPack } from "./rows.ts";
+
+/**
+ * Checks one sequence against the model.
+ * @param name of the input, for the message
+ * @throws {RangeError} naming what is wrong, expected and found
+ */
+export function checkInput(
+  config: ModelConfig,
+  input: SequenceToPack & { readonly positions?: Uint32Array; readonly promptLength?: number },
+  name: string,
+): void {
+  const { ids, attentionMask, guidance, positions } = input;
+  const { maxSequenceLength, embeddingSize } = config;
+  if (ids.length === 0 || ids.length > maxSequenceLength) {
+    throw new RangeError(
+      `${name}.ids has ${ids.length} tokens, expected 1 to ${maxSequenceLength}`,
+    );
+  }
+  for (const list of [ids, guidance?.unconditionalIds ?? []]) {
+    const wrong = list.findIndex((id) => id >= embeddingSize);
+    if (wrong >= 0) {
+      throw new RangeError(
+        `${name}.ids[${wrong}] is ${list[wrong]}, the model has ids below ${embeddingSize}`,
+      );
+    }
+  }
+  if (guidance && guidance.unconditionalIds.length !== ids.length) {
+    throw new RangeError(
+      `${name}.guidance has ${guidance.unconditionalIds.length} ids for ${ids.length}`,
+    );
+  }
+  if (attentionMask) {
+    if (attentionMask.length !== ids.length) {
+      throw new RangeError(
+        `${name}.attentionMask has ${attentionMask.length} entries for ${ids.length} ids`,
+      );
+    }
+    if (!attentionMask.includes(1) || attentionMask.some((bit) => bit > 1)) {
+      throw new RangeError(`${name}.attentionMask must hold 0 and 1, and at least one 1`);
+    }
+  }
+  positions?.forEach((position, i) => {
+    if (position >= ids.length || attentionMask?.[position] === 0) {
+      throw new RangeError(
+        `${name}.positions[${i}] is ${position}: ` +
+          (position >= ids.length ? `there are ${ids.length}` : "the attention mask hides it"),
+      );
+    }
+  });
+}
