@@ -1,0 +1,94 @@
+/** Devices for tests, one for each form of the kernels, and ways to watch or to narrow them. */
+
+import { acquireGpu, type Gpu, GpuError } from "../../src/gpu/device.ts";
+
+/** How kernels exchange rows: within a subgroup, or plainly through workgroup memory. */
+export type DeviceForm = "subgroups" | "plain";
+
+async function acquireForms(): Promise<Map<DeviceForm, Gpu>> {
+  const plain = await acquireGpu({ subgroups: false });
+  const best = await acquireGpu();
+  return new Map<DeviceForm, Gpu>(
+    best.subgroups ? [["subgroups", best], ["plain", plain]] : [["plain", plain]],
+  );
+}
+
+/** Every form that this machine has; a test that needs one alone takes {@linkcode anyGpu}. */
+export const forms: ReadonlyMap<DeviceForm, Gpu> = await acquireForms();
+
+/** The form that programs get. */
+export const anyGpu: Gpu = [...forms.values()][0];
+
+/** Limits that decide how tensors are split and rows are chunked. */
+export type NarrowLimits = {
+  readonly [K in keyof GPUSupportedLimits]?: number;
+};
+
+/** The same device with lower limits than it has; they are the host's to keep, so watch them. */
+export function withLimits(gpu: Gpu, narrow: NarrowLimits): Gpu {
+  const limits = new Proxy(gpu.limits, {
+    get: (target, name) =>
+      Object.hasOwn(narrow, name)
+        ? narrow[name as keyof NarrowLimits]
+        : Reflect.get(target, name, target),
+  });
+  return {
+    ...gpu,
+    limits,
+    checkBufferSize(label, bytes) {
+      gpu.checkBufferSize(label, bytes);
+      if (bytes <= limits.maxBufferSize && bytes <= limits.maxStorageBufferBindingSize) return;
+      throw new GpuError(`${label} needs ${bytes} bytes in one buffer, which is above the limit`);
+    },
+    [Symbol.dispose]: () => gpu[Symbol.dispose](),
+  };
+}
+
+/** Watches a device: the buffers that are alive, and the largest region bound for storage. */
+export class DeviceWatch implements Disposable {
+  /** Buffers made and not destroyed, by their size in bytes. */
+  readonly alive = new Map<GPUBuffer, number>();
+  /** Bytes of the largest storage binding so far. */
+  largestBinding = 0;
+  /** Bytes of the largest buffer so far. */
+  largestBuffer = 0;
+  readonly #device: GPUDevice;
+
+  /** Takes over `createBuffer` and `createBindGroup` of the device until disposed. */
+  constructor({ device }: Gpu) {
+    this.#device = device;
+    const { createBuffer, createBindGroup } = GPUDevice.prototype;
+    const { alive } = this;
+    Object.defineProperty(device, "createBuffer", {
+      configurable: true,
+      value: (descriptor: GPUBufferDescriptor) => {
+        const buffer = createBuffer.call(device, descriptor);
+        alive.set(buffer, buffer.size);
+        this.largestBuffer = Math.max(this.largestBuffer, buffer.size);
+        Object.defineProperty(buffer, "destroy", {
+          value() {
+            alive.delete(buffer);
+            GPUBuffer.prototype.destroy.call(buffer);
+          },
+        });
+        return buffer;
+      },
+    });
+    Object.defineProperty(device, "createBindGroup", {
+      configurable: true,
+      value: (descriptor: GPUBindGroupDescriptor) => {
+        for (const { resource } of descriptor.entries) {
+          const { buffer, size = buffer.size } = resource as GPUBufferBinding;
+          if ((buffer.usage & GPUBufferUsage.STORAGE) === 0) continue;
+          this.largestBinding = Math.max(this.largestBinding, size);
+        }
+        return createBindGroup.call(device, descriptor);
+      },
+    });
+  }
+
+  [Symbol.dispose](): void {
+    Reflect.deleteProperty(this.#device, "createBuffer");
+    Reflect.deleteProperty(this.#device, "createBindGroup");
+  }
+}

@@ -1,0 +1,132 @@
+/** Bidirectional attention of every sequence within itself. */
+
+import { attention, type HeadShape } from "../../src/kernels/attention.ts";
+import { paddedInner } from "../../src/quant/scheme.ts";
+import { defineCase, untouchedReference } from "./case.ts";
+import type { Random } from "./random.ts";
+
+interface Size {
+  readonly name: string;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  /** Rows of the sequences. */
+  readonly lengths: readonly number[];
+  /** Size of the queries: large ones make the softmax choose one key. */
+  readonly scale?: number;
+}
+
+interface Inputs {
+  readonly shape: HeadShape;
+  readonly yStride: number;
+  /** (first row, rows) of each sequence, not in order of rows. */
+  readonly ranges: readonly (readonly [number, number])[];
+  readonly q: Float32Array<ArrayBuffer>;
+  readonly k: Float32Array<ArrayBuffer>;
+  readonly v: Float32Array<ArrayBuffer>;
+}
+
+/** `sum over keys of softmax(q k^T / sqrt(headDim)) v`, per head and row. */
+export function reference({ shape, yStride, ranges, q, k, v }: Inputs) {
+  const { heads, kvHeads, headDim, headStride } = shape;
+  const rows = ranges.reduce((sum, [, length]) => sum + length, 0);
+  const y = untouchedReference(rows * yStride);
+  for (const [first, length] of ranges) {
+    for (let row = first; row < first + length; row++) {
+      for (let head = 0; head < heads; head++) {
+        const kvHead = Math.floor(head / (heads / kvHeads));
+        const at = (key: number) => (key * kvHeads + kvHead) * headStride;
+        const weights = Array.from({ length }, (_, j) => {
+          let dot = 0;
+          for (let i = 0; i < headDim; i++) {
+            dot += q[(row * heads + head) * headStride + i] * k[at(first + j) + i];
+          }
+          return dot / Math.sqrt(headDim);
+        });
+        const largest = Math.max(...weights);
+        const total = weights.reduce((sum, score) => sum + Math.exp(score - largest), 0);
+        for (let i = 0; i < headDim; i++) {
+          let sum = 0;
+          weights.forEach((score, j) => {
+            sum += Math.exp(score - largest) / total * v[at(first + j) + i];
+          });
+          y[row * yStride + head * headDim + i] = sum;
+        }
+      }
+    }
+  }
+  return { y };
+}
+
+function headRows(random: Random, count: number, { headDim, headStride }: HeadShape, scale = 1) {
+  const x = new Float32Array(count * headStride);
+  for (let i = 0; i < count; i++) x.set(random.floats(headDim, scale), i * headStride);
+  return x;
+}
+
+/** Every number of units that a head can take; lengths around 8 keys and 32 rows. */
+export const kernelCase = defineCase<Size, Inputs>({
+  kernel: "attention",
+  tolerance: 1e-5,
+  sizes: [
+    { name: "heads of 16, alone", heads: 2, kvHeads: 2, headDim: 16, lengths: [1] },
+    { name: "heads of 18", heads: 3, kvHeads: 1, headDim: 18, lengths: [9, 1, 8] },
+    { name: "heads of 20", heads: 4, kvHeads: 2, headDim: 20, lengths: [17, 33] },
+    { name: "heads of 32", heads: 2, kvHeads: 1, headDim: 32, lengths: [40, 7, 31, 32] },
+    { name: "heads of 34", heads: 1, kvHeads: 1, headDim: 34, lengths: [10] },
+    { name: "heads of 64", heads: 2, kvHeads: 2, headDim: 64, lengths: [16, 65] },
+    { name: "heads of 80", heads: 2, kvHeads: 1, headDim: 80, lengths: [11, 3] },
+    { name: "heads of 128", heads: 2, kvHeads: 1, headDim: 128, lengths: [9, 24] },
+    { name: "sharp", heads: 2, kvHeads: 2, headDim: 20, lengths: [35], scale: 60 },
+  ],
+  modelSizes: [32, 128, 512].map((rows) => ({
+    name: `${rows} rows, 16 heads of 64`,
+    heads: 16,
+    kvHeads: 16,
+    headDim: 64,
+    lengths: [rows],
+  })),
+  inputs({ heads, kvHeads, headDim, lengths, scale }, random) {
+    const shape = { heads, kvHeads, headDim, headStride: paddedInner(headDim) };
+    const rows = lengths.reduce((sum, length) => sum + length, 0);
+    const ranges: [number, number][] = [];
+    let first = 0;
+    for (const length of lengths) {
+      ranges.unshift([first, length]);
+      first += length;
+    }
+    return {
+      shape,
+      yStride: paddedInner(heads * headDim),
+      ranges,
+      q: headRows(random, rows * heads, shape, scale),
+      k: headRows(random, rows * kvHeads, shape),
+      v: headRows(random, rows * kvHeads, shape),
+    };
+  },
+  upload(tensors, { shape, yStride, ranges, q, k, v }) {
+    const rows = ranges.reduce((sum, [, length]) => sum + length, 0);
+    const y = tensors.untouched("y", rows * yStride);
+    const bound = {
+      q: tensors.of("q", q),
+      k: tensors.of("k", k),
+      v: tensors.of("v", v),
+      sequences: tensors.of("sequences", Uint32Array.from(ranges.flat())),
+      y: y.tensor,
+    };
+    const options = {
+      count: ranges.length,
+      longest: Math.max(...ranges.map(([, length]) => length)),
+      yStride,
+    };
+    return { record: (recorder) => attention(recorder, bound, shape, options), outputs: { y } };
+  },
+  reference,
+  cost({ heads, kvHeads, headDim, lengths }) {
+    const rows = lengths.reduce((sum, length) => sum + length, 0);
+    return {
+      multiplyAdds: lengths.reduce((sum, n) => sum + 2 * heads * n * n * headDim, 0),
+      bytes: 8 * rows * (heads + kvHeads) * headDim,
+    };
+  },
+});

@@ -1,0 +1,146 @@
+/**
+ * A kernel's case: inputs, the calls, and what they must write. test/kernels_test.ts compares it at
+ * awkward sizes, a bench can time it at model size.
+ */
+
+import type { Gpu } from "../../src/gpu/device.ts";
+import type { Recorder } from "../../src/gpu/recorder.ts";
+import { type Tensor, tensorOf } from "../../src/gpu/tensor.ts";
+import { Random } from "./random.ts";
+
+/** What a word of 4 bytes holds. */
+export type Word = "f32" | "u32";
+
+/** Stands in every f32 word of an output before the kernel runs. */
+export const UNTOUCHED_F32 = -77.25;
+/** Stands in every u32 word of an output before the kernel runs. */
+export const UNTOUCHED_U32 = 0xdeadbeef;
+
+/** Tensors of a run, freed together. */
+export class CaseTensors implements Disposable {
+  readonly gpu: Gpu;
+  readonly #tensors: Tensor[] = [];
+
+  constructor(gpu: Gpu) {
+    this.gpu = gpu;
+  }
+
+  /** A tensor holding `data`. */
+  of(label: string, data: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>): Tensor {
+    const tensor = tensorOf(this.gpu, label, data);
+    this.#tensors.push(tensor);
+    return tensor;
+  }
+
+  /** An output full of the untouched values of its words. */
+  untouched(label: string, length: number, words: readonly Word[] = ["f32"]): KernelOutput {
+    const bytes = new Uint32Array(length);
+    const floats = new Float32Array(bytes.buffer);
+    for (let i = 0; i < length; i++) {
+      if (words[i % words.length] === "f32") floats[i] = UNTOUCHED_F32;
+      else bytes[i] = UNTOUCHED_U32;
+    }
+    return { tensor: this.of(label, bytes), length, words };
+  }
+
+  [Symbol.dispose](): void {
+    for (const tensor of this.#tensors) tensor.destroy();
+  }
+}
+
+/** The reference's start for an output: nothing written yet. */
+export function untouchedReference(length: number, words: readonly Word[] = ["f32"]): Float64Array {
+  return Float64Array.from(
+    { length },
+    (_, i) => words[i % words.length] === "f32" ? UNTOUCHED_F32 : UNTOUCHED_U32,
+  );
+}
+
+/** A tensor that the kernel writes. */
+export interface KernelOutput {
+  readonly tensor: Tensor;
+  /** In words. */
+  readonly length: number;
+  /** What the words hold, in this order again and again. */
+  readonly words: readonly Word[];
+}
+
+/** Inputs on a device. */
+export interface UploadedRun {
+  /** Frees them. */
+  readonly tensors: Disposable;
+  /** Records the kernel's call. */
+  record(recorder: Recorder): void;
+  readonly outputs: Readonly<Record<string, KernelOutput>>;
+}
+
+/** What a call costs at least, for rates. */
+export interface Cost {
+  readonly multiplyAdds: number;
+  /** Read and written, each once. */
+  readonly bytes: number;
+}
+
+/** What a case file states. */
+export interface CaseDeclaration<Size extends { readonly name: string }, Inputs> {
+  /** Name of shader and wrapper. */
+  readonly kernel: string;
+  /** For f32 words: |found - expected| <= tolerance * max(1, |expected|). u32 words are equal. */
+  readonly tolerance: number;
+  /** Small and awkward, for comparison. */
+  readonly sizes: readonly Size[];
+  /** As a model of hidden size 1024 has them, for timing. */
+  readonly modelSizes: readonly Size[];
+  /** Host data of a size. */
+  inputs(size: Size, random: Random): Inputs;
+  /** The data on a device, and the call. */
+  upload(tensors: CaseTensors, inputs: Inputs): Omit<UploadedRun, "tensors">;
+  /**
+   * What every output must hold, in plain loops over 64-bit floats. NaN stands where rounding may
+   * decide, which must stay the exception.
+   */
+  reference(inputs: Inputs): Record<string, Float64Array>;
+  cost(size: Size): Cost;
+}
+
+/** A size of a case, ready to be run. */
+export interface KernelRun {
+  readonly name: string;
+  readonly cost: Cost;
+  upload(gpu: Gpu): UploadedRun;
+  reference(): Record<string, Float64Array>;
+}
+
+/** A case with its sizes laid out. */
+export interface KernelCase {
+  readonly kernel: string;
+  readonly tolerance: number;
+  readonly runs: readonly KernelRun[];
+  readonly modelRuns: readonly KernelRun[];
+}
+
+/** Declares a case; a file that does so is found by test and bench. */
+export function defineCase<Size extends { readonly name: string }, Inputs>(
+  declaration: CaseDeclaration<Size, Inputs>,
+): KernelCase {
+  const { kernel, tolerance } = declaration;
+  const run = (size: Size): KernelRun => {
+    let made: Inputs | undefined;
+    const inputs = () => made ??= declaration.inputs(size, new Random(`${kernel} ${size.name}`));
+    return {
+      name: size.name,
+      cost: declaration.cost(size),
+      upload(gpu) {
+        const tensors = new CaseTensors(gpu);
+        return { tensors, ...declaration.upload(tensors, inputs()) };
+      },
+      reference: () => declaration.reference(inputs()),
+    };
+  };
+  return {
+    kernel,
+    tolerance,
+    runs: declaration.sizes.map(run),
+    modelRuns: declaration.modelSizes.map(run),
+  };
+}

@@ -1,0 +1,226 @@
+/** The best candidates of each sequence are committed: held against `selectCommits`. */
+
+import type { Prediction } from "../../src/denoise/predictor.ts";
+import { selectCommits } from "../../src/denoise/selection.ts";
+import { commit, LOG_ENTRY_WORDS } from "../../src/kernels/commit.ts";
+import { PREDICTION_WORDS } from "../../src/kernels/predict.ts";
+import {
+  ANSWER_WORDS,
+  ASKED_WORDS,
+  STEP_PLAN_WORDS,
+  writeAnswer,
+  writeStepPlan,
+} from "../../src/kernels/step_plan.ts";
+import { defineCase, untouchedReference } from "./case.ts";
+
+interface Size {
+  readonly name: string;
+  /** Candidates of each sequence. */
+  readonly counts: readonly number[];
+  readonly commits: number;
+  /** Odds against are one of so many values, and tie. */
+  readonly levels: number;
+  /** Rows of the prompt, in every sequence. */
+  readonly promptRows?: number;
+  readonly random?: boolean;
+  readonly stopAtEnd?: boolean;
+  readonly guided?: boolean;
+}
+
+interface Inputs extends Size {
+  readonly rowsEach: number;
+  readonly capacity: number;
+  readonly ids: Uint32Array<ArrayBuffer>;
+  /** `[sequences, capacity]`; rows of candidates ascending. */
+  readonly rows: Uint32Array;
+  /** `[sequences, capacity]` */
+  readonly predictions: readonly Prediction[];
+  readonly seeds: readonly number[];
+}
+
+const MASK = 30;
+const END_TOKENS = [4, 9];
+const VOCABULARY = 12;
+const STEP = 17;
+const PLAN_OFFSET = 2;
+const LOG_OFFSET = 3;
+const LOG_WORDS = ["u32", "u32", "f32", "f32"] as const;
+/** Absolute position of a row: the noise of a random rank is keyed by it. */
+const positionOf = (row: number) => 3 * row + 5;
+
+/** Ids, finished flags and log after the step. */
+export function reference(inputs: Inputs) {
+  const { counts, commits, promptRows = 0, random, stopAtEnd, guided, rowsEach } = inputs;
+  const { capacity, rows, predictions, seeds } = inputs;
+  const ids = Float64Array.from(inputs.ids);
+  const finished = new Float64Array(counts.length);
+  const stride = 1 + Math.min(commits, capacity);
+  const log = untouchedReference(
+    LOG_ENTRY_WORDS * (LOG_OFFSET + stride * counts.length),
+    LOG_WORDS,
+  );
+  counts.forEach((count, sequence) => {
+    const own = predictions.slice(sequence * capacity, sequence * capacity + count);
+    const ranking = {
+      remasking: random ? "random" as const : "low_confidence" as const,
+      seed: seeds[sequence],
+      step: STEP,
+    };
+    const start = LOG_OFFSET + sequence * stride;
+    // One at a time, so that the log's order is the ranking's.
+    for (let rank = 0; rank < Math.min(commits, count); rank++) {
+      const before = selectCommits(own, rank, ranking).map(({ position }) => position);
+      const { position, token } = selectCommits(own, rank + 1, ranking)
+        .find((commit) => !before.includes(commit.position))!;
+      const slot = own.findIndex((prediction) => prediction.position === position);
+      const row = rows[sequence * capacity + slot];
+      ids[row] = token;
+      if (guided) ids[row + counts.length * rowsEach] = token;
+      const { oddsAgainst, logProbability } = own[slot];
+      log.set([row, token, oddsAgainst, logProbability], LOG_ENTRY_WORDS * (start + 1 + rank));
+    }
+    const answer = ids.slice(sequence * rowsEach + promptRows, (sequence + 1) * rowsEach);
+    const end = answer.findIndex((token) => END_TOKENS.includes(token));
+    const mask = answer.indexOf(MASK);
+    if (stopAtEnd && end >= 0 && (mask < 0 || end < mask)) finished[sequence] = 1;
+    // The header holds whole numbers, though two of its words are read as f32.
+    const header = LOG_ENTRY_WORDS * start;
+    log.set([Math.min(commits, count), count, bitsAsFloat(finished[sequence]), 0], header);
+  });
+  return { ids, finished, log };
+}
+
+function bitsAsFloat(bits: number): number {
+  return new Float32Array(Uint32Array.of(bits).buffer)[0];
+}
+
+/** Ties everywhere, fewer candidates than commits, none at all, twins, and both ways to stop. */
+export const kernelCase = defineCase<Size, Inputs>({
+  kernel: "commit",
+  tolerance: 0,
+  sizes: [
+    { name: "1 candidate", counts: [1], commits: 1, levels: 1 },
+    { name: "no candidate", counts: [0, 2], commits: 1, levels: 5 },
+    { name: "all tie", counts: [40, 33], commits: 7, levels: 1 },
+    { name: "some tie", counts: [70, 5, 31], commits: 12, levels: 4 },
+    { name: "infinite odds", counts: [9], commits: 8, levels: 2 },
+    { name: "fewer than commits", counts: [3, 50], commits: 20, levels: 100 },
+    { name: "random", counts: [65, 12], commits: 9, levels: 1, random: true },
+    {
+      name: "stop",
+      counts: [6, 3, 1, 0, 9, 4, 2, 1],
+      commits: 2,
+      levels: 3,
+      promptRows: 2,
+      stopAtEnd: true,
+    },
+    { name: "no stop", counts: [2, 1], commits: 2, levels: 3, promptRows: 2 },
+    { name: "guided", counts: [20, 8], commits: 6, levels: 5, guided: true, stopAtEnd: true },
+  ],
+  modelSizes: [{ name: "512 candidates", counts: [512], commits: 8, levels: 1e6 }],
+  inputs(size, random) {
+    const { counts, levels, guided } = size;
+    const capacity = Math.max(1, ...counts);
+    const rowsEach = capacity + 9;
+    const ids = random.integers(counts.length * rowsEach * (guided ? 2 : 1), VOCABULARY);
+    const rows = new Uint32Array(counts.length * capacity);
+    const predictions: Prediction[] = [];
+    counts.forEach((count, sequence) => {
+      const first = sequence * rowsEach;
+      const masked = random.permutation(rowsEach).slice(0, count).sort((a, b) => a - b);
+      for (let slot = 0; slot < capacity; slot++) {
+        const row = first + (masked[slot] ?? 0);
+        rows[sequence * capacity + slot] = row;
+        if (slot < count) ids[row] = MASK;
+        // The first level is a chosen token outside the softmax, where there are several.
+        const level = random.integer(levels);
+        const oddsAgainst = level === 0 && levels > 1 ? Infinity : Math.fround(0.3 * level);
+        predictions.push({
+          position: positionOf(row),
+          token: random.integer(VOCABULARY),
+          oddsAgainst,
+          confidence: 1 / (1 + oddsAgainst),
+          logProbability: Math.fround(-Math.log1p(oddsAgainst)),
+          logSumExp: 0,
+        });
+      }
+    });
+    const seeds = counts.map((_, i) => 11 + i * 2 ** 40);
+    return { ...size, rowsEach, capacity, ids, rows, predictions, seeds };
+  },
+  upload(tensors, inputs) {
+    const { counts, commits, promptRows = 0, random, stopAtEnd, guided, rowsEach } = inputs;
+    const { capacity, ids, rows, predictions, seeds } = inputs;
+    const count = counts.length;
+    const asked = new Uint32Array(ASKED_WORDS * rows.length);
+    rows.forEach((row, i) =>
+      asked.set([row, positionOf(row), Math.floor(i / capacity)], ASKED_WORDS * i)
+    );
+    const answers = new Float32Array(PREDICTION_WORDS * rows.length);
+    const tokens = new Uint32Array(answers.buffer);
+    predictions.forEach(({ token, oddsAgainst, logProbability, logSumExp }, i) => {
+      answers.set([0, oddsAgainst, logProbability, logSumExp], PREDICTION_WORDS * i);
+      tokens[PREDICTION_WORDS * i] = token;
+    });
+    const plans = new Uint32Array(STEP_PLAN_WORDS * (PLAN_OFFSET + count));
+    const ends = new Uint32Array(ANSWER_WORDS * count);
+    seeds.forEach((seed, i) => {
+      writeStepPlan(plans, STEP_PLAN_WORDS * (PLAN_OFFSET + i), {
+        candidateRows: rowsEach,
+        commits,
+        step: STEP,
+        temperature: 0,
+        seed,
+        banned: [],
+        unconfident: [],
+      });
+      writeAnswer(ends, ANSWER_WORDS * i, {
+        firstRow: i * rowsEach + promptRows,
+        endRow: (i + 1) * rowsEach,
+        endTokens: END_TOKENS,
+      });
+    });
+    const logStride = 1 + Math.min(commits, capacity);
+    const logWords = LOG_ENTRY_WORDS * (LOG_OFFSET + logStride * count);
+    const log = tensors.untouched("log", logWords, LOG_WORDS);
+    const outputs = {
+      ids: { tensor: tensors.of("ids", ids), length: ids.length, words: ["u32"] as const },
+      finished: {
+        tensor: tensors.of("finished", new Uint32Array(count)),
+        length: count,
+        words: ["u32"] as const,
+      },
+      log,
+    };
+    const bound = {
+      asked: tensors.of("asked", asked),
+      counts: tensors.of("counts", Uint32Array.from(counts)),
+      predictions: tensors.of("predictions", answers),
+      plans: tensors.of("plans", plans),
+      answers: tensors.of("answers", ends),
+      ids: outputs.ids.tensor,
+      finished: outputs.finished.tensor,
+      commit_log: log.tensor,
+    };
+    return {
+      record: (recorder) =>
+        commit(recorder, bound, {
+          count,
+          capacity,
+          planOffset: PLAN_OFFSET,
+          maskToken: MASK,
+          twinRows: guided ? count * rowsEach : 0,
+          logOffset: LOG_OFFSET,
+          logStride,
+          random: random ?? false,
+          stopAtEnd: stopAtEnd ?? false,
+        }),
+      outputs,
+    };
+  },
+  reference,
+  cost: ({ counts }) => ({
+    multiplyAdds: 0,
+    bytes: counts.reduce((sum, count) => sum + 36 * count, 0),
+  }),
+});

@@ -1,0 +1,155 @@
+/** Which rows of each sequence a step may commit. */
+
+import { listMasked } from "../../src/kernels/list_masked.ts";
+import { ASKED_WORDS, STEP_PLAN_WORDS, writeStepPlan } from "../../src/kernels/step_plan.ts";
+import { defineCase } from "./case.ts";
+
+interface Size {
+  readonly name: string;
+  /** Rows of each sequence. */
+  readonly lengths: readonly number[];
+  /** How many of them may be committed. */
+  readonly candidateRows: readonly number[];
+  /** Share of masked rows. */
+  readonly masked: number;
+  readonly capacity: number;
+  /** Sequences that were decided. */
+  readonly finished?: readonly number[];
+  readonly guided?: boolean;
+}
+
+interface Inputs extends Size {
+  readonly ids: Uint32Array<ArrayBuffer>;
+  readonly positions: Uint32Array<ArrayBuffer>;
+  readonly twinRows: number;
+}
+
+const MASK = 7;
+const PLAN_OFFSET = 1;
+
+/** Masked rows ascending; places that stay free repeat the sequence's first row. */
+export function reference(inputs: Inputs) {
+  const { lengths, candidateRows, capacity, finished, guided, ids, positions, twinRows } = inputs;
+  const asked: number[] = [];
+  const rows: number[] = [];
+  const counts: number[] = [];
+  let first = 0;
+  lengths.forEach((length, sequence) => {
+    const found: number[] = [];
+    const candidates = finished?.includes(sequence) ? 0 : candidateRows[sequence];
+    for (let row = first; row < first + candidates; row++) {
+      if (ids[row] === MASK && found.length < capacity) found.push(row);
+    }
+    counts.push(found.length);
+    for (let slot = 0; slot < capacity; slot++) {
+      const row = found[slot] ?? first;
+      asked.push(row, positions[row], sequence, 0);
+      rows.push(row);
+      if (guided) rows.push(row + twinRows);
+    }
+    first += length;
+  });
+  return {
+    asked: Float64Array.from(asked),
+    rows: Float64Array.from(rows),
+    counts: Float64Array.from(counts),
+  };
+}
+
+/** Around 32 lanes; sequences without a mask, with nothing but masks, with more than fit. */
+export const kernelCase = defineCase<Size, Inputs>({
+  kernel: "list_masked",
+  tolerance: 0,
+  sizes: [
+    { name: "1 row", lengths: [1], candidateRows: [1], masked: 1, capacity: 1 },
+    { name: "none masked", lengths: [5, 40], candidateRows: [5, 40], masked: 0, capacity: 3 },
+    {
+      name: "unequal",
+      lengths: [33, 1, 70, 8],
+      candidateRows: [32, 1, 65, 0],
+      masked: 0.5,
+      capacity: 60,
+    },
+    { name: "all masked", lengths: [64, 31], candidateRows: [64, 31], masked: 1, capacity: 64 },
+    { name: "too many", lengths: [50, 20], candidateRows: [50, 20], masked: 0.8, capacity: 9 },
+    {
+      name: "finished",
+      lengths: [10, 20, 30],
+      candidateRows: [10, 20, 30],
+      masked: 0.6,
+      capacity: 25,
+      finished: [1],
+    },
+    {
+      name: "guided",
+      lengths: [35, 12],
+      candidateRows: [34, 5],
+      masked: 0.7,
+      capacity: 30,
+      guided: true,
+    },
+  ],
+  modelSizes: [
+    { name: "512 rows", lengths: [512], candidateRows: [512], masked: 0.5, capacity: 512 },
+  ],
+  inputs(size, random) {
+    const rows = size.lengths.reduce((sum, length) => sum + length, 0);
+    const ids = random.integers(rows * (size.guided ? 2 : 1), MASK);
+    for (let row = 0; row < rows; row++) if (random.next() < size.masked) ids[row] = MASK;
+    const positions = random.integers(ids.length, 1000);
+    return { ...size, ids, positions, twinRows: size.guided ? rows : 0 };
+  },
+  upload(tensors, { lengths, candidateRows, capacity, finished, ids, positions, twinRows }) {
+    const plans = new Uint32Array(STEP_PLAN_WORDS * (PLAN_OFFSET + lengths.length));
+    const ranges: number[] = [];
+    let first = 0;
+    lengths.forEach((length, i) => {
+      writeStepPlan(plans, STEP_PLAN_WORDS * (PLAN_OFFSET + i), {
+        candidateRows: candidateRows[i],
+        commits: 1,
+        step: 0,
+        temperature: 0,
+        seed: 0,
+        banned: [],
+        unconfident: [],
+      });
+      ranges.push(first, length);
+      first += length;
+    });
+    const places = lengths.length * capacity;
+    const outputs = {
+      asked: tensors.untouched("asked", ASKED_WORDS * places, ["u32"]),
+      rows: tensors.untouched("rows", places * (twinRows > 0 ? 2 : 1), ["u32"]),
+      counts: tensors.untouched("counts", lengths.length, ["u32"]),
+    };
+    const bound = {
+      ids: tensors.of("ids", ids),
+      sequences: tensors.of("sequences", Uint32Array.from(ranges)),
+      row_position: tensors.of("positions", positions),
+      plans: tensors.of("plans", plans),
+      finished: tensors.of(
+        "finished",
+        Uint32Array.from(lengths, (_, i) => finished?.includes(i) ? 1 : 0),
+      ),
+      asked: outputs.asked.tensor,
+      asked_rows: outputs.rows.tensor,
+      counts: outputs.counts.tensor,
+    };
+    return {
+      record: (recorder) =>
+        listMasked(recorder, bound, {
+          count: lengths.length,
+          capacity,
+          planOffset: PLAN_OFFSET,
+          maskToken: MASK,
+          twinRows,
+        }),
+      outputs,
+    };
+  },
+  reference,
+  cost: ({ lengths, capacity }) => ({
+    multiplyAdds: 0,
+    bytes: lengths.reduce((sum, length) => sum + 4 * length + 20 * capacity, 0),
+  }),
+});

@@ -1,0 +1,123 @@
+/** `y = x W^T`, plain or added. */
+
+import { matmul } from "../../src/kernels/matmul.ts";
+import { paddedInner, type QuantScheme } from "../../src/quant/scheme.ts";
+import { defineCase, untouchedReference } from "./case.ts";
+import {
+  dot,
+  type HostMatrix,
+  matrixBytes,
+  paddedRows,
+  randomMatrix,
+  uploadMatrix,
+} from "./matrix.ts";
+
+interface Size {
+  readonly name: string;
+  readonly rows: number;
+  readonly columns: number;
+  readonly inner: number;
+  readonly scheme: QuantScheme["name"];
+  /** What y holds is kept and added to. */
+  readonly add?: boolean;
+  /** Outputs of a weight part. */
+  readonly partColumns?: number;
+  /** Columns of y beyond the matrix's. */
+  readonly extra?: number;
+}
+
+interface Inputs extends Omit<Size, "scheme"> {
+  readonly x: Float32Array<ArrayBuffer>;
+  readonly matrix: HostMatrix;
+  /** y before the call. */
+  readonly old: Float32Array<ArrayBuffer>;
+}
+
+/** `y[row, column] = sum over k of x[row, k] * w[column, k]`, plus the old y. */
+export function reference({ rows, columns, extra = 0, add, x, matrix, old }: Inputs) {
+  const stride = columns + extra;
+  const y = add ? Float64Array.from(old) : untouchedReference(rows * stride);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      const sum = dot(x, row, matrix, column);
+      y[row * stride + column] = add ? old[row * stride + column] + sum : sum;
+    }
+  }
+  return { y };
+}
+
+const layer = (rows: number, columns: number, inner: number): Size => ({
+  name: `${rows} rows, ${inner} to ${columns}, bf16`,
+  rows,
+  columns,
+  inner,
+  scheme: "bf16",
+});
+
+/** 1, 8, 9, 16 and 17 rows; columns around a tile of 128; inner sizes that fill no block of 8. */
+export const kernelCase = defineCase<Size, Inputs>({
+  kernel: "matmul",
+  tolerance: 2e-6,
+  sizes: [
+    { name: "one by one", rows: 1, columns: 1, inner: 1, scheme: "f32" },
+    { name: "1 row, f32", rows: 1, columns: 129, inner: 40, scheme: "f32" },
+    { name: "8 rows, f16", rows: 8, columns: 127, inner: 13, scheme: "f16" },
+    { name: "9 rows, bf16", rows: 9, columns: 33, inner: 7, scheme: "bf16", extra: 3 },
+    { name: "16 rows, f32", rows: 16, columns: 128, inner: 16, scheme: "f32" },
+    { name: "17 rows, f16", rows: 17, columns: 200, inner: 20, scheme: "f16", extra: 1 },
+    { name: "33 rows, bf16", rows: 33, columns: 257, inner: 96, scheme: "bf16" },
+    { name: "added, 3 rows", rows: 3, columns: 131, inner: 24, scheme: "bf16", add: true },
+    {
+      name: "added, 17 rows, f32",
+      rows: 17,
+      columns: 65,
+      inner: 9,
+      scheme: "f32",
+      add: true,
+      extra: 7,
+    },
+    { name: "in parts", rows: 5, columns: 300, inner: 17, scheme: "f16", partColumns: 128 },
+    {
+      name: "in odd parts, added",
+      rows: 10,
+      columns: 100,
+      inner: 30,
+      scheme: "f32",
+      partColumns: 7,
+      add: true,
+    },
+  ],
+  modelSizes: [
+    ...[32, 128, 512].map((rows) => layer(rows, 1024, 1024)),
+    layer(128, 3072, 1024),
+    ...(["f32", "f16"] as const).map((scheme) => ({
+      ...layer(128, 1024, 1024),
+      name: `128 rows, 1024 to 1024, ${scheme}`,
+      scheme,
+    })),
+    layer(1, 1024, 1024),
+  ],
+  inputs: ({ scheme, ...size }, random) => ({
+    ...size,
+    x: paddedRows(random, size.rows, size.inner),
+    matrix: randomMatrix(random, scheme, size.columns, size.inner),
+    old: random.floats(size.rows * (size.columns + (size.extra ?? 0))),
+  }),
+  upload(tensors, { rows, columns, extra = 0, add, partColumns, x, matrix, old }) {
+    const stride = columns + extra;
+    const y = tensors.untouched("y", rows * stride);
+    if (add) tensors.gpu.device.queue.writeBuffer(y.tensor.buffer, 0, old);
+    const weights = uploadMatrix(tensors, matrix, partColumns);
+    const input = tensors.of("x", x);
+    return {
+      record: (recorder) =>
+        matmul(recorder, input, weights, y.tensor, { rows, yStride: stride, add }),
+      outputs: { y },
+    };
+  },
+  reference,
+  cost: ({ rows, columns, inner, scheme }) => ({
+    multiplyAdds: rows * columns * inner,
+    bytes: matrixBytes(scheme, columns, inner) + 4 * rows * (paddedInner(inner) + columns),
+  }),
+});

@@ -1,0 +1,143 @@
+/** Weight matrices for cases, packed on the host: what repack and the upload must amount to. */
+
+import { fromF32, toF32 } from "../../src/gpu/dtype.ts";
+import type { WeightMatrix, WeightPart } from "../../src/kernels/weight_matrix.ts";
+import { blocksOf, paddedInner, type QuantScheme, SCHEMES } from "../../src/quant/scheme.ts";
+import type { CaseTensors } from "./case.ts";
+import type { Random } from "./random.ts";
+
+/** A matrix `[columns, inner]` with the values that its scheme can hold. */
+export interface HostMatrix {
+  readonly scheme: QuantScheme;
+  readonly columns: number;
+  readonly inner: number;
+  readonly values: Float32Array;
+}
+
+/** A matrix of these values, rounded to the scheme. */
+export function hostMatrix(
+  scheme: QuantScheme["name"],
+  inner: number,
+  values: Float32Array,
+): HostMatrix {
+  const { dtype } = SCHEMES[scheme];
+  return {
+    scheme: SCHEMES[scheme],
+    columns: values.length / inner,
+    inner,
+    values: toF32(fromF32(values, dtype), dtype),
+  };
+}
+
+/** Random weights of which a row of `inner` keeps the size of what it is multiplied with. */
+export function randomMatrix(
+  random: Random,
+  scheme: QuantScheme["name"],
+  columns: number,
+  inner: number,
+): HostMatrix {
+  return hostMatrix(scheme, inner, random.floats(columns * inner, 1 / Math.sqrt(inner)));
+}
+
+/** Bytes of the matrix as it lies on the GPU. */
+export function matrixBytes(scheme: QuantScheme["name"], columns: number, inner: number): number {
+  return 16 * columns * paddedInner(inner) / SCHEMES[scheme].elementsPerUnit;
+}
+
+/** `[paddedInner / elementsPerUnit, columns]` units: unit u of a column holds its weights from u on. */
+function packed(matrix: HostMatrix, order: readonly number[]): Uint32Array<ArrayBuffer> {
+  const { scheme, inner, values } = matrix;
+  const each = scheme.elementsPerUnit;
+  const units = new Float32Array(paddedInner(inner) * order.length);
+  order.forEach((column, at) => {
+    for (let k = 0; k < inner; k++) {
+      const unit = Math.floor(k / each) * order.length + at;
+      units[unit * each + k % each] = values[column * inner + k];
+    }
+  });
+  return new Uint32Array(fromF32(units, scheme.dtype).buffer);
+}
+
+/** Uploads a matrix in parts of `partColumns`. */
+export function uploadMatrix(
+  tensors: CaseTensors,
+  matrix: HostMatrix,
+  partColumns = matrix.columns,
+): WeightMatrix {
+  return upload(
+    tensors,
+    matrix,
+    matrix.columns,
+    partColumns,
+    (first, width) => Array.from({ length: width }, (_, i) => first + i),
+  );
+}
+
+/** Uploads a gate/up pair `[2 * columns, inner]`; a part holds its gates, then their ups. */
+export function uploadPair(
+  tensors: CaseTensors,
+  matrix: HostMatrix,
+  partColumns = matrix.columns / 2,
+): WeightMatrix {
+  const columns = matrix.columns / 2;
+  return upload(
+    tensors,
+    matrix,
+    columns,
+    partColumns,
+    (first, width) =>
+      Array.from(
+        { length: 2 * width },
+        (_, i) => i < width ? first + i : columns + first + i - width,
+      ),
+  );
+}
+
+function upload(
+  tensors: CaseTensors,
+  matrix: HostMatrix,
+  columns: number,
+  partColumns: number,
+  order: (first: number, width: number) => number[],
+): WeightMatrix {
+  const { scheme, inner } = matrix;
+  const parts: WeightPart[] = [];
+  for (let firstColumn = 0; firstColumn < columns; firstColumn += partColumns) {
+    const width = Math.min(partColumns, columns - firstColumn);
+    const { buffer } = tensors.of("weights", packed(matrix, order(firstColumn, width)));
+    parts.push({
+      binding: { scheme: scheme.name, snippet: scheme.snippet, buffers: [buffer] },
+      firstColumn,
+      columns: width,
+    });
+  }
+  return { scheme, blocks: blocksOf(inner), columns, parts };
+}
+
+/** Rows of `inner` values with a stride of whole blocks, zero behind each row. */
+export function paddedRows(
+  random: Random,
+  rows: number,
+  inner: number,
+  scale = 1,
+): Float32Array<ArrayBuffer> {
+  const stride = paddedInner(inner);
+  const x = new Float32Array(rows * stride);
+  for (let row = 0; row < rows; row++) x.set(random.floats(inner, scale), row * stride);
+  return x;
+}
+
+/** `sum over k of x[row, k] * w[column, k]`, in f64. */
+export function dot(
+  x: Float32Array,
+  row: number,
+  matrix: HostMatrix,
+  column: number,
+): number {
+  const stride = paddedInner(matrix.inner);
+  let sum = 0;
+  for (let k = 0; k < matrix.inner; k++) {
+    sum += x[row * stride + k] * matrix.values[column * matrix.inner + k];
+  }
+  return sum;
+}

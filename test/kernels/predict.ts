@@ -1,0 +1,99 @@
+/** Candidates of all vocabulary tiles merged into each row's prediction. */
+
+import { predict } from "../../src/kernels/predict.ts";
+import { defineCase } from "./case.ts";
+import { CANDIDATE_FORM, HIDDEN } from "./head.ts";
+import type { Random } from "./random.ts";
+
+interface Size {
+  readonly name: string;
+  readonly entries: number;
+  readonly tiles: number;
+  /** Distance between two tiles' logits; above 20 a row is surer than p = 1 - 2^-24. */
+  readonly spread: number;
+  /** The chosen token is left out of the softmax. */
+  readonly unconfident?: boolean;
+  /** Every tile has the same score. */
+  readonly ties?: boolean;
+}
+
+interface Inputs {
+  readonly entries: number;
+  readonly tiles: number;
+  readonly candidates: Float32Array<ArrayBuffer>;
+}
+
+const WORDS = ["u32", "f32", "f32", "f32"] as const;
+
+/** As the formula says, all of it in f64. */
+export function reference({ entries, tiles, candidates }: Inputs) {
+  const tokens = new Uint32Array(candidates.buffer);
+  const predictions: number[] = [];
+  for (let entry = 0; entry < entries; entry++) {
+    const at = Array.from({ length: tiles }, (_, i) => CANDIDATE_FORM.length * (entry * tiles + i));
+    const best = at.reduce((a, b) =>
+      candidates[b] > candidates[a] ||
+        (candidates[b] === candidates[a] && tokens[b + 1] < tokens[a + 1])
+        ? b
+        : a
+    );
+    const peak = at.reduce((a, b) => candidates[b + 3] > candidates[a + 3] ? b : a);
+    const maximum = candidates[peak + 3];
+    const s = at.reduce((sum, i) => {
+      const own = candidates[i + 4] + (i === peak ? 0 : 1);
+      return sum + own * Math.exp(candidates[i + 3] - maximum);
+    }, 0);
+    const gap = maximum - candidates[best + 2];
+    const hidden = candidates[best + 2] <= HIDDEN;
+    predictions.push(
+      tokens[best + 1],
+      hidden ? Infinity : s + (1 + s) * Math.expm1(gap),
+      hidden ? -Infinity : -(Math.log1p(s) + gap),
+      maximum + Math.log1p(s),
+    );
+  }
+  return { predictions: Float64Array.from(predictions) };
+}
+
+/** Candidates as the head makes them: the logit at most the maximum, each tile its own tokens. */
+function rowOf(random: Random, { tiles, spread, unconfident, ties }: Size): number[][] {
+  const top = spread * tiles + random.normal();
+  return random.permutation(tiles).map((rank, tile) => {
+    const maximum = Math.fround(ties ? 1.5 : top - spread * rank);
+    const token = 128 * tile + random.integer(128);
+    const logit = unconfident && rank === 0 ? HIDDEN : Math.fround(maximum - rank * 0.01);
+    return [maximum, token, logit, maximum, spread > 20 ? 1e-20 * random.next() : random.next()];
+  });
+}
+
+/** More tiles than lanes, sure rows (odds down to 1e-20 and below), hidden tokens, ties. */
+export const kernelCase = defineCase<Size, Inputs>({
+  kernel: "predict",
+  tolerance: 2e-6,
+  sizes: [
+    { name: "1 tile", entries: 3, tiles: 1, spread: 1 },
+    { name: "33 tiles", entries: 9, tiles: 33, spread: 0.1 },
+    { name: "100 tiles", entries: 2, tiles: 100, spread: 0.003 },
+    { name: "sure", entries: 5, tiles: 7, spread: 30 },
+    { name: "unconfident", entries: 4, tiles: 5, spread: 0.5, unconfident: true },
+    { name: "ties", entries: 3, tiles: 40, spread: 0, ties: true },
+  ],
+  modelSizes: [{ name: "128 rows, 256 tiles", entries: 128, tiles: 256, spread: 0.1 }],
+  inputs(size, random) {
+    const rows = Array.from({ length: size.entries }, () => rowOf(random, size)).flat();
+    const candidates = Float32Array.from(rows.flat());
+    const tokens = new Uint32Array(candidates.buffer);
+    rows.forEach(([, token], i) => tokens[CANDIDATE_FORM.length * i + 1] = token);
+    return { entries: size.entries, tiles: size.tiles, candidates };
+  },
+  upload(tensors, { entries, tiles, candidates }) {
+    const predictions = tensors.untouched("predictions", WORDS.length * entries, WORDS);
+    const read = tensors.of("candidates", candidates);
+    return {
+      record: (recorder) => predict(recorder, read, predictions.tensor, { entries, tiles }),
+      outputs: { predictions },
+    };
+  },
+  reference,
+  cost: ({ entries, tiles }) => ({ multiplyAdds: 0, bytes: 20 * entries * tiles }),
+});

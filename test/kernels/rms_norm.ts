@@ -1,0 +1,87 @@
+/** `y[i] = x[r] / sqrt(mean(x[r]^2) + epsilon) * weight`, r = i or `rowIndex[i]`. */
+
+import { rmsNorm } from "../../src/kernels/rms_norm.ts";
+import { paddedInner } from "../../src/quant/scheme.ts";
+import { defineCase, untouchedReference } from "./case.ts";
+import { paddedRows } from "./matrix.ts";
+
+interface Size {
+  readonly name: string;
+  /** Rows of x. */
+  readonly xRows: number;
+  readonly columns: number;
+  readonly epsilon: number;
+  /** Rows of x to norm; all of them by default. */
+  readonly rowIndex?: readonly number[];
+  /** Size of x. */
+  readonly scale?: number;
+}
+
+interface Inputs extends Size {
+  readonly x: Float32Array<ArrayBuffer>;
+  readonly weight: Float32Array<ArrayBuffer>;
+}
+
+/** Row by row; a row index beyond x stands for its last row. */
+export function reference({ xRows, columns, epsilon, rowIndex, x, weight }: Inputs) {
+  const stride = paddedInner(columns);
+  const rows = rowIndex ?? Array.from({ length: xRows }, (_, row) => row);
+  const y = untouchedReference(rows.length * stride);
+  rows.forEach((row, i) => {
+    const from = Math.min(row, xRows - 1) * stride;
+    let squares = 0;
+    for (let k = 0; k < columns; k++) squares += x[from + k] ** 2;
+    const scale = 1 / Math.sqrt(squares / columns + epsilon);
+    for (let k = 0; k < columns; k++) y[i * stride + k] = x[from + k] * scale * weight[k];
+  });
+  return { y };
+}
+
+/** Around 512 columns the number of lanes changes; epsilon shows where x is small. */
+export const kernelCase = defineCase<Size, Inputs>({
+  kernel: "rms_norm",
+  tolerance: 2e-6,
+  sizes: [
+    { name: "one by one", xRows: 1, columns: 1, epsilon: 1e-5 },
+    { name: "9 rows of 7", xRows: 9, columns: 7, epsilon: 1e-6 },
+    { name: "17 rows of 64", xRows: 17, columns: 64, epsilon: 1e-5 },
+    { name: "512 columns", xRows: 3, columns: 512, epsilon: 1e-5 },
+    { name: "513 columns", xRows: 3, columns: 513, epsilon: 1e-5 },
+    { name: "small", xRows: 2, columns: 33, epsilon: 1e-4, scale: 1e-3 },
+    { name: "large", xRows: 2, columns: 33, epsilon: 1e-5, scale: 1e6 },
+    { name: "zero", xRows: 2, columns: 20, epsilon: 1e-5, scale: 0 },
+    { name: "gathered", xRows: 5, columns: 12, epsilon: 1e-5, rowIndex: [4, 0, 0, 3, 9, 2, 4] },
+    { name: "gathered, wide", xRows: 3, columns: 600, epsilon: 1e-5, rowIndex: [2, 1] },
+  ],
+  modelSizes: [{ name: "128 rows of 1024", xRows: 128, columns: 1024, epsilon: 1e-5 }],
+  inputs: (size, random) => ({
+    ...size,
+    x: paddedRows(random, size.xRows, size.columns, size.scale),
+    weight: random.floats(size.columns, 2),
+  }),
+  upload(tensors, { xRows, columns, epsilon, rowIndex, x, weight }) {
+    const stride = paddedInner(columns);
+    const rows = rowIndex?.length ?? xRows;
+    const y = tensors.untouched("y", rows * stride);
+    const input = tensors.of("x", x);
+    const factors = tensors.of("weight", weight);
+    const index = rowIndex && tensors.of("row index", Uint32Array.from(rowIndex));
+    return {
+      record: (recorder) =>
+        rmsNorm(recorder, input, factors, y.tensor, {
+          rows,
+          xRows,
+          columns,
+          stride,
+          epsilon,
+          rowIndex: index,
+        }),
+      outputs: { y },
+    };
+  },
+  reference,
+  cost: ({ xRows, columns }) => ({
+    multiplyAdds: 2 * xRows * columns,
+    bytes: 8 * xRows * columns,
+  }),
+});
