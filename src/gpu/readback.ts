@@ -1,6 +1,6 @@
 /** Brings results back from the GPU; the one place where the host waits for it. */
 
-import type { Gpu } from "./device.ts";
+import { type Gpu, GpuError } from "./device.ts";
 import type { Recorder } from "./recorder.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -50,13 +50,17 @@ export class Readback implements Disposable {
       buffer.unmap();
       this.#mappedBefore = true;
       this.waitedMilliseconds += performance.now() - start;
-      // Errors are delivered only when the event loop turns, and so are a client's messages.
-      await new Promise<void>((resolve) => setTimeout(resolve, 0));
+      await turnEventLoop();
       this.#gpu.throwIfFaulty();
       return result;
     } catch (error) {
+      await turnEventLoop();
       this.#gpu.throwIfFaulty();
-      throw error;
+      throw new GpuError(
+        `${this.#gpu.name} gave no results back: ${(error as Error).message}. ` +
+          "The device was probably lost: load the model again.",
+        { cause: error },
+      );
     }
   }
 
@@ -75,4 +79,9 @@ export class Readback implements Disposable {
     this.#buffer?.destroy();
     this.#buffer = undefined;
   }
+}
+
+/** Errors are delivered only when the event loop turns, and so are a client's messages. */
+function turnEventLoop(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
 }

@@ -1,0 +1,52 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { GpuError } from "../../src/gpu/device.ts";
+import { KernelTimes } from "../../src/gpu/kernel_times.ts";
+import { Readback } from "../../src/gpu/readback.ts";
+import { Recorder } from "../../src/gpu/recorder.ts";
+import { createTensor } from "../../src/gpu/tensor.ts";
+import { anyGpu as gpu } from "./device.ts";
+import { addKernel, fillKernel } from "./fill.ts";
+
+Deno.test("without timestamps there are no times, and the error says so", () => {
+  const without = { ...gpu, features: [] };
+  assertThrows(() => new KernelTimes(without), GpuError, "has no timestamp queries");
+});
+
+Deno.test({
+  name: "every dispatch is counted under its kernel's name and computes the same",
+  // An adapter's own limit, not a matter of this code: the software adapter has them.
+  ignore: !gpu.features.includes("timestamp-query"),
+  async fn() {
+    using recorder = new Recorder(gpu);
+    using readback = new Readback(gpu);
+    using times = new KernelTimes(gpu);
+    recorder.times = times;
+    const places = createTensor(gpu, "places", 4);
+    assertEquals(times.totals(), []);
+    for (let round = 1; round <= 2; round++) {
+      recorder.dispatch(fillKernel, {
+        bindings: { places },
+        params: { value: 0 },
+        workgroups: [4],
+      });
+      for (let i = 0; i < 30; i++) {
+        recorder.dispatch(addKernel, {
+          bindings: { places },
+          params: { at: 1, from_place: 1, value: 2 },
+          workgroups: [1],
+        });
+      }
+      const found = new Uint32Array(await readback.read(recorder, places));
+      assertEquals([...found], [0, 60, 0, 0]);
+      await times.collect();
+      const totals = new Map(times.totals().map((total) => [total.kernel, total]));
+      assertEquals([...totals.keys()].sort(), ["add", "fill"]);
+      assertEquals(totals.get("add")!.dispatches, 30 * round);
+      assertEquals(totals.get("fill")!.dispatches, round);
+      for (const { milliseconds } of totals.values()) {
+        assert(Number.isFinite(milliseconds) && milliseconds >= 0);
+      }
+    }
+    places.destroy();
+  },
+});
