@@ -1,0 +1,97 @@
+import { assertEquals, assertMatch, assertThrows } from "@std/assert";
+import fc from "fast-check";
+import { planGeneration } from "../../src/engine/generation_plan.ts";
+import { type GenerateRequest, RequestError } from "../../src/engine/request.ts";
+import { readConfig, readGenerationDefaults } from "../../src/model/config.ts";
+import { EMBEDDED_TARGET } from "../../src/engine/embedded_models.ts";
+
+const config = readConfig(EMBEDDED_TARGET);
+const defaults = readGenerationDefaults(EMBEDDED_TARGET, config);
+const messages = [{ role: "user", content: "hello" }];
+const encode = () => new Uint32Array(20).fill(1);
+
+const plan = (request: Partial<GenerateRequest>, folder = defaults) =>
+  planGeneration({ messages, ...request }, config, folder, encode);
+
+Deno.test("a bare request takes the folder's defaults", () => {
+  const { genLength, blockLength, steps, temperature, cfgScale, remasking, stopAtEnd } = plan({});
+  assertEquals(
+    { genLength, blockLength, steps, temperature, cfgScale, remasking, stopAtEnd },
+    {
+      genLength: 64,
+      blockLength: 32,
+      steps: 64,
+      temperature: 0,
+      cfgScale: 0,
+      remasking: "low_confidence",
+      stopAtEnd: true,
+    },
+  );
+});
+
+Deno.test("without a generation_config.json the engine has defaults of its own", () => {
+  const { genLength, blockLength, steps } = plan({}, {});
+  assertEquals({ genLength, blockLength, steps }, { genLength: 128, blockLength: 32, steps: 128 });
+});
+
+Deno.test("the canvas is maxTokens rounded up to whole blocks, one step a token", () => {
+  const { genLength, maxTokens, blockLength, steps } = plan({ maxTokens: 40 });
+  assertEquals({ genLength, maxTokens, blockLength, steps }, {
+    genLength: 64,
+    maxTokens: 40,
+    blockLength: 32,
+    steps: 64,
+  });
+  assertEquals(plan({ maxTokens: 5 }).blockLength, 5);
+  assertEquals(plan({ maxTokens: 5, blockLength: 4 }).genLength, 8);
+});
+
+const REFUSED: [string, Partial<GenerateRequest>, string, RegExp][] = [
+  ["no tokens", { maxTokens: 0 }, "maxTokens", /maxTokens is 0, expected a whole number/],
+  ["half a token", { maxTokens: 1.5 }, "maxTokens", /maxTokens is 1.5/],
+  ["more than the context", { maxTokens: 513 }, "maxTokens", /to 512/],
+  ["block length 0", { blockLength: 0 }, "blockLength", /blockLength is 0/],
+  ["steps that do not divide", { maxTokens: 64, steps: 33 }, "steps", /multiple of .* 2/],
+  ["steps 0", { steps: 0 }, "steps", /steps is 0/],
+  ["negative temperature", { temperature: -1 }, "temperature", /temperature is -1/],
+  ["NaN temperature", { temperature: NaN }, "temperature", /temperature is NaN/],
+  ["fractional seed", { seed: 0.5 }, "seed", /seed is 0.5/],
+  ["huge seed", { seed: 2 ** 53 }, "seed", /seed is/],
+  ["negative guidance", { cfgScale: -0.1 }, "cfgScale", /cfgScale is -0.1/],
+  ["unknown remasking", { remasking: "best" as "random" }, "remasking", /low_confidence, random/],
+  ["empty stop", { stop: ["a", ""] }, "stop", /empty string/],
+  ["no messages", { messages: [] }, "messages", /at least one message/],
+];
+for (const [name, request, field, message] of REFUSED) {
+  Deno.test(`refused: ${name}`, () => {
+    const error = assertThrows(() => plan(request), RequestError);
+    assertEquals(error.field, field);
+    assertMatch(error.message, message);
+  });
+}
+
+Deno.test("a prompt and answer longer than the context are refused with both lengths", () => {
+  const error = assertThrows(() => plan({ maxTokens: 500 }), RequestError);
+  assertEquals(error.code, "context_length_exceeded");
+  assertMatch(error.message, /20 tokens and the answer 512, together more than the model's 512/);
+});
+
+Deno.test("any plan that is accepted fits: whole blocks, whole steps, inside the context", () => {
+  fc.assert(fc.property(
+    fc.integer({ min: 1, max: 512 }),
+    fc.option(fc.integer({ min: 1, max: 512 }), { nil: undefined }),
+    fc.option(fc.integer({ min: 1, max: 600 }), { nil: undefined }),
+    (maxTokens, blockLength, steps) => {
+      let accepted;
+      try {
+        accepted = plan({ maxTokens, blockLength, steps });
+      } catch (error) {
+        return error instanceof RequestError;
+      }
+      const blocks = accepted.genLength / accepted.blockLength;
+      return Number.isInteger(blocks) && Number.isInteger(accepted.steps / blocks) &&
+        accepted.genLength >= maxTokens && accepted.genLength - maxTokens < accepted.blockLength &&
+        accepted.genLength + 20 <= 512;
+    },
+  ));
+});
