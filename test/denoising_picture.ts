@@ -4,10 +4,9 @@
  */
 import { load } from "../mod.ts";
 
-const PROMPT = "What does this print?\nt = 3\nfor x in range(4):\n    t += x\nprint(t)";
-const TITLE = "a loop to be read";
-const MAX_TOKENS = 32;
-const BLOCK_LENGTH = 16;
+const PROMPT = "Hi! Do you know how you write text?";
+const MAX_TOKENS = 24;
+const BLOCK_LENGTH = 12;
 const SNAPSHOTS = 9;
 
 const CHARACTER = 7.2;
@@ -27,7 +26,7 @@ function escape(text: string): string {
 
 /** Spaces and line ends made visible; control tokens as a sign. */
 function label(text: string): string {
-  if (text.startsWith("<|")) return text === "<|eot_id|>" ? "⏹" : "∅";
+  if (text.startsWith("<|")) return text === "<|eot_id|>" ? "◼" : "∅";
   return text.replaceAll("\n", "⏎").replaceAll(" ", "·") || " ";
 }
 
@@ -85,9 +84,9 @@ function draw(states: readonly (readonly (Cell | undefined)[])[]): string {
     `font-family="ui-monospace, Menlo, Consolas, monospace" font-size="12">`,
     `<style>.note{font-family:system-ui,sans-serif;fill:#57606a}</style>`,
     `<rect width="100%" height="100%" fill="#fff"/>`,
-    `<text x="8" y="20" class="note" font-size="14">Denoising an answer: ${TITLE}</text>`,
-    `<text x="8" y="42" class="note">${last} steps, blocks of ${BLOCK_LENGTH}; grey is masked, ` +
-    `green was committed sure, red unsure; ⏹ end of turn, ∅ end of text</text>`,
+    `<text x="8" y="20" class="note" font-size="14">“${PROMPT}”</text>`,
+    `<text x="8" y="42" class="note">${last} denoising steps in blocks of ${BLOCK_LENGTH}. Grey: masked. ` +
+    `Green to red: sure to unsure when committed. ◼ end of turn, ∅ end of text.</text>`,
     `<line x1="${border}" x2="${border}" y1="${TOP - 4}" y2="${
       TOP + ROW * SNAPSHOTS
     }" stroke="#57606a" stroke-dasharray="3 3"/>`,
