@@ -1,14 +1,15 @@
 /** `unmask bench`: how fast kernels and models run here, against the device's own ceiling. */
 
+import { basename, resolve } from "node:path";
 import { Command } from "commander";
 import Table from "cli-table3";
-import { EMBEDDED_TARGET } from "../engine/embedded_models.ts";
 import { acquireGpu, type Gpu } from "../gpu/device.ts";
 import { KernelTimes } from "../gpu/kernel_times.ts";
 import { loadModel } from "../model/load.ts";
 import type { Model } from "../model/model.ts";
 import { type LinearRate, linearRate, multiplyAddCeiling, type Rate } from "./bench_linear.ts";
 import { type DenoiseTiming, type ForwardTiming, timeDenoise, timeForward } from "./bench_model.ts";
+import { modelOption } from "./options.ts";
 import { writeSyntheticCheckpoint } from "./synthetic_checkpoint.ts";
 import { VERSION } from "./version.ts";
 
@@ -46,16 +47,23 @@ interface BenchReport {
   readonly models: readonly ModelReport[];
 }
 
+interface BenchFlags {
+  readonly model: string;
+  readonly json?: string;
+  readonly synthetic: boolean;
+}
+
 /** `unmask bench` */
 export function benchCommand(): Command {
   return new Command("bench")
     .description("Times kernels and models, against the device's multiply-add ceiling.")
+    .addOption(modelOption())
     .option("--json <file>", "also write all figures to a file")
-    .option("--tiny", "only the embedded model")
+    .option("--no-synthetic", "without the synthetic d_model 1024 model")
     .addHelpText("after", "\nExample:\n  unmask bench --json bench.json")
-    .action(async (flags: { readonly json?: string; readonly tiny?: boolean }) => {
+    .action(async (flags: BenchFlags) => {
       using gpu = await acquireGpu();
-      const report = await bench(gpu, flags.tiny ?? false);
+      const report = await bench(gpu, flags);
       if (flags.json) {
         await Deno.writeTextFile(flags.json, JSON.stringify(report, null, 2) + "\n");
         console.log(`written to ${flags.json}`);
@@ -63,7 +71,7 @@ export function benchCommand(): Command {
     });
 }
 
-async function bench(gpu: Gpu, tinyOnly: boolean): Promise<BenchReport> {
+async function bench(gpu: Gpu, flags: BenchFlags): Promise<BenchReport> {
   const processors = navigator.hardwareConcurrency;
   console.log(`${gpu.name}, ${processors} processors, subgroups ${gpu.subgroups ? "on" : "off"}`);
   const ceiling = await multiplyAddCeiling(gpu);
@@ -85,8 +93,12 @@ async function bench(gpu: Gpu, tinyOnly: boolean): Promise<BenchReport> {
     models.push(await benchModel(name, model, shape));
     printModel(models.at(-1)!, ceiling);
   };
-  await run("tiny-target", EMBEDDED_TARGET, { promptTokens: 24, genLength: 64, steps: 64 });
-  if (!tinyOnly) {
+  await run(basename(resolve(flags.model)), flags.model, {
+    promptTokens: 24,
+    genLength: 64,
+    steps: 64,
+  });
+  if (flags.synthetic) {
     const dir = await Deno.makeTempDir({ prefix: "unmask-bench-" });
     try {
       await writeSyntheticCheckpoint(dir, SYNTHETIC);
