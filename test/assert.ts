@@ -6,17 +6,19 @@ import nodeAssert from "node:assert/strict";
 
 /** Throws when `value` is falsy. */
 export function assert(value: unknown, message?: string): asserts value {
-  nodeAssert.ok(value, message);
+  nodeAssert.ok(value, message ?? "expected a truthy value");
 }
 
 /** Throws when the two are not deeply, strictly equal. */
 export function assertEquals<T>(actual: T, expected: T, message?: string): void {
-  nodeAssert.deepStrictEqual(actual, expected, message);
+  if (message === undefined) nodeAssert.deepStrictEqual(actual, expected);
+  else nodeAssert.deepStrictEqual(actual, expected, message);
 }
 
 /** Throws when the two are deeply, strictly equal. */
 export function assertNotEquals<T>(actual: T, expected: T, message?: string): void {
-  nodeAssert.notDeepStrictEqual(actual, expected, message);
+  if (message === undefined) nodeAssert.notDeepStrictEqual(actual, expected);
+  else nodeAssert.notDeepStrictEqual(actual, expected, message);
 }
 
 /** Throws when `|actual - expected| > tolerance`, or either is NaN. */
@@ -34,7 +36,7 @@ export function assertAlmostEquals(
 
 /** Throws when `text` does not match `pattern`. */
 export function assertMatch(text: string, pattern: RegExp, message?: string): void {
-  nodeAssert.match(text, pattern, message);
+  nodeAssert.match(text, pattern, message ?? `expected ${pattern} in: ${text}`);
 }
 
 /** Throws when `text` does not hold `part`. */
