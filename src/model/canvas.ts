@@ -104,6 +104,9 @@ export class DeviceCanvas implements Canvas {
     const count = this.#sequences.length;
     const plans = scratch.get("canvas plans", STEP_PLAN_WORDS * count * steps.length);
     upload(gpu, plans, this.#planWords(steps));
+    // The GPU learns of a decided answer from its own commits only; one may have begun decided.
+    const stopped = this.#sequences.map((_, i) => steps[0]?.stopAtEnd && this.#decided(i) ? 1 : 0);
+    upload(gpu, this.#finished, Uint32Array.from(stopped));
 
     // Places in the log: per sequence a header and as many commits as the step can make.
     const capacities = steps.map((step) => this.#capacity(step));
@@ -230,6 +233,16 @@ export class DeviceCanvas implements Canvas {
       }
     }
     return words;
+  }
+
+  /** Whether a sequence's generation is decided up to its first end token, as the host knows it. */
+  #decided(sequence: number): boolean {
+    const { firstRow, positions } = this.#packed.sequences[sequence];
+    const { promptLength, endTokens } = this.#sequences[sequence];
+    const answer = firstRow + visibleBefore(positions, promptLength);
+    const first = this.#ids.subarray(answer, firstRow + positions.length)
+      .find((token) => token === this.#maskToken || endTokens.includes(token));
+    return first !== undefined && first !== this.#maskToken;
   }
 
   /**

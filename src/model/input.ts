@@ -20,11 +20,12 @@ export function checkInput(
       `${name}.ids has ${ids.length} tokens, expected 1 to ${maxSequenceLength}`,
     );
   }
-  for (const list of [ids, guidance?.unconditionalIds ?? []]) {
+  const lists = { "ids": ids, "guidance.unconditionalIds": guidance?.unconditionalIds ?? [] };
+  for (const [field, list] of Object.entries(lists)) {
     const wrong = list.findIndex((id) => id >= embeddingSize);
     if (wrong >= 0) {
       throw new RangeError(
-        `${name}.ids[${wrong}] is ${list[wrong]}, the model has ids below ${embeddingSize}`,
+        `${name}.${field}[${wrong}] is ${list[wrong]}, the model has ids below ${embeddingSize}`,
       );
     }
   }

@@ -112,10 +112,16 @@ function rowsPerChunk(gpu: Gpu, width: number): number {
   return Math.max(64, rows - rows % 64);
 }
 
-/** Most rows of a forward pass: those whose hidden states and heads fit one binding. */
+/**
+ * Most rows of a forward pass: those whose hidden states and heads fit one binding, and no more than
+ * a dispatch has workgroups, of which several kernels take one a row.
+ */
 export function mostRows(gpu: Gpu, config: ModelConfig): number {
   const { heads, headStride } = headShape(config);
-  return rowsPerChunk(gpu, Math.max(paddedInner(config.hiddenSize), heads * headStride));
+  return Math.min(
+    rowsPerChunk(gpu, Math.max(paddedInner(config.hiddenSize), heads * headStride)),
+    gpu.limits.maxComputeWorkgroupsPerDimension,
+  );
 }
 
 /**

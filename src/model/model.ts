@@ -28,7 +28,7 @@ import {
   type RowBatch,
 } from "./llada.ts";
 import { normAsked, type PredictionContext, recordPredictions } from "./prediction_pass.ts";
-import { type PackedRows, packRows, rowsOf } from "./rows.ts";
+import { type PackedRows, packRows, rowsOf, withoutIdleGuidance } from "./rows.ts";
 
 /** A token among the likeliest at a position. */
 export interface RankedToken {
@@ -77,8 +77,9 @@ export class Model implements Predictor, Disposable {
    * @throws {RangeError} naming what is wrong with an input
    * @throws {GpuError} when one sequence is too long for the device, or the device failed
    */
-  async predict(inputs: readonly ForwardInput[]): Promise<Prediction[][]> {
-    inputs.forEach((input, i) => checkInput(this.config, input, `inputs[${i}]`));
+  async predict(asked: readonly ForwardInput[]): Promise<Prediction[][]> {
+    asked.forEach((input, i) => checkInput(this.config, input, `inputs[${i}]`));
+    const inputs = asked.map(withoutIdleGuidance);
     const results: Prediction[][] = inputs.map(() => []);
     for (const group of this.#groups(inputs)) {
       await this.#run(async () => {
@@ -91,8 +92,9 @@ export class Model implements Predictor, Disposable {
 
   /** @throws {GpuError} when the sequences do not fit the device together */
   // deno-lint-ignore require-await -- errors must reach the caller as rejections
-  async openCanvas(sequences: readonly CanvasSequence[]): Promise<Canvas> {
-    sequences.forEach((sequence, i) => checkInput(this.config, sequence, `sequences[${i}]`));
+  async openCanvas(opened: readonly CanvasSequence[]): Promise<Canvas> {
+    opened.forEach((sequence, i) => checkInput(this.config, sequence, `sequences[${i}]`));
+    const sequences = opened.map(withoutIdleGuidance);
     const rows = sequences.reduce((sum, sequence) => sum + rowsOf(sequence), 0);
     this.#checkRows(rows);
     return new DeviceCanvas(this.#context, this.readback, sequences, (body) => this.#run(body));
@@ -143,10 +145,11 @@ export class Model implements Predictor, Disposable {
    * @returns for each position, `min(k, embeddingSize)` tokens
    */
   async topTokens(
-    input: Pick<ForwardInput, "ids" | "attentionMask" | "positions" | "guidance">,
+    asked: Pick<ForwardInput, "ids" | "attentionMask" | "positions" | "guidance">,
     k: number,
   ): Promise<RankedToken[][]> {
-    checkInput(this.config, input, "input");
+    checkInput(this.config, asked, "input");
+    const input = withoutIdleGuidance(asked);
     this.#checkRows(rowsOf(input));
     const { recorder, scratch, config } = this.#context;
     const count = input.positions.length;

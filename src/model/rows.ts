@@ -34,6 +34,11 @@ export interface PackedRows {
   readonly longest: number;
 }
 
+/** The sequence, without guidance where its scale is 0: a second sequence would change nothing. */
+export function withoutIdleGuidance<T extends SequenceToPack>(sequence: T): T {
+  return sequence.guidance?.scale === 0 ? { ...sequence, guidance: undefined } : sequence;
+}
+
 /** Rows that a sequence takes, its twin included. */
 export function rowsOf(sequence: SequenceToPack): number {
   const visible = sequence.attentionMask?.reduce((sum, bit) => sum + bit, 0) ?? sequence.ids.length;
