@@ -1,7 +1,9 @@
 /** Options that several commands share. */
 
-import { InvalidArgumentError, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { REMASKINGS } from "../denoise/selection.ts";
 import { EMBEDDED_TARGET } from "../engine/embedded_models.ts";
+import { type ChatMessage, type GenerateRequest, RequestError } from "../engine/request.ts";
 
 /** `--model DIR` */
 export function modelOption(): Option {
@@ -28,4 +30,80 @@ export function numberBetween(least: number, most: number): (text: string) => nu
     if (text.trim() !== "" && value >= least && value <= most) return value;
     throw new InvalidArgumentError(`expected a number from ${least} to ${most}`);
   };
+}
+
+/** Collects the values of an option that may be given several times. */
+export function repeated(value: string, before: readonly string[] | undefined): string[] {
+  return [...before ?? [], value];
+}
+
+/** What {@linkcode addGenerationOptions} adds, as commander hands it over. */
+export interface GenerationFlags {
+  readonly model: string;
+  readonly system?: string;
+  readonly maxTokens?: number;
+  readonly steps?: number;
+  readonly blockLength?: number;
+  readonly temperature?: number;
+  readonly seed?: number;
+  readonly cfgScale?: number;
+  readonly remasking?: "low_confidence" | "random";
+  readonly stop?: readonly string[];
+}
+
+/** Adds the model and how to generate with it; the folder says what holds without an option. */
+export function addGenerationOptions(command: Command): Command {
+  return command
+    .addOption(modelOption())
+    .option("-n, --max-tokens <n>", "most tokens in an answer", wholeNumber(1))
+    .option("--steps <n>", "denoising steps per answer (default: one per token)", wholeNumber(1))
+    .option("--block-length <n>", "tokens per block, decided left to right", wholeNumber(1))
+    .option("-t, --temperature <x>", "0 is greedy", numberBetween(0, 100))
+    .option("--seed <n>", "same seed, same text", wholeNumber(0))
+    .option("--cfg-scale <x>", "classifier-free guidance, 0 is off", numberBetween(0, 100))
+    .addOption(
+      new Option("--remasking <name>", "which positions are decided first").choices(REMASKINGS),
+    )
+    .option("--stop <text>", "cut the answer before this text (repeatable)", repeated)
+    .option("--system <text>", "a system message ahead of the conversation");
+}
+
+/** The request that the options and a conversation make; the system message goes first. */
+export function requestOf(
+  conversation: readonly ChatMessage[],
+  { model: _, system, ...options }: GenerationFlags,
+): GenerateRequest {
+  const first = system === undefined ? [] : [{ role: "system", content: system }];
+  return {
+    messages: [...first, ...conversation],
+    maxTokens: options.maxTokens,
+    steps: options.steps,
+    blockLength: options.blockLength,
+    temperature: options.temperature,
+    seed: options.seed,
+    cfgScale: options.cfgScale,
+    remasking: options.remasking,
+    stop: options.stop,
+  };
+}
+
+/** A request's fields as the command line calls them. */
+const FIELD_OPTIONS: Readonly<Record<string, string>> = {
+  maxTokens: "--max-tokens",
+  genLength: "--max-tokens",
+  blockLength: "--block-length",
+  steps: "--steps",
+  temperature: "--temperature",
+  seed: "--seed",
+  cfgScale: "--cfg-scale",
+};
+
+/** An error's message; one about a request names the option instead of the engine's field. */
+export function messageFor(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  if (!(error instanceof RequestError)) return message;
+  return Object.entries(FIELD_OPTIONS).reduce(
+    (text, [field, option]) => text.replaceAll(new RegExp(`(?<![-\\w])${field}\\b`, "g"), option),
+    message,
+  );
 }

@@ -39,7 +39,7 @@ export interface Gpu extends Disposable {
 }
 
 /** Features that some kernel or the profiler makes use of; each works without. */
-const OPTIONAL_FEATURES = ["subgroups", "shader-f16", "timestamp-query"];
+export const OPTIONAL_FEATURES: readonly string[] = ["subgroups", "shader-f16", "timestamp-query"];
 
 const PROBE_LANES = 32;
 /** The kernels exchange rows among the first eight lanes of each subgroup. */

@@ -1,0 +1,200 @@
+/** `unmask generate`: one answer to one prompt. */
+
+import { Command, Option } from "commander";
+import { createLogUpdate } from "log-update";
+import type { GenerateEvent, GenerateRequest, TextEngine } from "../engine/request.ts";
+import { CanvasView } from "./canvas_view.ts";
+import { addGenerationOptions, type GenerationFlags, messageFor, requestOf } from "./options.ts";
+import { startEngine } from "./progress.ts";
+import { onStop } from "./signals.ts";
+import { canRedraw, harmless, terminalSize, write } from "./terminal.ts";
+
+/** Most bytes of a prompt on standard input. */
+const MAX_PROMPT_BYTES = 2 ** 20;
+
+interface GenerateFlags extends GenerationFlags {
+  readonly watch?: boolean;
+  readonly json?: boolean;
+  readonly stats?: boolean;
+}
+
+type EndEvent = Extract<GenerateEvent, { type: "end" }>;
+
+/** `unmask generate` */
+export function generateCommand(): Command {
+  const command = new Command("generate")
+    .description("Answers one prompt, on standard output.")
+    .argument("[prompt]", "what to ask; - or nothing reads standard input");
+  return addGenerationOptions(command)
+    .option("-w, --watch", "draw the canvas of masked and committed tokens at every step")
+    .addOption(new Option("--json", "print one JSON object").conflicts("watch"))
+    .option("--stats", "print time and forward passes on standard error")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  unmask generate "What is 7 times 8?"
+  unmask generate "Write a function add that adds a and b." --watch
+  unmask generate --temperature 0.7 --seed 1 --json - < prompt.txt`,
+    )
+    .action(run);
+}
+
+async function run(prompt: string | undefined, flags: GenerateFlags): Promise<void> {
+  const content = await promptText(prompt);
+  const { engine, report } = startEngine(flags.model);
+  const output = flags.json ? silent : flags.watch ? watching() : streaming();
+  using _stop = onStop((exitCode) => {
+    report.stop();
+    output.close();
+    void engine.close();
+    Deno.exit(exitCode);
+  });
+  try {
+    await engine.ready;
+    const end = await answer(engine, requestOf([{ role: "user", content }], flags), output);
+    output.close();
+    if (flags.json) write(`${JSON.stringify(asJson(end))}\n`);
+    if (flags.stats) console.error(statsLine(end));
+  } catch (error) {
+    throw new Error(messageFor(error), { cause: error });
+  } finally {
+    output.close();
+    await engine.close();
+  }
+}
+
+/** Where the events of a generation go. */
+interface Output {
+  show(event: GenerateEvent): void;
+  /** Leaves the terminal as it was; may be called again. */
+  close(): void;
+}
+
+async function answer(
+  engine: TextEngine,
+  request: GenerateRequest,
+  output: Output,
+): Promise<EndEvent> {
+  let end: EndEvent | undefined;
+  for await (const event of engine.generate(request)) {
+    output.show(event);
+    if (event.type === "end") end = event;
+  }
+  return end!;
+}
+
+const silent: Output = { show() {}, close() {} };
+
+/** The answer as far as its left part is decided. */
+function streaming(): Output {
+  const safe = Deno.stdout.isTerminal() ? harmless : (text: string) => text;
+  let shown = "";
+  const show = (text: string) => {
+    write(safe(text));
+    shown += text;
+  };
+  return {
+    show(event) {
+      if (event.type === "step") show(event.delta);
+      else if (event.type === "end") show(event.text.slice(shown.length));
+    },
+    close() {
+      if (shown !== "" && !shown.endsWith("\n")) show("\n");
+    },
+  };
+}
+
+/** The canvas, redrawn on a terminal, else a line per step; then the answer. */
+function watching(): Output {
+  const redraw = canRedraw();
+  const stdout = {
+    isTTY: true,
+    write,
+    get columns() {
+      return terminalSize().columns;
+    },
+    get rows() {
+      return terminalSize().rows;
+    },
+  };
+  const draw = createLogUpdate(stdout as unknown as Parameters<typeof createLogUpdate>[0]);
+  let view: CanvasView | undefined;
+  let start = 0;
+  return {
+    show(event) {
+      if (event.type === "start") {
+        view = new CanvasView(event, redraw && !Deno.noColor);
+        start = performance.now();
+      } else if (event.type === "step") {
+        view!.apply(event);
+        if (!redraw) write(`${view!.stepLine()}\n`);
+      }
+      const end = event.type === "end" ? event : undefined;
+      const seconds = end?.stats.seconds ?? (performance.now() - start) / 1000;
+      if (redraw) draw(view!.frame(terminalSize(), seconds, end));
+      if (end) {
+        this.close();
+        write(`\n${redraw ? harmless(end.text) : end.text}\n`);
+      }
+    },
+    close() {
+      if (redraw) draw.done();
+    },
+  };
+}
+
+function asJson({ text, ids, finishReason, usage, stats }: EndEvent) {
+  return {
+    text,
+    ids,
+    finish_reason: finishReason,
+    usage: {
+      prompt_tokens: usage.promptTokens,
+      completion_tokens: usage.completionTokens,
+      total_tokens: usage.promptTokens + usage.completionTokens,
+    },
+    stats,
+  };
+}
+
+function statsLine({ usage, stats }: EndEvent): string {
+  const tokens = usage.completionTokens;
+  return `${tokens} tokens in ${stats.seconds.toFixed(2)} s ` +
+    `(${(tokens / stats.seconds).toFixed(1)} tokens/s), ${stats.forwards} forwards ` +
+    `(${(tokens / stats.forwards).toFixed(2)} tokens per forward), ` +
+    `${stats.readbacks} readbacks, seed ${stats.seed}`;
+}
+
+/**
+ * The prompt, from the argument or standard input.
+ * @throws when there is none, or it is no text or too long
+ */
+async function promptText(argument: string | undefined): Promise<string> {
+  if (argument !== undefined && argument !== "-") return nonEmpty(argument);
+  if (argument === undefined && Deno.stdin.isTerminal()) {
+    throw new Error('no prompt: give one as in unmask generate "What is 7 times 8?"');
+  }
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  let bytes = 0;
+  for await (const chunk of Deno.stdin.readable) {
+    chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes > MAX_PROMPT_BYTES) {
+      throw new Error(`the prompt on standard input is longer than ${MAX_PROMPT_BYTES} bytes`);
+    }
+  }
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true })
+      .decode(await new Blob(chunks).arrayBuffer());
+    return nonEmpty(text.replace(/\r?\n$/, ""));
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    throw new Error("the prompt on standard input is not UTF-8 text", { cause: error });
+  }
+}
+
+function nonEmpty(prompt: string): string {
+  if (prompt.trim() === "") throw new Error("the prompt is empty");
+  return prompt;
+}

@@ -1,0 +1,215 @@
+/** `unmask info`: the adapter, and what a model folder holds and would need. */
+
+import { basename, resolve } from "node:path";
+import Table from "cli-table3";
+import { Command } from "commander";
+import { defaultLengths } from "../engine/generation_plan.ts";
+import { acquireGpu, type Gpu, GpuError, OPTIONAL_FEATURES } from "../gpu/device.ts";
+import { type ModelConfig, readConfig, readGenerationDefaults } from "../model/config.ts";
+import { checkTensors } from "../model/tensors.ts";
+import { type Checkpoint, openCheckpoint } from "../weights/checkpoint.ts";
+import { type Rehearsal, rehearse, type RehearsedRequest, UNLIMITED } from "./memory_rehearsal.ts";
+import { modelOption } from "./options.ts";
+
+/** Limits that decide how large a tensor and how long a sequence may be. */
+const LIMITS = [
+  "maxBufferSize",
+  "maxStorageBufferBindingSize",
+  "maxComputeWorkgroupsPerDimension",
+  "maxComputeWorkgroupStorageSize",
+] as const;
+
+interface InfoFlags {
+  readonly model: string;
+  readonly json?: boolean;
+}
+
+/** `unmask info` */
+export function infoCommand(): Command {
+  return new Command("info")
+    .description("Shows the GPU adapter, and what a model folder holds and would need in memory.")
+    .addOption(modelOption())
+    .option("--json", "print one JSON object")
+    .addHelpText(
+      "after",
+      `
+Weights are not loaded. Exit code 1 when there is no adapter.
+
+Examples:
+  unmask info
+  unmask info --model ~/models/LLaDA-8B-Instruct --json`,
+    )
+    .action(run);
+}
+
+async function run(flags: InfoFlags): Promise<void> {
+  let gpu: Gpu | undefined;
+  let missing: string | undefined;
+  try {
+    gpu = await acquireGpu();
+  } catch (error) {
+    if (!(error instanceof GpuError)) throw error;
+    missing = error.message;
+  }
+  using _gpu = gpu;
+  const adapter = gpu && describeAdapter(gpu);
+  const model = await describeModel(flags.model, gpu);
+  if (flags.json) {
+    console.log(JSON.stringify({ adapter: adapter ?? null, error: missing, model }, null, 2));
+  } else {
+    console.log(modelTable(model, gpu));
+    if (adapter) console.log(adapterTable(adapter));
+    else console.error(`unmask: ${missing}`);
+  }
+  if (missing !== undefined) Deno.exitCode = 1;
+}
+
+function describeAdapter(gpu: Gpu) {
+  return {
+    name: gpu.name,
+    provider: gpu.native ? `Deno ${Deno.version.deno}` : "passed in",
+    features: Object.fromEntries(
+      OPTIONAL_FEATURES.map((name) => [name, gpu.features.includes(name)]),
+    ),
+    subgroups_used: gpu.subgroups,
+    limits: Object.fromEntries(LIMITS.map((name) => [name, gpu.limits[name]])),
+  };
+}
+
+/** @param gpu decides into how many buffers a tensor is split; without one, none is */
+async function describeModel(dir: string, gpu: Gpu | undefined) {
+  const config = readConfig(dir);
+  const { maxTokens, blockLength } = defaultLengths(readGenerationDefaults(dir, config), config);
+  using checkpoint = openCheckpoint(dir);
+  checkTensors(config, checkpoint);
+  const rehearsal = await rehearse(config, checkpoint, gpu ?? UNLIMITED);
+  const longest = config.maxSequenceLength - maxTokens;
+  const usual = {
+    promptTokens: Math.max(1, Math.min(maxTokens, longest)),
+    maxTokens,
+    blockLength,
+  };
+  return {
+    id: basename(resolve(dir)),
+    parameters: parametersOf(checkpoint),
+    dtypes: dtypesOf(checkpoint),
+    file_bytes: checkpoint.byteLength,
+    config: { ...config },
+    memory: {
+      weight_bytes: rehearsal.weightBytes,
+      largest_matrix: rehearsal.largest,
+      loading_gpu_bytes: rehearsal.loadingBytes,
+      loading_host_bytes: rehearsal.hostBytes,
+      generations: [
+        await describeGeneration(rehearsal, usual),
+        await describeGeneration(rehearsal, { ...usual, promptTokens: longest }),
+      ],
+    },
+  };
+}
+
+/** What a generation needs besides the weights, or why the device has no room for it. */
+async function describeGeneration(rehearsal: Rehearsal, request: RehearsedRequest) {
+  const lengths = { prompt_tokens: request.promptTokens, answer_tokens: request.maxTokens };
+  try {
+    return { ...lengths, bytes: await rehearsal.activationBytes(request) };
+  } catch (error) {
+    if (!(error instanceof GpuError)) throw error;
+    return { ...lengths, bytes: null, error: error.message };
+  }
+}
+
+function parametersOf({ tensors }: Checkpoint): number {
+  let parameters = 0;
+  for (const { shape } of tensors.values()) parameters += shape.reduce((a, b) => a * b, 1);
+  return parameters;
+}
+
+/** Bytes by dtype, as stored in the files. */
+function dtypesOf({ tensors }: Checkpoint): Record<string, number> {
+  const bytes: Record<string, number> = {};
+  for (const { dtype, byteLength } of tensors.values()) {
+    bytes[dtype] = (bytes[dtype] ?? 0) + byteLength;
+  }
+  return bytes;
+}
+
+type ModelDescription = Awaited<ReturnType<typeof describeModel>>;
+
+function modelTable(model: ModelDescription, gpu: Gpu | undefined): string {
+  const { config, memory } = model;
+  const { largest_matrix: largest } = memory;
+  const table = newTable();
+  table.push(
+    ["model", `${model.id}, ${millions(model.parameters)} parameters`],
+    ["stored as", Object.keys(model.dtypes).join(", ") + `, ${size(model.file_bytes)} in files`],
+    ["layers", `${config.layers} of hidden size ${config.hiddenSize}, FFN ${config.ffnSize}`],
+    ["heads", headsOf(config)],
+    ["vocabulary", `${config.vocabSize} of ${config.embeddingSize}, ${headOf(config)}`],
+    ["context", `${config.maxSequenceLength} tokens`],
+    ["weights on the GPU", size(memory.weight_bytes)],
+    [
+      "largest matrix",
+      `${largest.name}: ${size(largest.bytes)} of ${largest.scheme}, ` +
+      (gpu ? `in ${counted(largest.parts, "buffer")}` : "split as the adapter asks for"),
+    ],
+    ...memory.generations.map(({ prompt_tokens, answer_tokens, bytes, ...generation }) => [
+      `prompt ${prompt_tokens}, answer ${answer_tokens}`,
+      bytes === null ? `${"error" in generation && generation.error}` : `${size(bytes)} more`,
+    ]),
+    [
+      "while loading",
+      `${size(memory.loading_gpu_bytes)} more on the GPU, ` +
+      `${size(memory.loading_host_bytes)} on their way to it`,
+    ],
+  );
+  return table.toString();
+}
+
+function headsOf({ heads, kvHeads, headDim }: ModelConfig): string {
+  return `${heads} of ${headDim} channels` + (kvHeads === heads ? "" : `, ${kvHeads} for keys`);
+}
+
+function headOf({ tiedHead }: ModelConfig): string {
+  return tiedHead ? "head tied to the embedding" : "head of its own";
+}
+
+function adapterTable(adapter: ReturnType<typeof describeAdapter>): string {
+  const table = newTable();
+  const features = Object.entries(adapter.features)
+    .map(([name, granted]) => `${name}: ${granted ? "yes" : "no"}`);
+  table.push(
+    ["adapter", adapter.name],
+    ["provider", adapter.provider],
+    ["features tried", features.join(", ")],
+    ["kernels", adapter.subgroups_used ? "with subgroups" : "without subgroups"],
+    ...Object.entries(adapter.limits).map(([name, value]) => [name, limit(name, value)]),
+  );
+  return table.toString();
+}
+
+function newTable() {
+  const noRules = { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "" };
+  return new Table({ chars: noRules, style: { head: [], border: [] } });
+}
+
+function limit(name: string, value: number): string {
+  return name.endsWith("Size") ? size(value) : String(value);
+}
+
+function counted(count: number, thing: string): string {
+  return `${count} ${thing}${count === 1 ? "" : "s"}`;
+}
+
+function millions(count: number): string {
+  return count >= 1e9
+    ? `${(count / 1e9).toFixed(2)} billion`
+    : `${(count / 1e6).toFixed(2)} million`;
+}
+
+/** Bytes in the largest unit that keeps them above 1. */
+function size(bytes: number): string {
+  const units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+  const unit = Math.min(Math.floor(Math.log2(Math.max(bytes, 1)) / 10), units.length - 1);
+  return `${unit === 0 ? bytes : (bytes / 1024 ** unit).toFixed(1)} ${units[unit]}`;
+}

@@ -1,0 +1,223 @@
+/**
+ * What a model would take of a GPU's memory: loading and denoising are rehearsed, by the very code
+ * that does them, on a device that counts bytes instead of computing. Weights are not read.
+ */
+
+import { planSteps } from "../denoise/schedule.ts";
+import { GREEDY } from "../denoise/predictor.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { Recorder } from "../gpu/recorder.ts";
+import type { WeightMatrix } from "../kernels/weight_matrix.ts";
+import type { ModelConfig } from "../model/config.ts";
+import { type LladaWeights, uploadLlada } from "../model/llada.ts";
+import { Model } from "../model/model.ts";
+import { WeightUpload } from "../model/upload.ts";
+import { bytesPerColumn } from "../quant/scheme.ts";
+import type { Checkpoint } from "../weights/checkpoint.ts";
+
+/** Denoising steps that are chained between two readbacks, as `denoise` does unless told otherwise. */
+const CHAINED_STEPS = 4;
+
+/** What a device says of itself; of one that is not there, limits that nothing reaches. */
+export type RehearsedDevice = Pick<Gpu, "limits" | "checkBufferSize">;
+
+/** Stands for a device that is not known. */
+export const UNLIMITED: RehearsedDevice = {
+  limits: {
+    maxBufferSize: 2 ** 52,
+    maxStorageBufferBindingSize: 2 ** 52,
+    maxComputeWorkgroupsPerDimension: 2 ** 52,
+    minUniformBufferOffsetAlignment: 256,
+    minStorageBufferOffsetAlignment: 256,
+  } as GPUSupportedLimits,
+  checkBufferSize() {},
+};
+
+/** A weight matrix as it would lie on the GPU. */
+export interface RehearsedMatrix {
+  readonly name: string;
+  readonly scheme: string;
+  readonly bytes: number;
+  /** Buffers it is split into. */
+  readonly parts: number;
+}
+
+/** A model as it would lie on the GPU. */
+export interface Rehearsal {
+  /** Bytes of all weights and the rotation table. */
+  readonly weightBytes: number;
+  /** GPU bytes in use only while loading. */
+  readonly loadingBytes: number;
+  /** Most bytes handed to the driver that it may not have passed on yet. */
+  readonly hostBytes: number;
+  /** The largest matrix. */
+  readonly largest: RehearsedMatrix;
+  /**
+   * Bytes that a generation takes besides the weights; what an earlier, larger one took stays.
+   * @throws {GpuError} naming the limit, when the device has no room for so many rows
+   */
+  activationBytes(request: RehearsedRequest): Promise<number>;
+}
+
+/** The shape of a generation. */
+export interface RehearsedRequest {
+  readonly promptTokens: number;
+  readonly maxTokens: number;
+  readonly blockLength: number;
+}
+
+/**
+ * Rehearses loading a checkpoint.
+ * @throws {CheckpointError} when a tensor is not as the configuration says
+ * @throws {GpuError} when the device cannot hold it
+ */
+export async function rehearse(
+  config: ModelConfig,
+  checkpoint: Checkpoint,
+  device: RehearsedDevice,
+): Promise<Rehearsal> {
+  const memory = new CountedMemory();
+  const gpu = countingGpu(memory, device);
+  const recorder = new Recorder(gpu);
+  const before = memory.bytes;
+  const upload = new WeightUpload(gpu, recorder, unread(checkpoint));
+  const weights = await uploadLlada(upload, config);
+  const tensors = await upload.release();
+  const whileLoading = memory.bytes - before;
+  upload[Symbol.dispose]();
+  const weightBytes = memory.bytes - before;
+  const model = new Model(gpu, config, recorder, weights, tensors);
+  return {
+    weightBytes,
+    loadingBytes: whileLoading - weightBytes,
+    hostBytes: memory.mostInFlight,
+    largest: largestOf(matricesOf(weights)),
+    async activationBytes({ promptTokens, maxTokens, blockLength }) {
+      const steps = planSteps({ genLength: maxTokens, blockLength, steps: maxTokens });
+      const ids = new Uint32Array(promptTokens + maxTokens).fill(config.maskTokenId, promptTokens);
+      const canvas = await model.openCanvas([{
+        ids,
+        promptLength: promptTokens,
+        endTokens: [config.eosTokenId],
+        maskToken: config.maskTokenId,
+      }]);
+      await canvas.run(
+        steps.slice(0, CHAINED_STEPS).map((step, i) => ({
+          blockEnd: promptTokens + step.blockEnd,
+          commits: step.commits,
+          remasking: "low_confidence",
+          choices: [{ ...GREEDY, step: i }],
+          stopAtEnd: true,
+        })),
+      );
+      const bytes = memory.bytes - weightBytes;
+      canvas.destroy();
+      return bytes;
+    },
+  };
+}
+
+/** Adds up what is allotted. */
+class CountedMemory {
+  /** Bytes of all buffers that live. */
+  bytes = 0;
+  /** Most bytes written since the GPU was last waited for. */
+  mostInFlight = 0;
+  #inFlight = 0;
+
+  createBuffer({ size }: GPUBufferDescriptor): GPUBuffer {
+    this.bytes += size;
+    let live = true;
+    const destroy = () => {
+      if (live) this.bytes -= size;
+      live = false;
+    };
+    // Results are read back as zeros: nothing is committed.
+    const mapping = { mapAsync: () => Promise.resolve(), unmap() {} };
+    const getMappedRange = (_offset: number, length: number) => new ArrayBuffer(length);
+    return { size, destroy, getMappedRange, ...mapping } as unknown as GPUBuffer;
+  }
+
+  write(bytes: number): void {
+    this.#inFlight += bytes;
+    this.mostInFlight = Math.max(this.mostInFlight, this.#inFlight);
+  }
+
+  wait(): void {
+    this.#inFlight = 0;
+  }
+}
+
+/** A `Gpu` whose device allots memory in `memory` and does nothing else. */
+function countingGpu(memory: CountedMemory, { limits, checkBufferSize }: RehearsedDevice): Gpu {
+  const nothing = () => ({});
+  const queue = {
+    writeBuffer(_to: GPUBuffer, _at: number, data: ArrayBufferView, _from = 0, bytes?: number) {
+      memory.write(bytes ?? data.byteLength);
+    },
+    submit() {},
+    onSubmittedWorkDone() {
+      memory.wait();
+      return Promise.resolve();
+    },
+  };
+  const pass = { setPipeline() {}, setBindGroup() {}, dispatchWorkgroups() {}, end() {} };
+  const device = {
+    queue,
+    createBuffer: (descriptor: GPUBufferDescriptor) => memory.createBuffer(descriptor),
+    createShaderModule: nothing,
+    createBindGroupLayout: nothing,
+    createPipelineLayout: nothing,
+    createComputePipeline: nothing,
+    createBindGroup: nothing,
+    createCommandEncoder: () => ({
+      beginComputePass: () => pass,
+      copyBufferToBuffer() {},
+      finish: nothing,
+    }),
+  };
+  return {
+    device: device as unknown as GPUDevice,
+    name: "rehearsal",
+    limits,
+    subgroups: false,
+    features: [],
+    native: false,
+    throwIfFaulty() {},
+    checkBufferSize,
+    [Symbol.dispose]() {},
+  };
+}
+
+/** The checkpoint with its headers, and zeros for weights. */
+function unread(checkpoint: Checkpoint): Checkpoint {
+  return {
+    byteLength: checkpoint.byteLength,
+    tensor: checkpoint.tensor.bind(checkpoint),
+    readInto() {},
+    read: ({ byteLength }: { readonly byteLength: number }) => new Uint8Array(byteLength),
+  } as unknown as Checkpoint;
+}
+
+function matricesOf({ embedding, head, layers }: LladaWeights): RehearsedMatrix[] {
+  const describe = (name: string, { scheme, blocks, columns, parts }: WeightMatrix, each = 1) => ({
+    name,
+    scheme: scheme.name,
+    bytes: each * columns * bytesPerColumn(scheme, 8 * blocks),
+    parts: parts.length,
+  });
+  return [
+    describe("embedding", embedding),
+    ...head === embedding ? [] : [describe("head", head)],
+    ...layers.flatMap(({ qkv, attentionOut, gateUp, down }, i) => [
+      describe(`layer ${i} q, k and v`, qkv),
+      describe(`layer ${i} attention output`, attentionOut),
+      describe(`layer ${i} gate and up`, gateUp, 2),
+      describe(`layer ${i} down`, down),
+    ]),
+  ];
+}
+
+function largestOf(matrices: readonly RehearsedMatrix[]): RehearsedMatrix {
+  return matrices.reduce((largest, matrix) => matrix.bytes > largest.bytes ? matrix : largest);
+}

@@ -1,0 +1,91 @@
+/** How far a model is loaded, on standard error: a bar on a terminal, lines elsewhere. */
+
+import { basename, resolve } from "node:path";
+import process from "node:process";
+// @ts-types="@types/cli-progress"
+import cliProgress from "cli-progress";
+import { WorkerEngine, type WorkerEngineOptions } from "../engine/worker_engine.ts";
+
+/** Without a terminal a line is printed each time another of these shares is there. */
+const LINE_SHARE = 0.25;
+
+/** What is shown while a model loads. */
+export interface LoadingReport {
+  /** Bytes that are on the GPU, of all. */
+  update(done: number, total: number): void;
+  /** Prints a line on standard output; held back while there is a bar. */
+  print(line: string): void;
+  /** Removes the bar. */
+  stop(): void;
+}
+
+/**
+ * A report for one model.
+ * @param lines whether to print lines where there is no terminal
+ */
+export function loadingReport(name: string, lines: boolean): LoadingReport {
+  if (Deno.stderr.isTerminal()) return loadingBar(name);
+  let shown = 0;
+  return {
+    update(done, total) {
+      if (!lines || (done < total && done / total < shown + LINE_SHARE)) return;
+      if (shown >= 1) return;
+      shown = done / total;
+      console.error(`loading ${name}: ${Math.floor(100 * shown)} % of ${mebibytes(total)} MiB`);
+    },
+    print: (line) => console.log(line),
+    stop() {},
+  };
+}
+
+function loadingBar(name: string): LoadingReport {
+  const bar = new cliProgress.SingleBar({
+    stream: process.stderr,
+    format: `loading ${name} {bar} {percentage} % of {size} MiB`,
+    barsize: 30,
+    clearOnComplete: true,
+    // The command ends the bar itself, and leaves line wrapping as it is.
+    gracefulExit: false,
+    linewrap: true,
+    hideCursor: false,
+  }, cliProgress.Presets.shades_classic);
+  let state: "before" | "drawn" | "over" = "before";
+  const held: string[] = [];
+  return {
+    update(done, total) {
+      if (state === "before") {
+        state = "drawn";
+        bar.start(total, 0, { size: mebibytes(total) });
+      }
+      if (state === "drawn") bar.update(done);
+    },
+    print(line) {
+      if (state === "drawn") held.push(line);
+      else console.log(line);
+    },
+    stop() {
+      if (state === "drawn") bar.stop();
+      state = "over";
+      for (const line of held.splice(0)) console.log(line);
+    },
+  };
+}
+
+function mebibytes(bytes: number): string {
+  return (bytes / 2 ** 20).toFixed(1);
+}
+
+/** Starts an engine that shows how far it is. */
+export function startEngine(
+  dir: string,
+  options: Pick<WorkerEngineOptions, "maxWaiting"> & { readonly lines?: boolean } = {},
+): { readonly engine: WorkerEngine; readonly report: LoadingReport } {
+  const report = loadingReport(basename(resolve(dir)), options.lines ?? false);
+  const engine = new WorkerEngine(dir, {
+    maxWaiting: options.maxWaiting,
+    onProgress: (done, total) => report.update(done, total),
+  });
+  const stop = () => report.stop();
+  engine.ready.then(stop, stop);
+  return { engine, report };
+}

@@ -1,0 +1,188 @@
+/** `unmask serve`: the OpenAI-compatible server. */
+
+import { isIPv4, isIPv6 } from "node:net";
+import { Command } from "commander";
+import type { WorkerEngine } from "../engine/worker_engine.ts";
+import { acquireGpu } from "../gpu/device.ts";
+import { LOOPBACK_HOSTS } from "../server/access.ts";
+import { createApp } from "../server/app.ts";
+import { modelOption, repeated, wholeNumber } from "./options.ts";
+import { startEngine } from "./progress.ts";
+import { onStop } from "./signals.ts";
+
+/** Milliseconds that answers under way have to end once the server stops. */
+const FAREWELL = 1500;
+
+interface ServeFlags {
+  readonly model: string;
+  readonly host: string;
+  readonly port: number;
+  readonly apiKey?: readonly string[];
+  readonly allowAnyone?: boolean;
+  readonly maxWaiting: number;
+  readonly quiet?: boolean;
+}
+
+/** `unmask serve` */
+export function serveCommand(): Command {
+  return new Command("serve")
+    .description("Answers OpenAI clients over HTTP.")
+    .addOption(modelOption())
+    .option("--host <address>", "address to listen on", "127.0.0.1")
+    .option(
+      "-p, --port <n>",
+      "port to listen on; 0 takes any free one",
+      wholeNumber(0, 65535),
+      8000,
+    )
+    .option(
+      "--api-key <key>",
+      "a key that clients must send (repeatable); also from UNMASK_API_KEYS, between commas",
+      repeated,
+    )
+    .option("--allow-anyone", "serve beyond this machine without a key")
+    .option("--max-waiting <n>", "most requests that wait for their turn", wholeNumber(0), 64)
+    .option("-q, --quiet", "print no line per request")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  unmask serve
+  unmask serve --model ~/models/LLaDA-8B-Instruct --port 9000
+  UNMASK_API_KEYS=$KEY unmask serve --host 0.0.0.0`,
+    )
+    .action(run);
+}
+
+async function run(flags: ServeFlags): Promise<void> {
+  const host = flags.host.replace(/^\[(.*)\]$/, "$1");
+  const apiKeys = keysOf(flags);
+  const local = isLoopback(host);
+  if (!local && apiKeys.length === 0 && !flags.allowAnyone) {
+    throw new Error(
+      `--host ${host} lets other machines in: give an --api-key, or --allow-anyone to serve ` +
+        "without one",
+    );
+  }
+  const { engine, report } = startEngine(flags.model, {
+    maxWaiting: flags.maxWaiting,
+    lines: true,
+  });
+  let stopping = false;
+  const app = createApp(engine, {
+    apiKeys,
+    allowedHosts: local ? [...LOOPBACK_HOSTS, inUrl(host)] : "any",
+    log: flags.quiet ? undefined : (line) => report.print(`${new Date().toISOString()} ${line}`),
+    onError(error) {
+      if (!stopping) console.error(`unmask: ${privateError(engine, error)}`);
+    },
+  });
+  try {
+    const server = listen(host, flags.port, app.fetch);
+    const url = `http://${inUrl(host)}:${server.addr.port}`;
+    console.log(`Listening on ${url}`);
+    if (!local) {
+      const who = apiKeys.length > 0 ? "Everyone with a key" : "EVERYONE";
+      console.error(`Warning: ${who} who reaches this port can use the model. HTTP hides nothing.`);
+    }
+    const stopped = Promise.withResolvers<void>();
+    using _stop = onStop((exitCode, before) => {
+      if (before > 0) Deno.exit(exitCode);
+      stopping = true;
+      stopped.resolve();
+    });
+    const ready = engine.ready.then(() => readyText(engine, url, apiKeys.length > 0));
+    const text = await Promise.race([ready, stopped.promise]);
+    if (text) console.log(text);
+    await stopped.promise;
+    report.stop();
+    await farewell(engine, server);
+  } finally {
+    await engine.close();
+  }
+  // Connections that clients keep open must not hold the program.
+  Deno.exit(0);
+}
+
+/** The keys of both sources. @throws when one is empty */
+function keysOf({ apiKey = [] }: ServeFlags): readonly string[] {
+  const fromEnvironment = Deno.env.get("UNMASK_API_KEYS") || undefined;
+  const keys = [...apiKey, ...fromEnvironment?.split(",") ?? []].map((key) => key.trim());
+  if (keys.includes("")) throw new Error("an API key is empty, in --api-key or UNMASK_API_KEYS");
+  return keys;
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."));
+}
+
+/** A host as it stands in a URL. */
+function inUrl(host: string): string {
+  return isIPv6(host) ? `[${host}]` : host;
+}
+
+function listen(
+  hostname: string,
+  port: number,
+  handler: (request: Request) => Response | Promise<Response>,
+): Deno.HttpServer<Deno.NetAddr> {
+  try {
+    return Deno.serve({ hostname, port, onListen() {} }, handler);
+  } catch (error) {
+    throw new Error(`cannot listen on ${inUrl(hostname)}:${port}: ${listenProblem(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+function listenProblem(error: unknown): string {
+  if (error instanceof Deno.errors.AddrInUse) {
+    return "the port is in use. Stop what listens there, or give another one with --port.";
+  }
+  if (error instanceof Deno.errors.AddrNotAvailable) return "this machine has no such address.";
+  if (error instanceof Deno.errors.PermissionDenied) {
+    return "the system does not allow it; ports below 1024 are for root.";
+  }
+  if (error instanceof Deno.errors.NotCapable) {
+    return "only 127.0.0.1, localhost, ::1, 0.0.0.0 and :: are permitted to this program. Use one " +
+      "of them for --host.";
+  }
+  return (error as Error).message;
+}
+
+/** What is printed when the model is loaded. */
+async function readyText(engine: WorkerEngine, url: string, asksKey: boolean): Promise<string> {
+  const { id, contextLength, defaultMaxTokens } = engine.model!;
+  // A device of this thread's own: the engine's belongs to its Worker.
+  using gpu = await acquireGpu();
+  const reachable = url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:");
+  const body = JSON.stringify({ messages: [{ role: "user", content: "What is 7 times 8?" }] });
+  return [
+    `Model ${id} is ready on ${gpu.name}: context ${contextLength} tokens, ` +
+    `answers of ${defaultMaxTokens} unless asked otherwise.`,
+    "Try:",
+    `  curl ${reachable}/v1/chat/completions \\`,
+    "    -H 'Content-Type: application/json' \\",
+    ...asksKey ? ["    -H 'Authorization: Bearer YOUR_KEY' \\"] : [],
+    `    -d '${body}'`,
+    "Ctrl-C stops the server.",
+  ].join("\n");
+}
+
+/** An error without what a client wrote; what the GPU says holds none of it. */
+function privateError(engine: WorkerEngine, error: unknown): string {
+  if (engine.state === "failed") return engine.failure ?? "the engine stopped";
+  const name = error instanceof Error ? error.name : typeof error;
+  if (error instanceof Error && name === "GpuError") return error.message;
+  return `a request failed with ${name}`;
+}
+
+/** Takes no more connections, ends the answers under way, and waits for that a moment. */
+async function farewell(engine: WorkerEngine, server: Deno.HttpServer): Promise<void> {
+  const ended = server.shutdown();
+  await engine.close();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const enough = new Promise<void>((resolve) => timer = setTimeout(resolve, FAREWELL));
+  await Promise.race([ended, enough]);
+  clearTimeout(timer);
+}
