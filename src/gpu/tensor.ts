@@ -60,6 +60,8 @@ export function upload(
   data: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>,
   elementOffset = 0,
 ): void {
+  // Deno 2.9.6 ends the process where nothing is to be written.
+  if (data.length === 0) return;
   gpu.device.queue.writeBuffer(tensor.buffer, tensor.byteOffset + 4 * elementOffset, data);
 }
 

@@ -100,12 +100,13 @@ export class DeviceCanvas implements Canvas {
   }
 
   async #run(steps: readonly CanvasStep[], signal?: AbortSignal): Promise<Commit[][][]> {
+    if (steps.length === 0) return [];
     const { gpu, recorder, scratch, config, weights } = this.#context;
     const count = this.#sequences.length;
     const plans = scratch.get("canvas plans", STEP_PLAN_WORDS * count * steps.length);
     upload(gpu, plans, this.#planWords(steps));
     // The GPU learns of a decided answer from its own commits only; one may have begun decided.
-    const stopped = this.#sequences.map((_, i) => steps[0]?.stopAtEnd && this.#decided(i) ? 1 : 0);
+    const stopped = this.#sequences.map((_, i) => steps[0].stopAtEnd && this.#decided(i) ? 1 : 0);
     upload(gpu, this.#finished, Uint32Array.from(stopped));
 
     // Places in the log: per sequence a header and as many commits as the step can make.

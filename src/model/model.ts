@@ -153,6 +153,7 @@ export class Model implements Predictor, Disposable {
     this.#checkRows(rowsOf(input));
     const { recorder, scratch, config } = this.#context;
     const count = input.positions.length;
+    if (count === 0) return [];
     const best = Math.min(k, config.embeddingSize);
     const rowsEach = input.guidance ? 2 : 1;
     let found = new Uint32Array();

@@ -25,7 +25,7 @@ export class WeightUpload implements Disposable {
   readonly #recorder: Recorder;
   readonly #checkpoint: Checkpoint;
   readonly #progress: LoadProgress | undefined;
-  readonly #chunk = new Uint8Array(CHUNK_BYTES);
+  readonly #chunk: Uint8Array<ArrayBuffer>;
   readonly #staging: Tensor;
   #tensors: Tensor[] = [];
   #done = 0;
@@ -36,7 +36,14 @@ export class WeightUpload implements Disposable {
     this.#recorder = recorder;
     this.#checkpoint = checkpoint;
     this.#progress = progress;
-    this.#staging = createTensor(gpu, "upload", CHUNK_BYTES / 4);
+    // A row is never split, widened to f32 or not.
+    const widestRow = Math.max(
+      ...[...checkpoint.tensors.values()].map(({ shape }) => shape.at(-1)!),
+    );
+    const piece = Math.min(CHUNK_BYTES, gpu.limits.maxStorageBufferBindingSize);
+    const bytes = Math.max(piece, 4 * widestRow);
+    this.#chunk = new Uint8Array(bytes);
+    this.#staging = createTensor(gpu, "upload", bytes / 4);
   }
 
   /** A vector, widened to f32. `[length]` */
@@ -158,7 +165,7 @@ export class WeightUpload implements Disposable {
   ): Promise<void> {
     const rowBytes = inner * byteSize(slice.dtype);
     // Half a chunk: 16-bit rows may have to be widened.
-    const rowsPerChunk = Math.max(1, Math.floor(CHUNK_BYTES / 2 / rowBytes));
+    const rowsPerChunk = Math.max(1, Math.floor(this.#chunk.length / 2 / rowBytes));
     for (let row = from; row < to; row += rowsPerChunk) {
       const rows = Math.min(rowsPerChunk, to - row);
       const bytes = this.#chunk.subarray(0, rows * rowBytes);

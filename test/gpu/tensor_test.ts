@@ -23,6 +23,7 @@ Deno.test("data goes where it is put; a part reads its place", async () => {
   upload(gpu, tensor, Uint32Array.of(50, 60), 4);
   const part = tensor.part(2, 4);
   upload(gpu, part, Uint32Array.of(30), 0);
+  upload(gpu, part, new Uint32Array());
   assertEquals([...new Uint32Array(await readback.read(recorder, part))], [30, 4, 50, 60]);
   assertEquals([...new Uint32Array(await readback.read(recorder, part.part(1, 2)))], [4, 50]);
   tensor.destroy();

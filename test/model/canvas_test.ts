@@ -150,6 +150,7 @@ Deno.test("runs of one step and a run of several commit the same", async () => {
   assertEquals(await three.run([STEP, STEP, STEP]), single);
   assertEquals(model.readback.count, reads + 1);
   assertEquals(single.flat(2).length, 6);
+  assertEquals(await three.run([]), []);
   // Nothing is left: further steps are spent, and commit nothing.
   assertEquals(await three.run([STEP, { ...STEP, commits: 0 }]), [[[]], [[]]]);
   one.destroy();
