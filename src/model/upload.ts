@@ -36,12 +36,7 @@ export class WeightUpload implements Disposable {
     this.#recorder = recorder;
     this.#checkpoint = checkpoint;
     this.#progress = progress;
-    // A row is never split, widened to f32 or not.
-    const widestRow = Math.max(
-      ...[...checkpoint.tensors.values()].map(({ shape }) => shape.at(-1)!),
-    );
-    const piece = Math.min(CHUNK_BYTES, gpu.limits.maxStorageBufferBindingSize);
-    const bytes = Math.max(piece, 4 * widestRow);
+    const bytes = Math.min(CHUNK_BYTES, gpu.limits.maxStorageBufferBindingSize);
     this.#chunk = new Uint8Array(bytes);
     this.#staging = createTensor(gpu, "upload", bytes / 4);
   }
