@@ -22,8 +22,8 @@ export {
   type TokenChoice,
 } from "./src/denoise/predictor.ts";
 export { EMBEDDED_DRAFT, EMBEDDED_TARGET } from "./src/engine/embedded_models.ts";
-export type { EngineOptions } from "./src/engine/load.ts";
-export { load, type LoadedModel } from "./src/engine/loaded_model.ts";
+export { type EngineOptions, load } from "./src/engine/load.ts";
+export type { LoadedModel } from "./src/engine/loaded_model.ts";
 export {
   BusyError,
   type ChatMessage,

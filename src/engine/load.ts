@@ -5,7 +5,9 @@ import { readConfig, readGenerationDefaults } from "../model/config.ts";
 import { loadModelOn, type LoadProgress } from "../model/load.ts";
 import { loadChatTemplate } from "../text/chat_template.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
+import { EMBEDDED_TARGET } from "./embedded_models.ts";
 import { Engine } from "./engine.ts";
+import type { LoadedModel } from "./loaded_model.ts";
 
 /** How an engine is set up. */
 export interface EngineOptions {
@@ -40,4 +42,17 @@ export async function loadEngine(dir: string, options: EngineOptions = {}): Prom
     defaults,
     maxWaiting: options.maxWaiting ?? DEFAULT_MAX_WAITING,
   });
+}
+
+/**
+ * Loads a model folder in Hugging Face layout; without one, the embedded tiny target.
+ * @throws {ConfigError} naming the field of config.json that is wrong or not supported
+ * @throws {CheckpointError} naming the file or tensor that is wrong
+ * @throws {GpuError} when there is no adapter, or it cannot hold the model
+ */
+export function load(
+  dir: string = EMBEDDED_TARGET,
+  options: EngineOptions = {},
+): Promise<LoadedModel> {
+  return loadEngine(dir, options);
 }

@@ -2,8 +2,6 @@
 
 import type { ForwardInput, Prediction } from "../denoise/predictor.ts";
 import type { ForwardResult, RankedToken } from "../model/model.ts";
-import { EMBEDDED_TARGET } from "./embedded_models.ts";
-import { type EngineOptions, loadEngine } from "./load.ts";
 import type { ChatMessage, GenerateEvent, GenerateRequest, ModelSummary } from "./request.ts";
 
 /** A model on the GPU with its tokenizer. Calls queue up: one uses the GPU at a time. */
@@ -44,17 +42,4 @@ export interface LoadedModel extends Disposable {
     input: Pick<ForwardInput, "ids" | "attentionMask" | "positions" | "guidance">,
     k: number,
   ): Promise<RankedToken[][]>;
-}
-
-/**
- * Loads a model folder in Hugging Face layout; without one, the embedded tiny target.
- * @throws {ConfigError} naming the field of config.json that is wrong or not supported
- * @throws {CheckpointError} naming the file or tensor that is wrong
- * @throws {GpuError} when there is no adapter, or it cannot hold the model
- */
-export function load(
-  dir: string = EMBEDDED_TARGET,
-  options: EngineOptions = {},
-): Promise<LoadedModel> {
-  return loadEngine(dir, options);
 }

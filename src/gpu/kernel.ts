@@ -38,6 +38,16 @@ export interface Kernel<
   readonly constants: Constants;
 }
 
+/** A weight matrix's buffers and how they are read: what `@group(1)` of a kernel is bound to. */
+export interface WeightBinding {
+  /** Name of the scheme: tells pipelines apart. */
+  readonly scheme: string;
+  /** WGSL that declares the buffers and defines `load_weight8`. */
+  readonly snippet: string;
+  /** Buffers at `@group(1) @binding(0..)`. */
+  readonly buffers: readonly GPUBuffer[];
+}
+
 function difference(name: string, what: string, declared: string, found: string): Error {
   return new Error(
     `shaders/${name}.wgsl: ${what} differ: the wrapper declares [${declared}], ` +

@@ -5,8 +5,7 @@ import gatherRowsWorkgroup from "../../shaders/lib/gather_rows_workgroup.wgsl" w
   type: "text",
 };
 import type { Gpu } from "./device.ts";
-import type { Kernel } from "./kernel.ts";
-import type { WeightBinding } from "./recorder.ts";
+import type { Kernel, WeightBinding } from "./kernel.ts";
 
 /** A kernel ready to run. */
 export interface CompiledKernel {

@@ -1,20 +1,10 @@
 /** Records many dispatches and submits them once. */
 
 import type { Gpu } from "./device.ts";
-import type { Access, Kernel } from "./kernel.ts";
+import type { Access, Kernel, WeightBinding } from "./kernel.ts";
 import type { KernelTimes } from "./kernel_times.ts";
 import { pipelineFor } from "./pipeline.ts";
 import type { Tensor } from "./tensor.ts";
-
-/** A weight matrix's buffers and how they are read: what `@group(1)` of a kernel is bound to. */
-export interface WeightBinding {
-  /** Name of the scheme: tells pipelines apart. */
-  readonly scheme: string;
-  /** WGSL that declares the buffers and defines `load_weight8`. */
-  readonly snippet: string;
-  /** Buffers at `@group(1) @binding(0..)`. */
-  readonly buffers: readonly GPUBuffer[];
-}
 
 /** One call of a kernel. */
 export interface Dispatch<B, P, C> {

@@ -1,6 +1,6 @@
 /** A weight matrix on the GPU, in as many buffers as the device's limits ask for. */
 
-import type { WeightBinding } from "../gpu/recorder.ts";
+import type { WeightBinding } from "../gpu/kernel.ts";
 import type { QuantScheme } from "../quant/scheme.ts";
 
 /** Some of a matrix's columns (outputs), in buffers of their own. */
