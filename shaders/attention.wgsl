@@ -1,10 +1,10 @@
 // y[row, head] = sum over keys j of the row's sequence of softmax_j(scale * q[row] . k[j]) v[j].
-// Bidirectional: every row sees every row of its own sequence. Online softmax (Milakov and
+// Bidirectional: every query sees every key of its own sequence. Online softmax (Milakov and
 // Gimelshein 2018, arXiv 1805.02867; Dao et al. 2022, arXiv 2205.14135) over eight keys at a time,
-// counted from the sequence's own first row, so the result does not depend on the batch.
+// counted from the sequence's own first key, so the result does not depend on the batch.
 //
-// q: [rows, heads, head_stride]; k, v: [rows, kv_heads, head_stride], channels beyond head_dim zero;
-// sequences: (first row, rows); y: [rows, y_stride]. Query head h reads KV head h / (heads / kv_heads).
+// q: [queries, heads, head_stride]; k, v: [keys, kv_heads, head_stride], channels beyond head_dim zero;
+// sequences: (first query, queries, first key, keys); y: [queries, y_stride]. Query head h reads KV head h / (heads / kv_heads).
 // One workgroup: 32 rows of one head of one sequence, a lane each. Lanes bring eight keys (values)
 // between them and hand them around, so softmax needs no other lane.
 struct Params {
@@ -19,7 +19,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read> q: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> k: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> v: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> sequences: array<vec2<u32>>;
+@group(0) @binding(4) var<storage, read> sequences: array<vec4<u32>>;
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
 
 override UNITS: u32 = 32u; // vec4 of a head, rounded up to 8, 16, 24 or 32
@@ -89,9 +89,12 @@ fn store(i: u32, at: u32, channels: u32, total: f32) {
 
 @compute @workgroup_size(32)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let first_row = sequences[group.z].x;
-  let rows = sequences[group.z].y;
-  if (group.x * LANES >= rows) {
+  let sequence = sequences[group.z];
+  let first_query = sequence.x;
+  let queries = sequence.y;
+  let first_key = sequence.z;
+  let keys = sequence.w;
+  if (group.x * LANES >= queries) {
     return;
   }
   let head = group.y;
@@ -99,7 +102,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let units = params.head_stride / 4u;
   let brought = row_of_lane(lane);
   let row = group.x * LANES + lane;
-  let query_start = ((first_row + min(row, rows - 1u)) * params.heads + head) * units;
+  let query_start = ((first_query + min(row, queries - 1u)) * params.heads + head) * units;
   load_query(0u, query_start, units);
   load_query(1u, query_start, units);
   load_query(2u, query_start, units);
@@ -140,8 +143,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
   var maximum = HIDDEN;
   var total = 0.0;
-  for (var key = 0u; key < rows; key += 8u) {
-    let key_row = first_row + min(key + brought, rows - 1u);
+  for (var key = 0u; key < keys; key += 8u) {
+    let key_row = first_key + min(key + brought, keys - 1u);
     let start = (key_row * params.kv_heads + kv_head) * units;
     low = vec4<f32>(0.0);
     high = vec4<f32>(0.0);
@@ -168,8 +171,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       score(lane, 30u, start, units);
     }
     let places = vec4<u32>(key, key + 1u, key + 2u, key + 3u);
-    low = select(vec4<f32>(HIDDEN), low, places < vec4<u32>(rows));
-    high = select(vec4<f32>(HIDDEN), high, places + 4u < vec4<u32>(rows));
+    low = select(vec4<f32>(HIDDEN), low, places < vec4<u32>(keys));
+    high = select(vec4<f32>(HIDDEN), high, places + 4u < vec4<u32>(keys));
     let pairs = max(low, high);
     let largest = max(maximum, max(max(pairs.x, pairs.y), max(pairs.z, pairs.w)));
     let factor = exp(maximum - largest);
@@ -201,8 +204,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       add_values(lane, 30u, start, units, factor);
     }
   }
-  if (row < rows) {
-    let at = (first_row + row) * params.y_stride + head * params.head_dim;
+  if (row < queries) {
+    let at = (first_query + row) * params.y_stride + head * params.head_dim;
     store(0u, at, params.head_dim, total);
     store(1u, at, params.head_dim, total);
     store(2u, at, params.head_dim, total);

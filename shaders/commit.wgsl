@@ -1,6 +1,10 @@
 // Commits each sequence's best candidates: one workgroup a sequence. A candidate's rank is the number
 // of candidates before it, by odds against ascending (or by random rank), ties to the lower position;
-// those ranked below the plan's number are written to ids and logged at their rank.
+// those that the rule lets pass are written to ids and logged at their rank. Rules, c the confidence:
+// COUNT: ranks below the plan's number.
+// THRESHOLD: c >= t, that is odds <= rule_value = 1 / t - 1, and always rank 0.
+// FACTOR: the ranks before the first i > 0 with c < 1 - f / (i + 2), rule_value = f; when only the last
+// of them fails it passes too (Wu et al. 2025, Fast-dLLM, arXiv 2505.22618, and its published code).
 // The twin of selectCommits in src/denoise/selection.ts.
 // commit_log: [sequences, log_stride] from log_offset: (committed, candidates, finished, 0), then
 // (row, token, bits of the odds against, bits of the log probability).
@@ -14,6 +18,8 @@ struct Params {
   log_stride: u32,
   random: u32, // 1 ranks by noise
   stop_at_end: u32,
+  rule: u32,
+  rule_value: f32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> asked: array<Asked>;
@@ -38,15 +44,44 @@ struct Answer {
 
 const LANES = 32u;
 const NEVER = 0xffffffffu;
+const COUNT = 0u;
+const THRESHOLD = 1u;
+const FACTOR = 2u;
 
 var<workgroup> first_masked: atomic<u32>;
 var<workgroup> first_end: atomic<u32>;
+var<workgroup> passing: atomic<u32>; // candidates that the rule lets pass: the ranks below this
 
 fn rank_key(entry: u32, plan: StepPlan) -> f32 {
   if (params.random == 1u) {
     return random_rank(plan.seed_low, plan.seed_high, plan.step, asked[entry].position);
   }
   return bitcast<f32>(predictions[entry].y);
+}
+
+fn rank_of(entry: u32, first: u32, count: u32, plan: StepPlan) -> u32 {
+  let key = rank_key(first + entry, plan);
+  var rank = 0u;
+  for (var other = 0u; other < count; other++) {
+    let other_key = rank_key(first + other, plan);
+    if (other_key < key || (other_key == key && other < entry)) {
+      rank++;
+    }
+  }
+  return rank;
+}
+
+// Whether a candidate passes on its own; rank 0 always does.
+fn passes(odds: f32, rank: u32) -> bool {
+  if (rank == 0u) {
+    return true;
+  }
+  if (params.rule == THRESHOLD) {
+    return odds <= params.rule_value;
+  }
+  // c >= 1 - f / (i + 2) with c = 1 / (1 + odds)
+  let least = 1.0 - params.rule_value / f32(rank + 2u);
+  return least <= 0.0 || odds <= 1.0 / least - 1.0;
 }
 
 @compute @workgroup_size(32)
@@ -56,16 +91,30 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let first = sequence * params.capacity;
   let count = counts[sequence];
   let log_start = params.log_offset + sequence * params.log_stride;
-  for (var entry = lane; entry < count; entry += LANES) {
-    let key = rank_key(first + entry, plan);
-    var rank = 0u;
-    for (var other = 0u; other < count; other++) {
-      let other_key = rank_key(first + other, plan);
-      if (other_key < key || (other_key == key && other < entry)) {
-        rank++;
+  if (lane == 0u) {
+    atomicStore(&first_masked, NEVER);
+    atomicStore(&first_end, NEVER);
+    atomicStore(&passing, min(count, plan.commits));
+  }
+  workgroupBarrier();
+  if (params.rule != COUNT) {
+    for (var entry = lane; entry < count; entry += LANES) {
+      let rank = rank_of(entry, first, count, plan);
+      if (!passes(bitcast<f32>(predictions[first + entry].y), rank)) {
+        // Odds ascend with the rank, so the first failure bounds both rules.
+        atomicMin(&passing, rank);
       }
     }
-    if (rank < plan.commits) {
+    workgroupBarrier();
+    if (lane == 0u && params.rule == FACTOR && count > 1u && atomicLoad(&passing) == count - 1u) {
+      atomicStore(&passing, min(count, plan.commits));
+    }
+    workgroupBarrier();
+  }
+  let commits = atomicLoad(&passing);
+  for (var entry = lane; entry < count; entry += LANES) {
+    let rank = rank_of(entry, first, count, plan);
+    if (rank < commits) {
       let row = asked[first + entry].row;
       let prediction = predictions[first + entry];
       ids[row] = prediction.x;
@@ -74,10 +123,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       }
       commit_log[log_start + 1u + rank] = vec4<u32>(row, prediction.xyz);
     }
-  }
-  if (lane == 0u) {
-    atomicStore(&first_masked, NEVER);
-    atomicStore(&first_end, NEVER);
   }
   storageBarrier();
   workgroupBarrier();
@@ -98,6 +143,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if (params.stop_at_end == 1u && end < atomicLoad(&first_masked)) {
       finished[sequence] = 1u;
     }
-    commit_log[log_start] = vec4<u32>(min(count, plan.commits), count, finished[sequence], 0u);
+    commit_log[log_start] = vec4<u32>(commits, count, finished[sequence], 0u);
   }
 }

@@ -1,10 +1,11 @@
-// x[row] = embedding of ids[row], for the tokens that this part of the embedding matrix holds.
-// ids: [rows]; x: [rows, 8 * blocks].
+// x[row] = embedding of ids[first_row + row], for the tokens that this part of the embedding matrix holds.
+// ids: [first_row + rows]; x: [rows, 8 * blocks].
 struct Params {
   rows: u32,
   blocks: u32, // hidden size / 8
   first_token: u32,
   columns: u32, // tokens in this part
+  first_row: u32, // of ids
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> ids: array<u32>;
@@ -14,8 +15,9 @@ struct Params {
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let block = id.x;
   let row = id.y;
-  let token = ids[row] - params.first_token;
-  if (block >= params.blocks || ids[row] < params.first_token || token >= params.columns) {
+  let token_id = ids[params.first_row + row];
+  let token = token_id - params.first_token;
+  if (block >= params.blocks || token_id < params.first_token || token >= params.columns) {
     return;
   }
   let w = load_weight8(block, token, params.columns);

@@ -1,16 +1,17 @@
 // Lists the masked rows that a denoising step may commit, ascending: one workgroup a sequence.
-// ids: [rows]; sequences: (first row, rows); finished: [sequences], 1 once an early stop was reached;
+// ids: [rows]; sequences: (first row, rows, ...); finished: [sequences], 1 once an early stop was reached;
 // asked: [sequences, capacity]; asked_rows: the same as bare rows, when GUIDED each followed by its
-// unconditional twin; counts: [sequences]. Places beyond a sequence's count repeat its first row.
+// unconditional twin, counted from the first row of the hidden states; counts: [sequences]. Places beyond a sequence's count repeat its first row.
 struct Params {
   capacity: u32,
   plan_offset: u32,
   mask_token: u32,
   twin_rows: u32, // from a row to its unconditional twin
+  first_hidden_row: u32, // the row that is first in the hidden states
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> ids: array<u32>;
-@group(0) @binding(2) var<storage, read> sequences: array<vec2<u32>>;
+@group(0) @binding(2) var<storage, read> sequences: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read> row_position: array<u32>;
 @group(0) @binding(4) var<storage, read> plans: array<StepPlan>;
 @group(0) @binding(5) var<storage, read> finished: array<u32>;
@@ -27,10 +28,10 @@ fn list(sequence: u32, slot: u32, row: u32) {
   let at = sequence * params.capacity + slot;
   asked[at] = Asked(row, row_position[row], sequence, 0u);
   if (GUIDED == 1u) {
-    asked_rows[2u * at] = row;
-    asked_rows[2u * at + 1u] = row + params.twin_rows;
+    asked_rows[2u * at] = row - params.first_hidden_row;
+    asked_rows[2u * at + 1u] = row - params.first_hidden_row + params.twin_rows;
   } else {
-    asked_rows[at] = row;
+    asked_rows[at] = row - params.first_hidden_row;
   }
 }
 
@@ -38,12 +39,13 @@ fn list(sequence: u32, slot: u32, row: u32) {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let sequence = group.x;
   let first = sequences[sequence].x;
-  var rows = plans[params.plan_offset + sequence].candidate_rows;
+  let plan = plans[params.plan_offset + sequence];
+  var rows = plan.candidate_end;
   if (finished[sequence] == 1u) {
     rows = 0u;
   }
   var count = 0u;
-  for (var start = 0u; start < rows; start += LANES) {
+  for (var start = plan.candidate_first; start < rows; start += LANES) {
     let row = first + start + lane;
     let is_masked = start + lane < rows && ids[row] == params.mask_token;
     workgroupBarrier();
@@ -62,7 +64,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
   count = min(count, params.capacity);
   for (var slot = count + lane; slot < params.capacity; slot += LANES) {
-    list(sequence, slot, first);
+    list(sequence, slot, first + plan.candidate_first);
   }
   if (lane == 0u) {
     counts[sequence] = count;

@@ -1,13 +1,13 @@
 // One sequence's part in one denoising step.
 struct StepPlan {
-  candidate_rows: u32, // masked rows among this many of the sequence's first ones may be committed
+  candidate_end: u32, // masked rows in [candidate_first, candidate_end) of the sequence may be committed
   commits: u32,
   step: u32,
   temperature: f32,
   seed_low: u32,
   seed_high: u32,
-  reserved_a: u32,
-  reserved_b: u32,
+  candidate_first: u32,
+  reserved: u32,
   banned: vec4<u32>, // tokens that cannot be chosen; NO_TOKEN where unused
   unconfident: vec4<u32>, // tokens that the confidence's softmax leaves out
 }

@@ -2,15 +2,9 @@
 
 import type { CanvasStep, Commit, Predictor, TokenChoice } from "./predictor.ts";
 import { type PlannedStep, planSteps } from "./schedule.ts";
-import { type Remasking, REMASKINGS, selectCommits } from "./selection.ts";
-import {
-  applyCommits,
-  decidedUpToEnd,
-  generationLength,
-  maskedPositions,
-  type Sequence,
-  unconditionalIds,
-} from "./sequence.ts";
+import { type Remasking, REMASKINGS } from "./selection.ts";
+import { applyCommits, decidedUpToEnd, generationLength, type Sequence } from "./sequence.ts";
+import { openRunner } from "./step_runner.ts";
 
 /** How a batch is denoised; the same for all its sequences, seeds apart. */
 export interface DenoiseOptions {
@@ -70,6 +64,8 @@ export interface DenoiseResult {
   readonly nfe: number;
   /** How often predictions or commits were waited for. */
   readonly readbacks: number;
+  /** Forward passes run on a canvas after there was nothing left to do; not in `nfe`. */
+  readonly idleForwards?: number;
 }
 
 /**
@@ -128,73 +124,8 @@ export async function* denoise(
   return { sequences: state, nfe, readbacks };
 }
 
-/** Runs a chunk of steps, on a canvas or one by one. */
-interface StepRunner {
-  readonly chunkLength: number;
-  run(chunk: readonly CanvasStep[], state: readonly Sequence[]): Promise<Commit[][][]>;
-  close(): void;
-}
-
-async function openRunner(
-  sequences: readonly Sequence[],
-  predictor: Predictor,
-  options: DenoiseOptions,
-): Promise<StepRunner> {
-  const { endTokens, cfgScale = 0, stepsPerReadback = 4 } = options;
-  if (!predictor.openCanvas) return stepByStep(sequences, predictor, options);
-  const canvas = await predictor.openCanvas(sequences.map((sequence) => ({
-    ids: sequence.ids,
-    attentionMask: sequence.attentionMask,
-    promptLength: sequence.promptLength,
-    guidance: cfgScale === 0
-      ? undefined
-      : { scale: cfgScale, unconditionalIds: unconditionalIds(sequence) },
-    endTokens,
-    maskToken: sequence.maskToken,
-  })));
-  return {
-    chunkLength: stepsPerReadback,
-    run: (chunk) => canvas.run(chunk, options.signal),
-    close: () => canvas.destroy(),
-  };
-}
-
-/** The policy a canvas is the twin of: predict, select and commit, one step per run. */
-function stepByStep(
-  sequences: readonly Sequence[],
-  predictor: Predictor,
-  { endTokens, cfgScale = 0 }: DenoiseOptions,
-): StepRunner {
-  let unconditional = sequences.map((sequence) => ({
-    ...sequence,
-    ids: unconditionalIds(sequence),
-  }));
-  async function run([step]: readonly CanvasStep[], state: readonly Sequence[]) {
-    const active = [...state.keys()].filter((row) =>
-      !(step.stopAtEnd && decidedUpToEnd(state[row], endTokens))
-    );
-    const predictions = await predictor.predict(active.map((row) => ({
-      ids: state[row].ids,
-      attentionMask: state[row].attentionMask,
-      positions: maskedPositions(state[row], step.blockEnd),
-      guidance: cfgScale === 0
-        ? undefined
-        : { scale: cfgScale, unconditionalIds: unconditional[row].ids },
-      choice: step.choices[row],
-    })));
-    const commits: Commit[][] = state.map(() => []);
-    active.forEach((row, i) => {
-      const { seed, step: index } = step.choices[row];
-      const ranking = { remasking: step.remasking, seed, step: index };
-      commits[row] = selectCommits(predictions[i], step.commits, ranking);
-    });
-    unconditional = unconditional.map((sequence, row) => applyCommits(sequence, commits[row]));
-    return [commits];
-  }
-  return { chunkLength: 1, run, close: () => {} };
-}
-
-function canvasStep(
+/** One step of the schedule as a canvas takes it. */
+export function canvasStep(
   planned: PlannedStep,
   step: number,
   promptLength: number,
@@ -217,7 +148,8 @@ function canvasStep(
   };
 }
 
-function checkBatch(sequences: readonly Sequence[], options: DenoiseOptions): void {
+/** @throws {RangeError} naming the option or the sequence that does not fit */
+export function checkBatch(sequences: readonly Sequence[], options: DenoiseOptions): void {
   const { seeds, remasking = "low_confidence", temperature = 0, cfgScale = 0 } = options;
   const { stepsPerReadback = 4 } = options;
   if (sequences.length === 0) throw new RangeError("no sequence to denoise: give at least one");

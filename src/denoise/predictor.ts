@@ -99,12 +99,38 @@ export interface CanvasSequence {
   readonly maskToken: number;
 }
 
+/**
+ * Which of the ranked candidates a step commits, c their confidences, largest first.
+ * `count`: as many as the step's `commits`. `threshold`: all with c >= threshold, and always the first.
+ * `factor`: those before the first i > 0 with c_i < 1 - factor / (i + 2); when only the last fails it is
+ * committed too (Wu et al. 2025, Fast-dLLM, arXiv 2505.22618, and its published code).
+ */
+export type SelectionRule =
+  | { readonly kind: "count" }
+  | { readonly kind: "threshold"; readonly threshold: number }
+  | { readonly kind: "factor"; readonly factor: number };
+
+/** Absolute positions `[first, end)`. */
+export interface PositionRange {
+  readonly first: number;
+  readonly end: number;
+}
+
 /** What one denoising step does, the same for every sequence of the canvas. */
 export interface CanvasStep {
-  /** Masked positions in `[0, blockEnd)` are candidates. */
+  /** Masked positions in `[blockStart, blockEnd)` are candidates; default from 0 on. */
+  readonly blockStart?: number;
   readonly blockEnd: number;
-  /** How many of the most confident candidates are committed (fewer if there are fewer). */
+  /** How many of the most confident candidates are committed at most (fewer if there are fewer). */
   readonly commits: number;
+  /** Which of them; default `count`. */
+  readonly rule?: SelectionRule;
+  /**
+   * Keys and values: absent, all positions are run and nothing is kept; `refresh`, all are run and
+   * kept; a range, only its positions are run, against what was kept of the others. One sequence
+   * without guidance.
+   */
+  readonly cache?: "refresh" | PositionRange;
   /** Rank by the model's confidence, or by noise keyed by seed, step and position. */
   readonly remasking: "low_confidence" | "random";
   /** How tokens are chosen, one per sequence. */

@@ -1,6 +1,6 @@
 /** Which masked positions are unmasked first. */
 
-import type { CanvasStep, Commit, Prediction } from "./predictor.ts";
+import type { CanvasStep, Commit, Prediction, SelectionRule } from "./predictor.ts";
 import { randomRank } from "./noise.ts";
 
 /** Name of a selection. */
@@ -26,8 +26,42 @@ const KEYS: Readonly<Record<Remasking, (candidate: Prediction, ranking: Ranking)
 /** The selections there are. */
 export const REMASKINGS = Object.keys(KEYS) as readonly Remasking[];
 
+/** How many of the ranked candidates pass, by rule; odds against ascend. */
+const PASSING: {
+  readonly [K in SelectionRule["kind"]]: (
+    odds: readonly number[],
+    rule: Extract<SelectionRule, { kind: K }>,
+  ) => number;
+} = {
+  count: (odds) => odds.length,
+  threshold: (odds, { threshold }) => {
+    const most = Math.fround(1 / threshold - 1);
+    const failing = odds.findIndex((value, i) => i > 0 && value > most);
+    return failing < 0 ? odds.length : failing;
+  },
+  factor: (odds, { factor }) => {
+    const failing = odds.findIndex((value, i) => {
+      const least = 1 - factor / (i + 2);
+      return i > 0 && least > 0 && value > 1 / least - 1;
+    });
+    return failing < 0 || failing === odds.length - 1 ? odds.length : failing;
+  },
+};
+
+/** The rules there are. */
+export const SELECTION_RULES = Object.keys(PASSING) as readonly SelectionRule["kind"][];
+
+/** How many candidates a rule lets pass. @param odds against each, ascending, as in `Prediction` */
+export function passing(odds: readonly number[], rule: SelectionRule): number {
+  return (PASSING[rule.kind] as (odds: readonly number[], rule: SelectionRule) => number)(
+    odds,
+    rule,
+  );
+}
+
 /**
- * The first `count` candidates of the ranking, all of them when there are fewer.
+ * The first `count` candidates of the ranking, all of them when there are fewer; with a rule, those of
+ * them that it lets pass.
  * @param predictions one per candidate, in any order
  * @returns positions ascending
  */
@@ -35,17 +69,21 @@ export function selectCommits(
   predictions: readonly Prediction[],
   count: number,
   ranking: Ranking,
+  rule: SelectionRule = { kind: "count" },
 ): Commit[] {
   const key = KEYS[ranking.remasking];
-  return predictions
+  const ranked = predictions
     .map((prediction) => ({ prediction, key: key(prediction, ranking) }))
     .sort((a, b) => {
       // Not a difference: two keys may both be Infinity.
       if (a.key !== b.key) return a.key < b.key ? -1 : 1;
       return a.prediction.position - b.prediction.position;
     })
-    .slice(0, count)
-    .map(({ prediction: { position, token, confidence, logProbability } }) => ({
+    .map(({ prediction }) => prediction);
+  const odds = ranked.map((candidate) => Math.fround(candidate.oddsAgainst));
+  return ranked
+    .slice(0, Math.min(count, passing(odds, rule)))
+    .map(({ position, token, confidence, logProbability }) => ({
       position,
       token,
       confidence,

@@ -35,11 +35,11 @@ export interface HeadShape {
 
 /**
  * Records attention over a batch of sequences, each within itself (Vaswani et al. 2017, eq. 1).
- * @param q `[rows, heads, headStride]`
- * @param k `[rows, kvHeads, headStride]`
- * @param v `[rows, kvHeads, headStride]`
- * @param sequences `[count]` of (first row, rows)
- * @param y `[rows, yStride]`
+ * @param q `[queries, heads, headStride]`
+ * @param k `[keys, kvHeads, headStride]`
+ * @param v `[keys, kvHeads, headStride]`
+ * @param sequences `[count]` of (first query, queries, first key, keys)
+ * @param y `[queries, yStride]`
  */
 export function attention(
   recorder: Recorder,

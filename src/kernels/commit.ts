@@ -31,12 +31,26 @@ export const commitKernel = defineKernel({
     log_stride: "u32",
     random: "u32",
     stop_at_end: "u32",
+    rule: "u32",
+    rule_value: "f32",
   },
   constants: { GUIDED: 0 },
 });
 
 /** Words of 4 bytes in an entry of the log: header (committed, candidates, finished), then commits. */
 export const LOG_ENTRY_WORDS = 4;
+
+/** Which of the ranked candidates pass; see the shader. */
+export type CommitRule =
+  | { readonly kind: "count" }
+  | { readonly kind: "threshold"; readonly threshold: number }
+  | { readonly kind: "factor"; readonly factor: number };
+
+function ruleParams(rule: CommitRule): { rule: number; rule_value: number } {
+  if (rule.kind === "threshold") return { rule: 1, rule_value: 1 / rule.threshold - 1 };
+  if (rule.kind === "factor") return { rule: 2, rule_value: rule.factor };
+  return { rule: 0, rule_value: 0 };
+}
 
 /** Records one step's commits; see the shader for the tensors' layouts. */
 export function commit(
@@ -62,6 +76,7 @@ export function commit(
     readonly logStride: number;
     readonly random: boolean;
     readonly stopAtEnd: boolean;
+    readonly rule: CommitRule;
   },
 ): void {
   recorder.dispatch(commitKernel, {
@@ -75,6 +90,7 @@ export function commit(
       log_stride: options.logStride,
       random: options.random ? 1 : 0,
       stop_at_end: options.stopAtEnd ? 1 : 0,
+      ...ruleParams(options.rule),
     },
     constants: { GUIDED: options.twinRows > 0 ? 1 : 0 },
     workgroups: [options.count],

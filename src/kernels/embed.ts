@@ -13,13 +13,13 @@ export const embedKernel = defineKernel({
   source,
   snippets: [weight8],
   bindings: { ids: "read", x: "write" },
-  params: { rows: "u32", blocks: "u32", first_token: "u32", columns: "u32" },
+  params: { rows: "u32", blocks: "u32", first_token: "u32", columns: "u32", first_row: "u32" },
   readsWeights: true,
 });
 
 /**
- * Records `x[row] = embedding[ids[row]]`. Every id must be below the embedding's columns.
- * @param ids `[rows]`
+ * Records `x[row] = embedding[ids[firstRow + row]]`. Every id must be below the embedding's columns.
+ * @param ids `[firstRow + rows]`
  * @param x `[rows, 8 * blocks]`
  */
 export function embed(
@@ -28,6 +28,7 @@ export function embed(
   embedding: WeightMatrix,
   x: Tensor,
   rows: number,
+  firstRow = 0,
 ): void {
   for (const part of embedding.parts) {
     recorder.dispatch(embedKernel, {
@@ -37,6 +38,7 @@ export function embed(
         blocks: embedding.blocks,
         first_token: part.firstColumn,
         columns: part.columns,
+        first_row: firstRow,
       },
       weights: part.binding,
       workgroups: [Math.ceil(embedding.blocks / 32), rows],

@@ -21,13 +21,19 @@ export const listMaskedKernel = defineKernel({
     asked_rows: "write",
     counts: "write",
   },
-  params: { capacity: "u32", plan_offset: "u32", mask_token: "u32", twin_rows: "u32" },
+  params: {
+    capacity: "u32",
+    plan_offset: "u32",
+    mask_token: "u32",
+    twin_rows: "u32",
+    first_hidden_row: "u32",
+  },
   constants: { GUIDED: 0 },
 });
 
 /**
  * Records the listing, `capacity` places a sequence.
- * @param tensors.sequences `[count]` of (first row, rows)
+ * @param tensors.sequences `[count]` of (first row, rows, …)
  * @param tensors.asked `[count, capacity]`
  * @param tensors.asked_rows `[count, capacity]`, or twice that when guided
  */
@@ -50,6 +56,8 @@ export function listMasked(
     readonly maskToken: number;
     /** Rows from a row to its unconditional twin, or 0 without guidance. */
     readonly twinRows: number;
+    /** The row that is first in the hidden states. */
+    readonly firstHiddenRow: number;
   },
 ): void {
   recorder.dispatch(listMaskedKernel, {
@@ -59,6 +67,7 @@ export function listMasked(
       plan_offset: options.planOffset,
       mask_token: options.maskToken,
       twin_rows: options.twinRows,
+      first_hidden_row: options.firstHiddenRow,
     },
     constants: { GUIDED: options.twinRows > 0 ? 1 : 0 },
     workgroups: [options.count],

@@ -19,7 +19,8 @@ export const ropeKernel = defineKernel({
     v: "write",
   },
   params: {
-    first_row: "u32",
+    first_query: "u32",
+    first_key: "u32",
     heads: "u32",
     kv_heads: "u32",
     head_dim: "u32",
@@ -54,9 +55,10 @@ export function rotationTable(
 }
 
 /**
- * Records the rotation of `rows` rows of `qkv`, written from row `firstRow` of q, k and v on.
+ * Records the rotation of `rows` rows of `qkv`, written to q from row `firstQuery` on, and to k and v
+ * from row `firstKey` on.
  * @param qkv `[rows, qkvStride]`
- * @param rowPosition `[all rows]`
+ * @param rowPosition `[keys]`
  * @param rotation see {@linkcode rotationTable}
  */
 export function rope(
@@ -70,7 +72,12 @@ export function rope(
     readonly v: Tensor;
   },
   shape: HeadShape,
-  options: { readonly rows: number; readonly firstRow: number; readonly qkvStride: number },
+  options: {
+    readonly rows: number;
+    readonly firstQuery: number;
+    readonly firstKey: number;
+    readonly qkvStride: number;
+  },
 ): void {
   recorder.dispatch(ropeKernel, {
     bindings: {
@@ -82,7 +89,8 @@ export function rope(
       v: tensors.v,
     },
     params: {
-      first_row: options.firstRow,
+      first_query: options.firstQuery,
+      first_key: options.firstKey,
       heads: shape.heads,
       kv_heads: shape.kvHeads,
       head_dim: shape.headDim,

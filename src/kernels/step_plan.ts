@@ -13,9 +13,10 @@ const NO_TOKEN = 0xffffffff;
 
 /** One sequence's part in one denoising step. */
 export interface StepPlan {
-  /** Masked rows among this many of the sequence's first ones may be committed. */
-  readonly candidateRows: number;
-  /** How many of them are. */
+  /** Masked rows in `[candidateFirst, candidateEnd)` of the sequence may be committed. */
+  readonly candidateFirst: number;
+  readonly candidateEnd: number;
+  /** How many of them are, at most. */
   readonly commits: number;
   readonly step: number;
   readonly temperature: number;
@@ -39,12 +40,13 @@ function writeTokens(
 
 /** Writes a plan at word `at`. @throws {RangeError} when a token list is longer than 4 */
 export function writeStepPlan(words: Uint32Array<ArrayBuffer>, at: number, plan: StepPlan): void {
-  words[at] = plan.candidateRows;
+  words[at] = plan.candidateEnd;
   words[at + 1] = plan.commits;
   words[at + 2] = plan.step;
   new Float32Array(words.buffer, words.byteOffset)[at + 3] = plan.temperature;
   words[at + 4] = plan.seed >>> 0;
   words[at + 5] = Math.floor(plan.seed / 2 ** 32);
+  words[at + 6] = plan.candidateFirst;
   writeTokens(words, at + 8, plan.banned, "bannedTokens");
   writeTokens(words, at + 12, plan.unconfident, "unconfidentTokens");
 }

@@ -12,7 +12,8 @@ import {
   writeAnswer,
   writeStepPlan,
 } from "../kernels/step_plan.ts";
-import { forward, type RowBatch } from "./llada.ts";
+import { createKvCache } from "./kv_cache.ts";
+import { forward, type KvCache, type RowBatch } from "./llada.ts";
 import { type PredictionContext, recordPredictions } from "./prediction_pass.ts";
 import { type PackedRows, packRows } from "./rows.ts";
 
@@ -40,6 +41,10 @@ export class DeviceCanvas implements Canvas {
   readonly #guidance: number | undefined;
   /** Token of each row, as far as the host knows. */
   readonly #ids: Uint32Array;
+  /** Made at the first refresh. */
+  #kept: KvCache | undefined;
+  /** Attention ranges of the parts that were run, by first row and rows. */
+  readonly #partRanges = new Map<string, Tensor>();
   #destroyed = false;
 
   /** Uploads the sequences, which must agree on mask token and guidance scale. */
@@ -75,11 +80,12 @@ export class DeviceCanvas implements Canvas {
     }
     this.#batch = {
       rows: packed.ids.length,
-      count: packed.ranges.length / 2,
+      firstRow: 0,
+      count: packed.ranges.length / 4,
       longest: packed.longest,
       ids: tensorOf(gpu, "canvas ids", packed.ids),
       rowPosition: tensorOf(gpu, "canvas rotation", packed.rotationPositions),
-      sequences: tensorOf(gpu, "canvas sequences", packed.ranges),
+      ranges: tensorOf(gpu, "canvas ranges", packed.ranges),
     };
     this.#labels = tensorOf(gpu, "canvas positions", packed.absolutePositions);
     this.#answers = tensorOf(gpu, "canvas answers", answers);
@@ -125,9 +131,11 @@ export class DeviceCanvas implements Canvas {
         await gpu.device.queue.onSubmittedWorkDone();
         signal.throwIfAborted();
       }
-      const hidden = forward(gpu, recorder, scratch, config, weights, this.#batch);
+      const batch = this.#batchOf(step);
+      const hidden = forward(gpu, recorder, scratch, config, weights, batch);
       if (strides[i] === 1) continue; // nothing to commit: the pass itself is still spent
       this.#recordCommit(step, hidden, log, plans, {
+        firstHiddenRow: batch.firstRow,
         capacity: capacities[i],
         planOffset: i * count,
         logOffset: offsets[i],
@@ -148,6 +156,7 @@ export class DeviceCanvas implements Canvas {
     log: Tensor,
     plans: Tensor,
     at: {
+      readonly firstHiddenRow: number;
       readonly capacity: number;
       readonly planOffset: number;
       readonly logOffset: number;
@@ -170,14 +179,14 @@ export class DeviceCanvas implements Canvas {
     };
     listMasked(recorder, {
       ids: this.#batch.ids,
-      sequences: this.#batch.sequences,
+      sequences: this.#batch.ranges,
       row_position: this.#labels,
       plans,
       finished: this.#finished,
       asked,
       asked_rows: rows,
       counts,
-    }, shared);
+    }, { ...shared, firstHiddenRow: at.firstHiddenRow });
     const predictions = recordPredictions(this.#context, hidden, {
       asked,
       rows,
@@ -201,6 +210,7 @@ export class DeviceCanvas implements Canvas {
       logStride: at.logStride,
       random: step.remasking === "random",
       stopAtEnd: step.stopAtEnd,
+      rule: step.rule ?? { kind: "count" },
     });
   }
 
@@ -208,9 +218,19 @@ export class DeviceCanvas implements Canvas {
     if (this.#destroyed) return;
     this.#destroyed = true;
     const { recorder } = this.#context;
-    const { ids, rowPosition, sequences } = this.#batch;
+    const { ids, rowPosition, ranges } = this.#batch;
+    const kept = this.#kept?.layers.flatMap(({ k, v }) => [k, v]) ?? [];
     for (
-      const tensor of [ids, rowPosition, sequences, this.#labels, this.#answers, this.#finished]
+      const tensor of [
+        ids,
+        rowPosition,
+        ranges,
+        this.#labels,
+        this.#answers,
+        this.#finished,
+        ...kept,
+        ...this.#partRanges.values(),
+      ]
     ) {
       recorder.retire(tensor);
     }
@@ -225,7 +245,8 @@ export class DeviceCanvas implements Canvas {
         const { bannedTokens, unconfidentTokens, ...choice } = step.choices[i];
         writeStepPlan(words, at, {
           ...choice,
-          candidateRows: visibleBefore(positions, step.blockEnd),
+          candidateFirst: visibleBefore(positions, step.blockStart ?? 0),
+          candidateEnd: visibleBefore(positions, step.blockEnd),
           commits: step.commits,
           banned: bannedTokens,
           unconfident: unconfidentTokens,
@@ -234,6 +255,30 @@ export class DeviceCanvas implements Canvas {
       }
     }
     return words;
+  }
+
+  /** The rows that a step runs, and where their keys and values go. */
+  #batchOf(step: CanvasStep): RowBatch {
+    if (step.cache === undefined) return this.#batch;
+    if (this.#sequences.length > 1 || this.#packed.twinRows > 0) {
+      throw new RangeError("keys and values are kept for one sequence without guidance");
+    }
+    if (step.cache === "refresh") {
+      this.#kept ??= createKvCache(this.#context.gpu, this.#context.config, this.#batch.rows);
+      return { ...this.#batch, kept: this.#kept };
+    }
+    if (!this.#kept) throw new RangeError("no keys and values are kept yet: refresh them first");
+    const [{ positions }] = this.#packed.sequences;
+    const first = visibleBefore(positions, step.cache.first);
+    const rows = visibleBefore(positions, step.cache.end) - first;
+    const key = `${first}+${rows}`;
+    let ranges = this.#partRanges.get(key);
+    if (!ranges) {
+      const range = Uint32Array.of(0, rows, 0, this.#batch.rows);
+      ranges = tensorOf(this.#context.gpu, "canvas part", range);
+      this.#partRanges.set(key, ranges);
+    }
+    return { ...this.#batch, firstRow: first, rows, longest: rows, ranges, kept: this.#kept };
   }
 
   /** Whether a sequence's generation is decided up to its first end token, as the host knows it. */
@@ -252,8 +297,9 @@ export class DeviceCanvas implements Canvas {
    */
   #capacity(step: CanvasStep): number {
     const masked = this.#packed.sequences.map(({ firstRow, positions }) => {
-      const rows = visibleBefore(positions, step.blockEnd);
-      return this.#ids.subarray(firstRow, firstRow + rows)
+      const first = visibleBefore(positions, step.blockStart ?? 0);
+      const end = visibleBefore(positions, step.blockEnd);
+      return this.#ids.subarray(firstRow + first, firstRow + end)
         .reduce((sum, id) => id === this.#maskToken ? sum + 1 : sum, 0);
     });
     return Math.max(...masked);

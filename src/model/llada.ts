@@ -77,20 +77,30 @@ export async function uploadLlada(
   };
 }
 
-/** Rows of all sequences of a forward pass, one behind another, on the GPU. */
+/** Rows of all sequences, one behind another, on the GPU, and which of them a pass runs. */
 export interface RowBatch {
-  /** Rows of all sequences. */
+  /** Rows that are run: `[firstRow, firstRow + rows)`. */
   readonly rows: number;
+  /** 0 unless the keys and values of other rows are kept. */
+  readonly firstRow: number;
   /** Sequences. */
   readonly count: number;
-  /** Rows of the longest. */
+  /** Most rows that are run of one sequence. */
   readonly longest: number;
-  /** `[rows]` token ids */
+  /** `[all rows]` token ids */
   readonly ids: Tensor;
-  /** `[rows]` positions for the rotation */
+  /** `[all rows]` positions for the rotation */
   readonly rowPosition: Tensor;
-  /** `[count]` of (first row, rows) */
-  readonly sequences: Tensor;
+  /** `[count]` of (first row that is run, counted from firstRow; their number; first key; keys) */
+  readonly ranges: Tensor;
+  /** Where keys and values go and are found; absent: they are forgotten after the pass. */
+  readonly kept?: KvCache;
+}
+
+/** Keys and values of every layer, for all rows of a canvas. */
+export interface KvCache {
+  /** Per layer, `[all rows, kvHeads, headStride]`. */
+  readonly layers: readonly { readonly k: Tensor; readonly v: Tensor }[];
 }
 
 /** Called with the hidden states `[rows, paddedInner(hiddenSize)]` after a named stage. */
@@ -148,8 +158,7 @@ export function forward(
   const normed = scratch.get("normed", chunk * width);
   const qkv = scratch.get("qkv", chunk * qkvWidth);
   const q = scratch.get("q", rows * shape.heads * shape.headStride);
-  const k = scratch.get("k", rows * shape.kvHeads * shape.headStride);
-  const v = scratch.get("v", rows * shape.kvHeads * shape.headStride);
+  const keyElements = rows * shape.kvHeads * shape.headStride;
   const attended = scratch.get("attended", rows * width);
   const gated = scratch.get("gated", chunk * ffnWidth);
 
@@ -168,9 +177,11 @@ export function forward(
       epsilon: config.normEpsilon,
     });
 
-  embed(recorder, batch.ids, weights.embedding, x, rows);
+  embed(recorder, batch.ids, weights.embedding, x, rows, batch.firstRow);
   observe?.("embed", x);
   for (const [i, layer] of weights.layers.entries()) {
+    const { k, v } = batch.kept?.layers[i] ??
+      { k: scratch.get("k", keyElements), v: scratch.get("v", keyElements) };
     for (const part of chunks) {
       norm(part.x, layer.attentionNorm, part.rows);
       matmul(recorder, normed, layer.qkv, qkv, { rows: part.rows, yStride: qkvWidth });
@@ -178,12 +189,17 @@ export function forward(
         recorder,
         { qkv, rowPosition: batch.rowPosition, rotation: weights.rotation, q, k, v },
         shape,
-        { rows: part.rows, firstRow: part.first, qkvStride: qkvWidth },
+        {
+          rows: part.rows,
+          firstQuery: part.first,
+          firstKey: batch.firstRow + part.first,
+          qkvStride: qkvWidth,
+        },
       );
     }
     attention(
       recorder,
-      { q, k, v, sequences: batch.sequences, y: attended },
+      { q, k, v, sequences: batch.ranges, y: attended },
       shape,
       { count: batch.count, longest: batch.longest, yStride: width },
     );

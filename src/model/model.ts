@@ -245,11 +245,12 @@ export class Model implements Predictor, Disposable {
   #upload(packed: PackedRows): RowBatch {
     return {
       rows: packed.ids.length,
-      count: packed.ranges.length / 2,
+      firstRow: 0,
+      count: packed.ranges.length / 4,
       longest: packed.longest,
       ids: this.#put("ids", packed.ids),
       rowPosition: this.#put("row_position", packed.rotationPositions),
-      sequences: this.#put("sequences", packed.ranges),
+      ranges: this.#put("ranges", packed.ranges),
     };
   }
 
@@ -278,7 +279,8 @@ export class Model implements Predictor, Disposable {
       const { choice } = input;
       writeStepPlan(plans, STEP_PLAN_WORDS * i, {
         ...choice,
-        candidateRows: 0,
+        candidateFirst: 0,
+        candidateEnd: 0,
         commits: 0,
         banned: choice.bannedTokens,
         unconfident: choice.unconfidentTokens,

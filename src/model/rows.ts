@@ -24,7 +24,7 @@ export interface PackedRows {
   readonly rotationPositions: Uint32Array<ArrayBuffer>;
   /** `[rows]` absolute positions, which key the noise */
   readonly absolutePositions: Uint32Array<ArrayBuffer>;
-  /** `[sequences, 2]` (first row, rows), twins behind */
+  /** `[sequences, 4]` (first row, rows, first key, keys), twins behind */
   readonly ranges: Uint32Array<ArrayBuffer>;
   /** The conditional sequences, in order. */
   readonly sequences: readonly PackedSequence[];
@@ -61,7 +61,7 @@ export function packRows(sequences: readonly SequenceToPack[]): PackedRows {
   const ids = new Uint32Array(rows);
   const rotationPositions = new Uint32Array(rows);
   const absolutePositions = new Uint32Array(rows);
-  const ranges = new Uint32Array(2 * sequences.length * (guided ? 2 : 1));
+  const ranges = new Uint32Array(4 * sequences.length * (guided ? 2 : 1));
   const packed: PackedSequence[] = [];
   let row = 0;
   const add = (index: number, source: Uint32Array) => {
@@ -77,12 +77,13 @@ export function packRows(sequences: readonly SequenceToPack[]): PackedRows {
   for (const [i, sequence] of sequences.entries()) {
     const firstRow = add(i, sequence.ids);
     packed.push({ firstRow, positions: visible[i] });
-    ranges.set([firstRow, visible[i].length], 2 * i);
+    ranges.set([firstRow, visible[i].length, firstRow, visible[i].length], 4 * i);
   }
   if (guided) {
     for (const [i, sequence] of sequences.entries()) {
       const firstRow = add(i, sequence.guidance!.unconditionalIds);
-      ranges.set([firstRow, visible[i].length], 2 * (sequences.length + i));
+      const length = visible[i].length;
+      ranges.set([firstRow, length, firstRow, length], 4 * (sequences.length + i));
     }
   }
   return {

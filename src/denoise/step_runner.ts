@@ -1,0 +1,83 @@
+/** Runs denoising steps, on a canvas or one by one. */
+
+import type { DenoiseOptions } from "./denoise.ts";
+import type { CanvasStep, Commit, Predictor } from "./predictor.ts";
+import { selectCommits } from "./selection.ts";
+import {
+  applyCommits,
+  decidedUpToEnd,
+  maskedPositions,
+  type Sequence,
+  unconditionalIds,
+} from "./sequence.ts";
+
+/** Runs a chunk of steps, on a canvas or one by one. */
+export interface StepRunner {
+  readonly chunkLength: number;
+  run(chunk: readonly CanvasStep[], state: readonly Sequence[]): Promise<Commit[][][]>;
+  close(): void;
+}
+
+/** Opens a canvas where the predictor has one, else runs the same policy here, one step a run. */
+export async function openRunner(
+  sequences: readonly Sequence[],
+  predictor: Predictor,
+  options: DenoiseOptions,
+): Promise<StepRunner> {
+  const { endTokens, cfgScale = 0, stepsPerReadback = 4 } = options;
+  if (!predictor.openCanvas) return stepByStep(sequences, predictor, options);
+  const canvas = await predictor.openCanvas(sequences.map((sequence) => ({
+    ids: sequence.ids,
+    attentionMask: sequence.attentionMask,
+    promptLength: sequence.promptLength,
+    guidance: cfgScale === 0
+      ? undefined
+      : { scale: cfgScale, unconditionalIds: unconditionalIds(sequence) },
+    endTokens,
+    maskToken: sequence.maskToken,
+  })));
+  return {
+    chunkLength: stepsPerReadback,
+    run: (chunk) => canvas.run(chunk, options.signal),
+    close: () => canvas.destroy(),
+  };
+}
+
+/** The policy a canvas is the twin of: predict, select and commit, one step per run. */
+function stepByStep(
+  sequences: readonly Sequence[],
+  predictor: Predictor,
+  { endTokens, cfgScale = 0 }: DenoiseOptions,
+): StepRunner {
+  let unconditional = sequences.map((sequence) => ({
+    ...sequence,
+    ids: unconditionalIds(sequence),
+  }));
+  async function run([step]: readonly CanvasStep[], state: readonly Sequence[]) {
+    const active = [...state.keys()].filter((row) =>
+      !(step.stopAtEnd && decidedUpToEnd(state[row], endTokens))
+    );
+    if (step.cache !== undefined) {
+      throw new RangeError("this predictor keeps no keys and values: use cache none");
+    }
+    const predictions = await predictor.predict(active.map((row) => ({
+      ids: state[row].ids,
+      attentionMask: state[row].attentionMask,
+      positions: maskedPositions(state[row], step.blockEnd)
+        .filter((position) => position >= (step.blockStart ?? 0)),
+      guidance: cfgScale === 0
+        ? undefined
+        : { scale: cfgScale, unconditionalIds: unconditional[row].ids },
+      choice: step.choices[row],
+    })));
+    const commits: Commit[][] = state.map(() => []);
+    active.forEach((row, i) => {
+      const { seed, step: index } = step.choices[row];
+      const ranking = { remasking: step.remasking, seed, step: index };
+      commits[row] = selectCommits(predictions[i], step.commits, ranking, step.rule);
+    });
+    unconditional = unconditional.map((sequence, row) => applyCommits(sequence, commits[row]));
+    return [commits];
+  }
+  return { chunkLength: 1, run, close: () => {} };
+}
