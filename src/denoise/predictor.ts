@@ -163,6 +163,8 @@ export interface Canvas {
    * @throws the signal's reason
    */
   run(steps: readonly CanvasStep[], signal?: AbortSignal): Promise<Commit[][][]>;
+  /** Replaces the ids of a sequence, and of its unconditional twin when it has guidance. */
+  setIds(sequence: number, ids: Uint32Array, unconditionalIds?: Uint32Array): void;
   /** Frees what the canvas holds. */
   destroy(): void;
 }

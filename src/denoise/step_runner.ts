@@ -15,6 +15,8 @@ import {
 export interface StepRunner {
   readonly chunkLength: number;
   run(chunk: readonly CanvasStep[], state: readonly Sequence[]): Promise<Commit[][][]>;
+  /** Starts the next run from other ids, where the runner keeps them. */
+  setIds?(sequence: number, ids: Uint32Array, unconditionalIds?: Uint32Array): void;
   close(): void;
 }
 
@@ -39,6 +41,7 @@ export async function openRunner(
   return {
     chunkLength: stepsPerReadback,
     run: (chunk) => canvas.run(chunk, options.signal),
+    setIds: (sequence, ids, unconditional) => canvas.setIds(sequence, ids, unconditional),
     close: () => canvas.destroy(),
   };
 }
@@ -79,5 +82,16 @@ function stepByStep(
     unconditional = unconditional.map((sequence, row) => applyCommits(sequence, commits[row]));
     return [commits];
   }
-  return { chunkLength: 1, run, close: () => {} };
+  return {
+    chunkLength: 1,
+    run,
+    setIds(sequence, _ids, unconditionalIds) {
+      if (!unconditionalIds) return;
+      unconditional = unconditional.with(sequence, {
+        ...unconditional[sequence],
+        ids: unconditionalIds,
+      });
+    },
+    close: () => {},
+  };
 }

@@ -214,6 +214,17 @@ export class DeviceCanvas implements Canvas {
     });
   }
 
+  setIds(sequence: number, ids: Uint32Array, unconditionalIds?: Uint32Array): void {
+    const { firstRow, positions } = this.#packed.sequences[sequence];
+    const write = (row: number, source: Uint32Array) => {
+      const visible = Uint32Array.from(positions, (position) => source[position]);
+      this.#ids.set(visible, row);
+      upload(this.#context.gpu, this.#batch.ids, visible, row);
+    };
+    write(firstRow, ids);
+    if (unconditionalIds) write(firstRow + this.#packed.twinRows, unconditionalIds);
+  }
+
   destroy(): void {
     if (this.#destroyed) return;
     this.#destroyed = true;

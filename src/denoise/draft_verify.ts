@@ -1,0 +1,256 @@
+/**
+ * Strategies with proposals: a cheap guess at several denoising steps, and one forward pass of the
+ * target over all the states guessed.
+ *
+ * LLaDA's logits at a decided position see that position's own token, so running the target once over
+ * drafted text verifies nothing. What is run here are the intermediate, masked states.
+ */
+
+import { canvasStep, type DenoiseOptions, type DenoiseStep } from "./denoise.ts";
+import type { CanvasStep, Commit, ForwardInput, Prediction, Predictor } from "./predictor.ts";
+import { planSteps } from "./schedule.ts";
+import { selectCommits } from "./selection.ts";
+import {
+  applyCommits,
+  decidedUpToEnd,
+  generationLength,
+  maskedPositions,
+  type Sequence,
+  unconditionalIds,
+} from "./sequence.ts";
+import { openRunner } from "./step_runner.ts";
+
+/** How many steps are guessed at. */
+export interface ProposalOptions extends DenoiseOptions {
+  /** Steps proposed a round, at most. */
+  readonly depth: number;
+}
+
+/** What a finished answer cost and came to. */
+export interface ProposalResult {
+  readonly sequence: Sequence;
+  /** Forward passes of the target, a batch counted once. */
+  readonly targetForwards: number;
+  /** States in those batches. */
+  readonly targetStates: number;
+  /** Forward passes of the draft. */
+  readonly draftForwards: number;
+  /** Steps proposed, round by round. */
+  readonly proposed: readonly number[];
+  /** Of those, accepted. */
+  readonly accepted: readonly number[];
+  readonly readbacks: number;
+}
+
+/** A sequence with its unconditional twin, which follows the commits. */
+interface State {
+  readonly sequence: Sequence;
+  readonly unconditional: Sequence | undefined;
+}
+
+/** The steps of the plain schedule as a canvas takes them. */
+function scheduleOf(sequence: Sequence, options: DenoiseOptions): CanvasStep[] {
+  const { blockLength, steps } = options;
+  return planSteps({ genLength: generationLength(sequence), blockLength, steps })
+    .map((planned, i) => canvasStep(planned, i, sequence.promptLength, options));
+}
+
+function start(sequence: Sequence, { cfgScale = 0 }: DenoiseOptions): State {
+  const unconditional = cfgScale === 0
+    ? undefined
+    : { ...sequence, ids: unconditionalIds(sequence) };
+  return { sequence, unconditional };
+}
+
+function commit({ sequence, unconditional }: State, commits: readonly Commit[]): State {
+  return {
+    sequence: applyCommits(sequence, commits),
+    unconditional: unconditional && applyCommits(unconditional, commits),
+  };
+}
+
+/** What the target is asked about a state: its masks up to `end`, with the noise of `step`. */
+function question(
+  { sequence, unconditional }: State,
+  step: CanvasStep,
+  end: number,
+  { cfgScale = 0 }: DenoiseOptions,
+): ForwardInput {
+  return {
+    ids: sequence.ids,
+    attentionMask: sequence.attentionMask,
+    positions: maskedPositions(sequence, end),
+    guidance: unconditional && { scale: cfgScale, unconditionalIds: unconditional.ids },
+    choice: step.choices[0],
+  };
+}
+
+/** What a step commits, given predictions at (at least) its candidates. */
+function select(predictions: readonly Prediction[], step: CanvasStep): Commit[] {
+  const candidates = predictions.filter(({ position }) => position < step.blockEnd);
+  const { seed, step: index } = step.choices[0];
+  return selectCommits(candidates, step.commits, { remasking: step.remasking, seed, step: index });
+}
+
+function sameCommits(a: readonly Commit[], b: readonly Commit[]): boolean {
+  return a.length === b.length &&
+    a.every(({ position, token }, i) => position === b[i].position && token === b[i].token);
+}
+
+/**
+ * `lossless`: the draft makes up to `depth` steps of the target's own schedule; the target runs once
+ * over the state before them and every state between; the longest prefix of steps that the target would
+ * have taken itself is kept, and its own step behind it. The result equals target-only denoising exactly
+ * (greedy or with the same seed), since the target's bits do not depend on the batch.
+ * @throws as `denoise`
+ */
+export async function* lossless(
+  sequence: Sequence,
+  target: Predictor,
+  draft: Predictor,
+  options: ProposalOptions,
+): AsyncGenerator<DenoiseStep, ProposalResult, void> {
+  const { signal, depth } = options;
+  const schedule = scheduleOf(sequence, options);
+  const blocks = blocksOf(sequence, options);
+  let state = start(sequence, options);
+  let t = 0;
+  const count = { targetForwards: 0, targetStates: 0, draftForwards: 0, readbacks: 0 };
+  const proposed: number[] = [];
+  const accepted: number[] = [];
+  const runner = await openRunner([sequence], draft, { ...options, stepsPerReadback: depth });
+  const finished = () =>
+    options.finished?.() ||
+    (options.stopAtEnd && decidedUpToEnd(state.sequence, options.endTokens));
+  try {
+    while (t < schedule.length && !finished()) {
+      signal?.throwIfAborted();
+      const steps = schedule.slice(t, t + 1 + Math.min(depth, schedule.length - t - 1));
+      const drafted = steps.length - 1;
+      const proposals: Commit[][] = [];
+      if (drafted > 0) {
+        runner.setIds?.(0, state.sequence.ids, state.unconditional?.ids);
+        const states = [state];
+        for (let i = 0; i < drafted; i += runner.chunkLength) {
+          const chunk = steps.slice(i, Math.min(drafted, i + runner.chunkLength))
+            .map((step) => ({ ...step, stopAtEnd: false }));
+          for (const commits of await runner.run(chunk, [states.at(-1)!.sequence])) {
+            proposals.push(commits[0]);
+            states.push(commit(states.at(-1)!, commits[0]));
+          }
+          count.readbacks++;
+        }
+        count.draftForwards += drafted;
+      }
+      const states = [state];
+      for (const commits of proposals) states.push(commit(states.at(-1)!, commits));
+      const answers = await target.predict(
+        states.map((guess, i) => question(guess, steps[i], steps[i].blockEnd, options)),
+      );
+      count.targetForwards++;
+      count.targetStates += states.length;
+      count.readbacks++;
+      const own = answers.map((predictions, i) => select(predictions, steps[i]));
+      let kept = 0;
+      while (kept < drafted && sameCommits(own[kept], proposals[kept])) kept++;
+      proposed.push(drafted);
+      accepted.push(kept);
+      for (let i = 0; i <= kept; i++) {
+        signal?.throwIfAborted();
+        state = commit(state, own[i]);
+        yield { step: t, block: blocks[t], nfe: count.targetForwards, commits: [own[i]] };
+        t++;
+        if (finished()) break;
+      }
+    }
+  } finally {
+    runner.close();
+  }
+  return { sequence: state.sequence, ...count, proposed, accepted };
+}
+
+/**
+ * `self`: no second model. The last forward pass of the target has a token and a confidence for every
+ * mask; filling them in schedule order guesses the next `depth` states, the first of which is certain.
+ * One pass over all of them says how far the guess was what the target does, and its logits at the
+ * last right state start the next round (FreeDave, arXiv 2510.00294; SSD, arXiv 2510.04147; Spiffy,
+ * arXiv 2509.18085). Equal to target-only denoising, as {@linkcode lossless}.
+ * @throws as `denoise`
+ */
+export async function* selfDraft(
+  sequence: Sequence,
+  target: Predictor,
+  options: ProposalOptions,
+): AsyncGenerator<DenoiseStep, ProposalResult, void> {
+  const { signal, depth } = options;
+  const schedule = scheduleOf(sequence, options);
+  const blocks = blocksOf(sequence, options);
+  let state = start(sequence, options);
+  let t = 0;
+  const count = { targetForwards: 0, targetStates: 0, draftForwards: 0, readbacks: 0 };
+  const proposed: number[] = [];
+  const accepted: number[] = [];
+  // Guesses may cross into the next block: its masks are asked about ahead of time.
+  const lookahead = (step: number) =>
+    schedule[Math.min(schedule.length - 1, step + depth)].blockEnd;
+  const ask = async (states: readonly State[], first: number) => {
+    count.targetForwards++;
+    count.targetStates += states.length;
+    count.readbacks++;
+    return await target.predict(
+      states.map((guess, i) => question(guess, schedule[first + i], lookahead(first + i), options)),
+    );
+  };
+  const finished = () =>
+    options.finished?.() ||
+    (options.stopAtEnd && decidedUpToEnd(state.sequence, options.endTokens));
+
+  signal?.throwIfAborted();
+  if (schedule.length === 0 || finished()) {
+    return { sequence, ...count, proposed, accepted };
+  }
+  let [predictions] = await ask([state], 0);
+  while (t < schedule.length && !finished()) {
+    signal?.throwIfAborted();
+    // guesses[i] is what step t + i commits; guesses[0] is what it really does.
+    const guesses: Commit[][] = [];
+    const states: State[] = [];
+    let left = predictions;
+    let guess = state;
+    for (const step of schedule.slice(t, t + depth)) {
+      const commits = select(left, step);
+      const taken = new Set(commits.map(({ position }) => position));
+      left = left.filter(({ position }) => !taken.has(position));
+      guess = commit(guess, commits);
+      guesses.push(commits);
+      states.push(guess);
+    }
+    // The state behind the last step of all needs no forward pass.
+    const open = states.slice(0, Math.min(states.length, schedule.length - 1 - t));
+    const answers = open.length > 0 ? await ask(open, t + 1) : [];
+    // What the target itself does: its confidences are those of the state, not of the guess.
+    const own = [guesses[0]];
+    while (own.length < guesses.length) {
+      const commits = select(answers[own.length - 1], schedule[t + own.length]);
+      if (!sameCommits(commits, guesses[own.length])) break;
+      own.push(commits);
+    }
+    const sure = own.length;
+    proposed.push(guesses.length - 1);
+    accepted.push(sure - 1);
+    if (answers.length >= sure) predictions = answers[sure - 1];
+    for (let i = 0; i < sure; i++) {
+      signal?.throwIfAborted();
+      state = commit(state, own[i]);
+      yield { step: t, block: blocks[t], nfe: count.targetForwards, commits: [own[i]] };
+      t++;
+      if (finished()) break;
+    }
+  }
+  return { sequence: state.sequence, ...count, proposed, accepted };
+}
+
+function blocksOf(sequence: Sequence, { blockLength, steps }: DenoiseOptions): number[] {
+  return planSteps({ genLength: generationLength(sequence), blockLength, steps })
+    .map(({ block }) => block);
+}
