@@ -43,7 +43,7 @@ export interface ProposalResult {
 }
 
 /** A sequence with its unconditional twin, which follows the commits. */
-interface State {
+export interface State {
   readonly sequence: Sequence;
   readonly unconditional: Sequence | undefined;
 }
@@ -55,14 +55,16 @@ function scheduleOf(sequence: Sequence, options: DenoiseOptions): CanvasStep[] {
     .map((planned, i) => canvasStep(planned, i, sequence.promptLength, options));
 }
 
-function start(sequence: Sequence, { cfgScale = 0 }: DenoiseOptions): State {
+/** A sequence at its start. */
+export function start(sequence: Sequence, { cfgScale = 0 }: DenoiseOptions): State {
   const unconditional = cfgScale === 0
     ? undefined
     : { ...sequence, ids: unconditionalIds(sequence) };
   return { sequence, unconditional };
 }
 
-function commit({ sequence, unconditional }: State, commits: readonly Commit[]): State {
+/** The state behind some commits. */
+export function commit({ sequence, unconditional }: State, commits: readonly Commit[]): State {
   return {
     sequence: applyCommits(sequence, commits),
     unconditional: unconditional && applyCommits(unconditional, commits),
@@ -70,7 +72,7 @@ function commit({ sequence, unconditional }: State, commits: readonly Commit[]):
 }
 
 /** What the target is asked about a state: its masks up to `end`, with the noise of `step`. */
-function question(
+export function question(
   { sequence, unconditional }: State,
   step: CanvasStep,
   end: number,

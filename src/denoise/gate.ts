@@ -1,0 +1,104 @@
+/** Verify, then commit: positions on which draft and target agree. */
+
+import { checkBatch, type DenoiseOptions, type DenoiseStep } from "./denoise.ts";
+import { commit, type ProposalResult, question, start } from "./draft_verify.ts";
+import type { CanvasStep, Commit, Prediction, Predictor } from "./predictor.ts";
+import { planSteps } from "./schedule.ts";
+import { selectCommits } from "./selection.ts";
+import { decidedUpToEnd, generationLength, maskedPositions, type Sequence } from "./sequence.ts";
+
+/** When two models' agreement is enough. */
+export interface GateOptions extends DenoiseOptions {
+  /** Least confidence of the draft. */
+  readonly draftThreshold: number;
+  /** Least confidence of the target; two models agree, so it may lie below the usual 0.9. */
+  readonly targetThreshold: number;
+}
+
+/**
+ * `gate` (verify, then commit; this project's definition): the same state through draft and target;
+ * every masked position of the block is committed where both choose the same token and both are sure
+ * enough, and always the target's surest. A block is repeated until it holds no mask. Every committed
+ * token is the target's choice at that state; the trajectory is not the plain schedule's.
+ * @throws as `denoise`, and {@linkcode RangeError} for a threshold outside [0, 1]
+ */
+export async function* gate(
+  sequence: Sequence,
+  target: Predictor,
+  draft: Predictor,
+  options: GateOptions,
+): AsyncGenerator<DenoiseStep, ProposalResult, void> {
+  const { signal, blockLength, draftThreshold, targetThreshold, seeds } = options;
+  checkBatch([sequence], options);
+  for (const [name, value] of Object.entries({ draftThreshold, targetThreshold })) {
+    if (value >= 0 && value <= 1) continue;
+    throw new RangeError(`${name} is ${value}: expected a number from 0 to 1`);
+  }
+  const genLength = generationLength(sequence);
+  planSteps({ genLength, blockLength, steps: genLength });
+  let state = start(sequence, options);
+  let nfe = 0;
+  const proposed: number[] = [];
+  const accepted: number[] = [];
+  const finished = () =>
+    options.finished?.() ||
+    (options.stopAtEnd && decidedUpToEnd(state.sequence, options.endTokens));
+  for (let block = 0; block < genLength / blockLength; block++) {
+    const blockEnd = sequence.promptLength + (block + 1) * blockLength;
+    let left = maskedPositions(state.sequence, blockEnd).length;
+    while (left > 0 && !finished()) {
+      signal?.throwIfAborted();
+      const input = question(state, stepAt(nfe, blockEnd, options), blockEnd, options);
+      const [drafted] = await draft.predict([input]);
+      const [verified] = await target.predict([input]);
+      const ranking = { remasking: "low_confidence", seed: seeds[0], step: nfe } as const;
+      const surest = selectCommits(verified, 1, ranking)[0];
+      const commits = verified.filter((prediction, i) =>
+        prediction.position === surest.position ||
+        (prediction.token === drafted[i].token && drafted[i].confidence >= draftThreshold &&
+          prediction.confidence >= targetThreshold)
+      ).map(asCommit);
+      proposed.push(drafted.filter(({ confidence }) => confidence >= draftThreshold).length);
+      accepted.push(commits.length - 1);
+      state = commit(state, commits);
+      nfe++;
+      yield { step: nfe - 1, block, nfe, commits: [commits] };
+      const before = left;
+      left = maskedPositions(state.sequence, blockEnd).length;
+      // Nothing but mask tokens were committed: the same would follow for ever.
+      if (left === before) break;
+    }
+    if (finished()) break;
+  }
+  return {
+    sequence: state.sequence,
+    targetForwards: nfe,
+    targetStates: nfe,
+    draftForwards: nfe,
+    readbacks: 2 * nfe,
+    proposed,
+    accepted,
+  };
+}
+
+function asCommit({ position, token, confidence, logProbability }: Prediction): Commit {
+  return { position, token, confidence, logProbability };
+}
+
+function stepAt(step: number, blockEnd: number, options: DenoiseOptions): CanvasStep {
+  return {
+    blockEnd,
+    commits: 1,
+    remasking: "low_confidence",
+    choices: [{
+      temperature: options.temperature ?? 0,
+      seed: options.seeds[0],
+      step,
+      bannedTokens: options.logitsEosInf ? [options.eosToken] : [],
+      unconfidentTokens: options.confidenceEosEotInf
+        ? [options.eosToken, ...options.eotToken === undefined ? [] : [options.eotToken]]
+        : [],
+    }],
+    stopAtEnd: false,
+  };
+}

@@ -1,0 +1,207 @@
+/** Every way to denoise one answer behind one interface. */
+
+import { denoiseBlocks } from "./blocks.ts";
+import { CACHE_POLICIES, type CachePolicy } from "./cache_plan.ts";
+import { denoise, type DenoiseOptions, type DenoiseStep } from "./denoise.ts";
+import { lossless, type ProposalResult, selfDraft } from "./draft_verify.ts";
+import { gate } from "./gate.ts";
+import type { Predictor, SelectionRule } from "./predictor.ts";
+import type { Sequence } from "./sequence.ts";
+
+/** What a strategy may be told; each uses what concerns it. */
+export interface StrategyOptions extends DenoiseOptions {
+  /** Keys and values that are reused (plain, threshold, factor); default `none`. */
+  readonly cache?: CachePolicy;
+  /** Steps of a block between two refreshes of a cache; default: at its first step only. */
+  readonly refreshInterval?: number;
+  /** Least confidence that is committed (threshold); default 0.9. */
+  readonly threshold?: number;
+  /** Fast-dLLM's factor (factor); default 1. */
+  readonly factor?: number;
+  /** Steps proposed a round (lossless, self); default 4. */
+  readonly depth?: number;
+  /** Least confidence of the draft (gate); default 0.9. */
+  readonly draftThreshold?: number;
+  /** Least confidence of the target (gate); default 0.7. */
+  readonly targetThreshold?: number;
+}
+
+/** The models at hand. */
+export interface Models {
+  readonly target: Predictor;
+  readonly draft?: Predictor;
+}
+
+/** What a finished answer cost and came to. */
+export interface StrategyResult extends ProposalResult {
+  /** Forward passes that found nothing left to do; not in `targetForwards`. */
+  readonly idleForwards: number;
+}
+
+type Run = AsyncGenerator<DenoiseStep, StrategyResult, void>;
+
+/** What a strategy is and needs. */
+export interface Strategy {
+  /** Whether the result equals that of the plain schedule. */
+  readonly lossless: boolean;
+  readonly needsDraft: boolean;
+  /** Options of {@linkcode StrategyOptions} that it uses, besides those of `denoise`. */
+  readonly uses: readonly (keyof StrategyOptions)[];
+  run(sequence: Sequence, models: Models, options: StrategyOptions): Run;
+}
+
+const NO_PROPOSALS = { draftForwards: 0, proposed: [], accepted: [] };
+
+/** Adapts a generator of the plain kind. */
+async function* targetOnly(
+  sequence: Sequence,
+  { target }: Models,
+  options: StrategyOptions,
+  rule: SelectionRule | undefined,
+): Run {
+  const { cache = "none" } = options;
+  const blocks = rule !== undefined || cache !== "none";
+  const { sequences, nfe, readbacks, idleForwards = 0 } = blocks
+    ? yield* denoiseBlocks(sequence, target, { ...options, rule: rule ?? { kind: "count" } })
+    : yield* denoise([sequence], target, options);
+  return {
+    sequence: sequences[0],
+    targetForwards: nfe,
+    targetStates: nfe,
+    readbacks,
+    idleForwards,
+    ...NO_PROPOSALS,
+  };
+}
+
+async function* proposing(
+  steps: AsyncGenerator<DenoiseStep, ProposalResult, void>,
+): Run {
+  return { ...yield* steps, idleForwards: 0 };
+}
+
+const STRATEGIES = {
+  plain: {
+    lossless: true,
+    needsDraft: false,
+    uses: ["cache", "refreshInterval"],
+    run: (sequence, models, options) => targetOnly(sequence, models, options, undefined),
+  },
+  threshold: {
+    lossless: false,
+    needsDraft: false,
+    uses: ["cache", "refreshInterval", "threshold"],
+    run: (sequence, models, options) =>
+      targetOnly(sequence, models, options, {
+        kind: "threshold",
+        threshold: options.threshold ?? 0.9,
+      }),
+  },
+  factor: {
+    lossless: false,
+    needsDraft: false,
+    uses: ["cache", "refreshInterval", "factor"],
+    run: (sequence, models, options) =>
+      targetOnly(sequence, models, options, { kind: "factor", factor: options.factor ?? 1 }),
+  },
+  lossless: {
+    lossless: true,
+    needsDraft: true,
+    uses: ["depth"],
+    run: (sequence, { target, draft }, options) =>
+      proposing(lossless(sequence, target, draft!, { ...options, depth: options.depth ?? 4 })),
+  },
+  self: {
+    lossless: true,
+    needsDraft: false,
+    uses: ["depth"],
+    run: (sequence, { target }, options) =>
+      proposing(selfDraft(sequence, target, { ...options, depth: options.depth ?? 4 })),
+  },
+  gate: {
+    lossless: false,
+    needsDraft: true,
+    uses: ["draftThreshold", "targetThreshold"],
+    run: (sequence, { target, draft }, options) =>
+      proposing(gate(sequence, target, draft!, {
+        ...options,
+        draftThreshold: options.draftThreshold ?? 0.9,
+        targetThreshold: options.targetThreshold ?? 0.7,
+      })),
+  },
+} as const satisfies Record<string, Strategy>;
+
+/** Name of a strategy. */
+export type StrategyName = keyof typeof STRATEGIES;
+
+/** The strategies there are. */
+export const STRATEGY_NAMES = Object.keys(STRATEGIES) as readonly StrategyName[];
+
+/** A strategy by name. */
+export function strategyOf(name: StrategyName): Strategy {
+  return STRATEGIES[name];
+}
+
+/** A combination that makes no sense; `option` names what to change. */
+export class StrategyError extends Error {
+  /** The culprit in {@linkcode StrategyOptions}, or `strategy`. */
+  readonly option: keyof StrategyOptions | "strategy";
+  /** Takes a message that says why, and what would fit. */
+  constructor(option: keyof StrategyOptions | "strategy", message: string) {
+    super(message);
+    this.name = "StrategyError";
+    this.option = option;
+  }
+}
+
+/** Options that only some strategies use. */
+const SPECIAL: readonly (keyof StrategyOptions)[] = [
+  "cache",
+  "refreshInterval",
+  "threshold",
+  "factor",
+  "depth",
+  "draftThreshold",
+  "targetThreshold",
+];
+
+/**
+ * Checks that strategy, options and models fit together.
+ * @throws {StrategyError} with the reason
+ */
+export function checkStrategy(
+  name: StrategyName,
+  options: Partial<StrategyOptions>,
+  hasDraft: boolean,
+): void {
+  const strategy = strategyOf(name);
+  if (strategy.needsDraft && !hasDraft) {
+    throw new StrategyError("strategy", `strategy ${name} needs a draft model, and none is loaded`);
+  }
+  const { cache, cfgScale = 0, remasking = "low_confidence" } = options;
+  for (const option of SPECIAL) {
+    const value = options[option];
+    if (value === undefined || strategy.uses.includes(option)) continue;
+    if (option === "cache" && value === "none") continue;
+    const users = STRATEGY_NAMES.filter((other) => strategyOf(other).uses.includes(option));
+    throw new StrategyError(
+      option,
+      `strategy ${name} does not use ${option}: leave it out, or choose ${users.join(" or ")}`,
+    );
+  }
+  if (cache !== undefined && !CACHE_POLICIES.includes(cache)) {
+    throw new StrategyError("cache", `cache is ${cache}, expected ${CACHE_POLICIES.join(", ")}`);
+  }
+  if (cache !== undefined && cache !== "none" && cfgScale > 0) {
+    throw new StrategyError(
+      "cache",
+      "guidance runs two sequences and a cache keeps the keys and values of one: cache none",
+    );
+  }
+  if (remasking === "random" && !strategy.lossless) {
+    throw new StrategyError(
+      "remasking",
+      `strategy ${name} goes by confidence, remasking random by noise: choose one of the two`,
+    );
+  }
+}
