@@ -55,6 +55,41 @@ export interface SamplingCase {
   }[];
 }
 
+/** One case of sampling/fast.json */
+export interface FastCase {
+  readonly name: string;
+  readonly checkpoint: string;
+  readonly prompt: readonly (readonly number[])[];
+  readonly gen_length: number;
+  readonly block_length: number;
+  readonly steps: number;
+  readonly cache: "none" | "prefix" | "dual";
+  readonly threshold: number | null;
+  readonly factor: number | null;
+  readonly nfe: number;
+  readonly final: readonly (readonly number[])[];
+  readonly log: SamplingCase["log"];
+}
+
+/** One case of speculative/step-verify.json */
+export interface SpeculativeCase {
+  readonly name: string;
+  readonly target: string;
+  readonly draft: string;
+  readonly prompt: readonly (readonly number[])[];
+  readonly gen_length: number;
+  readonly block_length: number;
+  readonly steps: number;
+  readonly k: number;
+  readonly accepted_per_round: readonly number[];
+  readonly drafted_per_round: readonly number[];
+  readonly target_batched_forwards: number;
+  readonly target_rows: number;
+  readonly draft_forwards: number;
+  readonly final: readonly (readonly number[])[];
+  readonly target_only_log: SamplingCase["log"];
+}
+
 /** sampling/schedule.json */
 export interface ScheduleFile {
   readonly masked_and_steps: readonly {

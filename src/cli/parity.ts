@@ -12,10 +12,12 @@ import {
   readGolden,
   type SamplingCase,
   type ScheduleFile,
+  type SpeculativeCase,
   type TemperatureCase,
 } from "./golden_files.ts";
 import { forwardCases } from "./parity_forward.ts";
 import { samplingCase, scheduleCases, temperatureCase } from "./parity_sampling.ts";
+import { fastCase, speculativeCase } from "./parity_strategies.ts";
 
 /** `unmask parity` */
 export function parityCommand(): Command {
@@ -61,22 +63,32 @@ export async function* parityCases(
 
   const sampling = readGolden<{ cases: SamplingCase[] }>(dir, "sampling", "llada.json")?.cases ??
     [];
+  const fast = readGolden<{ cases: FastCase[] }>(dir, "sampling", "fast.json")?.cases ?? [];
+  const speculative = readGolden<{ cases: SpeculativeCase[] }>(
+    dir,
+    "speculative",
+    "step-verify.json",
+  )?.cases ?? [];
   const forward = new Map(
     forwardNames(dir).map((name) =>
       [name, readGolden<ForwardFile>(dir, "forward", `${name}.json`)!.checkpoint] as const
     ),
   );
-  const checkpoints = new Set([...forward.values(), ...sampling.map((c) => c.checkpoint)]);
-  if (checkpoints.size === 0) return;
+  const checkpoints = new Set([
+    ...forward.values(),
+    ...[...sampling, ...fast].map((golden) => golden.checkpoint),
+  ]);
+  if (checkpoints.size === 0 && speculative.length === 0) return;
   using gpu = await acquireGpu({ subgroups: !options.plain });
   for (const checkpoint of checkpoints) {
     const names = [...forward].filter(([, of]) => of === checkpoint).map(([name]) => name);
     const cases = sampling.filter((golden) => golden.checkpoint === checkpoint);
+    const fastCases = fast.filter((golden) => golden.checkpoint === checkpoint);
     let model: Model;
     try {
       model = await loadModel(gpu, join(dir, "checkpoints", checkpoint));
     } catch (error) {
-      for (const name of [...names, ...cases.map((golden) => golden.name)]) {
+      for (const name of [...names, ...[...cases, ...fastCases].map((golden) => golden.name)]) {
         yield { name: `${checkpoint} ${name}`, passed: false, detail: (error as Error).message };
       }
       continue;
@@ -86,14 +98,24 @@ export async function* parityCases(
       yield* failing(`forward/${name}`, forwardCases(dir, name, loaded));
     }
     for (const golden of cases) {
-      yield* failing(
-        `sampling/llada ${golden.name}`,
-        (async function* () {
-          yield await samplingCase(golden, loaded);
-        })(),
-      );
+      yield* failing(`sampling/llada ${golden.name}`, one(() => samplingCase(golden, loaded)));
+    }
+    for (const golden of fastCases) {
+      yield* failing(`sampling/fast ${golden.name}`, one(() => fastCase(golden, loaded)));
     }
   }
+  for (const golden of speculative) {
+    const run = async () => {
+      using target = await loadModel(gpu, join(dir, "checkpoints", golden.target));
+      using draft = await loadModel(gpu, join(dir, "checkpoints", golden.draft));
+      return await speculativeCase(golden, target, draft);
+    };
+    yield* failing(`speculative/step-verify ${golden.name}`, one(run));
+  }
+}
+
+async function* one(run: () => Promise<ParityResult>): AsyncGenerator<ParityResult, void, void> {
+  yield await run();
 }
 
 /** An error becomes a failed case; the ones behind it in the same file cannot be run. */

@@ -9,7 +9,7 @@ import type { Model } from "../model/model.ts";
 import type { ParityResult, SamplingCase, ScheduleFile, TemperatureCase } from "./golden_files.ts";
 
 /** Confidences are informative in the golden data: its README's bound. */
-const CONFIDENCE_ABS = 5e-4;
+export const CONFIDENCE_ABS = 5e-4;
 /** Bound for the pure function of temperature.json, which stores about seven digits. */
 const TEMPERATURE_CONFIDENCE_ABS = 1e-6;
 
@@ -63,24 +63,29 @@ async function trajectory(golden: SamplingCase, model: Model, predictor: Predict
     endTokens: [eosToken],
     stopAtEnd: false,
   });
-  const wrong: string[] = [];
-  let confidence = 0;
-  let count = 0;
+  const taken: DenoiseStep[] = [];
   let next = await steps.next();
-  for (; !next.done; next = await steps.next(), count++) {
-    const expected = golden.log[count];
-    if (!expected) continue;
-    const compared = compareStep(next.value, expected);
-    if (compared.wrong) wrong.push(`step ${count}: ${compared.wrong}`);
-    confidence = Math.max(confidence, compared.confidence);
-  }
-  if (count !== golden.log.length) wrong.push(`${count} steps, expected ${golden.log.length}`);
+  for (; !next.done; next = await steps.next()) taken.push(next.value);
+  const { wrong, confidence } = compareSteps(taken, golden.log);
   if (next.value.nfe !== golden.nfe) {
     wrong.push(`${next.value.nfe} forwards, expected ${golden.nfe}`);
   }
   for (const [row, { ids }] of next.value.sequences.entries()) {
     if (!sameNumbers(ids, golden.final[row])) wrong.push(`row ${row}: final ids differ`);
   }
+  return { wrong, confidence };
+}
+
+/** What differs between steps and their record, and the largest difference in confidence. */
+export function compareSteps(steps: readonly DenoiseStep[], log: SamplingCase["log"]) {
+  const wrong: string[] = [];
+  let confidence = 0;
+  for (const [i, step] of steps.slice(0, log.length).entries()) {
+    const compared = compareStep(step, log[i]);
+    if (compared.wrong) wrong.push(`step ${i}: ${compared.wrong}`);
+    confidence = Math.max(confidence, compared.confidence);
+  }
+  if (steps.length !== log.length) wrong.push(`${steps.length} steps, expected ${log.length}`);
   return { wrong, confidence };
 }
 
@@ -172,6 +177,7 @@ function result(name: string, passed: boolean, detail: string): ParityResult {
   return { name, passed, detail };
 }
 
-function sameNumbers(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
+/** Whether two lists of numbers are equal. */
+export function sameNumbers(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
   return a.length === b.length && Array.prototype.every.call(a, (value, i) => value === b[i]);
 }
