@@ -50,22 +50,35 @@ export async function* parityCases(
   dir: string,
   options: { readonly plain?: boolean } = {},
 ): AsyncGenerator<ParityResult, void, void> {
-  const schedule = readGolden<ScheduleFile>(dir, "sampling", "schedule.json");
-  if (schedule) yield* scheduleCases(schedule);
-  const temperature = readGolden<{ cases: TemperatureCase[] }>(
-    dir,
-    "sampling",
-    "temperature.json",
-  );
-  for (const golden of temperature?.cases ?? []) yield temperatureCase(golden);
-
-  const sampling = readGolden<{ cases: SamplingCase[] }>(dir, "sampling", "llada.json")?.cases ??
-    [];
-  const forward = new Map(
-    forwardNames(dir).map((name) =>
-      [name, readGolden<ForwardFile>(dir, "forward", `${name}.json`)!.checkpoint] as const
-    ),
-  );
+  // A file that cannot be read has failed; the others are run all the same.
+  const unreadable: ParityResult[] = [];
+  const read = <T>(...path: string[]): T | undefined => {
+    try {
+      return readGolden<T>(dir, ...path);
+    } catch (error) {
+      unreadable.push({
+        name: path.join("/"),
+        passed: false,
+        detail: error instanceof Error ? error.message : String(error),
+      });
+    }
+  };
+  const schedule = read<ScheduleFile>("sampling", "schedule.json");
+  if (schedule) yield* failing("sampling/schedule", scheduleCases(schedule));
+  const temperature = read<{ cases: TemperatureCase[] }>("sampling", "temperature.json");
+  for (const golden of temperature?.cases ?? []) {
+    yield* failing(
+      `sampling/temperature ${golden.temperature}`,
+      one(() => temperatureCase(golden)),
+    );
+  }
+  const sampling = read<{ cases: SamplingCase[] }>("sampling", "llada.json")?.cases ?? [];
+  const forward = new Map<string, string>();
+  for (const name of forwardNames(dir)) {
+    const checkpoint = read<ForwardFile>("forward", `${name}.json`)?.checkpoint;
+    if (checkpoint !== undefined) forward.set(name, checkpoint);
+  }
+  yield* unreadable;
   const checkpoints = new Set([...forward.values(), ...sampling.map((c) => c.checkpoint)]);
   if (checkpoints.size === 0) return;
   using gpu = await acquireGpu({ subgroups: !options.plain });
@@ -86,20 +99,21 @@ export async function* parityCases(
       yield* failing(`forward/${name}`, forwardCases(dir, name, loaded));
     }
     for (const golden of cases) {
-      yield* failing(
-        `sampling/llada ${golden.name}`,
-        (async function* () {
-          yield await samplingCase(golden, loaded);
-        })(),
-      );
+      yield* failing(`sampling/llada ${golden.name}`, one(() => samplingCase(golden, loaded)));
     }
   }
+}
+
+async function* one(
+  run: () => ParityResult | Promise<ParityResult>,
+): AsyncGenerator<ParityResult, void, void> {
+  yield await run();
 }
 
 /** An error becomes a failed case; the ones behind it in the same file cannot be run. */
 async function* failing(
   name: string,
-  cases: AsyncIterable<ParityResult>,
+  cases: AsyncIterable<ParityResult> | Iterable<ParityResult>,
 ): AsyncGenerator<ParityResult, void, void> {
   try {
     yield* cases;

@@ -6,6 +6,7 @@ import { type Remasking, REMASKINGS, selectCommits } from "./selection.ts";
 import {
   applyCommits,
   decidedUpToEnd,
+  firstVisible,
   generationLength,
   maskedPositions,
   type Sequence,
@@ -185,7 +186,8 @@ function stepByStep(
     const commits: Commit[][] = state.map(() => []);
     active.forEach((row, i) => {
       const { seed, step: index } = step.choices[row];
-      const ranking = { remasking: step.remasking, seed, step: index };
+      const origin = firstVisible(state[row].attentionMask);
+      const ranking = { remasking: step.remasking, seed, step: index, origin };
       commits[row] = selectCommits(predictions[i], step.commits, ranking);
     });
     unconditional = unconditional.map((sequence, row) => applyCommits(sequence, commits[row]));

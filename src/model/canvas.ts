@@ -12,6 +12,7 @@ import {
   writeAnswer,
   writeStepPlan,
 } from "../kernels/step_plan.ts";
+import { checkToken } from "./input.ts";
 import { forward, type RowBatch } from "./llada.ts";
 import { type PredictionContext, recordPredictions } from "./prediction_pass.ts";
 import { type PackedRows, packRows } from "./rows.ts";
@@ -33,7 +34,6 @@ export class DeviceCanvas implements Canvas {
   readonly #sequences: readonly CanvasSequence[];
   readonly #packed: PackedRows;
   readonly #batch: RowBatch;
-  readonly #labels: Tensor;
   readonly #answers: Tensor;
   readonly #finished: Tensor;
   readonly #maskToken: number;
@@ -78,10 +78,9 @@ export class DeviceCanvas implements Canvas {
       count: packed.ranges.length / 2,
       longest: packed.longest,
       ids: tensorOf(gpu, "canvas ids", packed.ids),
-      rowPosition: tensorOf(gpu, "canvas rotation", packed.rotationPositions),
+      rowPosition: tensorOf(gpu, "canvas rotation", packed.rowPositions),
       sequences: tensorOf(gpu, "canvas sequences", packed.ranges),
     };
-    this.#labels = tensorOf(gpu, "canvas positions", packed.absolutePositions);
     this.#answers = tensorOf(gpu, "canvas answers", answers);
     this.#finished = createTensor(gpu, "canvas finished", sequences.length);
   }
@@ -171,7 +170,7 @@ export class DeviceCanvas implements Canvas {
     listMasked(recorder, {
       ids: this.#batch.ids,
       sequences: this.#batch.sequences,
-      row_position: this.#labels,
+      row_position: this.#batch.rowPosition,
       plans,
       finished: this.#finished,
       asked,
@@ -210,7 +209,7 @@ export class DeviceCanvas implements Canvas {
     const { recorder } = this.#context;
     const { ids, rowPosition, sequences } = this.#batch;
     for (
-      const tensor of [ids, rowPosition, sequences, this.#labels, this.#answers, this.#finished]
+      const tensor of [ids, rowPosition, sequences, this.#answers, this.#finished]
     ) {
       recorder.retire(tensor);
     }
@@ -268,7 +267,7 @@ export class DeviceCanvas implements Canvas {
     const commits: Commit[] = [];
     for (let i = 1; i <= committed; i++) {
       const at = LOG_ENTRY_WORDS * (entry + i);
-      this.#ids[words[at]] = words[at + 1];
+      this.#ids[words[at]] = checkToken(words[at + 1], this.#context.config);
       commits.push({
         position: positions[words[at] - firstRow],
         token: words[at + 1],
