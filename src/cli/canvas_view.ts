@@ -13,6 +13,7 @@ type EndEvent = Extract<GenerateEvent, { type: "end" }>;
 const MASK = "░";
 /** A control token, whose name would be longer than the rest of the answer. */
 const CONTROL_TOKEN = "∎";
+const LEGEND = `${MASK} masked  ⏎ line end  ${CONTROL_TOKEN} control token`;
 /** Below this probability a token is shown as one the model was unsure of. */
 const UNSURE = 0.5;
 /** Columns of the progress bar. */
@@ -89,7 +90,7 @@ export class CanvasView {
     return [
       this.#status(seconds, end, width),
       ...cutOut(lines, currentRow, Math.max(1, rows - OTHER_ROWS)),
-      this.#paint(`${MASK} masked  ⏎ line end  ${CONTROL_TOKEN} control token`, "masked"),
+      this.#paint(LEGEND.slice(0, width), "masked"),
     ].join("\n");
   }
 
@@ -101,12 +102,10 @@ export class CanvasView {
     const { steps } = this.#start;
     const done = (this.#step?.step ?? -1) + 1;
     const forwards = end?.stats.forwards ?? done;
-    const share = end ? 1 : done / steps;
-    const bar = "█".repeat(Math.floor(share * BAR_COLUMNS)).padEnd(BAR_COLUMNS, "·");
+    const bar = "█".repeat(Math.floor(done / steps * BAR_COLUMNS)).padEnd(BAR_COLUMNS, "·");
     const rate = seconds > 0 ? (this.#committed / seconds).toFixed(1) : "-";
-    const status = `${bar} step ${done}/${steps}  ${forwards} forwards  ` +
-      `${this.#committed}/${this.#tokens.length} tokens  ${rate} tokens/s` +
-      (end ? `  finished: ${end.finishReason}` : "");
+    const status = `${end ? `finished: ${end.finishReason}` : bar}  step ${done}/${steps}  ` +
+      `${forwards} forwards  ${this.#committed}/${this.#tokens.length} tokens  ${rate} tokens/s`;
     return status.slice(0, width);
   }
 

@@ -50,6 +50,12 @@ async function run(flags: GenerationFlags): Promise<void> {
   Deno.exit(exitCode);
 }
 
+/** A line that was entered, and what stops its answer. */
+interface Turn {
+  readonly text: string;
+  readonly stop: AbortController;
+}
+
 /** @returns the exit code when it did not end in the ordinary way */
 async function converse(
   engine: TextEngine,
@@ -63,30 +69,31 @@ async function converse(
     prompt: "> ",
     crlfDelay: Infinity,
   });
-  let answering: AbortController | undefined;
+  const turns = new Turns(lines);
   let failed = false;
   let stopped: number | undefined;
   // On a terminal, which is in raw mode, Ctrl-C comes as a key and not as a signal.
-  lines.on("SIGINT", () => answering ? answering.abort() : lines.close());
+  lines.on("SIGINT", () => turns.stopAll() || lines.close());
   using _stop = onStop((exitCode) => {
     stopped = exitCode;
-    answering?.abort();
+    turns.stopAll();
     lines.close();
   });
 
   let conversation: ChatMessage[] = [];
-  for await (const line of turns(lines, terminal)) {
-    if (stopped !== undefined || line === "/exit") break;
-    if (line === "/reset") {
+  for (;;) {
+    const turn = await turns.next();
+    if (turn === undefined || turn.text === "/exit" || stopped !== undefined) break;
+    const { text, stop: { signal } } = turn;
+    if (text === "/reset") {
       conversation = [];
       if (terminal) console.log("The conversation is forgotten.");
       continue;
     }
-    const { signal } = answering = new AbortController();
     try {
-      const asked = [...conversation, { role: "user", content: line }];
-      const text = await answer(engine, asked, flags, signal, terminal);
-      conversation = [...asked, { role: "assistant", content: text }];
+      const asked = [...conversation, { role: "user", content: text }];
+      const content = await answer(engine, asked, flags, signal, terminal);
+      conversation = [...asked, { role: "assistant", content }];
     } catch (error) {
       if (engine.state === "failed") throw error;
       if (signal.aborted) {
@@ -96,7 +103,6 @@ async function converse(
         failed = true;
       }
     }
-    answering = undefined;
   }
   lines.close();
   if (terminal) write("\n");
@@ -104,19 +110,48 @@ async function converse(
   return stopped ?? (failed && !terminal ? 1 : undefined);
 }
 
-/** The lines that are not blank, asked for with a prompt on a terminal. */
-async function* turns(lines: Interface, terminal: boolean): AsyncGenerator<string, void, void> {
-  let open = true;
-  lines.on("close", () => open = false);
-  const ask = () => {
-    if (terminal && open) lines.prompt();
-  };
-  const input = lines[Symbol.asyncIterator]();
-  for (;;) {
-    ask();
-    const { value, done } = await input.next();
-    if (done) return;
-    if (value.trim() !== "") yield value.trim();
+/** The lines that are entered and not blank, in order. */
+class Turns {
+  readonly #lines: Interface;
+  readonly #entered: Turn[] = [];
+  #current: Turn | undefined;
+  #open = true;
+  #wake = () => {};
+
+  constructor(lines: Interface) {
+    this.#lines = lines;
+    lines.on("line", (line) => {
+      const text = line.trim();
+      if (text === "") this.#prompt();
+      else this.#entered.push({ text, stop: new AbortController() });
+      this.#wake();
+    });
+    lines.on("close", () => {
+      this.#open = false;
+      this.#wake();
+    });
+  }
+
+  /** The next turn, the one before being done; undefined once there are no more. */
+  async next(): Promise<Turn | undefined> {
+    this.#current = undefined;
+    this.#prompt();
+    while (this.#entered.length === 0 && this.#open) {
+      await new Promise<void>((resolve) => this.#wake = resolve);
+    }
+    return this.#current = this.#entered.shift();
+  }
+
+  #prompt(): void {
+    const idle = this.#current === undefined && this.#entered.length === 0;
+    if (this.#lines.terminal && this.#open && idle) this.#lines.prompt();
+  }
+
+  /** Stops the current turn and those that wait. @returns whether there was any */
+  stopAll(): boolean {
+    const turns = [...this.#current ? [this.#current] : [], ...this.#entered];
+    for (const { stop } of turns) stop.abort();
+    return turns.length > 0;
   }
 }
 

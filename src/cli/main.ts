@@ -10,10 +10,20 @@ import { benchCommand } from "./bench.ts";
 import { serveCommand } from "./serve.ts";
 import { VERSION } from "./version.ts";
 
+/** A command and its own commands, with the settings of the one above. */
+function inheriting(command: Command, parent: Command): Command {
+  command.copyInheritedSettings(parent).exitOverride();
+  for (const child of command.commands) inheriting(child, command);
+  return command;
+}
+
 const program = new Command("unmask")
   .description("Serves LLaDA masked-diffusion language models on WebGPU.")
   .version(VERSION)
   .showHelpAfterError()
+  .configureOutput({
+    outputError: (text, write) => write(text.replace(/^error:/, "unmask:")),
+  })
   .exitOverride();
 
 for (
@@ -27,7 +37,7 @@ for (
     benchCommand(),
   ]
 ) {
-  program.addCommand(command.exitOverride());
+  program.addCommand(inheriting(command, program));
 }
 
 try {

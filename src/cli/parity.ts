@@ -6,6 +6,7 @@ import { acquireGpu } from "../gpu/device.ts";
 import { loadModel } from "../model/load.ts";
 import type { Model } from "../model/model.ts";
 import {
+  type FastCase,
   type ForwardFile,
   forwardNames,
   type ParityResult,
@@ -52,28 +53,38 @@ export async function* parityCases(
   dir: string,
   options: { readonly plain?: boolean } = {},
 ): AsyncGenerator<ParityResult, void, void> {
-  const schedule = readGolden<ScheduleFile>(dir, "sampling", "schedule.json");
-  if (schedule) yield* scheduleCases(schedule);
-  const temperature = readGolden<{ cases: TemperatureCase[] }>(
-    dir,
-    "sampling",
-    "temperature.json",
-  );
-  for (const golden of temperature?.cases ?? []) yield temperatureCase(golden);
-
-  const sampling = readGolden<{ cases: SamplingCase[] }>(dir, "sampling", "llada.json")?.cases ??
-    [];
-  const fast = readGolden<{ cases: FastCase[] }>(dir, "sampling", "fast.json")?.cases ?? [];
-  const speculative = readGolden<{ cases: SpeculativeCase[] }>(
-    dir,
-    "speculative",
-    "step-verify.json",
-  )?.cases ?? [];
-  const forward = new Map(
-    forwardNames(dir).map((name) =>
-      [name, readGolden<ForwardFile>(dir, "forward", `${name}.json`)!.checkpoint] as const
-    ),
-  );
+  // A file that cannot be read has failed; the others are run all the same.
+  const unreadable: ParityResult[] = [];
+  const read = <T>(...path: string[]): T | undefined => {
+    try {
+      return readGolden<T>(dir, ...path);
+    } catch (error) {
+      unreadable.push({
+        name: path.join("/"),
+        passed: false,
+        detail: error instanceof Error ? error.message : String(error),
+      });
+    }
+  };
+  const schedule = read<ScheduleFile>("sampling", "schedule.json");
+  if (schedule) yield* failing("sampling/schedule", scheduleCases(schedule));
+  const temperature = read<{ cases: TemperatureCase[] }>("sampling", "temperature.json");
+  for (const golden of temperature?.cases ?? []) {
+    yield* failing(
+      `sampling/temperature ${golden.temperature}`,
+      one(() => temperatureCase(golden)),
+    );
+  }
+  const sampling = read<{ cases: SamplingCase[] }>("sampling", "llada.json")?.cases ?? [];
+  const fast = read<{ cases: FastCase[] }>("sampling", "fast.json")?.cases ?? [];
+  const speculative =
+    read<{ cases: SpeculativeCase[] }>("speculative", "step-verify.json")?.cases ?? [];
+  const forward = new Map<string, string>();
+  for (const name of forwardNames(dir)) {
+    const checkpoint = read<ForwardFile>("forward", `${name}.json`)?.checkpoint;
+    if (checkpoint !== undefined) forward.set(name, checkpoint);
+  }
+  yield* unreadable;
   const checkpoints = new Set([
     ...forward.values(),
     ...[...sampling, ...fast].map((golden) => golden.checkpoint),
@@ -114,14 +125,16 @@ export async function* parityCases(
   }
 }
 
-async function* one(run: () => Promise<ParityResult>): AsyncGenerator<ParityResult, void, void> {
+async function* one(
+  run: () => ParityResult | Promise<ParityResult>,
+): AsyncGenerator<ParityResult, void, void> {
   yield await run();
 }
 
 /** An error becomes a failed case; the ones behind it in the same file cannot be run. */
 async function* failing(
   name: string,
-  cases: AsyncIterable<ParityResult>,
+  cases: AsyncIterable<ParityResult> | Iterable<ParityResult>,
 ): AsyncGenerator<ParityResult, void, void> {
   try {
     yield* cases;

@@ -10,8 +10,6 @@ import type { ParityResult, SamplingCase, ScheduleFile, TemperatureCase } from "
 
 /** Confidences are informative in the golden data: its README's bound. */
 export const CONFIDENCE_ABS = 5e-4;
-/** Bound for the pure function of temperature.json, which stores about seven digits. */
-const TEMPERATURE_CONFIDENCE_ABS = 1e-6;
 
 /**
  * Runs a trajectory twice: on the canvas, where the GPU commits, and step by step, where TypeScript
@@ -112,16 +110,16 @@ function compareStep(step: DenoiseStep, expected: SamplingCase["log"][number]) {
 }
 
 /** The schedule tables: every entry, and every combination that must be refused. */
-export function scheduleCases(golden: ScheduleFile): ParityResult[] {
-  const tables = golden.masked_and_steps.map(({ masked, steps, num_transfer_tokens }) => {
+export function* scheduleCases(golden: ScheduleFile): Generator<ParityResult, void, void> {
+  for (const { masked, steps, num_transfer_tokens } of golden.masked_and_steps) {
     const found = numTransferTokens(masked, steps);
-    return result(
+    yield result(
       `sampling/schedule ${masked} masked in ${steps} steps`,
       sameNumbers(found, num_transfer_tokens),
       `[${found}]`,
     );
-  });
-  const runs = golden.runs.map((run) => {
+  }
+  for (const run of golden.runs) {
     const plan = planSteps({
       genLength: run.gen_length,
       blockLength: run.block_length,
@@ -130,22 +128,21 @@ export function scheduleCases(golden: ScheduleFile): ParityResult[] {
     const each = run.num_transfer_tokens_of_every_block;
     const blocks = run.gen_length / run.block_length;
     const expected = Array.from({ length: blocks }, () => each).flat();
-    return result(
+    yield result(
       `sampling/schedule run ${run.gen_length}/${run.block_length}/${run.steps}`,
       sameNumbers(plan.map((step) => step.commits), expected),
       `${plan.length} steps in ${blocks} blocks`,
     );
-  });
-  const rejected = golden.rejected.map((run) => {
+  }
+  for (const run of golden.rejected) {
     const name = `sampling/schedule refuses ${run.gen_length}/${run.block_length}/${run.steps}`;
     try {
       planSteps({ genLength: run.gen_length, blockLength: run.block_length, steps: run.steps });
-      return result(name, false, "it was accepted");
+      yield result(name, false, "it was accepted");
     } catch (error) {
-      return result(name, true, (error as Error).message);
+      yield result(name, true, (error as Error).message);
     }
-  });
-  return [...tables, ...runs, ...rejected];
+  }
 }
 
 /** One case of temperature.json: the token with and without noise, and its confidence. */
@@ -165,7 +162,7 @@ export function temperatureCase(golden: TemperatureCase): ParityResult {
     const found = confidenceOf(values, token, new Set()).confidence;
     confidence = Math.max(confidence, Math.abs(found - golden.confidence[row]));
   }
-  if (!(confidence <= TEMPERATURE_CONFIDENCE_ABS)) wrong ??= `confidence off by ${confidence}`;
+  if (!(confidence <= CONFIDENCE_ABS)) wrong ??= `confidence off by ${confidence}`;
   return result(
     `sampling/temperature ${golden.temperature}`,
     wrong === undefined,

@@ -78,6 +78,12 @@ async function run(flags: ServeFlags): Promise<void> {
     },
   });
   try {
+    const stopped = Promise.withResolvers<void>();
+    using _stop = onStop((exitCode, before) => {
+      if (before > 0) Deno.exit(exitCode);
+      stopping = true;
+      stopped.resolve();
+    });
     const server = listen(host, flags.port, app.fetch);
     const url = `http://${inUrl(host)}:${server.addr.port}`;
     console.log(`Listening on ${url}`);
@@ -85,12 +91,6 @@ async function run(flags: ServeFlags): Promise<void> {
       const who = apiKeys.length > 0 ? "Everyone with a key" : "EVERYONE";
       console.error(`Warning: ${who} who reaches this port can use the model. HTTP hides nothing.`);
     }
-    const stopped = Promise.withResolvers<void>();
-    using _stop = onStop((exitCode, before) => {
-      if (before > 0) Deno.exit(exitCode);
-      stopping = true;
-      stopped.resolve();
-    });
     const ready = engine.ready.then(() => readyText(engine, url, apiKeys.length > 0));
     const text = await Promise.race([ready, stopped.promise]);
     if (text) console.log(text);

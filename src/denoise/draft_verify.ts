@@ -13,6 +13,7 @@ import { selectCommits } from "./selection.ts";
 import {
   applyCommits,
   decidedUpToEnd,
+  firstVisible,
   generationLength,
   maskedPositions,
   type Sequence,
@@ -88,10 +89,11 @@ export function question(
 }
 
 /** What a step commits, given predictions at (at least) its candidates. */
-function select(predictions: readonly Prediction[], step: CanvasStep): Commit[] {
+function select(predictions: readonly Prediction[], step: CanvasStep, origin: number): Commit[] {
   const candidates = predictions.filter(({ position }) => position < step.blockEnd);
   const { seed, step: index } = step.choices[0];
-  return selectCommits(candidates, step.commits, { remasking: step.remasking, seed, step: index });
+  const ranking = { remasking: step.remasking, seed, step: index, origin };
+  return selectCommits(candidates, step.commits, ranking);
 }
 
 function sameCommits(a: readonly Commit[], b: readonly Commit[]): boolean {
@@ -115,6 +117,7 @@ export async function* lossless(
   const { signal, depth } = options;
   const schedule = scheduleOf(sequence, options);
   const blocks = blocksOf(sequence, options);
+  const origin = firstVisible(sequence.attentionMask);
   let state = start(sequence, options);
   let t = 0;
   const count = { targetForwards: 0, targetStates: 0, draftForwards: 0, readbacks: 0 };
@@ -152,7 +155,7 @@ export async function* lossless(
       count.targetForwards++;
       count.targetStates += states.length;
       count.readbacks++;
-      const own = answers.map((predictions, i) => select(predictions, steps[i]));
+      const own = answers.map((predictions, i) => select(predictions, steps[i], origin));
       let kept = 0;
       while (kept < drafted && sameCommits(own[kept], proposals[kept])) kept++;
       proposed.push(drafted);
@@ -187,6 +190,7 @@ export async function* selfDraft(
   const { signal, depth } = options;
   const schedule = scheduleOf(sequence, options);
   const blocks = blocksOf(sequence, options);
+  const origin = firstVisible(sequence.attentionMask);
   let state = start(sequence, options);
   let t = 0;
   const count = { targetForwards: 0, targetStates: 0, draftForwards: 0, readbacks: 0 };
@@ -220,7 +224,7 @@ export async function* selfDraft(
     let left = predictions;
     let guess = state;
     for (const step of schedule.slice(t, t + depth)) {
-      const commits = select(left, step);
+      const commits = select(left, step, origin);
       const taken = new Set(commits.map(({ position }) => position));
       left = left.filter(({ position }) => !taken.has(position));
       guess = commit(guess, commits);
@@ -233,7 +237,7 @@ export async function* selfDraft(
     // What the target itself does: its confidences are those of the state, not of the guess.
     const own = [guesses[0]];
     while (own.length < guesses.length) {
-      const commits = select(answers[own.length - 1], schedule[t + own.length]);
+      const commits = select(answers[own.length - 1], schedule[t + own.length], origin);
       if (!sameCommits(commits, guesses[own.length])) break;
       own.push(commits);
     }

@@ -9,7 +9,8 @@ export interface TokenChoice {
   readonly temperature: number;
   /** Seed of the noise, an integer in [0, 2^53). */
   readonly seed: number;
-  /** Denoising step of the request, from 0: with seed, position and token it keys the noise. */
+  /** Denoising step of the request, from 0: with seed, position and token it keys the noise.
+   * Positions count from the first that the attention mask shows. */
   readonly step: number;
   /** Tokens whose logit counts as -inf for choice and softmax alike (`logits_eos_inf`). */
   readonly bannedTokens: readonly number[];

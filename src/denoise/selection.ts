@@ -14,13 +14,16 @@ export interface Ranking {
   readonly seed: number;
   /** Denoising step of the request, as in `TokenChoice`. */
   readonly step: number;
+  /** The sequence's first visible position, from which the noise counts; default 0. */
+  readonly origin?: number;
 }
 
 /** A candidate's key, by selection: the lowest is unmasked first, ties go to the lower position. */
 const KEYS: Readonly<Record<Remasking, (candidate: Prediction, ranking: Ranking) => number>> = {
   // In f32, as the GPU twin compares, so that the two tie alike.
   low_confidence: (candidate) => Math.fround(candidate.oddsAgainst),
-  random: (candidate, { seed, step }) => randomRank(seed, step, candidate.position),
+  random: (candidate, { seed, step, origin = 0 }) =>
+    randomRank(seed, step, candidate.position - origin),
 };
 
 /** The selections there are. */

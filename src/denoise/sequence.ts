@@ -95,3 +95,11 @@ export function decidedUpToEnd(sequence: Sequence, endTokens: readonly number[])
 export function unconditionalIds(sequence: Sequence): Uint32Array {
   return new Uint32Array(sequence.ids.length).fill(sequence.maskToken);
 }
+
+/**
+ * First position that the attention mask shows, 0 without one. Noise is keyed by positions counted from
+ * it, so that padding changes no answer.
+ */
+export function firstVisible(attentionMask: Uint8Array | undefined): number {
+  return Math.max(0, attentionMask?.indexOf(1) ?? 0);
+}

@@ -6,6 +6,7 @@ import { selectCommits } from "./selection.ts";
 import {
   applyCommits,
   decidedUpToEnd,
+  firstVisible,
   maskedPositions,
   type Sequence,
   unconditionalIds,
@@ -76,10 +77,13 @@ function stepByStep(
     const commits: Commit[][] = state.map(() => []);
     active.forEach((row, i) => {
       const { seed, step: index } = step.choices[row];
-      const ranking = { remasking: step.remasking, seed, step: index };
+      const origin = firstVisible(state[row].attentionMask);
+      const ranking = { remasking: step.remasking, seed, step: index, origin };
       commits[row] = selectCommits(predictions[i], step.commits, ranking, step.rule);
     });
-    unconditional = unconditional.map((sequence, row) => applyCommits(sequence, commits[row]));
+    if (cfgScale > 0) {
+      unconditional = unconditional.map((sequence, row) => applyCommits(sequence, commits[row]));
+    }
     return [commits];
   }
   return {

@@ -9,6 +9,7 @@ import { type ChatTemplate, encodeChat } from "../text/chat_template.ts";
 import { TextStream } from "../text/text_stream.ts";
 import type { TextTokenizer } from "../text/tokenizer.ts";
 import { defaultLengths, type GenerationPlan, planGeneration } from "./generation_plan.ts";
+import { EventBuffer } from "./event_buffer.ts";
 import type { LoadedModel } from "./loaded_model.ts";
 import {
   type CommittedToken,
@@ -77,6 +78,7 @@ export class Engine implements LoadedModel {
     request: GenerateRequest,
     signal?: AbortSignal,
   ): AsyncGenerator<GenerateEvent, void, void> {
+    this.#queue.checkRoom();
     const plan = planGeneration(
       request,
       this.model.config,
@@ -84,10 +86,17 @@ export class Engine implements LoadedModel {
       ({ messages }) => this.encodeChat(messages),
     );
     const leave = await this.#queue.enter(signal);
+    // The steps are taken without waiting for the reader, so that one who asks this model for
+    // something else in between, or goes away, holds nobody up.
+    const left = new AbortController();
+    const both = signal ? AbortSignal.any([signal, left.signal]) : left.signal;
+    const events = new EventBuffer<GenerateEvent>();
+    const pump = events.fill(this.#denoise(plan, both)).finally(leave);
     try {
-      yield* this.#denoise(plan, signal);
+      yield* events;
     } finally {
-      leave();
+      left.abort();
+      await pump;
     }
   }
 
@@ -182,25 +191,32 @@ export class Engine implements LoadedModel {
       },
     );
     let next = await steps.next();
-    for (; !next.done; next = await steps.next()) {
-      const { step, block, commits } = next.value;
-      const committed = commits[0].map((commit): CommittedToken => ({
-        position: commit.position - promptLength,
-        token: commit.token,
-        text: this.tokenizer.tokenText(commit.token),
-        confidence: commit.confidence,
-        logProbability: commit.logProbability,
-      }));
-      for (const { position, token } of committed) ids[position] = token;
-      const delta = stream.commit(committed);
-      yield {
-        type: "step",
-        step,
-        block,
-        commits: committed,
-        delta,
-        prefixLength: stream.prefixLength,
-      };
+    try {
+      for (; !next.done; next = await steps.next()) {
+        const { step, block, commits } = next.value;
+        // A position that was committed as the mask itself is still masked, and comes again.
+        const decided = commits[0].filter(({ token }) => token !== config.maskTokenId);
+        const committed = decided.map((commit): CommittedToken => ({
+          position: commit.position - promptLength,
+          token: commit.token,
+          text: this.tokenizer.tokenText(commit.token),
+          confidence: commit.confidence,
+          logProbability: commit.logProbability,
+        }));
+        for (const { position, token } of committed) ids[position] = token;
+        const delta = stream.commit(committed);
+        yield {
+          type: "step",
+          step,
+          block,
+          commits: committed,
+          delta,
+          prefixLength: stream.prefixLength,
+        };
+      }
+    } finally {
+      // Ends the steps, and frees their canvas, when the reader went away in between.
+      if (!next.done) await steps.return(undefined as never);
     }
     stream.finish();
     yield {

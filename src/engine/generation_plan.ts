@@ -1,6 +1,6 @@
 /** A request and a model's defaults become what is denoised; every range is checked here. */
 
-import { planSteps, ScheduleError } from "../denoise/schedule.ts";
+import { SCHEDULE_LIMIT } from "../denoise/schedule.ts";
 import { REMASKINGS } from "../denoise/selection.ts";
 import type { GenerationDefaults, ModelConfig } from "../model/config.ts";
 import { type GenerateRequest, RequestError } from "./request.ts";
@@ -27,13 +27,6 @@ export interface GenerationPlan {
 const DEFAULT_MAX_TOKENS = 128;
 /** Tokens per block, likewise. */
 const DEFAULT_BLOCK_LENGTH = 32;
-
-/** The schedule's own names of fields, as a request calls them. */
-const SCHEDULE_FIELDS = {
-  genLength: "maxTokens",
-  blockLength: "blockLength",
-  steps: "steps",
-} as const;
 
 /** Answer and block length of a folder. */
 export function defaultLengths(
@@ -86,11 +79,19 @@ export function planGeneration(
   const genLength = Math.ceil(maxTokens / blockLength) * blockLength;
   const isDefaultShape = genLength === lengths.maxTokens && blockLength === lengths.blockLength;
   const steps = request.steps ?? (isDefaultShape ? defaults.steps : undefined) ?? genLength;
-  try {
-    planSteps({ genLength, blockLength, steps });
-  } catch (error) {
-    if (!(error instanceof ScheduleError)) throw error;
-    throw new RequestError(SCHEDULE_FIELDS[error.field], error.message);
+  const rounded = genLength === maxTokens
+    ? ""
+    : ` (rounded up to ${genLength}, ${genLength / blockLength} blocks of ${blockLength})`;
+  integer("steps", steps, 1, SCHEDULE_LIMIT);
+  const blocks = genLength / blockLength;
+  if (steps % blocks !== 0) {
+    const below = steps - steps % blocks;
+    throw new RequestError(
+      "steps",
+      `steps is ${steps}: expected a multiple of the number of blocks ${blocks} ` +
+        `(maxTokens ${maxTokens}${rounded}, blockLength ${blockLength}), such as ` +
+        (below > 0 ? `${below} or ${below + blocks}` : `${blocks}`),
+    );
   }
   const remasking = request.remasking ?? defaults.remasking ?? "low_confidence";
   if (!REMASKINGS.includes(remasking)) {
@@ -100,16 +101,26 @@ export function planGeneration(
     );
   }
   const stop = request.stop ?? [];
+  if (!Array.isArray(stop) || stop.some((text) => typeof text !== "string")) {
+    throw new RequestError("stop", "stop must be a list of strings");
+  }
   if (stop.includes("")) throw new RequestError("stop", "stop holds an empty string: leave it out");
-  if (request.messages.length === 0) {
+  const { messages } = request;
+  if (
+    !Array.isArray(messages) ||
+    messages.some(({ role, content }) => typeof role !== "string" || typeof content !== "string")
+  ) {
+    throw new RequestError("messages", "messages must be a list of {role, content}, both strings");
+  }
+  if (messages.length === 0) {
     throw new RequestError("messages", "messages is empty, expected at least one message");
   }
   const promptIds = encode(request);
   if (promptIds.length + genLength > context) {
     throw new RequestError(
       "messages",
-      `the prompt has ${promptIds.length} tokens and the answer ${genLength}, together more than ` +
-        `the model's ${context}: shorten the conversation or ask for fewer tokens`,
+      `the prompt has ${promptIds.length} tokens and the answer ${maxTokens}${rounded}, together ` +
+        `more than the model's ${context}: shorten the conversation or ask for fewer tokens`,
       "context_length_exceeded",
     );
   }

@@ -1,7 +1,7 @@
 /** A model folder becomes an engine. */
 
 import { basename, join, resolve } from "node:path";
-import { readConfig, readGenerationDefaults } from "../model/config.ts";
+import { ConfigError, readConfig, readGenerationDefaults } from "../model/config.ts";
 import { loadModelOn, type LoadProgress } from "../model/load.ts";
 import { loadChatTemplate } from "../text/chat_template.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
@@ -34,6 +34,16 @@ export async function loadEngine(dir: string, options: EngineOptions = {}): Prom
   const defaults = readGenerationDefaults(dir, config);
   const tokenizer = await loadTokenizer(dir);
   const template = await loadChatTemplate(dir);
+  for (const [token, id] of tokenizer.controlTokens) {
+    if (id < config.embeddingSize) continue;
+    throw new ConfigError({
+      file: join(dir, "tokenizer.json"),
+      field: `the id of ${JSON.stringify(token)}`,
+      found: `${id}`,
+      expected: `below embedding_size ${config.embeddingSize}`,
+      remedy: "Tokenizer and config.json are not of the same model: download the folder again.",
+    });
+  }
   const { mtime } = await Deno.stat(join(dir, "config.json"));
   const model = await loadModelOn(options.provider, dir, options.onProgress);
   return new Engine(model, tokenizer, template, {

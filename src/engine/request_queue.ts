@@ -21,6 +21,15 @@ export class RequestQueue {
     return this.#waiting.length;
   }
 
+  /** @throws {BusyError} when the queue is full */
+  checkRoom(): void {
+    if (!this.#busy || this.#waiting.length < this.#limit) return;
+    throw new BusyError(
+      `${this.#limit} requests are waiting already, no more are taken: try again later`,
+      RETRY_AFTER_SECONDS,
+    );
+  }
+
   /**
    * Waits for its turn.
    * @returns to be called when the request is done
@@ -29,15 +38,8 @@ export class RequestQueue {
    */
   async enter(signal?: AbortSignal): Promise<() => void> {
     signal?.throwIfAborted();
-    if (this.#busy) {
-      if (this.#waiting.length >= this.#limit) {
-        throw new BusyError(
-          `${this.#limit} requests are waiting already, no more are taken: try again later`,
-          RETRY_AFTER_SECONDS,
-        );
-      }
-      await this.#turn(signal);
-    }
+    this.checkRoom();
+    if (this.#busy) await this.#turn(signal);
     this.#busy = true;
     let left = false;
     return () => {

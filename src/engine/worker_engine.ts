@@ -68,7 +68,7 @@ export class WorkerEngine implements TextEngine {
     request: GenerateRequest,
     signal?: AbortSignal,
   ): AsyncGenerator<GenerateEvent, void, void> {
-    await this.ready;
+    await (signal ? Promise.race([this.ready, aborted(signal)]) : this.ready);
     signal?.throwIfAborted();
     if (this.#state === "failed") throw new Error(this.#failure);
     const id = this.#nextId++;
@@ -141,4 +141,12 @@ export class WorkerEngine implements TextEngine {
     mailbox?.messages.push(message);
     mailbox?.wake();
   }
+}
+
+/** Rejects with the signal's reason once it is aborted. */
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    else signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
 }

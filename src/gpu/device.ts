@@ -191,7 +191,7 @@ export async function acquireGpu(options: GpuOptions = {}): Promise<Gpu> {
         if (bytes > limits[limit]) {
           throw new GpuError(
             `${label} needs ${bytes} bytes in one buffer, ${name} allows ${limits[limit]} ` +
-              `(${limit}). Use a shorter sequence or a smaller batch.`,
+              `(${limit}).`,
           );
         }
       }

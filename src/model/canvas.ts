@@ -12,6 +12,7 @@ import {
   writeAnswer,
   writeStepPlan,
 } from "../kernels/step_plan.ts";
+import { checkToken } from "./input.ts";
 import { createKvCache } from "./kv_cache.ts";
 import { forward, type KvCache, type RowBatch } from "./llada.ts";
 import { type PredictionContext, recordPredictions } from "./prediction_pass.ts";
@@ -34,7 +35,6 @@ export class DeviceCanvas implements Canvas {
   readonly #sequences: readonly CanvasSequence[];
   readonly #packed: PackedRows;
   readonly #batch: RowBatch;
-  readonly #labels: Tensor;
   readonly #answers: Tensor;
   readonly #finished: Tensor;
   readonly #maskToken: number;
@@ -84,10 +84,9 @@ export class DeviceCanvas implements Canvas {
       count: packed.ranges.length / 4,
       longest: packed.longest,
       ids: tensorOf(gpu, "canvas ids", packed.ids),
-      rowPosition: tensorOf(gpu, "canvas rotation", packed.rotationPositions),
+      rowPosition: tensorOf(gpu, "canvas rotation", packed.rowPositions),
       ranges: tensorOf(gpu, "canvas ranges", packed.ranges),
     };
-    this.#labels = tensorOf(gpu, "canvas positions", packed.absolutePositions);
     this.#answers = tensorOf(gpu, "canvas answers", answers);
     this.#finished = createTensor(gpu, "canvas finished", sequences.length);
   }
@@ -180,7 +179,7 @@ export class DeviceCanvas implements Canvas {
     listMasked(recorder, {
       ids: this.#batch.ids,
       sequences: this.#batch.ranges,
-      row_position: this.#labels,
+      row_position: this.#batch.rowPosition,
       plans,
       finished: this.#finished,
       asked,
@@ -236,7 +235,6 @@ export class DeviceCanvas implements Canvas {
         ids,
         rowPosition,
         ranges,
-        this.#labels,
         this.#answers,
         this.#finished,
         ...kept,
@@ -325,7 +323,7 @@ export class DeviceCanvas implements Canvas {
     const commits: Commit[] = [];
     for (let i = 1; i <= committed; i++) {
       const at = LOG_ENTRY_WORDS * (entry + i);
-      this.#ids[words[at]] = words[at + 1];
+      this.#ids[words[at]] = checkToken(words[at + 1], this.#context.config);
       commits.push({
         position: positions[words[at] - firstRow],
         token: words[at + 1],

@@ -1,5 +1,8 @@
 /** Checks of what a forward pass is asked, before anything reaches the GPU. */
 
+import type { TokenChoice } from "../denoise/predictor.ts";
+import { GpuError } from "../gpu/device.ts";
+import { LIST_TOKENS } from "../kernels/step_plan.ts";
 import type { ModelConfig } from "./config.ts";
 import type { SequenceToPack } from "./rows.ts";
 
@@ -52,4 +55,42 @@ export function checkInput(
       );
     }
   });
+}
+
+/** The noise key has 16 bits for the step. */
+const MOST_STEPS = 2 ** 16;
+
+/**
+ * Checks how tokens are to be chosen.
+ * @throws {RangeError} naming what is wrong, expected and found
+ */
+export function checkChoice(choice: TokenChoice, name: string): void {
+  const { temperature, seed, step, bannedTokens, unconfidentTokens } = choice;
+  if (!(temperature >= 0 && Number.isFinite(temperature))) {
+    throw new RangeError(`${name}.temperature is ${temperature}, expected a number from 0`);
+  }
+  if (!Number.isSafeInteger(seed) || seed < 0) {
+    throw new RangeError(`${name}.seed is ${seed}, expected a whole number in [0, 2^53)`);
+  }
+  if (!Number.isInteger(step) || step < 0 || step >= MOST_STEPS) {
+    throw new RangeError(`${name}.step is ${step}, expected a whole number below ${MOST_STEPS}`);
+  }
+  for (const [list, tokens] of Object.entries({ bannedTokens, unconfidentTokens })) {
+    if (tokens.length <= LIST_TOKENS) continue;
+    throw new RangeError(
+      `${name}.${list}: ${tokens.length} tokens, at most ${LIST_TOKENS} are possible`,
+    );
+  }
+}
+
+/**
+ * A token that came back from the GPU.
+ * @throws {GpuError} when no token was chosen, because no logit of the row compared with another
+ */
+export function checkToken(token: number, { embeddingSize }: ModelConfig): number {
+  if (token < embeddingSize) return token;
+  throw new GpuError(
+    "the model's logits are not numbers (NaN): its weights are damaged, or they overflow. " +
+      "Download the folder again.",
+  );
 }

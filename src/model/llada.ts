@@ -46,6 +46,10 @@ export async function uploadLlada(
 ): Promise<LladaWeights> {
   const { hiddenSize, kvHeads, headDim, ffnSize, embeddingSize } = config;
   const name = (tensor: string) => `model.transformer.${tensor}.weight`;
+  upload.checkTable(
+    `the rotation of max_sequence_length ${config.maxSequenceLength} positions`,
+    config.maxSequenceLength * headDim,
+  );
   const embedding = await upload.stacked([name("wte")], [embeddingSize], hiddenSize);
   const layers: LladaLayer[] = [];
   for (let i = 0; i < config.layers; i++) {

@@ -19,7 +19,7 @@ import { topK } from "../kernels/top_k.ts";
 import { paddedInner } from "../quant/scheme.ts";
 import { DeviceCanvas } from "./canvas.ts";
 import type { ModelConfig } from "./config.ts";
-import { checkInput } from "./input.ts";
+import { checkChoice, checkInput, checkToken } from "./input.ts";
 import {
   forward,
   type HiddenObserver,
@@ -78,7 +78,10 @@ export class Model implements Predictor, Disposable {
    * @throws {GpuError} when one sequence is too long for the device, or the device failed
    */
   async predict(asked: readonly ForwardInput[]): Promise<Prediction[][]> {
-    asked.forEach((input, i) => checkInput(this.config, input, `inputs[${i}]`));
+    asked.forEach((input, i) => {
+      checkInput(this.config, input, `inputs[${i}]`);
+      checkChoice(input.choice, `inputs[${i}].choice`);
+    });
     const inputs = asked.map(withoutIdleGuidance);
     const results: Prediction[][] = inputs.map(() => []);
     for (const group of this.#groups(inputs)) {
@@ -151,40 +154,59 @@ export class Model implements Predictor, Disposable {
     checkInput(this.config, asked, "input");
     const input = withoutIdleGuidance(asked);
     this.#checkRows(rowsOf(input));
-    const { recorder, scratch, config } = this.#context;
-    const count = input.positions.length;
-    if (count === 0) return [];
-    const best = Math.min(k, config.embeddingSize);
-    const rowsEach = input.guidance ? 2 : 1;
-    let found = new Uint32Array();
+    if (!Number.isInteger(k) || k < 1) {
+      throw new RangeError(`k is ${k}, expected a whole number from 1`);
+    }
+    const found: RankedToken[][] = [];
     await this.#run(async () => {
       const packed = packRows([input]);
       const x = this.#forward(this.#upload(packed));
-      const rows = askedRows(packed, 0, input.positions).flatMap((row) =>
-        input.guidance ? [row, row + packed.twinRows] : [row]
-      );
-      const rowIndex = this.#put("asked_rows", Uint32Array.from(rows));
-      const normed = normAsked(this.#context, x, rowIndex, rows.length);
-      const logits = scratch.get("logits", rows.length * config.embeddingSize);
-      matmul(recorder, normed, this.#context.weights.head, logits, {
-        rows: rows.length,
-        yStride: config.embeddingSize,
-      });
-      const result = scratch.get("top", 2 * count * best);
-      topK(recorder, logits, result, {
-        rows: rows.length / rowsEach,
-        columns: config.embeddingSize,
-        k: best,
-        guidance: input.guidance && input.guidance.scale + 1,
-      });
-      found = new Uint32Array(await this.readback.read(recorder, result, 8 * count * best));
+      const rows = askedRows(packed, 0, input.positions);
+      const most = this.#logitRows(input.guidance ? 2 : 1);
+      for (let first = 0; first < rows.length; first += most) {
+        const piece = rows.slice(first, first + most).flatMap((row) =>
+          input.guidance ? [row, row + packed.twinRows] : [row]
+        );
+        const guidance = input.guidance && input.guidance.scale + 1;
+        found.push(
+          ...await this.#topOf(x, piece, Math.min(k, this.config.embeddingSize), guidance),
+        );
+      }
     });
-    const logit = new Float32Array(found.buffer);
+    return found;
+  }
+
+  /** The k largest logits of some rows of hidden states; with guidance rows come in pairs. */
+  async #topOf(
+    hidden: Tensor,
+    rows: readonly number[],
+    k: number,
+    guidance: number | undefined,
+  ): Promise<RankedToken[][]> {
+    const { recorder, scratch, config, weights } = this.#context;
+    const columns = config.embeddingSize;
+    const count = guidance === undefined ? rows.length : rows.length / 2;
+    const rowIndex = this.#put("asked_rows", Uint32Array.from(rows));
+    const normed = normAsked(this.#context, hidden, rowIndex, rows.length);
+    const logits = scratch.get("logits", rows.length * columns);
+    matmul(recorder, normed, weights.head, logits, { rows: rows.length, yStride: columns });
+    const found = scratch.get("top", 2 * count * k);
+    topK(recorder, logits, found, { rows: count, columns, k, guidance });
+    const bytes = await this.readback.read(recorder, found, 8 * count * k);
+    const tokens = new Uint32Array(bytes);
+    const values = new Float32Array(bytes);
     return Array.from({ length: count }, (_, i) =>
-      Array.from({ length: best }, (_, j) => ({
-        token: found[2 * (i * best + j)],
-        logit: logit[2 * (i * best + j) + 1],
+      Array.from({ length: k }, (_, j) => ({
+        token: tokens[2 * (i * k + j)],
+        logit: values[2 * (i * k + j) + 1],
       })));
+  }
+
+  /** Positions whose logits fit one binding, with `rowsEach` rows for each. */
+  #logitRows(rowsEach: number): number {
+    const bytes = 4 * this.config.embeddingSize * rowsEach;
+    const fitting = Math.floor(this.gpu.limits.maxStorageBufferBindingSize / bytes);
+    return Math.max(64, fitting - fitting % 64);
   }
 
   /** Frees everything on the GPU; the device stays. */
@@ -249,7 +271,7 @@ export class Model implements Predictor, Disposable {
       count: packed.ranges.length / 4,
       longest: packed.longest,
       ids: this.#put("ids", packed.ids),
-      rowPosition: this.#put("row_position", packed.rotationPositions),
+      rowPosition: this.#put("row_position", packed.rowPositions),
       ranges: this.#put("ranges", packed.ranges),
     };
   }
@@ -285,12 +307,12 @@ export class Model implements Predictor, Disposable {
         banned: choice.bannedTokens,
         unconfident: choice.unconfidentTokens,
       });
-      askedRows(packed, i, input.positions).forEach((row, j) => {
-        asked.set([row, input.positions[j], i], ASKED_WORDS * entry);
+      for (const row of askedRows(packed, i, input.positions)) {
+        asked.set([row, packed.rowPositions[row], i], ASKED_WORDS * entry);
         rows[rowsEach * entry] = row;
         if (guidance) rows[rowsEach * entry + 1] = row + packed.twinRows;
         entry++;
-      });
+      }
     }
     const predictions = recordPredictions(this.#context, hidden, {
       asked: this.#put("asked", asked),
@@ -309,7 +331,7 @@ export class Model implements Predictor, Disposable {
         const at = PREDICTION_WORDS * entry++;
         return {
           position,
-          token: words[at],
+          token: checkToken(words[at], this.config),
           oddsAgainst: numbers[at + 1],
           confidence: 1 / (1 + numbers[at + 1]),
           logProbability: numbers[at + 2],
@@ -321,11 +343,10 @@ export class Model implements Predictor, Disposable {
 
   /** Records logits of `rows` normed rows in pieces that fit a binding; the result reads them. */
   #logits(normed: Tensor, rows: number): () => Promise<Float32Array<ArrayBuffer>> {
-    const { recorder, scratch, config, weights, gpu } = this.#context;
+    const { recorder, scratch, config, weights } = this.#context;
     const columns = config.embeddingSize;
     const width = paddedInner(config.hiddenSize);
-    const fitting = Math.floor(gpu.limits.maxStorageBufferBindingSize / (4 * columns));
-    const most = Math.max(64, fitting - fitting % 64);
+    const most = this.#logitRows(1);
     return async () => {
       const logits = new Float32Array(rows * columns);
       for (let first = 0; first < rows; first += most) {

@@ -20,10 +20,8 @@ export interface PackedSequence {
 export interface PackedRows {
   /** `[rows]` token ids; with guidance the twins stand behind all conditional rows */
   readonly ids: Uint32Array<ArrayBuffer>;
-  /** `[rows]` positions for the rotation, counted from the sequence's first visible position */
-  readonly rotationPositions: Uint32Array<ArrayBuffer>;
-  /** `[rows]` absolute positions, which key the noise */
-  readonly absolutePositions: Uint32Array<ArrayBuffer>;
+  /** `[rows]` positions for rotation and noise, counted from the sequence's first visible one */
+  readonly rowPositions: Uint32Array<ArrayBuffer>;
   /** `[sequences, 4]` (first row, rows, first key, keys), twins behind */
   readonly ranges: Uint32Array<ArrayBuffer>;
   /** The conditional sequences, in order. */
@@ -59,8 +57,7 @@ export function packRows(sequences: readonly SequenceToPack[]): PackedRows {
   const guided = sequences.length > 0 && sequences[0].guidance !== undefined;
   const rows = guided ? 2 * half : half;
   const ids = new Uint32Array(rows);
-  const rotationPositions = new Uint32Array(rows);
-  const absolutePositions = new Uint32Array(rows);
+  const rowPositions = new Uint32Array(rows);
   const ranges = new Uint32Array(4 * sequences.length * (guided ? 2 : 1));
   const packed: PackedSequence[] = [];
   let row = 0;
@@ -68,8 +65,7 @@ export function packRows(sequences: readonly SequenceToPack[]): PackedRows {
     const positions = visible[index];
     for (const [i, position] of positions.entries()) {
       ids[row + i] = source[position];
-      rotationPositions[row + i] = position - positions[0];
-      absolutePositions[row + i] = position;
+      rowPositions[row + i] = position - positions[0];
     }
     row += positions.length;
     return row - positions.length;
@@ -88,8 +84,7 @@ export function packRows(sequences: readonly SequenceToPack[]): PackedRows {
   }
   return {
     ids,
-    rotationPositions,
-    absolutePositions,
+    rowPositions,
     ranges,
     sequences: packed,
     twinRows: guided ? half : 0,

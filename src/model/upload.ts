@@ -54,6 +54,11 @@ export class WeightUpload implements Disposable {
     return tensor;
   }
 
+  /** @throws {GpuError} before a table of so many elements is made, when it would not fit */
+  checkTable(label: string, elements: number): void {
+    this.#gpu.checkBufferSize(label, 4 * elements);
+  }
+
   /** A table made on the host. */
   table(label: string, data: Float32Array<ArrayBuffer>): Tensor {
     const tensor = tensorOf(this.#gpu, label, data);

@@ -90,7 +90,9 @@ export interface CompletionHead {
  * `fp_` and ten hex digits of its summary's hash.
  */
 export function completionHead(model: ModelSummary): CompletionHead {
-  const hash = createHash("sha256").update(JSON.stringify(model)).digest("hex");
+  const hash = createHash("sha256").update(JSON.stringify({ ...model, created: undefined })).digest(
+    "hex",
+  );
   return {
     id: `chatcmpl-${crypto.randomUUID().replaceAll("-", "")}`,
     created: Math.floor(Date.now() / 1000),

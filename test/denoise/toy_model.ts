@@ -11,6 +11,7 @@ import type {
 } from "../../src/denoise/predictor.ts";
 import { hash, predictRow, uniform } from "../../src/denoise/noise.ts";
 import { selectCommits } from "../../src/denoise/selection.ts";
+import { firstVisible } from "../../src/denoise/sequence.ts";
 
 /** Tokens 0 to 9; the mask comes behind them and is never chosen. */
 export const VOCABULARY = 10;
@@ -64,7 +65,8 @@ export class ToyCanvasModel extends ToyModel {
               choice: step.choices[row],
             });
             const { seed, step: index } = step.choices[row];
-            const ranking = { remasking: step.remasking, seed, step: index };
+            const origin = firstVisible(attentionMask);
+            const ranking = { remasking: step.remasking, seed, step: index, origin };
             const commits = selectCommits(predictions, step.commits, ranking);
             for (const { position, token } of commits) {
               ids[position] = token;
@@ -89,7 +91,8 @@ function predictToy(input: ForwardInput): Prediction[] {
         logits[i] = uncond[i] + (guidance.scale + 1) * (logits[i] - uncond[i]);
       }
     }
-    return predictRow(logits, position, choice);
+    const shown = position - firstVisible(attentionMask);
+    return { ...predictRow(logits, shown, choice), position };
   });
 }
 

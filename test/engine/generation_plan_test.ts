@@ -73,7 +73,10 @@ for (const [name, request, field, message] of REFUSED) {
 Deno.test("a prompt and answer longer than the context are refused with both lengths", () => {
   const error = assertThrows(() => plan({ maxTokens: 500 }), RequestError);
   assertEquals(error.code, "context_length_exceeded");
-  assertMatch(error.message, /20 tokens and the answer 512, together more than the model's 512/);
+  assertMatch(
+    error.message,
+    /20 tokens and the answer 500 \(rounded up to 512, 16 blocks of 32\), together more than the model's 512/,
+  );
 });
 
 Deno.test("any plan that is accepted fits: whole blocks, whole steps, inside the context", () => {

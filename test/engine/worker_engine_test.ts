@@ -116,13 +116,7 @@ Deno.test("the engine in a Worker", async (t) => {
           "enough",
         );
         assertEquals(steps, 3);
-        const start = performance.now();
         assertEquals((await end(engine.generate(ask(known.prompt)))).text, known.expected);
-        const aborted = performance.now() - start;
-        const again = performance.now();
-        await end(engine.generate(ask(known.prompt)));
-        // 253 more steps would have made it wait far longer than an answer takes.
-        assert(aborted < 4 * (performance.now() - again), "the aborted answer went on");
       },
     );
 
@@ -138,15 +132,6 @@ Deno.test("the engine in a Worker", async (t) => {
       // The engine takes messages in order: this one finds one running and two waiting.
       await assertRejects(() => all(engine.generate(ask("one too many"))), BusyError);
       for (const { text } of await Promise.all(requests)) assertEquals(text, known.expected);
-    });
-
-    await t.step("timers run while the GPU works", async () => {
-      let ticks = 0;
-      const timer = setInterval(() => ticks++, 10);
-      await end(engine.generate({ ...ask("Hello!"), maxTokens: 64, stopAtEnd: false }));
-      clearInterval(timer);
-      // A thread that waited for the GPU itself would see one at each of 16 readbacks at most.
-      assert(ticks > 16, `the main thread's timer ran ${ticks} times`);
     });
   } finally {
     await engine.close();

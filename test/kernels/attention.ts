@@ -2,7 +2,7 @@
 
 import { attention, type HeadShape } from "../../src/kernels/attention.ts";
 import { paddedInner } from "../../src/quant/scheme.ts";
-import { defineCase, untouchedReference } from "./case.ts";
+import { defineCase, GUARD_ROWS, untouchedReference } from "./case.ts";
 import type { Random } from "./random.ts";
 
 interface Size {
@@ -30,7 +30,7 @@ interface Inputs {
 export function reference({ shape, yStride, ranges, q, k, v }: Inputs) {
   const { heads, kvHeads, headDim, headStride } = shape;
   const rows = ranges.reduce((sum, [, length]) => sum + length, 0);
-  const y = untouchedReference(rows * yStride);
+  const y = untouchedReference((rows + GUARD_ROWS) * yStride);
   for (const [first, length] of ranges) {
     for (let row = first; row < first + length; row++) {
       for (let head = 0; head < heads; head++) {
@@ -106,7 +106,7 @@ export const kernelCase = defineCase<Size, Inputs>({
   },
   upload(tensors, { shape, yStride, ranges, q, k, v }) {
     const rows = ranges.reduce((sum, [, length]) => sum + length, 0);
-    const y = tensors.untouched("y", rows * yStride);
+    const y = tensors.untouched("y", (rows + GUARD_ROWS) * yStride);
     const bound = {
       q: tensors.of("q", q),
       k: tensors.of("k", k),

@@ -11,6 +11,9 @@ import { Random } from "./random.ts";
 /** What a word of 4 bytes holds. */
 export type Word = "f32" | "u32";
 
+/** Rows behind an output's last one, which must stay as they are. */
+export const GUARD_ROWS = 16;
+
 /** Stands in every f32 word of an output before the kernel runs. */
 export const UNTOUCHED_F32 = -77.25;
 /** Stands in every u32 word of an output before the kernel runs. */

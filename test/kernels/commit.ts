@@ -1,5 +1,6 @@
 /** The best candidates of each sequence are committed: held against `selectCommits`. */
 
+import { randomRank } from "../../src/denoise/noise.ts";
 import type { Prediction } from "../../src/denoise/predictor.ts";
 import { selectCommits } from "../../src/denoise/selection.ts";
 import { commit, LOG_ENTRY_WORDS } from "../../src/kernels/commit.ts";
@@ -23,6 +24,8 @@ interface Size {
   /** Rows of the prompt, in every sequence. */
   readonly promptRows?: number;
   readonly random?: boolean;
+  /** Positions come in pairs whose random ranks tie. */
+  readonly randomTies?: boolean;
   readonly stopAtEnd?: boolean;
   readonly guided?: boolean;
 }
@@ -36,6 +39,8 @@ interface Inputs extends Size {
   /** `[sequences, capacity]` */
   readonly predictions: readonly Prediction[];
   readonly seeds: readonly number[];
+  /** Absolute position of a sequence's n-th row: the noise of a random rank is keyed by it. */
+  readonly positions: readonly number[];
 }
 
 const MASK = 30;
@@ -45,8 +50,20 @@ const STEP = 17;
 const PLAN_OFFSET = 2;
 const LOG_OFFSET = 3;
 const LOG_WORDS = ["u32", "u32", "f32", "f32"] as const;
-/** Absolute position of a row: the noise of a random rank is keyed by it. */
-const positionOf = (row: number) => 3 * row + 5;
+const SEED = 11;
+
+/** Positions of `count` pairs with equal 24-bit ranks, ascending; one in 256 has a partner. */
+function tyingPositions(count: number): number[] {
+  const seen = new Map<number, number>();
+  const pairs: number[] = [];
+  for (let position = 0; pairs.length < 2 * count && position < 2 ** 16; position++) {
+    const rank = randomRank(SEED, STEP, position);
+    const partner = seen.get(rank);
+    if (partner !== undefined) pairs.push(partner, position);
+    seen.set(rank, position);
+  }
+  return pairs.sort((a, b) => a - b);
+}
 
 /** Ids, finished flags and log after the step. */
 export function reference(inputs: Inputs) {
@@ -105,6 +122,7 @@ export const kernelCase = defineCase<Size, Inputs>({
     { name: "some tie", counts: [70, 5, 31], commits: 12, levels: 4 },
     { name: "infinite odds", counts: [9], commits: 8, levels: 2 },
     { name: "fewer than commits", counts: [3, 50], commits: 20, levels: 100 },
+    { name: "random ties", counts: [51], commits: 24, levels: 1, random: true, randomTies: true },
     { name: "random", counts: [65, 12], commits: 9, levels: 1, random: true },
     {
       name: "stop",
@@ -119,9 +137,12 @@ export const kernelCase = defineCase<Size, Inputs>({
   ],
   modelSizes: [{ name: "512 candidates", counts: [512], commits: 8, levels: 1e6 }],
   inputs(size, random) {
-    const { counts, levels, guided } = size;
+    const { counts, levels, guided, randomTies } = size;
     const capacity = Math.max(1, ...counts);
     const rowsEach = capacity + 9;
+    const positions = randomTies
+      ? tyingPositions(rowsEach / 2)
+      : Array.from({ length: rowsEach }, (_, row) => 3 * row + 5);
     const ids = random.integers(counts.length * rowsEach * (guided ? 2 : 1), VOCABULARY);
     const rows = new Uint32Array(counts.length * capacity);
     const predictions: Prediction[] = [];
@@ -136,7 +157,7 @@ export const kernelCase = defineCase<Size, Inputs>({
         const level = random.integer(levels);
         const oddsAgainst = level === 0 && levels > 1 ? Infinity : Math.fround(0.3 * level);
         predictions.push({
-          position: positionOf(row),
+          position: positions[row - first],
           token: random.integer(VOCABULARY),
           oddsAgainst,
           confidence: 1 / (1 + oddsAgainst),
@@ -145,17 +166,18 @@ export const kernelCase = defineCase<Size, Inputs>({
         });
       }
     });
-    const seeds = counts.map((_, i) => 11 + i * 2 ** 40);
-    return { ...size, rowsEach, capacity, ids, rows, predictions, seeds };
+    const seeds = counts.map((_, i) => SEED + i * 2 ** 40);
+    return { ...size, rowsEach, capacity, ids, rows, predictions, seeds, positions };
   },
   upload(tensors, inputs) {
     const { counts, commits, promptRows = 0, random, stopAtEnd, guided, rowsEach } = inputs;
-    const { capacity, ids, rows, predictions, seeds } = inputs;
+    const { capacity, ids, rows, predictions, seeds, positions } = inputs;
     const count = counts.length;
     const asked = new Uint32Array(ASKED_WORDS * rows.length);
-    rows.forEach((row, i) =>
-      asked.set([row, positionOf(row), Math.floor(i / capacity)], ASKED_WORDS * i)
-    );
+    rows.forEach((row, i) => {
+      const sequence = Math.floor(i / capacity);
+      asked.set([row, positions[row - sequence * rowsEach], sequence], ASKED_WORDS * i);
+    });
     const answers = new Float32Array(PREDICTION_WORDS * rows.length);
     const tokens = new Uint32Array(answers.buffer);
     predictions.forEach(({ token, oddsAgainst, logProbability, logSumExp }, i) => {

@@ -9,7 +9,7 @@ import {
   writeStepPlan,
 } from "../../src/kernels/step_plan.ts";
 import { paddedInner, type QuantScheme } from "../../src/quant/scheme.ts";
-import { defineCase } from "./case.ts";
+import { defineCase, GUARD_ROWS, untouchedReference } from "./case.ts";
 import {
   dot,
   type HostMatrix,
@@ -115,7 +115,10 @@ export function reference(inputs: Inputs) {
     const plan = plans[entry % plans.length];
     for (const tile of tiles) candidates.push(...candidate(logits, tile, plan, positions[entry]));
   }
-  return { candidates: Float64Array.from(candidates) };
+  const length = candidates.length + CANDIDATE_FORM.length * GUARD_ROWS * tiles.length;
+  const all = untouchedReference(length, CANDIDATE_FORM);
+  all.set(candidates);
+  return { candidates: all };
 }
 
 /** Vocabularies around tiles and parts; seeds beyond 32 bits; hidden tokens, in a tile alone too. */
@@ -133,6 +136,15 @@ export const kernelCase = defineCase<Size, Inputs>({
       inner: 24,
       scheme: "f32",
       plans: [{ temperature: 0.7, seed: 5 }, { temperature: 1.5, seed: 2 ** 52 + 7, step: 900 }],
+    },
+    {
+      // The best of so many tokens have uniform numbers down to 1e-5, where f32 is coarse near 1.
+      name: "noise alone, many tokens",
+      entries: 8,
+      vocabulary: 5000,
+      inner: 1,
+      scheme: "f32",
+      plans: [{ temperature: 1, seed: 1 }],
     },
     {
       name: "hidden tokens",
@@ -192,7 +204,8 @@ export const kernelCase = defineCase<Size, Inputs>({
     plans.forEach((plan, i) => writeStepPlan(words, STEP_PLAN_WORDS * (PLAN_OFFSET + i), plan));
     const asked = new Uint32Array(ASKED_WORDS * entries);
     positions.forEach((position, i) => asked.set([i, position, i % plans.length], ASKED_WORDS * i));
-    const length = CANDIDATE_FORM.length * entries * tilesOf(vocabulary, partColumns).length;
+    const tiles = tilesOf(vocabulary, partColumns).length;
+    const length = CANDIDATE_FORM.length * (entries + GUARD_ROWS) * tiles;
     const candidates = tensors.untouched("candidates", length, CANDIDATE_FORM);
     const weights = uploadMatrix(tensors, matrix, partColumns);
     const bound = {

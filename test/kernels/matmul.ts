@@ -2,7 +2,7 @@
 
 import { matmul } from "../../src/kernels/matmul.ts";
 import { paddedInner, type QuantScheme } from "../../src/quant/scheme.ts";
-import { defineCase, untouchedReference } from "./case.ts";
+import { defineCase, GUARD_ROWS, untouchedReference } from "./case.ts";
 import {
   dot,
   type HostMatrix,
@@ -36,7 +36,8 @@ interface Inputs extends Omit<Size, "scheme"> {
 /** `y[row, column] = sum over k of x[row, k] * w[column, k]`, plus the old y. */
 export function reference({ rows, columns, extra = 0, add, x, matrix, old }: Inputs) {
   const stride = columns + extra;
-  const y = add ? Float64Array.from(old) : untouchedReference(rows * stride);
+  const y = untouchedReference((rows + GUARD_ROWS) * stride);
+  if (add) y.set(old);
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
       const sum = dot(x, row, matrix, column);
@@ -105,7 +106,7 @@ export const kernelCase = defineCase<Size, Inputs>({
   }),
   upload(tensors, { rows, columns, extra = 0, add, partColumns, x, matrix, old }) {
     const stride = columns + extra;
-    const y = tensors.untouched("y", rows * stride);
+    const y = tensors.untouched("y", (rows + GUARD_ROWS) * stride);
     if (add) tensors.gpu.device.queue.writeBuffer(y.tensor.buffer, 0, old);
     const weights = uploadMatrix(tensors, matrix, partColumns);
     const input = tensors.of("x", x);

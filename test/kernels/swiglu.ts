@@ -2,7 +2,7 @@
 
 import { swiglu } from "../../src/kernels/swiglu.ts";
 import { paddedInner, type QuantScheme } from "../../src/quant/scheme.ts";
-import { defineCase, untouchedReference } from "./case.ts";
+import { defineCase, GUARD_ROWS, untouchedReference } from "./case.ts";
 import {
   dot,
   type HostMatrix,
@@ -35,7 +35,7 @@ const strideOf = paddedInner;
 /** `silu(z) = z / (1 + exp(-z))` of the gate, times the up projection. */
 export function reference({ rows, columns, x, matrix }: Inputs) {
   const stride = strideOf(columns);
-  const y = untouchedReference(rows * stride);
+  const y = untouchedReference((rows + GUARD_ROWS) * stride);
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
       const gate = dot(x, row, matrix, column);
@@ -74,7 +74,7 @@ export const kernelCase = defineCase<Size, Inputs>({
   }),
   upload(tensors, { rows, columns, partColumns, x, matrix }) {
     const yStride = strideOf(columns);
-    const y = tensors.untouched("y", rows * yStride);
+    const y = tensors.untouched("y", (rows + GUARD_ROWS) * yStride);
     const weights = uploadPair(tensors, matrix, partColumns);
     const input = tensors.of("x", x);
     return {

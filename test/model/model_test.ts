@@ -47,7 +47,18 @@ Deno.test("predict names the input and field that are wrong, and answers the nex
   const bannedTokens = [1, 2, 3, 4, 5];
   const call = () => model.predict([{ ...GOOD, choice: { ...GREEDY, bannedTokens } }]);
   await assertRejects(call, RangeError, "bannedTokens: 5 tokens, at most 4 are possible");
+  // What that call had recorded is forgotten: the next one begins a command buffer of its own.
+  let begun = 0;
+  Object.defineProperty(anyGpu.device, "createCommandEncoder", {
+    configurable: true,
+    value() {
+      begun++;
+      return GPUDevice.prototype.createCommandEncoder.call(anyGpu.device);
+    },
+  });
   assertEquals(await model.predict([GOOD]), expected);
+  assertEquals(begun, 1);
+  Reflect.deleteProperty(anyGpu.device, "createCommandEncoder");
 });
 
 Deno.test("openCanvas, forward and topTokens name what is wrong", async () => {

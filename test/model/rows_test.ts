@@ -12,8 +12,7 @@ Deno.test("sequences lie one behind another; hidden positions are left out", () 
   assertEquals(packed, {
     ids: ids(1, 2, 3, 4, 6),
     // Distances count, so they start at the first visible position.
-    rotationPositions: ids(0, 1, 2, 0, 2),
-    absolutePositions: ids(0, 1, 2, 2, 4),
+    rowPositions: ids(0, 1, 2, 0, 2),
     ranges: ids(0, 3, 3, 2),
     sequences: [
       { firstRow: 0, positions: ids(0, 1, 2) },
@@ -32,8 +31,7 @@ Deno.test("with guidance a twin of every sequence stands behind them all", () =>
   ];
   const packed = packRows(sequences);
   assertEquals(packed.ids, ids(1, 2, 3, 7, 8, 6));
-  assertEquals(packed.rotationPositions, ids(0, 1, 0, 0, 1, 0));
-  assertEquals(packed.absolutePositions, ids(0, 1, 1, 0, 1, 1));
+  assertEquals(packed.rowPositions, ids(0, 1, 0, 0, 1, 0));
   assertEquals(packed.ranges, ids(0, 2, 2, 1, 3, 2, 5, 1));
   assertEquals([packed.twinRows, packed.longest], [3, 2]);
   assertEquals(packed.sequences.map(({ firstRow }) => firstRow), [0, 2]);

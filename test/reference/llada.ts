@@ -5,6 +5,7 @@
 
 import type { ForwardInput, Prediction, Predictor } from "../../src/denoise/predictor.ts";
 import { predictRow } from "../../src/denoise/noise.ts";
+import { firstVisible } from "../../src/denoise/sequence.ts";
 import { readCheckpoint } from "./read.ts";
 
 /** The fields of config.json that change the computation. */
@@ -72,8 +73,10 @@ export class ReferenceLlada implements Predictor {
       const columns = this.config.embedding_size;
       return Array.from(
         positions,
-        (position, i) =>
-          predictRow(logits.subarray(i * columns, (i + 1) * columns), position, choice),
+        (position, i) => {
+          const row = logits.subarray(i * columns, (i + 1) * columns);
+          return { ...predictRow(row, position - firstVisible(attentionMask), choice), position };
+        },
       );
     }));
   }

@@ -1,0 +1,34 @@
+/** Events that one side produces at its own pace and another reads at its own. */
+
+/** Keeps what was produced until it is read; one reader. */
+export class EventBuffer<T> {
+  readonly #events: T[] = [];
+  #over = false;
+  #error: { readonly reason: unknown } | undefined;
+  #wake: () => void = () => {};
+
+  /** Takes everything from `source`; resolves when that is over, however it ended. */
+  async fill(source: AsyncIterable<T>): Promise<void> {
+    try {
+      for await (const event of source) {
+        this.#events.push(event);
+        this.#wake();
+      }
+    } catch (reason) {
+      this.#error = { reason };
+    }
+    this.#over = true;
+    this.#wake();
+  }
+
+  /** Yields the events in order. @throws what the source threw, behind the events before it */
+  async *[Symbol.asyncIterator](): AsyncGenerator<T, void, void> {
+    for (;;) {
+      const event = this.#events.shift();
+      if (event !== undefined) yield event;
+      else if (this.#error) throw this.#error.reason;
+      else if (this.#over) return;
+      else await new Promise<void>((resolve) => this.#wake = resolve);
+    }
+  }
+}

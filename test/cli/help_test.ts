@@ -1,0 +1,33 @@
+/** Help and usage errors of every command. */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import config from "../../deno.json" with { type: "json" };
+import { unmask } from "./command.ts";
+
+const COMMANDS = ["serve", "generate", "chat", "info", "parity", "eval accuracy"];
+
+Deno.test("every command has help with an example, on standard output", async () => {
+  const { code, stdout } = await unmask(["--help"]);
+  assertEquals(code, 0);
+  for (const command of COMMANDS) {
+    const [name] = command.split(" ");
+    assertMatch(stdout, new RegExp(`^  ${name}( |$)`, "m"));
+    const help = await unmask([...command.split(" "), "--help"]);
+    assertEquals([help.code, help.stderr], [0, ""], command);
+    assertMatch(help.stdout, new RegExp(`^Usage: unmask ${command} \\[options\\]`));
+    assertMatch(help.stdout, new RegExp(`Examples?:\\n(.*\\n)*? .*unmask ${command}`), command);
+  }
+});
+
+Deno.test("the version is the package's", async () => {
+  const { code, stdout } = await unmask(["--version"]);
+  assertEquals([code, stdout], [0, `${config.version}\n`]);
+});
+
+Deno.test("what is no command is refused", async () => {
+  for (const args of [["nope"], ["serve", "--nope"], ["eval", "nope"], ["chat", "--stop"]]) {
+    const { code, stdout, stderr } = await unmask(args);
+    assertEquals([code, stdout], [1, ""], args.join(" "));
+    assert(/unknown|missing|too many/.test(stderr), stderr);
+  }
+});

@@ -1,0 +1,211 @@
+/** `unmask info`, and that its figures are those of real buffers. */
+
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { basename, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import {
+  rehearse,
+  type RehearsedDevice,
+  type RehearsedRequest,
+} from "../../src/cli/memory_rehearsal.ts";
+import { denoise } from "../../src/denoise/denoise.ts";
+import { newSequence } from "../../src/denoise/sequence.ts";
+import { acquireGpu, type Gpu } from "../../src/gpu/device.ts";
+import { parseConfig, readConfig } from "../../src/model/config.ts";
+import { loadModel } from "../../src/model/load.ts";
+import { expectedTensors } from "../../src/model/tensors.ts";
+import { openCheckpoint } from "../../src/weights/checkpoint.ts";
+import { unmask } from "./command.ts";
+
+const embedded = fileURLToPath(new URL("../../models/tiny-target", import.meta.url));
+const golden = (name: string) =>
+  fileURLToPath(new URL(`../golden/checkpoints/${name}`, import.meta.url));
+
+/** Points the Vulkan loader at drivers that are not there. */
+const NO_DRIVER = { VK_DRIVER_FILES: "/nonexistent.json", VK_ICD_FILENAMES: "/nonexistent.json" };
+
+Deno.test("info shows the adapter and the model", async () => {
+  const { code, stdout, stderr } = await unmask(["info"]);
+  assertEquals([code, stderr], [0, ""]);
+  using gpu = await acquireGpu();
+  for (
+    const part of [
+      gpu.name,
+      `Deno ${Deno.version.deno}`,
+      "tiny-target, 2.62 million parameters",
+      "BF16, 5.0 MiB in files",
+      "8 of hidden size 128, FFN 512",
+      "in 1 buffer",
+      gpu.subgroups ? "with subgroups" : "without subgroups",
+      `subgroups: ${gpu.features.includes("subgroups") ? "yes" : "no"}`,
+      "maxStorageBufferBindingSize",
+    ]
+  ) assertStringIncludes(stdout, part);
+});
+
+Deno.test("info --json, of a folder given relative to where the user is", async () => {
+  const cwd = fileURLToPath(new URL("../../models", import.meta.url));
+  const { code, stdout } = await unmask(["info", "--model", "tiny-target", "--json"], { cwd });
+  assertEquals(code, 0);
+  const { adapter, error, model } = JSON.parse(stdout);
+  using gpu = await acquireGpu();
+  assertEquals([adapter.name, error], [gpu.name, undefined]);
+  assertEquals(adapter.limits.maxBufferSize, gpu.limits.maxBufferSize);
+  assertEquals([model.id, model.parameters, model.dtypes], ["tiny-target", 2623616, {
+    BF16: 5247232,
+  }]);
+  assertEquals(model.config, { ...readConfig(embedded) });
+  const [usual, longest] = model.memory.generations;
+  assertEquals([usual.prompt_tokens, usual.answer_tokens], [64, 64]);
+  assertEquals(longest.prompt_tokens + longest.answer_tokens, model.config.maxSequenceLength);
+  assert(usual.bytes > 0 && usual.bytes < longest.bytes);
+});
+
+Deno.test("info without an adapter shows the model, says what to install, and exits with 1", async () => {
+  const { code, stdout, stderr } = await unmask(["info"], { env: NO_DRIVER });
+  assertEquals(code, 1);
+  assertStringIncludes(stdout, "2.62 million parameters");
+  assertMatch(
+    stderr,
+    /^unmask: No GPU adapter: .*\n {2}Debian\/Ubuntu: sudo apt-get install mesa/m,
+  );
+  const json = await unmask(["info", "--json"], { env: NO_DRIVER });
+  const { adapter, error, model } = JSON.parse(json.stdout);
+  assertEquals([json.code, adapter, model.id], [1, null, "tiny-target"]);
+  assertStringIncludes(error, "No GPU adapter");
+});
+
+Deno.test("info of a folder that is none names the file", async () => {
+  const { code, stdout, stderr } = await unmask(["info", "--model", "nowhere"]);
+  assertEquals([code, stdout], [1, ""]);
+  assertMatch(stderr, /^unmask: nowhere\/config\.json/m);
+});
+
+/** A folder with a config and a weight file of the right length that takes no room on the disk. */
+async function sparseFolder(dir: string, fields: Record<string, unknown>): Promise<void> {
+  const base = JSON.parse(await Deno.readTextFile(join(embedded, "config.json")));
+  const json = { ...base, ...fields };
+  await Deno.writeTextFile(join(dir, "config.json"), JSON.stringify(json));
+  const header: Record<string, unknown> = {};
+  let end = 0;
+  for (const { name, shape } of expectedTensors(parseConfig(json, "config.json"))) {
+    const start = end;
+    end += shape.reduce((bytes, size) => bytes * size, 2);
+    header[name] = { dtype: "BF16", shape, data_offsets: [start, end] };
+  }
+  const text = new TextEncoder().encode(JSON.stringify(header));
+  const length = new BigUint64Array([BigInt(text.length)]);
+  using file = await Deno.create(join(dir, "model.safetensors"));
+  await file.write(new Uint8Array(length.buffer));
+  await file.write(text);
+  await file.truncate(8 + text.length + end);
+}
+
+Deno.test("info tells what a model as large as LLaDA-8B would need, without reading its weights", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    await sparseFolder(dir, {
+      d_model: 4096,
+      n_heads: 32,
+      n_kv_heads: 32,
+      n_layers: 32,
+      mlp_hidden_size: 12288,
+      vocab_size: 126464,
+      embedding_size: 126464,
+      max_sequence_length: 4096,
+      mask_token_id: 126336,
+      eos_token_id: 126081,
+      pad_token_id: 126081,
+    });
+    const { code, stdout } = await unmask(["info", "--model", dir, "--json"]);
+    assertEquals(code, 0);
+    const { model, adapter } = JSON.parse(stdout);
+    assertEquals([model.id, model.parameters], [basename(dir), 8015581184]);
+    const { weight_bytes, largest_matrix, loading_host_bytes } = model.memory;
+    // Weights as stored, norms widened, and the rotation table.
+    const norms = 65 * 4096;
+    assertEquals(weight_bytes, 2 * (8015581184 - norms) + 4 * norms + 4096 * 128 * 4);
+    const { maxStorageBufferBindingSize, maxBufferSize } = adapter.limits;
+    const matrix = 126464 * 4096 * 2;
+    assertEquals([largest_matrix.name, largest_matrix.bytes], ["embedding", matrix]);
+    const fitting = Math.floor(Math.min(maxStorageBufferBindingSize, maxBufferSize) / 8192);
+    const width = fitting >= 126464 ? 126464 : fitting - fitting % 128;
+    assertEquals(largest_matrix.parts, Math.ceil(126464 / width));
+    assert(loading_host_bytes < 64 * 2 ** 20, `${loading_host_bytes} bytes on their way`);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
+/** Bytes of the buffers that live on a device, from now on. */
+function countBuffers(gpu: Gpu): { bytes: number } {
+  const count = { bytes: 0 };
+  const createBuffer = gpu.device.createBuffer.bind(gpu.device);
+  gpu.device.createBuffer = (descriptor) => {
+    const buffer = createBuffer(descriptor);
+    const destroy = buffer.destroy.bind(buffer);
+    let live = true;
+    count.bytes += descriptor.size;
+    buffer.destroy = () => {
+      if (live) count.bytes -= descriptor.size;
+      live = false;
+      return destroy();
+    };
+    return buffer;
+  };
+  return count;
+}
+
+/** The device, with bindings of at most this many bytes. */
+function withBindingLimit(gpu: Gpu, bytes: number): Gpu {
+  const limits = new Proxy(gpu.limits, {
+    get: (from, name) =>
+      name === "maxStorageBufferBindingSize" ? bytes : Reflect.get(from, name, from),
+  });
+  return { ...gpu, limits };
+}
+
+const REQUEST: RehearsedRequest = { promptTokens: 9, maxTokens: 16, blockLength: 8 };
+
+for (
+  const [dir, bindingLimit] of [
+    [embedded, undefined],
+    [golden("mha-f32"), undefined],
+    [golden("gqa-bf16"), undefined],
+    [golden("tied-f16"), undefined],
+    [golden("llada-shape-bf16"), undefined],
+    [embedded, 2 ** 16],
+  ] as const
+) {
+  const limited = bindingLimit ? `, bindings of ${bindingLimit} bytes` : "";
+  Deno.test(`what info says is what is allotted: ${basename(dir)}${limited}`, async () => {
+    const config = readConfig(dir);
+    using own = await acquireGpu();
+    const count = countBuffers(own);
+    const gpu = bindingLimit ? withBindingLimit(own, bindingLimit) : own;
+    const device: RehearsedDevice = gpu;
+    using checkpoint = openCheckpoint(dir);
+    const rehearsal = await rehearse(config, checkpoint, device);
+    assertEquals(count.bytes, 0, "the rehearsal touched the device");
+
+    using model = await loadModel(gpu, dir);
+    const loaded = count.bytes;
+    const { promptTokens, maxTokens: genLength, blockLength } = REQUEST;
+    const sequence = newSequence(new Uint32Array(promptTokens), genLength, config.maskTokenId);
+    // Its buffers live until the generator is done.
+    const steps = denoise([sequence], model, {
+      blockLength,
+      steps: genLength,
+      seeds: [0],
+      eosToken: config.eosTokenId,
+      endTokens: [config.eosTokenId],
+      stopAtEnd: false,
+    });
+    await steps.next();
+    const generating = count.bytes;
+    assertEquals(await rehearsal.activationBytes(REQUEST), generating - rehearsal.weightBytes);
+    // The parameters of dispatches belong to what a generation takes.
+    assertEquals(loaded - rehearsal.weightBytes, 256 * 1024);
+    await steps.return({ sequences: [], nfe: 0, readbacks: 0 });
+  });
+}

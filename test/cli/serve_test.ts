@@ -1,0 +1,170 @@
+/** `deno task serve` as a child process: the real client, real answers, and how it starts and ends. */
+
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { answersWhole, CLIENT_CASES, type ClientTarget } from "../server/client_cases.ts";
+import { MALFORMED } from "../server/malformed.ts";
+import { inTerminal, knownAnswer, Running, runTask, taskCommand, terminalLeft } from "./command.ts";
+
+const KEY = "a-key-for-the-tests";
+const { prompt, answer } = knownAnswer("2026-006");
+
+/** Starts a server on a free port. */
+async function serve(args: readonly string[] = [], env: Readonly<Record<string, string>> = {}) {
+  const server = new Running(taskCommand("serve", ["--port", "0", ...args], { env }));
+  const [, url] = await server.stdout.match(/^Listening on (http:\S+)$/m);
+  return { server, url };
+}
+
+function ask(url: string, more: Record<string, unknown> = {}, key = KEY): Promise<Response> {
+  return fetch(`${url}/v1/chat/completions`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", Authorization: `Bearer ${key}` },
+    body: JSON.stringify({ messages: [{ role: "user", content: prompt }], ...more }),
+  });
+}
+
+Deno.test("a server that is started as users start it holds up to the real client", async (t) => {
+  const { server, url } = await serve([], { UNMASK_API_KEYS: `another, ${KEY}` });
+  await using running = server;
+  const [ready] = await running.stdout.match(/^Model tiny-target is ready on .+[^]*Ctrl-C stops/m);
+  assertStringIncludes(ready, `curl ${url}/v1/chat/completions`);
+  assertStringIncludes(ready, "-H 'Authorization: Bearer YOUR_KEY'");
+  const target: ClientTarget = {
+    baseURL: `${url}/v1`,
+    model: "tiny-target",
+    messages: [{ role: "user", content: prompt }],
+    maxTokens: 16,
+    blockLength: 8,
+    apiKey: KEY,
+  };
+  await t.step(
+    "the recorded answer, with the folder's settings",
+    () => answersWhole({ ...target, maxTokens: 64, blockLength: 32, text: answer }),
+  );
+  for (const [name, run] of CLIENT_CASES) {
+    assert(await t.step(`openai client: ${name}`, () => run(target)));
+  }
+
+  await t.step("malformed requests are refused, and the next good one is answered", async () => {
+    const headers = { Authorization: `Bearer ${KEY}` };
+    for (const { name, path = "/v1/chat/completions", init, status } of MALFORMED) {
+      const refused = await fetch(new URL(path, url), {
+        ...init,
+        headers: { ...init.headers, ...headers },
+      });
+      assertEquals(refused.status, status, name);
+      await refused.body?.cancel();
+      const good = await ask(url, { max_tokens: 1 });
+      assertEquals((await good.json()).usage.completion_tokens, 1, name);
+    }
+  });
+
+  await t.step("only with a key, and only under its own name", async () => {
+    const refused = await ask(url, {}, "wrong");
+    assertEquals([refused.status, (await refused.json()).error.code], [401, "invalid_api_key"]);
+    const { port } = new URL(url);
+    using connection = await Deno.connect({ hostname: "127.0.0.1", port: Number(port) });
+    await connection.write(new TextEncoder().encode(
+      `GET /health HTTP/1.1\r\nHost: rebound.example\r\nConnection: close\r\n\r\n`,
+    ));
+    assertMatch(await new Response(connection.readable).text(), /^HTTP\/1\.1 403 /);
+  });
+
+  await t.step("SIGTERM ends an answer under way and the server", async () => {
+    // Decided in no order, in one block: it cannot end early.
+    const long = { max_tokens: 448, block_length: 448, remasking: "random" };
+    const response = await ask(url, { ...long, stream: true });
+    running.kill("SIGTERM");
+    assertStringIncludes(await response.text(), '"error"');
+    assertEquals(await running.end(), 0);
+  });
+
+  const log = running.stdout.text;
+  assertMatch(log, /^\d{4}-\d\d-\d\dT[\d:.]+Z POST \/v1\/chat\/completions 200 [\d.]+ ms$/m);
+  for (const secret of [prompt, answer, KEY]) {
+    assert(!log.includes(secret) && !running.stderr.text.includes(secret), secret);
+  }
+  assert(!running.stderr.text.includes("unmask:"), running.stderr.text);
+});
+
+Deno.test("the server answers 503 while the model loads, and stops even then", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    const embedded = fileURLToPath(new URL("../../models/tiny-target", import.meta.url));
+    for (const { name } of Deno.readDirSync(embedded)) {
+      if (name !== "tokenizer.json") await Deno.symlink(join(embedded, name), join(dir, name));
+    }
+    // Whoever reads a named pipe waits until somebody writes.
+    const pipe = join(dir, "tokenizer.json");
+    await new Deno.Command("mkfifo", { args: [pipe] }).output();
+    {
+      const { server, url } = await serve(["--model", dir, "--quiet"]);
+      await using running = server;
+      for (const path of ["/health", "/v1/models"]) {
+        const response = await fetch(url + path);
+        assertEquals(response.status, 503, path);
+        assert(Number(response.headers.get("retry-after")) > 0);
+        await response.body?.cancel();
+      }
+      const writer = await Deno.open(pipe, { write: true });
+      await (await Deno.open(join(embedded, "tokenizer.json"))).readable.pipeTo(writer.writable);
+      await running.stdout.match(/^Model .+ is ready on /m);
+      const health = await fetch(`${url}/health`);
+      assertEquals([health.status, await health.json()], [200, { status: "ok" }]);
+      assertMatch(running.stderr.text, /^loading .+: 100 % of 5\.0 MiB$/m);
+      assert(!running.stdout.text.includes("GET /health"), "--quiet");
+      running.kill("SIGINT");
+      assertEquals(await running.end(), 0);
+    }
+    const { server } = await serve(["--model", dir]);
+    await using running = server;
+    running.kill("SIGINT");
+    assertEquals(await running.end(), 0);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
+Deno.test("a server that cannot start says why, and exits with 1", async () => {
+  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = taken.addr;
+  const cases: readonly (readonly [string[], RegExp, Record<string, string>?])[] = [
+    [
+      ["--port", String(port)],
+      new RegExp(`^unmask: cannot listen on 127\\.0\\.0\\.1:${port}: the port is in use\\.`, "m"),
+    ],
+    [["--port", "0", "--host", "0.0.0.0"], /^unmask: --host 0\.0\.0\.0 lets other machines in/m],
+    [["--port", "0", "--host", "192.0.2.1", "--allow-anyone"], /^unmask: cannot listen on 192\.0/m],
+    [["--port", "65536"], /--port <n>' argument '65536' is invalid/],
+    [["--port", "0", "--api-key", " "], /^unmask: an API key is empty/m],
+    [["--port", "0"], /^unmask: an API key is empty/m, { UNMASK_API_KEYS: "one,,two" }],
+    [["--port", "0", "--model", "no/folder"], /^unmask: no\/folder\/config\.json/m],
+  ];
+  for (const [args, message, env] of cases) {
+    const { code, stderr } = await runTask("serve", args, { env });
+    assertMatch(stderr, message);
+    assertEquals([code, /^\s+at /m.test(stderr)], [1, false], stderr);
+  }
+});
+
+Deno.test("a server for other machines asks for a key and warns", async () => {
+  const { server, url } = await serve(["--host", "0.0.0.0", "--api-key", "one", "--api-key", KEY]);
+  await using running = server;
+  const [, local] = await running.stdout.match(/curl (http:\/\/127\.0\.0\.1:\d+)\//);
+  assertEquals(new URL(url).port, new URL(local).port);
+  assertMatch(running.stderr.text, /^Warning: Everyone with a key who reaches this port/m);
+  const statuses = [await ask(local, { max_tokens: 1 }), await ask(local, {}, "other")]
+    .map(async (response) => (await response.text(), response.status));
+  assertEquals(await Promise.all(statuses), [200, 401]);
+});
+
+Deno.test("Ctrl-C on a terminal stops the server cleanly", async () => {
+  await using command = inTerminal(["serve", "--port", "0"]);
+  await command.stdout.match(/Ctrl-C stops the server/);
+  await command.type("\x03");
+  await command.end();
+  const left = { exitCode: 0, cursorShown: true, linewise: true, wraps: true };
+  assertEquals(terminalLeft(command.stdout.text), left);
+});
