@@ -4,7 +4,13 @@ import process from "node:process";
 import { createInterface, type Interface } from "node:readline";
 import { Command } from "commander";
 import type { ChatMessage, TextEngine } from "../engine/request.ts";
-import { addGenerationOptions, type GenerationFlags, messageFor, requestOf } from "./options.ts";
+import {
+  addGenerationOptions,
+  draftOf,
+  type GenerationFlags,
+  messageFor,
+  requestOf,
+} from "./options.ts";
 import { startEngine } from "./progress.ts";
 import { onStop } from "./signals.ts";
 import { harmless, write } from "./terminal.ts";
@@ -31,7 +37,7 @@ Examples:
 
 async function run(flags: GenerationFlags): Promise<void> {
   const terminal = Deno.stdin.isTerminal() && Deno.stdout.isTerminal();
-  const { engine, report } = startEngine(flags.model);
+  const { engine, report } = startEngine(flags.model, { draft: draftOf(flags) });
   using loading = onStop((exitCode) => {
     report.stop();
     void engine.close();

@@ -4,7 +4,13 @@ import { Command, Option } from "commander";
 import { createLogUpdate } from "log-update";
 import type { GenerateEvent, GenerateRequest, TextEngine } from "../engine/request.ts";
 import { CanvasView } from "./canvas_view.ts";
-import { addGenerationOptions, type GenerationFlags, messageFor, requestOf } from "./options.ts";
+import {
+  addGenerationOptions,
+  draftOf,
+  type GenerationFlags,
+  messageFor,
+  requestOf,
+} from "./options.ts";
 import { startEngine } from "./progress.ts";
 import { onStop } from "./signals.ts";
 import { canRedraw, harmless, terminalSize, write } from "./terminal.ts";
@@ -42,7 +48,7 @@ Examples:
 
 async function run(prompt: string | undefined, flags: GenerateFlags): Promise<void> {
   const content = await promptText(prompt);
-  const { engine, report } = startEngine(flags.model);
+  const { engine, report } = startEngine(flags.model, { draft: draftOf(flags) });
   const output = flags.json ? silent : flags.watch ? watching() : streaming();
   using _stop = onStop((exitCode) => {
     report.stop();
@@ -158,12 +164,23 @@ function asJson({ text, ids, finishReason, usage, stats }: EndEvent) {
   };
 }
 
+/** What drafting cost and brought; empty for the plain schedule. */
+function strategyLine(stats: EndEvent["stats"]): string {
+  const { strategy, cache, draftForwards, targetStates, proposed, accepted } = stats;
+  const name = `strategy ${strategy}${cache === "none" ? "" : `, cache ${cache}`}`;
+  if (proposed === 0) return strategy === "plain" && cache === "none" ? "" : `\n${name}`;
+  const lengths = stats.acceptedLengths.map((rounds, length) => `${length}: ${rounds}`);
+  return `\n${name}: ${targetStates} states in ${stats.forwards} target forwards, ` +
+    `${draftForwards} draft forwards, ${accepted} of ${proposed} proposals accepted ` +
+    `(rounds by length ${lengths.join(", ")})`;
+}
+
 function statsLine({ usage, stats }: EndEvent): string {
   const tokens = usage.completionTokens;
   return `${tokens} tokens in ${stats.seconds.toFixed(2)} s ` +
     `(${(tokens / stats.seconds).toFixed(1)} tokens/s), ${stats.forwards} forwards ` +
     `(${(tokens / stats.forwards).toFixed(2)} tokens per forward), ` +
-    `${stats.readbacks} readbacks, seed ${stats.seed}`;
+    `${stats.readbacks} readbacks, seed ${stats.seed}${strategyLine(stats)}`;
 }
 
 /**

@@ -3,7 +3,15 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { REMASKINGS } from "../denoise/selection.ts";
 import { EMBEDDED_TARGET } from "../engine/embedded_models.ts";
-import { type ChatMessage, type GenerateRequest, RequestError } from "../engine/request.ts";
+import {
+  CACHE_POLICIES,
+  type CachePolicy,
+  type ChatMessage,
+  type GenerateRequest,
+  RequestError,
+  STRATEGY_NAMES,
+  type StrategyName,
+} from "../engine/request.ts";
 
 /** `--model DIR` */
 export function modelOption(): Option {
@@ -49,11 +57,45 @@ export interface GenerationFlags {
   readonly cfgScale?: number;
   readonly remasking?: "low_confidence" | "random";
   readonly stop?: readonly string[];
+  /** Folder of a draft; false for none. */
+  readonly draft?: string | boolean;
+  readonly strategy?: StrategyName;
+  readonly cache?: CachePolicy;
+  readonly threshold?: number;
+  readonly factor?: number;
+  readonly draftDepth?: number;
+  readonly draftThreshold?: number;
+  readonly targetThreshold?: number;
+}
+
+/** `--draft DIR` and `--no-draft` */
+export function addDraftOptions(command: Command): Command {
+  return command
+    .option("--draft <dir>", "draft model folder (default: the embedded draft, for its target)")
+    .option("--no-draft", "load no draft");
+}
+
+/** `--strategy` and what belongs to it. */
+export function addStrategyOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option("--strategy <name>", "how an answer is denoised (default: plain)")
+        .choices(STRATEGY_NAMES),
+    )
+    .addOption(
+      new Option("--cache <name>", "keys and values that are reused (default: none)")
+        .choices(CACHE_POLICIES),
+    )
+    .option("--threshold <p>", "least confidence, strategy threshold", numberBetween(0, 1))
+    .option("--factor <f>", "Fast-dLLM's factor, strategy factor", numberBetween(0, 1000))
+    .option("--draft-depth <n>", "steps proposed a round, lossless and self", wholeNumber(1, 64))
+    .option("--draft-threshold <p>", "least confidence of the draft, gate", numberBetween(0, 1))
+    .option("--target-threshold <p>", "least confidence of the target, gate", numberBetween(0, 1));
 }
 
 /** Adds the model and how to generate with it; the folder says what holds without an option. */
 export function addGenerationOptions(command: Command): Command {
-  return command
+  return addStrategyOptions(addDraftOptions(command))
     .addOption(modelOption())
     .option("-n, --max-tokens <n>", "most tokens in an answer", wholeNumber(1))
     .option("--steps <n>", "denoising steps per answer (default: one per token)", wholeNumber(1))
@@ -84,6 +126,13 @@ export function requestOf(
     cfgScale: options.cfgScale,
     remasking: options.remasking,
     stop: options.stop,
+    strategy: options.strategy,
+    cache: options.cache,
+    threshold: options.threshold,
+    factor: options.factor,
+    draftDepth: options.draftDepth,
+    draftThreshold: options.draftThreshold,
+    targetThreshold: options.targetThreshold,
   };
 }
 
@@ -96,6 +145,9 @@ const FIELD_OPTIONS: Readonly<Record<string, string>> = {
   temperature: "--temperature",
   seed: "--seed",
   cfgScale: "--cfg-scale",
+  draftDepth: "--draft-depth",
+  draftThreshold: "--draft-threshold",
+  targetThreshold: "--target-threshold",
 };
 
 /** An error's message; one about a request names the option instead of the engine's field. */
@@ -106,4 +158,12 @@ export function messageFor(error: unknown): string {
     (text, [field, option]) => text.replaceAll(new RegExp(`(?<![-\\w])${field}\\b`, "g"), option),
     message,
   );
+}
+
+/** The draft that the options ask for; undefined leaves it to the engine. */
+export function draftOf(
+  { draft }: { readonly draft?: string | boolean },
+): string | false | undefined {
+  // Commander's `--no-draft` makes true the default.
+  return draft === true ? undefined : draft;
 }

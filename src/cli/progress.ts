@@ -78,14 +78,18 @@ function mebibytes(bytes: number): string {
 /** Starts an engine that shows how far it is. */
 export function startEngine(
   dir: string,
-  options: Pick<WorkerEngineOptions, "maxWaiting"> & { readonly lines?: boolean } = {},
+  options: Pick<WorkerEngineOptions, "maxWaiting" | "draft"> & { readonly lines?: boolean } = {},
 ): { readonly engine: WorkerEngine; readonly report: LoadingReport } {
   const report = loadingReport(basename(resolve(dir)), options.lines ?? false);
   const engine = new WorkerEngine(dir, {
     maxWaiting: options.maxWaiting,
+    draft: options.draft,
     onProgress: (done, total) => report.update(done, total),
   });
   const stop = () => report.stop();
-  engine.ready.then(stop, stop);
+  engine.ready.then(() => {
+    stop();
+    if (engine.model?.warning) console.error(`Warning: ${engine.model.warning}`);
+  }, stop);
   return { engine, report };
 }

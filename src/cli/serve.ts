@@ -6,7 +6,7 @@ import type { WorkerEngine } from "../engine/worker_engine.ts";
 import { acquireGpu } from "../gpu/device.ts";
 import { LOOPBACK_HOSTS } from "../server/access.ts";
 import { createApp } from "../server/app.ts";
-import { modelOption, repeated, wholeNumber } from "./options.ts";
+import { addDraftOptions, draftOf, modelOption, repeated, wholeNumber } from "./options.ts";
 import { startEngine } from "./progress.ts";
 import { onStop } from "./signals.ts";
 
@@ -21,11 +21,12 @@ interface ServeFlags {
   readonly allowAnyone?: boolean;
   readonly maxWaiting: number;
   readonly quiet?: boolean;
+  readonly draft?: string | boolean;
 }
 
 /** `unmask serve` */
 export function serveCommand(): Command {
-  return new Command("serve")
+  return addDraftOptions(new Command("serve"))
     .description("Answers OpenAI clients over HTTP.")
     .addOption(modelOption())
     .option("--host <address>", "address to listen on", "127.0.0.1")
@@ -66,6 +67,7 @@ async function run(flags: ServeFlags): Promise<void> {
   }
   const { engine, report } = startEngine(flags.model, {
     maxWaiting: flags.maxWaiting,
+    draft: draftOf(flags),
     lines: true,
   });
   let stopping = false;

@@ -54,6 +54,16 @@ export interface DenoiseStep {
   readonly nfe: number;
   /** What was unmasked, per sequence, positions ascending. */
   readonly commits: readonly (readonly Commit[])[];
+  /**
+   * Guesses that were verified, where a strategy proposes (one sequence): those for this step, and
+   * at a round's last step those for the steps behind it, which go with it. Confidences are the
+   * guesser's.
+   */
+  readonly proposed?: readonly Commit[];
+  /** Those of `proposed` that were not committed at this step. */
+  readonly rejected?: readonly Commit[];
+  /** Positions committed before that are masked from this step on, ascending (one sequence). */
+  readonly remasked?: readonly number[];
 }
 
 /** What a finished batch cost and came to. */

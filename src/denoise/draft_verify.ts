@@ -102,6 +102,22 @@ function sameCommits(a: readonly Commit[], b: readonly Commit[]): boolean {
 }
 
 /**
+ * What step `i` of a round tells of its guesses, of which the steps before `kept` held.
+ * @param guesses by step of the round; a step that nobody guessed at has none
+ */
+function verdict(
+  guesses: readonly (readonly Commit[])[],
+  own: readonly Commit[],
+  i: number,
+  kept: number,
+): Pick<DenoiseStep, "proposed" | "rejected"> {
+  const proposed = i < kept ? guesses[i] : guesses.slice(i).flat();
+  const held = (guess: Commit) =>
+    guesses[i]?.includes(guess) && own.some((commit) => sameCommits([commit], [guess]));
+  return { proposed, rejected: proposed.filter((guess) => !held(guess)) };
+}
+
+/**
  * `lossless`: the draft makes up to `depth` steps of the target's own schedule; the target runs once
  * over the state before them and every state between; the longest prefix of steps that the target would
  * have taken itself is kept, and its own step behind it. The result equals target-only denoising exactly
@@ -163,7 +179,13 @@ export async function* lossless(
       for (let i = 0; i <= kept; i++) {
         signal?.throwIfAborted();
         state = commit(state, own[i]);
-        yield { step: t, block: blocks[t], nfe: count.targetForwards, commits: [own[i]] };
+        yield {
+          step: t,
+          block: blocks[t],
+          nfe: count.targetForwards,
+          commits: [own[i]],
+          ...verdict(proposals, own[i], i, kept),
+        };
         t++;
         if (finished()) break;
       }
@@ -248,7 +270,13 @@ export async function* selfDraft(
     for (let i = 0; i < sure; i++) {
       signal?.throwIfAborted();
       state = commit(state, own[i]);
-      yield { step: t, block: blocks[t], nfe: count.targetForwards, commits: [own[i]] };
+      yield {
+        step: t,
+        block: blocks[t],
+        nfe: count.targetForwards,
+        commits: [own[i]],
+        ...verdict([[], ...guesses.slice(1)], own[i], i, sure - 1),
+      };
       t++;
       if (finished()) break;
     }

@@ -58,11 +58,17 @@ export async function* gate(
         (prediction.token === drafted[i].token && drafted[i].confidence >= draftThreshold &&
           prediction.confidence >= targetThreshold)
       ).map(asCommit);
-      proposed.push(drafted.filter(({ confidence }) => confidence >= draftThreshold).length);
+      const guesses = drafted.filter(({ confidence }) => confidence >= draftThreshold).map(
+        asCommit,
+      );
+      const rejected = guesses.filter(({ position, token }) =>
+        !commits.some((commit) => commit.position === position && commit.token === token)
+      );
+      proposed.push(guesses.length);
       accepted.push(commits.length - 1);
       state = commit(state, commits);
       nfe++;
-      yield { step: nfe - 1, block, nfe, commits: [commits] };
+      yield { step: nfe - 1, block, nfe, commits: [commits], proposed: guesses, rejected };
       const before = left;
       left = maskedPositions(state.sequence, blockEnd).length;
       // Nothing but mask tokens were committed: the same would follow for ever.

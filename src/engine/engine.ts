@@ -1,8 +1,8 @@
 /** One loaded model with its tokenizer: conversations in, streams of denoising steps out. */
 
-import { denoise } from "../denoise/denoise.ts";
 import type { ForwardInput, Prediction } from "../denoise/predictor.ts";
 import { newSequence } from "../denoise/sequence.ts";
+import { strategyOf } from "../denoise/strategy.ts";
 import type { GenerationDefaults } from "../model/config.ts";
 import type { ForwardResult, Model, RankedToken } from "../model/model.ts";
 import { type ChatTemplate, encodeChat } from "../text/chat_template.ts";
@@ -28,6 +28,14 @@ export interface EngineFolder {
   readonly defaults: GenerationDefaults;
   /** Most requests that wait for their turn. */
   readonly maxWaiting: number;
+  /** What a user should know before using this model. */
+  readonly warning?: string;
+}
+
+/** A draft and the name of its folder. */
+export interface NamedDraft {
+  readonly id: string;
+  readonly model: Model;
 }
 
 /** A model and its text side. Requests are answered one at a time, in the order they came. */
@@ -46,8 +54,9 @@ export class Engine implements LoadedModel {
     readonly tokenizer: TextTokenizer,
     readonly template: ChatTemplate,
     folder: EngineFolder,
+    readonly draft?: NamedDraft,
   ) {
-    const { defaults, id, created, maxWaiting } = folder;
+    const { defaults, id, created, maxWaiting, warning } = folder;
     this.#queue = new RequestQueue(maxWaiting);
     this.defaults = defaults;
     const { config } = model;
@@ -60,6 +69,8 @@ export class Engine implements LoadedModel {
       contextLength: config.maxSequenceLength,
       defaultMaxTokens: lengths.maxTokens,
       defaultBlockLength: lengths.blockLength,
+      draft: draft?.id,
+      warning,
     };
   }
 
@@ -84,6 +95,7 @@ export class Engine implements LoadedModel {
       this.model.config,
       this.defaults,
       ({ messages }) => this.encodeChat(messages),
+      this.draft !== undefined,
     );
     const leave = await this.#queue.enter(signal);
     // The steps are taken without waiting for the reader, so that one who asks this model for
@@ -128,6 +140,7 @@ export class Engine implements LoadedModel {
 
   /** Frees the model, and the device with it if it was acquired for it. */
   [Symbol.dispose](): void {
+    this.draft?.model[Symbol.dispose]();
     this.model[Symbol.dispose]();
   }
 
@@ -174,11 +187,10 @@ export class Engine implements LoadedModel {
       steps: plan.steps,
     };
     const start = performance.now();
-    const readbacksBefore = this.model.readback.count;
     const ids = new Array<number>(genLength).fill(config.maskTokenId);
-    const steps = denoise(
-      [newSequence(promptIds, genLength, config.maskTokenId)],
-      this.model,
+    const steps = strategyOf(plan.strategy).run(
+      newSequence(promptIds, genLength, config.maskTokenId),
+      { target: this.model, draft: this.draft?.model },
       {
         ...plan,
         seeds: [plan.seed],
@@ -227,10 +239,29 @@ export class Engine implements LoadedModel {
       usage: { promptTokens: promptLength, completionTokens: stream.completionTokens },
       stats: {
         seed: plan.seed,
-        forwards: next.value.nfe,
-        readbacks: this.model.readback.count - readbacksBefore,
+        strategy: plan.strategy,
+        cache: plan.cache ?? "none",
+        forwards: next.value.targetForwards,
+        targetStates: next.value.targetStates,
+        draftForwards: next.value.draftForwards,
+        idleForwards: next.value.idleForwards,
+        proposed: sum(next.value.proposed),
+        accepted: sum(next.value.accepted),
+        acceptedLengths: histogram(next.value.accepted),
+        readbacks: next.value.readbacks,
         seconds: (performance.now() - start) / 1000,
       },
     };
   }
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
+/** How often each number occurs, from 0 to the largest. */
+function histogram(values: readonly number[]): number[] {
+  const counts = new Array<number>(values.length === 0 ? 0 : Math.max(...values) + 1).fill(0);
+  for (const value of values) counts[value]++;
+  return counts;
 }

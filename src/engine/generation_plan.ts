@@ -1,7 +1,14 @@
 /** A request and a model's defaults become what is denoised; every range is checked here. */
 
 import { SCHEDULE_LIMIT } from "../denoise/schedule.ts";
+import type { CachePolicy } from "../denoise/cache_plan.ts";
 import { REMASKINGS } from "../denoise/selection.ts";
+import {
+  checkStrategy,
+  STRATEGY_NAMES,
+  StrategyError,
+  type StrategyName,
+} from "../denoise/strategy.ts";
 import type { GenerationDefaults, ModelConfig } from "../model/config.ts";
 import { type GenerateRequest, RequestError } from "./request.ts";
 
@@ -21,7 +28,17 @@ export interface GenerationPlan {
   readonly stopAtEnd: boolean;
   readonly logitsEosInf: boolean;
   readonly confidenceEosEotInf: boolean;
+  readonly strategy: StrategyName;
+  readonly cache?: CachePolicy;
+  readonly threshold?: number;
+  readonly factor?: number;
+  readonly depth?: number;
+  readonly draftThreshold?: number;
+  readonly targetThreshold?: number;
 }
+
+/** Most steps that a round may propose: each is a state in the target's batch. */
+const MOST_DEPTH = 64;
 
 /** Answer length, in tokens, where neither request nor folder names one. */
 const DEFAULT_MAX_TOKENS = 128;
@@ -66,6 +83,7 @@ export function planGeneration(
   config: ModelConfig,
   defaults: GenerationDefaults,
   encode: (request: GenerateRequest) => Uint32Array,
+  hasDraft = false,
 ): GenerationPlan {
   const context = config.maxSequenceLength;
   const lengths = defaultLengths(defaults, config);
@@ -100,6 +118,8 @@ export function planGeneration(
       `remasking is ${remasking}, expected one of ${REMASKINGS.join(", ")}`,
     );
   }
+  const cfgScale = amount("cfgScale", request.cfgScale ?? defaults.cfgScale ?? 0, 100);
+  const strategy = planStrategy({ ...request, remasking, cfgScale }, hasDraft);
   const stop = request.stop ?? [];
   if (!Array.isArray(stop) || stop.some((text) => typeof text !== "string")) {
     throw new RequestError("stop", "stop must be a list of strings");
@@ -132,13 +152,54 @@ export function planGeneration(
     steps,
     temperature: amount("temperature", request.temperature ?? defaults.temperature ?? 0, 100),
     seed: integer("seed", request.seed ?? randomSeed(), 0, Number.MAX_SAFE_INTEGER),
-    cfgScale: amount("cfgScale", request.cfgScale ?? defaults.cfgScale ?? 0, 100),
+    cfgScale,
+    ...strategy,
     remasking,
     stop,
     stopAtEnd: request.stopAtEnd ?? true,
     logitsEosInf: request.logitsEosInf ?? false,
     confidenceEosEotInf: request.confidenceEosEotInf ?? false,
   };
+}
+
+/** Options of a strategy as a request calls them. */
+const STRATEGY_FIELDS: Readonly<Record<string, string>> = { depth: "draftDepth" };
+
+function planStrategy(request: GenerateRequest, hasDraft: boolean) {
+  const strategy = request.strategy ?? "plain";
+  if (!STRATEGY_NAMES.includes(strategy)) {
+    throw new RequestError(
+      "strategy",
+      `strategy is ${strategy}, expected one of ${STRATEGY_NAMES.join(", ")}`,
+    );
+  }
+  const probability = (field: "draftThreshold" | "targetThreshold" | "threshold") => {
+    const value = request[field];
+    return value === undefined ? undefined : amount(field, value, 1);
+  };
+  const options = {
+    cache: request.cache,
+    threshold: probability("threshold"),
+    factor: request.factor === undefined ? undefined : amount("factor", request.factor, 1000),
+    depth: request.draftDepth === undefined
+      ? undefined
+      : integer("draftDepth", request.draftDepth, 1, MOST_DEPTH),
+    draftThreshold: probability("draftThreshold"),
+    targetThreshold: probability("targetThreshold"),
+  };
+  try {
+    const { cfgScale, remasking } = request;
+    checkStrategy(strategy, { ...options, cfgScale, remasking }, hasDraft);
+  } catch (error) {
+    if (!(error instanceof StrategyError)) throw error;
+    throw new RequestError(STRATEGY_FIELDS[error.option] ?? error.option, error.message);
+  }
+  for (const field of ["threshold", "factor"] as const) {
+    if (options[field] === 0) {
+      throw new RequestError(field, `${field} is 0, expected a number above 0`);
+    }
+  }
+  return { strategy, ...options };
 }
 
 function randomSeed(): number {

@@ -2,10 +2,11 @@
 
 import { basename, join, resolve } from "node:path";
 import { ConfigError, readConfig, readGenerationDefaults } from "../model/config.ts";
-import { loadModelOn, type LoadProgress } from "../model/load.ts";
+import { loadModel, loadModelOn, type LoadProgress } from "../model/load.ts";
 import { loadChatTemplate } from "../text/chat_template.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
-import { EMBEDDED_TARGET } from "./embedded_models.ts";
+import { checkDraft, draftWarning } from "./draft.ts";
+import { EMBEDDED_DRAFT, EMBEDDED_TARGET } from "./embedded_models.ts";
 import { Engine } from "./engine.ts";
 import type { LoadedModel } from "./loaded_model.ts";
 
@@ -17,6 +18,11 @@ export interface EngineOptions {
   readonly onProgress?: LoadProgress;
   /** Most requests that wait for their turn (default 64). */
   readonly maxWaiting?: number;
+  /**
+   * Folder of a draft, for the strategies that need one; false for none. Default: the embedded draft
+   * beside the embedded target, none beside another model.
+   */
+  readonly draft?: string | false;
 }
 
 const DEFAULT_MAX_WAITING = 64;
@@ -44,14 +50,31 @@ export async function loadEngine(dir: string, options: EngineOptions = {}): Prom
       remedy: "Tokenizer and config.json are not of the same model: download the folder again.",
     });
   }
+  const draftDir = draftFolder(dir, options.draft);
+  if (draftDir !== undefined) await checkDraft(dir, draftDir);
   const { mtime } = await Deno.stat(join(dir, "config.json"));
   const model = await loadModelOn(options.provider, dir, options.onProgress);
-  return new Engine(model, tokenizer, template, {
-    id: basename(resolve(dir)),
-    created: Math.floor((mtime?.getTime() ?? 0) / 1000),
-    defaults,
-    maxWaiting: options.maxWaiting ?? DEFAULT_MAX_WAITING,
-  });
+  try {
+    const draft = draftDir === undefined ? undefined : {
+      id: basename(resolve(draftDir)),
+      model: await loadModel(model.gpu, draftDir),
+    };
+    return new Engine(model, tokenizer, template, {
+      id: basename(resolve(dir)),
+      created: Math.floor((mtime?.getTime() ?? 0) / 1000),
+      defaults,
+      maxWaiting: options.maxWaiting ?? DEFAULT_MAX_WAITING,
+      warning: draftWarning(dir),
+    }, draft);
+  } catch (error) {
+    model[Symbol.dispose]();
+    throw error;
+  }
+}
+
+function draftFolder(dir: string, draft: string | false | undefined): string | undefined {
+  if (draft !== undefined) return draft || undefined;
+  return resolve(dir) === resolve(EMBEDDED_TARGET) ? EMBEDDED_DRAFT : undefined;
 }
 
 /**

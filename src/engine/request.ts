@@ -1,5 +1,10 @@
 /** What can be asked of an engine and what it answers: plain values that cross a Worker boundary. */
 
+import { CACHE_POLICIES, type CachePolicy } from "../denoise/cache_plan.ts";
+import { STRATEGY_NAMES, type StrategyName } from "../denoise/strategy.ts";
+
+export { CACHE_POLICIES, type CachePolicy, STRATEGY_NAMES, type StrategyName };
+
 /** One turn of a conversation. */
 export interface ChatMessage {
   /** Who speaks: passed to the chat template as it is. */
@@ -34,6 +39,20 @@ export interface GenerateRequest {
   readonly logitsEosInf?: boolean;
   /** Commit end-of-text and end-of-turn tokens last. */
   readonly confidenceEosEotInf?: boolean;
+  /** How the answer is denoised; default `plain`. */
+  readonly strategy?: StrategyName;
+  /** Keys and values that are reused from step to step (plain, threshold, factor); default `none`. */
+  readonly cache?: CachePolicy;
+  /** Least confidence that is committed (strategy threshold); default 0.9. */
+  readonly threshold?: number;
+  /** Fast-dLLM's factor (strategy factor); default 1. */
+  readonly factor?: number;
+  /** Denoising steps proposed a round (strategies lossless and self); default 4. */
+  readonly draftDepth?: number;
+  /** Least confidence of the draft (strategy gate); default 0.9. */
+  readonly draftThreshold?: number;
+  /** Least confidence of the target (strategy gate); default 0.7. */
+  readonly targetThreshold?: number;
 }
 
 /** What a loaded model can do, for `GET /v1/models` and `unmask info`. */
@@ -48,6 +67,10 @@ export interface ModelSummary {
   readonly defaultMaxTokens: number;
   /** Block length, in tokens, when a request names none. */
   readonly defaultBlockLength: number;
+  /** Name of the draft's folder, where one is loaded. */
+  readonly draft?: string;
+  /** What a user should know before using this model. */
+  readonly warning?: string;
 }
 
 /** A token fixed at a position of the generation. */
@@ -76,8 +99,24 @@ export interface Usage {
 export interface GenerateStats {
   /** The seed that was used. */
   readonly seed: number;
-  /** Forward passes spent. */
+  /** How the answer was denoised. */
+  readonly strategy: StrategyName;
+  /** Which keys and values were reused. */
+  readonly cache: CachePolicy;
+  /** Forward passes of the target; a batch of states counts once. */
   readonly forwards: number;
+  /** States in those passes. */
+  readonly targetStates: number;
+  /** Forward passes of the draft. */
+  readonly draftForwards: number;
+  /** Passes that ran in a chunk after there was nothing left to do; not in `forwards`. */
+  readonly idleForwards: number;
+  /** Steps (gate: tokens) proposed, of all rounds. */
+  readonly proposed: number;
+  /** Of those, accepted. */
+  readonly accepted: number;
+  /** Rounds by how many proposals they accepted: `acceptedLengths[n]` rounds accepted n. */
+  readonly acceptedLengths: readonly number[];
   /** Readbacks from the GPU. */
   readonly readbacks: number;
   /** Seconds from the first forward to the last commit. */

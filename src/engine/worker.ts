@@ -17,11 +17,12 @@ function send(message: FromWorker): void {
   scope.postMessage(message);
 }
 
-async function load(dir: string, maxWaiting: number | undefined): Promise<void> {
+async function load({ dir, maxWaiting, draft }: ToWorker & { type: "load" }): Promise<void> {
   let last = 0;
   try {
     engine = await loadEngine(dir, {
       maxWaiting,
+      draft,
       onProgress(done, total) {
         const now = performance.now();
         if (done < total && now - last < PROGRESS_INTERVAL) return;
@@ -57,7 +58,7 @@ async function generate(id: number, request: Parameters<Engine["generate"]>[0]):
 }
 
 scope.onmessage = ({ data }: MessageEvent<ToWorker>) => {
-  if (data.type === "load") load(data.dir, data.maxWaiting);
+  if (data.type === "load") load(data);
   else if (data.type === "generate") generate(data.id, data.request);
   else running.get(data.id)?.abort(new DOMException("The request was cancelled", "AbortError"));
 };

@@ -10,6 +10,8 @@ export interface WorkerEngineOptions {
   readonly onProgress?: LoadProgress;
   /** Most requests that wait for their turn (default 64). */
   readonly maxWaiting?: number;
+  /** As in `EngineOptions`. */
+  readonly draft?: string | false;
 }
 
 /** What came for a request and has not been taken yet. */
@@ -45,7 +47,7 @@ export class WorkerEngine implements TextEngine {
       event.preventDefault();
       this.#fail(`the engine stopped: ${event.message}`);
     };
-    this.#post({ type: "load", dir, maxWaiting: options.maxWaiting });
+    this.#post({ type: "load", dir, maxWaiting: options.maxWaiting, draft: options.draft });
   }
 
   /** `loading`, then `ready` or `failed`. */

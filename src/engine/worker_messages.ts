@@ -10,7 +10,12 @@ import {
 
 /** To the Worker. */
 export type ToWorker =
-  | { readonly type: "load"; readonly dir: string; readonly maxWaiting?: number }
+  | {
+    readonly type: "load";
+    readonly dir: string;
+    readonly maxWaiting?: number;
+    readonly draft?: string | false;
+  }
   | { readonly type: "generate"; readonly id: number; readonly request: GenerateRequest }
   | { readonly type: "cancel"; readonly id: number };
 

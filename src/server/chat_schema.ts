@@ -1,5 +1,6 @@
 /** The shape of a chat completion request's body, as a zod schema with this server's bounds. */
 import { z } from "zod";
+import { CACHE_POLICIES, STRATEGY_NAMES } from "../engine/request.ts";
 import {
   REFUSED_IN_BODY,
   REFUSED_IN_MESSAGE,
@@ -39,6 +40,13 @@ function integer(low: number, high: number, note = ""): z.ZodInt {
 function number(low: number, high: number): z.ZodNumber {
   const error = `a number from ${low} to ${high}`;
   return z.number({ error }).min(low, { error }).max(high, { error });
+}
+
+function oneOf<T extends string>(names: readonly T[]) {
+  const written = names.map((name) => JSON.stringify(name));
+  return z.enum(names as readonly [T, ...T[]], {
+    error: `${written.slice(0, -1).join(", ")} or ${written.at(-1)}`,
+  });
 }
 
 const flag = z.boolean({ error: "true or false" });
@@ -118,6 +126,13 @@ export function chatSchema(limits: RequestLimits) {
     remasking: z.enum(["low_confidence", "random"], { error: '"low_confidence" or "random"' })
       .optional(),
     cfg_scale: number(0, 10).optional(),
+    strategy: oneOf(STRATEGY_NAMES).optional(),
+    cache: oneOf(CACHE_POLICIES).optional(),
+    threshold: number(0, 1).optional(),
+    factor: number(0, 1000).optional(),
+    draft_depth: integer(1, 64).optional(),
+    draft_threshold: number(0, 1).optional(),
+    target_threshold: number(0, 1).optional(),
     stream_events: flag.optional(),
     user: harmless.optional(),
     safety_identifier: harmless.optional(),

@@ -60,7 +60,8 @@ function snakeCase(name: string): string {
 }
 
 /** Names in the engine's messages that the API writes in its own way. */
-const ENGINE_FIELDS = /\b(?:maxTokens|genLength|blockLength|cfgScale)\b/g;
+const ENGINE_FIELDS =
+  /\b(?:maxTokens|genLength|blockLength|cfgScale|draftDepth|draftThreshold|targetThreshold)\b/g;
 
 /**
  * What to tell the client of an error that came out of a route or the engine.

@@ -13,8 +13,24 @@ export type EndEvent = Extract<GenerateEvent, { type: "end" }>;
 export interface DiffusionUsage {
   /** The seed that was used; sent back, it gives the same text. */
   readonly seed: number;
-  /** Forward passes spent. */
+  /** How the answer was denoised. */
+  readonly strategy: string;
+  /** Which keys and values were reused. */
+  readonly cache: string;
+  /** Forward passes of the target; a batch of states counts once. */
   readonly forwards: number;
+  /** States in those passes. */
+  readonly target_states: number;
+  /** Forward passes of the draft. */
+  readonly draft_forwards: number;
+  /** Passes that ran after there was nothing left to do. */
+  readonly idle_forwards: number;
+  /** Steps (strategy gate: tokens) proposed. */
+  readonly proposed: number;
+  /** Of those, accepted. */
+  readonly accepted: number;
+  /** Rounds by how many proposals they accepted. */
+  readonly accepted_lengths: readonly number[];
   /** `completion_tokens / forwards`. */
   readonly tokens_per_forward: number;
   /** Readbacks from the GPU. */
@@ -110,7 +126,15 @@ export function completionUsage(end: EndEvent): CompletionUsage {
     total_tokens: usage.promptTokens + usage.completionTokens,
     diffusion: {
       seed: stats.seed,
+      strategy: stats.strategy,
+      cache: stats.cache,
       forwards: stats.forwards,
+      target_states: stats.targetStates,
+      draft_forwards: stats.draftForwards,
+      idle_forwards: stats.idleForwards,
+      proposed: stats.proposed,
+      accepted: stats.accepted,
+      accepted_lengths: stats.acceptedLengths,
       tokens_per_forward: stats.forwards === 0 ? 0 : usage.completionTokens / stats.forwards,
       readbacks: stats.readbacks,
       seconds: stats.seconds,

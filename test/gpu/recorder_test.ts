@@ -153,7 +153,7 @@ Deno.test("no workgroups, no dispatch; too many are refused by name", () => {
 Deno.test("a kernel that reads weights must be given them, another must not", () => {
   using recorder = new Recorder(gpu);
   const places = createTensor(gpu, "places", 4);
-  const params = { rows: 1, blocks: 1, first_token: 0, columns: 1 };
+  const params = { rows: 1, blocks: 1, first_token: 0, columns: 1, first_row: 0 };
   assertThrows(
     () =>
       recorder.dispatch(embedKernel, {

@@ -1,4 +1,4 @@
-/** Bidirectional attention of every sequence within itself. */
+/** Bidirectional attention: queries of every sequence, all of them or some, over its keys. */
 
 import { attention, type HeadShape } from "../../src/kernels/attention.ts";
 import { paddedInner } from "../../src/quant/scheme.ts";
@@ -10,8 +10,12 @@ interface Size {
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
-  /** Rows of the sequences. */
+  /** Keys of the sequences. */
   readonly lengths: readonly number[];
+  /** Queries of the sequences; default one a key. */
+  readonly queries?: readonly number[];
+  /** Keys ahead of each sequence that belong to none. */
+  readonly keyGap?: number;
   /** Size of the queries: large ones make the softmax choose one key. */
   readonly scale?: number;
 }
@@ -19,8 +23,8 @@ interface Size {
 interface Inputs {
   readonly shape: HeadShape;
   readonly yStride: number;
-  /** (first row, rows) of each sequence, not in order of rows. */
-  readonly ranges: readonly (readonly [number, number])[];
+  /** (first query, queries, first key, keys) of each sequence, not in order of rows. */
+  readonly ranges: readonly (readonly [number, number, number, number])[];
   readonly q: Float32Array<ArrayBuffer>;
   readonly k: Float32Array<ArrayBuffer>;
   readonly v: Float32Array<ArrayBuffer>;
@@ -29,10 +33,9 @@ interface Inputs {
 /** `sum over keys of softmax(q k^T / sqrt(headDim)) v`, per head and row. */
 export function reference({ shape, yStride, ranges, q, k, v }: Inputs) {
   const { heads, kvHeads, headDim, headStride } = shape;
-  const rows = ranges.reduce((sum, [, length]) => sum + length, 0);
-  const y = untouchedReference((rows + GUARD_ROWS) * yStride);
-  for (const [first, length] of ranges) {
-    for (let row = first; row < first + length; row++) {
+  const y = untouchedReference((queriesOf(ranges) + GUARD_ROWS) * yStride);
+  for (const [firstQuery, queries, first, length] of ranges) {
+    for (let row = firstQuery; row < firstQuery + queries; row++) {
       for (let head = 0; head < heads; head++) {
         const kvHead = Math.floor(head / (heads / kvHeads));
         const at = (key: number) => (key * kvHeads + kvHead) * headStride;
@@ -58,6 +61,10 @@ export function reference({ shape, yStride, ranges, q, k, v }: Inputs) {
   return { y };
 }
 
+function queriesOf(ranges: Inputs["ranges"]): number {
+  return ranges.reduce((sum, [, queries]) => sum + queries, 0);
+}
+
 function headRows(random: Random, count: number, { headDim, headStride }: HeadShape, scale = 1) {
   const x = new Float32Array(count * headStride);
   for (let i = 0; i < count; i++) x.set(random.floats(headDim, scale), i * headStride);
@@ -78,6 +85,25 @@ export const kernelCase = defineCase<Size, Inputs>({
     { name: "heads of 80", heads: 2, kvHeads: 1, headDim: 80, lengths: [11, 3] },
     { name: "heads of 128", heads: 2, kvHeads: 1, headDim: 128, lengths: [9, 24] },
     { name: "sharp", heads: 2, kvHeads: 2, headDim: 20, lengths: [35], scale: 60 },
+    {
+      name: "fewer queries than keys",
+      heads: 4,
+      kvHeads: 2,
+      headDim: 20,
+      lengths: [41, 9, 70],
+      queries: [3, 1, 34],
+      keyGap: 5,
+    },
+    { name: "one query", heads: 2, kvHeads: 2, headDim: 64, lengths: [33], queries: [1] },
+    {
+      name: "more queries than keys",
+      heads: 2,
+      kvHeads: 1,
+      headDim: 16,
+      lengths: [7],
+      queries: [40],
+      keyGap: 11,
+    },
   ],
   modelSizes: [32, 128, 512].map((rows) => ({
     name: `${rows} rows, 16 heads of 64`,
@@ -86,27 +112,27 @@ export const kernelCase = defineCase<Size, Inputs>({
     headDim: 64,
     lengths: [rows],
   })),
-  inputs({ heads, kvHeads, headDim, lengths, scale }, random) {
+  inputs({ heads, kvHeads, headDim, lengths, queries = lengths, keyGap = 0, scale }, random) {
     const shape = { heads, kvHeads, headDim, headStride: paddedInner(headDim) };
-    const rows = lengths.reduce((sum, length) => sum + length, 0);
-    const ranges: [number, number][] = [];
-    let first = 0;
-    for (const length of lengths) {
-      ranges.unshift([first, length]);
-      first += length;
+    const ranges: [number, number, number, number][] = [];
+    let firstQuery = 0;
+    let keys = 0;
+    for (const [i, length] of lengths.entries()) {
+      ranges.unshift([firstQuery, queries[i], keys + keyGap, length]);
+      firstQuery += queries[i];
+      keys += keyGap + length;
     }
     return {
       shape,
       yStride: paddedInner(heads * headDim),
       ranges,
-      q: headRows(random, rows * heads, shape, scale),
-      k: headRows(random, rows * kvHeads, shape),
-      v: headRows(random, rows * kvHeads, shape),
+      q: headRows(random, firstQuery * heads, shape, scale),
+      k: headRows(random, keys * kvHeads, shape),
+      v: headRows(random, keys * kvHeads, shape),
     };
   },
   upload(tensors, { shape, yStride, ranges, q, k, v }) {
-    const rows = ranges.reduce((sum, [, length]) => sum + length, 0);
-    const y = tensors.untouched("y", (rows + GUARD_ROWS) * yStride);
+    const y = tensors.untouched("y", (queriesOf(ranges) + GUARD_ROWS) * yStride);
     const bound = {
       q: tensors.of("q", q),
       k: tensors.of("k", k),
@@ -116,7 +142,7 @@ export const kernelCase = defineCase<Size, Inputs>({
     };
     const options = {
       count: ranges.length,
-      longest: Math.max(...ranges.map(([, length]) => length)),
+      longest: Math.max(...ranges.map(([, queries]) => queries)),
       yStride,
     };
     return { record: (recorder) => attention(recorder, bound, shape, options), outputs: { y } };

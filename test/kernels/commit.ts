@@ -1,7 +1,7 @@
 /** The best candidates of each sequence are committed: held against `selectCommits`. */
 
 import { randomRank } from "../../src/denoise/noise.ts";
-import type { Prediction } from "../../src/denoise/predictor.ts";
+import type { Prediction, SelectionRule } from "../../src/denoise/predictor.ts";
 import { selectCommits } from "../../src/denoise/selection.ts";
 import { commit, LOG_ENTRY_WORDS } from "../../src/kernels/commit.ts";
 import { PREDICTION_WORDS } from "../../src/kernels/predict.ts";
@@ -27,6 +27,10 @@ interface Size {
   /** Positions come in pairs whose random ranks tie. */
   readonly randomTies?: boolean;
   readonly stopAtEnd?: boolean;
+  /** Default `count`. */
+  readonly rule?: SelectionRule;
+  /** Odds against, the same in every sequence, in place of levels. */
+  readonly odds?: readonly number[];
   readonly guided?: boolean;
 }
 
@@ -68,7 +72,7 @@ function tyingPositions(count: number): number[] {
 /** Ids, finished flags and log after the step. */
 export function reference(inputs: Inputs) {
   const { counts, commits, promptRows = 0, random, stopAtEnd, guided, rowsEach } = inputs;
-  const { capacity, rows, predictions, seeds } = inputs;
+  const { capacity, rows, predictions, seeds, rule } = inputs;
   const ids = Float64Array.from(inputs.ids);
   const finished = new Float64Array(counts.length);
   const stride = 1 + Math.min(commits, capacity);
@@ -84,8 +88,9 @@ export function reference(inputs: Inputs) {
       step: STEP,
     };
     const start = LOG_OFFSET + sequence * stride;
+    const committed = selectCommits(own, commits, ranking, rule);
     // One at a time, so that the log's order is the ranking's.
-    for (let rank = 0; rank < Math.min(commits, count); rank++) {
+    for (let rank = 0; rank < committed.length; rank++) {
       const before = selectCommits(own, rank, ranking).map(({ position }) => position);
       const { position, token } = selectCommits(own, rank + 1, ranking)
         .find((commit) => !before.includes(commit.position))!;
@@ -95,6 +100,9 @@ export function reference(inputs: Inputs) {
       if (guided) ids[row + counts.length * rowsEach] = token;
       const { oddsAgainst, logProbability } = own[slot];
       log.set([row, token, oddsAgainst, logProbability], LOG_ENTRY_WORDS * (start + 1 + rank));
+      if (!committed.some((commit) => commit.position === position)) {
+        throw new Error(`rank ${rank} of ${own.length} was left out, a later one was not`);
+      }
     }
     const answer = ids.slice(sequence * rowsEach + promptRows, (sequence + 1) * rowsEach);
     const end = answer.findIndex((token) => END_TOKENS.includes(token));
@@ -102,7 +110,7 @@ export function reference(inputs: Inputs) {
     if (stopAtEnd && end >= 0 && (mask < 0 || end < mask)) finished[sequence] = 1;
     // The header holds whole numbers, though two of its words are read as f32.
     const header = LOG_ENTRY_WORDS * start;
-    log.set([Math.min(commits, count), count, bitsAsFloat(finished[sequence]), 0], header);
+    log.set([committed.length, count, bitsAsFloat(finished[sequence]), 0], header);
   });
   return { ids, finished, log };
 }
@@ -110,6 +118,115 @@ export function reference(inputs: Inputs) {
 function bitsAsFloat(bits: number): number {
   return new Float32Array(Uint32Array.of(bits).buffer)[0];
 }
+
+const threshold = (threshold: number) => ({ kind: "threshold", threshold }) as const;
+const factor = (factor: number) => ({ kind: "factor", factor }) as const;
+
+/** All, some, one or none pass; the last alone fails; fewer commits than would pass. */
+const RULES: readonly Size[] = [
+  {
+    name: "threshold",
+    counts: [70, 5, 0, 1],
+    commits: 70,
+    levels: 6,
+    rule: threshold(0.6),
+  },
+  { name: "threshold met by all", counts: [40], commits: 40, levels: 1, rule: threshold(0.9) },
+  {
+    name: "threshold met exactly",
+    counts: [4],
+    commits: 4,
+    levels: 1,
+    odds: [1.5, 1, 3, 1],
+    rule: threshold(0.5),
+  },
+  {
+    name: "threshold met by none",
+    counts: [4, 1],
+    commits: 4,
+    levels: 1,
+    odds: [3, 2, 2, Infinity],
+    rule: threshold(0.5),
+  },
+  {
+    name: "threshold of 1",
+    counts: [5],
+    commits: 5,
+    levels: 1,
+    odds: [1e-30, 0, 0.1, 0, 1e-7],
+    rule: threshold(1),
+  },
+  {
+    name: "threshold, infinite odds",
+    counts: [3],
+    commits: 3,
+    levels: 1,
+    odds: [Infinity, Infinity, Infinity],
+    rule: threshold(0.01),
+  },
+  { name: "threshold, fewer commits", counts: [40], commits: 3, levels: 1, rule: threshold(0.9) },
+  {
+    name: "threshold, guided stop",
+    counts: [20, 8],
+    commits: 20,
+    levels: 5,
+    guided: true,
+    stopAtEnd: true,
+    rule: threshold(0.5),
+  },
+  { name: "factor", counts: [70, 5, 0, 1, 33], commits: 70, levels: 40, rule: factor(1) },
+  { name: "factor, ties", counts: [50, 31], commits: 50, levels: 2, rule: factor(20.5) },
+  // Rank i passes up to odds of f / (i + 2 - f): 1/2, 1/3, 1/4, … for a factor of 1.
+  {
+    name: "factor, the last alone fails",
+    counts: [4],
+    commits: 4,
+    levels: 1,
+    odds: [0.1, 0.3, 0.9, 0.2],
+    rule: factor(1),
+  },
+  {
+    name: "factor, the last two fail",
+    counts: [4],
+    commits: 4,
+    levels: 1,
+    odds: [0.1, 0.8, 0.9, 0.2],
+    rule: factor(1),
+  },
+  {
+    name: "factor, the second of two fails",
+    counts: [2],
+    commits: 2,
+    levels: 1,
+    odds: [7, 0.1],
+    rule: factor(1),
+  },
+  {
+    name: "factor, the last fails behind the commits",
+    counts: [4],
+    commits: 2,
+    levels: 1,
+    odds: [0.1, 0.2, 0.9, 0.2],
+    rule: factor(1),
+  },
+  {
+    name: "factor, none but the first",
+    counts: [6, 3],
+    commits: 6,
+    levels: 1,
+    odds: [9, 8, 8, 9, Infinity, Infinity],
+    rule: factor(0.5),
+  },
+  { name: "factor that lets all pass", counts: [45], commits: 45, levels: 9, rule: factor(60) },
+  {
+    name: "factor, infinite odds",
+    counts: [5],
+    commits: 5,
+    levels: 1,
+    odds: [0, Infinity, 0.1, Infinity, 0.05],
+    rule: factor(1),
+  },
+];
 
 /** Ties everywhere, fewer candidates than commits, none at all, twins, and both ways to stop. */
 export const kernelCase = defineCase<Size, Inputs>({
@@ -134,10 +251,11 @@ export const kernelCase = defineCase<Size, Inputs>({
     },
     { name: "no stop", counts: [2, 1], commits: 2, levels: 3, promptRows: 2 },
     { name: "guided", counts: [20, 8], commits: 6, levels: 5, guided: true, stopAtEnd: true },
+    ...RULES,
   ],
   modelSizes: [{ name: "512 candidates", counts: [512], commits: 8, levels: 1e6 }],
   inputs(size, random) {
-    const { counts, levels, guided, randomTies } = size;
+    const { counts, levels, guided, randomTies, odds } = size;
     const capacity = Math.max(1, ...counts);
     const rowsEach = capacity + 9;
     const positions = randomTies
@@ -155,7 +273,8 @@ export const kernelCase = defineCase<Size, Inputs>({
         if (slot < count) ids[row] = MASK;
         // The first level is a chosen token outside the softmax, where there are several.
         const level = random.integer(levels);
-        const oddsAgainst = level === 0 && levels > 1 ? Infinity : Math.fround(0.3 * level);
+        const drawn = level === 0 && levels > 1 ? Infinity : 0.3 * level;
+        const oddsAgainst = Math.fround(odds?.[slot] ?? drawn);
         predictions.push({
           position: positions[row - first],
           token: random.integer(VOCABULARY),
@@ -171,7 +290,7 @@ export const kernelCase = defineCase<Size, Inputs>({
   },
   upload(tensors, inputs) {
     const { counts, commits, promptRows = 0, random, stopAtEnd, guided, rowsEach } = inputs;
-    const { capacity, ids, rows, predictions, seeds, positions } = inputs;
+    const { capacity, ids, rows, predictions, seeds, positions, rule } = inputs;
     const count = counts.length;
     const asked = new Uint32Array(ASKED_WORDS * rows.length);
     rows.forEach((row, i) => {
@@ -188,7 +307,8 @@ export const kernelCase = defineCase<Size, Inputs>({
     const ends = new Uint32Array(ANSWER_WORDS * count);
     seeds.forEach((seed, i) => {
       writeStepPlan(plans, STEP_PLAN_WORDS * (PLAN_OFFSET + i), {
-        candidateRows: rowsEach,
+        candidateFirst: 0,
+        candidateEnd: rowsEach,
         commits,
         step: STEP,
         temperature: 0,
@@ -236,6 +356,7 @@ export const kernelCase = defineCase<Size, Inputs>({
           logStride,
           random: random ?? false,
           stopAtEnd: stopAtEnd ?? false,
+          rule: rule ?? { kind: "count" },
         }),
       outputs,
     };

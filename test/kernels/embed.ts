@@ -1,4 +1,4 @@
-/** `x[row] = embedding[ids[row]]`. */
+/** `x[row] = embedding[ids[firstRow + row]]`. */
 
 import { embed } from "../../src/kernels/embed.ts";
 import { paddedInner, type QuantScheme } from "../../src/quant/scheme.ts";
@@ -12,6 +12,8 @@ interface Size {
   readonly inner: number;
   readonly scheme: QuantScheme["name"];
   readonly partColumns?: number;
+  /** Ids ahead of the first row. */
+  readonly firstRow?: number;
 }
 
 interface Inputs extends Omit<Size, "scheme"> {
@@ -20,11 +22,12 @@ interface Inputs extends Omit<Size, "scheme"> {
 }
 
 /** Rows of the table, each with zeros up to whole blocks. */
-export function reference({ rows, inner, ids, matrix }: Inputs) {
+export function reference({ rows, firstRow = 0, inner, ids, matrix }: Inputs) {
   const stride = paddedInner(inner);
   const x = new Float64Array(rows * stride);
   for (let row = 0; row < rows; row++) {
-    for (let k = 0; k < inner; k++) x[row * stride + k] = matrix.values[ids[row] * inner + k];
+    const from = ids[firstRow + row] * inner;
+    for (let k = 0; k < inner; k++) x[row * stride + k] = matrix.values[from + k];
   }
   return { x };
 }
@@ -39,21 +42,32 @@ export const kernelCase = defineCase<Size, Inputs>({
     { name: "17 rows, f16", rows: 17, vocabulary: 5, inner: 264, scheme: "f16" },
     { name: "in parts", rows: 12, vocabulary: 33, inner: 12, scheme: "f32", partColumns: 8 },
     { name: "in parts, f16", rows: 12, vocabulary: 10, inner: 7, scheme: "f16", partColumns: 3 },
+    { name: "later rows", rows: 5, firstRow: 7, vocabulary: 40, inner: 20, scheme: "bf16" },
+    {
+      name: "later rows, in parts",
+      rows: 6,
+      firstRow: 1,
+      vocabulary: 10,
+      inner: 9,
+      scheme: "f32",
+      partColumns: 4,
+    },
   ],
   modelSizes: [{ name: "128 rows", rows: 128, vocabulary: 8192, inner: 1024, scheme: "bf16" }],
   inputs({ scheme, ...size }, random) {
-    const { rows, vocabulary, inner, partColumns = vocabulary } = size;
+    const { rows, firstRow = 0, vocabulary, inner, partColumns = vocabulary } = size;
     const edges = [0, vocabulary - 1, partColumns - 1, Math.min(partColumns, vocabulary - 1)];
-    const ids = random.integers(rows, vocabulary);
-    ids.set(edges.slice(0, rows));
+    // One id more than rows are run.
+    const ids = random.integers(firstRow + rows + 1, vocabulary);
+    ids.set(edges.slice(0, rows), firstRow);
     return { ...size, ids, matrix: randomMatrix(random, scheme, vocabulary, inner) };
   },
-  upload(tensors, { rows, inner, partColumns, ids, matrix }) {
+  upload(tensors, { rows, firstRow, inner, partColumns, ids, matrix }) {
     const x = tensors.untouched("x", rows * paddedInner(inner));
     const table = uploadMatrix(tensors, matrix, partColumns);
     const tokens = tensors.of("ids", ids);
     return {
-      record: (recorder) => embed(recorder, tokens, table, x.tensor, rows),
+      record: (recorder) => embed(recorder, tokens, table, x.tensor, rows, firstRow),
       outputs: { x },
     };
   },

@@ -47,7 +47,8 @@ export const HIDDEN = Math.fround(-3e38);
 export const CANDIDATE_FORM = ["f32", "u32", "f32", "f32", "f32"] as const;
 
 const PLAN: StepPlan = {
-  candidateRows: 0,
+  candidateFirst: 0,
+  candidateEnd: 0,
   commits: 0,
   step: 3,
   temperature: 0,

@@ -8,8 +8,12 @@ interface Size {
   readonly name: string;
   /** Rows of each sequence. */
   readonly lengths: readonly number[];
-  /** How many of them may be committed. */
-  readonly candidateRows: readonly number[];
+  /** Rows that may be committed, of each sequence: from here (default 0), */
+  readonly candidateFirst?: readonly number[];
+  /** up to here. */
+  readonly candidateEnd: readonly number[];
+  /** The row that is first in the hidden states; default 0. */
+  readonly firstHiddenRow?: number;
   /** Share of masked rows. */
   readonly masked: number;
   readonly capacity: number;
@@ -27,25 +31,27 @@ interface Inputs extends Size {
 const MASK = 7;
 const PLAN_OFFSET = 1;
 
-/** Masked rows ascending; places that stay free repeat the sequence's first row. */
+/** Masked rows ascending; places that stay free repeat the first row that may be committed. */
 export function reference(inputs: Inputs) {
-  const { lengths, candidateRows, capacity, finished, guided, ids, positions, twinRows } = inputs;
+  const { lengths, candidateFirst, candidateEnd, firstHiddenRow = 0, capacity, finished } = inputs;
+  const { guided, ids, positions, twinRows } = inputs;
   const asked: number[] = [];
   const rows: number[] = [];
   const counts: number[] = [];
   let first = 0;
   lengths.forEach((length, sequence) => {
     const found: number[] = [];
-    const candidates = finished?.includes(sequence) ? 0 : candidateRows[sequence];
-    for (let row = first; row < first + candidates; row++) {
+    const start = first + (candidateFirst?.[sequence] ?? 0);
+    const end = finished?.includes(sequence) ? 0 : first + candidateEnd[sequence];
+    for (let row = start; row < end; row++) {
       if (ids[row] === MASK && found.length < capacity) found.push(row);
     }
     counts.push(found.length);
     for (let slot = 0; slot < capacity; slot++) {
-      const row = found[slot] ?? first;
+      const row = found[slot] ?? start;
       asked.push(row, positions[row], sequence, 0);
-      rows.push(row);
-      if (guided) rows.push(row + twinRows);
+      rows.push(row - firstHiddenRow);
+      if (guided) rows.push(row - firstHiddenRow + twinRows);
     }
     first += length;
   });
@@ -61,21 +67,21 @@ export const kernelCase = defineCase<Size, Inputs>({
   kernel: "list_masked",
   tolerance: 0,
   sizes: [
-    { name: "1 row", lengths: [1], candidateRows: [1], masked: 1, capacity: 1 },
-    { name: "none masked", lengths: [5, 40], candidateRows: [5, 40], masked: 0, capacity: 3 },
+    { name: "1 row", lengths: [1], candidateEnd: [1], masked: 1, capacity: 1 },
+    { name: "none masked", lengths: [5, 40], candidateEnd: [5, 40], masked: 0, capacity: 3 },
     {
       name: "unequal",
       lengths: [33, 1, 70, 8],
-      candidateRows: [32, 1, 65, 0],
+      candidateEnd: [32, 1, 65, 0],
       masked: 0.5,
       capacity: 60,
     },
-    { name: "all masked", lengths: [64, 31], candidateRows: [64, 31], masked: 1, capacity: 64 },
-    { name: "too many", lengths: [50, 20], candidateRows: [50, 20], masked: 0.8, capacity: 9 },
+    { name: "all masked", lengths: [64, 31], candidateEnd: [64, 31], masked: 1, capacity: 64 },
+    { name: "too many", lengths: [50, 20], candidateEnd: [50, 20], masked: 0.8, capacity: 9 },
     {
       name: "finished",
       lengths: [10, 20, 30],
-      candidateRows: [10, 20, 30],
+      candidateEnd: [10, 20, 30],
       masked: 0.6,
       capacity: 25,
       finished: [1],
@@ -83,14 +89,50 @@ export const kernelCase = defineCase<Size, Inputs>({
     {
       name: "guided",
       lengths: [35, 12],
-      candidateRows: [34, 5],
+      candidateEnd: [34, 5],
       masked: 0.7,
       capacity: 30,
       guided: true,
     },
+    {
+      name: "from a block's start",
+      lengths: [80, 50, 10],
+      candidateFirst: [40, 3, 4],
+      candidateEnd: [77, 36, 4],
+      masked: 0.6,
+      capacity: 30,
+    },
+    {
+      name: "from a block's start, guided, finished",
+      lengths: [40, 20],
+      candidateFirst: [7, 5],
+      candidateEnd: [40, 19],
+      masked: 0.6,
+      capacity: 20,
+      guided: true,
+      finished: [1],
+    },
+    {
+      name: "later hidden rows",
+      lengths: [70],
+      candidateFirst: [20],
+      candidateEnd: [60],
+      firstHiddenRow: 20,
+      masked: 0.5,
+      capacity: 45,
+    },
+    {
+      name: "hidden rows ahead of the candidates",
+      lengths: [50],
+      candidateFirst: [33],
+      candidateEnd: [34],
+      firstHiddenRow: 9,
+      masked: 1,
+      capacity: 4,
+    },
   ],
   modelSizes: [
-    { name: "512 rows", lengths: [512], candidateRows: [512], masked: 0.5, capacity: 512 },
+    { name: "512 rows", lengths: [512], candidateEnd: [512], masked: 0.5, capacity: 512 },
   ],
   inputs(size, random) {
     const rows = size.lengths.reduce((sum, length) => sum + length, 0);
@@ -99,13 +141,16 @@ export const kernelCase = defineCase<Size, Inputs>({
     const positions = random.integers(ids.length, 1000);
     return { ...size, ids, positions, twinRows: size.guided ? rows : 0 };
   },
-  upload(tensors, { lengths, candidateRows, capacity, finished, ids, positions, twinRows }) {
+  upload(tensors, inputs) {
+    const { lengths, candidateFirst, candidateEnd, firstHiddenRow = 0, capacity } = inputs;
+    const { finished, ids, positions, twinRows } = inputs;
     const plans = new Uint32Array(STEP_PLAN_WORDS * (PLAN_OFFSET + lengths.length));
     const ranges: number[] = [];
     let first = 0;
     lengths.forEach((length, i) => {
       writeStepPlan(plans, STEP_PLAN_WORDS * (PLAN_OFFSET + i), {
-        candidateRows: candidateRows[i],
+        candidateFirst: candidateFirst?.[i] ?? 0,
+        candidateEnd: candidateEnd[i],
         commits: 1,
         step: 0,
         temperature: 0,
@@ -113,7 +158,7 @@ export const kernelCase = defineCase<Size, Inputs>({
         banned: [],
         unconfident: [],
       });
-      ranges.push(first, length);
+      ranges.push(first, length, first, length);
       first += length;
     });
     const places = lengths.length * capacity;
@@ -143,6 +188,7 @@ export const kernelCase = defineCase<Size, Inputs>({
           planOffset: PLAN_OFFSET,
           maskToken: MASK,
           twinRows,
+          firstHiddenRow,
         }),
       outputs,
     };

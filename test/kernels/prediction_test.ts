@@ -49,7 +49,8 @@ async function predictRows(gpu: Gpu, rows: Rows): Promise<Prediction[]> {
   choices.forEach((choice, i) => {
     asked.set([i, positions[i], i], ASKED_WORDS * i);
     const { bannedTokens: banned, unconfidentTokens: unconfident } = choice;
-    const plan = { ...choice, candidateRows: 0, commits: 0, banned, unconfident };
+    const range = { candidateFirst: 0, candidateEnd: 0 };
+    const plan = { ...choice, ...range, commits: 0, banned, unconfident };
     writeStepPlan(plans, STEP_PLAN_WORDS * i, plan);
   });
   const candidates = tensors.untouched("candidates", CANDIDATE_WORDS * entries * tiles).tensor;

@@ -1,0 +1,54 @@
+/** Whether a draft fits a target, and what to say of a draft that is used alone. */
+
+import { join } from "node:path";
+import { ConfigError, readConfig } from "../model/config.ts";
+import { readTokenizerFile } from "../text/tokenizer_file.ts";
+
+/** Fields of config.json in which a draft must equal its target. */
+const SHARED = {
+  vocabSize: "vocab_size",
+  embeddingSize: "embedding_size",
+  maskTokenId: "mask_token_id",
+  eosTokenId: "eos_token_id",
+} as const;
+
+/**
+ * Compares two model folders: a draft proposes ids that the target verifies, so both must mean the same
+ * by them.
+ * @throws {ConfigError} naming every field that differs
+ */
+export async function checkDraft(targetDir: string, draftDir: string): Promise<void> {
+  const target = readConfig(targetDir);
+  const draft = readConfig(draftDir);
+  const differing = Object.entries(SHARED)
+    .map(([name, field]) => [field, name as keyof typeof SHARED] as const)
+    .filter(([, name]) => target[name] !== draft[name])
+    .map(([field, name]) => `${field} (draft ${draft[name]}, target ${target[name]})`);
+  const [own, other] = await Promise.allSettled([targetDir, draftDir].map(readTokenizerFile));
+  if (own.status === "rejected") throw own.reason;
+  if (other.status === "rejected") differing.push(`tokenizer.json (${other.reason.message})`);
+  else if (JSON.stringify(own.value) !== JSON.stringify(other.value)) {
+    differing.push("tokenizer.json");
+  }
+  if (draft.maxSequenceLength < target.maxSequenceLength) {
+    differing.push(
+      `max_sequence_length (draft ${draft.maxSequenceLength}, target ${target.maxSequenceLength})`,
+    );
+  }
+  if (differing.length === 0) return;
+  throw new ConfigError({
+    file: draftDir,
+    field: "the draft",
+    found: `other than its target ${targetDir} in ${differing.join(", ")}`,
+    expected: "a draft made for this target",
+    remedy: "Give the draft's own target, or no draft.",
+  });
+}
+
+/** A warning for a folder whose config.json says that layers were pruned. */
+export function draftWarning(dir: string): string | undefined {
+  const json = JSON.parse(Deno.readTextFileSync(join(dir, "config.json")));
+  if (json.kept_layers === undefined) return undefined;
+  return `${dir} is a pruned draft (config.json: kept_layers). It is made to propose tokens that a ` +
+    "target verifies and is not meant to be served alone: expect worse answers.";
+}
