@@ -122,49 +122,25 @@ function bitsAsFloat(bits: number): number {
 const threshold = (threshold: number) => ({ kind: "threshold", threshold }) as const;
 const factor = (factor: number) => ({ kind: "factor", factor }) as const;
 
+const ruled = (name: string, rule: SelectionRule, odds: number[], commits = odds.length): Size => ({
+  name,
+  counts: [odds.length],
+  commits,
+  levels: 1,
+  odds,
+  rule,
+});
+
 /** All, some, one or none pass; the last alone fails; fewer commits than would pass. */
 const RULES: readonly Size[] = [
-  {
-    name: "threshold",
-    counts: [70, 5, 0, 1],
-    commits: 70,
-    levels: 6,
-    rule: threshold(0.6),
-  },
+  { name: "threshold", counts: [70, 5, 0, 1], commits: 70, levels: 6, rule: threshold(0.6) },
   { name: "threshold met by all", counts: [40], commits: 40, levels: 1, rule: threshold(0.9) },
-  {
-    name: "threshold met exactly",
-    counts: [4],
-    commits: 4,
-    levels: 1,
-    odds: [1.5, 1, 3, 1],
-    rule: threshold(0.5),
-  },
-  {
-    name: "threshold met by none",
-    counts: [4, 1],
-    commits: 4,
-    levels: 1,
-    odds: [3, 2, 2, Infinity],
-    rule: threshold(0.5),
-  },
-  {
-    name: "threshold of 1",
-    counts: [5],
-    commits: 5,
-    levels: 1,
-    odds: [1e-30, 0, 0.1, 0, 1e-7],
-    rule: threshold(1),
-  },
-  {
-    name: "threshold, infinite odds",
-    counts: [3],
-    commits: 3,
-    levels: 1,
-    odds: [Infinity, Infinity, Infinity],
-    rule: threshold(0.01),
-  },
   { name: "threshold, fewer commits", counts: [40], commits: 3, levels: 1, rule: threshold(0.9) },
+  ruled("threshold met exactly", threshold(0.5), [1.5, 1, 3, 1]),
+  ruled("threshold met by none", threshold(0.5), [3, 2, 2, Infinity]),
+  ruled("threshold of 1", threshold(1), [1e-30, 0, 0.1, 0, 1e-7]),
+  ruled("threshold, infinite odds", threshold(0.01), [Infinity, Infinity, Infinity]),
+  ruled("threshold, one candidate", threshold(0.9), [7]),
   {
     name: "threshold, guided stop",
     counts: [20, 8],
@@ -176,56 +152,14 @@ const RULES: readonly Size[] = [
   },
   { name: "factor", counts: [70, 5, 0, 1, 33], commits: 70, levels: 40, rule: factor(1) },
   { name: "factor, ties", counts: [50, 31], commits: 50, levels: 2, rule: factor(20.5) },
-  // Rank i passes up to odds of f / (i + 2 - f): 1/2, 1/3, 1/4, … for a factor of 1.
-  {
-    name: "factor, the last alone fails",
-    counts: [4],
-    commits: 4,
-    levels: 1,
-    odds: [0.1, 0.3, 0.9, 0.2],
-    rule: factor(1),
-  },
-  {
-    name: "factor, the last two fail",
-    counts: [4],
-    commits: 4,
-    levels: 1,
-    odds: [0.1, 0.8, 0.9, 0.2],
-    rule: factor(1),
-  },
-  {
-    name: "factor, the second of two fails",
-    counts: [2],
-    commits: 2,
-    levels: 1,
-    odds: [7, 0.1],
-    rule: factor(1),
-  },
-  {
-    name: "factor, the last fails behind the commits",
-    counts: [4],
-    commits: 2,
-    levels: 1,
-    odds: [0.1, 0.2, 0.9, 0.2],
-    rule: factor(1),
-  },
-  {
-    name: "factor, none but the first",
-    counts: [6, 3],
-    commits: 6,
-    levels: 1,
-    odds: [9, 8, 8, 9, Infinity, Infinity],
-    rule: factor(0.5),
-  },
   { name: "factor that lets all pass", counts: [45], commits: 45, levels: 9, rule: factor(60) },
-  {
-    name: "factor, infinite odds",
-    counts: [5],
-    commits: 5,
-    levels: 1,
-    odds: [0, Infinity, 0.1, Infinity, 0.05],
-    rule: factor(1),
-  },
+  // Rank i passes up to odds of f / (i + 2 - f): 1/2, 1/3, 1/4, … for a factor of 1.
+  ruled("factor, the last alone fails", factor(1), [0.1, 0.3, 0.9, 0.2]),
+  ruled("factor, the last two fail", factor(1), [0.1, 0.8, 0.9, 0.2]),
+  ruled("factor, the second of two fails", factor(1), [7, 0.1]),
+  ruled("factor, the last fails behind the commits", factor(1), [0.1, 0.2, 0.9, 0.2], 2),
+  ruled("factor, none but the first", factor(0.5), [9, 8, 8, 9, Infinity]),
+  ruled("factor, infinite odds", factor(1), [0, Infinity, 0.1, Infinity, 0.05]),
 ];
 
 /** Ties everywhere, fewer candidates than commits, none at all, twins, and both ways to stop. */
