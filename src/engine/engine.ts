@@ -3,6 +3,7 @@
 import type { ForwardInput, Prediction } from "../denoise/predictor.ts";
 import { newSequence } from "../denoise/sequence.ts";
 import { strategyOf } from "../denoise/strategy.ts";
+import { tracedStep } from "../denoise/trace.ts";
 import type { GenerationDefaults } from "../model/config.ts";
 import type { ForwardResult, Model, RankedToken } from "../model/model.ts";
 import { type ChatTemplate, encodeChat } from "../text/chat_template.ts";
@@ -185,6 +186,7 @@ export class Engine implements LoadedModel {
       generationLength: genLength,
       blockLength: plan.blockLength,
       steps: plan.steps,
+      maskToken: config.maskTokenId,
     };
     const start = performance.now();
     const ids = new Array<number>(genLength).fill(config.maskTokenId);
@@ -205,7 +207,7 @@ export class Engine implements LoadedModel {
     let next = await steps.next();
     try {
       for (; !next.done; next = await steps.next()) {
-        const { step, block, commits } = next.value;
+        const { commits } = next.value;
         // A position that was committed as the mask itself is still masked, and comes again.
         const decided = commits[0].filter(({ token }) => token !== config.maskTokenId);
         const committed = decided.map((commit): CommittedToken => ({
@@ -218,9 +220,8 @@ export class Engine implements LoadedModel {
         for (const { position, token } of committed) ids[position] = token;
         const delta = stream.commit(committed);
         yield {
+          ...tracedStep(next.value, promptLength, config.maskTokenId),
           type: "step",
-          step,
-          block,
           commits: committed,
           delta,
           prefixLength: stream.prefixLength,

@@ -132,6 +132,8 @@ export type GenerateEvent =
     readonly generationLength: number;
     readonly blockLength: number;
     readonly steps: number;
+    /** The id that stands for "not decided". */
+    readonly maskToken: number;
   }
   | {
     readonly type: "step";
@@ -139,8 +141,18 @@ export type GenerateEvent =
     readonly step: number;
     /** From 0. */
     readonly block: number;
+    /** Forward passes of the target up to and with this step's. */
+    readonly nfe: number;
     /** Positions ascending. */
     readonly commits: readonly CommittedToken[];
+    /** Guesses that were verified at this step, where the strategy makes any. */
+    readonly proposed?: readonly Pick<CommittedToken, "position" | "token" | "confidence">[];
+    /** Positions of the guesses that were committed at this step. */
+    readonly accepted?: readonly number[];
+    /** Positions of the other guesses. */
+    readonly rejected?: readonly number[];
+    /** Positions committed before that are masked from this step on. */
+    readonly remasked?: readonly number[];
     /** Text that the committed left prefix gained; never half a character, never past a stop. */
     readonly delta: string;
     /** Positions of the left prefix that are committed. */

@@ -10,7 +10,14 @@ const SIZE = { columns: 60, rows: 24 };
 
 function start(generationLength: number, blockLength: number, colours = false): CanvasView {
   return new CanvasView(
-    { type: "start", promptTokens: 5, generationLength, blockLength, steps: generationLength },
+    {
+      type: "start",
+      promptTokens: 5,
+      generationLength,
+      blockLength,
+      steps: generationLength,
+      maskToken: 9,
+    },
     colours,
   );
 }
@@ -26,7 +33,15 @@ function commits(texts: readonly string[], position = 0, confidence = 1): Commit
 }
 
 function apply(view: CanvasView, step: number, block: number, tokens: readonly CommittedToken[]) {
-  view.apply({ type: "step", step, block, commits: tokens, delta: "", prefixLength: 0 });
+  view.apply({
+    type: "step",
+    step,
+    block,
+    nfe: step + 1,
+    commits: tokens,
+    delta: "",
+    prefixLength: 0,
+  });
 }
 
 Deno.test("a canvas begins masked, a block per line, and shows tokens where they stand", () => {

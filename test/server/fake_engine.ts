@@ -99,7 +99,14 @@ export class FakeEngine implements TextEngine {
         "context_length_exceeded",
       );
     }
-    yield { type: "start" as const, promptTokens, generationLength: length, blockLength, steps };
+    yield {
+      type: "start" as const,
+      promptTokens,
+      generationLength: length,
+      blockLength,
+      steps,
+      maskToken: MASK_TOKEN,
+    };
 
     const { text, tokens, finishReason } = this.#answer(request, maxTokens, length);
     const ids = new Array<number>(length).fill(MASK_TOKEN);
@@ -126,6 +133,7 @@ export class FakeEngine implements TextEngine {
       while (prefix < length && ids[prefix] !== MASK_TOKEN) prefix++;
       yield {
         type: "step" as const,
+        nfe: step + 1,
         step,
         block,
         commits,
