@@ -6,7 +6,7 @@
  * drafted text verifies nothing. What is run here are the intermediate, masked states.
  */
 
-import { canvasStep, type DenoiseOptions, type DenoiseStep } from "./denoise.ts";
+import { canvasStep, checkBatch, type DenoiseOptions, type DenoiseStep } from "./denoise.ts";
 import type { CanvasStep, Commit, ForwardInput, Prediction, Predictor } from "./predictor.ts";
 import { planSteps } from "./schedule.ts";
 import { selectCommits } from "./selection.ts";
@@ -47,6 +47,12 @@ export interface ProposalResult {
 export interface State {
   readonly sequence: Sequence;
   readonly unconditional: Sequence | undefined;
+}
+
+function checkProposals(sequence: Sequence, options: ProposalOptions): void {
+  checkBatch([sequence], options);
+  if (Number.isInteger(options.depth) && options.depth >= 1) return;
+  throw new RangeError(`depth is ${options.depth}: expected a whole number above 0`);
 }
 
 /** The steps of the plain schedule as a canvas takes them. */
@@ -122,7 +128,7 @@ function verdict(
  * over the state before them and every state between; the longest prefix of steps that the target would
  * have taken itself is kept, and its own step behind it. The result equals target-only denoising exactly
  * (greedy or with the same seed), since the target's bits do not depend on the batch.
- * @throws as `denoise`
+ * @throws as `denoise`, and {@linkcode RangeError} for a depth below 1
  */
 export async function* lossless(
   sequence: Sequence,
@@ -131,6 +137,7 @@ export async function* lossless(
   options: ProposalOptions,
 ): AsyncGenerator<DenoiseStep, ProposalResult, void> {
   const { signal, depth } = options;
+  checkProposals(sequence, options);
   const schedule = scheduleOf(sequence, options);
   const blocks = blocksOf(sequence, options);
   const origin = firstVisible(sequence.attentionMask);
@@ -202,7 +209,7 @@ export async function* lossless(
  * One pass over all of them says how far the guess was what the target does, and its logits at the
  * last right state start the next round (FreeDave, arXiv 2510.00294; SSD, arXiv 2510.04147; Spiffy,
  * arXiv 2509.18085). Equal to target-only denoising, as {@linkcode lossless}.
- * @throws as `denoise`
+ * @throws as `denoise`, and {@linkcode RangeError} for a depth below 1
  */
 export async function* selfDraft(
   sequence: Sequence,
@@ -210,6 +217,7 @@ export async function* selfDraft(
   options: ProposalOptions,
 ): AsyncGenerator<DenoiseStep, ProposalResult, void> {
   const { signal, depth } = options;
+  checkProposals(sequence, options);
   const schedule = scheduleOf(sequence, options);
   const blocks = blocksOf(sequence, options);
   const origin = firstVisible(sequence.attentionMask);

@@ -18,14 +18,36 @@ export const VOCABULARY = 10;
 /** The toy's mask. */
 export const MASK = VOCABULARY;
 
+/** What sort of toy. */
+export interface ToyOptions {
+  /** Share of rows at which it answers otherwise than the plain toy: a draft. */
+  readonly disagreement?: number;
+  /** Tells drafts of the same disagreement apart. */
+  readonly salt?: number;
+  /** Stretches the logits: confidences further apart, and higher. Default 1. */
+  readonly sharpness?: number;
+  /** It may choose the mask. */
+  readonly choosesMask?: boolean;
+}
+
 /** Counts what is asked of it. */
 export class ToyModel implements Predictor {
   /** Batch size of every call of `predict`. */
   readonly batches: number[] = [];
+  readonly #options: ToyOptions;
+
+  constructor(options: ToyOptions = {}) {
+    this.#options = options;
+  }
 
   predict(inputs: readonly ForwardInput[]): Promise<Prediction[][]> {
     this.batches.push(inputs.length);
-    return Promise.resolve(inputs.map(predictToy));
+    return Promise.resolve(inputs.map((input) => this.answer(input)));
+  }
+
+  /** The predictions for one input, uncounted. */
+  answer(input: ForwardInput): Prediction[] {
+    return predictToy(input, this.#options);
   }
 }
 
@@ -33,6 +55,8 @@ export class ToyModel implements Predictor {
 export class ToyCanvasModel extends ToyModel {
   /** Steps of every `run`. */
   readonly runs: number[] = [];
+  /** Every step run. */
+  readonly steps: CanvasStep[] = [];
   /** How many canvases were opened, and destroyed. */
   opened = 0;
   destroyed = 0;
@@ -46,6 +70,7 @@ export class ToyCanvasModel extends ToyModel {
     }));
     const run = (steps: readonly CanvasStep[]) => {
       this.runs.push(steps.length);
+      this.steps.push(...steps);
       return Promise.resolve(
         steps.map((step) =>
           rows.map(({ sequence, ids, unconditional }, row): Commit[] => {
@@ -55,9 +80,10 @@ export class ToyCanvasModel extends ToyModel {
             const mask = answer.indexOf(maskToken);
             if (step.stopAtEnd && end >= 0 && (mask < 0 || mask > end)) return [];
             const positions = [...ids.keys()].filter((i) =>
-              i < step.blockEnd && ids[i] === maskToken && attentionMask?.[i] !== 0
+              i >= (step.blockStart ?? 0) && i < step.blockEnd && ids[i] === maskToken &&
+              attentionMask?.[i] !== 0
             );
-            const predictions = predictToy({
+            const predictions = this.answer({
               ids,
               attentionMask,
               positions: Uint32Array.from(positions),
@@ -67,7 +93,7 @@ export class ToyCanvasModel extends ToyModel {
             const { seed, step: index } = step.choices[row];
             const origin = firstVisible(attentionMask);
             const ranking = { remasking: step.remasking, seed, step: index, origin };
-            const commits = selectCommits(predictions, step.commits, ranking);
+            const commits = selectCommits(predictions, step.commits, ranking, step.rule);
             for (const { position, token } of commits) {
               ids[position] = token;
               if (unconditional) unconditional[position] = token;
@@ -77,16 +103,20 @@ export class ToyCanvasModel extends ToyModel {
         ),
       );
     };
-    return Promise.resolve({ run, destroy: () => void this.destroyed++ });
+    const setIds = (sequence: number, ids: Uint32Array, unconditional?: Uint32Array) => {
+      rows[sequence].ids.set(ids);
+      if (unconditional) rows[sequence].unconditional!.set(unconditional);
+    };
+    return Promise.resolve({ run, setIds, destroy: () => void this.destroyed++ });
   }
 }
 
-function predictToy(input: ForwardInput): Prediction[] {
+function predictToy(input: ForwardInput, options: ToyOptions): Prediction[] {
   const { ids, attentionMask, positions, guidance, choice } = input;
   return Array.from(positions, (position) => {
-    const logits = logitsAt(ids, position, attentionMask);
+    const logits = logitsAt(ids, position, attentionMask, options);
     if (guidance) {
-      const uncond = logitsAt(guidance.unconditionalIds, position, attentionMask);
+      const uncond = logitsAt(guidance.unconditionalIds, position, attentionMask, options);
       for (let i = 0; i < logits.length; i++) {
         logits[i] = uncond[i] + (guidance.scale + 1) * (logits[i] - uncond[i]);
       }
@@ -97,13 +127,21 @@ function predictToy(input: ForwardInput): Prediction[] {
 }
 
 /** Small whole numbers, so that tokens and positions tie often. */
-function logitsAt(ids: Uint32Array, position: number, attentionMask?: Uint8Array): Float64Array {
+function logitsAt(
+  ids: Uint32Array,
+  position: number,
+  attentionMask: Uint8Array | undefined,
+  { disagreement = 0, salt = 0, sharpness = 1, choosesMask = false }: ToyOptions,
+): Float64Array {
   let state = 1;
   ids.forEach((id, i) => {
     if (attentionMask?.[i] !== 0) state = hash(state, i, id, 0);
   });
+  if (uniform(hash(state, 2, position, salt)) < disagreement) {
+    state = hash(state, 3, position, salt);
+  }
   return Float64Array.from(
-    { length: VOCABULARY },
-    (_, token) => Math.floor(6 * uniform(hash(state, 1, position, token))),
+    { length: choosesMask ? VOCABULARY + 1 : VOCABULARY },
+    (_, token) => sharpness * Math.floor(6 * uniform(hash(state, 1, position, token))),
   );
 }

@@ -1,0 +1,57 @@
+/** Random answers to denoise, and a stream of steps gathered up. */
+
+import fc from "fast-check";
+import type { DenoiseOptions, DenoiseStep } from "../../src/denoise/denoise.ts";
+import { newSequence } from "../../src/denoise/sequence.ts";
+import { MASK, VOCABULARY } from "./toy_model.ts";
+
+/** Ends an answer of the toy. */
+export const END = 3;
+
+/** More steps than any draw can need: an endless loop fails instead of hanging. */
+const MOST_STEPS = 200;
+
+/** Everything a generator of steps yields, and what it returns. */
+export async function gather<R>(stream: AsyncGenerator<DenoiseStep, R, void>) {
+  const steps: DenoiseStep[] = [];
+  while (true) {
+    const next = await stream.next();
+    if (next.done) return { steps, result: next.value };
+    steps.push(next.value);
+    if (steps.length > MOST_STEPS) throw new Error(`more than ${MOST_STEPS} steps`);
+  }
+}
+
+/** One sequence, now and then with pads on the left or masks in its prompt, and options that fit. */
+export const drawArb = fc.record({
+  prompt: fc.array(fc.integer({ min: 0, max: VOCABULARY }), { maxLength: 6 }),
+  pads: fc.constantFrom(0, 0, 2),
+  blocks: fc.integer({ min: 1, max: 4 }),
+  blockLength: fc.integer({ min: 1, max: 5 }),
+  stepsPerBlock: fc.integer({ min: 1, max: 6 }),
+  seed: fc.maxSafeNat(),
+  remasking: fc.constantFrom(
+    "low_confidence" as const,
+    "low_confidence" as const,
+    "random" as const,
+  ),
+  temperature: fc.constantFrom(0, 0.7),
+  cfgScale: fc.constantFrom(0, 0, 1.5),
+  logitsEosInf: fc.boolean(),
+  confidenceEosEotInf: fc.boolean(),
+  stopAtEnd: fc.boolean(),
+  stepsPerReadback: fc.integer({ min: 1, max: 5 }),
+}).map(({ prompt, pads, blocks, blockLength, stepsPerBlock, seed, ...rest }) => {
+  const shown = prompt.map((_, i) => i < pads ? 0 : 1);
+  const mask = pads > 0 ? shown : undefined;
+  const options: DenoiseOptions = {
+    ...rest,
+    blockLength,
+    steps: blocks * stepsPerBlock,
+    seeds: [seed],
+    eosToken: END,
+    eotToken: 4,
+    endTokens: [END, 4],
+  };
+  return { sequence: newSequence(prompt, blocks * blockLength, MASK, mask), options };
+});
