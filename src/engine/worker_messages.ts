@@ -12,7 +12,8 @@ import {
 export type ToWorker =
   | { readonly type: "load"; readonly dir: string; readonly maxWaiting?: number }
   | { readonly type: "generate"; readonly id: number; readonly request: GenerateRequest }
-  | { readonly type: "cancel"; readonly id: number };
+  | { readonly type: "cancel"; readonly id: number }
+  | { readonly type: "close" };
 
 /** From the Worker. */
 export type FromWorker =
@@ -20,6 +21,7 @@ export type FromWorker =
   | { readonly type: "ready"; readonly model: ModelSummary }
   | { readonly type: "failed"; readonly reason: string }
   | { readonly type: "event"; readonly id: number; readonly event: GenerateEvent }
+  | { readonly type: "closed" }
   | { readonly type: "done"; readonly id: number }
   | { readonly type: "error"; readonly id: number; readonly error: PlainError };
 
