@@ -42,6 +42,8 @@ for (
 
 try {
   await program.parseAsync(Deno.args, { from: "user" });
+  // At once, rather than while threads of a driver are still being torn down.
+  Deno.exit();
 } catch (error) {
   if (error instanceof CommanderError) Deno.exit(error.exitCode);
   console.error(`unmask: ${error instanceof Error ? error.message : error}`);

@@ -1,7 +1,7 @@
 /** Ctrl-C and requests to terminate. */
 
 /** Milliseconds within which a second signal is taken for the same key press. */
-const SAME_PRESS = 300;
+const SAME_PRESS = 1000;
 
 /** Exit codes that shells give to programs ended by these signals. */
 const EXIT_CODES: Partial<Record<Deno.Signal, number>> = { SIGINT: 130, SIGTERM: 143 };

@@ -9,6 +9,7 @@ import { type FromWorker, toPlain, type ToWorker } from "./worker_messages.ts";
 const scope = self as unknown as DedicatedWorkerGlobalScope;
 /** Milliseconds between two reports of progress. */
 const PROGRESS_INTERVAL = 100;
+const CANCELLED = new DOMException("The request was cancelled", "AbortError");
 
 let engine: Engine | undefined;
 const running = new Map<number, AbortController>();
@@ -57,8 +58,17 @@ async function generate(id: number, request: Parameters<Engine["generate"]>[0]):
   }
 }
 
+/** Ends what runs, then frees the GPU: a driver that is torn down while it works may crash. */
+async function close(): Promise<void> {
+  for (const controller of running.values()) controller.abort(CANCELLED);
+  while (running.size > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  engine?.[Symbol.dispose]();
+  send({ type: "closed" });
+}
+
 scope.onmessage = ({ data }: MessageEvent<ToWorker>) => {
   if (data.type === "load") load(data);
   else if (data.type === "generate") generate(data.id, data.request);
-  else running.get(data.id)?.abort(new DOMException("The request was cancelled", "AbortError"));
+  else if (data.type === "cancel") running.get(data.id)?.abort(CANCELLED);
+  else close();
 };

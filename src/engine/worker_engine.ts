@@ -4,6 +4,9 @@ import type { LoadProgress } from "../model/load.ts";
 import type { GenerateEvent, GenerateRequest, ModelSummary, TextEngine } from "./request.ts";
 import { fromPlain, type FromWorker, type ToWorker } from "./worker_messages.ts";
 
+/** Milliseconds that a Worker may take to end what it runs before it is stopped as it is. */
+const CLOSE_PATIENCE = 3000;
+
 /** How a Worker's engine is set up. */
 export interface WorkerEngineOptions {
   /** Told while the weights are uploaded: bytes so far, of all. */
@@ -32,6 +35,7 @@ export class WorkerEngine implements TextEngine {
   #failure: string | undefined;
   #model: ModelSummary | undefined;
   #nextId = 0;
+  #closed: PromiseWithResolvers<void> | undefined;
 
   /** Starts the Worker. @param dir a model folder in Hugging Face layout */
   constructor(dir: string, options: WorkerEngineOptions = {}) {
@@ -105,10 +109,15 @@ export class WorkerEngine implements TextEngine {
   }
 
   /** Stops the Worker; requests under way end with an error. */
-  close(): Promise<void> {
-    this.#worker.terminate();
+  async close(): Promise<void> {
+    if (this.#closed) return await this.#closed.promise;
+    this.#closed = Promise.withResolvers<void>();
     this.#fail("the engine was closed");
-    return Promise.resolve();
+    this.#post({ type: "close" });
+    const late = setTimeout(() => this.#closed!.resolve(), CLOSE_PATIENCE);
+    await this.#closed.promise;
+    clearTimeout(late);
+    this.#worker.terminate();
   }
 
   #post(message: ToWorker): void {
@@ -122,6 +131,8 @@ export class WorkerEngine implements TextEngine {
       this.#model = message.model;
       this.#state = "ready";
       this.#settle.resolve();
+    } else if (message.type === "closed") {
+      this.#closed?.resolve();
     } else if (message.type === "failed") {
       this.#fail(message.reason);
     } else {

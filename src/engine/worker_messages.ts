@@ -17,7 +17,8 @@ export type ToWorker =
     readonly draft?: string | false;
   }
   | { readonly type: "generate"; readonly id: number; readonly request: GenerateRequest }
-  | { readonly type: "cancel"; readonly id: number };
+  | { readonly type: "cancel"; readonly id: number }
+  | { readonly type: "close" };
 
 /** From the Worker. */
 export type FromWorker =
@@ -25,6 +26,7 @@ export type FromWorker =
   | { readonly type: "ready"; readonly model: ModelSummary }
   | { readonly type: "failed"; readonly reason: string }
   | { readonly type: "event"; readonly id: number; readonly event: GenerateEvent }
+  | { readonly type: "closed" }
   | { readonly type: "done"; readonly id: number }
   | { readonly type: "error"; readonly id: number; readonly error: PlainError };
 
