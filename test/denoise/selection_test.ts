@@ -1,8 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { randomRank } from "../../src/denoise/noise.ts";
-import type { Prediction } from "../../src/denoise/predictor.ts";
-import { REMASKINGS, selectCommits } from "../../src/denoise/selection.ts";
+import type { Prediction, SelectionRule } from "../../src/denoise/predictor.ts";
+import { passing, REMASKINGS, selectCommits } from "../../src/denoise/selection.ts";
 
 function prediction(position: number, oddsAgainst: number): Prediction {
   const confidence = 1 / (1 + oddsAgainst);
@@ -98,4 +98,92 @@ Deno.test("no candidate left out is more confident than one taken", () => {
       }
     }
   }));
+});
+
+/** Fast-dLLM's rules as their paper and code state them, in confidences, largest first. */
+function passingByDefinition(confidences: readonly number[], rule: SelectionRule): number {
+  const count = confidences.length;
+  const from = (fails: (confidence: number, rank: number) => boolean) => {
+    for (let rank = 1; rank < count; rank++) if (fails(confidences[rank], rank)) return rank;
+    return count;
+  };
+  if (rule.kind === "count") return count;
+  if (rule.kind === "threshold") return from((confidence) => confidence < rule.threshold);
+  const first = from((confidence, rank) => confidence < 1 - rule.factor / (rank + 2));
+  return first === count - 1 ? count : first;
+}
+
+/** Confidences that no rule drawn below meets to the last bit. */
+const confidencesArb = fc.array(fc.constantFrom(0, 0.13, 0.31, 0.47, 0.61, 0.83, 0.91, 0.97), {
+  maxLength: 12,
+}).map((confidences) => confidences.sort((a, b) => b - a));
+
+const ruleArb: fc.Arbitrary<SelectionRule> = fc.oneof(
+  fc.constant({ kind: "count" } as const),
+  fc.constantFrom(1e-3, 0.3, 0.5, 0.9, 0.95, 1).map((threshold) =>
+    ({ kind: "threshold", threshold }) as const
+  ),
+  fc.constantFrom(1e-3, 0.25, 0.5, 1, 1.5, 3, 20).map((factor) =>
+    ({ kind: "factor", factor }) as const
+  ),
+);
+
+const oddsOf = (confidence: number) => 1 / confidence - 1;
+
+Deno.test("as many pass as the rule's definition says", () => {
+  const seen = new Set<string>();
+  fc.assert(
+    fc.property(confidencesArb, ruleArb, (confidences, rule) => {
+      const expected = passingByDefinition(confidences, rule);
+      assertEquals(passing(confidences.map(oddsOf), rule), expected);
+      const kind = expected === confidences.length ? "all" : expected === 1 ? "one" : "some";
+      seen.add(`${rule.kind} ${kind}`);
+    }),
+    { numRuns: 1000 },
+  );
+  const cases = ["threshold", "factor"].flatMap((rule) =>
+    ["all", "some", "one"].map((kind) => `${rule} ${kind}`)
+  );
+  assertEquals([...seen].sort(), ["count all", ...cases].sort());
+});
+
+Deno.test("the rules at their edges", () => {
+  const threshold = (threshold: number) => ({ kind: "threshold", threshold }) as const;
+  const factor = (factor: number) => ({ kind: "factor", factor }) as const;
+  const cases: [number[], SelectionRule, number][] = [
+    [[], threshold(0.9), 0],
+    [[], factor(1), 0],
+    [[7], threshold(0.9), 1],
+    [[7], factor(1), 1],
+    // Met exactly: 1 / (1 + 1) >= 0.5.
+    [[1, 1, 1.001], threshold(0.5), 2],
+    // Only what is certain, and the first.
+    [[0, 0, 1e-30], threshold(1), 2],
+    [[0.1, 0.2], threshold(1), 1],
+    [[Infinity, Infinity], threshold(1e-9), 1],
+    // Odds up to 1/2, 1/3, 1/4 at ranks 1, 2, 3.
+    [[9, 0.4, 0.3, 0.2], factor(1), 4],
+    [[9, 0.4, 0.3, 0.9], factor(1), 4],
+    [[9, 0.4, 0.8, 0.9], factor(1), 2],
+    [[9, 9], factor(1), 2],
+    [[9, 9, 9], factor(1), 1],
+    // A factor above rank + 2 lets anything pass.
+    [[9, Infinity, Infinity, Infinity], factor(5), 4],
+    [[9, 9, Infinity, Infinity, Infinity, Infinity], factor(4), 3],
+  ];
+  for (const [odds, rule, expected] of cases) {
+    assertEquals(passing(odds, rule), expected, `${odds} ${JSON.stringify(rule)}`);
+  }
+});
+
+Deno.test("a rule keeps a prefix of the ranking, not empty, and at most the count", () => {
+  fc.assert(
+    fc.property(confidencesArb, ruleArb, fc.integer({ min: 1, max: 14 }), (sure, rule, count) => {
+      const found = sure.map((confidence, i) => prediction((7 * i) % 16, oddsOf(confidence)));
+      const commits = selectCommits(found, count, byConfidence, rule);
+      const kept = Math.min(count, passingByDefinition(sure, rule));
+      assertEquals(commits, selectCommits(found, kept, byConfidence));
+      assertEquals(commits.length > 0, sure.length > 0);
+    }),
+  );
 });

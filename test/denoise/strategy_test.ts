@@ -1,0 +1,141 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import fc from "fast-check";
+import { denoiseBlocks } from "../../src/denoise/blocks.ts";
+import { denoise } from "../../src/denoise/denoise.ts";
+import {
+  checkStrategy,
+  STRATEGY_NAMES,
+  StrategyError,
+  type StrategyName,
+  strategyOf,
+  type StrategyOptions,
+} from "../../src/denoise/strategy.ts";
+import { newSequence } from "../../src/denoise/sequence.ts";
+import { drawArb, END, gather } from "./draw.ts";
+import { MASK, ToyCanvasModel, ToyModel } from "./toy_model.ts";
+
+const options: StrategyOptions = {
+  blockLength: 4,
+  steps: 8,
+  seeds: [1],
+  eosToken: END,
+  endTokens: [END],
+  stopAtEnd: false,
+};
+
+const draft = () => new ToyModel({ disagreement: 0.2, salt: 2 });
+
+for (const name of STRATEGY_NAMES) {
+  Deno.test(`${name} decides every position, and counts what it runs`, async () => {
+    await fc.assert(
+      fc.asyncProperty(drawArb, async ({ sequence, options: drawn }) => {
+        const options = { ...drawn, stopAtEnd: false };
+        const strategy = strategyOf(name);
+        const remasking = strategy.lossless ? options.remasking : "low_confidence" as const;
+        const models = { target: new ToyModel(), draft: draft() };
+        const run = strategy.run(sequence, models, { ...options, remasking });
+        const { steps, result } = await gather(run);
+        const { targetForwards, targetStates, draftForwards, idleForwards } = result;
+        const sum = models.target.batches.reduce((total, states) => total + states, 0);
+        assertEquals([models.target.batches.length, sum], [targetForwards, targetStates]);
+        assertEquals([models.draft.batches.length, idleForwards], [draftForwards, 0]);
+        // A single step has nothing to propose.
+        assertEquals(
+          draftForwards > 0,
+          strategy.needsDraft && (name === "gate" || options.steps > 1),
+        );
+        assertEquals(steps.at(-1)!.nfe, targetForwards);
+
+        const { promptLength } = sequence;
+        const plain = await gather(
+          denoise([sequence], new ToyModel(), { ...options, remasking }),
+        );
+        if (strategy.lossless) {
+          assertEquals(result.sequence, plain.result.sequences[0]);
+          assertEquals(steps.map((at) => at.commits), plain.steps.map((at) => at.commits));
+        } else {
+          assert(!result.sequence.ids.subarray(promptLength).includes(MASK));
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+}
+
+Deno.test("threshold, factor and plain with a cache run block by block, with their defaults", async () => {
+  const sequence = newSequence([1, 2], 8, MASK);
+  const target = new ToyCanvasModel({ sharpness: 2 });
+  const cases: [StrategyName, Partial<StrategyOptions>, Parameters<typeof denoiseBlocks>[2]][] = [
+    ["threshold", {}, { ...options, rule: { kind: "threshold", threshold: 0.9 } }],
+    ["threshold", { threshold: 0.2 }, { ...options, rule: { kind: "threshold", threshold: 0.2 } }],
+    ["factor", {}, { ...options, rule: { kind: "factor", factor: 1 } }],
+    ["factor", { factor: 2, cache: "prefix" }, {
+      ...options,
+      rule: { kind: "factor", factor: 2 },
+      cache: "prefix",
+    }],
+    ["plain", { cache: "dual", refreshInterval: 2 }, {
+      ...options,
+      rule: { kind: "count" },
+      cache: "dual",
+      refreshInterval: 2,
+    }],
+  ];
+  for (const [name, change, blocks] of cases) {
+    const expected = await gather(denoiseBlocks(sequence, target, blocks));
+    const asked = target.steps.splice(0);
+    const found = await gather(
+      strategyOf(name).run(sequence, { target }, { ...options, ...change }),
+    );
+    assertEquals(found.steps, expected.steps);
+    assertEquals(target.steps.splice(0), asked);
+    const { nfe, idleForwards, sequences } = expected.result;
+    assertEquals([found.result.targetForwards, found.result.idleForwards], [nfe, idleForwards]);
+    assertEquals(found.result.sequence, sequences[0]);
+  }
+});
+
+Deno.test("combinations that make no sense are refused with the option and the reason", () => {
+  const bad: [StrategyName, Partial<StrategyOptions>, boolean, string, string][] = [
+    ["lossless", {}, false, "strategy", "strategy lossless needs a draft model"],
+    ["gate", {}, false, "strategy", "strategy gate needs a draft model"],
+    ["plain", { threshold: 0.5 }, true, "threshold", "choose threshold"],
+    ["plain", { factor: 1 }, true, "factor", "choose factor"],
+    ["plain", { depth: 3 }, true, "depth", "choose lossless or self"],
+    ["threshold", { factor: 1 }, true, "factor", "strategy threshold does not use factor"],
+    ["threshold", { draftThreshold: 1 }, true, "draftThreshold", "choose gate"],
+    ["self", { targetThreshold: 1 }, true, "targetThreshold", "choose gate"],
+    ["self", { cache: "dual" }, true, "cache", "choose plain or threshold or factor"],
+    ["gate", { refreshInterval: 2 }, true, "refreshInterval", "choose plain or threshold"],
+    ["plain", { cache: "triple" as "dual" }, false, "cache", "expected none, prefix, dual"],
+    ["factor", { cache: "dual", cfgScale: 1 }, false, "cache", "guidance runs two sequences"],
+    ["threshold", { remasking: "random" }, false, "remasking", "goes by confidence"],
+    ["gate", { remasking: "random" }, true, "remasking", "goes by confidence"],
+  ];
+  for (const [name, change, hasDraft, option, message] of bad) {
+    const error = assertThrows(() => checkStrategy(name, change, hasDraft), StrategyError, message);
+    assertEquals(error.option, option);
+  }
+});
+
+Deno.test("every strategy takes the options that it uses", () => {
+  const values = {
+    cache: "dual",
+    refreshInterval: 2,
+    threshold: 0.5,
+    factor: 1,
+    depth: 2,
+    draftThreshold: 0.5,
+    targetThreshold: 0.5,
+  } as const;
+  for (const name of STRATEGY_NAMES) {
+    const { uses, lossless, needsDraft } = strategyOf(name);
+    const used = Object.fromEntries(
+      Object.entries(values).filter(([option]) => uses.includes(option as keyof typeof values)),
+    );
+    assert(Object.keys(used).length > 0);
+    checkStrategy(name, used, needsDraft);
+    checkStrategy(name, { ...options, cache: "none", cfgScale: 1 }, needsDraft);
+    if (lossless) checkStrategy(name, { remasking: "random", temperature: 1 }, needsDraft);
+  }
+});
