@@ -1,11 +1,11 @@
 // Rectangles and glyphs of a trace's picture, one instance each: 6 vertices, pixel coordinates
 // (origin top left) through an orthographic camera.
 //
-// A glyph is 5 x 7 bits, row by row from the top left, in two words of which the first is the low one.
+// A glyph is 5 x 9 bits, row by row from the top left, in two words of which the first is the low one.
 // All bits set make a plain rectangle.
 
 const COLUMNS = 5u;
-const ROWS = 7u;
+const ROWS = 9u;
 
 struct Corner {
   @builtin(position) position: vec4f,

@@ -14,7 +14,7 @@ export interface Quad {
   readonly width: number;
   readonly height: number;
   readonly colour: Colour;
-  /** 5 x 7 bits, see shaders/lib/trace.wgsl; default: a plain rectangle. */
+  /** 5 x 9 bits, see shaders/lib/trace.wgsl; default: a plain rectangle. */
   readonly bits?: readonly [low: number, high: number];
 }
 

@@ -14,6 +14,7 @@ import {
 import { startEngine } from "./progress.ts";
 import { onStop } from "./signals.ts";
 import { canRedraw, harmless, terminalSize, write } from "./terminal.ts";
+import { EventTrace, writeTrace } from "./trace.ts";
 
 /** Most bytes of a prompt on standard input. */
 const MAX_PROMPT_BYTES = 2 ** 20;
@@ -22,6 +23,7 @@ interface GenerateFlags extends GenerationFlags {
   readonly watch?: boolean;
   readonly json?: boolean;
   readonly stats?: boolean;
+  readonly trace?: string;
 }
 
 type EndEvent = Extract<GenerateEvent, { type: "end" }>;
@@ -35,6 +37,7 @@ export function generateCommand(): Command {
     .option("-w, --watch", "draw the canvas of masked and committed tokens at every step")
     .addOption(new Option("--json", "print one JSON object").conflicts("watch"))
     .option("--stats", "print time and forward passes on standard error")
+    .option("--trace <file>", "write every denoising step as JSON, for unmask trace")
     .addHelpText(
       "after",
       `
@@ -49,7 +52,9 @@ Examples:
 async function run(prompt: string | undefined, flags: GenerateFlags): Promise<void> {
   const content = await promptText(prompt);
   const { engine, report } = startEngine(flags.model, { draft: draftOf(flags) });
-  const output = flags.json ? silent : flags.watch ? watching() : streaming();
+  const shown = flags.json ? silent : flags.watch ? watching() : streaming();
+  const trace = new EventTrace();
+  const output = flags.trace === undefined ? shown : both(shown, trace);
   using _stop = onStop((exitCode) => {
     report.stop();
     output.close();
@@ -62,6 +67,7 @@ async function run(prompt: string | undefined, flags: GenerateFlags): Promise<vo
     output.close();
     if (flags.json) write(`${JSON.stringify(asJson(end))}\n`);
     if (flags.stats) console.error(statsLine(end));
+    if (flags.trace !== undefined) await writeTrace(flags.trace, trace.whole());
   } catch (error) {
     throw new Error(messageFor(error), { cause: error });
   } finally {
@@ -88,6 +94,17 @@ async function answer(
     if (event.type === "end") end = event;
   }
   return end!;
+}
+
+/** Shows the events, and collects them. */
+function both(output: Output, trace: EventTrace): Output {
+  return {
+    show(event) {
+      output.show(event);
+      trace.add(event);
+    },
+    close: () => output.close(),
+  };
 }
 
 const silent: Output = { show() {}, close() {} };

@@ -7,7 +7,9 @@ import { generateCommand } from "./generate.ts";
 import { infoCommand } from "./info.ts";
 import { parityCommand } from "./parity.ts";
 import { benchCommand } from "./bench.ts";
+import { dropWriting } from "./permissions.ts";
 import { serveCommand } from "./serve.ts";
+import { traceCommand } from "./trace.ts";
 import { VERSION } from "./version.ts";
 
 /** A command and its own commands, with the settings of the one above. */
@@ -24,7 +26,8 @@ const program = new Command("unmask")
   .configureOutput({
     outputError: (text, write) => write(text.replace(/^error:/, "unmask:")),
   })
-  .exitOverride();
+  .exitOverride()
+  .hook("preAction", (_, command) => dropWriting(command));
 
 for (
   const command of [
@@ -32,6 +35,7 @@ for (
     generateCommand(),
     chatCommand(),
     infoCommand(),
+    traceCommand(),
     parityCommand(),
     evalCommand(),
     benchCommand(),

@@ -27,6 +27,8 @@ const SMALLEST_CELL = 4;
 const LARGEST_CELL = 16;
 /** A legend and a title need some room, however short the generation. */
 const LEAST_WIDTH = 560;
+/** Blocks narrower than this many pixels get no borders: they would hide the cells. */
+const LEAST_BORDERED = 8;
 const MARGIN = 16;
 const TICK = 6;
 const SWATCH = 16;
@@ -53,7 +55,7 @@ export function layoutTrace(trace: Trace): PictureLayout {
   const quads: Quad[] = [];
   const left = MARGIN + Math.max(textWidth("step"), textWidth(String(rows - 1))) + TICK + 6;
   // The widest title, and its legend, take less than this above and below the grid.
-  const most = { width: PICTURE_LIMIT - left - MARGIN, height: PICTURE_LIMIT - 16 * TEXT.line };
+  const most = { width: PICTURE_LIMIT - left - MARGIN, height: PICTURE_LIMIT - 20 * TEXT.line };
   const cellWidth = cellSize(genLength, most.width);
   const cellHeight = cellSize(rows, most.height);
   const gridWidth = Math.floor(genLength * cellWidth);
@@ -61,16 +63,20 @@ export function layoutTrace(trace: Trace): PictureLayout {
   const width = Math.max(LEAST_WIDTH, left + gridWidth + MARGIN);
 
   let y = MARGIN;
-  for (const line of wrapWords(titleOf(trace), width - 2 * MARGIN)) {
-    quads.push(...textQuads(line, MARGIN, y, INK));
-    y += TEXT.line;
-  }
+  const write = (text: string) => {
+    for (const line of wrapWords(text, width - 2 * MARGIN)) {
+      quads.push(...textQuads(line, MARGIN, y, INK));
+      y += TEXT.line;
+    }
+  };
+  for (const sentence of titleOf(trace)) write(sentence);
   y += TEXT.line / 2;
   quads.push(...textQuads("step", left - TICK - 6 - textWidth("step"), y, INK));
   const top = y + TEXT.line;
   const grid: Grid = { left, top, cellWidth, cellHeight, columns: genLength, rows };
   quads.push(...cellQuads(trace, grid));
-  for (let position = blockLength; position < genLength; position += blockLength) {
+  const bordered = blockLength * cellWidth >= LEAST_BORDERED;
+  for (let position = blockLength; bordered && position < genLength; position += blockLength) {
     const at = left + Math.floor(position * cellWidth);
     quads.push({ left: at - 1, top, width: 2, height: gridHeight, colour: INK });
   }
@@ -87,7 +93,7 @@ export function layoutTrace(trace: Trace): PictureLayout {
     const start = Math.min(centre - textWidth(label) / 2, width - MARGIN - textWidth(label));
     quads.push(...textQuads(label, Math.floor(start), y + TICK + 6, INK));
   }
-  for (const step of ticks(steps.length, 2 * TEXT.height / cellHeight)) {
+  for (const step of ticks(steps.length, 3 * TEXT.height / cellHeight)) {
     const centre = Math.floor(top + (step + 0.5) * cellHeight);
     const label = String(step);
     quads.push({ left: left - 2 - TICK, top: centre - 1, width: TICK, height: 2, colour: INK });
@@ -100,7 +106,9 @@ export function layoutTrace(trace: Trace): PictureLayout {
 
   const legend = layoutLegend(y, width);
   quads.push(...legend.quads);
-  return { width, height: legend.bottom + MARGIN, grid, legend: legend.entries, quads };
+  y = legend.bottom;
+  write(NOTE);
+  return { width, height: y + MARGIN, grid, legend: legend.entries, quads };
 }
 
 /** Whole pixels where they fit. */
@@ -111,12 +119,19 @@ function cellSize(count: number, most: number): number {
   return most >= count ? Math.floor(most / count) : most / count;
 }
 
-function titleOf({ settings, steps }: Trace): string {
+function titleOf({ settings, steps }: Trace): string[] {
   const { strategy, cache, genLength, blockLength, seed } = settings;
-  const commits = steps.reduce((sum, step) => sum + step.commits.length, 0);
+  const decided = new Set<number>();
+  for (const { commits, remasked = [] } of steps) {
+    for (const position of remasked) decided.delete(position);
+    for (const { position } of commits) decided.add(position);
+  }
   const forwards = steps.at(-1)?.nfe ?? 0;
-  return `strategy ${strategy}, cache ${cache}, seed ${seed}: ${commits} of ${genLength} positions ` +
-    `in blocks of ${blockLength}, ${steps.length} steps, ${forwards} forward passes`;
+  return [
+    `Strategy ${strategy}, cache ${cache}, seed ${seed}.`,
+    `${decided.size} of ${genLength} positions decided in blocks of ${blockLength}: ${steps.length} steps, ` +
+    `${forwards} forward passes of the target.`,
+  ];
 }
 
 /** Round numbers in [0, count) that lie at least `apart` from each other. */
@@ -126,15 +141,16 @@ function ticks(count: number, apart: number): number[] {
   return Array.from({ length: Math.ceil(count / distance) }, (_, i) => i * distance);
 }
 
+const NOTE = "Pale to deep: confidence from 0 to 1. Red foot: another guess was rejected there.";
 const RAMP = [0, 0.25, 0.5, 0.75, 1];
 
 /** What the colours mean: labels and their swatches. */
 function legendEntries(): { readonly label: string; readonly swatches: readonly Colour[] }[] {
   const ramp = (outcome: Outcome) => RAMP.map((confidence) => colourOf(outcome, confidence));
   return [
-    { label: "committed: confidence 0 to 1", swatches: ramp("committed") },
-    { label: "guess accepted: same", swatches: ramp("accepted") },
-    { label: "guess rejected: same", swatches: ramp("rejected") },
+    { label: "committed", swatches: ramp("committed") },
+    { label: "guess accepted", swatches: ramp("accepted") },
+    { label: "guess rejected", swatches: ramp("rejected") },
     { label: "decided before", swatches: [paleOf("committed"), paleOf("accepted")] },
     { label: "masked again", swatches: [REMASKED] },
     { label: "still masked", swatches: [MASKED] },
@@ -167,7 +183,7 @@ function layoutLegend(top: number, width: number) {
     quads.push(...textQuads(label, x + swatchesWidth + TEXT.advance, y, INK));
     x += entryWidth + 2 * TEXT.advance;
   }
-  return { quads, entries, bottom: y + TEXT.line };
+  return { quads, entries, bottom: y + TEXT.line + 4 };
 }
 
 /**
