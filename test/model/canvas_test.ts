@@ -1,5 +1,10 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type CanvasSequence, GREEDY } from "../../src/denoise/predictor.ts";
+import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
+import {
+  type Canvas,
+  type CanvasSequence,
+  type Commit,
+  GREEDY,
+} from "../../src/denoise/predictor.ts";
 import { loadModel } from "../../src/model/load.ts";
 import type { Model } from "../../src/model/model.ts";
 import { anyGpu, DeviceWatch } from "../gpu/device.ts";
@@ -128,4 +133,70 @@ Deno.test("a signal ends a run at its next step, and the model answers on", asyn
   );
   signalled.destroy();
   without.destroy();
+});
+
+Deno.test("replaced ids, and those of the unconditional twin, are what the next run sees", async () => {
+  const model = await goldenModel(anyGpu, "gqa-bf16");
+  const { maskTokenId: mask, eosTokenId } = model.config;
+  const sequenceOf = (first: number, unconditional?: number): CanvasSequence => ({
+    ids: Uint32Array.of(0, first, 9, mask, mask, mask),
+    // Left padding: rows are not positions.
+    attentionMask: Uint8Array.of(0, 1, 1, 1, 1, 1),
+    promptLength: 3,
+    endTokens: [eosTokenId],
+    maskToken: mask,
+    guidance: unconditional === undefined ? undefined : {
+      scale: 1.5,
+      unconditionalIds: Uint32Array.of(mask, unconditional, mask, mask, mask, mask),
+    },
+  });
+  const steps = (sequences: number) =>
+    Array(2).fill({ ...STEP, commits: 1, choices: Array(sequences).fill(GREEDY) });
+  const run = async (sequences: CanvasSequence[], change: (canvas: Canvas) => void = () => {}) => {
+    const canvas = await model.openCanvas(sequences);
+    change(canvas);
+    const found = await canvas.run(steps(sequences.length));
+    // Behind commits: the host's own copy must follow too.
+    change(canvas);
+    const again = await canvas.run(steps(sequences.length));
+    canvas.destroy();
+    return { found, again };
+  };
+  for (const guided of [undefined, mask]) {
+    const [a, b, c] = [sequenceOf(5, guided), sequenceOf(17, guided), sequenceOf(40, guided)];
+    const expected = (await run([b, c])).found;
+    const before = (await run([a, c])).found;
+    const set = (canvas: Canvas) => {
+      canvas.setIds(0, b.ids, b.guidance?.unconditionalIds);
+      canvas.setIds(1, c.ids, c.guidance?.unconditionalIds);
+    };
+    assertEquals(await run([a, c], set), { found: expected, again: expected });
+    const first = (found: Commit[][][]) => found.map(([commits]) => commits);
+    assertNotEquals(first(before), first(expected));
+    // The other sequence alone is left as it was.
+    const one = await run(
+      [a, c],
+      (canvas) => canvas.setIds(0, b.ids, b.guidance?.unconditionalIds),
+    );
+    assertEquals(one.found.map((commits) => commits[1]), before.map((commits) => commits[1]));
+  }
+  const twin = sequenceOf(5, 21);
+  const { found } = await run(
+    [sequenceOf(5, mask)],
+    (canvas) => canvas.setIds(0, twin.ids, twin.guidance!.unconditionalIds),
+  );
+  assertEquals(found, (await run([twin])).found);
+});
+
+Deno.test("an answer that was decided runs again behind ids that are not", async () => {
+  const model = await goldenModel(anyGpu, "mha-f32");
+  const { eosTokenId } = model.config;
+  const { ids, canvas } = await canvasOf(model);
+  const step = { ...STEP, stopAtEnd: true };
+  const expected = await canvas.run([step]);
+  canvas.setIds(0, ids.with(3, eosTokenId));
+  assertEquals(await canvas.run([step]), [[[]]]);
+  canvas.setIds(0, ids);
+  assertEquals(await canvas.run([step]), expected);
+  canvas.destroy();
 });

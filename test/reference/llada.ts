@@ -6,6 +6,7 @@
 import type { ForwardInput, Prediction, Predictor } from "../../src/denoise/predictor.ts";
 import { predictRow } from "../../src/denoise/noise.ts";
 import { firstVisible } from "../../src/denoise/sequence.ts";
+import { keepOutside, type KeptPart } from "./kept_keys.ts";
 import { readCheckpoint } from "./read.ts";
 
 /** The fields of config.json that change the computation. */
@@ -54,9 +55,14 @@ export class ReferenceLlada implements Predictor {
    * @param ids `[length]`
    * @param attentionMask `[length]`; a 0 hides that key from every query. Rows of hidden positions
    * carry no meaning.
+   * @param part with it, only rows of its positions carry a meaning
    */
-  forward(ids: ArrayLike<number>, attentionMask?: ArrayLike<number>): ReferenceForward {
-    const hidden = this.#hidden(ids, attentionMask);
+  forward(
+    ids: ArrayLike<number>,
+    attentionMask?: ArrayLike<number>,
+    part?: KeptPart,
+  ): ReferenceForward {
+    const hidden = this.#hidden(ids, attentionMask, part);
     return { hidden, logits: this.#head(hidden.get("final_norm")!) };
   }
 
@@ -92,7 +98,11 @@ export class ReferenceLlada implements Predictor {
     return this.#head(rows);
   }
 
-  #hidden(ids: ArrayLike<number>, attentionMask?: ArrayLike<number>): Map<string, Float64Array> {
+  #hidden(
+    ids: ArrayLike<number>,
+    attentionMask?: ArrayLike<number>,
+    part?: KeptPart,
+  ): Map<string, Float64Array> {
     const { d_model: d, n_layers, n_heads, rope_theta } = this.config;
     const kvHeads = this.config.n_kv_heads ?? n_heads;
     const headSize = d / n_heads;
@@ -120,6 +130,7 @@ export class ReferenceLlada implements Predictor {
       const v = keep("v", splitHeads(linear("v_proj", attnNorm), kvHeads, headSize));
       const qRot = keep("q_rot", rotate(q, length, headSize, rope_theta));
       const kRot = keep("k_rot", rotate(k, length, headSize, rope_theta));
+      if (part) keepOutside(part, layer, { k: kRot, v }, length, headSize);
       const attn = keep("attn", attention(qRot, kRot, v, length, headSize, attentionMask));
       addTo(x, linear("attn_out", attn));
       keep("mid", x.slice());
