@@ -181,10 +181,24 @@ function asJson({ text, ids, finishReason, usage, stats }: EndEvent) {
   };
 }
 
+/** What the controller chose, and why: milliseconds are for this answer's rows. */
+function controllerLine({ choices = {}, figures, accepted, proposed }: EndEvent["stats"]): string {
+  const chosen = Object.entries(choices).map(([choice, steps]) => `${steps} steps ${choice}`);
+  const micro = (value: number | undefined) =>
+    value === undefined ? "unknown" : `${(1000 * value).toFixed(0)} us`;
+  const verify = Object.entries(figures?.verify ?? {})
+    .map(([states, value]) => `${states} states ${micro(value)}`);
+  return `${chosen.join(", ")}; ${accepted} of ${proposed} proposals accepted; per row: ` +
+    `plain step ${micro(figures?.plainStep)}, draft step ${micro(figures?.draftStep)}, ` +
+    `target over ${verify.join(", ") || "several states unknown"}; acceptance ` +
+    `self ${figures?.selfAcceptance.toFixed(2)}, draft ${figures?.draftAcceptance.toFixed(2)}`;
+}
+
 /** What drafting cost and brought; empty for the plain schedule. */
 function strategyLine(stats: EndEvent["stats"]): string {
   const { strategy, cache, draftForwards, targetStates, proposed, accepted } = stats;
   const name = `strategy ${strategy}${cache === "none" ? "" : `, cache ${cache}`}`;
+  if (stats.choices) return `\n${name}: ${controllerLine(stats)}`;
   if (proposed === 0) return strategy === "plain" && cache === "none" ? "" : `\n${name}`;
   const lengths = stats.acceptedLengths.map((rounds, length) => `${length}: ${rounds}`);
   return `\n${name}: ${targetStates} states in ${stats.forwards} target forwards, ` +

@@ -8,6 +8,8 @@ import {
   type CachePolicy,
   type ChatMessage,
   type GenerateRequest,
+  QUALITIES,
+  type Quality,
   RequestError,
   STRATEGY_NAMES,
   type StrategyName,
@@ -60,6 +62,7 @@ export interface GenerationFlags {
   /** Folder of a draft; false for none. */
   readonly draft?: string | boolean;
   readonly strategy?: StrategyName;
+  readonly quality?: Quality;
   readonly cache?: CachePolicy;
   readonly threshold?: number;
   readonly factor?: number;
@@ -79,8 +82,12 @@ export function addDraftOptions(command: Command): Command {
 export function addStrategyOptions(command: Command): Command {
   return command
     .addOption(
-      new Option("--strategy <name>", "how an answer is denoised (default: plain)")
+      new Option("--strategy <name>", "how an answer is denoised (default: auto)")
         .choices(STRATEGY_NAMES),
+    )
+    .addOption(
+      new Option("--quality <name>", "what strategy auto may choose (default: exact)")
+        .choices(QUALITIES),
     )
     .addOption(
       new Option("--cache <name>", "keys and values that are reused (default: none)")
@@ -127,6 +134,7 @@ export function requestOf(
     remasking: options.remasking,
     stop: options.stop,
     strategy: options.strategy,
+    quality: options.quality,
     cache: options.cache,
     threshold: options.threshold,
     factor: options.factor,

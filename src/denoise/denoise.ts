@@ -38,6 +38,9 @@ export interface DenoiseOptions {
   readonly stopAtEnd: boolean;
   /** Asked after every step: true ends the run, as an answer that is decided does. */
   readonly finished?: () => boolean;
+  /** First step of the schedule that is taken, and the first that is not; default all of them. */
+  readonly from?: number;
+  readonly until?: number;
   /** Steps run on a canvas between two readbacks; default 4. */
   readonly stepsPerReadback?: number;
   /** Ends the loop before its next step. */
@@ -109,13 +112,14 @@ export async function* denoise(
     (options.stopAtEnd && state.every((sequence) => decidedUpToEnd(sequence, options.endTokens)));
 
   let state = sequences;
+  const { from = 0, until = plan.length } = options;
   let nfe = 0;
   let readbacks = 0;
   try {
-    while (nfe < plan.length && !finished(state)) {
+    while (from + nfe < until && !finished(state)) {
       signal?.throwIfAborted();
-      const first = nfe;
-      const chunk = plan.slice(first, first + runner.chunkLength)
+      const first = from + nfe;
+      const chunk = plan.slice(first, Math.min(until, first + runner.chunkLength))
         .map((planned, i) => canvasStep(planned, first + i, promptLength, options));
       const commitsByStep = await runner.run(chunk, state);
       nfe += chunk.length;
@@ -124,7 +128,7 @@ export async function* denoise(
         signal?.throwIfAborted();
         state = state.map((sequence, row) => applyCommits(sequence, commits[row]));
         const step = first + i;
-        yield { step, block: plan[step].block, nfe: step + 1, commits };
+        yield { step, block: plan[step].block, nfe: step - from + 1, commits };
         if (finished(state)) break;
       }
     }

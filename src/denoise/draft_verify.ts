@@ -142,7 +142,8 @@ export async function* lossless(
   const blocks = blocksOf(sequence, options);
   const origin = firstVisible(sequence.attentionMask);
   let state = start(sequence, options);
-  let t = 0;
+  const { from = 0, until = schedule.length } = options;
+  let t = from;
   const count = { targetForwards: 0, targetStates: 0, draftForwards: 0, readbacks: 0 };
   const proposed: number[] = [];
   const accepted: number[] = [];
@@ -151,7 +152,7 @@ export async function* lossless(
     options.finished?.() ||
     (options.stopAtEnd && decidedUpToEnd(state.sequence, options.endTokens));
   try {
-    while (t < schedule.length && !finished()) {
+    while (t < until && !finished()) {
       signal?.throwIfAborted();
       const steps = schedule.slice(t, t + 1 + Math.min(depth, schedule.length - t - 1));
       const drafted = steps.length - 1;
@@ -222,7 +223,8 @@ export async function* selfDraft(
   const blocks = blocksOf(sequence, options);
   const origin = firstVisible(sequence.attentionMask);
   let state = start(sequence, options);
-  let t = 0;
+  const { from = 0, until = schedule.length } = options;
+  let t = from;
   const count = { targetForwards: 0, targetStates: 0, draftForwards: 0, readbacks: 0 };
   const proposed: number[] = [];
   const accepted: number[] = [];
@@ -242,11 +244,11 @@ export async function* selfDraft(
     (options.stopAtEnd && decidedUpToEnd(state.sequence, options.endTokens));
 
   signal?.throwIfAborted();
-  if (schedule.length === 0 || finished()) {
+  if (t >= until || finished()) {
     return { sequence, ...count, proposed, accepted };
   }
-  let [predictions] = await ask([state], 0);
-  while (t < schedule.length && !finished()) {
+  let [predictions] = await ask([state], t);
+  while (t < until && !finished()) {
     signal?.throwIfAborted();
     // guesses[i] is what step t + i commits; guesses[0] is what it really does.
     const guesses: Commit[][] = [];

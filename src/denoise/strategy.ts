@@ -1,6 +1,8 @@
 /** Every way to denoise one answer behind one interface. */
 
+import { autoExact, autoFast } from "./auto.ts";
 import { denoiseBlocks } from "./blocks.ts";
+import type { Controller } from "./controller.ts";
 import { CACHE_POLICIES, type CachePolicy } from "./cache_plan.ts";
 import { denoise, type DenoiseOptions, type DenoiseStep } from "./denoise.ts";
 import { lossless, type ProposalResult, selfDraft } from "./draft_verify.ts";
@@ -24,7 +26,17 @@ export interface StrategyOptions extends DenoiseOptions {
   readonly draftThreshold?: number;
   /** Least confidence of the target (gate); default 0.7. */
   readonly targetThreshold?: number;
+  /** What auto may choose: `exact` (default) is only what gives the plain schedule's result. */
+  readonly quality?: Quality;
+  /** What auto has learnt and learns on. */
+  readonly controller?: Controller;
 }
+
+/** Which strategies auto may choose among. */
+export type Quality = "exact" | "fast";
+
+/** The qualities there are. */
+export const QUALITIES: readonly Quality[] = ["exact", "fast"];
 
 /** The models at hand. */
 export interface Models {
@@ -36,6 +48,8 @@ export interface Models {
 export interface StrategyResult extends ProposalResult {
   /** Forward passes that found nothing left to do; not in `targetForwards`. */
   readonly idleForwards: number;
+  /** What auto chose: steps by choice. */
+  readonly choices?: Readonly<Record<string, number>>;
 }
 
 type Run = AsyncGenerator<DenoiseStep, StrategyResult, void>;
@@ -129,6 +143,15 @@ const STRATEGIES = {
         targetThreshold: options.targetThreshold ?? 0.7,
       })),
   },
+  auto: {
+    lossless: true,
+    needsDraft: false,
+    uses: ["quality", "threshold"],
+    run: (sequence, models, options) =>
+      options.quality === "fast"
+        ? autoFast(sequence, models, options)
+        : proposing(autoExact(sequence, models, options)),
+  },
 } as const satisfies Record<string, Strategy>;
 
 /** Name of a strategy. */
@@ -163,6 +186,7 @@ const SPECIAL: readonly (keyof StrategyOptions)[] = [
   "depth",
   "draftThreshold",
   "targetThreshold",
+  "quality",
 ];
 
 /**
@@ -198,7 +222,16 @@ export function checkStrategy(
       "guidance runs two sequences and a cache keeps the keys and values of one: cache none",
     );
   }
-  if (remasking === "random" && !strategy.lossless) {
+  if (options.quality !== undefined && !QUALITIES.includes(options.quality)) {
+    throw new StrategyError(
+      "quality",
+      `quality is ${options.quality}, expected ${QUALITIES.join(" or ")}`,
+    );
+  }
+  if (name === "auto" && options.threshold !== undefined && options.quality !== "fast") {
+    throw new StrategyError("threshold", "quality exact uses no threshold: choose quality fast");
+  }
+  if (remasking === "random" && (!strategy.lossless || options.quality === "fast")) {
     throw new StrategyError(
       "remasking",
       `strategy ${name} goes by confidence, remasking random by noise: choose one of the two`,

@@ -1,5 +1,6 @@
 /** One loaded model with its tokenizer: conversations in, streams of denoising steps out. */
 
+import { Controller } from "../denoise/controller.ts";
 import type { ForwardInput, Prediction } from "../denoise/predictor.ts";
 import { newSequence } from "../denoise/sequence.ts";
 import { strategyOf } from "../denoise/strategy.ts";
@@ -48,6 +49,8 @@ export class Engine implements LoadedModel {
   /** What the folder says about generating. */
   readonly defaults: GenerationDefaults;
   readonly #queue: RequestQueue;
+  /** Learns from every answer what is fastest here. */
+  readonly #controller = new Controller();
 
   /** Use `loadEngine` of load.ts. */
   constructor(
@@ -195,6 +198,7 @@ export class Engine implements LoadedModel {
       { target: this.model, draft: this.draft?.model },
       {
         ...plan,
+        controller: this.#controller,
         seeds: [plan.seed],
         eosToken: config.eosTokenId,
         eotToken: this.eotToken,
@@ -249,6 +253,8 @@ export class Engine implements LoadedModel {
         proposed: sum(next.value.proposed),
         accepted: sum(next.value.accepted),
         acceptedLengths: histogram(next.value.accepted),
+        choices: next.value.choices,
+        figures: plan.strategy === "auto" ? this.#controller.figures : undefined,
         readbacks: next.value.readbacks,
         seconds: (performance.now() - start) / 1000,
       },

@@ -5,6 +5,7 @@ import type { CachePolicy } from "../denoise/cache_plan.ts";
 import { REMASKINGS } from "../denoise/selection.ts";
 import {
   checkStrategy,
+  type Quality,
   STRATEGY_NAMES,
   StrategyError,
   type StrategyName,
@@ -29,6 +30,7 @@ export interface GenerationPlan {
   readonly logitsEosInf: boolean;
   readonly confidenceEosEotInf: boolean;
   readonly strategy: StrategyName;
+  readonly quality?: Quality;
   readonly cache?: CachePolicy;
   readonly threshold?: number;
   readonly factor?: number;
@@ -166,7 +168,9 @@ export function planGeneration(
 const STRATEGY_FIELDS: Readonly<Record<string, string>> = { depth: "draftDepth" };
 
 function planStrategy(request: GenerateRequest, hasDraft: boolean) {
-  const strategy = request.strategy ?? "plain";
+  // A cache or a threshold says what is meant; else the controller decides.
+  const strategy = request.strategy ??
+    (request.cache !== undefined && request.cache !== "none" ? "plain" : "auto");
   if (!STRATEGY_NAMES.includes(strategy)) {
     throw new RequestError(
       "strategy",
@@ -179,6 +183,7 @@ function planStrategy(request: GenerateRequest, hasDraft: boolean) {
   };
   const options = {
     cache: request.cache,
+    quality: request.quality,
     threshold: probability("threshold"),
     factor: request.factor === undefined ? undefined : amount("factor", request.factor, 1000),
     depth: request.draftDepth === undefined

@@ -1,9 +1,17 @@
 /** What can be asked of an engine and what it answers: plain values that cross a Worker boundary. */
 
+import type { ControllerFigures } from "../denoise/controller.ts";
 import { CACHE_POLICIES, type CachePolicy } from "../denoise/cache_plan.ts";
-import { STRATEGY_NAMES, type StrategyName } from "../denoise/strategy.ts";
+import { QUALITIES, type Quality, STRATEGY_NAMES, type StrategyName } from "../denoise/strategy.ts";
 
-export { CACHE_POLICIES, type CachePolicy, STRATEGY_NAMES, type StrategyName };
+export {
+  CACHE_POLICIES,
+  type CachePolicy,
+  QUALITIES,
+  type Quality,
+  STRATEGY_NAMES,
+  type StrategyName,
+};
 
 /** One turn of a conversation. */
 export interface ChatMessage {
@@ -39,8 +47,10 @@ export interface GenerateRequest {
   readonly logitsEosInf?: boolean;
   /** Commit end-of-text and end-of-turn tokens last. */
   readonly confidenceEosEotInf?: boolean;
-  /** How the answer is denoised; default `plain`. */
+  /** How the answer is denoised; default `auto`. */
   readonly strategy?: StrategyName;
+  /** What `auto` may choose: `exact` (default) is only what gives the plain schedule's answer. */
+  readonly quality?: Quality;
   /** Keys and values that are reused from step to step (plain, threshold, factor); default `none`. */
   readonly cache?: CachePolicy;
   /** Least confidence that is committed (strategy threshold); default 0.9. */
@@ -117,6 +127,10 @@ export interface GenerateStats {
   readonly accepted: number;
   /** Rounds by how many proposals they accepted: `acceptedLengths[n]` rounds accepted n. */
   readonly acceptedLengths: readonly number[];
+  /** What `auto` chose: steps by choice. */
+  readonly choices?: Readonly<Record<string, number>>;
+  /** What `auto` has learnt of this device, in milliseconds per row. */
+  readonly figures?: ControllerFigures;
   /** Readbacks from the GPU. */
   readonly readbacks: number;
   /** Seconds from the first forward to the last commit. */

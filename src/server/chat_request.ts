@@ -86,6 +86,7 @@ export function chatRequestParser(
         cfgScale: fields.cfg_scale,
         remasking: fields.remasking,
         strategy: fields.strategy,
+        quality: fields.quality,
         cache: fields.cache,
         threshold: fields.threshold,
         factor: fields.factor,

@@ -1,6 +1,6 @@
 /** The shape of a chat completion request's body, as a zod schema with this server's bounds. */
 import { z } from "zod";
-import { CACHE_POLICIES, STRATEGY_NAMES } from "../engine/request.ts";
+import { CACHE_POLICIES, QUALITIES, STRATEGY_NAMES } from "../engine/request.ts";
 import {
   REFUSED_IN_BODY,
   REFUSED_IN_MESSAGE,
@@ -127,6 +127,7 @@ export function chatSchema(limits: RequestLimits) {
       .optional(),
     cfg_scale: number(0, 10).optional(),
     strategy: oneOf(STRATEGY_NAMES).optional(),
+    quality: oneOf(QUALITIES).optional(),
     cache: oneOf(CACHE_POLICIES).optional(),
     threshold: number(0, 1).optional(),
     factor: number(0, 1000).optional(),

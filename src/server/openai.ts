@@ -31,6 +31,8 @@ export interface DiffusionUsage {
   readonly accepted: number;
   /** Rounds by how many proposals they accepted. */
   readonly accepted_lengths: readonly number[];
+  /** What strategy auto chose: steps by choice. */
+  readonly choices?: Readonly<Record<string, number>>;
   /** `completion_tokens / forwards`. */
   readonly tokens_per_forward: number;
   /** Readbacks from the GPU. */
@@ -135,6 +137,7 @@ export function completionUsage(end: EndEvent): CompletionUsage {
       proposed: stats.proposed,
       accepted: stats.accepted,
       accepted_lengths: stats.acceptedLengths,
+      choices: stats.choices,
       tokens_per_forward: stats.forwards === 0 ? 0 : usage.completionTokens / stats.forwards,
       readbacks: stats.readbacks,
       seconds: stats.seconds,
