@@ -13,7 +13,7 @@ Deno.test("sequences lie one behind another; hidden positions are left out", () 
     ids: ids(1, 2, 3, 4, 6),
     // Distances count, so they start at the first visible position.
     rowPositions: ids(0, 1, 2, 0, 2),
-    ranges: ids(0, 3, 3, 2),
+    ranges: ids(0, 3, 0, 3, 3, 2, 3, 2),
     sequences: [
       { firstRow: 0, positions: ids(0, 1, 2) },
       { firstRow: 3, positions: ids(2, 4) },
@@ -32,7 +32,8 @@ Deno.test("with guidance a twin of every sequence stands behind them all", () =>
   const packed = packRows(sequences);
   assertEquals(packed.ids, ids(1, 2, 3, 7, 8, 6));
   assertEquals(packed.rowPositions, ids(0, 1, 0, 0, 1, 0));
-  assertEquals(packed.ranges, ids(0, 2, 2, 1, 3, 2, 5, 1));
+  // Queries, then keys: every row is run.
+  assertEquals(packed.ranges, ids(0, 2, 0, 2, 2, 1, 2, 1, 3, 2, 3, 2, 5, 1, 5, 1));
   assertEquals([packed.twinRows, packed.longest], [3, 2]);
   assertEquals(packed.sequences.map(({ firstRow }) => firstRow), [0, 2]);
   assertEquals(sequences.map(rowsOf), [4, 2]);
