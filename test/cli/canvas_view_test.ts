@@ -63,7 +63,20 @@ Deno.test("a canvas begins masked, a block per line, and shows tokens where they
     text: "",
     ids: [],
     usage: { promptTokens: 5, completionTokens: 3 },
-    stats: { seed: 1, forwards: 4, readbacks: 1, seconds: 2 },
+    stats: {
+      seed: 1,
+      forwards: 4,
+      strategy: "plain",
+      cache: "none",
+      targetStates: 4,
+      draftForwards: 0,
+      idleForwards: 0,
+      proposed: 0,
+      accepted: 0,
+      acceptedLengths: [],
+      readbacks: 1,
+      seconds: 2,
+    },
   });
   assertEquals(end.split("\n").slice(0, 3), [
     "finished: stop  step 2/8  4 forwards  3/8 tokens  1.5 token",
