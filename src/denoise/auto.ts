@@ -55,7 +55,9 @@ export async function* autoExact(
     const choice: Choice = guided ? { strategy: "plain" } : controller.choose(draft !== undefined);
     const trying = controller.isTrying(draft !== undefined);
     const length = choice.strategy !== "plain" && trying ? STEPS_PER_TRY : STEPS_PER_CHOICE;
-    const part = { ...options, from: t, until: Math.min(total, t + length) };
+    // Guidance's second sequence follows the commits from the first step on: no second beginning.
+    const until = guided ? total : Math.min(total, t + length);
+    const part = { ...options, from: t, until };
     const run = take(choice, state, target, draft, part);
     const before = { ...count };
     const name = choice.strategy === "plain" ? "plain" : `${choice.strategy} ${choice.depth}`;

@@ -39,11 +39,9 @@ for (const name of STRATEGY_NAMES) {
         const sum = models.target.batches.reduce((total, states) => total + states, 0);
         assertEquals([models.target.batches.length, sum], [targetForwards, targetStates]);
         assertEquals([models.draft.batches.length, idleForwards], [draftForwards, 0]);
-        // A single step has nothing to propose.
-        assertEquals(
-          draftForwards > 0,
-          strategy.needsDraft && (name === "gate" || options.steps > 1),
-        );
+        // A single step has nothing to propose; auto drafts as it sees fit.
+        const drafts = strategy.needsDraft && (name === "gate" || options.steps > 1);
+        if (name !== "auto") assertEquals(draftForwards > 0, drafts);
         assertEquals(steps.at(-1)!.nfe, targetForwards);
 
         const { promptLength } = sequence;
@@ -111,6 +109,11 @@ Deno.test("combinations that make no sense are refused with the option and the r
     ["factor", { cache: "dual", cfgScale: 1 }, false, "cache", "guidance runs two sequences"],
     ["threshold", { remasking: "random" }, false, "remasking", "goes by confidence"],
     ["gate", { remasking: "random" }, true, "remasking", "goes by confidence"],
+    ["plain", { quality: "fast" }, true, "quality", "choose auto"],
+    ["auto", { quality: "best" as "fast" }, true, "quality", "expected exact or fast"],
+    ["auto", { threshold: 0.5 }, true, "threshold", "choose quality fast"],
+    ["auto", { depth: 2 }, true, "depth", "choose lossless or self"],
+    ["auto", { quality: "fast", remasking: "random" }, true, "remasking", "goes by confidence"],
   ];
   for (const [name, change, hasDraft, option, message] of bad) {
     const error = assertThrows(() => checkStrategy(name, change, hasDraft), StrategyError, message);
@@ -127,6 +130,7 @@ Deno.test("every strategy takes the options that it uses", () => {
     depth: 2,
     draftThreshold: 0.5,
     targetThreshold: 0.5,
+    quality: "fast",
   } as const;
   for (const name of STRATEGY_NAMES) {
     const { uses, lossless, needsDraft } = strategyOf(name);
