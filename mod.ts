@@ -21,18 +21,25 @@ export {
   type Prediction,
   type TokenChoice,
 } from "./src/denoise/predictor.ts";
+export type { ControllerFigures } from "./src/denoise/controller.ts";
 export { EMBEDDED_DRAFT, EMBEDDED_TARGET } from "./src/engine/embedded_models.ts";
 export { type EngineOptions, load } from "./src/engine/load.ts";
 export type { LoadedModel } from "./src/engine/loaded_model.ts";
 export {
   BusyError,
+  CACHE_POLICIES,
+  type CachePolicy,
   type ChatMessage,
   type CommittedToken,
   type GenerateEvent,
   type GenerateRequest,
   type GenerateStats,
   type ModelSummary,
+  QUALITIES,
+  type Quality,
   RequestError,
+  STRATEGY_NAMES,
+  type StrategyName,
   type TextEngine,
   type Usage,
 } from "./src/engine/request.ts";

@@ -3,13 +3,16 @@
 import { basename, resolve } from "node:path";
 import { Command } from "commander";
 import Table from "cli-table3";
+import { EVAL_PUBLIC } from "../engine/embedded_models.ts";
+import { parseAccuracyFile } from "../evaluate/accuracy.ts";
 import { acquireGpu, type Gpu } from "../gpu/device.ts";
 import { KernelTimes } from "../gpu/kernel_times.ts";
 import { loadModel } from "../model/load.ts";
 import type { Model } from "../model/model.ts";
 import { type LinearRate, linearRate, multiplyAddCeiling, type Rate } from "./bench_linear.ts";
 import { type DenoiseTiming, type ForwardTiming, timeDenoise, timeForward } from "./bench_model.ts";
-import { modelOption } from "./options.ts";
+import { benchStrategies } from "./bench_strategies.ts";
+import { modelOption, wholeNumber } from "./options.ts";
 import { writeSyntheticCheckpoint } from "./synthetic_checkpoint.ts";
 import { VERSION } from "./version.ts";
 
@@ -51,17 +54,30 @@ interface BenchFlags {
   readonly model: string;
   readonly json?: string;
   readonly synthetic: boolean;
+  readonly data: string;
+  readonly limit?: number;
+}
+
+async function strategies({ model, data, limit, json }: BenchFlags): Promise<void> {
+  const items = parseAccuracyFile(await Deno.readTextFile(data), data).slice(0, limit);
+  const report = await benchStrategies(model, items);
+  if (json) await Deno.writeTextFile(json, JSON.stringify(report, null, 2) + "\n");
 }
 
 /** `unmask bench` */
 export function benchCommand(): Command {
   return new Command("bench")
     .description("Times kernels and models, against the device's multiply-add ceiling.")
+    .argument("[what]", "strategies: compares ways to denoise; default: kernels and models")
     .addOption(modelOption())
+    .option("--data <file>", "prompts for strategies", EVAL_PUBLIC)
+    .option("--limit <n>", "only the first n prompts", wholeNumber(1))
     .option("--json <file>", "also write all figures to a file")
     .option("--no-synthetic", "without the synthetic d_model 1024 model")
     .addHelpText("after", "\nExample:\n  unmask bench --json bench.json")
-    .action(async (flags: BenchFlags) => {
+    .action(async (what: string | undefined, flags: BenchFlags) => {
+      if (what === "strategies") return await strategies(flags);
+      if (what !== undefined) throw new Error(`bench ${what}: expected strategies, or nothing`);
       using gpu = await acquireGpu();
       const report = await bench(gpu, flags);
       if (flags.json) {

@@ -2,6 +2,7 @@
 
 import { Command, Option } from "commander";
 import { loadEngine } from "../engine/load.ts";
+import { STRATEGY_NAMES, type StrategyName } from "../engine/request.ts";
 import { type AccuracyResult, evaluateAccuracy, parseAccuracyFile } from "../evaluate/accuracy.ts";
 import { modelOption, wholeNumber } from "./options.ts";
 
@@ -9,7 +10,7 @@ interface AccuracyFlags {
   readonly data: string;
   readonly model: string;
   readonly steps?: number;
-  readonly strategy: string;
+  readonly strategy: StrategyName;
   readonly limit?: number;
   readonly json?: boolean;
 }
@@ -24,7 +25,9 @@ export function evalCommand(): Command {
     .addOption(modelOption())
     .option("--steps <n>", "denoising steps per answer (default: one per token)", wholeNumber(1))
     .addOption(
-      new Option("--strategy <name>", "denoising strategy").choices(["plain"]).default("plain"),
+      new Option("--strategy <name>", "denoising strategy").choices(STRATEGY_NAMES).default(
+        "plain",
+      ),
     )
     .option("--limit <n>", "only the first n prompts", wholeNumber(1))
     .option("--json", "print one JSON object instead of lines")
@@ -44,7 +47,12 @@ async function runAccuracy(flags: AccuracyFlags): Promise<void> {
     .slice(0, flags.limit);
   using engine = await loadEngine(flags.model);
   const results: AccuracyResult[] = [];
-  for await (const result of evaluateAccuracy(engine, items, { steps: flags.steps })) {
+  for await (
+    const result of evaluateAccuracy(engine, items, {
+      steps: flags.steps,
+      strategy: flags.strategy,
+    })
+  ) {
     results.push(result);
     if (!flags.json) console.log(line(result));
   }

@@ -45,7 +45,9 @@ for (
 }
 
 try {
-  await program.parseAsync(Deno.args, { from: "user" });
+  // `deno task bench -- strategies` hands the dashes on.
+  const args = Deno.args.filter((arg, i) => !(i === 1 && arg === "--" && Deno.args[0] === "bench"));
+  await program.parseAsync(args, { from: "user" });
   // At once, rather than while threads of a driver are still being torn down.
   Deno.exit();
 } catch (error) {

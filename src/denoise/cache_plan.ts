@@ -1,6 +1,6 @@
 /** Which positions a denoising step runs, and which keys and values it reuses. */
 
-import type { CanvasStep } from "./predictor.ts";
+import type { CanvasStep, PositionRange } from "./predictor.ts";
 
 /** Where a step stands. */
 export interface CacheSituation {
@@ -22,14 +22,16 @@ export interface CacheSituation {
  * kept before them; `dual` runs the block's positions only, whose fresh keys and values replace the
  * kept ones, against everything.
  */
-const POLICIES = {
+const POLICIES: Readonly<
+  Record<CachePolicy, (situation: CacheSituation) => PositionRange | undefined>
+> = {
   none: () => undefined,
   prefix: ({ blockStart, length }: CacheSituation) => ({ first: blockStart, end: length }),
   dual: ({ blockStart, blockEnd }: CacheSituation) => ({ first: blockStart, end: blockEnd }),
 };
 
 /** Name of a cache policy. */
-export type CachePolicy = keyof typeof POLICIES;
+export type CachePolicy = "none" | "prefix" | "dual";
 
 /** The policies there are. */
 export const CACHE_POLICIES = Object.keys(POLICIES) as readonly CachePolicy[];

@@ -17,6 +17,7 @@ export interface ControllerFigures {
   readonly verify: Readonly<Record<number, number>>;
   /** Share of proposals accepted, given that those before them were. */
   readonly selfAcceptance: number;
+  /** The same, of the draft's proposals. */
   readonly draftAcceptance: number;
 }
 

@@ -94,7 +94,7 @@ async function* proposing(
   return { ...yield* steps, idleForwards: 0 };
 }
 
-const STRATEGIES = {
+const STRATEGIES: Readonly<Record<StrategyName, Strategy>> = {
   plain: {
     lossless: true,
     needsDraft: false,
@@ -152,10 +152,17 @@ const STRATEGIES = {
         ? autoFast(sequence, models, options)
         : proposing(autoExact(sequence, models, options)),
   },
-} as const satisfies Record<string, Strategy>;
+};
 
 /** Name of a strategy. */
-export type StrategyName = keyof typeof STRATEGIES;
+export type StrategyName =
+  | "plain"
+  | "threshold"
+  | "factor"
+  | "lossless"
+  | "self"
+  | "gate"
+  | "auto";
 
 /** The strategies there are. */
 export const STRATEGY_NAMES = Object.keys(STRATEGIES) as readonly StrategyName[];

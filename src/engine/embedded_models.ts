@@ -11,3 +11,8 @@ export const EMBEDDED_TARGET: string = fileURLToPath(
 export const EMBEDDED_DRAFT: string = fileURLToPath(
   new URL("../../models/tiny-draft/", import.meta.url),
 );
+
+/** 100 prompts with known answers, for measuring the embedded pair. */
+export const EVAL_PUBLIC: string = fileURLToPath(
+  new URL("../../models/eval-public.json", import.meta.url),
+);

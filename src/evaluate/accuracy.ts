@@ -1,6 +1,8 @@
 /** Scores a model on prompts whose answers are known, and checks recorded reference answers. */
 
+import { strategyOf } from "../denoise/strategy.ts";
 import type { Engine } from "../engine/engine.ts";
+import type { StrategyName } from "../engine/request.ts";
 
 /** A denoised answer that was recorded with another implementation. */
 export interface ReferenceAnswer {
@@ -29,6 +31,8 @@ export interface AccuracyItem {
 /** How answers are denoised; absent values take the model folder's defaults. */
 export interface AccuracyOptions {
   readonly steps?: number;
+  /** How the scored answers are denoised, default `plain`; records are always compared with it. */
+  readonly strategy?: StrategyName;
 }
 
 /** What came of one prompt. */
@@ -99,6 +103,11 @@ function checkItem(value: unknown, where: string): AccuracyItem {
   return item as unknown as AccuracyItem;
 }
 
+/** Whether a text is a right answer. */
+export function isCorrect({ check }: AccuracyItem, text: string): boolean {
+  return check.type === "exact" ? text === check.answer : check.answers.includes(text);
+}
+
 /** Denoises every prompt and compares; yields one result a prompt, in order. */
 export async function* evaluateAccuracy(
   engine: Engine,
@@ -114,28 +123,29 @@ export async function* evaluateAccuracy(
       const difference = compareIds("prompt_ids", found, item.prompt_ids);
       if (difference) differences.push(difference);
     }
-    const run = (shape: Pick<ReferenceAnswer, "gen_length" | "block_length" | "steps">) =>
-      answer(engine, messages, shape);
+    const { strategy = "plain" } = options;
+    type Shape = Pick<ReferenceAnswer, "gen_length" | "block_length" | "steps">;
+    const run = (shape: Shape, by: StrategyName = "plain") => answer(engine, messages, shape, by);
     const scored = {
       gen_length: defaultMaxTokens,
       block_length: defaultBlockLength,
       steps: options.steps ?? defaultMaxTokens,
     };
-    const result = await run(scored);
+    const result = await run(scored, strategy);
     for (const reference of item.reference ?? []) {
       const same = reference.gen_length === scored.gen_length &&
-        reference.block_length === scored.block_length && reference.steps === scored.steps;
+        reference.block_length === scored.block_length && reference.steps === scored.steps &&
+        strategyOf(strategy).lossless;
       const { ids } = same ? result : await run(reference);
       const difference = compareIds(`${reference.steps} steps`, ids, reference.output_ids);
       if (difference) differences.push(difference);
     }
-    const answers = item.check.type === "exact" ? [item.check.answer] : item.check.answers;
     yield {
       id: item.id,
       ids: result.ids,
       text: result.text,
       expected: item.expected,
-      correct: answers.includes(result.text),
+      correct: isCorrect(item, result.text),
       references: item.reference?.length ?? 0,
       differences,
       forwards: result.stats.forwards,
@@ -149,6 +159,7 @@ async function answer(
   engine: Engine,
   messages: readonly { readonly role: string; readonly content: string }[],
   shape: Pick<ReferenceAnswer, "gen_length" | "block_length" | "steps">,
+  strategy: StrategyName,
 ) {
   const events = engine.generate({
     messages,
@@ -159,6 +170,7 @@ async function answer(
     cfgScale: 0,
     remasking: "low_confidence",
     seed: 0,
+    strategy,
     stopAtEnd: false,
   });
   for await (const event of events) if (event.type === "end") return event;

@@ -30,11 +30,14 @@ Deno.test("generate --json prints one object with the recorded ids", async () =>
   assert(decided >= 12);
   const { prompt_tokens, completion_tokens, total_tokens } = answer.usage;
   assertEquals([prompt_tokens, completion_tokens, total_tokens], [22, 12, 34]);
-  assertEquals(Object.keys(answer.stats).sort(), ["forwards", "readbacks", "seconds", "seed"]);
+  for (const figure of ["forwards", "readbacks", "seconds", "seed", "strategy", "accepted"]) {
+    assert(figure in answer.stats, figure);
+  }
 });
 
 Deno.test("generate: the options reach the engine, --watch without a terminal prints a line per step", async () => {
-  const args = ["--max-tokens", "8", "--block-length", "4", "--steps", "4", "--temperature", "0.9"];
+  const args = ["--max-tokens", "8", "--block-length", "4", "--steps", "4", "--temperature", "0.9"]
+    .concat("--strategy", "plain");
   const sampled = ["generate", CODE.prompt, ...args, "--seed", "7", "--remasking", "random"];
   const { code, stdout } = await unmask([...sampled, "--watch"]);
   assertEquals(code, 0);
@@ -120,7 +123,7 @@ Deno.test("paths are relative to the folder that the user is in", async () => {
 });
 
 Deno.test("generate --watch redraws on a terminal and leaves the answer there", async () => {
-  await using command = inTerminal(["generate", CODE.prompt, "--watch"]);
+  await using command = inTerminal(["generate", CODE.prompt, "--watch", "--strategy", "plain"]);
   await command.end();
   const output = command.stdout.text.replaceAll("\r\n", "\n");
   assertMatch(output, /step 0\/64 {2}0 forwards {2}0\/64 tokens/);

@@ -11,6 +11,7 @@ const request = {
   messages: [{ role: "user", content: "Tell me a story about a young cat." }],
   maxTokens: 128,
   stopAtEnd: false,
+  strategy: "plain" as const,
 };
 
 Deno.test("an abort runs no step beyond the chunk that was under way", async () => {

@@ -48,6 +48,7 @@ Deno.test("the engine in a Worker", async (t) => {
         ...ask(known.prompt),
         maxTokens: 64,
         steps: 16,
+        strategy: "plain",
         stopAtEnd: false,
       }));
       const last = events.at(-1) as End;

@@ -28,7 +28,21 @@ Deno.test("an answer has OpenAI's shape, with the diffusion figures in its usage
       prompt_tokens: 14,
       completion_tokens: 30,
       total_tokens: 44,
-      diffusion: { seed: 3, forwards: 10, tokens_per_forward: 3, readbacks: 3, seconds: 1 },
+      diffusion: {
+        seed: 3,
+        strategy: "plain",
+        cache: "none",
+        forwards: 10,
+        target_states: 10,
+        draft_forwards: 0,
+        idle_forwards: 0,
+        proposed: 0,
+        accepted: 0,
+        accepted_lengths: [],
+        tokens_per_forward: 3,
+        readbacks: 3,
+        seconds: 1,
+      },
     },
   });
 });
