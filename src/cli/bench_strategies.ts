@@ -57,7 +57,8 @@ export async function benchStrategies(
     tokens: 0,
     seconds: 0,
   }));
-  for (const item of items) {
+  for (const [done, item] of items.entries()) {
+    console.error(`prompt ${done + 1} of ${items.length}`);
     for (const [i, setting] of SETTINGS.entries()) {
       const { correct, tokens, stats } = await answer(engine, item, setting);
       const before = reports[i];
