@@ -56,7 +56,7 @@ type Run = AsyncGenerator<DenoiseStep, StrategyResult, void>;
 
 /** What a strategy is and needs. */
 export interface Strategy {
-  /** Whether the result equals that of the plain schedule. */
+  /** Whether the result equals that of the plain schedule, without a cache. */
   readonly lossless: boolean;
   readonly needsDraft: boolean;
   /** Options of {@linkcode StrategyOptions} that it uses, besides those of `denoise`. */

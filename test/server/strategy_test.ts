@@ -1,0 +1,62 @@
+/** Strategies over HTTP, with the embedded pair on a real adapter. */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { EMBEDDED_TARGET } from "../../src/engine/embedded_models.ts";
+import { WorkerEngine } from "../../src/engine/worker_engine.ts";
+import { createApp } from "../../src/server/app.ts";
+import { chatInit } from "./malformed.ts";
+
+const PROMPT = "Hi! Do you know how you write text?";
+const SETTINGS: readonly (readonly [Record<string, unknown>, boolean])[] = [
+  [{ strategy: "plain" }, true],
+  [{ strategy: "plain", cache: "prefix" }, false],
+  [{ strategy: "plain", cache: "dual" }, false],
+  [{ strategy: "threshold", threshold: 0.95 }, false],
+  [{ strategy: "threshold", cache: "dual" }, false],
+  [{ strategy: "factor", factor: 1.5, cache: "prefix" }, false],
+  [{ strategy: "lossless", draft_depth: 3 }, true],
+  [{ strategy: "self", draft_depth: 4 }, true],
+  [{ strategy: "gate", draft_threshold: 0.9, target_threshold: 0.6 }, false],
+  [{ strategy: "auto" }, true],
+  [{ strategy: "auto", quality: "fast" }, false],
+  [{}, true],
+];
+
+Deno.test("every strategy answers over HTTP, the lossless ones alike", async () => {
+  const engine = new WorkerEngine(EMBEDDED_TARGET);
+  try {
+    await engine.ready;
+    const app = createApp(engine);
+    const ask = async (fields: Record<string, unknown>) => {
+      const messages = [{ role: "user", content: PROMPT }];
+      const shape = { max_tokens: 32, block_length: 16, temperature: 0.4, seed: 5 };
+      const init = chatInit({ messages, ...shape, ...fields });
+      const response = await app.request("/v1/chat/completions", init);
+      return { status: response.status, body: await response.json() };
+    };
+    const plain = (await ask({ strategy: "plain" })).body.choices[0].message.content;
+    for (const [fields, lossless] of SETTINGS) {
+      const { status, body } = await ask(fields);
+      assertEquals(status, 200, JSON.stringify(body));
+      const { strategy, cache, forwards, proposed, accepted } = body.usage.diffusion;
+      assertEquals(strategy, fields.strategy ?? "auto");
+      assertEquals(cache, fields.cache ?? "none");
+      assert(forwards > 0 && accepted <= proposed);
+      assert(body.choices[0].message.content.length > 0);
+      if (lossless) assertEquals(body.choices[0].message.content, plain, JSON.stringify(fields));
+    }
+    for (
+      const [fields, param, message] of [
+        [{ strategy: "lossless", cache: "dual" }, "cache", /lossless does not use cache/],
+        [{ strategy: "plain", draft_depth: 3 }, "draft_depth", /choose lossless or self/],
+        [{ strategy: "threshold", remasking: "random" }, "remasking", /by confidence/],
+        [{ strategy: "threshold", cache: "dual", cfg_scale: 1 }, "cache", /guidance/],
+      ] as const
+    ) {
+      const { status, body } = await ask(fields);
+      assertEquals([status, body.error.param], [400, param], JSON.stringify(body));
+      assertMatch(body.error.message, message);
+    }
+  } finally {
+    await engine.close();
+  }
+});
