@@ -64,6 +64,8 @@ export interface GenerationFlags {
   readonly strategy?: StrategyName;
   readonly quality?: Quality;
   readonly cache?: CachePolicy;
+  readonly refreshInterval?: number;
+  readonly suffixWindow?: number;
   readonly threshold?: number;
   readonly factor?: number;
   readonly draftDepth?: number;
@@ -93,6 +95,12 @@ export function addStrategyOptions(command: Command): Command {
       new Option("--cache <name>", "keys and values that are reused (default: none)")
         .choices(CACHE_POLICIES),
     )
+    .option(
+      "--refresh-interval <n>",
+      "steps of a block between two cache refreshes",
+      wholeNumber(1),
+    )
+    .option("--suffix-window <n>", "positions behind the block that are still seen", wholeNumber(0))
     .option("--threshold <p>", "least confidence, strategy threshold", numberBetween(0, 1))
     .option("--factor <f>", "Fast-dLLM's factor, strategy factor", numberBetween(0, 1000))
     .option("--draft-depth <n>", "steps proposed a round, lossless and self", wholeNumber(1, 64))
@@ -136,6 +144,8 @@ export function requestOf(
     strategy: options.strategy,
     quality: options.quality,
     cache: options.cache,
+    refreshInterval: options.refreshInterval,
+    suffixWindow: options.suffixWindow,
     threshold: options.threshold,
     factor: options.factor,
     draftDepth: options.draftDepth,
@@ -154,6 +164,8 @@ const FIELD_OPTIONS: Readonly<Record<string, string>> = {
   seed: "--seed",
   cfgScale: "--cfg-scale",
   draftDepth: "--draft-depth",
+  refreshInterval: "--refresh-interval",
+  suffixWindow: "--suffix-window",
   draftThreshold: "--draft-threshold",
   targetThreshold: "--target-threshold",
 };

@@ -21,6 +21,11 @@ export interface BlockOptions extends DenoiseOptions {
   readonly cache?: CachePolicy;
   /** Steps of a block from one refresh to the next; default: its first step only. */
   readonly refreshInterval?: number;
+  /**
+   * Masked positions behind the block that a pass still sees; those further away are left out of it
+   * (suffix pruning, as in Streaming-dLLM). Default all.
+   */
+  readonly suffixWindow?: number;
 }
 
 /**
@@ -37,7 +42,7 @@ export async function* denoiseBlocks(
   predictor: Predictor,
   options: BlockOptions,
 ): AsyncGenerator<DenoiseStep, DenoiseResult, void> {
-  const { signal, rule, cache = "none", refreshInterval = Infinity } = options;
+  const { signal, rule, cache = "none", refreshInterval = Infinity, suffixWindow } = options;
   checkBatch([sequence], options);
   checkRule(options);
   const { blockLength } = options;
@@ -56,6 +61,9 @@ export async function* denoiseBlocks(
     for (let block = 0; block < genLength / blockLength && !finished(); block++) {
       const blockStart = sequence.promptLength + block * blockLength;
       const blockEnd = blockStart + blockLength;
+      const horizon = suffixWindow === undefined || blockEnd + suffixWindow >= state.ids.length
+        ? undefined
+        : blockEnd + suffixWindow;
       const schedule = plan.filter((planned) => planned.block === block);
       const masked = () =>
         state.ids.subarray(blockStart, blockEnd)
@@ -72,7 +80,7 @@ export async function* denoiseBlocks(
             stepInBlock: index,
             blockStart,
             blockEnd,
-            length: state.ids.length,
+            length: horizon ?? state.ids.length,
             refreshInterval,
           };
           return {
@@ -81,6 +89,7 @@ export async function* denoiseBlocks(
             blockStart,
             rule,
             cache: cachePlan(cache, situation),
+            horizon,
           };
         });
         const commitsByStep = await runner.run(chunk, [state]);
@@ -117,6 +126,13 @@ export async function* denoiseBlocks(
 
 /** @throws {RangeError} for a rule, cache or combination that makes no sense */
 function checkRule({ rule, cache = "none", refreshInterval, cfgScale = 0, ...rest }: BlockOptions) {
+  const { suffixWindow } = rest;
+  if (suffixWindow !== undefined && !(Number.isInteger(suffixWindow) && suffixWindow >= 0)) {
+    throw new RangeError(`suffixWindow is ${suffixWindow}: expected a whole number of positions`);
+  }
+  if (suffixWindow !== undefined && cfgScale > 0) {
+    throw new RangeError("suffixes are pruned without guidance only: leave suffixWindow out");
+  }
   if (rule.kind === "threshold" && !(rule.threshold > 0 && rule.threshold <= 1)) {
     throw new RangeError(`threshold is ${rule.threshold}: expected a number above 0, at most 1`);
   }

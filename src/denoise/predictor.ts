@@ -132,6 +132,11 @@ export interface CanvasStep {
    * without guidance.
    */
   readonly cache?: "refresh" | PositionRange;
+  /**
+   * Positions from here on are left out of the pass, as keys and as queries (suffix pruning); default
+   * none. One sequence without guidance.
+   */
+  readonly horizon?: number;
   /** Rank by the model's confidence, or by noise keyed by seed, step and position. */
   readonly remasking: "low_confidence" | "random";
   /** How tokens are chosen, one per sequence. */

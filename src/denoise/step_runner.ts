@@ -64,9 +64,12 @@ function stepByStep(
     if (step.cache !== undefined) {
       throw new RangeError("this predictor keeps no keys and values: use cache none");
     }
+    if (step.horizon !== undefined && cfgScale > 0) {
+      throw new RangeError("suffixes are pruned without guidance only");
+    }
     const predictions = await predictor.predict(active.map((row) => ({
-      ids: state[row].ids,
-      attentionMask: state[row].attentionMask,
+      ids: state[row].ids.subarray(0, step.horizon),
+      attentionMask: state[row].attentionMask?.subarray(0, step.horizon),
       positions: maskedPositions(state[row], step.blockEnd)
         .filter((position) => position >= (step.blockStart ?? 0)),
       guidance: cfgScale === 0

@@ -16,6 +16,8 @@ export interface StrategyOptions extends DenoiseOptions {
   readonly cache?: CachePolicy;
   /** Steps of a block between two refreshes of a cache; default: at its first step only. */
   readonly refreshInterval?: number;
+  /** Masked positions behind the block that a pass still sees (plain, threshold, factor). */
+  readonly suffixWindow?: number;
   /** Least confidence that is committed (threshold); default 0.9. */
   readonly threshold?: number;
   /** Fast-dLLM's factor (factor); default 1. */
@@ -73,8 +75,8 @@ async function* targetOnly(
   options: StrategyOptions,
   rule: SelectionRule | undefined,
 ): Run {
-  const { cache = "none" } = options;
-  const blocks = rule !== undefined || cache !== "none";
+  const { cache = "none", suffixWindow } = options;
+  const blocks = rule !== undefined || cache !== "none" || suffixWindow !== undefined;
   const { sequences, nfe, readbacks, idleForwards = 0 } = blocks
     ? yield* denoiseBlocks(sequence, target, { ...options, rule: rule ?? { kind: "count" } })
     : yield* denoise([sequence], target, options);
@@ -98,13 +100,13 @@ const STRATEGIES: Readonly<Record<StrategyName, Strategy>> = {
   plain: {
     lossless: true,
     needsDraft: false,
-    uses: ["cache", "refreshInterval"],
+    uses: ["cache", "refreshInterval", "suffixWindow"],
     run: (sequence, models, options) => targetOnly(sequence, models, options, undefined),
   },
   threshold: {
     lossless: false,
     needsDraft: false,
-    uses: ["cache", "refreshInterval", "threshold"],
+    uses: ["cache", "refreshInterval", "suffixWindow", "threshold"],
     run: (sequence, models, options) =>
       targetOnly(sequence, models, options, {
         kind: "threshold",
@@ -114,7 +116,7 @@ const STRATEGIES: Readonly<Record<StrategyName, Strategy>> = {
   factor: {
     lossless: false,
     needsDraft: false,
-    uses: ["cache", "refreshInterval", "factor"],
+    uses: ["cache", "refreshInterval", "suffixWindow", "factor"],
     run: (sequence, models, options) =>
       targetOnly(sequence, models, options, { kind: "factor", factor: options.factor ?? 1 }),
   },
@@ -188,6 +190,7 @@ export class StrategyError extends Error {
 const SPECIAL: readonly (keyof StrategyOptions)[] = [
   "cache",
   "refreshInterval",
+  "suffixWindow",
   "threshold",
   "factor",
   "depth",
@@ -227,6 +230,12 @@ export function checkStrategy(
     throw new StrategyError(
       "cache",
       "guidance runs two sequences and a cache keeps the keys and values of one: cache none",
+    );
+  }
+  if (options.suffixWindow !== undefined && cfgScale > 0) {
+    throw new StrategyError(
+      "suffixWindow",
+      "suffixes are pruned without guidance only: leave suffixWindow or cfgScale out",
     );
   }
   if (options.quality !== undefined && !QUALITIES.includes(options.quality)) {

@@ -32,6 +32,8 @@ export interface GenerationPlan {
   readonly strategy: StrategyName;
   readonly quality?: Quality;
   readonly cache?: CachePolicy;
+  readonly refreshInterval?: number;
+  readonly suffixWindow?: number;
   readonly threshold?: number;
   readonly factor?: number;
   readonly depth?: number;
@@ -170,7 +172,7 @@ const STRATEGY_FIELDS: Readonly<Record<string, string>> = { depth: "draftDepth" 
 function planStrategy(request: GenerateRequest, hasDraft: boolean) {
   // A cache or a threshold says what is meant; else the controller decides.
   const strategy = request.strategy ??
-    (request.cache !== undefined && request.cache !== "none" ? "plain" : "auto");
+    ((request.cache ?? "none") !== "none" || request.suffixWindow !== undefined ? "plain" : "auto");
   if (!STRATEGY_NAMES.includes(strategy)) {
     throw new RequestError(
       "strategy",
@@ -184,6 +186,12 @@ function planStrategy(request: GenerateRequest, hasDraft: boolean) {
   const options = {
     cache: request.cache,
     quality: request.quality,
+    refreshInterval: request.refreshInterval === undefined
+      ? undefined
+      : integer("refreshInterval", request.refreshInterval, 1, SCHEDULE_LIMIT),
+    suffixWindow: request.suffixWindow === undefined
+      ? undefined
+      : integer("suffixWindow", request.suffixWindow, 0, SCHEDULE_LIMIT),
     threshold: probability("threshold"),
     factor: request.factor === undefined ? undefined : amount("factor", request.factor, 1000),
     depth: request.draftDepth === undefined

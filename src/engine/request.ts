@@ -53,6 +53,10 @@ export interface GenerateRequest {
   readonly quality?: Quality;
   /** Keys and values that are reused from step to step (plain, threshold, factor); default `none`. */
   readonly cache?: CachePolicy;
+  /** Steps of a block between two refreshes of the cache; default: at its first step only. */
+  readonly refreshInterval?: number;
+  /** Masked positions behind the block that a forward pass still sees; default all. */
+  readonly suffixWindow?: number;
   /** Least confidence that is committed (strategy threshold); default 0.9. */
   readonly threshold?: number;
   /** Fast-dLLM's factor (strategy factor); default 1. */

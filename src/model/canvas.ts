@@ -268,26 +268,31 @@ export class DeviceCanvas implements Canvas {
 
   /** The rows that a step runs, and where their keys and values go. */
   #batchOf(step: CanvasStep): RowBatch {
-    if (step.cache === undefined) return this.#batch;
+    if (step.cache === undefined && step.horizon === undefined) return this.#batch;
     if (this.#sequences.length > 1 || this.#packed.twinRows > 0) {
-      throw new RangeError("keys and values are kept for one sequence without guidance");
+      throw new RangeError(
+        "keys and values are kept, and suffixes pruned, for one sequence without guidance",
+      );
     }
+    const [{ positions }] = this.#packed.sequences;
+    const keys = visibleBefore(positions, step.horizon ?? Infinity);
     if (step.cache === "refresh") {
       this.#kept ??= createKvCache(this.#context.gpu, this.#context.config, this.#batch.rows);
-      return { ...this.#batch, kept: this.#kept };
+    } else if (step.cache && !this.#kept) {
+      throw new RangeError("no keys and values are kept yet: refresh them first");
     }
-    if (!this.#kept) throw new RangeError("no keys and values are kept yet: refresh them first");
-    const [{ positions }] = this.#packed.sequences;
-    const first = visibleBefore(positions, step.cache.first);
-    const rows = visibleBefore(positions, step.cache.end) - first;
-    const key = `${first}+${rows}`;
+    const kept = step.cache && this.#kept;
+    const part = typeof step.cache === "object" ? step.cache : undefined;
+    const first = part ? visibleBefore(positions, part.first) : 0;
+    const rows = Math.min(keys, part ? visibleBefore(positions, part.end) : keys) - first;
+    const key = `${first}+${rows} of ${keys}`;
     let ranges = this.#partRanges.get(key);
     if (!ranges) {
-      const range = Uint32Array.of(0, rows, 0, this.#batch.rows);
+      const range = Uint32Array.of(0, rows, 0, keys);
       ranges = tensorOf(this.#context.gpu, "canvas part", range);
       this.#partRanges.set(key, ranges);
     }
-    return { ...this.#batch, firstRow: first, rows, longest: rows, ranges, kept: this.#kept };
+    return { ...this.#batch, firstRow: first, rows, longest: rows, ranges, kept };
   }
 
   /** Whether a sequence's generation is decided up to its first end token, as the host knows it. */

@@ -88,6 +88,8 @@ export function chatRequestParser(
         strategy: fields.strategy,
         quality: fields.quality,
         cache: fields.cache,
+        refreshInterval: fields.refresh_interval,
+        suffixWindow: fields.suffix_window,
         threshold: fields.threshold,
         factor: fields.factor,
         draftDepth: fields.draft_depth,

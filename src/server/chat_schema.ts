@@ -129,6 +129,8 @@ export function chatSchema(limits: RequestLimits) {
     strategy: oneOf(STRATEGY_NAMES).optional(),
     quality: oneOf(QUALITIES).optional(),
     cache: oneOf(CACHE_POLICIES).optional(),
+    refresh_interval: integer(1, 65536).optional(),
+    suffix_window: integer(0, limits.contextLength).optional(),
     threshold: number(0, 1).optional(),
     factor: number(0, 1000).optional(),
     draft_depth: integer(1, 64).optional(),

@@ -61,7 +61,7 @@ function snakeCase(name: string): string {
 
 /** Names in the engine's messages that the API writes in its own way. */
 const ENGINE_FIELDS =
-  /\b(?:maxTokens|genLength|blockLength|cfgScale|draftDepth|draftThreshold|targetThreshold)\b/g;
+  /\b(?:maxTokens|genLength|blockLength|cfgScale|draftDepth|refreshInterval|suffixWindow|draftThreshold|targetThreshold)\b/g;
 
 /**
  * What to tell the client of an error that came out of a route or the engine.
