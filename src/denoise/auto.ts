@@ -5,6 +5,7 @@ import { type Choice, Controller, timed } from "./controller.ts";
 import { denoise, type DenoiseOptions, type DenoiseStep } from "./denoise.ts";
 import { lossless, type ProposalResult, selfDraft } from "./draft_verify.ts";
 import type { Predictor } from "./predictor.ts";
+import { relay } from "./relay.ts";
 import { planSteps } from "./schedule.ts";
 import { applyCommits, decidedUpToEnd, generationLength, type Sequence } from "./sequence.ts";
 
@@ -59,16 +60,14 @@ export async function* autoExact(
     const until = guided ? total : Math.min(total, t + length);
     const part = { ...options, from: t, until };
     const run = take(choice, state, target, draft, part);
-    const before = { ...count };
+    const before = count.targetForwards;
     const name = choice.strategy === "plain" ? "plain" : `${choice.strategy} ${choice.depth}`;
-    let next = await run.next();
-    for (; !next.done; next = await run.next()) {
-      state = applyCommits(state, next.value.commits[0]);
-      t = next.value.step + 1;
+    const result = yield* relay(run, (step): DenoiseStep => {
+      state = applyCommits(state, step.commits[0]);
+      t = step.step + 1;
       choices[name] = (choices[name] ?? 0) + 1;
-      yield { ...next.value, nfe: before.targetForwards + next.value.nfe };
-    }
-    const result = next.value;
+      return { ...step, nfe: before + step.nfe };
+    });
     count.targetForwards += result.targetForwards;
     count.targetStates += result.targetStates;
     count.draftForwards += result.draftForwards;
@@ -102,18 +101,17 @@ export async function* autoFast(
   const cache = cfgScale > 0 ? "none" : controller.chooseFast();
   const start = performance.now();
   let waited = 0;
+  let paused = 0;
   let tokens = 0;
   const rule = { kind: "threshold", threshold } as const;
   const run = denoiseBlocks(sequence, models.target, { ...options, rule, cache });
-  let next = await run.next();
-  for (; !next.done; next = await run.next()) {
-    tokens += next.value.commits[0].length;
-    const paused = performance.now();
-    yield next.value;
-    waited += performance.now() - paused;
-  }
+  const result = yield* relay(run, (step) => {
+    tokens += step.commits[0].length;
+    paused = performance.now();
+    return step;
+  }, () => waited += performance.now() - paused);
   if (cfgScale === 0) controller.learnFast(cache, tokens, performance.now() - start - waited);
-  const { sequences, nfe, readbacks, idleForwards = 0 } = next.value;
+  const { sequences, nfe, readbacks, idleForwards = 0 } = result;
   return {
     sequence: sequences[0],
     targetForwards: nfe,

@@ -1,8 +1,8 @@
 /** Verify, then commit: positions on which draft and target agree. */
 
-import { checkBatch, type DenoiseOptions, type DenoiseStep } from "./denoise.ts";
+import { canvasStep, checkBatch, type DenoiseOptions, type DenoiseStep } from "./denoise.ts";
 import { commit, type ProposalResult, question, start } from "./draft_verify.ts";
-import type { CanvasStep, Commit, Prediction, Predictor } from "./predictor.ts";
+import type { Commit, Prediction, Predictor } from "./predictor.ts";
 import { planSteps } from "./schedule.ts";
 import { selectCommits } from "./selection.ts";
 import { decidedUpToEnd, generationLength, maskedPositions, type Sequence } from "./sequence.ts";
@@ -44,11 +44,13 @@ export async function* gate(
     options.finished?.() ||
     (options.stopAtEnd && decidedUpToEnd(state.sequence, options.endTokens));
   for (let block = 0; block < genLength / blockLength; block++) {
-    const blockEnd = sequence.promptLength + (block + 1) * blockLength;
+    const planned = { block, blockEnd: (block + 1) * blockLength, commits: 1 };
+    const blockEnd = sequence.promptLength + planned.blockEnd;
     let left = maskedPositions(state.sequence, blockEnd).length;
     while (left > 0 && !finished()) {
       signal?.throwIfAborted();
-      const input = question(state, stepAt(nfe, blockEnd, options), blockEnd, options);
+      const step = canvasStep(planned, nfe, sequence.promptLength, options);
+      const input = question(state, step, blockEnd, options);
       const [drafted] = await draft.predict([input]);
       const [verified] = await target.predict([input]);
       const ranking = { remasking: "low_confidence", seed: seeds[0], step: nfe } as const;
@@ -89,22 +91,4 @@ export async function* gate(
 
 function asCommit({ position, token, confidence, logProbability }: Prediction): Commit {
   return { position, token, confidence, logProbability };
-}
-
-function stepAt(step: number, blockEnd: number, options: DenoiseOptions): CanvasStep {
-  return {
-    blockEnd,
-    commits: 1,
-    remasking: "low_confidence",
-    choices: [{
-      temperature: options.temperature ?? 0,
-      seed: options.seeds[0],
-      step,
-      bannedTokens: options.logitsEosInf ? [options.eosToken] : [],
-      unconfidentTokens: options.confidenceEosEotInf
-        ? [options.eosToken, ...options.eotToken === undefined ? [] : [options.eotToken]]
-        : [],
-    }],
-    stopAtEnd: false,
-  };
 }

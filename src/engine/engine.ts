@@ -2,6 +2,7 @@
 
 import { Controller } from "../denoise/controller.ts";
 import type { ForwardInput, Prediction } from "../denoise/predictor.ts";
+import { relay } from "../denoise/relay.ts";
 import { newSequence } from "../denoise/sequence.ts";
 import { strategyOf } from "../denoise/strategy.ts";
 import { tracedStep } from "../denoise/trace.ts";
@@ -208,33 +209,26 @@ export class Engine implements LoadedModel {
         signal,
       },
     );
-    let next = await steps.next();
-    try {
-      for (; !next.done; next = await steps.next()) {
-        const { commits } = next.value;
-        // A position that was committed as the mask itself is still masked, and comes again.
-        const decided = commits[0].filter(({ token }) => token !== config.maskTokenId);
-        const committed = decided.map((commit): CommittedToken => ({
-          position: commit.position - promptLength,
-          token: commit.token,
-          text: this.tokenizer.tokenText(commit.token),
-          confidence: commit.confidence,
-          logProbability: commit.logProbability,
-        }));
-        for (const { position, token } of committed) ids[position] = token;
-        const delta = stream.commit(committed);
-        yield {
-          ...tracedStep(next.value, promptLength, config.maskTokenId),
-          type: "step",
-          commits: committed,
-          delta,
-          prefixLength: stream.prefixLength,
-        };
-      }
-    } finally {
-      // Ends the steps, and frees their canvas, when the reader went away in between.
-      if (!next.done) await steps.return(undefined as never);
-    }
+    const result = yield* relay(steps, (step): GenerateEvent => {
+      // A position that was committed as the mask itself is still masked, and comes again.
+      const decided = step.commits[0].filter(({ token }) => token !== config.maskTokenId);
+      const commits = decided.map((commit): CommittedToken => ({
+        position: commit.position - promptLength,
+        token: commit.token,
+        text: this.tokenizer.tokenText(commit.token),
+        confidence: commit.confidence,
+        logProbability: commit.logProbability,
+      }));
+      for (const { position, token } of commits) ids[position] = token;
+      const delta = stream.commit(commits);
+      return {
+        ...tracedStep(step, promptLength, config.maskTokenId),
+        type: "step",
+        commits,
+        delta,
+        prefixLength: stream.prefixLength,
+      };
+    });
     stream.finish();
     yield {
       type: "end",
@@ -246,16 +240,16 @@ export class Engine implements LoadedModel {
         seed: plan.seed,
         strategy: plan.strategy,
         cache: plan.cache ?? "none",
-        forwards: next.value.targetForwards,
-        targetStates: next.value.targetStates,
-        draftForwards: next.value.draftForwards,
-        idleForwards: next.value.idleForwards,
-        proposed: sum(next.value.proposed),
-        accepted: sum(next.value.accepted),
-        acceptedLengths: histogram(next.value.accepted),
-        choices: next.value.choices,
+        forwards: result.targetForwards,
+        targetStates: result.targetStates,
+        draftForwards: result.draftForwards,
+        idleForwards: result.idleForwards,
+        proposed: sum(result.proposed),
+        accepted: sum(result.accepted),
+        acceptedLengths: histogram(result.accepted),
+        choices: result.choices,
         figures: plan.strategy === "auto" ? this.#controller.figures : undefined,
-        readbacks: next.value.readbacks,
+        readbacks: result.readbacks,
         seconds: (performance.now() - start) / 1000,
       },
     };
