@@ -97,7 +97,7 @@ async function bench(gpu: Gpu, flags: BenchFlags): Promise<BenchReport> {
   );
   const linear: LinearRate[] = [];
   for (const [inner, columns] of LINEAR_SHAPES) {
-    for (const scheme of ["f32", "f16", "bf16"] as const) {
+    for (const scheme of ["f32", "f16", "bf16", "q8", "q4"] as const) {
       linear.push(await linearRate(gpu, scheme, 128, inner, columns));
     }
   }

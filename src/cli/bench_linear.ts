@@ -7,7 +7,14 @@ import { createTensor, type Tensor, tensorOf } from "../gpu/tensor.ts";
 import { matmul } from "../kernels/matmul.ts";
 import { multiplyAdd, multiplyAddOperations } from "../kernels/multiply_add.ts";
 import type { WeightMatrix } from "../kernels/weight_matrix.ts";
-import { blocksOf, bytesPerColumn, type QuantScheme, SCHEMES } from "../quant/scheme.ts";
+import {
+  blocksOf,
+  codeBytesPerColumn,
+  type QuantScheme,
+  scaleWords,
+  schemeConstants,
+  SCHEMES,
+} from "../quant/scheme.ts";
 
 /** Rate of some work. */
 export interface Rate {
@@ -98,21 +105,35 @@ function randomMatrix(
   scheme: QuantScheme,
   inner: number,
   columns: number,
-): { matrix: WeightMatrix; units: Tensor } {
-  const words = new Uint32Array(columns * bytesPerColumn(scheme, inner) / 4);
+): { matrix: WeightMatrix; tensors: Tensor[] } {
+  const words = new Uint32Array(columns * codeBytesPerColumn(scheme, inner) / 4);
   let state = 1;
   for (let i = 0; i < words.length; i++) {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    if (scheme.group) {
+      words[i] = state;
+      continue;
+    }
     const signs = state & 0x80008000;
     const mantissas = (state >>> 8) & 0x007f007f;
     words[i] = scheme.name === "f32"
       ? signs & 0x80000000 | 0x3d000000 | mantissas
       : signs | (scheme.name === "bf16" ? 0x3d003d00 : 0x28002800) | mantissas;
   }
-  const units = tensorOf(gpu, "weights", words);
-  const binding = { scheme: scheme.name, snippet: scheme.snippet, buffers: [units.buffer] };
+  const tensors = [tensorOf(gpu, "weights", words)];
+  if (scheme.group) {
+    // Both f16 scales of a word are 2^-7.
+    const scales = new Uint32Array(columns * scaleWords(scheme, inner)).fill(0x20002000);
+    tensors.push(tensorOf(gpu, "scales", scales));
+  }
+  const binding = {
+    scheme: scheme.name,
+    snippet: scheme.snippet,
+    constants: schemeConstants(scheme),
+    buffers: tensors.map(({ buffer }) => buffer),
+  };
   const parts = [{ binding, firstColumn: 0, columns }];
-  return { matrix: { scheme, blocks: blocksOf(inner), columns, parts }, units };
+  return { matrix: { scheme, blocks: blocksOf(inner), columns, parts }, tensors };
 }
 
 /** The rate of `y = x W^T`. */
@@ -124,7 +145,7 @@ export async function linearRate(
   columns: number,
 ): Promise<LinearRate> {
   using recorder = new Recorder(gpu);
-  const { matrix, units } = randomMatrix(gpu, SCHEMES[scheme], inner, columns);
+  const { matrix, tensors } = randomMatrix(gpu, SCHEMES[scheme], inner, columns);
   const values = Float32Array.from({ length: rows * inner }, (_, i) => ((i * 7919) % 1000) / 1000);
   const x = tensorOf(gpu, "x", values);
   const y = createTensor(gpu, "y", rows * columns);
@@ -137,6 +158,6 @@ export async function linearRate(
     );
     return { scheme, rows, inner, columns, ...rate };
   } finally {
-    for (const tensor of [units, x, y]) tensor.destroy();
+    for (const tensor of [...tensors, x, y]) tensor.destroy();
   }
 }

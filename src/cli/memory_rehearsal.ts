@@ -80,7 +80,9 @@ export async function rehearse(
   const gpu = countingGpu(memory, device);
   const recorder = new Recorder(gpu);
   const before = memory.bytes;
-  const upload = new WeightUpload(gpu, recorder, unread(checkpoint));
+  const upload = new WeightUpload(gpu, recorder, unread(checkpoint), {
+    stored: config.quantisation,
+  });
   const weights = await uploadLlada(upload, config);
   const tensors = await upload.release();
   const whileLoading = memory.bytes - before;
@@ -193,6 +195,7 @@ function countingGpu(memory: CountedMemory, { limits, checkBufferSize }: Rehears
 function unread(checkpoint: Checkpoint): Checkpoint {
   return {
     byteLength: checkpoint.byteLength,
+    tensors: checkpoint.tensors,
     tensor: checkpoint.tensor.bind(checkpoint),
     readInto() {},
     read: ({ byteLength }: { readonly byteLength: number }) => new Uint8Array(byteLength),

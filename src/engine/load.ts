@@ -53,7 +53,7 @@ export async function loadEngine(dir: string, options: EngineOptions = {}): Prom
   const draftDir = draftFolder(dir, options.draft);
   if (draftDir !== undefined) await checkDraft(dir, draftDir);
   const { mtime } = await Deno.stat(join(dir, "config.json"));
-  const model = await loadModelOn(options.provider, dir, options.onProgress);
+  const model = await loadModelOn(options.provider, dir, { onProgress: options.onProgress });
   try {
     const draft = draftDir === undefined ? undefined : {
       id: basename(resolve(draftDir)),

@@ -44,6 +44,8 @@ export interface WeightBinding {
   readonly scheme: string;
   /** WGSL that declares the buffers and defines `load_weight8`. */
   readonly snippet: string;
+  /** Override constants of the snippet. */
+  readonly constants?: Readonly<Record<string, number>>;
   /** Buffers at `@group(1) @binding(0..)`. */
   readonly buffers: readonly GPUBuffer[];
 }

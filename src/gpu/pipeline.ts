@@ -31,11 +31,12 @@ export function pipelineFor(
   if (Boolean(kernel.readsWeights) !== Boolean(weights)) {
     throw new Error(`${kernel.name}: ${weights ? "reads no weights" : "needs weights"}`);
   }
-  const key = `${kernel.name}|${weights?.scheme ?? ""}|${JSON.stringify(constants)}`;
+  const all = { ...constants, ...weights?.constants };
+  const key = `${kernel.name}|${weights?.scheme ?? ""}|${JSON.stringify(all)}`;
   let ofDevice = compiled.get(gpu);
   if (!ofDevice) compiled.set(gpu, ofDevice = new Map());
   let entry = ofDevice.get(key);
-  if (!entry) ofDevice.set(key, entry = compile(gpu, kernel, constants, weights));
+  if (!entry) ofDevice.set(key, entry = compile(gpu, kernel, all, weights));
   return entry;
 }
 

@@ -4,7 +4,7 @@ import source from "../../shaders/repack.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import { paddedInner, type QuantScheme } from "../quant/scheme.ts";
+import { elementsPerUnit, paddedInner, type QuantScheme, scaleWords } from "../quant/scheme.ts";
 
 /** shaders/repack.wgsl */
 export const repackKernel = defineKernel({
@@ -12,25 +12,27 @@ export const repackKernel = defineKernel({
   source,
   bindings: { rows: "read", units: "write" },
   params: { inner: "u32", chunk_columns: "u32", first_column: "u32", columns: "u32" },
-  constants: { ELEMENTS: 8 },
+  constants: { BITS: 16, UNIT_WORDS: 4, ALIGNED: 0 },
 });
 
-/**
- * Records the repacking of some columns.
- * @param rows `[chunkColumns, inner]` in the scheme's dtype
- * @param units `[paddedInner / elementsPerUnit, columns]` units of 16 bytes
- */
-export function repack(
+/** Columns that are brought, and where they go. */
+export interface RepackedColumns {
+  /** Weights of a column. */
+  readonly inner: number;
+  /** Columns in `rows`. */
+  readonly chunkColumns: number;
+  /** Where they start in the packed matrix. */
+  readonly firstColumn: number;
+  /** Width of the packed matrix. */
+  readonly columns: number;
+}
+
+function record(
   recorder: Recorder,
   rows: Tensor,
   units: Tensor,
-  scheme: QuantScheme,
-  at: {
-    readonly inner: number;
-    readonly chunkColumns: number;
-    readonly firstColumn: number;
-    readonly columns: number;
-  },
+  at: RepackedColumns,
+  form: { readonly bits: number; readonly unitWords: number; readonly units: number },
 ): void {
   recorder.dispatch(repackKernel, {
     bindings: { rows, units },
@@ -40,10 +42,45 @@ export function repack(
       first_column: at.firstColumn,
       columns: at.columns,
     },
-    constants: { ELEMENTS: scheme.elementsPerUnit },
-    workgroups: [
-      Math.ceil(at.chunkColumns / 32),
-      paddedInner(at.inner) / scheme.elementsPerUnit,
-    ],
+    constants: {
+      BITS: form.bits,
+      UNIT_WORDS: form.unitWords,
+      ALIGNED: at.inner * form.bits % 32 === 0 ? 1 : 0,
+    },
+    workgroups: [Math.ceil(at.chunkColumns / 32), form.units],
   });
+}
+
+/**
+ * Records the repacking of some columns' codes.
+ * @param rows `[chunkColumns, inner]` in the scheme's dtype
+ * @param units `[paddedInner / elementsPerUnit, columns]` units
+ */
+export function repack(
+  recorder: Recorder,
+  rows: Tensor,
+  units: Tensor,
+  scheme: QuantScheme,
+  at: RepackedColumns,
+): void {
+  const { bits, unitWords } = scheme;
+  const count = paddedInner(at.inner) / elementsPerUnit(scheme);
+  record(recorder, rows, units, at, { bits, unitWords, units: count });
+}
+
+/**
+ * Records the repacking of some columns' scales; `at.inner` is that of the weights.
+ * @param rows `[chunkColumns, groups]` f16
+ * @param scales `[scaleWords, columns]`, two groups to a word
+ */
+export function repackScales(
+  recorder: Recorder,
+  rows: Tensor,
+  scales: Tensor,
+  scheme: QuantScheme,
+  at: RepackedColumns,
+): void {
+  const inner = Math.ceil(at.inner / scheme.group!);
+  const form = { bits: 16, unitWords: 1, units: scaleWords(scheme, at.inner) };
+  record(recorder, rows, scales, { ...at, inner }, form);
 }

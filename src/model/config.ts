@@ -6,6 +6,7 @@
  * Sources: `config.json` and `configuration_llada.py` of GSAI-ML/LLaDA-8B-Instruct.
  */
 import { join } from "node:path";
+import { GROUP_SIZES, quantised, type QuantScheme } from "../quant/scheme.ts";
 import { isJsonObject, type JsonObject, readJsonObject } from "../weights/json_file.ts";
 import { ConfigError } from "../weights/model_file_error.ts";
 import { Fields } from "./config_fields.ts";
@@ -53,7 +54,20 @@ export interface ModelConfig {
   readonly eosTokenId: number;
   /** `pad_token_id`. */
   readonly padTokenId: number;
+  /** `quantization_config`: how matrices are stored; undefined where they are floats. */
+  readonly quantisation?: StoredQuantisation;
 }
+
+/** How a folder stores its quantised matrices. */
+export interface StoredQuantisation {
+  /** Of the linear layers inside the blocks. */
+  readonly scheme: QuantScheme;
+  /** Whether the head is stored so too; embedding and norms never are. */
+  readonly head: boolean;
+}
+
+/** `quant_method` of the folders that this project writes. */
+export const QUANT_METHOD = "unmask";
 
 /**
  * Reads `config.json` of a model folder.
@@ -112,7 +126,28 @@ export function parseConfig(json: unknown, file: string): ModelConfig {
     ropeTheta: fields.positive("rope_theta"),
     tiedHead: fields.only("weight_tying", [true, false]),
     ...tokens,
+    ...readQuantisation(fields, file),
   };
+}
+
+/** `quantization_config`; without one nothing is quantised. */
+function readQuantisation(
+  fields: Fields,
+  file: string,
+): { readonly quantisation?: StoredQuantisation } {
+  const field = "quantization_config";
+  const quantisation = fields.ifPresent(field, () => {
+    const json = fields.value(field);
+    if (!isJsonObject(json)) throw fields.wrong(field, fields.show(field), "an object");
+    const inner = new Fields(json, `${file}: ${field}`);
+    inner.only("quant_method", [QUANT_METHOD]);
+    inner.only("symmetric", [true]);
+    inner.only("scale_dtype", ["float16"]);
+    const name = inner.only("bits", [8, 4]) === 8 ? "q8" : "q4";
+    const scheme = quantised(name, inner.only("group_size", GROUP_SIZES));
+    return { scheme, head: inner.only("head", [true, false]) };
+  });
+  return quantisation ? { quantisation } : {};
 }
 
 /** Fields with one supported value: what the forward pass does, and the parts it does not have. */
@@ -133,7 +168,7 @@ function checkArchitecture(fields: Fields): void {
   // Absent or null takes the value of include_bias, which is false.
   fields.onlyIfPresent("bias_for_layer_norm", [false]);
   // No part of the published configuration; where they stand, they change the numbers.
-  for (const field of ["quantization_config", "rope_scaling", "clip_qkv", "sliding_window"]) {
+  for (const field of ["rope_scaling", "clip_qkv", "sliding_window"]) {
     fields.onlyIfPresent(field, []);
   }
 }

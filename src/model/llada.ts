@@ -13,7 +13,7 @@ import { swiglu } from "../kernels/swiglu.ts";
 import type { WeightMatrix } from "../kernels/weight_matrix.ts";
 import { paddedInner } from "../quant/scheme.ts";
 import type { ModelConfig } from "./config.ts";
-import type { WeightUpload } from "./upload.ts";
+import type { WeightPrecision, WeightUpload } from "./upload.ts";
 
 /** One transformer block's weights. */
 export interface LladaLayer {
@@ -39,11 +39,17 @@ export interface LladaWeights {
   readonly rotation: Tensor;
 }
 
-/** Uploads a LLaDA checkpoint. @throws {CheckpointError} when a tensor is not as it must be */
+/**
+ * Uploads a LLaDA checkpoint.
+ * @param precision schemes on the GPU; the embedding stays as it is stored
+ * @throws {CheckpointError} when a tensor is not as it must be
+ */
 export async function uploadLlada(
   upload: WeightUpload,
   config: ModelConfig,
+  precision: WeightPrecision = {},
 ): Promise<LladaWeights> {
+  const wanted = precision.layers;
   const { hiddenSize, kvHeads, headDim, ffnSize, embeddingSize } = config;
   const name = (tensor: string) => `model.transformer.${tensor}.weight`;
   upload.checkTable(
@@ -60,11 +66,12 @@ export async function uploadLlada(
         [of("q_proj"), of("k_proj"), of("v_proj")],
         [hiddenSize, kvHeads * headDim, kvHeads * headDim],
         hiddenSize,
+        wanted,
       ),
-      attentionOut: await upload.stacked([of("attn_out")], [hiddenSize], hiddenSize),
+      attentionOut: await upload.stacked([of("attn_out")], [hiddenSize], hiddenSize, wanted),
       ffnNorm: upload.vector(of("ff_norm"), hiddenSize),
-      gateUp: await upload.paired([of("ff_proj"), of("up_proj")], ffnSize, hiddenSize),
-      down: await upload.stacked([of("ff_out")], [hiddenSize], ffnSize),
+      gateUp: await upload.paired([of("ff_proj"), of("up_proj")], ffnSize, hiddenSize, wanted),
+      down: await upload.stacked([of("ff_out")], [hiddenSize], ffnSize, wanted),
     });
   }
   return {
@@ -73,7 +80,7 @@ export async function uploadLlada(
     finalNorm: upload.vector(name("ln_f"), hiddenSize),
     head: config.tiedHead
       ? embedding
-      : await upload.stacked([name("ff_out")], [embeddingSize], hiddenSize),
+      : await upload.stacked([name("ff_out")], [embeddingSize], hiddenSize, precision.head),
     rotation: upload.table(
       "rotation",
       rotationTable(config.maxSequenceLength, headDim, config.ropeTheta),

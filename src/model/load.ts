@@ -7,9 +7,19 @@ import { readConfig } from "./config.ts";
 import { uploadLlada } from "./llada.ts";
 import { Model } from "./model.ts";
 import { checkTensors } from "./tensors.ts";
-import { type LoadProgress, WeightUpload } from "./upload.ts";
+import { type LoadProgress, type WeightPrecision, WeightUpload } from "./upload.ts";
 
-export type { LoadProgress } from "./upload.ts";
+export type { LoadProgress, WeightPrecision } from "./upload.ts";
+
+/** How a model is loaded. */
+export interface LoadModelOptions {
+  /** Told after every piece. */
+  readonly onProgress?: LoadProgress;
+  /** Schemes of the matrices on the GPU; default: as they are stored. */
+  readonly precision?: WeightPrecision;
+  /** Disposed of with the model. */
+  readonly owned?: Disposable;
+}
 
 /**
  * Acquires a device of its own and loads a folder on it; disposing of the model frees the device too.
@@ -19,11 +29,11 @@ export type { LoadProgress } from "./upload.ts";
 export async function loadModelOn(
   provider: GPU | undefined,
   dir: string,
-  onProgress?: LoadProgress,
+  options: Omit<LoadModelOptions, "owned"> = {},
 ): Promise<Model> {
   const gpu = await acquireGpu({ provider });
   try {
-    return await loadModel(gpu, dir, onProgress, gpu);
+    return await loadModel(gpu, dir, { ...options, owned: gpu });
   } catch (error) {
     gpu[Symbol.dispose]();
     throw error;
@@ -33,8 +43,6 @@ export async function loadModelOn(
 /**
  * Loads a folder in Hugging Face layout. Everything is checked before the first upload; after an
  * error nothing of the model stays on the GPU.
- * @param onProgress told after every piece
- * @param owned disposed of with the model
  * @throws {ConfigError} naming the field of config.json that is wrong or not supported
  * @throws {CheckpointError} naming the file or tensor that is wrong
  * @throws {GpuError} when the device cannot hold it
@@ -42,8 +50,7 @@ export async function loadModelOn(
 export async function loadModel(
   gpu: Gpu,
   dir: string,
-  onProgress?: LoadProgress,
-  owned?: Disposable,
+  { onProgress, precision, owned }: LoadModelOptions = {},
 ): Promise<Model> {
   const config = readConfig(dir);
   using checkpoint = openCheckpoint(dir);
@@ -52,8 +59,11 @@ export async function loadModel(
   gpu.device.pushErrorScope("out-of-memory");
   let scoped = true;
   try {
-    using upload = new WeightUpload(gpu, recorder, checkpoint, onProgress);
-    const weights = await uploadLlada(upload, config);
+    using upload = new WeightUpload(gpu, recorder, checkpoint, {
+      stored: config.quantisation,
+      onProgress,
+    });
+    const weights = await uploadLlada(upload, config, precision);
     scoped = false;
     const error = await gpu.device.popErrorScope();
     if (error) {

@@ -1,56 +1,69 @@
-/** Weights from disk to the GPU: streamed, repacked there, split where a limit asks for it. */
+/** A checkpoint's tensors on the GPU: repacked, quantised where asked, split where a limit says so. */
 
 import type { Gpu } from "../gpu/device.ts";
-import { byteSize, type FloatDType, toF32 } from "../gpu/dtype.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import { createTensor, type Tensor, tensorOf } from "../gpu/tensor.ts";
-import { repack } from "../kernels/repack.ts";
 import type { WeightMatrix, WeightPart } from "../kernels/weight_matrix.ts";
-import { blocksOf, bytesPerColumn, type QuantScheme, SCHEMES } from "../quant/scheme.ts";
-import type { Checkpoint } from "../weights/checkpoint.ts";
-import type { TensorSlice } from "../weights/safetensors.ts";
+import {
+  blocksOf,
+  codeBytesPerColumn,
+  groupsOf,
+  type QuantScheme,
+  scaleWords,
+  schemeConstants,
+  SCHEMES,
+  storedRowBytes,
+} from "../quant/scheme.ts";
+import { CheckpointError } from "../weights/checkpoint.ts";
+import type { StoredQuantisation } from "./config.ts";
+import { scaleName } from "./tensors.ts";
+import {
+  type LoadProgress,
+  type PartTensors,
+  type StoredMatrix,
+  type WeightSource,
+  WeightStream,
+} from "./weight_stream.ts";
 
-/** Reported while loading: bytes read so far, of all that will be. */
-export type LoadProgress = (done: number, total: number) => void;
+export type { LoadProgress, WeightSource } from "./weight_stream.ts";
 
-const CHUNK_BYTES = 4 * 2 ** 20;
-/** The driver keeps a copy of what is written until the GPU has taken it. */
-const BYTES_IN_FLIGHT = 24 * 2 ** 20;
 /** Parts start at whole tiles of the kernels that read them. */
 const PART_COLUMNS = 128;
+
+/** How matrices are kept on the GPU; undefined: as they are stored. */
+export interface WeightPrecision {
+  /** Of the linear layers inside the blocks. */
+  readonly layers?: QuantScheme;
+  /** Of the output head, where it is not the embedding. */
+  readonly head?: QuantScheme;
+}
 
 /** Creates a model's tensors; on disposal before {@linkcode release} it frees all of them. */
 export class WeightUpload implements Disposable {
   readonly #gpu: Gpu;
-  readonly #recorder: Recorder;
-  readonly #checkpoint: Checkpoint;
-  readonly #progress: LoadProgress | undefined;
-  readonly #chunk: Uint8Array<ArrayBuffer>;
-  readonly #staging: Tensor;
+  readonly #source: WeightSource;
+  readonly #stored: StoredQuantisation | undefined;
+  readonly #stream: WeightStream;
   #tensors: Tensor[] = [];
-  #done = 0;
-  #inFlight = 0;
 
-  constructor(gpu: Gpu, recorder: Recorder, checkpoint: Checkpoint, progress?: LoadProgress) {
+  /** @param stored how config.json says that quantised tensors are stored */
+  constructor(
+    gpu: Gpu,
+    recorder: Recorder,
+    source: WeightSource,
+    options: { readonly stored?: StoredQuantisation; readonly onProgress?: LoadProgress } = {},
+  ) {
     this.#gpu = gpu;
-    this.#recorder = recorder;
-    this.#checkpoint = checkpoint;
-    this.#progress = progress;
-    const bytes = Math.min(CHUNK_BYTES, gpu.limits.maxStorageBufferBindingSize);
-    this.#chunk = new Uint8Array(bytes);
-    this.#staging = createTensor(gpu, "upload", bytes / 4);
+    this.#source = source;
+    this.#stored = options.stored;
+    this.#stream = new WeightStream(gpu, recorder, source, options.onProgress);
   }
 
   /** A vector, widened to f32. `[length]` */
   vector(name: string, length: number): Tensor {
-    const slice = this.#checkpoint.tensor(name, { shape: [length] });
-    const tensor = tensorOf(
-      this.#gpu,
-      name,
-      toF32(this.#checkpoint.read(slice), slice.dtype),
-    );
+    const slice = this.#source.tensor(name, { shape: [length] });
+    const tensor = tensorOf(this.#gpu, name, this.#stream.vector(slice));
     this.#tensors.push(tensor);
-    this.#advance(slice.byteLength);
     return tensor;
   }
 
@@ -68,32 +81,34 @@ export class WeightUpload implements Disposable {
 
   /**
    * Matrices `[out, inner]` that are read as one, their outputs side by side.
+   * @param wanted the scheme on the GPU; undefined: as they are stored
    * @throws {CheckpointError} when a tensor is missing, of another shape, or the file was cut short
    */
-  async stacked(names: readonly string[], outs: readonly number[], inner: number) {
-    const slices = names.map((name, i) =>
-      this.#checkpoint.tensor(name, { shape: [outs[i], inner] })
-    );
-    const scheme = schemeOf(slices);
+  async stacked(
+    names: readonly string[],
+    outs: readonly number[],
+    inner: number,
+    wanted?: QuantScheme,
+  ): Promise<WeightMatrix> {
+    const matrices = names.map((name, i) => this.#matrix(name, outs[i], inner));
+    const scheme = this.#scheme(matrices, wanted);
     const columns = outs.reduce((sum, out) => sum + out, 0);
     const parts: WeightPart[] = [];
-    for (const [first, last] of this.#split(columns, bytesPerColumn(scheme, inner))) {
-      const units = this.#part(names[0], last - first, scheme, inner);
+    for (const [first, last] of this.#split(columns, codeBytesPerColumn(scheme, inner))) {
+      const tensors = this.#part(names[0], last - first, scheme, inner);
       let start = 0;
-      for (const [i, slice] of slices.entries()) {
+      for (const [i, matrix] of matrices.entries()) {
         const from = Math.max(first, start);
         const to = Math.min(last, start + outs[i]);
         if (from < to) {
-          await this.#fill(slice, inner, from - start, to - start, units, scheme, {
-            firstColumn: from - first,
-            columns: last - first,
-          });
+          const at = { firstColumn: from - first, columns: last - first };
+          await this.#stream.fill(matrix, inner, from - start, to - start, tensors, scheme, at);
         }
         start += outs[i];
       }
-      parts.push(partOf(scheme, units, first, last - first));
+      parts.push(partOf(scheme, tensors, first, last - first));
     }
-    return { scheme, blocks: blocksOf(inner), columns, parts } satisfies WeightMatrix;
+    return { scheme, blocks: blocksOf(inner), columns, parts };
   }
 
   /**
@@ -101,22 +116,25 @@ export class WeightUpload implements Disposable {
    * outputs of the first and behind them those of the second.
    * @throws {CheckpointError} as {@linkcode stacked}
    */
-  async paired(names: readonly [string, string], outs: number, inner: number) {
-    const slices = names.map((name) => this.#checkpoint.tensor(name, { shape: [outs, inner] }));
-    const scheme = schemeOf(slices);
+  async paired(
+    names: readonly [string, string],
+    outs: number,
+    inner: number,
+    wanted?: QuantScheme,
+  ): Promise<WeightMatrix> {
+    const matrices = names.map((name) => this.#matrix(name, outs, inner));
+    const scheme = this.#scheme(matrices, wanted);
     const parts: WeightPart[] = [];
-    for (const [first, last] of this.#split(outs, 2 * bytesPerColumn(scheme, inner))) {
+    for (const [first, last] of this.#split(outs, 2 * codeBytesPerColumn(scheme, inner))) {
       const width = last - first;
-      const units = this.#part(names[0], 2 * width, scheme, inner);
-      for (const [i, slice] of slices.entries()) {
-        await this.#fill(slice, inner, first, last, units, scheme, {
-          firstColumn: i * width,
-          columns: 2 * width,
-        });
+      const tensors = this.#part(names[0], 2 * width, scheme, inner);
+      for (const [i, matrix] of matrices.entries()) {
+        const at = { firstColumn: i * width, columns: 2 * width };
+        await this.#stream.fill(matrix, inner, first, last, tensors, scheme, at);
       }
-      parts.push(partOf(scheme, units, first, width));
+      parts.push(partOf(scheme, tensors, first, width));
     }
-    return { scheme, blocks: blocksOf(inner), columns: outs, parts } satisfies WeightMatrix;
+    return { scheme, blocks: blocksOf(inner), columns: outs, parts };
   }
 
   /** Waits for the GPU and hands all tensors over to the caller, who frees them from now on. */
@@ -129,10 +147,47 @@ export class WeightUpload implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#recorder.abandon();
-    this.#staging.destroy();
+    this.#stream[Symbol.dispose]();
     for (const tensor of this.#tensors) tensor.destroy();
     this.#tensors = [];
+  }
+
+  /** Where a matrix lies in the checkpoint, whether it is stored quantised or not. */
+  #matrix(name: string, out: number, inner: number): StoredMatrix {
+    const scales = scaleName(name);
+    if (!this.#stored || !this.#source.tensors.has(scales)) {
+      return { codes: this.#source.tensor(name, { shape: [out, inner] }) };
+    }
+    const { scheme } = this.#stored;
+    const width = storedRowBytes(scheme, inner);
+    return {
+      codes: this.#source.tensor(name, { shape: [out, width], dtypes: [scheme.dtype] }),
+      scales: this.#source.tensor(scales, {
+        shape: [out, groupsOf(scheme, inner)],
+        dtypes: ["F16"],
+      }),
+    };
+  }
+
+  /** Matrices read as one share a scheme: the wanted one, their own, or f32 where they differ. */
+  #scheme(matrices: readonly StoredMatrix[], wanted: QuantScheme | undefined): QuantScheme {
+    if (matrices.some(({ scales }) => scales)) {
+      const { scheme } = this.#stored!;
+      if (!wanted || (wanted.name === scheme.name && wanted.group === scheme.group)) return scheme;
+      const { file, name } = matrices[0].codes;
+      throw new CheckpointError({
+        file,
+        tensor: name,
+        found: `${scheme.name} in groups of ${scheme.group}`,
+        expected: wanted.group ? `${wanted.name} in groups of ${wanted.group}` : wanted.name,
+        remedy: "A quantised folder loads as it is stored: ask for that, or load the original.",
+      });
+    }
+    if (wanted?.group) return wanted;
+    const own = Object.values(SCHEMES).find((scheme) =>
+      !scheme.group && matrices.every(({ codes }) => codes.dtype === scheme.dtype)
+    );
+    return own ?? SCHEMES.f32;
   }
 
   /** Column ranges that fit one binding each. */
@@ -147,83 +202,31 @@ export class WeightUpload implements Disposable {
     }
   }
 
-  #part(label: string, columns: number, scheme: QuantScheme, inner: number): Tensor {
-    const units = createTensor(this.#gpu, label, columns * bytesPerColumn(scheme, inner) / 4);
-    this.#tensors.push(units);
-    return units;
+  #part(label: string, columns: number, scheme: QuantScheme, inner: number): PartTensors {
+    const create = (what: string, words: number) => {
+      const tensor = createTensor(this.#gpu, what, words);
+      this.#tensors.push(tensor);
+      return tensor;
+    };
+    return {
+      units: create(label, columns * codeBytesPerColumn(scheme, inner) / 4),
+      scales: scheme.group === undefined
+        ? undefined
+        : create(scaleName(label), columns * scaleWords(scheme, inner)),
+    };
   }
-
-  /** Streams rows [from, to) of a `[out, inner]` tensor into columns of `units`. */
-  async #fill(
-    slice: TensorSlice,
-    inner: number,
-    from: number,
-    to: number,
-    units: Tensor,
-    scheme: QuantScheme,
-    at: { readonly firstColumn: number; readonly columns: number },
-  ): Promise<void> {
-    const rowBytes = inner * byteSize(slice.dtype);
-    // Half a chunk: 16-bit rows may have to be widened.
-    const rowsPerChunk = Math.max(1, Math.floor(this.#chunk.length / 2 / rowBytes));
-    for (let row = from; row < to; row += rowsPerChunk) {
-      const rows = Math.min(rowsPerChunk, to - row);
-      const bytes = this.#chunk.subarray(0, rows * rowBytes);
-      this.#checkpoint.readInto(slice, bytes, row * rowBytes);
-      this.#write(bytes, slice.dtype as FloatDType, scheme);
-      repack(this.#recorder, this.#staging, units, scheme, {
-        inner,
-        chunkColumns: rows,
-        firstColumn: at.firstColumn + row - from,
-        columns: at.columns,
-      });
-      this.#recorder.submit();
-      await this.#throttle(bytes.length);
-    }
-  }
-
-  #write(bytes: Uint8Array<ArrayBuffer>, dtype: FloatDType, scheme: QuantScheme): void {
-    const { queue } = this.#gpu.device;
-    if (dtype !== scheme.dtype) {
-      queue.writeBuffer(this.#staging.buffer, 0, toF32(bytes, dtype));
-      return;
-    }
-    // A write must be whole words; bytes behind an odd number of 16-bit values are never read.
-    const whole = Math.ceil(bytes.length / 4) * 4;
-    queue.writeBuffer(this.#staging.buffer, 0, this.#chunk, 0, whole);
-  }
-
-  async #throttle(bytes: number): Promise<void> {
-    this.#advance(bytes);
-    this.#inFlight += bytes;
-    if (this.#inFlight < BYTES_IN_FLIGHT) return;
-    await this.#gpu.device.queue.onSubmittedWorkDone();
-    this.#gpu.throwIfFaulty();
-    this.#inFlight = 0;
-  }
-
-  #advance(bytes: number): void {
-    this.#done += bytes;
-    this.#progress?.(this.#done, this.#checkpoint.byteLength);
-  }
-}
-
-/** Matrices read as one share a scheme: their own, or f32 where they differ. */
-function schemeOf(slices: readonly TensorSlice[]): QuantScheme {
-  const own = Object.values(SCHEMES).find((scheme) =>
-    slices.every((slice) => slice.dtype === scheme.dtype)
-  );
-  return own ?? SCHEMES.f32;
 }
 
 function partOf(
   scheme: QuantScheme,
-  units: Tensor,
+  { units, scales }: PartTensors,
   firstColumn: number,
   columns: number,
 ): WeightPart {
+  const buffers = scales ? [units.buffer, scales.buffer] : [units.buffer];
+  const constants = schemeConstants(scheme);
   return {
-    binding: { scheme: scheme.name, snippet: scheme.snippet, buffers: [units.buffer] },
+    binding: { scheme: scheme.name, snippet: scheme.snippet, constants, buffers },
     firstColumn,
     columns,
   };

@@ -3,27 +3,70 @@
 import bf16Snippet from "../../shaders/lib/load_weight_bf16.wgsl" with { type: "text" };
 import f16Snippet from "../../shaders/lib/load_weight_f16.wgsl" with { type: "text" };
 import f32Snippet from "../../shaders/lib/load_weight_f32.wgsl" with { type: "text" };
+import q4Snippet from "../../shaders/lib/load_weight_q4.wgsl" with { type: "text" };
+import q8Snippet from "../../shaders/lib/load_weight_q8.wgsl" with { type: "text" };
+import type { DType } from "../gpu/dtype.ts";
 
-/** A weight format: units of 16 bytes, `[inner / elements, columns]`. */
+/** Name of a scheme. */
+export type SchemeName = "f32" | "f16" | "bf16" | "q8" | "q4";
+
+/** Weights of a column that share a scale. */
+export type GroupSize = 32 | 64;
+
+/**
+ * A weight format. Codes lie in units `[inner / elementsPerUnit, columns]`, so that a lane that
+ * makes one output reads what its neighbours' reads stand beside. A quantised weight is its code
+ * times the scale of its group; the scales, f16, lie two consecutive groups to a word,
+ * `[groups / 2, columns]`.
+ */
 export interface QuantScheme {
-  readonly name: "f32" | "f16" | "bf16";
-  /** The safetensors dtype that is stored as it is. */
-  readonly dtype: "F32" | "F16" | "BF16";
-  /** Weights in a unit of 16 bytes. */
-  readonly elementsPerUnit: 4 | 8;
+  readonly name: SchemeName;
+  /** The safetensors type of stored codes; q4 holds two to a byte, the lower half first. */
+  readonly dtype: DType;
+  /** Bits of a code. */
+  readonly bits: 32 | 16 | 8 | 4;
+  /** Words of 4 bytes in a unit. */
+  readonly unitWords: 1 | 2 | 4;
+  /** Undefined: codes are the weights themselves. */
+  readonly group?: GroupSize;
   /** WGSL that declares `@group(1)` and defines `load_weight8`. */
   readonly snippet: string;
 }
 
-/** Every scheme, by name. */
-export const SCHEMES: Readonly<Record<QuantScheme["name"], QuantScheme>> = {
-  f32: { name: "f32", dtype: "F32", elementsPerUnit: 4, snippet: f32Snippet },
-  f16: { name: "f16", dtype: "F16", elementsPerUnit: 8, snippet: f16Snippet },
-  bf16: { name: "bf16", dtype: "BF16", elementsPerUnit: 8, snippet: bf16Snippet },
-};
-
 /** Inner sizes are padded to this many weights, with zeros: what `load_weight8` returns at once. */
 export const BLOCK = 8;
+
+/** Every scheme, by name; the quantised ones with groups of 32. */
+export const SCHEMES: Readonly<Record<SchemeName, QuantScheme>> = {
+  f32: { name: "f32", dtype: "F32", bits: 32, unitWords: 4, snippet: f32Snippet },
+  f16: { name: "f16", dtype: "F16", bits: 16, unitWords: 4, snippet: f16Snippet },
+  bf16: { name: "bf16", dtype: "BF16", bits: 16, unitWords: 4, snippet: bf16Snippet },
+  q8: { name: "q8", dtype: "I8", bits: 8, unitWords: 2, group: 32, snippet: q8Snippet },
+  q4: { name: "q4", dtype: "U8", bits: 4, unitWords: 1, group: 32, snippet: q4Snippet },
+};
+
+/** The schemes that have codes and scales. */
+export const QUANTISED = ["q8", "q4"] as const;
+/** Name of a scheme that has codes and scales. */
+export type QuantisedName = typeof QUANTISED[number];
+
+/** Group sizes that a quantised scheme may have. */
+export const GROUP_SIZES: readonly GroupSize[] = [32, 64];
+
+/** A quantised scheme with groups of this size. */
+export function quantised(name: QuantisedName, group: GroupSize): QuantScheme {
+  return { ...SCHEMES[name], group };
+}
+
+/** Weights in a unit. */
+export function elementsPerUnit({ bits, unitWords }: QuantScheme): number {
+  return 32 * unitWords / bits;
+}
+
+/** Override constants of the scheme's snippet. */
+export function schemeConstants({ group }: QuantScheme): Record<string, number> {
+  return group === undefined ? {} : { GROUP_BLOCKS: group / BLOCK };
+}
 
 /** Blocks of 8 weights that cover `inner` of them. */
 export function blocksOf(inner: number): number {
@@ -35,7 +78,27 @@ export function paddedInner(inner: number): number {
   return blocksOf(inner) * BLOCK;
 }
 
-/** Bytes of one column (one output) of a matrix with this inner size. */
+/** Groups of one column, each with a scale; 0 where the scheme has none. */
+export function groupsOf({ group }: QuantScheme, inner: number): number {
+  return group === undefined ? 0 : Math.ceil(inner / group);
+}
+
+/** Words of scales of one column. */
+export function scaleWords(scheme: QuantScheme, inner: number): number {
+  return Math.ceil(groupsOf(scheme, inner) / 2);
+}
+
+/** Bytes of the codes of one column (one output) of a matrix with this inner size. */
+export function codeBytesPerColumn({ bits }: QuantScheme, inner: number): number {
+  return paddedInner(inner) * bits / 8;
+}
+
+/** Bytes of one column, scales included. */
 export function bytesPerColumn(scheme: QuantScheme, inner: number): number {
-  return 16 * paddedInner(inner) / scheme.elementsPerUnit;
+  return codeBytesPerColumn(scheme, inner) + 4 * scaleWords(scheme, inner);
+}
+
+/** Bytes of one row of codes `[inner]` in a file. */
+export function storedRowBytes({ bits }: QuantScheme, inner: number): number {
+  return Math.ceil(inner * bits / 8);
 }

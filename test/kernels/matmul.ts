@@ -77,6 +77,11 @@ export const kernelCase = defineCase<Size, Inputs>({
       add: true,
       extra: 7,
     },
+    { name: "17 rows, q8", rows: 17, columns: 130, inner: 72, scheme: "q8" },
+    { name: "9 rows, q8, odd", rows: 9, columns: 33, inner: 13, scheme: "q8", extra: 3 },
+    { name: "33 rows, q4", rows: 33, columns: 257, inner: 96, scheme: "q4" },
+    { name: "3 rows, q4, odd, added", rows: 3, columns: 65, inner: 37, scheme: "q4", add: true },
+    { name: "q4 in parts", rows: 5, columns: 300, inner: 70, scheme: "q4", partColumns: 128 },
     { name: "in parts", rows: 5, columns: 300, inner: 17, scheme: "f16", partColumns: 128 },
     {
       name: "in odd parts, added",
@@ -91,7 +96,7 @@ export const kernelCase = defineCase<Size, Inputs>({
   modelSizes: [
     ...[32, 128, 512].map((rows) => layer(rows, 1024, 1024)),
     layer(128, 3072, 1024),
-    ...(["f32", "f16"] as const).map((scheme) => ({
+    ...(["f32", "f16", "q8", "q4"] as const).map((scheme) => ({
       ...layer(128, 1024, 1024),
       name: `128 rows, 1024 to 1024, ${scheme}`,
       scheme,

@@ -1,8 +1,20 @@
 /** Weight matrices for cases, packed on the host: what repack and the upload must amount to. */
 
-import { fromF32, toF32 } from "../../src/gpu/dtype.ts";
+import { type FloatDType, fromF32, toF32 } from "../../src/gpu/dtype.ts";
 import type { WeightMatrix, WeightPart } from "../../src/kernels/weight_matrix.ts";
-import { blocksOf, paddedInner, type QuantScheme, SCHEMES } from "../../src/quant/scheme.ts";
+import { decodeRows, type EncodedRows, encodeRows } from "../../src/quant/encode.ts";
+import {
+  blocksOf,
+  bytesPerColumn,
+  elementsPerUnit,
+  groupsOf,
+  paddedInner,
+  type QuantScheme,
+  scaleWords,
+  schemeConstants,
+  SCHEMES,
+  storedRowBytes,
+} from "../../src/quant/scheme.ts";
 import type { CaseTensors } from "./case.ts";
 import type { Random } from "./random.ts";
 
@@ -12,6 +24,8 @@ export interface HostMatrix {
   readonly columns: number;
   readonly inner: number;
   readonly values: Float32Array;
+  /** Codes and scales of a quantised one, row by row. */
+  readonly encoded?: EncodedRows;
 }
 
 /** A matrix of these values, rounded to the scheme. */
@@ -20,13 +34,14 @@ export function hostMatrix(
   inner: number,
   values: Float32Array,
 ): HostMatrix {
-  const { dtype } = SCHEMES[scheme];
-  return {
-    scheme: SCHEMES[scheme],
-    columns: values.length / inner,
-    inner,
-    values: toF32(fromF32(values, dtype), dtype),
-  };
+  const { dtype, group } = SCHEMES[scheme];
+  const shape = { scheme: SCHEMES[scheme], columns: values.length / inner, inner };
+  if (group !== undefined) {
+    const encoded = encodeRows(shape.scheme, values, inner);
+    return { ...shape, values: decodeRows(shape.scheme, encoded, inner), encoded };
+  }
+  const float = dtype as FloatDType;
+  return { ...shape, values: toF32(fromF32(values, float), float) };
 }
 
 /** Random weights of which a row of `inner` keeps the size of what it is multiplied with. */
@@ -41,13 +56,14 @@ export function randomMatrix(
 
 /** Bytes of the matrix as it lies on the GPU. */
 export function matrixBytes(scheme: QuantScheme["name"], columns: number, inner: number): number {
-  return 16 * columns * paddedInner(inner) / SCHEMES[scheme].elementsPerUnit;
+  return columns * bytesPerColumn(SCHEMES[scheme], inner);
 }
 
 /** `[paddedInner / elementsPerUnit, columns]` units: unit u of a column holds its weights from u on. */
 function packed(matrix: HostMatrix, order: readonly number[]): Uint32Array<ArrayBuffer> {
   const { scheme, inner, values } = matrix;
-  const each = scheme.elementsPerUnit;
+  if (matrix.encoded) return packedCodes(matrix, matrix.encoded, order);
+  const each = elementsPerUnit(scheme);
   const units = new Float32Array(paddedInner(inner) * order.length);
   order.forEach((column, at) => {
     for (let k = 0; k < inner; k++) {
@@ -55,7 +71,41 @@ function packed(matrix: HostMatrix, order: readonly number[]): Uint32Array<Array
       units[unit * each + k % each] = values[column * inner + k];
     }
   });
-  return new Uint32Array(fromF32(units, scheme.dtype).buffer);
+  return new Uint32Array(fromF32(units, scheme.dtype as FloatDType).buffer);
+}
+
+/** As {@linkcode packed}, of codes that are stored row by row. */
+function packedCodes(
+  { scheme, inner }: HostMatrix,
+  { codes }: EncodedRows,
+  order: readonly number[],
+): Uint32Array<ArrayBuffer> {
+  const rowBytes = storedRowBytes(scheme, inner);
+  const unitBytes = 4 * scheme.unitWords;
+  const bytes = new Uint8Array(blocksOf(inner) * unitBytes * order.length);
+  order.forEach((column, at) => {
+    for (let i = 0; i < rowBytes; i++) {
+      const unit = Math.floor(i / unitBytes) * order.length + at;
+      bytes[unit * unitBytes + i % unitBytes] = codes[column * rowBytes + i];
+    }
+  });
+  return new Uint32Array(bytes.buffer);
+}
+
+/** `[scaleWords, columns]`, two groups to a word. */
+function packedScales(
+  { scheme, inner }: HostMatrix,
+  { scales }: EncodedRows,
+  order: readonly number[],
+): Uint32Array<ArrayBuffer> {
+  const groups = groupsOf(scheme, inner);
+  const words = new Uint32Array(scaleWords(scheme, inner) * order.length);
+  order.forEach((column, at) => {
+    for (let g = 0; g < groups; g++) {
+      words[(g >> 1) * order.length + at] |= scales[column * groups + g] << (16 * (g & 1));
+    }
+  });
+  return words;
 }
 
 /** Uploads a matrix in parts of `partColumns`. */
@@ -104,9 +154,14 @@ function upload(
   const parts: WeightPart[] = [];
   for (let firstColumn = 0; firstColumn < columns; firstColumn += partColumns) {
     const width = Math.min(partColumns, columns - firstColumn);
-    const { buffer } = tensors.of("weights", packed(matrix, order(firstColumn, width)));
+    const columnsOf = order(firstColumn, width);
+    const buffers = [tensors.of("weights", packed(matrix, columnsOf)).buffer];
+    if (matrix.encoded) {
+      buffers.push(tensors.of("scales", packedScales(matrix, matrix.encoded, columnsOf)).buffer);
+    }
+    const constants = schemeConstants(scheme);
     parts.push({
-      binding: { scheme: scheme.name, snippet: scheme.snippet, buffers: [buffer] },
+      binding: { scheme: scheme.name, snippet: scheme.snippet, constants, buffers },
       firstColumn,
       columns: width,
     });

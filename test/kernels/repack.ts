@@ -1,7 +1,7 @@
 /** Row-major weights become units of 16 bytes, bits unchanged. */
 
 import { repack } from "../../src/kernels/repack.ts";
-import { paddedInner, type QuantScheme, SCHEMES } from "../../src/quant/scheme.ts";
+import { paddedInner, type QuantScheme, SCHEMES, storedRowBytes } from "../../src/quant/scheme.ts";
 import { defineCase, untouchedReference } from "./case.ts";
 
 interface Size {
@@ -22,20 +22,24 @@ interface Inputs extends Size {
 
 /** Unit u of column c holds the column's elements from `u * elementsPerUnit` on; zeros at the end. */
 export function reference({ scheme, inner, columns, chunkColumns, firstColumn, rows }: Inputs) {
-  const each = SCHEMES[scheme].elementsPerUnit;
-  const halves = new Uint16Array(rows.buffer);
-  const units = untouchedReference(paddedInner(inner) / each * columns * 4, ["u32"]);
+  const { bits, unitWords } = SCHEMES[scheme];
+  const each = 32 / bits;
+  const bytes = new Uint8Array(rows.buffer);
+  const rowBytes = storedRowBytes(SCHEMES[scheme], inner);
+  const words = paddedInner(inner) / each;
+  const units = untouchedReference(words * columns, ["u32"]);
   for (let column = 0; column < chunkColumns; column++) {
     const element = (k: number) => {
       if (k >= inner) return 0;
-      return each === 8 ? halves[column * inner + k] : rows[column * inner + k];
+      const at = column * rowBytes + Math.floor(k * bits / 8);
+      if (bits === 4) return bytes[at] >> (4 * (k % 2)) & 15;
+      return [...bytes.subarray(at, at + bits / 8)].reduceRight((sum, byte) => 256 * sum + byte, 0);
     };
-    for (let unit = 0; unit < paddedInner(inner) / each; unit++) {
-      for (let word = 0; word < 4; word++) {
-        const at = 4 * (unit * columns + firstColumn + column) + word;
-        const k = unit * each + word * each / 4;
-        units[at] = each === 8 ? element(k) + 2 ** 16 * element(k + 1) : element(k);
-      }
+    for (let word = 0; word < words; word++) {
+      const unit = Math.floor(word / unitWords) * columns + firstColumn + column;
+      let value = 0;
+      for (let i = 0; i < each; i++) value += element(word * each + i) * 2 ** (bits * i);
+      units[unit * unitWords + word % unitWords] = value;
     }
   }
   return { units };
@@ -65,6 +69,32 @@ export const kernelCase = defineCase<Size, Inputs>({
     { name: "odd, bf16", scheme: "bf16", inner: 13, columns: 40, chunkColumns: 33, firstColumn: 5 },
     { name: "even, f16", scheme: "f16", inner: 24, columns: 9, chunkColumns: 9, firstColumn: 0 },
     { name: "odd, f32", scheme: "f32", inner: 21, columns: 70, chunkColumns: 3, firstColumn: 67 },
+    { name: "odd, q8", scheme: "q8", inner: 13, columns: 40, chunkColumns: 33, firstColumn: 5 },
+    {
+      name: "whole words, q8",
+      scheme: "q8",
+      inner: 20,
+      columns: 9,
+      chunkColumns: 8,
+      firstColumn: 1,
+    },
+    { name: "odd, q4", scheme: "q4", inner: 13, columns: 40, chunkColumns: 33, firstColumn: 5 },
+    {
+      name: "whole words, q4",
+      scheme: "q4",
+      inner: 40,
+      columns: 9,
+      chunkColumns: 8,
+      firstColumn: 1,
+    },
+    {
+      name: "whole words, f16",
+      scheme: "f16",
+      inner: 10,
+      columns: 7,
+      chunkColumns: 7,
+      firstColumn: 0,
+    },
     { name: "even, f32", scheme: "f32", inner: 16, columns: 8, chunkColumns: 4, firstColumn: 2 },
   ],
   modelSizes: [{
@@ -76,12 +106,12 @@ export const kernelCase = defineCase<Size, Inputs>({
     firstColumn: 0,
   }],
   inputs(size, random) {
-    const words = size.inner * size.chunkColumns * (size.scheme === "f32" ? 1 : 0.5);
-    return { ...size, rows: random.integers(Math.ceil(words), 2 ** 32) };
+    const bytes = size.chunkColumns * storedRowBytes(SCHEMES[size.scheme], size.inner);
+    return { ...size, rows: random.integers(Math.ceil(bytes / 4), 2 ** 32) };
   },
   upload(tensors, { scheme, inner, columns, chunkColumns, firstColumn, rows }) {
-    const each = SCHEMES[scheme].elementsPerUnit;
-    const units = tensors.untouched("units", paddedInner(inner) / each * columns * 4, ["u32"]);
+    const words = paddedInner(inner) * SCHEMES[scheme].bits / 32;
+    const units = tensors.untouched("units", words * columns, ["u32"]);
     const source = tensors.of("rows", rows);
     return {
       record: (recorder) =>
@@ -97,6 +127,6 @@ export const kernelCase = defineCase<Size, Inputs>({
   reference,
   cost: ({ scheme, inner, chunkColumns }) => ({
     multiplyAdds: 0,
-    bytes: 2 * chunkColumns * inner * (scheme === "f32" ? 4 : 2),
+    bytes: 2 * chunkColumns * storedRowBytes(SCHEMES[scheme], inner),
   }),
 });

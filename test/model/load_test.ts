@@ -65,7 +65,7 @@ Deno.test("progress rises to the bytes of all tensors", async () => {
     using _ = await loadModel(
       anyGpu,
       goldenPath(`checkpoints/${name}`),
-      (done, total) => seen.push([done, total]),
+      { onProgress: (done, total) => seen.push([done, total]) },
     );
     const [last, total] = seen.at(-1)!;
     assertEquals(last, total);
@@ -76,7 +76,7 @@ Deno.test("progress rises to the bytes of all tensors", async () => {
 Deno.test("an upload that fails midway frees everything", { sanitizeResources: true }, async () => {
   using watch = new DeviceWatch(anyGpu);
   let pieces = 0;
-  (await loadModel(anyGpu, GOOD, () => pieces++))[Symbol.dispose]();
+  (await loadModel(anyGpu, GOOD, { onProgress: () => pieces++ }))[Symbol.dispose]();
   assert(pieces > 20);
   for (const at of [1, 2, Math.floor(pieces / 2), pieces - 1, pieces]) {
     let most = 0;
@@ -85,7 +85,11 @@ Deno.test("an upload that fails midway frees everything", { sanitizeResources: t
       if (--left === 0) throw new Error(`stopped at piece ${at}`);
     };
     let left = at;
-    await assertRejects(() => loadModel(anyGpu, GOOD, fail), Error, `stopped at piece ${at}`);
+    await assertRejects(
+      () => loadModel(anyGpu, GOOD, { onProgress: fail }),
+      Error,
+      `stopped at piece ${at}`,
+    );
     assert(most >= 2, "some of the model was on the GPU");
     assertEquals(watch.alive.size, 0, `after piece ${at}`);
   }
@@ -103,7 +107,10 @@ Deno.test("a file that is cut short while it is read is named, and nothing stays
     const cut = () => {
       if (++pieces === 5) Deno.truncateSync(file, size / 2);
     };
-    const error = await assertRejects(() => loadModel(anyGpu, dir, cut), CheckpointError);
+    const error = await assertRejects(
+      () => loadModel(anyGpu, dir, { onProgress: cut }),
+      CheckpointError,
+    );
     assertEquals(error.file, file);
     assert(error.tensor?.startsWith("model.transformer."));
     assertEquals(watch.alive.size, 0);
@@ -131,7 +138,7 @@ Deno.test("a device that is lost while loading ends it with a GpuError", async (
   const gpu = await acquireGpu();
   let pieces = 0;
   await assertRejects(
-    () => loadModel(gpu, GOOD, () => ++pieces === 3 && gpu.device.destroy()),
+    () => loadModel(gpu, GOOD, { onProgress: () => ++pieces === 3 && gpu.device.destroy() }),
     GpuError,
     "lost",
   );

@@ -115,7 +115,7 @@ Deno.test("300 MB of weights take at most 64 MiB of host memory on their way", (
     };
     let loaded: Model | undefined;
     const inFlight = await mostInFlight(async () => {
-      loaded = await loadModel(anyGpu, dir, report);
+      loaded = await loadModel(anyGpu, dir, { onProgress: report });
     });
     using model = loaded!;
     assert(inFlight <= MOST_IN_FLIGHT, `${inFlight} bytes in flight`);

@@ -1,0 +1,17 @@
+// int8 weights, eight to a unit, times an f16 scale for each group of 8 * GROUP_BLOCKS of a column.
+@group(1) @binding(0) var<storage, read> weight_units: array<vec2<u32>>;
+@group(1) @binding(1) var<storage, read> weight_scales: array<u32>; // two groups to a word
+
+override GROUP_BLOCKS: u32 = 4u;
+
+// Weights [8 * block, 8 * block + 8) of a column; `columns` is the width of the packed matrix.
+fn load_weight8(block: u32, column: u32, columns: u32) -> Weight8 {
+  let unit = weight_units[block * columns + column];
+  let group = block / GROUP_BLOCKS;
+  let scales = unpack2x16float(weight_scales[(group / 2u) * columns + column]);
+  let scale = select(scales.x, scales.y, (group & 1u) == 1u);
+  return Weight8(
+    vec4<f32>(unpack4xI8(unit.x)) * scale,
+    vec4<f32>(unpack4xI8(unit.y)) * scale,
+  );
+}
