@@ -99,6 +99,31 @@ const IMPOSSIBLE: readonly [field: string, value: unknown, found: string, expect
   ["rope_theta", "10000", '"10000"', "a number above 0"],
 ];
 
+const QUANTISED = {
+  quant_method: "unmask",
+  bits: 8,
+  group_size: 32,
+  symmetric: true,
+  scale_dtype: "float16",
+  head: false,
+};
+
+/** Name, `quantization_config`, the error. */
+const QUANTISATIONS: readonly [name: string, json: unknown, expected: string][] = [
+  ["no object", 4, "quantization_config is 4, expected an object"],
+  [
+    "of others",
+    { ...QUANTISED, quant_method: "gptq" },
+    'quantization_config: quant_method is "gptq", expected "unmask"',
+  ],
+  ["of 3 bits", { ...QUANTISED, bits: 3 }, "quantization_config: bits is 3, expected 8 or 4"],
+  [
+    "in groups of 128",
+    { ...QUANTISED, group_size: 128 },
+    "quantization_config: group_size is 128, expected 32 or 64",
+  ],
+];
+
 /** Every mistake here. */
 export const MALFORMED_CONFIGS: readonly Malformed[] = [
   broken(
@@ -143,7 +168,14 @@ export const MALFORMED_CONFIGS: readonly Malformed[] = [
       inConfig(`${field} is ${JSON.stringify(value)}, expected ${expected}`, NOT_SUPPORTED),
     )
   ),
-  ...["quantization_config", "rope_scaling", "clip_qkv", "sliding_window"].map((field) =>
+  ...QUANTISATIONS.map(([name, quantisation, expected]) =>
+    config(
+      `quantization_config ${name}`,
+      (json) => json["quantization_config"] = quantisation,
+      inConfig(expected),
+    )
+  ),
+  ...["rope_scaling", "clip_qkv", "sliding_window"].map((field) =>
     config(
       `${field} present`,
       (json) => json[field] = { bits: 4 },
