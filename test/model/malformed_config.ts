@@ -172,7 +172,7 @@ export const MALFORMED_CONFIGS: readonly Malformed[] = [
     config(
       `quantization_config ${name}`,
       (json) => json["quantization_config"] = quantisation,
-      inConfig(expected),
+      inConfig(expected, name === "no object" ? DOWNLOAD_AGAIN : NOT_SUPPORTED),
     )
   ),
   ...["rope_scaling", "clip_qkv", "sliding_window"].map((field) =>
