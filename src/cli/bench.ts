@@ -9,24 +9,16 @@ import { acquireGpu, type Gpu } from "../gpu/device.ts";
 import { KernelTimes } from "../gpu/kernel_times.ts";
 import { loadModel } from "../model/load.ts";
 import type { Model } from "../model/model.ts";
+import { loadSynthetic } from "../model/synthetic.ts";
+import { SYNTHETIC_SHAPES } from "../model/synthetic_shape.ts";
 import { type LinearRate, linearRate, multiplyAddCeiling, type Rate } from "./bench_linear.ts";
 import { type DenoiseTiming, type ForwardTiming, timeDenoise, timeForward } from "./bench_model.ts";
 import { benchStrategies } from "./bench_strategies.ts";
 import { modelOption, wholeNumber } from "./options.ts";
-import { writeSyntheticCheckpoint } from "./synthetic_checkpoint.ts";
 import { VERSION } from "./version.ts";
 
 /** Rows of the timed forward passes. */
 const ROWS = [32, 128, 512];
-/** Stands for a mid-sized model: large enough to be bound by arithmetic, small enough to wait for. */
-const SYNTHETIC = {
-  hiddenSize: 1024,
-  layers: 8,
-  heads: 8,
-  ffnSize: 3072,
-  vocabSize: 32768,
-  maxSequenceLength: 1024,
-};
 /** The synthetic model's linear layers and the tiny target's: [inner, columns]. */
 const LINEAR_SHAPES = [[1024, 3072], [1024, 1024], [3072, 1024], [512, 512], [128, 384]];
 
@@ -104,25 +96,24 @@ async function bench(gpu: Gpu, flags: BenchFlags): Promise<BenchReport> {
   printLinear(linear, ceiling);
 
   const models: ModelReport[] = [];
-  const run = async (name: string, dir: string, shape: Parameters<typeof timeDenoise>[1]) => {
-    using model = await loadModel(gpu, dir);
+  const run = async (
+    name: string,
+    load: () => Promise<Model>,
+    shape: Parameters<typeof timeDenoise>[1],
+  ) => {
+    using model = await load();
     models.push(await benchModel(name, model, shape));
     printModel(models.at(-1)!, ceiling);
   };
-  await run(basename(resolve(flags.model)), flags.model, {
+  await run(basename(resolve(flags.model)), () => loadModel(gpu, flags.model), {
     promptTokens: 24,
     genLength: 64,
     steps: 64,
   });
   if (flags.synthetic) {
-    const dir = await Deno.makeTempDir({ prefix: "unmask-bench-" });
-    try {
-      await writeSyntheticCheckpoint(dir, SYNTHETIC);
-      const name = `synthetic d_model ${SYNTHETIC.hiddenSize}, ${SYNTHETIC.layers} layers`;
-      await run(name, dir, { promptTokens: 24, genLength: 8, steps: 8 });
-    } finally {
-      await Deno.remove(dir, { recursive: true });
-    }
+    const { mid } = SYNTHETIC_SHAPES;
+    const name = `synthetic d_model ${mid.hiddenSize}, ${mid.layers} layers`;
+    await run(name, () => loadSynthetic(gpu, mid), { promptTokens: 24, genLength: 8, steps: 8 });
   }
   return {
     version: VERSION,

@@ -150,6 +150,18 @@ function readQuantisation(
   return quantisation ? { quantisation } : {};
 }
 
+/** What `quantization_config` says of a folder stored so; {@linkcode parseConfig} reads it back. */
+export function quantisationJson({ scheme, head }: StoredQuantisation): JsonObject {
+  return {
+    quant_method: QUANT_METHOD,
+    bits: scheme.bits,
+    group_size: scheme.group,
+    symmetric: true,
+    scale_dtype: "float16",
+    head,
+  };
+}
+
 /** Fields with one supported value: what the forward pass does, and the parts it does not have. */
 function checkArchitecture(fields: Fields): void {
   fields.only("block_type", ["llama"]);

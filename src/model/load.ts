@@ -2,8 +2,8 @@
 
 import { acquireGpu, type Gpu, GpuError } from "../gpu/device.ts";
 import { Recorder } from "../gpu/recorder.ts";
-import { openCheckpoint } from "../weights/checkpoint.ts";
-import { readConfig } from "./config.ts";
+import { type Checkpoint, openCheckpoint } from "../weights/checkpoint.ts";
+import { type ModelConfig, readConfig } from "./config.ts";
 import { uploadLlada } from "./llada.ts";
 import { Model } from "./model.ts";
 import { checkTensors } from "./tensors.ts";
@@ -50,10 +50,25 @@ export async function loadModelOn(
 export async function loadModel(
   gpu: Gpu,
   dir: string,
-  { onProgress, precision, owned }: LoadModelOptions = {},
+  options: LoadModelOptions = {},
 ): Promise<Model> {
   const config = readConfig(dir);
   using checkpoint = openCheckpoint(dir);
+  return await loadCheckpoint(gpu, config, checkpoint, { ...options, name: dir });
+}
+
+/**
+ * Loads weights that are open already.
+ * @param options.name what an error calls them
+ * @throws {CheckpointError} naming the tensor that is not as the configuration says
+ * @throws {GpuError} when the device cannot hold it
+ */
+export async function loadCheckpoint(
+  gpu: Gpu,
+  config: ModelConfig,
+  checkpoint: Checkpoint,
+  { name, onProgress, precision, owned }: LoadModelOptions & { readonly name: string },
+): Promise<Model> {
   checkTensors(config, checkpoint);
   const recorder = new Recorder(gpu);
   gpu.device.pushErrorScope("out-of-memory");
@@ -68,7 +83,7 @@ export async function loadModel(
     const error = await gpu.device.popErrorScope();
     if (error) {
       throw new GpuError(
-        `${dir}: ${checkpoint.byteLength} bytes of weights do not fit the memory of ${gpu.name}: ` +
+        `${name}: ${checkpoint.byteLength} bytes of weights do not fit the memory of ${gpu.name}: ` +
           error.message,
       );
     }

@@ -24,6 +24,16 @@ export interface TensorExpectation {
   readonly dtypes?: readonly DType[];
 }
 
+/** A file of tensors: a {@linkcode SafetensorsFile}, or one whose bytes are made when asked for. */
+export interface TensorFile extends Disposable {
+  /** Path, or what stands for one in errors. */
+  readonly file: string;
+  /** Every tensor by name; each names this file. */
+  readonly tensors: ReadonlyMap<string, TensorSlice>;
+  /** Fills `target` with the slice's bytes from its byte `offset` on. */
+  readInto(slice: TensorSlice, target: Uint8Array, offset?: number): void;
+}
+
 /** An open model folder. Close it with `using` or `[Symbol.dispose]()`. */
 export class Checkpoint implements Disposable {
   /** Path of the one file or of the index. */
@@ -32,14 +42,14 @@ export class Checkpoint implements Disposable {
   readonly tensors: ReadonlyMap<string, TensorSlice>;
   /** Bytes of all tensors. */
   readonly byteLength: number;
-  readonly #files: ReadonlyMap<string, SafetensorsFile>;
+  readonly #files: ReadonlyMap<string, TensorFile>;
 
   /**
    * Use {@linkcode openCheckpoint}, which checks that the files belong together.
    * @param file path of the one file or of the index
    * @param files the open files that hold the tensors; the checkpoint closes them
    */
-  constructor(file: string, files: readonly SafetensorsFile[]) {
+  constructor(file: string, files: readonly TensorFile[]) {
     this.file = file;
     this.#files = new Map(files.map((open) => [open.file, open]));
     this.tensors = new Map(files.flatMap((open) => [...open.tensors]));

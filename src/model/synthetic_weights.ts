@@ -1,0 +1,187 @@
+/**
+ * Random weights that are made where they are read: a pool of values is drawn once, and every tensor
+ * runs through it, again and again, from a place of its own on. The pool is longer than any matrix
+ * has rows and no row repeats another, but all matrices of one inner size hold the same values in
+ * another order: enough to time, to load and to compare, not to study.
+ */
+
+import { byteSize, type FloatDType, fromF32, toF32 } from "../gpu/dtype.ts";
+import { encodeRows } from "../quant/encode.ts";
+import type { QuantScheme } from "../quant/scheme.ts";
+import type { TensorFile } from "../weights/checkpoint.ts";
+import type { TensorSlice } from "../weights/safetensors.ts";
+import { ConfigError } from "../weights/model_file_error.ts";
+import type { ModelConfig } from "./config.ts";
+import { expectedTensors, scaleName } from "./tensors.ts";
+
+/** Weights of a unit of the pool: the largest group, so that a unit holds whole groups. */
+const UNIT = 64;
+/** Units of a pool, all prime: rows, which are whole units apart, meet each unit once. */
+const POOL_UNITS = [8191, 131071, 524287];
+
+/** Distribution of a tensor's values. */
+interface Spread {
+  readonly mean: number;
+  readonly deviation: number;
+}
+
+/** Where a tensor's bytes come from. */
+interface Place {
+  readonly pool: Uint8Array;
+  /** First byte in the pool. */
+  readonly start: number;
+}
+
+/** The weights of a model without a folder: a seeded pool in the place of a file. */
+export class SyntheticWeights implements TensorFile {
+  readonly file: string;
+  readonly tensors: ReadonlyMap<string, TensorSlice>;
+  readonly #places = new Map<string, Place>();
+
+  /**
+   * Norms are drawn around 1, the embedding with a deviation of 1, and a matrix `[out, inner]` with
+   * `1 / sqrt(inner)`, so that activations stay near 1. Codes and scales are those that `encodeRows`
+   * makes of the same floats.
+   * @param file what stands for a path in errors
+   * @param options.dtype of the floats, default BF16
+   * @throws {ConfigError} when a quantised matrix is no whole number of groups wide
+   */
+  constructor(
+    file: string,
+    config: ModelConfig,
+    options: { readonly seed?: number; readonly dtype?: FloatDType } = {},
+  ) {
+    const { seed = 1, dtype = "BF16" } = options;
+    this.file = file;
+    const floats = expectedTensors({ ...config, quantisation: undefined });
+    const rows = Math.max(...floats.map(({ shape }) => shape[0]));
+    const units = POOL_UNITS.find((count) => count > rows) ?? POOL_UNITS.at(-1)!;
+    const pools = new Pools(seed, units * UNIT, dtype);
+    const order = new Map(floats.map(({ name, shape }, i) => [name, { i, shape }]));
+    const tensors = new Map<string, TensorSlice>();
+    let byteOffset = 0;
+    for (const { name, shape, dtypes } of expectedTensors(config)) {
+      const isScale = !order.has(name);
+      const matrix = isScale ? name.slice(0, -scaleName("").length) : name;
+      const { i, shape: floatShape } = order.get(matrix)!;
+      const isCode = !isScale && dtypes.length === 1;
+      const inner = floatShape.at(-1)!;
+      const spread = spreadOf(floatShape, i === 0);
+      let pool: Uint8Array;
+      if (isScale || isCode) {
+        const { scheme } = config.quantisation!;
+        checkGroups(file, matrix, inner, scheme);
+        const encoded = pools.encoded(spread, scheme);
+        pool = isScale ? encoded.scales : encoded.codes;
+      } else {
+        pool = pools.floats(spread);
+      }
+      // Prime: no two tensors start at one place.
+      const unit = (i + 1) * Math.floor(0.618 * units) % units;
+      this.#places.set(name, { pool, start: unit * (pool.length / units) });
+      const stored = dtypes.length === 1 ? dtypes[0] : dtype;
+      const byteLength = shape.reduce((product, size) => product * size, byteSize(stored));
+      tensors.set(name, { name, dtype: stored, shape, file, byteOffset, byteLength });
+      byteOffset += byteLength;
+    }
+    this.tensors = tensors;
+  }
+
+  /** Fills `target` with the tensor's bytes from its byte `offset` on. */
+  readInto({ name, byteLength }: TensorSlice, target: Uint8Array, offset = 0): void {
+    if (offset < 0 || offset + target.length > byteLength) {
+      const range = `[${offset}, ${offset + target.length})`;
+      throw new RangeError(`bytes ${range} asked of ${name}, which has ${byteLength}`);
+    }
+    const { pool, start } = this.#places.get(name)!;
+    for (let done = 0; done < target.length;) {
+      const from = (start + offset + done) % pool.length;
+      const part = pool.subarray(from, from + target.length - done);
+      target.set(part, done);
+      done += part.length;
+    }
+  }
+
+  /** Frees the pools. */
+  [Symbol.dispose](): void {
+    this.#places.clear();
+  }
+}
+
+function spreadOf(shape: readonly number[], isEmbedding: boolean): Spread {
+  if (shape.length === 1) return { mean: 1, deviation: 0.05 };
+  return { mean: 0, deviation: isEmbedding ? 1 : 1 / Math.sqrt(shape[1]) };
+}
+
+function checkGroups(file: string, tensor: string, inner: number, { group }: QuantScheme): void {
+  if (inner % group! === 0) return;
+  throw new ConfigError({
+    file,
+    tensor,
+    field: "inner size",
+    found: `${inner}`,
+    expected: `whole groups of ${group}`,
+    remedy: "Give sizes that are multiples of it.",
+  });
+}
+
+/** The pool in the forms that are asked for. */
+class Pools {
+  readonly #normal: Float32Array;
+  readonly #dtype: FloatDType;
+  readonly #made = new Map<string, Uint8Array>();
+
+  constructor(seed: number, length: number, dtype: FloatDType) {
+    this.#normal = drawNormal(seed, length);
+    this.#dtype = dtype;
+  }
+
+  floats({ mean, deviation }: Spread): Uint8Array {
+    return this.#once(`${mean} ${deviation}`, () => {
+      const values = this.#normal.map((value) => mean + deviation * value);
+      return fromF32(values, this.#dtype);
+    });
+  }
+
+  encoded(spread: Spread, scheme: QuantScheme): { codes: Uint8Array; scales: Uint8Array } {
+    const key = `${scheme.name} ${scheme.group} ${spread.deviation}`;
+    let scales: Uint8Array | undefined;
+    const codes = this.#once(key, () => {
+      const encoded = encodeRows(scheme, toF32(this.floats(spread), this.#dtype), UNIT);
+      scales = new Uint8Array(encoded.scales.buffer);
+      return encoded.codes;
+    });
+    return { codes, scales: this.#once(`scales ${key}`, () => scales!) };
+  }
+
+  #once(key: string, make: () => Uint8Array): Uint8Array {
+    let made = this.#made.get(key);
+    if (!made) this.#made.set(key, made = make());
+    return made;
+  }
+}
+
+/**
+ * Values with mean 0 and deviation 1, near a normal distribution: sums of four uniform integers, so
+ * that they are the same everywhere.
+ */
+function drawNormal(seed: number, length: number): Float32Array<ArrayBuffer> {
+  let state = Math.imul(seed, 0x85ebca6b) >>> 0;
+  const draw = () => {
+    // Chris Wellons' lowbias32 of a Weyl sequence.
+    state = (state + 0x9e3779b9) >>> 0;
+    let x = state;
+    x = Math.imul(x ^ (x >>> 16), 0x21f0aaad);
+    x = Math.imul(x ^ (x >>> 15), 0x735a2d97);
+    return (x ^ (x >>> 15)) >>> 0;
+  };
+  const values = new Float32Array(length);
+  const deviation = 65536 / Math.sqrt(3);
+  for (let i = 0; i < length; i++) {
+    const a = draw();
+    const b = draw();
+    const sum = (a >>> 16) + (a & 0xffff) + (b >>> 16) + (b & 0xffff);
+    values[i] = (sum - 2 * 0xffff) / deviation;
+  }
+  return values;
+}
