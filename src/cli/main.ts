@@ -9,6 +9,7 @@ import { parityCommand } from "./parity.ts";
 import { benchCommand } from "./bench.ts";
 import { dropWriting } from "./permissions.ts";
 import { serveCommand } from "./serve.ts";
+import { synthCommand } from "./synth.ts";
 import { traceCommand } from "./trace.ts";
 import { VERSION } from "./version.ts";
 
@@ -38,6 +39,7 @@ for (
     traceCommand(),
     parityCommand(),
     evalCommand(),
+    synthCommand(),
     benchCommand(),
   ]
 ) {

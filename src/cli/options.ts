@@ -14,6 +14,8 @@ import {
   STRATEGY_NAMES,
   type StrategyName,
 } from "../engine/request.ts";
+import type { StoredQuantisation } from "../model/config.ts";
+import { GROUP_SIZES, type GroupSize, quantised, type QuantisedName } from "../quant/scheme.ts";
 
 /** `--model DIR` */
 export function modelOption(): Option {
@@ -40,6 +42,46 @@ export function numberBetween(least: number, most: number): (text: string) => nu
     if (text.trim() !== "" && value >= least && value <= most) return value;
     throw new InvalidArgumentError(`expected a number from ${least} to ${most}`);
   };
+}
+
+const BYTE_UNITS: Readonly<Record<string, number>> = {
+  MB: 1e6,
+  GB: 1e9,
+  MIB: 2 ** 20,
+  GIB: 2 ** 30,
+};
+
+/** Parses a number of bytes: `500MB`, `4.5GB`, `4GiB`. */
+export function byteCount(text: string): number {
+  const [, amount, unit] = /^(\d+(?:\.\d+)?) ?([a-z]+)$/i.exec(text) ?? [];
+  const bytes = Math.floor(Number(amount) * BYTE_UNITS[unit?.toUpperCase()]);
+  if (bytes >= 1) return bytes;
+  throw new InvalidArgumentError("expected a size such as 500MB, 5GB or 4GiB");
+}
+
+/** `--weights`, `--group` and `--head`, as commander hands them over. */
+export interface QuantisationFlags {
+  readonly weights?: QuantisedName;
+  readonly group?: GroupSize;
+  readonly head?: boolean;
+}
+
+/** The scheme that `--weights` asks for; undefined without it. */
+export function quantisationOf(
+  { weights, group = GROUP_SIZES[0], head = false }: QuantisationFlags,
+): StoredQuantisation | undefined {
+  return weights && { scheme: quantised(weights, group), head };
+}
+
+/** `--group` and `--head` */
+export function addSchemeOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option("--group <n>", "weights that share a scale")
+        .choices(GROUP_SIZES.map(String)).default(GROUP_SIZES[0])
+        .argParser((text) => GROUP_SIZES.find((size) => String(size) === text)),
+    )
+    .option("--head", "the output head too");
 }
 
 /** Collects the values of an option that may be given several times. */

@@ -1,4 +1,4 @@
-/** How far a model is loaded, on standard error: a bar on a terminal, lines elsewhere. */
+/** How far a model is loaded or written, on standard error: a bar on a terminal, lines elsewhere. */
 
 import { basename, resolve } from "node:path";
 import process from "node:process";
@@ -9,9 +9,9 @@ import { WorkerEngine, type WorkerEngineOptions } from "../engine/worker_engine.
 /** Without a terminal a line is printed each time another of these shares is there. */
 const LINE_SHARE = 0.25;
 
-/** What is shown while a model loads. */
-export interface LoadingReport {
-  /** Bytes that are on the GPU, of all. */
+/** What is shown while bytes are moved. */
+export interface ProgressReport {
+  /** Bytes that are where they belong, of all. */
   update(done: number, total: number): void;
   /** Prints a line on standard output; held back while there is a bar. */
   print(line: string): void;
@@ -20,28 +20,29 @@ export interface LoadingReport {
 }
 
 /**
- * A report for one model.
+ * A report of one task.
+ * @param task what is done, and to what
  * @param lines whether to print lines where there is no terminal
  */
-export function loadingReport(name: string, lines: boolean): LoadingReport {
-  if (Deno.stderr.isTerminal()) return loadingBar(name);
+export function progressReport(task: string, lines: boolean): ProgressReport {
+  if (Deno.stderr.isTerminal()) return progressBar(task);
   let shown = 0;
   return {
     update(done, total) {
       if (!lines || (done < total && done / total < shown + LINE_SHARE)) return;
       if (shown >= 1) return;
       shown = done / total;
-      console.error(`loading ${name}: ${Math.floor(100 * shown)} % of ${mebibytes(total)} MiB`);
+      console.error(`${task}: ${Math.floor(100 * shown)} % of ${mebibytes(total)} MiB`);
     },
     print: (line) => console.log(line),
     stop() {},
   };
 }
 
-function loadingBar(name: string): LoadingReport {
+function progressBar(task: string): ProgressReport {
   const bar = new cliProgress.SingleBar({
     stream: process.stderr,
-    format: `loading ${name} {bar} {percentage} % of {size} MiB`,
+    format: `${task} {bar} {percentage} % of {size} MiB`,
     barsize: 30,
     clearOnComplete: true,
     // The command ends the bar itself, and leaves line wrapping as it is.
@@ -79,8 +80,8 @@ function mebibytes(bytes: number): string {
 export function startEngine(
   dir: string,
   options: Pick<WorkerEngineOptions, "maxWaiting" | "draft"> & { readonly lines?: boolean } = {},
-): { readonly engine: WorkerEngine; readonly report: LoadingReport } {
-  const report = loadingReport(basename(resolve(dir)), options.lines ?? false);
+): { readonly engine: WorkerEngine; readonly report: ProgressReport } {
+  const report = progressReport(`loading ${basename(resolve(dir))}`, options.lines ?? false);
   const engine = new WorkerEngine(dir, {
     maxWaiting: options.maxWaiting,
     draft: options.draft,

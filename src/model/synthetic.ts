@@ -3,8 +3,9 @@
 import type { Gpu } from "../gpu/device.ts";
 import type { FloatDType } from "../gpu/dtype.ts";
 import { Checkpoint } from "../weights/checkpoint.ts";
+import { copiedTensor, type FolderContent } from "../weights/folder_writer.ts";
 import type { JsonObject } from "../weights/json_file.ts";
-import { type ModelConfig, parseConfig, type StoredQuantisation } from "./config.ts";
+import { ConfigError, type ModelConfig, parseConfig, type StoredQuantisation } from "./config.ts";
 import { loadCheckpoint, type LoadModelOptions } from "./load.ts";
 import type { Model } from "./model.ts";
 import { syntheticConfig, type SyntheticShape } from "./synthetic_shape.ts";
@@ -41,9 +42,19 @@ export function syntheticModel(
   options: SyntheticOptions = {},
 ): SyntheticModel {
   const json = syntheticConfig(shape, options);
-  const config = parseConfig(json, FILE);
+  const config = checkedConfig(json);
   const checkpoint = new Checkpoint(FILE, [new SyntheticWeights(FILE, config, options)]);
   return { json, config, checkpoint, [Symbol.dispose]: () => checkpoint[Symbol.dispose]() };
+}
+
+function checkedConfig(json: JsonObject): ModelConfig {
+  try {
+    return parseConfig(json, FILE);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const { file, field, found, expected } = error;
+    throw new ConfigError({ file, field, found, expected, remedy: "Give another size." });
+  }
 }
 
 /**
@@ -58,4 +69,29 @@ export async function loadSynthetic(
 ): Promise<Model> {
   using model = syntheticModel(shape, options);
   return await loadCheckpoint(gpu, model.config, model.checkpoint, { ...options, name: FILE });
+}
+
+/** How a folder of synthetic weights is laid out. */
+export interface SyntheticFolderOptions extends SyntheticOptions {
+  /** Most bytes of tensors in a file. */
+  readonly shardBytes: number;
+  /** Paths of files that go beside the weights: a tokenizer's. */
+  readonly copies?: readonly string[];
+}
+
+/**
+ * A folder with a model of this shape, to be planned and written; dispose of it afterwards.
+ * @throws {ConfigError} naming the size that does not go with another
+ */
+export function syntheticFolder(
+  shape: SyntheticShape,
+  { shardBytes, copies = [], ...options }: SyntheticFolderOptions,
+): FolderContent & Disposable {
+  const model = syntheticModel(shape, options);
+  const { json, checkpoint } = model;
+  const groups = [...checkpoint.tensors.values()].map((slice) => copiedTensor(checkpoint, slice));
+  const { seed = 1 } = options;
+  const settings = { made_by: "unmask synth", seed, shard_bytes: shardBytes, ...json };
+  const dispose = () => model[Symbol.dispose]();
+  return { config: json, groups, copies, shardBytes, settings, [Symbol.dispose]: dispose };
 }

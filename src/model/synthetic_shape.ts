@@ -52,7 +52,7 @@ const TINY_TARGET: SyntheticShape = {
 /**
  * Shapes by name. `llada-8b` is LLaDA-8B-Instruct (8.02 billion parameters), `llada-24l` a draft of
  * it with 24 layers and a narrower FFN (5.36 billion), `tiny-…` the embedded pair, and `mid` stands
- * between: bound by arithmetic, yet soon done on a software adapter (151 million).
+ * between: bound by arithmetic, yet soon done on a software adapter (176 million).
  */
 export const SYNTHETIC_SHAPES = {
   "llada-8b": LLADA_8B,

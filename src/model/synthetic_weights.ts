@@ -27,9 +27,10 @@ interface Spread {
 
 /** Where a tensor's bytes come from. */
 interface Place {
-  readonly pool: Uint8Array;
-  /** First byte in the pool. */
-  readonly start: number;
+  /** Drawn when a byte of it is asked for. */
+  readonly pool: () => Uint8Array;
+  /** Where in the pool the tensor starts, as a share of it. */
+  readonly unit: number;
 }
 
 /** The weights of a model without a folder: a seeded pool in the place of a file. */
@@ -37,6 +38,7 @@ export class SyntheticWeights implements TensorFile {
   readonly file: string;
   readonly tensors: ReadonlyMap<string, TensorSlice>;
   readonly #places = new Map<string, Place>();
+  readonly #units: number;
 
   /**
    * Norms are drawn around 1, the embedding with a deviation of 1, and a matrix `[out, inner]` with
@@ -56,6 +58,7 @@ export class SyntheticWeights implements TensorFile {
     const floats = expectedTensors({ ...config, quantisation: undefined });
     const rows = Math.max(...floats.map(({ shape }) => shape[0]));
     const units = POOL_UNITS.find((count) => count > rows) ?? POOL_UNITS.at(-1)!;
+    this.#units = units;
     const pools = new Pools(seed, units * UNIT, dtype);
     const order = new Map(floats.map(({ name, shape }, i) => [name, { i, shape }]));
     const tensors = new Map<string, TensorSlice>();
@@ -67,18 +70,14 @@ export class SyntheticWeights implements TensorFile {
       const isCode = !isScale && dtypes.length === 1;
       const inner = floatShape.at(-1)!;
       const spread = spreadOf(floatShape, i === 0);
-      let pool: Uint8Array;
+      let pool = () => pools.floats(spread);
       if (isScale || isCode) {
         const { scheme } = config.quantisation!;
         checkGroups(file, matrix, inner, scheme);
-        const encoded = pools.encoded(spread, scheme);
-        pool = isScale ? encoded.scales : encoded.codes;
-      } else {
-        pool = pools.floats(spread);
+        pool = () => pools.encoded(spread, scheme)[isScale ? "scales" : "codes"];
       }
-      // Prime: no two tensors start at one place.
-      const unit = (i + 1) * Math.floor(0.618 * units) % units;
-      this.#places.set(name, { pool, start: unit * (pool.length / units) });
+      // Their number is prime: no two tensors start at one unit.
+      this.#places.set(name, { pool, unit: (i + 1) * Math.floor(0.618 * units) % units });
       const stored = dtypes.length === 1 ? dtypes[0] : dtype;
       const byteLength = shape.reduce((product, size) => product * size, byteSize(stored));
       tensors.set(name, { name, dtype: stored, shape, file, byteOffset, byteLength });
@@ -93,7 +92,9 @@ export class SyntheticWeights implements TensorFile {
       const range = `[${offset}, ${offset + target.length})`;
       throw new RangeError(`bytes ${range} asked of ${name}, which has ${byteLength}`);
     }
-    const { pool, start } = this.#places.get(name)!;
+    const place = this.#places.get(name)!;
+    const pool = place.pool();
+    const start = place.unit * (pool.length / this.#units);
     for (let done = 0; done < target.length;) {
       const from = (start + offset + done) % pool.length;
       const part = pool.subarray(from, from + target.length - done);
@@ -127,38 +128,39 @@ function checkGroups(file: string, tensor: string, inner: number, { group }: Qua
 
 /** The pool in the forms that are asked for. */
 class Pools {
-  readonly #normal: Float32Array;
+  readonly #seed: number;
+  readonly #length: number;
   readonly #dtype: FloatDType;
-  readonly #made = new Map<string, Uint8Array>();
+  readonly #floats = new Map<string, Uint8Array>();
+  readonly #encoded = new Map<string, { codes: Uint8Array; scales: Uint8Array }>();
+  #normal: Float32Array | undefined;
 
   constructor(seed: number, length: number, dtype: FloatDType) {
-    this.#normal = drawNormal(seed, length);
+    this.#seed = seed;
+    this.#length = length;
     this.#dtype = dtype;
   }
 
   floats({ mean, deviation }: Spread): Uint8Array {
-    return this.#once(`${mean} ${deviation}`, () => {
-      const values = this.#normal.map((value) => mean + deviation * value);
-      return fromF32(values, this.#dtype);
+    return once(this.#floats, `${mean} ${deviation}`, () => {
+      this.#normal ??= drawNormal(this.#seed, this.#length);
+      return fromF32(this.#normal.map((value) => mean + deviation * value), this.#dtype);
     });
   }
 
+  /** Of one scheme, which must be the same in every call. */
   encoded(spread: Spread, scheme: QuantScheme): { codes: Uint8Array; scales: Uint8Array } {
-    const key = `${scheme.name} ${scheme.group} ${spread.deviation}`;
-    let scales: Uint8Array | undefined;
-    const codes = this.#once(key, () => {
-      const encoded = encodeRows(scheme, toF32(this.floats(spread), this.#dtype), UNIT);
-      scales = new Uint8Array(encoded.scales.buffer);
-      return encoded.codes;
+    return once(this.#encoded, `${spread.deviation}`, () => {
+      const { codes, scales } = encodeRows(scheme, toF32(this.floats(spread), this.#dtype), UNIT);
+      return { codes, scales: new Uint8Array(scales.buffer) };
     });
-    return { codes, scales: this.#once(`scales ${key}`, () => scales!) };
   }
+}
 
-  #once(key: string, make: () => Uint8Array): Uint8Array {
-    let made = this.#made.get(key);
-    if (!made) this.#made.set(key, made = make());
-    return made;
-  }
+function once<T>(made: Map<string, T>, key: string, make: () => T): T {
+  const value = made.get(key) ?? make();
+  made.set(key, value);
+  return value;
 }
 
 /**

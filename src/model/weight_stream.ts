@@ -90,12 +90,14 @@ export class WeightStream implements Disposable {
         columns: at.columns,
       };
       const bytes = this.#read(matrix.codes, row * rowBytes, rows * rowBytes);
+      let taken = bytes.length;
       if (matrix.scales) {
         this.#stage(bytes.length);
         repack(this.#recorder, this.#staging, part.units, scheme, columns);
         this.#recorder.submit();
         const scaleBytes = 2 * groupsOf(scheme, inner);
         this.#stage(this.#read(matrix.scales, row * scaleBytes, rows * scaleBytes).length);
+        taken += rows * scaleBytes;
         repackScales(this.#recorder, this.#staging, part.scales!, scheme, columns);
       } else if (part.scales) {
         this.#stage(bytes.length);
@@ -107,7 +109,7 @@ export class WeightStream implements Disposable {
         repack(this.#recorder, this.#staging, part.units, scheme, columns);
       }
       this.#recorder.submit();
-      await this.#throttle(bytes.length);
+      await this.#throttle(taken);
     }
   }
 

@@ -11,9 +11,9 @@ import { SafetensorsFile, type TensorSlice } from "./safetensors.ts";
 export { CheckpointError } from "./model_file_error.ts";
 
 /** The weights when they are one file; it is preferred where an index is there as well. */
-const SINGLE = "model.safetensors";
+export const SINGLE_FILE = "model.safetensors";
 /** The list of shards. Ten thousand tensors take about one megabyte. */
-const INDEX = "model.safetensors.index.json";
+export const INDEX_FILE = "model.safetensors.index.json";
 const MAX_INDEX = 16 * 2 ** 20;
 
 /** What a tensor must be. */
@@ -148,8 +148,8 @@ export class Checkpoint implements Disposable {
  * stays open
  */
 export function openCheckpoint(dir: string): Checkpoint {
-  const single = join(dir, SINGLE);
-  const index = join(dir, INDEX);
+  const single = join(dir, SINGLE_FILE);
+  const index = join(dir, INDEX_FILE);
   using opened = new DisposableStack();
   let checkpoint: Checkpoint;
   if (exists(single)) {
@@ -166,7 +166,7 @@ export function openCheckpoint(dir: string): Checkpoint {
       file: dir,
       field: "weight file",
       found: "missing",
-      expected: `${SINGLE} or ${INDEX}`,
+      expected: `${SINGLE_FILE} or ${INDEX_FILE}`,
       remedy: "Give a model folder in Hugging Face layout.",
     });
   }

@@ -8,7 +8,7 @@ const PROGRAM = `
 import { Command } from "commander";
 const { dropWriting } = await import(Deno.args[0]);
 const command = new Command(Deno.args[1])
-  .option("--png <file>").option("--trace <file>").option("--json [file]")
+  .option("--png <file>").option("--trace <file>").option("--json [file]").option("--out <dir>")
   .hook("preAction", (_, command) => dropWriting(command)).action(() => {});
 await command.parseAsync(Deno.args.slice(2), { from: "user" });
 console.log(Deno.permissions.querySync({ name: "write" }).state);
@@ -37,6 +37,8 @@ Deno.test("only a command that was told to write a file may write", async () => 
       ["granted", "generate", "--trace", "a.json"],
       ["granted", "trace", "--png", "a.png"],
       ["granted", "bench"],
+      ["prompt", "synth"],
+      ["granted", "synth", "--out", "a"],
     ];
     for (const [state, ...args] of cases) {
       assertEquals(await mayWrite(...args), `${state}\n`, args.join(" "));

@@ -129,7 +129,12 @@ Deno.test("stored codes and floats quantised at load give the same logits", asyn
   const ids = new Random("ids").integers(20, 300);
   for (const name of QUANTISED) {
     const scheme = quantised(name, 64);
-    using stored = await loadSynthetic(anyGpu, SMALL, { quantisation: { scheme, head: true } });
+    const seen: number[] = [];
+    using stored = await loadSynthetic(anyGpu, SMALL, {
+      quantisation: { scheme, head: true },
+      onProgress: (done, total) => seen.push(done, total),
+    });
+    assertEquals(seen.at(-2), seen.at(-1), "scales count as progress too");
     using atLoad = await loadSynthetic(anyGpu, SMALL, {
       precision: { layers: scheme, head: scheme },
     });

@@ -1,0 +1,228 @@
+/** `unmask synth`: models of any shape with random weights, in a folder or straight on the GPU. */
+
+import { join } from "node:path";
+import { Command, Option } from "commander";
+import { GREEDY } from "../denoise/predictor.ts";
+import { acquireGpu } from "../gpu/device.ts";
+import type { FloatDType } from "../gpu/dtype.ts";
+import type { Model } from "../model/model.ts";
+import {
+  loadSynthetic,
+  syntheticFolder,
+  syntheticModel,
+  type SyntheticOptions,
+} from "../model/synthetic.ts";
+import {
+  SYNTHETIC_SHAPES,
+  type SyntheticShape,
+  type SyntheticShapeName,
+} from "../model/synthetic_shape.ts";
+import { QUANTISED } from "../quant/scheme.ts";
+import { loadTokenizer } from "../text/tokenizer.ts";
+import { gigabytes } from "../weights/disk_space.ts";
+import {
+  addSchemeOptions,
+  byteCount,
+  type QuantisationFlags,
+  quantisationOf,
+  wholeNumber,
+} from "./options.ts";
+import { progressReport } from "./progress.ts";
+import { writeWithReport } from "./write_folder.ts";
+
+/** What a tokenizer's folder may hold of it. */
+const TOKENIZER_FILES = [
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "special_tokens_map.json",
+  "chat_template.jinja",
+];
+
+const DTYPES: Readonly<Record<string, FloatDType>> = { bf16: "BF16", f16: "F16", f32: "F32" };
+
+/** Tokens of the forward pass that `--on-gpu` times. */
+const TIMED_TOKENS = 32;
+
+interface SynthFlags extends QuantisationFlags {
+  readonly like: SyntheticShapeName;
+  readonly out?: string;
+  readonly onGpu?: boolean;
+  readonly seed: number;
+  readonly dtype: string;
+  readonly shardSize: number;
+  readonly tokenizer?: string;
+  readonly hiddenSize?: number;
+  readonly layers?: number;
+  readonly heads?: number;
+  readonly ffnSize?: number;
+  readonly vocabSize?: number;
+  readonly context?: number;
+}
+
+/** `unmask synth` */
+export function synthCommand(): Command {
+  const size = wholeNumber(1);
+  const command = new Command("synth")
+    .description(
+      "Makes a model of a given shape with random weights, to test and to time its size.",
+    )
+    .addOption(
+      new Option("--like <shape>", "the shape")
+        .choices(Object.keys(SYNTHETIC_SHAPES)).makeOptionMandatory(),
+    )
+    .option("--out <dir>", "writes a model folder; run again, it goes on where it was interrupted")
+    .option("--on-gpu", "loads it without a file and times a forward pass")
+    .option("--seed <n>", "same seed, same weights", wholeNumber(0, 2 ** 32 - 1), 1)
+    .addOption(
+      new Option("--dtype <type>", "of weights that are not quantised")
+        .choices(Object.keys(DTYPES)).default("bf16"),
+    )
+    .addOption(
+      new Option("--weights <scheme>", "quantised already, as unmask quantize would")
+        .choices(QUANTISED),
+    );
+  return addSchemeOptions(command)
+    .addOption(
+      new Option("--shard-size <size>", "most bytes in a file of weights")
+        .argParser(byteCount).default(5e9, "5GB"),
+    )
+    .option("--tokenizer <dir>", "copies the tokenizer of this folder, so that it can be served")
+    .option("--layers <n>", "another n_layers", size)
+    .option("--hidden-size <n>", "another d_model", size)
+    .option("--heads <n>", "another n_heads", size)
+    .option("--ffn-size <n>", "another mlp_hidden_size", size)
+    .option("--vocab-size <n>", "another vocab_size; mask and end are the last ids", size)
+    .option("--context <n>", "another max_sequence_length", size)
+    .addHelpText(
+      "after",
+      `
+Values are drawn once and every tensor runs through them from another place on: no two tensors are
+equal, but they are not independent. Host memory stays below 300 MiB whatever the shape.
+
+Examples:
+  unmask synth --like mid --out models/mid --tokenizer models/tiny-target
+  unmask synth --like llada-8b --on-gpu --weights q4`,
+    )
+    .action(run);
+}
+
+async function run(flags: SynthFlags): Promise<void> {
+  if (!flags.out === !flags.onGpu) {
+    throw new Error("synth: expected either --out DIR or --on-gpu");
+  }
+  if (flags.head && !flags.weights) throw new Error("synth: --head goes with --weights");
+  const shape = shapeOf(flags);
+  const options = {
+    seed: flags.seed,
+    dtype: DTYPES[flags.dtype],
+    quantisation: quantisationOf(flags),
+  };
+  if (flags.out === undefined) await fillGpu(shape, options, flags);
+  else await writeFolder(shape, options, flags, flags.out);
+}
+
+function shapeOf(flags: SynthFlags): SyntheticShape {
+  const shape: SyntheticShape = SYNTHETIC_SHAPES[flags.like];
+  const { vocabSize = shape.vocabSize } = flags;
+  // Ids of the published vocabulary may not be in another.
+  const tokens = vocabSize === shape.vocabSize
+    ? {}
+    : { maskTokenId: undefined, eosTokenId: undefined };
+  return {
+    ...shape,
+    ...tokens,
+    vocabSize,
+    hiddenSize: flags.hiddenSize ?? shape.hiddenSize,
+    layers: flags.layers ?? shape.layers,
+    heads: flags.heads ?? shape.heads,
+    ffnSize: flags.ffnSize ?? shape.ffnSize,
+    maxSequenceLength: flags.context ?? shape.maxSequenceLength,
+  };
+}
+
+async function writeFolder(
+  shape: SyntheticShape,
+  options: SyntheticOptions,
+  { tokenizer, shardSize }: SynthFlags,
+  out: string,
+): Promise<void> {
+  const copies = tokenizer === undefined ? [] : await tokenizerFiles(tokenizer, shape.vocabSize);
+  using folder = syntheticFolder(shape, { ...options, shardBytes: shardSize, copies });
+  await writeWithReport(out, folder);
+  if (copies.length > 0) return;
+  console.log(
+    "It has no tokenizer. To serve it, put tokenizer.json and tokenizer_config.json of a model " +
+      "beside the weights, or use --tokenizer DIR.",
+  );
+}
+
+/** Paths of a tokenizer's files. @throws when its ids do not fit the vocabulary */
+async function tokenizerFiles(dir: string, vocabSize: number): Promise<string[]> {
+  const { controlTokens } = await loadTokenizer(dir);
+  const most = Math.max(-1, ...controlTokens.values());
+  if (most >= vocabSize) {
+    throw new Error(
+      `${dir}/tokenizer.json: an id is ${most}, expected below the shape's vocabulary of ` +
+        `${vocabSize}. Use another tokenizer, or --vocab-size.`,
+    );
+  }
+  const there = new Set([...Deno.readDirSync(dir)].map(({ name }) => name));
+  return TOKENIZER_FILES.filter((name) => there.has(name)).map((name) => join(dir, name));
+}
+
+async function fillGpu(
+  shape: SyntheticShape,
+  options: SyntheticOptions,
+  { like, weights, group, dtype }: SynthFlags,
+): Promise<void> {
+  using gpu = await acquireGpu();
+  const report = progressReport(`filling ${like}`, true);
+  const start = performance.now();
+  let bytes = 0;
+  let model: Model;
+  try {
+    model = await loadSynthetic(gpu, shape, {
+      ...options,
+      onProgress(done, total) {
+        bytes = total;
+        report.update(done, total);
+      },
+    });
+  } finally {
+    report.stop();
+  }
+  using loaded = model;
+  const seconds = (performance.now() - start) / 1000;
+  const scheme = weights ? `${weights} in groups of ${group}` : dtype;
+  console.log(
+    `${like}, ${(parametersOf(shape) / 1e6).toFixed(1)} million parameters, ${scheme}: ` +
+      `${gigabytes(bytes)} on ${gpu.name} in ${seconds.toFixed(1)} s`,
+  );
+  console.log(`forward pass of ${TIMED_TOKENS} tokens: ${await timeForward(loaded)}`);
+}
+
+function parametersOf(shape: SyntheticShape): number {
+  using model = syntheticModel(shape);
+  let parameters = 0;
+  for (const tensor of model.checkpoint.tensors.values()) {
+    parameters += tensor.shape.reduce((product, size) => product * size, 1);
+  }
+  return parameters;
+}
+
+/** Seconds of the first pass, in which kernels are compiled, and of a second. */
+async function timeForward(model: Model): Promise<string> {
+  const rows = Math.min(TIMED_TOKENS, model.config.maxSequenceLength);
+  const positions = Uint32Array.from({ length: rows }, (_, position) => position);
+  const ids = new Uint32Array(rows).fill(model.config.maskTokenId);
+  const times: string[] = [];
+  for (let pass = 0; pass < 2; pass++) {
+    const start = performance.now();
+    const [predictions] = await model.predict([{ ids, positions, choice: GREEDY }]);
+    if (!predictions.every(({ logProbability }) => Number.isFinite(logProbability))) {
+      throw new Error("the forward pass gave a probability that is no number");
+    }
+    times.push(((performance.now() - start) / 1000).toFixed(2));
+  }
+  return `${times[1]} s (the first, with compiling, ${times[0]} s)`;
+}

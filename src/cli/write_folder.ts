@@ -1,0 +1,36 @@
+/** Writing a model folder as a command shows it. */
+
+import { basename, resolve } from "node:path";
+import { gigabytes } from "../weights/disk_space.ts";
+import { type FolderContent, planFolder, writeFolder } from "../weights/folder_writer.ts";
+import { progressReport } from "./progress.ts";
+import { onStop } from "./signals.ts";
+
+/**
+ * Plans the folder, says what it takes, and writes it under a bar.
+ * @throws {Error} when the folder is not empty or its disk too full
+ */
+export async function writeWithReport(dir: string, content: FolderContent): Promise<void> {
+  const plan = planFolder(dir, content);
+  const finished = plan.shards.filter((shard) => shard.finished).length;
+  const free = plan.freeBytes === undefined ? "an unknown amount" : gigabytes(plan.freeBytes);
+  console.error(
+    `${gigabytes(plan.neededBytes)} to write, ${free} free; ` +
+      `${plan.shards.length} ${plan.shards.length === 1 ? "file" : "files"} of weights` +
+      (finished > 0 ? `, ${finished} there already` : ""),
+  );
+  const report = progressReport(`writing ${basename(resolve(dir))}`, true);
+  using _ = onStop((exitCode) => {
+    report.stop();
+    console.error(`Interrupted: ${dir} is unfinished. The same command goes on from here.`);
+    Deno.exit(exitCode);
+  });
+  const start = performance.now();
+  try {
+    await writeFolder(plan, (done, total) => report.update(done, total));
+  } finally {
+    report.stop();
+  }
+  const seconds = ((performance.now() - start) / 1000).toFixed(1);
+  console.log(`${dir}: ${gigabytes(plan.byteLength)} of weights, written in ${seconds} s`);
+}

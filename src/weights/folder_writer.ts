@@ -1,0 +1,239 @@
+/**
+ * Writes a model folder in Hugging Face layout, shard by shard, so that it can be gone on with after
+ * an interruption. Until all is there the folder holds a record of what is being written, and neither
+ * configuration nor index: no loader takes it for a model.
+ */
+
+import { basename, join } from "node:path";
+import { type Checkpoint, CheckpointError, INDEX_FILE, SINGLE_FILE } from "./checkpoint.ts";
+import { checkSpace, freeBytes } from "./disk_space.ts";
+import { type JsonObject, readJsonObject } from "./json_file.ts";
+import type { TensorSlice } from "./safetensors.ts";
+import {
+  SafetensorsLayout,
+  SafetensorsWriter,
+  tensorBytes,
+  type TensorLayout,
+} from "./safetensors_writer.ts";
+
+/** Takes the next bytes of a tensor. */
+export type Append = (name: string, bytes: Uint8Array) => Promise<void>;
+
+/** Tensors that are made together; they lie in one shard. */
+export interface TensorGroup {
+  readonly tensors: readonly TensorLayout[];
+  /** Makes all of them, a few megabytes at a time. */
+  write(append: Append): Promise<void>;
+}
+
+/** What a folder is to hold. */
+export interface FolderContent {
+  /** `config.json` */
+  readonly config: JsonObject;
+  /** The weights, in the order in which shards are filled. */
+  readonly groups: readonly TensorGroup[];
+  /** Paths of other files, which keep their names. */
+  readonly copies: readonly string[];
+  /** Most bytes of tensors in a shard, unless a group alone has more. */
+  readonly shardBytes: number;
+  /** All that the bytes depend on: only what was begun with the same is gone on with. */
+  readonly settings: JsonObject;
+}
+
+/** One file of weights. */
+interface Shard {
+  readonly file: string;
+  readonly groups: readonly TensorGroup[];
+  readonly layout: SafetensorsLayout;
+  /** It is there from an earlier run. */
+  readonly finished: boolean;
+}
+
+/** A folder that has been checked and may be written. */
+export interface FolderPlan {
+  readonly dir: string;
+  readonly content: FolderContent;
+  readonly shards: readonly Shard[];
+  /** Bytes of all tensors. */
+  readonly byteLength: number;
+  /** Bytes that are still to be written. */
+  readonly neededBytes: number;
+  /** Bytes free on the disk; undefined where that is not known. */
+  readonly freeBytes: number | undefined;
+}
+
+/** Record of what is being written. */
+const RECORD = "unmask-unfinished.json";
+const MAX_RECORD = 2 ** 20;
+/** Milliseconds after which signals and timers get their turn. */
+const TURN = 50;
+
+/** A tensor as another checkpoint holds it. */
+export function copiedTensor(checkpoint: Checkpoint, slice: TensorSlice): TensorGroup {
+  return {
+    tensors: [slice],
+    async write(append) {
+      const buffer = new Uint8Array(Math.min(4 * 2 ** 20, slice.byteLength));
+      if (buffer.length === 0) return;
+      for (const piece of checkpoint.chunks(slice, buffer)) await append(slice.name, piece);
+    },
+  };
+}
+
+/**
+ * Checks that a folder can be written; nothing is, yet.
+ * @throws {Error} when it holds anything but the beginning of the same content, or its disk is too
+ * full; naming what differs or what is missing
+ */
+export function planFolder(dir: string, content: FolderContent): FolderPlan {
+  checkFolder(dir, content.settings);
+  const parts = divide(content.groups, content.shardBytes);
+  const shards = parts.map((groups, i) => {
+    const file = parts.length === 1 ? SINGLE_FILE : shardName(i, parts.length);
+    const layout = new SafetensorsLayout(groups.flatMap(({ tensors }) => tensors));
+    return { file, groups, layout, finished: isWritten(join(dir, file), layout) };
+  });
+  let neededBytes = content.copies.reduce((sum, file) => sum + Deno.statSync(file).size, 0);
+  for (const { layout, finished } of shards) neededBytes += finished ? 0 : layout.byteLength;
+  const free = freeBytes(dir);
+  checkSpace(dir, neededBytes, free);
+  const byteLength = content.groups.reduce((sum, group) => sum + groupBytes(group), 0);
+  return { dir, content, shards, byteLength, neededBytes, freeBytes: free };
+}
+
+/**
+ * Writes the folder. Interrupted, it leaves whole shards, which the same plan goes on from.
+ * @param onProgress told the bytes of tensors that are written, of all
+ */
+export async function writeFolder(
+  { dir, content, shards, byteLength }: FolderPlan,
+  onProgress: (done: number, total: number) => void = () => {},
+): Promise<void> {
+  Deno.mkdirSync(dir, { recursive: true });
+  writeJson(join(dir, RECORD), content.settings);
+  let done = 0;
+  let turned = performance.now();
+  const advance = (bytes: number) => onProgress(done += bytes, byteLength);
+  for (const { file, groups, layout, finished } of shards) {
+    if (finished) {
+      advance(groups.reduce((sum, group) => sum + groupBytes(group), 0));
+      continue;
+    }
+    using writer = new SafetensorsWriter(join(dir, file), layout);
+    const append: Append = async (name, bytes) => {
+      writer.append(name, bytes);
+      advance(bytes.length);
+      if (performance.now() - turned < TURN) return;
+      await new Promise((resolve) => setTimeout(resolve));
+      turned = performance.now();
+    };
+    for (const group of groups) await group.write(append);
+    writer.finish();
+  }
+  for (const file of content.copies) copy(file, join(dir, basename(file)));
+  if (shards.length > 1) writeJson(join(dir, INDEX_FILE), indexOf(shards, byteLength));
+  // Last, as without it the folder is no model.
+  writeJson(join(dir, "config.json"), content.config);
+  Deno.removeSync(join(dir, RECORD));
+}
+
+/** Groups in order, as many to a shard as it may hold. */
+function divide(groups: readonly TensorGroup[], shardBytes: number): TensorGroup[][] {
+  const parts: TensorGroup[][] = [[]];
+  let bytes = 0;
+  for (const group of groups) {
+    const more = groupBytes(group);
+    if (bytes > 0 && bytes + more > shardBytes) {
+      parts.push([]);
+      bytes = 0;
+    }
+    parts.at(-1)!.push(group);
+    bytes += more;
+  }
+  return parts;
+}
+
+function groupBytes({ tensors }: TensorGroup): number {
+  return tensors.reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
+}
+
+function shardName(index: number, count: number): string {
+  const digits = (value: number) => String(value).padStart(5, "0");
+  return `model-${digits(index + 1)}-of-${digits(count)}.safetensors`;
+}
+
+/** The folder may be missing, empty, or begun with the same settings. */
+function checkFolder(dir: string, settings: JsonObject): void {
+  let names: string[];
+  try {
+    names = [...Deno.readDirSync(dir)].map(({ name }) => name);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+    if (!Deno.statSync(dir).isDirectory) {
+      throw new Error(`${dir} is a file, expected a new or empty folder. Choose another name.`);
+    }
+    throw error;
+  }
+  if (names.length === 0) return;
+  if (!names.includes(RECORD)) {
+    throw new Error(
+      `${dir} holds ${names.length} ${
+        names.length === 1 ? "file" : "files"
+      }, expected a new or empty folder. Choose another name, ` +
+        `or remove it.`,
+    );
+  }
+  const begun = readJsonObject(join(dir, RECORD), MAX_RECORD, CheckpointError);
+  const different = [...new Set([...Object.keys(begun), ...Object.keys(settings)])]
+    .filter((key) => JSON.stringify(begun[key]) !== JSON.stringify(settings[key]))
+    .map((key) => `${key} ${JSON.stringify(begun[key])}, not ${JSON.stringify(settings[key])}`);
+  if (different.length === 0) return;
+  throw new Error(
+    `${dir} holds the beginning of another folder: ${different.join("; ")}. Run that command ` +
+      `again to finish it, or remove it.`,
+  );
+}
+
+/** Whether a shard is there: it got its name when it was whole. */
+function isWritten(path: string, { header, byteLength }: SafetensorsLayout): boolean {
+  try {
+    if (Deno.statSync(path).size !== byteLength) return false;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+  const found = new Uint8Array(header.length);
+  using file = Deno.openSync(path);
+  for (let done = 0; done < found.length;) {
+    const count = file.readSync(found.subarray(done));
+    if (count === null) return false;
+    done += count;
+  }
+  return found.every((byte, i) => byte === header[i]);
+}
+
+function indexOf(shards: readonly Shard[], byteLength: number): JsonObject {
+  const files = new Map(
+    shards.flatMap(({ file, layout }) => [...layout.places.keys()].map((name) => [name, file])),
+  );
+  const names = [...files.keys()].sort();
+  return {
+    metadata: { total_size: byteLength },
+    weight_map: Object.fromEntries(names.map((name) => [name, files.get(name)])),
+  };
+}
+
+/** Replaces a copy of an earlier run, which may be read-only. */
+function copy(from: string, to: string): void {
+  try {
+    Deno.removeSync(to);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  Deno.copyFileSync(from, to);
+}
+
+function writeJson(path: string, value: JsonObject): void {
+  Deno.writeTextFileSync(`${path}.part`, JSON.stringify(value, null, 2) + "\n");
+  Deno.renameSync(`${path}.part`, path);
+}
