@@ -25,14 +25,12 @@ struct Params {
 
 override GUIDED: u32 = 0u;
 
-const LANES = 32u;
-
 // [16 rows, LANES]
 var<workgroup> numbers: array<vec4<f32>, 512>;
 var<workgroup> tokens: array<u32, 512>;
 
-fn load_x4(row: u32, k: u32) -> vec4<f32> {
-  return x[(row * params.blocks * 8u + k) / 4u];
+fn x_at(i: u32) -> vec4<f32> {
+  return x[i];
 }
 
 fn consider(c: Candidate, plan: StepPlan, position: u32, column: u32, logit: f32) -> Candidate {
@@ -69,17 +67,18 @@ fn guide(conditional: vec4<f32>, unconditional: vec4<f32>) -> vec4<f32> {
   return unconditional + params.guidance * (conditional - unconditional);
 }
 
-@compute @workgroup_size(32)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+  let lane = thread % LANES;
   let first = group.x * 8u * ROW_GROUPS;
   let last = select(params.entries, 2u * params.entries, GUIDED == 1u) - 1u;
-  let brought = first + row_of_lane(lane);
+  let brought = first + row_of_lane(thread);
   let rows = min(vec2<u32>(brought, brought + 8u), vec2<u32>(last));
   let column = group.y * 4u * LANES + lane;
   let at = min(
     column + vec4<u32>(0u, LANES, 2u * LANES, 3u * LANES), vec4<u32>(params.columns - 1u),
   );
-  multiply_tile(lane, rows, at, params.columns, params.blocks);
+  multiply_tile(thread, rows, at, params.columns, params.blocks);
 
   var slots = 8u * ROW_GROUPS;
   var entry = first;

@@ -1,6 +1,6 @@
 // y[row, column] = sum over k of x[row, k] * w[column, k], plus y's old value when ADD is 1.
 // x: [rows, 8 * blocks], zero beyond the matrix's inner size; y: [rows, y_stride].
-// One workgroup makes 8 * ROW_GROUPS rows of 128 columns; see lib/multiply_tile.wgsl.
+// One workgroup makes 8 * ROW_GROUPS rows of 128 columns; see lib/tile.wgsl.
 struct Params {
   rows: u32,
   columns: u32, // width of this part of the weight matrix
@@ -14,10 +14,8 @@ struct Params {
 
 override ADD: u32 = 0u;
 
-const LANES = 32u;
-
-fn load_x4(row: u32, k: u32) -> vec4<f32> {
-  return x[(row * params.blocks * 8u + k) / 4u];
+fn x_at(i: u32) -> vec4<f32> {
+  return x[i];
 }
 
 fn store(row: u32, column: u32, value: f32) {
@@ -38,14 +36,19 @@ fn store_row(row: u32, column: u32, value: vec4<f32>) {
   store(row, column + 3u * LANES, value.w);
 }
 
-@compute @workgroup_size(32)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+  let lane = thread % LANES;
   let first = group.x * 8u * ROW_GROUPS;
-  let brought = first + row_of_lane(lane);
+  let brought = first + row_of_lane(thread);
   let rows = min(vec2<u32>(brought, brought + 8u), vec2<u32>(params.rows - 1u));
   let column = group.y * 4u * LANES + lane;
   let at = column + vec4<u32>(0u, LANES, 2u * LANES, 3u * LANES);
-  multiply_tile(lane, rows, min(at, vec4<u32>(params.columns - 1u)), params.columns, params.blocks);
+  multiply_tile(thread, rows, min(at, vec4<u32>(params.columns - 1u)), params.columns, params.blocks);
+  combine_splits(thread);
+  if (thread >= LANES) {
+    return;
+  }
   store_row(first, column, sums[0]);
   store_row(first + 1u, column, sums[1]);
   store_row(first + 2u, column, sums[2]);

@@ -12,10 +12,8 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
-const LANES = 32u;
-
-fn load_x4(row: u32, k: u32) -> vec4<f32> {
-  return x[(row * params.blocks * 8u + k) / 4u];
+fn x_at(i: u32) -> vec4<f32> {
+  return x[i];
 }
 
 fn store_row(row: u32, column: u32, value: vec4<f32>) {
@@ -32,16 +30,21 @@ fn store_row(row: u32, column: u32, value: vec4<f32>) {
   }
 }
 
-@compute @workgroup_size(32)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+  let lane = thread % LANES;
   let first = group.x * 8u * ROW_GROUPS;
-  let brought = first + row_of_lane(lane);
+  let brought = first + row_of_lane(thread);
   let rows = min(vec2<u32>(brought, brought + 8u), vec2<u32>(params.rows - 1u));
   let column = group.y * 2u * LANES + lane;
   let gate = min(vec2<u32>(column, column + LANES), vec2<u32>(params.columns - 1u));
   multiply_tile(
-    lane, rows, vec4<u32>(gate, gate + params.columns), 2u * params.columns, params.blocks,
+    thread, rows, vec4<u32>(gate, gate + params.columns), 2u * params.columns, params.blocks,
   );
+  combine_splits(thread);
+  if (thread >= LANES) {
+    return;
+  }
   store_row(first, column, sums[0]);
   store_row(first + 1u, column, sums[1]);
   store_row(first + 2u, column, sums[2]);

@@ -60,10 +60,13 @@ Deno.test("the software adapter runs both forms of every kernel", () => {
 
 for (const file of files) {
   const { kernelCase }: { kernelCase: KernelCase } = await import(new URL(file, folder).href);
-  const { kernel, tolerance, runs } = kernelCase;
+  const { kernel, runs } = kernelCase;
 
   for (const kernelRun of runs) {
-    Deno.test(`${kernel}: ${kernelRun.name}`, async () => {
+    const { tolerance, feature } = kernelRun;
+    const lacking = feature !== undefined && !anyGpu.features.includes(feature);
+    const name = `${kernel}: ${kernelRun.name}${lacking ? ` (this device lacks ${feature})` : ""}`;
+    Deno.test({ name, ignore: lacking }, async () => {
       const expected = kernelRun.reference();
       let first: Map<string, Uint32Array> | undefined;
       for (const [form, gpu] of forms) {

@@ -1,11 +1,12 @@
-// Eight rows, one held by each of the first eight lanes of the workgroup, become known to all lanes.
+// Eight rows, one held by each of the first eight of 32 lanes, become known to all 32.
 // The plain form of gather_rows_subgroup.wgsl: same values, through workgroup memory.
 struct EightRows {
   a: array<vec4<f32>, 8>,
   b: array<vec4<f32>, 8>,
 }
 
-var<workgroup> gathered: array<vec4<f32>, 16>;
+// 16 for each of up to eight groups of 32 lanes
+var<workgroup> gathered: array<vec4<f32>, 128>;
 
 // Which of the eight rows this lane must bring.
 fn row_of_lane(lane: u32) -> u32 {
@@ -13,20 +14,21 @@ fn row_of_lane(lane: u32) -> u32 {
 }
 
 fn gather_rows(lane: u32, a: vec4<f32>, b: vec4<f32>) -> EightRows {
+  let first = lane / 32u * 16u;
   workgroupBarrier();
-  if (lane < 8u) {
-    gathered[lane] = a;
-    gathered[lane + 8u] = b;
+  if (lane % 32u < 8u) {
+    gathered[first + lane % 32u] = a;
+    gathered[first + lane % 32u + 8u] = b;
   }
   workgroupBarrier();
   return EightRows(
     array(
-      gathered[0], gathered[1], gathered[2], gathered[3],
-      gathered[4], gathered[5], gathered[6], gathered[7],
+      gathered[first], gathered[first + 1u], gathered[first + 2u], gathered[first + 3u],
+      gathered[first + 4u], gathered[first + 5u], gathered[first + 6u], gathered[first + 7u],
     ),
     array(
-      gathered[8], gathered[9], gathered[10], gathered[11],
-      gathered[12], gathered[13], gathered[14], gathered[15],
+      gathered[first + 8u], gathered[first + 9u], gathered[first + 10u], gathered[first + 11u],
+      gathered[first + 12u], gathered[first + 13u], gathered[first + 14u], gathered[first + 15u],
     ),
   );
 }

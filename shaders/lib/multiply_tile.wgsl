@@ -1,52 +1,35 @@
 // sums[i][c] = sum over k of x[row(i), k] * w[k, columns[c]], for 8 * ROW_GROUPS rows and 4 columns a
-// lane. Every sum runs over k in ascending order with one fma per term, whatever the tile: a row has
-// the same bits alone and in any batch.
+// lane. Every sum runs over k in ascending order, whatever the tile: a row has the same bits alone and
+// in any batch.
 //
-// The kernel defines load_x4(row, k) -> x[row, k..k+4] and says where its rows start.
+// The kernel defines x_at(i), the i-th vec4 of x [rows, 8 * blocks]; products_f32.wgsl or
+// products_f16.wgsl say in what the products are made.
 
-override ROW_GROUPS: u32 = 2u;
-
-var<private> sums: array<vec4<f32>, 16>;
-
-// Row k of the weights for a lane's four columns, eight k at a time.
-struct Columns4 {
-  k0: vec4<f32>, k1: vec4<f32>, k2: vec4<f32>, k3: vec4<f32>,
-  k4: vec4<f32>, k5: vec4<f32>, k6: vec4<f32>, k7: vec4<f32>,
-}
-
-fn load_columns(block: u32, at: vec4<u32>, columns: u32) -> Columns4 {
-  let a = load_weight8(block, at.x, columns);
-  let b = load_weight8(block, at.y, columns);
-  let c = load_weight8(block, at.z, columns);
-  let d = load_weight8(block, at.w, columns);
-  return Columns4(
-    vec4<f32>(a.low.x, b.low.x, c.low.x, d.low.x),
-    vec4<f32>(a.low.y, b.low.y, c.low.y, d.low.y),
-    vec4<f32>(a.low.z, b.low.z, c.low.z, d.low.z),
-    vec4<f32>(a.low.w, b.low.w, c.low.w, d.low.w),
-    vec4<f32>(a.high.x, b.high.x, c.high.x, d.high.x),
-    vec4<f32>(a.high.y, b.high.y, c.high.y, d.high.y),
-    vec4<f32>(a.high.z, b.high.z, c.high.z, d.high.z),
-    vec4<f32>(a.high.w, b.high.w, c.high.w, d.high.w),
-  );
-}
-
-fn accumulate(sum: vec4<f32>, x_low: vec4<f32>, x_high: vec4<f32>, w: Columns4) -> vec4<f32> {
-  var s = fma(vec4<f32>(x_low.x), w.k0, sum);
-  s = fma(vec4<f32>(x_low.y), w.k1, s);
-  s = fma(vec4<f32>(x_low.z), w.k2, s);
-  s = fma(vec4<f32>(x_low.w), w.k3, s);
-  s = fma(vec4<f32>(x_high.x), w.k4, s);
-  s = fma(vec4<f32>(x_high.y), w.k5, s);
-  s = fma(vec4<f32>(x_high.z), w.k6, s);
-  return fma(vec4<f32>(x_high.w), w.k7, s);
+// Behind the last block, which splits of unequal length reach, a term is 0.
+fn x_in(i: u32, inside: bool) -> vec4<f32> {
+  if (SPLITS == 1u) {
+    return x_at(i);
+  }
+  return select(vec4<f32>(0.0), x_at(i), inside);
 }
 
 // `rows`: the two rows that this lane brings, of the first and of the second group of eight.
-fn multiply_tile(lane: u32, rows: vec2<u32>, at: vec4<u32>, columns: u32, blocks: u32) {
-  for (var block = 0u; block < blocks; block++) {
-    let w = load_columns(block, at, columns);
-    let x = gather_rows(lane, load_x4(rows.x, 8u * block), load_x4(rows.x, 8u * block + 4u));
+fn multiply_tile(thread: u32, rows: vec2<u32>, at: vec4<u32>, columns: u32, blocks: u32) {
+  let start = rows * blocks * 2u;
+  let each = (blocks + SPLITS - 1u) / SPLITS;
+  var begin = 0u;
+  if (SPLITS > 1u) {
+    begin = thread / LANES * each;
+  }
+  for (var block = begin; block < begin + each; block++) {
+    var held = block;
+    if (SPLITS > 1u) {
+      held = min(block, blocks - 1u);
+    }
+    let w = load_columns(held, at, columns);
+    let from_first = start.x + 2u * block;
+    let inside = block < blocks;
+    let x = gather_rows(thread, x_in(from_first, inside), x_in(from_first + 1u, inside));
     sums[0] = accumulate(sums[0], x.a[0], x.b[0], w);
     sums[1] = accumulate(sums[1], x.a[1], x.b[1], w);
     sums[2] = accumulate(sums[2], x.a[2], x.b[2], w);
@@ -56,7 +39,8 @@ fn multiply_tile(lane: u32, rows: vec2<u32>, at: vec4<u32>, columns: u32, blocks
     sums[6] = accumulate(sums[6], x.a[6], x.b[6], w);
     sums[7] = accumulate(sums[7], x.a[7], x.b[7], w);
     if (ROW_GROUPS == 2u) {
-      let z = gather_rows(lane, load_x4(rows.y, 8u * block), load_x4(rows.y, 8u * block + 4u));
+      let from_second = start.y + 2u * block;
+      let z = gather_rows(thread, x_in(from_second, inside), x_in(from_second + 1u, inside));
       sums[8] = accumulate(sums[8], z.a[0], z.b[0], w);
       sums[9] = accumulate(sums[9], z.a[1], z.b[1], w);
       sums[10] = accumulate(sums[10], z.a[2], z.b[2], w);

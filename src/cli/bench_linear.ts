@@ -129,6 +129,7 @@ function randomMatrix(
   const binding = {
     scheme: scheme.name,
     snippet: scheme.snippet,
+    arithmetic: "f32" as const,
     constants: schemeConstants(scheme),
     buffers: tensors.map(({ buffer }) => buffer),
   };

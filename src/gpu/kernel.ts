@@ -24,6 +24,8 @@ export interface KernelDeclaration<
   readonly constants?: Constants;
   /** The shader calls `load_weight8`: a scheme's snippet and `@group(1)` are added at a call. */
   readonly readsWeights?: boolean;
+  /** The shader calls `multiply_tile`: the snippet of the weights' arithmetic is added at a call. */
+  readonly multipliesRows?: boolean;
   /** The shader calls `gather_rows`: a snippet with or without subgroups is added by the device. */
   readonly gathersRows?: boolean;
 }
@@ -38,12 +40,20 @@ export interface Kernel<
   readonly constants: Constants;
 }
 
+/**
+ * In what the products of a linear layer are made: `f32`; `f16`, eight of them added up before they
+ * join an f32 sum; `int8`, 32 codes of activations by 32 of weights, exact, before scales and an f32 sum.
+ */
+export type Arithmetic = "f32" | "f16" | "int8";
+
 /** A weight matrix's buffers and how they are read: what `@group(1)` of a kernel is bound to. */
 export interface WeightBinding {
   /** Name of the scheme: tells pipelines apart. */
   readonly scheme: string;
   /** WGSL that declares the buffers and defines `load_weight8`. */
   readonly snippet: string;
+  /** For kernels that multiply rows. */
+  readonly arithmetic: Arithmetic;
   /** Override constants of the snippet. */
   readonly constants?: Readonly<Record<string, number>>;
   /** Buffers at `@group(1) @binding(0..)`. */

@@ -4,8 +4,19 @@ import gatherRowsSubgroup from "../../shaders/lib/gather_rows_subgroup.wgsl" wit
 import gatherRowsWorkgroup from "../../shaders/lib/gather_rows_workgroup.wgsl" with {
   type: "text",
 };
+import multiplyTile from "../../shaders/lib/multiply_tile.wgsl" with { type: "text" };
+import multiplyTileInt8 from "../../shaders/lib/multiply_tile_int8.wgsl" with { type: "text" };
+import productsF16 from "../../shaders/lib/products_f16.wgsl" with { type: "text" };
+import productsF32 from "../../shaders/lib/products_f32.wgsl" with { type: "text" };
+import weight8 from "../../shaders/lib/weight8.wgsl" with { type: "text" };
 import type { Gpu } from "./device.ts";
-import type { Kernel, WeightBinding } from "./kernel.ts";
+import type { Arithmetic, Kernel, WeightBinding } from "./kernel.ts";
+
+const MULTIPLY_TILE: Readonly<Record<Arithmetic, readonly string[]>> = {
+  f32: [multiplyTile, productsF32],
+  f16: [multiplyTile, productsF16],
+  int8: [multiplyTileInt8],
+};
 
 /** A kernel ready to run. */
 export interface CompiledKernel {
@@ -31,8 +42,9 @@ export function pipelineFor(
   if (Boolean(kernel.readsWeights) !== Boolean(weights)) {
     throw new Error(`${kernel.name}: ${weights ? "reads no weights" : "needs weights"}`);
   }
+  const arithmetic = kernel.multipliesRows ? weights?.arithmetic : "";
   const all = { ...constants, ...weights?.constants };
-  const key = `${kernel.name}|${weights?.scheme ?? ""}|${JSON.stringify(all)}`;
+  const key = `${kernel.name}|${weights?.scheme ?? ""}|${arithmetic}|${JSON.stringify(all)}`;
   let ofDevice = compiled.get(gpu);
   if (!ofDevice) compiled.set(gpu, ofDevice = new Map());
   let entry = ofDevice.get(key);
@@ -47,11 +59,16 @@ function compile(
   weights: WeightBinding | undefined,
 ): CompiledKernel {
   const { device } = gpu;
+  const arithmetic = kernel.multipliesRows ? weights?.arithmetic : undefined;
   const code = [
-    kernel.source,
+    // A directive must come first; on the first line it moves no line number.
+    `${arithmetic === "f16" ? "enable f16; " : ""}${kernel.source}`,
     ...kernel.snippets ?? [],
-    ...weights ? [weights.snippet] : [],
-    ...kernel.gathersRows ? [gpu.subgroups ? gatherRowsSubgroup : gatherRowsWorkgroup] : [],
+    ...weights ? [weight8, weights.snippet] : [],
+    ...arithmetic ? MULTIPLY_TILE[arithmetic] : [],
+    ...kernel.gathersRows || kernel.multipliesRows
+      ? [gpu.subgroups ? gatherRowsSubgroup : gatherRowsWorkgroup]
+      : [],
   ].join("\n");
   const storage = (binding: number, type: GPUBufferBindingType): GPUBindGroupLayoutEntry => ({
     binding,

@@ -1,7 +1,6 @@
 /** Token ids to hidden states. */
 
 import source from "../../shaders/embed.wgsl" with { type: "text" };
-import weight8 from "../../shaders/lib/weight8.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
@@ -11,7 +10,6 @@ import type { WeightMatrix } from "./weight_matrix.ts";
 export const embedKernel = defineKernel({
   name: "embed",
   source,
-  snippets: [weight8],
   bindings: { ids: "read", x: "write" },
   params: { rows: "u32", blocks: "u32", first_token: "u32", columns: "u32", first_row: "u32" },
   readsWeights: true,

@@ -2,20 +2,19 @@
 
 import source from "../../shaders/head.wgsl" with { type: "text" };
 import candidate from "../../shaders/lib/candidate.wgsl" with { type: "text" };
-import multiplyTile from "../../shaders/lib/multiply_tile.wgsl" with { type: "text" };
 import noise from "../../shaders/lib/noise.wgsl" with { type: "text" };
 import stepPlan from "../../shaders/lib/step_plan.wgsl" with { type: "text" };
-import weight8 from "../../shaders/lib/weight8.wgsl" with { type: "text" };
+import tile from "../../shaders/lib/tile.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import { rowGroups, type WeightMatrix } from "./weight_matrix.ts";
+import { rowGroups, TILE_CONSTANTS, tileConstants, type WeightMatrix } from "./weight_matrix.ts";
 
 /** shaders/head.wgsl */
 export const headKernel = defineKernel({
   name: "head",
   source,
-  snippets: [multiplyTile, weight8, noise, candidate, stepPlan],
+  snippets: [tile, noise, candidate, stepPlan],
   bindings: { x: "read", asked: "read", plans: "read", candidates: "write" },
   params: {
     entries: "u32",
@@ -27,9 +26,9 @@ export const headKernel = defineKernel({
     plan_offset: "u32",
     guidance: "f32",
   },
-  constants: { ROW_GROUPS: 2, GUIDED: 0 },
+  constants: { ...TILE_CONSTANTS, GUIDED: 0 },
   readsWeights: true,
-  gathersRows: true,
+  multipliesRows: true,
 });
 
 /** Tokens that one workgroup reduces to a candidate per row. */
@@ -83,7 +82,7 @@ export function head(
         plan_offset: options.planOffset,
         guidance: options.guidance ?? 0,
       },
-      constants: { ROW_GROUPS: groups, GUIDED: guided ? 1 : 0 },
+      constants: { ...tileConstants(groups), GUIDED: guided ? 1 : 0 },
       weights: part.binding,
       // Row tiles of one column tile follow each other: its weights stay in the cache.
       workgroups: [Math.ceil(rows / (8 * groups)), Math.ceil(part.columns / TILE_COLUMNS)],

@@ -1,23 +1,22 @@
 /** Linear layers: `y = x W^T`, plain or added to what `y` holds. */
 
 import source from "../../shaders/matmul.wgsl" with { type: "text" };
-import multiplyTile from "../../shaders/lib/multiply_tile.wgsl" with { type: "text" };
-import weight8 from "../../shaders/lib/weight8.wgsl" with { type: "text" };
+import tile from "../../shaders/lib/tile.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import { rowGroups, type WeightMatrix } from "./weight_matrix.ts";
+import { rowGroups, TILE_CONSTANTS, tileConstants, type WeightMatrix } from "./weight_matrix.ts";
 
 /** shaders/matmul.wgsl */
 export const matmulKernel = defineKernel({
   name: "matmul",
   source,
-  snippets: [multiplyTile, weight8],
+  snippets: [tile],
   bindings: { x: "read", y: "write" },
   params: { rows: "u32", columns: "u32", blocks: "u32", y_stride: "u32", y_column: "u32" },
-  constants: { ROW_GROUPS: 2, ADD: 0 },
+  constants: { ...TILE_CONSTANTS, ADD: 0 },
   readsWeights: true,
-  gathersRows: true,
+  multipliesRows: true,
 });
 
 /** Columns that one workgroup makes. */
@@ -46,7 +45,7 @@ export function matmul(
         y_stride: options.yStride,
         y_column: part.firstColumn,
       },
-      constants: { ROW_GROUPS: groups, ADD: options.add ? 1 : 0 },
+      constants: { ...tileConstants(groups, weights.splits), ADD: options.add ? 1 : 0 },
       weights: part.binding,
       // Row tiles of one column tile follow each other: its weights stay in the cache.
       workgroups: [Math.ceil(options.rows / (8 * groups)), Math.ceil(part.columns / TILE_COLUMNS)],

@@ -1,23 +1,22 @@
 /** The gated half of LLaDA's feed-forward layer: `silu(x G^T) * (x U^T)`. */
 
 import source from "../../shaders/swiglu.wgsl" with { type: "text" };
-import multiplyTile from "../../shaders/lib/multiply_tile.wgsl" with { type: "text" };
-import weight8 from "../../shaders/lib/weight8.wgsl" with { type: "text" };
+import tile from "../../shaders/lib/tile.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import { rowGroups, type WeightMatrix } from "./weight_matrix.ts";
+import { rowGroups, TILE_CONSTANTS, tileConstants, type WeightMatrix } from "./weight_matrix.ts";
 
 /** shaders/swiglu.wgsl */
 export const swigluKernel = defineKernel({
   name: "swiglu",
   source,
-  snippets: [multiplyTile, weight8],
+  snippets: [tile],
   bindings: { x: "read", y: "write" },
   params: { rows: "u32", columns: "u32", blocks: "u32", y_stride: "u32", y_column: "u32" },
-  constants: { ROW_GROUPS: 2 },
+  constants: { ...TILE_CONSTANTS },
   readsWeights: true,
-  gathersRows: true,
+  multipliesRows: true,
 });
 
 /** Feed-forward columns that one workgroup makes. */
@@ -46,7 +45,7 @@ export function swiglu(
         y_stride: options.yStride,
         y_column: part.firstColumn,
       },
-      constants: { ROW_GROUPS: groups },
+      constants: { ...tileConstants(groups, gateUp.splits) },
       weights: part.binding,
       // Row tiles of one column tile follow each other: its weights stay in the cache.
       workgroups: [Math.ceil(options.rows / (8 * groups)), Math.ceil(part.columns / TILE_COLUMNS)],

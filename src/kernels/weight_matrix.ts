@@ -20,7 +20,12 @@ export interface WeightMatrix {
   /** Outputs of all parts. For a gate/up pair: of one of the two. */
   readonly columns: number;
   readonly parts: readonly WeightPart[];
+  /** Parts of the inner dimension that a workgroup multiplies side by side; default 1. */
+  readonly splits?: number;
 }
+
+/** Override constants of shaders/lib/tile.wgsl and their defaults. */
+export const TILE_CONSTANTS = { ROW_GROUPS: 2, SPLITS: 1, WORKGROUP: 32, PARTIALS: 1 } as const;
 
 /**
  * Groups of eight rows that one workgroup multiplies: two, unless there are fewer rows than that.
@@ -28,4 +33,17 @@ export interface WeightMatrix {
  */
 export function rowGroups(rows: number): 1 | 2 {
   return rows <= 8 ? 1 : 2;
+}
+
+/** Override constants for a tile of so many row groups. */
+export function tileConstants(
+  groups: 1 | 2,
+  splits = 1,
+): Record<keyof typeof TILE_CONSTANTS, number> {
+  return {
+    ROW_GROUPS: groups,
+    SPLITS: splits,
+    WORKGROUP: 32 * splits,
+    PARTIALS: splits > 1 ? 256 * groups : 1,
+  };
 }

@@ -226,7 +226,13 @@ function partOf(
   const buffers = scales ? [units.buffer, scales.buffer] : [units.buffer];
   const constants = schemeConstants(scheme);
   return {
-    binding: { scheme: scheme.name, snippet: scheme.snippet, constants, buffers },
+    binding: {
+      scheme: scheme.name,
+      snippet: scheme.snippet,
+      arithmetic: "f32",
+      constants,
+      buffers,
+    },
     firstColumn,
     columns,
   };

@@ -164,7 +164,12 @@ Deno.test("a kernel that reads weights must be given them, another must not", ()
     Error,
     "embed: needs weights",
   );
-  const weights = { scheme: "f32", snippet: "", buffers: [places.buffer] };
+  const weights = {
+    scheme: "f32",
+    snippet: "",
+    arithmetic: "f32" as const,
+    buffers: [places.buffer],
+  };
   const call = { bindings: { places }, params: { value: 1 }, weights, workgroups: [1] as [number] };
   assertThrows(() => recorder.dispatch(fillKernel, call), Error, "fill: reads no weights");
   places.destroy();

@@ -90,6 +90,10 @@ export interface CaseDeclaration<Size extends { readonly name: string }, Inputs>
   readonly kernel: string;
   /** For f32 words: |found - expected| <= tolerance * max(1, |expected|). u32 words are equal. */
   readonly tolerance: number;
+  /** Of sizes that are computed more coarsely than the others. */
+  readonly toleranceOf?: (size: Size) => number | undefined;
+  /** An optional feature of the device that a size needs. */
+  readonly featureOf?: (size: Size) => string | undefined;
   /** Small and awkward, for comparison. */
   readonly sizes: readonly Size[];
   /** As a model of hidden size 1024 has them, for timing. */
@@ -109,6 +113,9 @@ export interface CaseDeclaration<Size extends { readonly name: string }, Inputs>
 /** A size of a case, ready to be run. */
 export interface KernelRun {
   readonly name: string;
+  readonly tolerance: number;
+  /** The device must have it. */
+  readonly feature: string | undefined;
   readonly cost: Cost;
   upload(gpu: Gpu): UploadedRun;
   reference(): Record<string, Float64Array>;
@@ -117,7 +124,6 @@ export interface KernelRun {
 /** A case with its sizes laid out. */
 export interface KernelCase {
   readonly kernel: string;
-  readonly tolerance: number;
   readonly runs: readonly KernelRun[];
   readonly modelRuns: readonly KernelRun[];
 }
@@ -132,6 +138,8 @@ export function defineCase<Size extends { readonly name: string }, Inputs>(
     const inputs = () => made ??= declaration.inputs(size, new Random(`${kernel} ${size.name}`));
     return {
       name: size.name,
+      tolerance: declaration.toleranceOf?.(size) ?? tolerance,
+      feature: declaration.featureOf?.(size),
       cost: declaration.cost(size),
       upload(gpu) {
         const tensors = new CaseTensors(gpu);
@@ -142,7 +150,6 @@ export function defineCase<Size extends { readonly name: string }, Inputs>(
   };
   return {
     kernel,
-    tolerance,
     runs: declaration.sizes.map(run),
     modelRuns: declaration.modelSizes.map(run),
   };

@@ -1,16 +1,19 @@
 /** `y = x W^T`, plain or added. */
 
+import type { Arithmetic } from "../../src/gpu/kernel.ts";
 import { matmul } from "../../src/kernels/matmul.ts";
 import { paddedInner, type QuantScheme } from "../../src/quant/scheme.ts";
 import { defineCase, GUARD_ROWS, untouchedReference } from "./case.ts";
 import {
   dot,
+  dotF16,
   type HostMatrix,
   matrixBytes,
   paddedRows,
   randomMatrix,
   uploadMatrix,
 } from "./matrix.ts";
+import { quantizedRows } from "./quantize_rows.ts";
 
 interface Size {
   readonly name: string;
@@ -24,6 +27,10 @@ interface Size {
   readonly partColumns?: number;
   /** Columns of y beyond the matrix's. */
   readonly extra?: number;
+  /** In what the products are made; default f32. */
+  readonly arithmetic?: Arithmetic;
+  /** Parts of the inner dimension that are multiplied side by side. */
+  readonly splits?: number;
 }
 
 interface Inputs extends Omit<Size, "scheme"> {
@@ -34,13 +41,17 @@ interface Inputs extends Omit<Size, "scheme"> {
 }
 
 /** `y[row, column] = sum over k of x[row, k] * w[column, k]`, plus the old y. */
-export function reference({ rows, columns, extra = 0, add, x, matrix, old }: Inputs) {
+export function reference(inputs: Inputs) {
+  const { rows, columns, inner, extra = 0, add, x, matrix, old, arithmetic } = inputs;
+  const quantised = arithmetic === "int8" ? quantizedRows({ name: "", rows, inner, x }) : undefined;
   const stride = columns + extra;
   const y = untouchedReference((rows + GUARD_ROWS) * stride);
   if (add) y.set(old);
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
-      const sum = dot(x, row, matrix, column);
+      const sum = arithmetic === "f16"
+        ? dotF16(x, row, matrix, column)
+        : dot(quantised?.values ?? x, row, matrix, column);
       y[row * stride + column] = add ? old[row * stride + column] + sum : sum;
     }
   }
@@ -55,10 +66,47 @@ const layer = (rows: number, columns: number, inner: number): Size => ({
   scheme: "bf16",
 });
 
+/** Other arithmetic, and inner dimensions that are shared out, in equal parts and not. */
+const ARITHMETICS: readonly Size[] = [
+  ...(["bf16", "f16", "q8", "q4"] as const).map((scheme): Size => ({
+    name: `products in f16, ${scheme}`,
+    rows: 17,
+    columns: 130,
+    inner: 72,
+    scheme,
+    arithmetic: "f16",
+  })),
+  ...(["q8", "q4"] as const).flatMap((scheme) =>
+    [72, 128, 13].map((inner): Size => ({
+      name: `products in int8, ${scheme}, ${inner}`,
+      rows: 11,
+      columns: 131,
+      inner,
+      scheme,
+      arithmetic: "int8",
+      add: inner === 13,
+    }))
+  ),
+  ...(["f32", "f16", "int8"] as const).flatMap((arithmetic) =>
+    [2, 8].map((splits): Size => ({
+      name: `products in ${arithmetic}, split in ${splits}`,
+      rows: splits === 2 ? 19 : 5,
+      columns: 70,
+      inner: 200,
+      scheme: "q8",
+      arithmetic,
+      splits,
+    }))
+  ),
+];
+
 /** 1, 8, 9, 16 and 17 rows; columns around a tile of 128; inner sizes that fill no block of 8. */
 export const kernelCase = defineCase<Size, Inputs>({
   kernel: "matmul",
   tolerance: 2e-6,
+  // A device may round a product before it is added.
+  toleranceOf: ({ arithmetic }) => arithmetic === "f16" ? 4e-3 : undefined,
+  featureOf: ({ arithmetic }) => arithmetic === "f16" ? "shader-f16" : undefined,
   sizes: [
     { name: "one by one", rows: 1, columns: 1, inner: 1, scheme: "f32" },
     { name: "1 row, f32", rows: 1, columns: 129, inner: 40, scheme: "f32" },
@@ -82,6 +130,7 @@ export const kernelCase = defineCase<Size, Inputs>({
     { name: "33 rows, q4", rows: 33, columns: 257, inner: 96, scheme: "q4" },
     { name: "3 rows, q4, odd, added", rows: 3, columns: 65, inner: 37, scheme: "q4", add: true },
     { name: "q4 in parts", rows: 5, columns: 300, inner: 70, scheme: "q4", partColumns: 128 },
+    ...ARITHMETICS,
     { name: "in parts", rows: 5, columns: 300, inner: 17, scheme: "f16", partColumns: 128 },
     {
       name: "in odd parts, added",
@@ -109,12 +158,16 @@ export const kernelCase = defineCase<Size, Inputs>({
     matrix: randomMatrix(random, scheme, size.columns, size.inner),
     old: random.floats(size.rows * (size.columns + (size.extra ?? 0))),
   }),
-  upload(tensors, { rows, columns, extra = 0, add, partColumns, x, matrix, old }) {
+  upload(tensors, inputs) {
+    const { rows, columns, inner, extra = 0, add, partColumns, x, matrix, old } = inputs;
+    const { arithmetic, splits } = inputs;
     const stride = columns + extra;
     const y = tensors.untouched("y", (rows + GUARD_ROWS) * stride);
     if (add) tensors.gpu.device.queue.writeBuffer(y.tensor.buffer, 0, old);
-    const weights = uploadMatrix(tensors, matrix, partColumns);
-    const input = tensors.of("x", x);
+    const weights = { ...uploadMatrix(tensors, matrix, partColumns, arithmetic), splits };
+    const input = arithmetic === "int8"
+      ? tensors.of("x", quantizedRows({ name: "", rows, inner, x }).packed)
+      : tensors.of("x", x);
     return {
       record: (recorder) =>
         matmul(recorder, input, weights, y.tensor, { rows, yStride: stride, add }),

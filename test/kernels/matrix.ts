@@ -1,6 +1,7 @@
 /** Weight matrices for cases, packed on the host: what repack and the upload must amount to. */
 
 import { type FloatDType, fromF32, toF32 } from "../../src/gpu/dtype.ts";
+import type { Arithmetic } from "../../src/gpu/kernel.ts";
 import type { WeightMatrix, WeightPart } from "../../src/kernels/weight_matrix.ts";
 import { decodeRows, type EncodedRows, encodeRows } from "../../src/quant/encode.ts";
 import {
@@ -113,12 +114,14 @@ export function uploadMatrix(
   tensors: CaseTensors,
   matrix: HostMatrix,
   partColumns = matrix.columns,
+  arithmetic: Arithmetic = "f32",
 ): WeightMatrix {
   return upload(
     tensors,
     matrix,
     matrix.columns,
     partColumns,
+    arithmetic,
     (first, width) => Array.from({ length: width }, (_, i) => first + i),
   );
 }
@@ -128,6 +131,7 @@ export function uploadPair(
   tensors: CaseTensors,
   matrix: HostMatrix,
   partColumns = matrix.columns / 2,
+  arithmetic: Arithmetic = "f32",
 ): WeightMatrix {
   const columns = matrix.columns / 2;
   return upload(
@@ -135,6 +139,7 @@ export function uploadPair(
     matrix,
     columns,
     partColumns,
+    arithmetic,
     (first, width) =>
       Array.from(
         { length: 2 * width },
@@ -148,6 +153,7 @@ function upload(
   matrix: HostMatrix,
   columns: number,
   partColumns: number,
+  arithmetic: Arithmetic,
   order: (first: number, width: number) => number[],
 ): WeightMatrix {
   const { scheme, inner } = matrix;
@@ -161,7 +167,13 @@ function upload(
     }
     const constants = schemeConstants(scheme);
     parts.push({
-      binding: { scheme: scheme.name, snippet: scheme.snippet, constants, buffers },
+      binding: {
+        scheme: scheme.name,
+        snippet: scheme.snippet,
+        arithmetic,
+        constants,
+        buffers,
+      },
       firstColumn,
       columns: width,
     });
@@ -182,9 +194,27 @@ export function paddedRows(
   return x;
 }
 
+/**
+ * As {@linkcode dot}, with products in f16: those of eight consecutive k are added up in f16, with one
+ * rounding a term.
+ */
+export function dotF16(x: Float32Array, row: number, matrix: HostMatrix, column: number): number {
+  const stride = paddedInner(matrix.inner);
+  let sum = 0;
+  for (let k = 0; k < matrix.inner; k += 8) {
+    let eight = 0;
+    for (let i = k; i < Math.min(matrix.inner, k + 8); i++) {
+      const weight = Math.f16round(matrix.values[column * matrix.inner + i]);
+      eight = Math.f16round(Math.f16round(x[row * stride + i]) * weight + eight);
+    }
+    sum += eight;
+  }
+  return sum;
+}
+
 /** `sum over k of x[row, k] * w[column, k]`, in f64. */
 export function dot(
-  x: Float32Array,
+  x: Float32Array | Float64Array,
   row: number,
   matrix: HostMatrix,
   column: number,

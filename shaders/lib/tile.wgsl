@@ -1,0 +1,74 @@
+// A workgroup multiplies 8 * ROW_GROUPS rows by 128 columns, four columns a lane. With SPLITS above 1
+// that many groups of 32 lanes share the inner dimension, and the first of them adds up what the others
+// found, in order: a sum's order depends on the matrix, never on the rows.
+override ROW_GROUPS: u32 = 2u; // of eight rows: one or two
+override SPLITS: u32 = 1u;
+override WORKGROUP: u32 = 32u; // LANES * SPLITS
+override PARTIALS: u32 = 1u; // 256 * ROW_GROUPS with splits
+
+const LANES = 32u;
+
+// [8 * ROW_GROUPS]: a lane's sums, by row; components are its columns
+var<private> sums: array<vec4<f32>, 16>;
+
+var<workgroup> partial_sums: array<vec4<f32>, PARTIALS>;
+
+fn put_partial(lane: u32, row: u32) {
+  partial_sums[row * LANES + lane] = sums[row];
+}
+
+fn add_partial(lane: u32, row: u32) {
+  sums[row] += partial_sums[row * LANES + lane];
+}
+
+// Brings the sums of all splits to the first 32 lanes.
+fn combine_splits(thread: u32) {
+  if (SPLITS == 1u) {
+    return;
+  }
+  let lane = thread % LANES;
+  for (var split = 1u; split < SPLITS; split++) {
+    workgroupBarrier();
+    if (thread / LANES == split) {
+      put_partial(lane, 0u);
+      put_partial(lane, 1u);
+      put_partial(lane, 2u);
+      put_partial(lane, 3u);
+      put_partial(lane, 4u);
+      put_partial(lane, 5u);
+      put_partial(lane, 6u);
+      put_partial(lane, 7u);
+      if (ROW_GROUPS == 2u) {
+        put_partial(lane, 8u);
+        put_partial(lane, 9u);
+        put_partial(lane, 10u);
+        put_partial(lane, 11u);
+        put_partial(lane, 12u);
+        put_partial(lane, 13u);
+        put_partial(lane, 14u);
+        put_partial(lane, 15u);
+      }
+    }
+    workgroupBarrier();
+    if (thread < LANES) {
+      add_partial(lane, 0u);
+      add_partial(lane, 1u);
+      add_partial(lane, 2u);
+      add_partial(lane, 3u);
+      add_partial(lane, 4u);
+      add_partial(lane, 5u);
+      add_partial(lane, 6u);
+      add_partial(lane, 7u);
+      if (ROW_GROUPS == 2u) {
+        add_partial(lane, 8u);
+        add_partial(lane, 9u);
+        add_partial(lane, 10u);
+        add_partial(lane, 11u);
+        add_partial(lane, 12u);
+        add_partial(lane, 13u);
+        add_partial(lane, 14u);
+        add_partial(lane, 15u);
+      }
+    }
+  }
+}

@@ -1,0 +1,44 @@
+/** Activations become codes and scales, for linear layers whose products are made in integers. */
+
+import source from "../../shaders/quantize_rows.wgsl" with { type: "text" };
+import { defineKernel } from "../gpu/kernel.ts";
+import type { Recorder } from "../gpu/recorder.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import { blocksOf } from "../quant/scheme.ts";
+
+/** shaders/quantize_rows.wgsl */
+export const quantizeRowsKernel = defineKernel({
+  name: "quantize_rows",
+  source,
+  bindings: { x: "read", y: "write" },
+  params: { rows: "u32", blocks: "u32", groups: "u32" },
+});
+
+/** Channels that share a scale. */
+const GROUP = 32;
+/** Words of 4 bytes that a group takes: eight of codes, the scale, three that are unused. */
+const GROUP_WORDS = 12;
+
+/** Words of 4 bytes of a quantised row. */
+export function quantizedRowWords(inner: number): number {
+  return GROUP_WORDS * Math.ceil(inner / GROUP);
+}
+
+/**
+ * Records the quantisation of rows.
+ * @param x `[rows, paddedInner]`
+ * @param y `[rows, quantizedRowWords]`
+ */
+export function quantizeRows(
+  recorder: Recorder,
+  x: Tensor,
+  y: Tensor,
+  { rows, inner }: { readonly rows: number; readonly inner: number },
+): void {
+  const groups = Math.ceil(inner / GROUP);
+  recorder.dispatch(quantizeRowsKernel, {
+    bindings: { x, y },
+    params: { rows, blocks: blocksOf(inner), groups },
+    workgroups: [Math.ceil(groups / 32), rows],
+  });
+}
