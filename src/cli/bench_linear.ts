@@ -134,7 +134,10 @@ function randomMatrix(
     buffers: tensors.map(({ buffer }) => buffer),
   };
   const parts = [{ binding, firstColumn: 0, columns }];
-  return { matrix: { scheme, blocks: blocksOf(inner), columns, parts }, tensors };
+  return {
+    matrix: { scheme, blocks: blocksOf(inner), columns, parts, arithmetic: "f32" },
+    tensors,
+  };
 }
 
 /** The rate of `y = x W^T`. */

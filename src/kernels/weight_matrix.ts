@@ -1,6 +1,6 @@
 /** A weight matrix on the GPU, in as many buffers as the device's limits ask for. */
 
-import type { WeightBinding } from "../gpu/kernel.ts";
+import type { Arithmetic, WeightBinding } from "../gpu/kernel.ts";
 import type { QuantScheme } from "../quant/scheme.ts";
 
 /** Some of a matrix's columns (outputs), in buffers of their own. */
@@ -20,6 +20,8 @@ export interface WeightMatrix {
   /** Outputs of all parts. For a gate/up pair: of one of the two. */
   readonly columns: number;
   readonly parts: readonly WeightPart[];
+  /** Of all parts. int8 needs rows of codes (quantize_rows.ts) and a quantised scheme. */
+  readonly arithmetic: Arithmetic;
   /** Parts of the inner dimension that a workgroup multiplies side by side; default 1. */
   readonly splits?: number;
 }

@@ -13,6 +13,7 @@ import { swiglu } from "../kernels/swiglu.ts";
 import type { WeightMatrix } from "../kernels/weight_matrix.ts";
 import { paddedInner } from "../quant/scheme.ts";
 import type { ModelConfig } from "./config.ts";
+import { rowsFor } from "./linear.ts";
 import type { WeightPrecision, WeightUpload } from "./upload.ts";
 
 /** One transformer block's weights. */
@@ -195,7 +196,8 @@ export function forward(
       { k: scratch.get("k", keyElements), v: scratch.get("v", keyElements) };
     for (const part of chunks) {
       norm(part.x, layer.attentionNorm, part.rows);
-      matmul(recorder, normed, layer.qkv, qkv, { rows: part.rows, yStride: qkvWidth });
+      const input = rowsFor(layer.qkv, normed, part.rows, { recorder, scratch });
+      matmul(recorder, input, layer.qkv, qkv, { rows: part.rows, yStride: qkvWidth });
       rope(
         recorder,
         { qkv, rowPosition: batch.rowPosition, rotation: weights.rotation, q, k, v },
@@ -216,10 +218,21 @@ export function forward(
     );
     for (const part of chunks) {
       const add = { rows: part.rows, yStride: width, add: true };
-      matmul(recorder, part.attended, layer.attentionOut, part.x, add);
+      const rowsOf = (weights: WeightMatrix, rows: Tensor) =>
+        rowsFor(weights, rows, part.rows, { recorder, scratch });
+      matmul(
+        recorder,
+        rowsOf(layer.attentionOut, part.attended),
+        layer.attentionOut,
+        part.x,
+        add,
+      );
       norm(part.x, layer.ffnNorm, part.rows);
-      swiglu(recorder, normed, layer.gateUp, gated, { rows: part.rows, yStride: ffnWidth });
-      matmul(recorder, gated, layer.down, part.x, add);
+      swiglu(recorder, rowsOf(layer.gateUp, normed), layer.gateUp, gated, {
+        rows: part.rows,
+        yStride: ffnWidth,
+      });
+      matmul(recorder, rowsOf(layer.down, gated), layer.down, part.x, add);
     }
     observe?.(`block.${i}.out`, x);
   }

@@ -1,6 +1,7 @@
 /** A model folder becomes a model on the GPU. */
 
 import { acquireGpu, type Gpu, GpuError } from "../gpu/device.ts";
+import type { Arithmetic } from "../gpu/kernel.ts";
 import { Recorder } from "../gpu/recorder.ts";
 import { type Checkpoint, openCheckpoint } from "../weights/checkpoint.ts";
 import { type ModelConfig, readConfig } from "./config.ts";
@@ -53,6 +54,7 @@ export async function loadModel(
   options: LoadModelOptions = {},
 ): Promise<Model> {
   const config = readConfig(dir);
+  checkArithmetic(gpu, precision?.arithmetic);
   using checkpoint = openCheckpoint(dir);
   return await loadCheckpoint(gpu, config, checkpoint, { ...options, name: dir });
 }
@@ -76,6 +78,7 @@ export async function loadCheckpoint(
   try {
     using upload = new WeightUpload(gpu, recorder, checkpoint, {
       stored: config.quantisation,
+      arithmetic: precision?.arithmetic,
       onProgress,
     });
     const weights = await uploadLlada(upload, config, precision);
@@ -93,4 +96,12 @@ export async function loadCheckpoint(
     recorder[Symbol.dispose]();
     throw error;
   }
+}
+
+/** @throws {GpuError} when the device cannot make products so */
+function checkArithmetic(gpu: Gpu, arithmetic: Arithmetic | undefined): void {
+  if (arithmetic !== "f16" || gpu.features.includes("shader-f16")) return;
+  throw new GpuError(
+    `${gpu.name} has no f16 arithmetic (shader-f16): choose arithmetic f32 or int8.`,
+  );
 }

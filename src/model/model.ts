@@ -27,6 +27,7 @@ import {
   mostRows,
   type RowBatch,
 } from "./llada.ts";
+import { rowsFor } from "./linear.ts";
 import { normAsked, type PredictionContext, recordPredictions } from "./prediction_pass.ts";
 import { type PackedRows, packRows, rowsOf, withoutIdleGuidance } from "./rows.ts";
 
@@ -189,7 +190,8 @@ export class Model implements Predictor, Disposable {
     const rowIndex = this.#put("asked_rows", Uint32Array.from(rows));
     const normed = normAsked(this.#context, hidden, rowIndex, rows.length);
     const logits = scratch.get("logits", rows.length * columns);
-    matmul(recorder, normed, weights.head, logits, { rows: rows.length, yStride: columns });
+    const input = rowsFor(weights.head, normed, rows.length, this.#context);
+    matmul(recorder, input, weights.head, logits, { rows: rows.length, yStride: columns });
     const found = scratch.get("top", 2 * count * k);
     topK(recorder, logits, found, { rows: count, columns, k, guidance });
     const bytes = await this.readback.read(recorder, found, 8 * count * k);
@@ -352,7 +354,8 @@ export class Model implements Predictor, Disposable {
       for (let first = 0; first < rows; first += most) {
         const count = Math.min(most, rows - first);
         const piece = scratch.get("logits", count * columns);
-        const x = normed.part(first * width, count * width);
+        const part = normed.part(first * width, count * width);
+        const x = rowsFor(weights.head, part, count, this.#context);
         matmul(recorder, x, weights.head, piece, { rows: count, yStride: columns });
         const bytes = await this.readback.read(recorder, piece, 4 * count * columns);
         logits.set(new Float32Array(bytes), first * columns);

@@ -10,6 +10,7 @@ import { rmsNorm } from "../kernels/rms_norm.ts";
 import { ASKED_WORDS } from "../kernels/step_plan.ts";
 import { paddedInner } from "../quant/scheme.ts";
 import type { ModelConfig } from "./config.ts";
+import { rowsFor } from "./linear.ts";
 import type { LladaWeights } from "./llada.ts";
 
 /** What the pass works with. */
@@ -82,7 +83,8 @@ export function recordPredictions(
     const entries = Math.min(most, asked.entries - first);
     const candidates = scratch.get("candidates", entries * tiles * CANDIDATE_WORDS);
     const rowIndex = asked.rows.part(first * rowsEach, entries * rowsEach);
-    const x = normAsked(context, hidden, rowIndex, entries * rowsEach);
+    const normed = normAsked(context, hidden, rowIndex, entries * rowsEach);
+    const x = rowsFor(weights.head, normed, entries * rowsEach, context);
     head(
       recorder,
       {

@@ -1,6 +1,7 @@
 /** A checkpoint's tensors on the GPU: repacked, quantised where asked, split where a limit says so. */
 
 import type { Gpu } from "../gpu/device.ts";
+import type { Arithmetic } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import { createTensor, type Tensor, tensorOf } from "../gpu/tensor.ts";
 import type { WeightMatrix, WeightPart } from "../kernels/weight_matrix.ts";
@@ -36,6 +37,8 @@ export interface WeightPrecision {
   readonly layers?: QuantScheme;
   /** Of the output head, where it is not the embedding. */
   readonly head?: QuantScheme;
+  /** In what products are made; default f32. int8 holds for quantised matrices. */
+  readonly arithmetic?: Arithmetic;
 }
 
 /** Creates a model's tensors; on disposal before {@linkcode release} it frees all of them. */
@@ -43,6 +46,7 @@ export class WeightUpload implements Disposable {
   readonly #gpu: Gpu;
   readonly #source: WeightSource;
   readonly #stored: StoredQuantisation | undefined;
+  readonly #arithmetic: Arithmetic;
   readonly #stream: WeightStream;
   #tensors: Tensor[] = [];
 
@@ -51,8 +55,13 @@ export class WeightUpload implements Disposable {
     gpu: Gpu,
     recorder: Recorder,
     source: WeightSource,
-    options: { readonly stored?: StoredQuantisation; readonly onProgress?: LoadProgress } = {},
+    options: {
+      readonly stored?: StoredQuantisation;
+      readonly arithmetic?: Arithmetic;
+      readonly onProgress?: LoadProgress;
+    } = {},
   ) {
+    this.#arithmetic = options.arithmetic ?? "f32";
     this.#gpu = gpu;
     this.#source = source;
     this.#stored = options.stored;
@@ -92,6 +101,7 @@ export class WeightUpload implements Disposable {
   ): Promise<WeightMatrix> {
     const matrices = names.map((name, i) => this.#matrix(name, outs[i], inner));
     const scheme = this.#scheme(matrices, wanted);
+    const arithmetic = this.#arithmeticOf(scheme);
     const columns = outs.reduce((sum, out) => sum + out, 0);
     const parts: WeightPart[] = [];
     for (const [first, last] of this.#split(columns, codeBytesPerColumn(scheme, inner))) {
@@ -106,9 +116,9 @@ export class WeightUpload implements Disposable {
         }
         start += outs[i];
       }
-      parts.push(partOf(scheme, tensors, first, last - first));
+      parts.push(partOf(scheme, arithmetic, tensors, first, last - first));
     }
-    return { scheme, blocks: blocksOf(inner), columns, parts };
+    return { scheme, blocks: blocksOf(inner), columns, parts, arithmetic };
   }
 
   /**
@@ -124,6 +134,7 @@ export class WeightUpload implements Disposable {
   ): Promise<WeightMatrix> {
     const matrices = names.map((name) => this.#matrix(name, outs, inner));
     const scheme = this.#scheme(matrices, wanted);
+    const arithmetic = this.#arithmeticOf(scheme);
     const parts: WeightPart[] = [];
     for (const [first, last] of this.#split(outs, 2 * codeBytesPerColumn(scheme, inner))) {
       const width = last - first;
@@ -132,9 +143,9 @@ export class WeightUpload implements Disposable {
         const at = { firstColumn: i * width, columns: 2 * width };
         await this.#stream.fill(matrix, inner, first, last, tensors, scheme, at);
       }
-      parts.push(partOf(scheme, tensors, first, width));
+      parts.push(partOf(scheme, arithmetic, tensors, first, width));
     }
-    return { scheme, blocks: blocksOf(inner), columns: outs, parts };
+    return { scheme, blocks: blocksOf(inner), columns: outs, parts, arithmetic };
   }
 
   /** Waits for the GPU and hands all tensors over to the caller, who frees them from now on. */
@@ -190,6 +201,11 @@ export class WeightUpload implements Disposable {
     return own ?? SCHEMES.f32;
   }
 
+  /** Products of integers need codes. */
+  #arithmeticOf({ group }: QuantScheme): Arithmetic {
+    return this.#arithmetic === "int8" && group === undefined ? "f32" : this.#arithmetic;
+  }
+
   /** Column ranges that fit one binding each. */
   *#split(columns: number, columnBytes: number): Generator<[first: number, last: number]> {
     const { maxStorageBufferBindingSize, maxBufferSize } = this.#gpu.limits;
@@ -219,6 +235,7 @@ export class WeightUpload implements Disposable {
 
 function partOf(
   scheme: QuantScheme,
+  arithmetic: Arithmetic,
   { units, scales }: PartTensors,
   firstColumn: number,
   columns: number,
@@ -229,7 +246,7 @@ function partOf(
     binding: {
       scheme: scheme.name,
       snippet: scheme.snippet,
-      arithmetic: "f32",
+      arithmetic,
       constants,
       buffers,
     },

@@ -178,7 +178,7 @@ function upload(
       columns: width,
     });
   }
-  return { scheme, blocks: blocksOf(inner), columns, parts };
+  return { scheme, blocks: blocksOf(inner), columns, parts, arithmetic };
 }
 
 /** Rows of `inner` values with a stride of whole blocks, zero behind each row. */
