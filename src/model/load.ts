@@ -54,7 +54,6 @@ export async function loadModel(
   options: LoadModelOptions = {},
 ): Promise<Model> {
   const config = readConfig(dir);
-  checkArithmetic(gpu, precision?.arithmetic);
   using checkpoint = openCheckpoint(dir);
   return await loadCheckpoint(gpu, config, checkpoint, { ...options, name: dir });
 }
@@ -71,6 +70,7 @@ export async function loadCheckpoint(
   checkpoint: Checkpoint,
   { name, onProgress, precision, owned }: LoadModelOptions & { readonly name: string },
 ): Promise<Model> {
+  checkArithmetic(gpu, precision?.arithmetic);
   checkTensors(config, checkpoint);
   const recorder = new Recorder(gpu);
   gpu.device.pushErrorScope("out-of-memory");
