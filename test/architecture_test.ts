@@ -77,7 +77,6 @@ Deno.test("imports are found as they are written", () => {
   const targets = (path: string) => importsOf(path).map(({ target }) => target);
   assertEquals(targets("src/kernels/embed.ts"), [
     "shaders/embed.wgsl",
-    "shaders/lib/weight8.wgsl",
     "src/gpu/kernel.ts",
     "src/gpu/recorder.ts",
     "src/gpu/tensor.ts",

@@ -213,7 +213,7 @@ function matricesOf({ embedding, head, layers }: LladaWeights): RehearsedMatrix[
     describe("embedding", embedding),
     ...head === embedding ? [] : [describe("head", head)],
     ...layers.flatMap(({ qkv, attentionOut, gateUp, down }, i) => [
-      describe(`layer ${i} q, k and v`, qkv),
+      describe(`layer ${i} q, k and v`, qkv, 2),
       describe(`layer ${i} attention output`, attentionOut),
       describe(`layer ${i} gate and up`, gateUp, 2),
       describe(`layer ${i} down`, down),

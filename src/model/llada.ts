@@ -8,7 +8,7 @@ import { attention, type HeadShape } from "../kernels/attention.ts";
 import { embed } from "../kernels/embed.ts";
 import { matmul } from "../kernels/matmul.ts";
 import { rmsNorm } from "../kernels/rms_norm.ts";
-import { rope, rotationTable } from "../kernels/rope.ts";
+import { qkv, rotationTable } from "../kernels/qkv.ts";
 import { swiglu } from "../kernels/swiglu.ts";
 import type { WeightMatrix } from "../kernels/weight_matrix.ts";
 import { paddedInner } from "../quant/scheme.ts";
@@ -19,7 +19,7 @@ import type { WeightPrecision, WeightUpload } from "./upload.ts";
 /** One transformer block's weights. */
 export interface LladaLayer {
   readonly attentionNorm: Tensor;
-  /** Queries, keys and values side by side. */
+  /** Queries, keys and values side by side, channels in pairs that are rotated. */
   readonly qkv: WeightMatrix;
   readonly attentionOut: WeightMatrix;
   readonly ffnNorm: Tensor;
@@ -51,7 +51,7 @@ export async function uploadLlada(
   precision: WeightPrecision = {},
 ): Promise<LladaWeights> {
   const wanted = precision.layers;
-  const { hiddenSize, kvHeads, headDim, ffnSize, embeddingSize } = config;
+  const { hiddenSize, heads, kvHeads, headDim, ffnSize, embeddingSize } = config;
   const name = (tensor: string) => `model.transformer.${tensor}.weight`;
   upload.checkTable(
     `the rotation of max_sequence_length ${config.maxSequenceLength} positions`,
@@ -63,9 +63,10 @@ export async function uploadLlada(
     const of = (tensor: string) => name(`blocks.${i}.${tensor}`);
     layers.push({
       attentionNorm: upload.vector(of("attn_norm"), hiddenSize),
-      qkv: await upload.stacked(
+      qkv: await upload.heads(
         [of("q_proj"), of("k_proj"), of("v_proj")],
-        [hiddenSize, kvHeads * headDim, kvHeads * headDim],
+        [heads, kvHeads, kvHeads],
+        headDim,
         hiddenSize,
         wanted,
       ),
@@ -163,12 +164,10 @@ export function forward(
   const shape = headShape(config);
   const width = paddedInner(config.hiddenSize);
   const ffnWidth = paddedInner(config.ffnSize);
-  const qkvWidth = (shape.heads + 2 * shape.kvHeads) * shape.headDim;
-  const chunk = Math.min(rows, rowsPerChunk(gpu, Math.max(qkvWidth, ffnWidth, width)));
+  const chunk = Math.min(rows, rowsPerChunk(gpu, Math.max(ffnWidth, width)));
 
   const x = scratch.get("hidden", rows * width);
   const normed = scratch.get("normed", chunk * width);
-  const qkv = scratch.get("qkv", chunk * qkvWidth);
   const q = scratch.get("q", rows * shape.heads * shape.headStride);
   const keyElements = rows * shape.kvHeads * shape.headStride;
   const attended = scratch.get("attended", rows * width);
@@ -196,18 +195,19 @@ export function forward(
       { k: scratch.get("k", keyElements), v: scratch.get("v", keyElements) };
     for (const part of chunks) {
       norm(part.x, layer.attentionNorm, part.rows);
-      const input = rowsFor(layer.qkv, normed, part.rows, { recorder, scratch });
-      matmul(recorder, input, layer.qkv, qkv, { rows: part.rows, yStride: qkvWidth });
-      rope(
+      qkv(
         recorder,
-        { qkv, rowPosition: batch.rowPosition, rotation: weights.rotation, q, k, v },
-        shape,
         {
-          rows: part.rows,
-          firstQuery: part.first,
-          firstKey: batch.firstRow + part.first,
-          qkvStride: qkvWidth,
+          x: rowsFor(layer.qkv, normed, part.rows, { recorder, scratch }),
+          rowPosition: batch.rowPosition,
+          rotation: weights.rotation,
+          q,
+          k,
+          v,
         },
+        layer.qkv,
+        shape,
+        { rows: part.rows, firstQuery: part.first, firstKey: batch.firstRow + part.first },
       );
     }
     attention(

@@ -148,6 +148,45 @@ export class WeightUpload implements Disposable {
     return { scheme, blocks: blocksOf(inner), columns: outs, parts, arithmetic };
   }
 
+  /**
+   * Matrices `[heads * headDim, inner]` of which a kernel rotates channel i of a head against channel
+   * i + headDim / 2: a part holds the first channels of its pairs and behind them the second ones.
+   * @returns a matrix whose columns are pairs, head by head, matrix by matrix
+   * @throws {CheckpointError} as {@linkcode stacked}
+   */
+  async heads(
+    names: readonly string[],
+    heads: readonly number[],
+    headDim: number,
+    inner: number,
+    wanted?: QuantScheme,
+  ): Promise<WeightMatrix> {
+    const matrices = names.map((name, i) => this.#matrix(name, heads[i] * headDim, inner));
+    const scheme = this.#scheme(matrices, wanted);
+    const arithmetic = this.#arithmeticOf(scheme);
+    const half = headDim / 2;
+    const columns = half * heads.reduce((sum, count) => sum + count, 0);
+    const parts: WeightPart[] = [];
+    for (const [first, last] of this.#split(columns, 2 * codeBytesPerColumn(scheme, inner))) {
+      const width = last - first;
+      const tensors = this.#part(names[0], 2 * width, scheme, inner);
+      let pair = 0;
+      for (const [i, matrix] of matrices.entries()) {
+        for (let head = 0; head < heads[i]; head++, pair += half) {
+          const from = Math.max(first, pair);
+          const to = Math.min(last, pair + half);
+          for (let member = 0; member < 2 && from < to; member++) {
+            const row = head * headDim + member * half + from - pair;
+            const at = { firstColumn: member * width + from - first, columns: 2 * width };
+            await this.#stream.fill(matrix, inner, row, row + to - from, tensors, scheme, at);
+          }
+        }
+      }
+      parts.push(partOf(scheme, arithmetic, tensors, first, width));
+    }
+    return { scheme, blocks: blocksOf(inner), columns, parts, arithmetic };
+  }
+
   /** Waits for the GPU and hands all tensors over to the caller, who frees them from now on. */
   async release(): Promise<readonly Tensor[]> {
     await this.#gpu.device.queue.onSubmittedWorkDone();

@@ -148,6 +148,31 @@ export function uploadPair(
   );
 }
 
+/**
+ * Uploads heads `[heads * headDim, inner]`, columns being pairs of channels i and i + headDim / 2; a
+ * part holds the first channels of its pairs, then the second ones.
+ */
+export function uploadHeads(
+  tensors: CaseTensors,
+  matrix: HostMatrix,
+  headDim: number,
+  partPairs = matrix.columns / 2,
+): WeightMatrix {
+  const half = headDim / 2;
+  return upload(
+    tensors,
+    matrix,
+    matrix.columns / 2,
+    partPairs,
+    "f32",
+    (first, width) =>
+      Array.from({ length: 2 * width }, (_, i) => {
+        const pair = first + i % width;
+        return Math.floor(pair / half) * headDim + pair % half + (i < width ? 0 : half);
+      }),
+  );
+}
+
 function upload(
   tensors: CaseTensors,
   matrix: HostMatrix,

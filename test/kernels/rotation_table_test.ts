@@ -1,5 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
-import { rotationTable } from "../../src/kernels/rope.ts";
+import { rotationTable } from "../../src/kernels/qkv.ts";
 
 Deno.test("the rotation table is cos and sin of position * theta^(-2i/headDim)", () => {
   for (const [headDim, theta] of [[16, 10000], [18, 500000], [128, 500000]]) {

@@ -1,0 +1,113 @@
+/** Queries, keys and values: the projection, the split into heads and the rotary embedding in one. */
+
+import source from "../../shaders/qkv.wgsl" with { type: "text" };
+import tile from "../../shaders/lib/tile.wgsl" with { type: "text" };
+import { defineKernel } from "../gpu/kernel.ts";
+import type { Recorder } from "../gpu/recorder.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import type { HeadShape } from "./attention.ts";
+import { rowGroups, TILE_CONSTANTS, tileConstants, type WeightMatrix } from "./weight_matrix.ts";
+
+/** shaders/qkv.wgsl */
+export const qkvKernel = defineKernel({
+  name: "qkv",
+  source,
+  snippets: [tile],
+  bindings: {
+    x: "read",
+    row_position: "read",
+    rotation: "read",
+    q: "write",
+    k: "write",
+    v: "write",
+  },
+  params: {
+    rows: "u32",
+    columns: "u32",
+    blocks: "u32",
+    first_pair: "u32",
+    first_query: "u32",
+    first_key: "u32",
+    heads: "u32",
+    kv_heads: "u32",
+    head_dim: "u32",
+    head_stride: "u32",
+  },
+  constants: { ...TILE_CONSTANTS },
+  readsWeights: true,
+  multipliesRows: true,
+});
+
+/** Pairs of channels that one workgroup makes. */
+const TILE_PAIRS = 64;
+
+/**
+ * (cos, sin) of `position * theta^(-2 i / headDim)`, made on the CPU: WGSL's own need only be
+ * accurate to 2^-11 (Su et al. 2021, RoFormer, eq. 34).
+ * @returns `[positions, headDim / 2, 2]`
+ */
+export function rotationTable(
+  positions: number,
+  headDim: number,
+  theta: number,
+): Float32Array<ArrayBuffer> {
+  const half = headDim / 2;
+  const table = new Float32Array(positions * half * 2);
+  for (let i = 0; i < half; i++) {
+    // The published code makes the frequencies in f32; the angle's rounding follows from it.
+    const frequency = Math.fround(1 / Math.fround(Math.pow(theta, Math.fround((2 * i) / headDim))));
+    for (let position = 0; position < positions; position++) {
+      const angle = Math.fround(position * frequency);
+      table[(position * half + i) * 2] = Math.cos(angle);
+      table[(position * half + i) * 2 + 1] = Math.sin(angle);
+    }
+  }
+  return table;
+}
+
+/**
+ * Records the projection of `rows` rows, over all parts of the matrix: to q from row `firstQuery` on,
+ * to k and v from row `firstKey` on.
+ * @param tensors.x `[rows, paddedInner]`
+ * @param tensors.rowPosition `[keys]`
+ * @param tensors.rotation see {@linkcode rotationTable}
+ * @param weights pairs of channels; a part holds the first channels of its pairs, then the second
+ */
+export function qkv(
+  recorder: Recorder,
+  tensors: {
+    readonly x: Tensor;
+    readonly rowPosition: Tensor;
+    readonly rotation: Tensor;
+    readonly q: Tensor;
+    readonly k: Tensor;
+    readonly v: Tensor;
+  },
+  weights: WeightMatrix,
+  shape: HeadShape,
+  options: { readonly rows: number; readonly firstQuery: number; readonly firstKey: number },
+): void {
+  const groups = rowGroups(options.rows);
+  const { x, rowPosition, rotation, q, k, v } = tensors;
+  for (const part of weights.parts) {
+    recorder.dispatch(qkvKernel, {
+      bindings: { x, row_position: rowPosition, rotation, q, k, v },
+      params: {
+        rows: options.rows,
+        columns: part.columns,
+        blocks: weights.blocks,
+        first_pair: part.firstColumn,
+        first_query: options.firstQuery,
+        first_key: options.firstKey,
+        heads: shape.heads,
+        kv_heads: shape.kvHeads,
+        head_dim: shape.headDim,
+        head_stride: shape.headStride,
+      },
+      constants: { ...tileConstants(groups, weights.splits) },
+      weights: part.binding,
+      // Row tiles of one column tile follow each other: its weights stay in the cache.
+      workgroups: [Math.ceil(options.rows / (8 * groups)), Math.ceil(part.columns / TILE_PAIRS)],
+    });
+  }
+}

@@ -1,0 +1,147 @@
+/** The projection to queries, keys and values, the split into heads and the rotation. */
+
+import type { HeadShape } from "../../src/kernels/attention.ts";
+import { qkv, rotationTable } from "../../src/kernels/qkv.ts";
+import { paddedInner, type QuantScheme } from "../../src/quant/scheme.ts";
+import { defineCase, untouchedReference } from "./case.ts";
+import {
+  dot,
+  type HostMatrix,
+  matrixBytes,
+  paddedRows,
+  randomMatrix,
+  uploadHeads,
+} from "./matrix.ts";
+
+interface Size {
+  readonly name: string;
+  readonly rows: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly inner: number;
+  readonly theta: number;
+  readonly scheme: QuantScheme["name"];
+  /** Where the rows lie in q. */
+  readonly firstQuery?: number;
+  /** Where they lie in k, v and the positions. */
+  readonly firstKey?: number;
+  /** Pairs of a weight part. */
+  readonly partPairs?: number;
+  readonly splits?: number;
+}
+
+interface Inputs extends Omit<Size, "scheme"> {
+  readonly shape: HeadShape;
+  readonly x: Float32Array<ArrayBuffer>;
+  /** `[(heads + 2 kvHeads) * headDim, inner]` as a checkpoint has them. */
+  readonly matrix: HostMatrix;
+  /** Of all rows of k and v, and as many as q has. */
+  readonly positions: Uint32Array<ArrayBuffer>;
+}
+
+/** Low, so that an angle of the f32 table is as exact as the tolerance. */
+const POSITIONS = 64;
+
+/**
+ * Channel i turns against channel i + headDim / 2 by `position * theta^(-2 i / headDim)`; values are
+ * not turned.
+ */
+export function reference(inputs: Inputs) {
+  const { rows, firstQuery = 0, firstKey = 0, theta, shape, x, matrix, positions } = inputs;
+  const { heads, kvHeads, headDim, headStride } = shape;
+  const half = headDim / 2;
+  const split = (count: number, firstHead: number, firstRow: number, rotated: boolean) => {
+    const all = untouchedReference(positions.length * count * headStride);
+    for (let row = 0; row < rows; row++) {
+      for (let head = 0; head < count; head++) {
+        const from = (firstHead + head) * headDim;
+        const to = ((firstRow + row) * count + head) * headStride;
+        for (let i = 0; i < half; i++) {
+          const angle = rotated ? positions[firstKey + row] * theta ** (-2 * i / headDim) : 0;
+          const a = dot(x, row, matrix, from + i);
+          const b = dot(x, row, matrix, from + i + half);
+          all[to + i] = a * Math.cos(angle) - b * Math.sin(angle);
+          all[to + i + half] = b * Math.cos(angle) + a * Math.sin(angle);
+        }
+      }
+    }
+    return all;
+  };
+  return {
+    q: split(heads, 0, firstQuery, true),
+    k: split(kvHeads, heads, firstKey, true),
+    v: split(kvHeads, heads + kvHeads, firstKey, false),
+  };
+}
+
+const size = (rows: number, heads: number, kvHeads: number, headDim: number): Size => ({
+  name: `${rows} rows, ${heads} and ${kvHeads} heads of ${headDim}`,
+  rows,
+  heads,
+  kvHeads,
+  headDim,
+  inner: 24,
+  theta: 10000,
+  scheme: "bf16",
+});
+
+/** Heads that fill a tile of 64 pairs, lie across two, or leave channels over. */
+export const kernelCase = defineCase<Size, Inputs>({
+  kernel: "qkv",
+  tolerance: 2e-5,
+  sizes: [
+    size(1, 4, 4, 16),
+    { ...size(9, 3, 1, 18), theta: 500000, scheme: "f32", inner: 13 },
+    { ...size(5, 2, 2, 20), name: "later rows", firstQuery: 3, firstKey: 3 },
+    { ...size(4, 4, 2, 24), name: "later keys", firstKey: 9, scheme: "f16" },
+    { ...size(6, 2, 1, 64), name: "queries and keys apart", firstQuery: 5, firstKey: 2 },
+    size(17, 6, 2, 32),
+    { ...size(17, 2, 1, 128), scheme: "q8", inner: 40 },
+    { ...size(3, 5, 1, 32), name: "q4, in parts", partPairs: 24, scheme: "q4" },
+    { ...size(8, 2, 2, 34), name: "in odd parts", partPairs: 7 },
+    { ...size(9, 2, 2, 32), name: "split in 4", splits: 4, inner: 100 },
+  ],
+  modelSizes: [{ ...size(128, 16, 16, 64), inner: 1024 }],
+  inputs({ scheme, ...size }, random) {
+    const { rows, heads, kvHeads, headDim, inner, firstQuery = 0, firstKey = 0 } = size;
+    return {
+      ...size,
+      shape: { heads, kvHeads, headDim, headStride: paddedInner(headDim) },
+      x: paddedRows(random, rows, inner),
+      matrix: randomMatrix(random, scheme, (heads + 2 * kvHeads) * headDim, inner),
+      positions: random.integers(Math.max(firstQuery, firstKey) + rows + 1, POSITIONS),
+    };
+  },
+  upload(tensors, inputs) {
+    const { rows, firstQuery = 0, firstKey = 0, theta, shape, x, matrix, positions } = inputs;
+    const { heads, kvHeads, headDim, headStride } = shape;
+    const split = (name: string, count: number) =>
+      tensors.untouched(name, positions.length * count * headStride);
+    const outputs = { q: split("q", heads), k: split("k", kvHeads), v: split("v", kvHeads) };
+    const read = {
+      x: tensors.of("x", x),
+      rowPosition: tensors.of("positions", positions),
+      rotation: tensors.of("rotation", rotationTable(POSITIONS, headDim, theta)),
+    };
+    const weights = {
+      ...uploadHeads(tensors, matrix, headDim, inputs.partPairs),
+      splits: inputs.splits,
+    };
+    const { q, k, v } = outputs;
+    const written = { q: q.tensor, k: k.tensor, v: v.tensor };
+    return {
+      record: (recorder) =>
+        qkv(recorder, { ...read, ...written }, weights, shape, { rows, firstQuery, firstKey }),
+      outputs,
+    };
+  },
+  reference,
+  cost({ rows, heads, kvHeads, headDim, inner, scheme }) {
+    const columns = (heads + 2 * kvHeads) * headDim;
+    return {
+      multiplyAdds: rows * columns * (inner + 2),
+      bytes: matrixBytes(scheme, columns, inner) + 4 * rows * (paddedInner(inner) + columns),
+    };
+  },
+});
