@@ -14,7 +14,7 @@ import { Scratch } from "../gpu/scratch.ts";
 import { type Tensor, upload } from "../gpu/tensor.ts";
 import { matmul } from "../kernels/matmul.ts";
 import { PREDICTION_WORDS } from "../kernels/predict.ts";
-import { ASKED_WORDS, STEP_PLAN_WORDS, writeStepPlan } from "../kernels/step_plan.ts";
+import { ASKED_WORDS, NO_TOKEN, STEP_PLAN_WORDS, writeStepPlan } from "../kernels/step_plan.ts";
 import { topK } from "../kernels/top_k.ts";
 import { paddedInner } from "../quant/scheme.ts";
 import { DeviceCanvas } from "./canvas.ts";
@@ -307,8 +307,9 @@ export class Model implements Predictor, Disposable {
         banned: choice.bannedTokens,
         unconfident: choice.unconfidentTokens,
       });
-      for (const row of askedRows(packed, i, input.positions)) {
-        asked.set([row, packed.rowPositions[row], i], ASKED_WORDS * entry);
+      for (const [j, row] of askedRows(packed, i, input.positions).entries()) {
+        const judged = input.judged?.[j] ?? NO_TOKEN;
+        asked.set([row, packed.rowPositions[row], i, judged], ASKED_WORDS * entry);
         rows[rowsEach * entry] = row;
         if (guidance) rows[rowsEach * entry + 1] = row + packed.twinRows;
         entry++;
@@ -327,8 +328,9 @@ export class Model implements Predictor, Disposable {
     const numbers = new Float32Array(bytes);
     entry = 0;
     return inputs.map((input) =>
-      Array.from(input.positions, (position) => {
+      Array.from(input.positions, (position, i) => {
         const at = PREDICTION_WORDS * entry++;
+        const judged = input.judged?.[i] ?? NO_TOKEN;
         return {
           position,
           token: checkToken(words[at], this.config),
@@ -336,6 +338,7 @@ export class Model implements Predictor, Disposable {
           confidence: 1 / (1 + numbers[at + 1]),
           logProbability: numbers[at + 2],
           logSumExp: numbers[at + 3],
+          ...judged !== NO_TOKEN && { judgedConfidence: 1 / (1 + numbers[at + 4]) },
         };
       })
     );

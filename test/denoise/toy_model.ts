@@ -112,8 +112,8 @@ export class ToyCanvasModel extends ToyModel {
 }
 
 function predictToy(input: ForwardInput, options: ToyOptions): Prediction[] {
-  const { ids, attentionMask, positions, guidance, choice } = input;
-  return Array.from(positions, (position) => {
+  const { ids, attentionMask, positions, guidance, choice, judged } = input;
+  return Array.from(positions, (position, i) => {
     const logits = logitsAt(ids, position, attentionMask, options);
     if (guidance) {
       const uncond = logitsAt(guidance.unconditionalIds, position, attentionMask, options);
@@ -122,7 +122,7 @@ function predictToy(input: ForwardInput, options: ToyOptions): Prediction[] {
       }
     }
     const shown = position - firstVisible(attentionMask);
-    return { ...predictRow(logits, shown, choice), position };
+    return { ...predictRow(logits, shown, choice, judged?.[i]), position };
   });
 }
 

@@ -68,7 +68,7 @@ export class ReferenceLlada implements Predictor {
 
   predict(inputs: readonly ForwardInput[]): Promise<Prediction[][]> {
     return Promise.resolve(inputs.map((input) => {
-      const { ids, attentionMask, positions, guidance, choice } = input;
+      const { ids, attentionMask, positions, guidance, choice, judged } = input;
       const logits = this.#logitsAt(ids, positions, attentionMask);
       if (guidance && guidance.scale !== 0) {
         const uncond = this.#logitsAt(guidance.unconditionalIds, positions, attentionMask);
@@ -81,7 +81,8 @@ export class ReferenceLlada implements Predictor {
         positions,
         (position, i) => {
           const row = logits.subarray(i * columns, (i + 1) * columns);
-          return { ...predictRow(row, position - firstVisible(attentionMask), choice), position };
+          const shown = position - firstVisible(attentionMask);
+          return { ...predictRow(row, shown, choice, judged?.[i]), position };
         },
       );
     }));
