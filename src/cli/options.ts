@@ -69,6 +69,7 @@ export interface GenerationFlags {
   readonly threshold?: number;
   readonly factor?: number;
   readonly draftDepth?: number;
+  readonly rounds?: number;
   readonly draftThreshold?: number;
   readonly targetThreshold?: number;
 }
@@ -104,6 +105,7 @@ export function addStrategyOptions(command: Command): Command {
     .option("--threshold <p>", "least confidence, strategy threshold", numberBetween(0, 1))
     .option("--factor <f>", "Fast-dLLM's factor, strategy factor", numberBetween(0, 1000))
     .option("--draft-depth <n>", "steps proposed a round, lossless and self", wholeNumber(1, 64))
+    .option("--rounds <n>", "rounds of proposals a block: lossless, self, gate", wholeNumber(1))
     .option("--draft-threshold <p>", "least confidence of the draft, gate", numberBetween(0, 1))
     .option("--target-threshold <p>", "least confidence of the target, gate", numberBetween(0, 1));
 }
@@ -149,6 +151,7 @@ export function requestOf(
     threshold: options.threshold,
     factor: options.factor,
     draftDepth: options.draftDepth,
+    rounds: options.rounds,
     draftThreshold: options.draftThreshold,
     targetThreshold: options.targetThreshold,
   };
@@ -164,6 +167,7 @@ const FIELD_OPTIONS: Readonly<Record<string, string>> = {
   seed: "--seed",
   cfgScale: "--cfg-scale",
   draftDepth: "--draft-depth",
+  rounds: "--rounds",
   refreshInterval: "--refresh-interval",
   suffixWindow: "--suffix-window",
   draftThreshold: "--draft-threshold",

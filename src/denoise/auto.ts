@@ -1,5 +1,6 @@
 /** The strategy that the controller drives: what pays here, and nothing that changes the result. */
 
+import { mergeTallies, NO_ACCEPTANCE } from "./acceptance.ts";
 import { denoiseBlocks } from "./blocks.ts";
 import { type Choice, Controller, timed } from "./controller.ts";
 import { denoise, type DenoiseOptions, type DenoiseStep } from "./denoise.ts";
@@ -46,6 +47,7 @@ export async function* autoExact(
   const count = { targetForwards: 0, targetStates: 0, draftForwards: 0, readbacks: 0 };
   const proposed: number[] = [];
   const accepted: number[] = [];
+  let acceptance = NO_ACCEPTANCE;
   const choices: Record<string, number> = {};
   const guided = (options.cfgScale ?? 0) > 0;
   const finished = () =>
@@ -74,6 +76,7 @@ export async function* autoExact(
     count.readbacks += result.readbacks;
     proposed.push(...result.proposed);
     accepted.push(...result.accepted);
+    acceptance = mergeTallies(acceptance, result.acceptance);
     if (choice.strategy !== "plain") {
       result.proposed.forEach((proposals, i) =>
         controller.learnAcceptance(
@@ -84,7 +87,7 @@ export async function* autoExact(
       );
     }
   }
-  return { sequence: state, ...count, proposed, accepted, choices };
+  return { sequence: state, ...count, proposed, accepted, acceptance, choices };
 }
 
 /**
@@ -119,6 +122,7 @@ export async function* autoFast(
     draftForwards: 0,
     proposed: [],
     accepted: [],
+    acceptance: NO_ACCEPTANCE,
     readbacks,
     idleForwards,
     choices: { [`threshold, cache ${cache}`]: nfe },
@@ -147,6 +151,7 @@ async function* take(
     draftForwards: 0,
     proposed: [],
     accepted: [],
+    acceptance: NO_ACCEPTANCE,
     readbacks,
   };
 }

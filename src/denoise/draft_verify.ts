@@ -6,6 +6,12 @@
  * drafted text verifies nothing. What is run here are the intermediate, masked states.
  */
 
+import {
+  type AcceptanceTally,
+  judgeProposals,
+  NO_ACCEPTANCE,
+  recordProposals,
+} from "./acceptance.ts";
 import { canvasStep, checkBatch, type DenoiseOptions, type DenoiseStep } from "./denoise.ts";
 import type { CanvasStep, Commit, ForwardInput, Prediction, Predictor } from "./predictor.ts";
 import { planSteps } from "./schedule.ts";
@@ -25,6 +31,8 @@ import { openRunner } from "./step_runner.ts";
 export interface ProposalOptions extends DenoiseOptions {
   /** Steps proposed a round, at most. */
   readonly depth: number;
+  /** Rounds with proposals a block, at most; then the target finishes it alone. Default: no bound. */
+  readonly rounds?: number;
 }
 
 /** What a finished answer cost and came to. */
@@ -40,6 +48,8 @@ export interface ProposalResult {
   readonly proposed: readonly number[];
   /** Of those, accepted. */
   readonly accepted: readonly number[];
+  /** Of which tokens, by depth, mask ratio and position. */
+  readonly acceptance: AcceptanceTally;
   readonly readbacks: number;
 }
 
@@ -51,8 +61,23 @@ export interface State {
 
 function checkProposals(sequence: Sequence, options: ProposalOptions): void {
   checkBatch([sequence], options);
+  checkRounds(options.rounds);
   if (Number.isInteger(options.depth) && options.depth >= 1) return;
   throw new RangeError(`depth is ${options.depth}: expected a whole number above 0`);
+}
+
+/** @throws {RangeError} for a bound that lets no round happen */
+export function checkRounds(rounds: number | undefined): void {
+  if (rounds === undefined || (Number.isInteger(rounds) && rounds >= 1)) return;
+  throw new RangeError(`rounds is ${rounds}: expected a whole number above 0`);
+}
+
+/** Counts the rounds of each block that proposed something. @returns whether a block may have more */
+function roundsLeft(rounds = Infinity): { (block: number): boolean; spend(block: number): void } {
+  const spent = new Map<number, number>();
+  return Object.assign((block: number) => (spent.get(block) ?? 0) < rounds, {
+    spend: (block: number) => void spent.set(block, (spent.get(block) ?? 0) + 1),
+  });
 }
 
 /** The steps of the plain schedule as a canvas takes them. */
@@ -147,6 +172,8 @@ export async function* lossless(
   const count = { targetForwards: 0, targetStates: 0, draftForwards: 0, readbacks: 0 };
   const proposed: number[] = [];
   const accepted: number[] = [];
+  let acceptance = NO_ACCEPTANCE;
+  const mayPropose = roundsLeft(options.rounds);
   const runner = await openRunner([sequence], draft, { ...options, stepsPerReadback: depth });
   const finished = () =>
     options.finished?.() ||
@@ -154,8 +181,9 @@ export async function* lossless(
   try {
     while (t < until && !finished()) {
       signal?.throwIfAborted();
-      const steps = schedule.slice(t, t + 1 + Math.min(depth, schedule.length - t - 1));
+      const steps = schedule.slice(t, t + 1 + (mayPropose(blocks[t]) ? depth : 0));
       const drafted = steps.length - 1;
+      if (drafted > 0) mayPropose.spend(blocks[t]);
       const proposals: Commit[][] = [];
       if (drafted > 0) {
         runner.setIds?.(0, state.sequence.ids, state.unconditional?.ids);
@@ -184,6 +212,10 @@ export async function* lossless(
       while (kept < drafted && sameCommits(own[kept], proposals[kept])) kept++;
       proposed.push(drafted);
       accepted.push(kept);
+      for (let i = 0; i <= Math.min(kept, drafted - 1); i++) {
+        const judged = judgeProposals(states[i].sequence, i + 1, proposals[i], own[i]);
+        acceptance = recordProposals(acceptance, judged);
+      }
       for (let i = 0; i <= kept; i++) {
         signal?.throwIfAborted();
         state = commit(state, own[i]);
@@ -201,7 +233,7 @@ export async function* lossless(
   } finally {
     runner.close();
   }
-  return { sequence: state.sequence, ...count, proposed, accepted };
+  return { sequence: state.sequence, ...count, proposed, accepted, acceptance };
 }
 
 /**
@@ -228,6 +260,8 @@ export async function* selfDraft(
   const count = { targetForwards: 0, targetStates: 0, draftForwards: 0, readbacks: 0 };
   const proposed: number[] = [];
   const accepted: number[] = [];
+  let acceptance = NO_ACCEPTANCE;
+  const mayPropose = roundsLeft(options.rounds);
   // Guesses may cross into the next block: its masks are asked about ahead of time.
   const lookahead = (step: number) =>
     schedule[Math.min(schedule.length - 1, step + depth)].blockEnd;
@@ -245,7 +279,7 @@ export async function* selfDraft(
 
   signal?.throwIfAborted();
   if (t >= until || finished()) {
-    return { sequence, ...count, proposed, accepted };
+    return { sequence, ...count, proposed, accepted, acceptance };
   }
   let [predictions] = await ask([state], t);
   while (t < until && !finished()) {
@@ -255,7 +289,9 @@ export async function* selfDraft(
     const states: State[] = [];
     let left = predictions;
     let guess = state;
-    for (const step of schedule.slice(t, t + depth)) {
+    const steps = schedule.slice(t, t + (mayPropose(blocks[t]) ? depth : 1));
+    if (steps.length > 1) mayPropose.spend(blocks[t]);
+    for (const step of steps) {
       const commits = select(left, step, origin);
       const taken = new Set(commits.map(({ position }) => position));
       left = left.filter(({ position }) => !taken.has(position));
@@ -269,8 +305,11 @@ export async function* selfDraft(
     // What the target itself does: its confidences are those of the state, not of the guess.
     const own = [guesses[0]];
     while (own.length < guesses.length) {
-      const commits = select(answers[own.length - 1], schedule[t + own.length], origin);
-      if (!sameCommits(commits, guesses[own.length])) break;
+      const i = own.length;
+      const commits = select(answers[i - 1], steps[i], origin);
+      const judged = judgeProposals(states[i - 1].sequence, i, guesses[i], commits);
+      acceptance = recordProposals(acceptance, judged);
+      if (!sameCommits(commits, guesses[i])) break;
       own.push(commits);
     }
     const sure = own.length;
@@ -291,7 +330,7 @@ export async function* selfDraft(
       if (finished()) break;
     }
   }
-  return { sequence: state.sequence, ...count, proposed, accepted };
+  return { sequence: state.sequence, ...count, proposed, accepted, acceptance };
 }
 
 function blocksOf(sequence: Sequence, { blockLength, steps }: DenoiseOptions): number[] {

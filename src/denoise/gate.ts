@@ -1,7 +1,8 @@
 /** Verify, then commit: positions on which draft and target agree. */
 
+import { judgeProposals, NO_ACCEPTANCE, recordProposals } from "./acceptance.ts";
 import { canvasStep, checkBatch, type DenoiseOptions, type DenoiseStep } from "./denoise.ts";
-import { commit, type ProposalResult, question, start } from "./draft_verify.ts";
+import { checkRounds, commit, type ProposalResult, question, start } from "./draft_verify.ts";
 import type { Commit, Prediction, Predictor } from "./predictor.ts";
 import { planSteps } from "./schedule.ts";
 import { selectCommits } from "./selection.ts";
@@ -13,6 +14,8 @@ export interface GateOptions extends DenoiseOptions {
   readonly draftThreshold: number;
   /** Least confidence of the target; two models agree, so it may lie below the usual 0.9. */
   readonly targetThreshold: number;
+  /** Rounds a block, at most; then the target commits its surest alone. Default: no bound. */
+  readonly rounds?: number;
 }
 
 /**
@@ -29,7 +32,9 @@ export async function* gate(
   options: GateOptions,
 ): AsyncGenerator<DenoiseStep, ProposalResult, void> {
   const { signal, blockLength, draftThreshold, targetThreshold, seeds } = options;
+  const { rounds = Infinity } = options;
   checkBatch([sequence], options);
+  checkRounds(options.rounds);
   for (const [name, value] of Object.entries({ draftThreshold, targetThreshold })) {
     if (value >= 0 && value <= 1) continue;
     throw new RangeError(`${name} is ${value}: expected a number from 0 to 1`);
@@ -38,6 +43,8 @@ export async function* gate(
   planSteps({ genLength, blockLength, steps: genLength });
   let state = start(sequence, options);
   let nfe = 0;
+  let draftForwards = 0;
+  let acceptance = NO_ACCEPTANCE;
   const proposed: number[] = [];
   const accepted: number[] = [];
   const finished = () =>
@@ -47,17 +54,18 @@ export async function* gate(
     const planned = { block, blockEnd: (block + 1) * blockLength, commits: 1 };
     const blockEnd = sequence.promptLength + planned.blockEnd;
     let left = maskedPositions(state.sequence, blockEnd).length;
-    while (left > 0 && !finished()) {
+    for (let round = 0; left > 0 && !finished(); round++) {
       signal?.throwIfAborted();
       const step = canvasStep(planned, nfe, sequence.promptLength, options);
       const input = question(state, step, blockEnd, options);
-      const [drafted] = await draft.predict([input]);
+      const [drafted] = round < rounds ? await draft.predict([input]) : [[]];
+      if (round < rounds) draftForwards++;
       const [verified] = await target.predict([input]);
       const ranking = { remasking: "low_confidence", seed: seeds[0], step: nfe } as const;
       const surest = selectCommits(verified, 1, ranking)[0];
       const commits = verified.filter((prediction, i) =>
         prediction.position === surest.position ||
-        (prediction.token === drafted[i].token && drafted[i].confidence >= draftThreshold &&
+        (prediction.token === drafted[i]?.token && drafted[i].confidence >= draftThreshold &&
           prediction.confidence >= targetThreshold)
       ).map(asCommit);
       const guesses = drafted.filter(({ confidence }) => confidence >= draftThreshold).map(
@@ -66,8 +74,10 @@ export async function* gate(
       const rejected = guesses.filter(({ position, token }) =>
         !commits.some((commit) => commit.position === position && commit.token === token)
       );
+      const judged = judgeProposals(state.sequence, 1, guesses, commits);
+      acceptance = recordProposals(acceptance, judged);
       proposed.push(guesses.length);
-      accepted.push(commits.length - 1);
+      accepted.push(guesses.length - rejected.length);
       state = commit(state, commits);
       nfe++;
       yield { step: nfe - 1, block, nfe, commits: [commits], proposed: guesses, rejected };
@@ -82,10 +92,11 @@ export async function* gate(
     sequence: state.sequence,
     targetForwards: nfe,
     targetStates: nfe,
-    draftForwards: nfe,
-    readbacks: 2 * nfe,
+    draftForwards,
+    readbacks: nfe + draftForwards,
     proposed,
     accepted,
+    acceptance,
   };
 }
 

@@ -1,5 +1,6 @@
 /** Every way to denoise one answer behind one interface. */
 
+import { NO_ACCEPTANCE } from "./acceptance.ts";
 import { autoExact, autoFast } from "./auto.ts";
 import { denoiseBlocks } from "./blocks.ts";
 import type { Controller } from "./controller.ts";
@@ -24,6 +25,8 @@ export interface StrategyOptions extends DenoiseOptions {
   readonly factor?: number;
   /** Steps proposed a round (lossless, self); default 4. */
   readonly depth?: number;
+  /** Rounds with proposals a block, at most (lossless, self, gate); default: no bound. */
+  readonly rounds?: number;
   /** Least confidence of the draft (gate); default 0.9. */
   readonly draftThreshold?: number;
   /** Least confidence of the target (gate); default 0.7. */
@@ -66,7 +69,7 @@ export interface Strategy {
   run(sequence: Sequence, models: Models, options: StrategyOptions): Run;
 }
 
-const NO_PROPOSALS = { draftForwards: 0, proposed: [], accepted: [] };
+const NO_PROPOSALS = { draftForwards: 0, proposed: [], accepted: [], acceptance: NO_ACCEPTANCE };
 
 /** Adapts a generator of the plain kind. */
 async function* targetOnly(
@@ -123,21 +126,21 @@ const STRATEGIES: Readonly<Record<StrategyName, Strategy>> = {
   lossless: {
     lossless: true,
     needsDraft: true,
-    uses: ["depth"],
+    uses: ["depth", "rounds"],
     run: (sequence, { target, draft }, options) =>
       proposing(lossless(sequence, target, draft!, { ...options, depth: options.depth ?? 4 })),
   },
   self: {
     lossless: true,
     needsDraft: false,
-    uses: ["depth"],
+    uses: ["depth", "rounds"],
     run: (sequence, { target }, options) =>
       proposing(selfDraft(sequence, target, { ...options, depth: options.depth ?? 4 })),
   },
   gate: {
     lossless: false,
     needsDraft: true,
-    uses: ["draftThreshold", "targetThreshold"],
+    uses: ["draftThreshold", "targetThreshold", "rounds"],
     run: (sequence, { target, draft }, options) =>
       proposing(gate(sequence, target, draft!, {
         ...options,
@@ -194,6 +197,7 @@ const SPECIAL: readonly (keyof StrategyOptions)[] = [
   "threshold",
   "factor",
   "depth",
+  "rounds",
   "draftThreshold",
   "targetThreshold",
   "quality",

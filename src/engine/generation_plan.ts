@@ -37,6 +37,7 @@ export interface GenerationPlan {
   readonly threshold?: number;
   readonly factor?: number;
   readonly depth?: number;
+  readonly rounds?: number;
   readonly draftThreshold?: number;
   readonly targetThreshold?: number;
 }
@@ -197,6 +198,9 @@ function planStrategy(request: GenerateRequest, hasDraft: boolean) {
     depth: request.draftDepth === undefined
       ? undefined
       : integer("draftDepth", request.draftDepth, 1, MOST_DEPTH),
+    rounds: request.rounds === undefined
+      ? undefined
+      : integer("rounds", request.rounds, 1, SCHEDULE_LIMIT),
     draftThreshold: probability("draftThreshold"),
     targetThreshold: probability("targetThreshold"),
   };

@@ -63,6 +63,11 @@ export interface GenerateRequest {
   readonly factor?: number;
   /** Denoising steps proposed a round (strategies lossless and self); default 4. */
   readonly draftDepth?: number;
+  /**
+   * Rounds of proposals a block, at most (strategies lossless, self and gate); then the target
+   * finishes the block alone. Default: no bound.
+   */
+  readonly rounds?: number;
   /** Least confidence of the draft (strategy gate); default 0.9. */
   readonly draftThreshold?: number;
   /** Least confidence of the target (strategy gate); default 0.7. */

@@ -93,6 +93,7 @@ export function chatRequestParser(
         threshold: fields.threshold,
         factor: fields.factor,
         draftDepth: fields.draft_depth,
+        rounds: fields.rounds,
         draftThreshold: fields.draft_threshold,
         targetThreshold: fields.target_threshold,
         stop: typeof fields.stop === "string" ? [fields.stop] : fields.stop,

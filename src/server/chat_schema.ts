@@ -134,6 +134,7 @@ export function chatSchema(limits: RequestLimits) {
     threshold: number(0, 1).optional(),
     factor: number(0, 1000).optional(),
     draft_depth: integer(1, 64).optional(),
+    rounds: integer(1, 65536).optional(),
     draft_threshold: number(0, 1).optional(),
     target_threshold: number(0, 1).optional(),
     stream_events: flag.optional(),

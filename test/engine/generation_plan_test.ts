@@ -60,6 +60,8 @@ const REFUSED: [string, Partial<GenerateRequest>, string, RegExp][] = [
   ["negative guidance", { cfgScale: -0.1 }, "cfgScale", /cfgScale is -0.1/],
   ["unknown remasking", { remasking: "best" as "random" }, "remasking", /low_confidence, random/],
   ["empty stop", { stop: ["a", ""] }, "stop", /empty string/],
+  ["no rounds", { strategy: "self", rounds: 0 }, "rounds", /rounds is 0, expected a whole/],
+  ["rounds of auto", { rounds: 2 }, "rounds", /choose lossless or self or gate/],
   ["no messages", { messages: [] }, "messages", /at least one message/],
 ];
 for (const [name, request, field, message] of REFUSED) {

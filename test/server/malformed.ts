@@ -233,6 +233,7 @@ export const MALFORMED: readonly MalformedRequest[] = [
   ),
   field("an unknown quality", { quality: "best" }, "quality", /"exact" or "fast", found "best"/),
   field("an unknown cache", { cache: "all" }, "cache", /"none", "prefix" or "dual", found "all"/),
+  field("no rounds", { rounds: 0 }, "rounds", /an integer from 1 to 65536, found 0/),
   field("no draft depth", { draft_depth: 0 }, "draft_depth", /an integer from 1 to 64, found 0/),
   field("a draft threshold of 2", { draft_threshold: 2 }, "draft_threshold", /from 0 to 1/),
   field(

@@ -14,7 +14,7 @@ const SETTINGS: readonly (readonly [Record<string, unknown>, boolean])[] = [
   [{ strategy: "threshold", cache: "dual" }, false],
   [{ strategy: "factor", factor: 1.5, cache: "prefix" }, false],
   [{ strategy: "lossless", draft_depth: 3 }, true],
-  [{ strategy: "self", draft_depth: 4 }, true],
+  [{ strategy: "self", draft_depth: 4, rounds: 2 }, true],
   [{ strategy: "gate", draft_threshold: 0.9, target_threshold: 0.6 }, false],
   [{ strategy: "auto" }, true],
   [{ strategy: "auto", quality: "fast" }, false],
