@@ -50,6 +50,13 @@ export interface ForwardInput {
    */
   readonly judged?: Uint32Array;
   /**
+   * Decided positions that are asked as though they were masked, ascending: a decided position's own
+   * logits see its token. Each adds a row that holds the mask at that position and sees every key but
+   * its position's own, and itself instead; no other row sees it. A prediction at one of these
+   * positions is this row's (the shadow block of Hong et al. 2025, WINO, arXiv 2507.18578).
+   */
+  readonly shadows?: Uint32Array;
+  /**
    * Classifier-free guidance: `logits = uncond + (scale + 1) (cond - uncond)`, where `uncond` comes
    * from `unconditionalIds` (`[length]`, the prompt masked). Absent or scale 0: no second sequence.
    */

@@ -16,7 +16,7 @@ export function checkInput(
   input: SequenceToPack & Partial<Pick<ForwardInput, "positions" | "judged">>,
   name: string,
 ): void {
-  const { ids, attentionMask, guidance, positions, judged } = input;
+  const { ids, attentionMask, guidance, positions, judged, shadows } = input;
   const { maxSequenceLength, embeddingSize } = config;
   if (ids.length === 0 || ids.length > maxSequenceLength) {
     throw new RangeError(
@@ -47,14 +47,22 @@ export function checkInput(
       throw new RangeError(`${name}.attentionMask must hold 0 and 1, and at least one 1`);
     }
   }
-  positions?.forEach((position, i) => {
-    if (position >= ids.length || attentionMask?.[position] === 0) {
+  for (const [field, list] of Object.entries({ positions, shadows })) {
+    list?.forEach((position, i) => {
+      if (position < ids.length && attentionMask?.[position] !== 0) return;
       throw new RangeError(
-        `${name}.positions[${i}] is ${position}: ` +
+        `${name}.${field}[${i}] is ${position}: ` +
           (position >= ids.length ? `there are ${ids.length}` : "the attention mask hides it"),
       );
-    }
-  });
+    });
+  }
+  const unordered = shadows?.findIndex((position, i) => i > 0 && position <= shadows[i - 1]) ?? -1;
+  if (unordered > 0) {
+    throw new RangeError(
+      `${name}.shadows[${unordered}] is ${shadows![unordered]}, expected more than the ` +
+        `${shadows![unordered - 1]} before it`,
+    );
+  }
   if (judged && judged.length !== positions?.length) {
     throw new RangeError(
       `${name}.judged has ${judged.length} tokens for ${positions?.length ?? 0} positions`,

@@ -118,7 +118,7 @@ export class Model implements Predictor, Disposable {
     const width = paddedInner(config.hiddenSize);
     const hidden = new Map<string, Float32Array>();
     let logits = new Float32Array();
-    const packed = packRows([sequence]);
+    const packed = packRows([sequence], config.maskTokenId);
     const rows = packed.ids.length;
     await this.#run(async () => {
       const copies = new Map<string, Tensor>();
@@ -159,7 +159,7 @@ export class Model implements Predictor, Disposable {
     }
     const found: RankedToken[][] = [];
     await this.#run(async () => {
-      const packed = packRows([input]);
+      const packed = packRows([input], this.config.maskTokenId);
       const x = this.#forward(this.#upload(packed));
       const rows = askedRows(packed, 0, input.positions);
       const most = this.#logitRows(input.guidance ? 2 : 1);
@@ -273,6 +273,12 @@ export class Model implements Predictor, Disposable {
       ids: this.#put("ids", packed.ids),
       rowPosition: this.#put("row_position", packed.rowPositions),
       ranges: this.#put("ranges", packed.ranges),
+      shadows: packed.shadows && {
+        count: packed.shadows.ranges.length / 4,
+        longest: packed.shadows.longest,
+        ranges: this.#put("shadow_ranges", packed.shadows.ranges),
+        keys: this.#put("shadow_keys", packed.shadows.keys),
+      },
     };
   }
 
@@ -283,7 +289,7 @@ export class Model implements Predictor, Disposable {
 
   async #predictGroup(inputs: readonly ForwardInput[]): Promise<Prediction[][]> {
     const { recorder } = this.#context;
-    const packed = packRows(inputs);
+    const packed = packRows(inputs, this.config.maskTokenId);
     const guidance = inputs[0].guidance;
     const rowsEach = guidance ? 2 : 1;
     const entries = inputs.reduce((sum, input) => sum + input.positions.length, 0);
@@ -365,12 +371,10 @@ export class Model implements Predictor, Disposable {
   }
 }
 
-/** Rows of absolute positions of a packed sequence. */
+/** Rows of absolute positions of a packed sequence: the shadow's where a position has one. */
 function askedRows(packed: PackedRows, index: number, positions: Uint32Array): number[] {
-  const sequence = packed.sequences[index];
-  const rows = new Map(
-    Array.from(sequence.positions, (position, i) => [position, sequence.firstRow + i]),
-  );
+  const { firstRow, positions: visible, shadows } = packed.sequences[index];
+  const rows = new Map([...visible, ...shadows].map((position, i) => [position, firstRow + i]));
   return Array.from(positions, (position) => rows.get(position)!);
 }
 
