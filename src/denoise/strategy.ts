@@ -6,9 +6,10 @@ import { denoiseBlocks } from "./blocks.ts";
 import type { Controller } from "./controller.ts";
 import { CACHE_POLICIES, type CachePolicy } from "./cache_plan.ts";
 import { denoise, type DenoiseOptions, type DenoiseStep } from "./denoise.ts";
-import { lossless, type ProposalResult, selfDraft } from "./draft_verify.ts";
+import { lossless, selfDraft } from "./draft_verify.ts";
 import { gate } from "./gate.ts";
 import type { Predictor, SelectionRule } from "./predictor.ts";
+import type { ProposalResult } from "./proposal_run.ts";
 import type { Sequence } from "./sequence.ts";
 
 /** What a strategy may be told; each uses what concerns it. */

@@ -1,13 +1,9 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import fc from "fast-check";
 import { denoise, type DenoiseOptions, type DenoiseStep } from "../../src/denoise/denoise.ts";
-import {
-  lossless,
-  type ProposalOptions,
-  type ProposalResult,
-  selfDraft,
-} from "../../src/denoise/draft_verify.ts";
+import { lossless, type ProposalOptions, selfDraft } from "../../src/denoise/draft_verify.ts";
 import type { Predictor } from "../../src/denoise/predictor.ts";
+import type { ProposalResult } from "../../src/denoise/proposal_run.ts";
 import { ScheduleError } from "../../src/denoise/schedule.ts";
 import { newSequence, type Sequence } from "../../src/denoise/sequence.ts";
 import { drawArb, END, gather } from "./draw.ts";
