@@ -33,7 +33,7 @@ export interface ProposalResult {
   readonly targetStates: number;
   /** Forward passes of the draft. */
   readonly draftForwards: number;
-  /** Steps (gate: tokens) proposed, round by round. */
+  /** Steps (gate, commit_verify: tokens) proposed, round by round. */
   readonly proposed: readonly number[];
   /** Of those, accepted. */
   readonly accepted: readonly number[];
@@ -143,17 +143,22 @@ export class ProposalRun {
   }
 
   /** One forward pass of the target over some states; `ends` as in {@linkcode question}. */
-  async ask(
+  ask(
     states: readonly State[],
     steps: readonly CanvasStep[],
     ends: readonly number[],
   ): Promise<Prediction[][]> {
-    this.#targetForwards++;
-    this.#targetStates += states.length;
-    this.#readbacks++;
-    return await this.#target.predict(
+    return this.predict(
       states.map((state, i) => question(state, steps[i], ends[i], this.#options)),
     );
+  }
+
+  /** One forward pass of the target. */
+  async predict(inputs: readonly ForwardInput[]): Promise<Prediction[][]> {
+    this.#targetForwards++;
+    this.#targetStates += inputs.length;
+    this.#readbacks++;
+    return await this.#target.predict(inputs);
   }
 
   /** The draft ran. */

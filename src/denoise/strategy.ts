@@ -5,6 +5,7 @@ import { autoExact, autoFast } from "./auto.ts";
 import { denoiseBlocks } from "./blocks.ts";
 import type { Controller } from "./controller.ts";
 import { CACHE_POLICIES, type CachePolicy } from "./cache_plan.ts";
+import { commitVerify } from "./commit_verify.ts";
 import { denoise, type DenoiseOptions, type DenoiseStep } from "./denoise.ts";
 import { lossless, selfDraft } from "./draft_verify.ts";
 import { gate } from "./gate.ts";
@@ -12,9 +13,15 @@ import type { Predictor, SelectionRule } from "./predictor.ts";
 import type { ProposalResult } from "./proposal_run.ts";
 import type { Sequence } from "./sequence.ts";
 
+/**
+ * From 0.5 on a guess is the target's own choice, so the rule says something only below; at 0.3 no
+ * more than two other tokens are as likely.
+ */
+const BACK_THRESHOLD = 0.3;
+
 /** What a strategy may be told; each uses what concerns it. */
 export interface StrategyOptions extends DenoiseOptions {
-  /** Keys and values that are reused (plain, threshold, factor); default `none`. */
+  /** Keys and values that are reused (plain, threshold, factor; commit_verify: the draft's); default `none`. */
   readonly cache?: CachePolicy;
   /** Steps of a block between two refreshes of a cache; default: at its first step only. */
   readonly refreshInterval?: number;
@@ -24,14 +31,16 @@ export interface StrategyOptions extends DenoiseOptions {
   readonly threshold?: number;
   /** Fast-dLLM's factor (factor); default 1. */
   readonly factor?: number;
-  /** Steps proposed a round (lossless, self); default 4. */
+  /** Steps proposed a round, at most; default 4 (lossless, self) or 2 (commit_verify). */
   readonly depth?: number;
-  /** Rounds with proposals a block, at most (lossless, self, gate); default: no bound. */
+  /** Rounds with proposals a block, at most (all that draft but auto); default: no bound. */
   readonly rounds?: number;
-  /** Least confidence of the draft (gate); default 0.9. */
+  /** Least confidence of the draft (gate, commit_verify); default 0.9. */
   readonly draftThreshold?: number;
-  /** Least confidence of the target (gate); default 0.7. */
+  /** Least confidence of the target (gate, commit_verify); default 0.7. */
   readonly targetThreshold?: number;
+  /** Least probability that the target gives a guess which stays (commit_verify); default 0.3. */
+  readonly backThreshold?: number;
   /** What auto may choose: `exact` (default) is only what gives the plain schedule's result. */
   readonly quality?: Quality;
   /** What auto has learnt and learns on. */
@@ -149,6 +158,27 @@ const STRATEGIES: Readonly<Record<StrategyName, Strategy>> = {
         targetThreshold: options.targetThreshold ?? 0.7,
       })),
   },
+  commit_verify: {
+    lossless: false,
+    needsDraft: true,
+    uses: [
+      "cache",
+      "refreshInterval",
+      "depth",
+      "rounds",
+      "draftThreshold",
+      "targetThreshold",
+      "backThreshold",
+    ],
+    run: (sequence, { target, draft }, options) =>
+      commitVerify(sequence, target, draft!, {
+        ...options,
+        depth: options.depth ?? 2,
+        draftThreshold: options.draftThreshold ?? 0.9,
+        targetThreshold: options.targetThreshold ?? 0.7,
+        backThreshold: options.backThreshold ?? BACK_THRESHOLD,
+      }),
+  },
   auto: {
     lossless: true,
     needsDraft: false,
@@ -168,6 +198,7 @@ export type StrategyName =
   | "lossless"
   | "self"
   | "gate"
+  | "commit_verify"
   | "auto";
 
 /** The strategies there are. */
@@ -201,6 +232,7 @@ const SPECIAL: readonly (keyof StrategyOptions)[] = [
   "rounds",
   "draftThreshold",
   "targetThreshold",
+  "backThreshold",
   "quality",
 ];
 

@@ -96,6 +96,7 @@ export function chatRequestParser(
         rounds: fields.rounds,
         draftThreshold: fields.draft_threshold,
         targetThreshold: fields.target_threshold,
+        backThreshold: fields.back_threshold,
         stop: typeof fields.stop === "string" ? [fields.stop] : fields.stop,
       },
       stream,

@@ -137,6 +137,7 @@ export function chatSchema(limits: RequestLimits) {
     rounds: integer(1, 65536).optional(),
     draft_threshold: number(0, 1).optional(),
     target_threshold: number(0, 1).optional(),
+    back_threshold: number(0, 1).optional(),
     stream_events: flag.optional(),
     user: harmless.optional(),
     safety_identifier: harmless.optional(),

@@ -112,11 +112,12 @@ export class ToyCanvasModel extends ToyModel {
 }
 
 function predictToy(input: ForwardInput, options: ToyOptions): Prediction[] {
-  const { ids, attentionMask, positions, guidance, choice, judged } = input;
+  const { ids, attentionMask, positions, shadows, guidance, choice, judged } = input;
   return Array.from(positions, (position, i) => {
-    const logits = logitsAt(ids, position, attentionMask, options);
+    const seen = (ids: Uint32Array) => shadows?.includes(position) ? ids.with(position, MASK) : ids;
+    const logits = logitsAt(seen(ids), position, attentionMask, options);
     if (guidance) {
-      const uncond = logitsAt(guidance.unconditionalIds, position, attentionMask, options);
+      const uncond = logitsAt(seen(guidance.unconditionalIds), position, attentionMask, options);
       for (let i = 0; i < logits.length; i++) {
         logits[i] = uncond[i] + (guidance.scale + 1) * (logits[i] - uncond[i]);
       }

@@ -229,7 +229,7 @@ export const MALFORMED: readonly MalformedRequest[] = [
     "an unknown strategy",
     { strategy: "fastest" },
     "strategy",
-    /"plain", "threshold", .*"self", "gate" or "auto", found "fastest"/,
+    /"plain", "threshold", .*"gate", "commit_verify" or "auto", found "fastest"/,
   ),
   field("an unknown quality", { quality: "best" }, "quality", /"exact" or "fast", found "best"/),
   field("an unknown cache", { cache: "all" }, "cache", /"none", "prefix" or "dual", found "all"/),
