@@ -18,6 +18,7 @@
 export {
   type ForwardInput,
   GREEDY,
+  NO_TOKEN,
   type Prediction,
   type TokenChoice,
 } from "./src/denoise/predictor.ts";

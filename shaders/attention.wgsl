@@ -5,6 +5,7 @@
 //
 // q: [queries, heads, head_stride]; k, v: [keys, kv_heads, head_stride], channels beyond head_dim zero;
 // sequences: (first query, queries, first key, keys); y: [queries, y_stride]. Query head h reads KV head h / (heads / kv_heads).
+// With SHADOWS every query sees one key less and one of its own; shadows: (key row not seen, own key row).
 // One workgroup: 32 rows of one head of one sequence, a lane each. Lanes bring eight keys (values)
 // between them and hand them around, so softmax needs no other lane.
 struct Params {
@@ -20,9 +21,11 @@ struct Params {
 @group(0) @binding(2) var<storage, read> k: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> v: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> sequences: array<vec4<u32>>;
-@group(0) @binding(5) var<storage, read_write> y: array<f32>;
+@group(0) @binding(5) var<storage, read> shadows: array<vec2<u32>>; // by query; unread without SHADOWS
+@group(0) @binding(6) var<storage, read_write> y: array<f32>;
 
 override UNITS: u32 = 32u; // vec4 of a head, rounded up to 8, 16, 24 or 32
+override SHADOWS: u32 = 0u;
 
 const LANES = 32u;
 const HIDDEN = -3.0e38;
@@ -70,6 +73,21 @@ fn add_values(lane: u32, i: u32, start: u32, units: u32, factor: f32) {
   }
 }
 
+// A key that this lane alone sees: two units of its score, then of its value.
+fn score_own(i: u32, start: u32, units: u32) {
+  if (i < units) {
+    low.x += dot(query[i], k[start + i]);
+    low.x += dot(query[i + 1u], k[start + i + 1u]);
+  }
+}
+
+fn add_own_value(i: u32, start: u32, units: u32, factor: f32) {
+  if (i < units) {
+    sums[i] = fma(vec4<f32>(low.x), v[start + i], sums[i] * factor);
+    sums[i + 1u] = fma(vec4<f32>(low.x), v[start + i + 1u], sums[i + 1u] * factor);
+  }
+}
+
 fn store(i: u32, at: u32, channels: u32, total: f32) {
   let value = sums[i] / total;
   let channel = 4u * i;
@@ -102,7 +120,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let units = params.head_stride / 4u;
   let brought = row_of_lane(lane);
   let row = group.x * LANES + lane;
-  let query_start = ((first_query + min(row, queries - 1u)) * params.heads + head) * units;
+  let query_row = first_query + min(row, queries - 1u);
+  let query_start = (query_row * params.heads + head) * units;
   load_query(0u, query_start, units);
   load_query(1u, query_start, units);
   load_query(2u, query_start, units);
@@ -141,6 +160,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     load_query(30u, query_start, units);
     load_query(31u, query_start, units);
   }
+  var shadow = vec2<u32>(0u);
+  if (SHADOWS > 0u) {
+    shadow = shadows[query_row];
+  }
   var maximum = HIDDEN;
   var total = 0.0;
   for (var key = 0u; key < keys; key += 8u) {
@@ -173,6 +196,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let places = vec4<u32>(key, key + 1u, key + 2u, key + 3u);
     low = select(vec4<f32>(HIDDEN), low, places < vec4<u32>(keys));
     high = select(vec4<f32>(HIDDEN), high, places + 4u < vec4<u32>(keys));
+    if (SHADOWS > 0u) {
+      let unseen = vec4<u32>(shadow.x - first_key);
+      low = select(low, vec4<f32>(HIDDEN), places == unseen);
+      high = select(high, vec4<f32>(HIDDEN), places + 4u == unseen);
+    }
     let pairs = max(low, high);
     let largest = max(maximum, max(max(pairs.x, pairs.y), max(pairs.z, pairs.w)));
     let factor = exp(maximum - largest);
@@ -202,6 +230,59 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       add_values(lane, 26u, start, units, factor);
       add_values(lane, 28u, start, units, factor);
       add_values(lane, 30u, start, units, factor);
+    }
+  }
+  if (SHADOWS > 0u) {
+    // Should the keys so far be none but the unseen one, this step's factor 0 clears what they left.
+    let start = (shadow.y * params.kv_heads + kv_head) * units;
+    low.x = 0.0;
+    score_own(0u, start, units);
+    score_own(2u, start, units);
+    score_own(4u, start, units);
+    score_own(6u, start, units);
+    if (UNITS > 8u) {
+      score_own(8u, start, units);
+      score_own(10u, start, units);
+      score_own(12u, start, units);
+      score_own(14u, start, units);
+    }
+    if (UNITS > 16u) {
+      score_own(16u, start, units);
+      score_own(18u, start, units);
+      score_own(20u, start, units);
+      score_own(22u, start, units);
+    }
+    if (UNITS > 24u) {
+      score_own(24u, start, units);
+      score_own(26u, start, units);
+      score_own(28u, start, units);
+      score_own(30u, start, units);
+    }
+    let largest = max(maximum, low.x);
+    let factor = exp(maximum - largest);
+    low.x = exp(low.x - largest);
+    total = total * factor + low.x;
+    add_own_value(0u, start, units, factor);
+    add_own_value(2u, start, units, factor);
+    add_own_value(4u, start, units, factor);
+    add_own_value(6u, start, units, factor);
+    if (UNITS > 8u) {
+      add_own_value(8u, start, units, factor);
+      add_own_value(10u, start, units, factor);
+      add_own_value(12u, start, units, factor);
+      add_own_value(14u, start, units, factor);
+    }
+    if (UNITS > 16u) {
+      add_own_value(16u, start, units, factor);
+      add_own_value(18u, start, units, factor);
+      add_own_value(20u, start, units, factor);
+      add_own_value(22u, start, units, factor);
+    }
+    if (UNITS > 24u) {
+      add_own_value(24u, start, units, factor);
+      add_own_value(26u, start, units, factor);
+      add_own_value(28u, start, units, factor);
+      add_own_value(30u, start, units, factor);
     }
   }
   if (row < queries) {

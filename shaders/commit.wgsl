@@ -24,7 +24,7 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> asked: array<Asked>;
 @group(0) @binding(2) var<storage, read> counts: array<u32>;
-@group(0) @binding(3) var<storage, read> predictions: array<vec4<u32>>;
+@group(0) @binding(3) var<storage, read> predictions: array<Prediction>;
 @group(0) @binding(4) var<storage, read> plans: array<StepPlan>;
 @group(0) @binding(5) var<storage, read> answers: array<Answer>;
 @group(0) @binding(6) var<storage, read_write> ids: array<u32>;
@@ -56,7 +56,7 @@ fn rank_key(entry: u32, plan: StepPlan) -> f32 {
   if (params.random == 1u) {
     return random_rank(plan.seed_low, plan.seed_high, plan.step, asked[entry].position);
   }
-  return bitcast<f32>(predictions[entry].y);
+  return bitcast<f32>(predictions[entry].odds_against);
 }
 
 fn rank_of(entry: u32, first: u32, count: u32, plan: StepPlan) -> u32 {
@@ -100,7 +100,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   if (params.rule != COUNT) {
     for (var entry = lane; entry < count; entry += LANES) {
       let rank = rank_of(entry, first, count, plan);
-      if (!passes(bitcast<f32>(predictions[first + entry].y), rank)) {
+      if (!passes(bitcast<f32>(predictions[first + entry].odds_against), rank)) {
         // Odds ascend with the rank, so the first failure bounds both rules.
         atomicMin(&passing, rank);
       }
@@ -117,11 +117,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if (rank < commits) {
       let row = asked[first + entry].row;
       let prediction = predictions[first + entry];
-      ids[row] = prediction.x;
+      ids[row] = prediction.token;
       if (GUIDED == 1u) {
-        ids[row + params.twin_rows] = prediction.x;
+        ids[row + params.twin_rows] = prediction.token;
       }
-      commit_log[log_start + 1u + rank] = vec4<u32>(row, prediction.xyz);
+      commit_log[log_start + 1u + rank] =
+        vec4<u32>(row, prediction.token, prediction.odds_against, prediction.log_probability);
     }
   }
   storageBarrier();

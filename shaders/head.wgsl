@@ -28,12 +28,16 @@ override GUIDED: u32 = 0u;
 // [16 rows, LANES]
 var<workgroup> numbers: array<vec4<f32>, 512>;
 var<workgroup> tokens: array<u32, 512>;
+// [16 rows], HIDDEN where the judged token is in another tile
+var<workgroup> judged: array<f32, 16>;
 
 fn x_at(i: u32) -> vec4<f32> {
   return x[i];
 }
 
-fn consider(c: Candidate, plan: StepPlan, position: u32, column: u32, logit: f32) -> Candidate {
+fn consider(
+  c: Candidate, plan: StepPlan, who: Asked, slot: u32, column: u32, logit: f32,
+) -> Candidate {
   if (column >= params.columns) {
     return c;
   }
@@ -43,10 +47,15 @@ fn consider(c: Candidate, plan: StepPlan, position: u32, column: u32, logit: f32
   var score = logit;
   if (plan.temperature > 0.0) {
     score += plan.temperature *
-      gumbel(plan.seed_low, plan.seed_high, plan.step, position, token);
+      gumbel(plan.seed_low, plan.seed_high, plan.step, who.position, token);
   }
   let confident = select(logit, HIDDEN, banned || unconfident);
-  return merge(c, Candidate(select(score, HIDDEN, banned), token, confident, confident, 0.0));
+  if (token == who.judged) {
+    judged[slot] = confident;
+  }
+  return merge(
+    c, Candidate(select(score, HIDDEN, banned), token, confident, confident, 0.0, HIDDEN),
+  );
 }
 
 fn keep(entry: u32, slot: u32, lane: u32, column: u32, logits: vec4<f32>) {
@@ -54,10 +63,10 @@ fn keep(entry: u32, slot: u32, lane: u32, column: u32, logits: vec4<f32>) {
   if (entry < params.entries) {
     let who = asked[entry];
     let plan = plans[params.plan_offset + who.sequence];
-    c = consider(c, plan, who.position, column, logits.x);
-    c = consider(c, plan, who.position, column + LANES, logits.y);
-    c = consider(c, plan, who.position, column + 2u * LANES, logits.z);
-    c = consider(c, plan, who.position, column + 3u * LANES, logits.w);
+    c = consider(c, plan, who, slot, column, logits.x);
+    c = consider(c, plan, who, slot, column + LANES, logits.y);
+    c = consider(c, plan, who, slot, column + 2u * LANES, logits.z);
+    c = consider(c, plan, who, slot, column + 3u * LANES, logits.w);
   }
   numbers[slot * LANES + lane] = vec4<f32>(c.score, c.logit, c.maximum, c.others);
   tokens[slot * LANES + lane] = c.token;
@@ -70,6 +79,8 @@ fn guide(conditional: vec4<f32>, unconditional: vec4<f32>) -> vec4<f32> {
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let lane = thread % LANES;
+  judged[lane % 16u] = HIDDEN;
+  workgroupBarrier();
   let first = group.x * 8u * ROW_GROUPS;
   let last = select(params.entries, 2u * params.entries, GUIDED == 1u) - 1u;
   let brought = first + row_of_lane(thread);
@@ -120,8 +131,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var c = no_candidate();
     for (var i = 0u; i < LANES; i++) {
       let n = numbers[lane * LANES + i];
-      c = merge(c, Candidate(n.x, tokens[lane * LANES + i], n.y, n.z, n.w));
+      c = merge(c, Candidate(n.x, tokens[lane * LANES + i], n.y, n.z, n.w, HIDDEN));
     }
+    c.judged = judged[lane];
     candidates[(entry + lane) * params.tiles + params.first_tile + group.y] = c;
   }
 }

@@ -26,7 +26,7 @@ var<workgroup> masked: array<u32, LANES>;
 
 fn list(sequence: u32, slot: u32, row: u32) {
   let at = sequence * params.capacity + slot;
-  asked[at] = Asked(row, row_position[row], sequence, 0u);
+  asked[at] = Asked(row, row_position[row], sequence, NO_TOKEN);
   if (GUIDED == 1u) {
     asked_rows[2u * at] = row - params.first_hidden_row;
     asked_rows[2u * at + 1u] = row - params.first_hidden_row + params.twin_rows;

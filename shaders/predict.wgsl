@@ -1,5 +1,5 @@
 // Merges a row's candidates of all vocabulary tiles into its prediction. One workgroup a row.
-// With s = others and d = maximum - logit of the chosen token:
+// With s = others and d = maximum - logit of the chosen (or judged) token:
 // odds against = s + (1 + s) expm1(d), log p = -(log1p(s) + d), logsumexp = maximum + log1p(s).
 // candidates: [entries, tiles]; predictions: [entries].
 struct Params {
@@ -8,13 +8,6 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> candidates: array<Candidate>;
 @group(0) @binding(2) var<storage, read_write> predictions: array<Prediction>;
-
-struct Prediction {
-  token: u32,
-  odds_against: u32, // bits of an f32, so that infinity can be written
-  log_probability: u32,
-  log_sum_exp: f32,
-}
 
 const LANES = 32u;
 const INFINITY_BITS = 0x7f800000u;
@@ -38,6 +31,14 @@ fn expm1(d: f32) -> f32 {
   return exp(d) - 1.0;
 }
 
+// Bits of the odds against a token of this logit.
+fn odds_against(c: Candidate, logit: f32) -> u32 {
+  if (logit <= HIDDEN) {
+    return INFINITY_BITS;
+  }
+  return bitcast<u32>(c.others + (1.0 + c.others) * expm1(c.maximum - logit));
+}
+
 @compute @workgroup_size(32)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   var c = no_candidate();
@@ -55,13 +56,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var p: Prediction;
   p.token = c.token;
   p.log_sum_exp = c.maximum + log1p(c.others);
-  if (c.logit <= HIDDEN) {
-    p.odds_against = INFINITY_BITS;
-    p.log_probability = INFINITY_BITS | SIGN_BIT;
-  } else {
-    let d = c.maximum - c.logit;
-    p.odds_against = bitcast<u32>(c.others + (1.0 + c.others) * expm1(d));
-    p.log_probability = bitcast<u32>(-(log1p(c.others) + d));
+  p.odds_against = odds_against(c, c.logit);
+  p.judged_odds = odds_against(c, c.judged);
+  p.log_probability = INFINITY_BITS | SIGN_BIT;
+  if (c.logit > HIDDEN) {
+    p.log_probability = bitcast<u32>(-(log1p(c.others) + (c.maximum - c.logit)));
   }
   predictions[group.x] = p;
 }

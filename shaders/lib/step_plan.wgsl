@@ -17,5 +17,7 @@ struct Asked {
   row: u32,
   position: u32,
   sequence: u32,
-  reserved: u32,
+  judged: u32, // token whose probability is wanted besides, or NO_TOKEN
 }
+
+const NO_TOKEN = 0xffffffffu;

@@ -25,6 +25,8 @@ const SETTINGS: readonly Setting[] = [
   { strategy: "lossless" },
   { strategy: "self" },
   { strategy: "gate" },
+  { strategy: "commit_verify", cache: "none" },
+  { strategy: "commit_verify", cache: "dual" },
   { strategy: "auto" },
   { strategy: "auto", quality: "fast" },
 ];

@@ -111,8 +111,10 @@ export interface GenerationFlags {
   readonly threshold?: number;
   readonly factor?: number;
   readonly draftDepth?: number;
+  readonly rounds?: number;
   readonly draftThreshold?: number;
   readonly targetThreshold?: number;
+  readonly backThreshold?: number;
 }
 
 /** `--draft DIR` and `--no-draft` */
@@ -145,9 +147,31 @@ export function addStrategyOptions(command: Command): Command {
     .option("--suffix-window <n>", "positions behind the block that are still seen", wholeNumber(0))
     .option("--threshold <p>", "least confidence, strategy threshold", numberBetween(0, 1))
     .option("--factor <f>", "Fast-dLLM's factor, strategy factor", numberBetween(0, 1000))
-    .option("--draft-depth <n>", "steps proposed a round, lossless and self", wholeNumber(1, 64))
-    .option("--draft-threshold <p>", "least confidence of the draft, gate", numberBetween(0, 1))
-    .option("--target-threshold <p>", "least confidence of the target, gate", numberBetween(0, 1));
+    .option(
+      "--draft-depth <n>",
+      "steps proposed a round: lossless, self, commit_verify",
+      wholeNumber(1, 64),
+    )
+    .option(
+      "--rounds <n>",
+      "rounds of proposals a block: lossless, self, gate, commit_verify",
+      wholeNumber(1),
+    )
+    .option(
+      "--draft-threshold <p>",
+      "least confidence of the draft: gate, commit_verify",
+      numberBetween(0, 1),
+    )
+    .option(
+      "--target-threshold <p>",
+      "least confidence of the target: gate, commit_verify",
+      numberBetween(0, 1),
+    )
+    .option(
+      "--back-threshold <p>",
+      "least probability of a guess that stays: commit_verify",
+      numberBetween(0, 1),
+    );
 }
 
 /** Adds the model and how to generate with it; the folder says what holds without an option. */
@@ -191,8 +215,10 @@ export function requestOf(
     threshold: options.threshold,
     factor: options.factor,
     draftDepth: options.draftDepth,
+    rounds: options.rounds,
     draftThreshold: options.draftThreshold,
     targetThreshold: options.targetThreshold,
+    backThreshold: options.backThreshold,
   };
 }
 
@@ -206,10 +232,12 @@ const FIELD_OPTIONS: Readonly<Record<string, string>> = {
   seed: "--seed",
   cfgScale: "--cfg-scale",
   draftDepth: "--draft-depth",
+  rounds: "--rounds",
   refreshInterval: "--refresh-interval",
   suffixWindow: "--suffix-window",
   draftThreshold: "--draft-threshold",
   targetThreshold: "--target-threshold",
+  backThreshold: "--back-threshold",
 };
 
 /** An error's message; one about a request names the option instead of the engine's field. */

@@ -1,7 +1,14 @@
 /** `unmask trace`: the picture of a run that `unmask generate --trace` has written down. */
 
 import { Command } from "commander";
-import { parseTrace, type Trace, TraceError, traceOf, type TraceStep } from "../denoise/trace.ts";
+import {
+  parseTrace,
+  type Trace,
+  type TracedToken,
+  TraceError,
+  traceOf,
+  type TraceStep,
+} from "../denoise/trace.ts";
 import type { GenerateEvent } from "../engine/request.ts";
 import { acquireGpu } from "../gpu/device.ts";
 import { drawTrace, pngOf } from "./trace_picture.ts";
@@ -87,13 +94,15 @@ export class EventTrace {
     if (event.type === "start") this.#start = event;
     else if (event.type === "end") this.#end = event;
     else {
-      const { type: _type, delta: _delta, prefixLength: _length, commits, ...step } = event;
-      const tokens = commits.map(({ position, token, confidence }) => ({
-        position,
-        token,
-        confidence,
-      }));
-      this.#steps.push({ ...step, commits: tokens });
+      const { type: _type, delta: _delta, prefixLength: _length, ...rest } = event;
+      const { commits, proposed, ...step } = rest;
+      const traced = (tokens: readonly TracedToken[]) =>
+        tokens.map(({ position, token, confidence }) => ({ position, token, confidence }));
+      this.#steps.push({
+        ...step,
+        commits: traced(commits),
+        ...proposed && { proposed: traced(proposed) },
+      });
     }
   }
 

@@ -98,21 +98,24 @@ export function cellQuads({ settings, steps }: Trace, grid: Grid): Quad[] {
     const wrong = new Set(rejected);
     for (const guess of proposed) if (wrong.has(guess.position)) refused.set(guess.position, guess);
     const right = new Set(accepted);
-    for (const position of remasked) {
-      hold(position, row);
-      changed.push({ ...at(position), colour: REMASKED });
-    }
+    // A guess that was refused where something else shows stays in sight at the foot of the cell.
+    const aboveFoot = (position: number) => {
+      const place = at(position);
+      const foot = refused.has(position) ? Math.floor(place.height / 3) : 0;
+      return { ...place, height: place.height - foot };
+    };
     for (const { position, confidence } of refused.values()) {
       changed.push({ ...at(position), colour: colourOf("rejected", confidence) });
+    }
+    for (const position of remasked) {
+      hold(position, row);
+      changed.push({ ...aboveFoot(position), colour: REMASKED });
     }
     for (const { position, confidence } of commits) {
       hold(position, row);
       const by = right.has(position) ? "accepted" : "committed";
       since.set(position, { step: row, by });
-      const place = at(position);
-      // Another guess was refused here: it stays in sight at the foot of the cell.
-      const foot = refused.has(position) ? Math.floor(place.height / 3) : 0;
-      changed.push({ ...place, height: place.height - foot, colour: colourOf(by, confidence) });
+      changed.push({ ...aboveFoot(position), colour: colourOf(by, confidence) });
     }
   }
   for (const position of [...since.keys()]) hold(position, steps.length);

@@ -1,10 +1,12 @@
 /** The strategy that the controller drives: what pays here, and nothing that changes the result. */
 
+import { mergeTallies, NO_ACCEPTANCE } from "./acceptance.ts";
 import { denoiseBlocks } from "./blocks.ts";
 import { type Choice, Controller, timed } from "./controller.ts";
 import { denoise, type DenoiseOptions, type DenoiseStep } from "./denoise.ts";
-import { lossless, type ProposalResult, selfDraft } from "./draft_verify.ts";
+import { lossless, selfDraft } from "./draft_verify.ts";
 import type { Predictor } from "./predictor.ts";
+import type { ProposalResult } from "./proposal_run.ts";
 import { relay } from "./relay.ts";
 import { planSteps } from "./schedule.ts";
 import { applyCommits, decidedUpToEnd, generationLength, type Sequence } from "./sequence.ts";
@@ -46,6 +48,7 @@ export async function* autoExact(
   const count = { targetForwards: 0, targetStates: 0, draftForwards: 0, readbacks: 0 };
   const proposed: number[] = [];
   const accepted: number[] = [];
+  let acceptance = NO_ACCEPTANCE;
   const choices: Record<string, number> = {};
   const guided = (options.cfgScale ?? 0) > 0;
   const finished = () =>
@@ -74,6 +77,7 @@ export async function* autoExact(
     count.readbacks += result.readbacks;
     proposed.push(...result.proposed);
     accepted.push(...result.accepted);
+    acceptance = mergeTallies(acceptance, result.acceptance);
     if (choice.strategy !== "plain") {
       result.proposed.forEach((proposals, i) =>
         controller.learnAcceptance(
@@ -84,7 +88,7 @@ export async function* autoExact(
       );
     }
   }
-  return { sequence: state, ...count, proposed, accepted, choices };
+  return { sequence: state, ...count, proposed, accepted, acceptance, choices };
 }
 
 /**
@@ -119,6 +123,7 @@ export async function* autoFast(
     draftForwards: 0,
     proposed: [],
     accepted: [],
+    acceptance: NO_ACCEPTANCE,
     readbacks,
     idleForwards,
     choices: { [`threshold, cache ${cache}`]: nfe },
@@ -147,6 +152,7 @@ async function* take(
     draftForwards: 0,
     proposed: [],
     accepted: [],
+    acceptance: NO_ACCEPTANCE,
     readbacks,
   };
 }

@@ -1,6 +1,6 @@
 /** Block by block until no mask is left: parallel decoding and kept keys and values. */
 
-import { cachePlan, type CachePolicy } from "./cache_plan.ts";
+import { cachePlan, type CachePolicy, checkCache } from "./cache_plan.ts";
 import {
   canvasStep,
   checkBatch,
@@ -45,6 +45,7 @@ export async function* denoiseBlocks(
   const { signal, rule, cache = "none", refreshInterval = Infinity, suffixWindow } = options;
   checkBatch([sequence], options);
   checkRule(options);
+  checkCache(options);
   const { blockLength } = options;
   const genLength = generationLength(sequence);
   const steps = rule.kind === "count" ? options.steps : genLength;
@@ -124,9 +125,8 @@ export async function* denoiseBlocks(
   return { sequences: [state], nfe, readbacks, idleForwards };
 }
 
-/** @throws {RangeError} for a rule, cache or combination that makes no sense */
-function checkRule({ rule, cache = "none", refreshInterval, cfgScale = 0, ...rest }: BlockOptions) {
-  const { suffixWindow } = rest;
+/** @throws {RangeError} for a rule or combination that makes no sense */
+function checkRule({ rule, suffixWindow, cfgScale = 0, ...rest }: BlockOptions) {
   if (suffixWindow !== undefined && !(Number.isInteger(suffixWindow) && suffixWindow >= 0)) {
     throw new RangeError(`suffixWindow is ${suffixWindow}: expected a whole number of positions`);
   }
@@ -143,13 +143,5 @@ function checkRule({ rule, cache = "none", refreshInterval, cfgScale = 0, ...res
     throw new RangeError(
       `rule ${rule.kind} goes by confidence, remasking random by noise: choose one of the two`,
     );
-  }
-  if (cache !== "none" && cfgScale > 0) {
-    throw new RangeError(
-      "keys and values are kept for one sequence, guidance needs two: cache none",
-    );
-  }
-  if (refreshInterval !== undefined && !(refreshInterval >= 1)) {
-    throw new RangeError(`refreshInterval is ${refreshInterval}: expected 1 or more steps`);
   }
 }

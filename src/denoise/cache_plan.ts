@@ -44,3 +44,21 @@ export function cachePlan(policy: CachePolicy, situation: CacheSituation): Canva
     ? "refresh"
     : part;
 }
+
+/** @throws {RangeError} for a refresh interval below 1, or a cache with guidance */
+export function checkCache(
+  { cache = "none", refreshInterval = Infinity, cfgScale = 0 }: {
+    readonly cache?: CachePolicy;
+    readonly refreshInterval?: number;
+    readonly cfgScale?: number;
+  },
+): void {
+  if (cache !== "none" && cfgScale > 0) {
+    throw new RangeError(
+      "keys and values are kept for one sequence, guidance needs two: cache none",
+    );
+  }
+  if (!(refreshInterval >= 1)) {
+    throw new RangeError(`refreshInterval is ${refreshInterval}: expected 1 or more steps`);
+  }
+}

@@ -65,7 +65,10 @@ export interface DenoiseStep {
   readonly proposed?: readonly Commit[];
   /** Those of `proposed` that were not committed at this step. */
   readonly rejected?: readonly Commit[];
-  /** Positions committed before that are masked from this step on, ascending (one sequence). */
+  /**
+   * Positions that this step masks again, ascending (one sequence): committed before, or guessed at
+   * in this step's round and taken back.
+   */
   readonly remasked?: readonly number[];
 }
 

@@ -6,100 +6,41 @@
  * drafted text verifies nothing. What is run here are the intermediate, masked states.
  */
 
-import { canvasStep, checkBatch, type DenoiseOptions, type DenoiseStep } from "./denoise.ts";
-import type { CanvasStep, Commit, ForwardInput, Prediction, Predictor } from "./predictor.ts";
-import { planSteps } from "./schedule.ts";
-import { selectCommits } from "./selection.ts";
+import { canvasStep, type DenoiseOptions, type DenoiseStep } from "./denoise.ts";
+import type { CanvasStep, Commit, Predictor } from "./predictor.ts";
 import {
-  applyCommits,
-  decidedUpToEnd,
-  firstVisible,
-  generationLength,
-  maskedPositions,
-  type Sequence,
-  unconditionalIds,
-} from "./sequence.ts";
-import { openRunner } from "./step_runner.ts";
+  commit,
+  type ProposalResult,
+  ProposalRun,
+  type RoundOptions,
+  select,
+  type State,
+} from "./proposal_run.ts";
+import { planSteps } from "./schedule.ts";
+import { generationLength, type Sequence } from "./sequence.ts";
+import { openRunner, type StepRunner } from "./step_runner.ts";
 
 /** How many steps are guessed at. */
-export interface ProposalOptions extends DenoiseOptions {
+export interface ProposalOptions extends RoundOptions {
   /** Steps proposed a round, at most. */
   readonly depth: number;
 }
 
-/** What a finished answer cost and came to. */
-export interface ProposalResult {
-  readonly sequence: Sequence;
-  /** Forward passes of the target, a batch counted once. */
-  readonly targetForwards: number;
-  /** States in those batches. */
-  readonly targetStates: number;
-  /** Forward passes of the draft. */
-  readonly draftForwards: number;
-  /** Steps proposed, round by round. */
-  readonly proposed: readonly number[];
-  /** Of those, accepted. */
-  readonly accepted: readonly number[];
-  readonly readbacks: number;
-}
-
-/** A sequence with its unconditional twin, which follows the commits. */
-export interface State {
-  readonly sequence: Sequence;
-  readonly unconditional: Sequence | undefined;
-}
-
-function checkProposals(sequence: Sequence, options: ProposalOptions): void {
-  checkBatch([sequence], options);
-  if (Number.isInteger(options.depth) && options.depth >= 1) return;
+/** @throws as {@linkcode ProposalRun}, and {@linkcode RangeError} for a depth below 1 */
+function startRun(sequence: Sequence, target: Predictor, options: ProposalOptions): ProposalRun {
+  const run = new ProposalRun(sequence, target, options);
+  if (Number.isInteger(options.depth) && options.depth >= 1) return run;
   throw new RangeError(`depth is ${options.depth}: expected a whole number above 0`);
 }
 
-/** The steps of the plain schedule as a canvas takes them. */
-function scheduleOf(sequence: Sequence, options: DenoiseOptions): CanvasStep[] {
+/** The steps of the plain schedule as a canvas takes them, and the block of each. */
+function scheduleOf(sequence: Sequence, options: DenoiseOptions) {
   const { blockLength, steps } = options;
-  return planSteps({ genLength: generationLength(sequence), blockLength, steps })
-    .map((planned, i) => canvasStep(planned, i, sequence.promptLength, options));
-}
-
-/** A sequence at its start. */
-export function start(sequence: Sequence, { cfgScale = 0 }: DenoiseOptions): State {
-  const unconditional = cfgScale === 0
-    ? undefined
-    : { ...sequence, ids: unconditionalIds(sequence) };
-  return { sequence, unconditional };
-}
-
-/** The state behind some commits. */
-export function commit({ sequence, unconditional }: State, commits: readonly Commit[]): State {
+  const plan = planSteps({ genLength: generationLength(sequence), blockLength, steps });
   return {
-    sequence: applyCommits(sequence, commits),
-    unconditional: unconditional && applyCommits(unconditional, commits),
+    schedule: plan.map((planned, i) => canvasStep(planned, i, sequence.promptLength, options)),
+    blocks: plan.map(({ block }) => block),
   };
-}
-
-/** What the target is asked about a state: its masks up to `end`, with the noise of `step`. */
-export function question(
-  { sequence, unconditional }: State,
-  step: CanvasStep,
-  end: number,
-  { cfgScale = 0 }: DenoiseOptions,
-): ForwardInput {
-  return {
-    ids: sequence.ids,
-    attentionMask: sequence.attentionMask,
-    positions: maskedPositions(sequence, end),
-    guidance: unconditional && { scale: cfgScale, unconditionalIds: unconditional.ids },
-    choice: step.choices[0],
-  };
-}
-
-/** What a step commits, given predictions at (at least) its candidates. */
-function select(predictions: readonly Prediction[], step: CanvasStep, origin: number): Commit[] {
-  const candidates = predictions.filter(({ position }) => position < step.blockEnd);
-  const { seed, step: index } = step.choices[0];
-  const ranking = { remasking: step.remasking, seed, step: index, origin };
-  return selectCommits(candidates, step.commits, ranking);
 }
 
 function sameCommits(a: readonly Commit[], b: readonly Commit[]): boolean {
@@ -128,7 +69,7 @@ function verdict(
  * over the state before them and every state between; the longest prefix of steps that the target would
  * have taken itself is kept, and its own step behind it. The result equals target-only denoising exactly
  * (greedy or with the same seed), since the target's bits do not depend on the batch.
- * @throws as `denoise`, and {@linkcode RangeError} for a depth below 1
+ * @throws as `denoise`, and {@linkcode RangeError} for a depth or rounds below 1
  */
 export async function* lossless(
   sequence: Sequence,
@@ -137,71 +78,66 @@ export async function* lossless(
   options: ProposalOptions,
 ): AsyncGenerator<DenoiseStep, ProposalResult, void> {
   const { signal, depth } = options;
-  checkProposals(sequence, options);
-  const schedule = scheduleOf(sequence, options);
-  const blocks = blocksOf(sequence, options);
-  const origin = firstVisible(sequence.attentionMask);
-  let state = start(sequence, options);
+  const run = startRun(sequence, target, options);
+  const { schedule, blocks } = scheduleOf(sequence, options);
   const { from = 0, until = schedule.length } = options;
-  let t = from;
-  const count = { targetForwards: 0, targetStates: 0, draftForwards: 0, readbacks: 0 };
-  const proposed: number[] = [];
-  const accepted: number[] = [];
-  const runner = await openRunner([sequence], draft, { ...options, stepsPerReadback: depth });
-  const finished = () =>
-    options.finished?.() ||
-    (options.stopAtEnd && decidedUpToEnd(state.sequence, options.endTokens));
+  const drafting = await openRunner([sequence], draft, { ...options, stepsPerReadback: depth });
   try {
-    while (t < until && !finished()) {
+    for (let t = from; t < until && !run.isFinished();) {
       signal?.throwIfAborted();
-      const steps = schedule.slice(t, t + 1 + Math.min(depth, schedule.length - t - 1));
-      const drafted = steps.length - 1;
-      const proposals: Commit[][] = [];
-      if (drafted > 0) {
-        runner.setIds?.(0, state.sequence.ids, state.unconditional?.ids);
-        const states = [state];
-        for (let i = 0; i < drafted; i += runner.chunkLength) {
-          const chunk = steps.slice(i, Math.min(drafted, i + runner.chunkLength))
-            .map((step) => ({ ...step, stopAtEnd: false }));
-          for (const commits of await runner.run(chunk, [states.at(-1)!.sequence])) {
-            proposals.push(commits[0]);
-            states.push(commit(states.at(-1)!, commits[0]));
-          }
-          count.readbacks++;
-        }
-        count.draftForwards += drafted;
-      }
-      const states = [state];
+      const steps = schedule.slice(t, t + 1 + (run.mayPropose(blocks[t]) ? depth : 0));
+      const proposals = await propose(run, drafting, steps.slice(0, -1));
+      const states = [run.state];
       for (const commits of proposals) states.push(commit(states.at(-1)!, commits));
-      const answers = await target.predict(
-        states.map((guess, i) => question(guess, steps[i], steps[i].blockEnd, options)),
-      );
-      count.targetForwards++;
-      count.targetStates += states.length;
-      count.readbacks++;
-      const own = answers.map((predictions, i) => select(predictions, steps[i], origin));
+      const answers = await run.ask(states, steps, steps.map(({ blockEnd }) => blockEnd));
+      const own = answers.map((predictions, i) => select(predictions, steps[i], sequence));
       let kept = 0;
-      while (kept < drafted && sameCommits(own[kept], proposals[kept])) kept++;
-      proposed.push(drafted);
-      accepted.push(kept);
+      while (kept < proposals.length && sameCommits(own[kept], proposals[kept])) kept++;
+      if (proposals.length > 0) run.spendRound(blocks[t]);
+      run.countRound(proposals.length, kept);
+      proposals.slice(0, kept + 1).forEach((guesses, i) =>
+        run.judge(states[i], i + 1, guesses, own[i])
+      );
       for (let i = 0; i <= kept; i++) {
         signal?.throwIfAborted();
-        state = commit(state, own[i]);
+        run.commit(own[i]);
         yield {
           step: t,
           block: blocks[t],
-          nfe: count.targetForwards,
+          nfe: run.targetForwards,
           commits: [own[i]],
           ...verdict(proposals, own[i], i, kept),
         };
         t++;
-        if (finished()) break;
+        if (run.isFinished()) break;
       }
     }
   } finally {
-    runner.close();
+    drafting.close();
   }
-  return { sequence: state.sequence, ...count, proposed, accepted };
+  return run.result();
+}
+
+/** What the draft commits at these steps, one behind another. */
+async function propose(
+  run: ProposalRun,
+  drafting: StepRunner,
+  steps: readonly CanvasStep[],
+): Promise<Commit[][]> {
+  const proposals: Commit[][] = [];
+  if (steps.length === 0) return proposals;
+  let { state } = run;
+  drafting.setIds?.(0, state.sequence.ids, state.unconditional?.ids);
+  for (let i = 0; i < steps.length; i += drafting.chunkLength) {
+    const chunk = steps.slice(i, i + drafting.chunkLength)
+      .map((step) => ({ ...step, stopAtEnd: false }));
+    for (const [commits] of await drafting.run(chunk, [state.sequence])) {
+      proposals.push(commits);
+      state = commit(state, commits);
+    }
+    run.countDraft(chunk.length, 1);
+  }
+  return proposals;
 }
 
 /**
@@ -210,7 +146,7 @@ export async function* lossless(
  * One pass over all of them says how far the guess was what the target does, and its logits at the
  * last right state start the next round (FreeDave, arXiv 2510.00294; SSD, arXiv 2510.04147; Spiffy,
  * arXiv 2509.18085). Equal to target-only denoising, as {@linkcode lossless}.
- * @throws as `denoise`, and {@linkcode RangeError} for a depth below 1
+ * @throws as `denoise`, and {@linkcode RangeError} for a depth or rounds below 1
  */
 export async function* selfDraft(
   sequence: Sequence,
@@ -218,45 +154,31 @@ export async function* selfDraft(
   options: ProposalOptions,
 ): AsyncGenerator<DenoiseStep, ProposalResult, void> {
   const { signal, depth } = options;
-  checkProposals(sequence, options);
-  const schedule = scheduleOf(sequence, options);
-  const blocks = blocksOf(sequence, options);
-  const origin = firstVisible(sequence.attentionMask);
-  let state = start(sequence, options);
+  const run = startRun(sequence, target, options);
+  const { schedule, blocks } = scheduleOf(sequence, options);
   const { from = 0, until = schedule.length } = options;
-  let t = from;
-  const count = { targetForwards: 0, targetStates: 0, draftForwards: 0, readbacks: 0 };
-  const proposed: number[] = [];
-  const accepted: number[] = [];
   // Guesses may cross into the next block: its masks are asked about ahead of time.
-  const lookahead = (step: number) =>
-    schedule[Math.min(schedule.length - 1, step + depth)].blockEnd;
-  const ask = async (states: readonly State[], first: number) => {
-    count.targetForwards++;
-    count.targetStates += states.length;
-    count.readbacks++;
-    return await target.predict(
-      states.map((guess, i) => question(guess, schedule[first + i], lookahead(first + i), options)),
+  const ask = (states: readonly State[], first: number) =>
+    run.ask(
+      states,
+      schedule.slice(first),
+      states.map((_, i) => schedule[Math.min(schedule.length - 1, first + i + depth)].blockEnd),
     );
-  };
-  const finished = () =>
-    options.finished?.() ||
-    (options.stopAtEnd && decidedUpToEnd(state.sequence, options.endTokens));
 
   signal?.throwIfAborted();
-  if (t >= until || finished()) {
-    return { sequence, ...count, proposed, accepted };
-  }
-  let [predictions] = await ask([state], t);
-  while (t < until && !finished()) {
+  let t = from;
+  if (t >= until || run.isFinished()) return run.result();
+  let [predictions] = await ask([run.state], t);
+  while (t < until && !run.isFinished()) {
     signal?.throwIfAborted();
     // guesses[i] is what step t + i commits; guesses[0] is what it really does.
     const guesses: Commit[][] = [];
     const states: State[] = [];
     let left = predictions;
-    let guess = state;
-    for (const step of schedule.slice(t, t + depth)) {
-      const commits = select(left, step, origin);
+    let guess = run.state;
+    const steps = schedule.slice(t, t + (run.mayPropose(blocks[t]) ? depth : 1));
+    for (const step of steps) {
+      const commits = select(left, step, sequence);
       const taken = new Set(commits.map(({ position }) => position));
       left = left.filter(({ position }) => !taken.has(position));
       guess = commit(guess, commits);
@@ -264,37 +186,34 @@ export async function* selfDraft(
       states.push(guess);
     }
     // The state behind the last step of all needs no forward pass.
-    const open = states.slice(0, Math.min(states.length, schedule.length - 1 - t));
+    const open = states.slice(0, schedule.length - 1 - t);
     const answers = open.length > 0 ? await ask(open, t + 1) : [];
     // What the target itself does: its confidences are those of the state, not of the guess.
     const own = [guesses[0]];
     while (own.length < guesses.length) {
-      const commits = select(answers[own.length - 1], schedule[t + own.length], origin);
-      if (!sameCommits(commits, guesses[own.length])) break;
+      const i = own.length;
+      const commits = select(answers[i - 1], steps[i], sequence);
+      run.judge(states[i - 1], i, guesses[i], commits);
+      if (!sameCommits(commits, guesses[i])) break;
       own.push(commits);
     }
     const sure = own.length;
-    proposed.push(guesses.length - 1);
-    accepted.push(sure - 1);
+    if (guesses.length > 1) run.spendRound(blocks[t]);
+    run.countRound(guesses.length - 1, sure - 1);
     if (answers.length >= sure) predictions = answers[sure - 1];
     for (let i = 0; i < sure; i++) {
       signal?.throwIfAborted();
-      state = commit(state, own[i]);
+      run.commit(own[i]);
       yield {
         step: t,
         block: blocks[t],
-        nfe: count.targetForwards,
+        nfe: run.targetForwards,
         commits: [own[i]],
         ...verdict([[], ...guesses.slice(1)], own[i], i, sure - 1),
       };
       t++;
-      if (finished()) break;
+      if (run.isFinished()) break;
     }
   }
-  return { sequence: state.sequence, ...count, proposed, accepted };
-}
-
-function blocksOf(sequence: Sequence, { blockLength, steps }: DenoiseOptions): number[] {
-  return planSteps({ genLength: generationLength(sequence), blockLength, steps })
-    .map(({ block }) => block);
+  return run.result();
 }

@@ -1,14 +1,14 @@
 /** Verify, then commit: positions on which draft and target agree. */
 
-import { canvasStep, checkBatch, type DenoiseOptions, type DenoiseStep } from "./denoise.ts";
-import { commit, type ProposalResult, question, start } from "./draft_verify.ts";
+import { canvasStep, type DenoiseStep } from "./denoise.ts";
 import type { Commit, Prediction, Predictor } from "./predictor.ts";
+import { type ProposalResult, ProposalRun, question, type RoundOptions } from "./proposal_run.ts";
 import { planSteps } from "./schedule.ts";
 import { selectCommits } from "./selection.ts";
-import { decidedUpToEnd, generationLength, maskedPositions, type Sequence } from "./sequence.ts";
+import { generationLength, maskedPositions, type Sequence } from "./sequence.ts";
 
 /** When two models' agreement is enough. */
-export interface GateOptions extends DenoiseOptions {
+export interface GateOptions extends RoundOptions {
   /** Least confidence of the draft. */
   readonly draftThreshold: number;
   /** Least confidence of the target; two models agree, so it may lie below the usual 0.9. */
@@ -29,64 +29,53 @@ export async function* gate(
   options: GateOptions,
 ): AsyncGenerator<DenoiseStep, ProposalResult, void> {
   const { signal, blockLength, draftThreshold, targetThreshold, seeds } = options;
-  checkBatch([sequence], options);
+  const run = new ProposalRun(sequence, target, options);
   for (const [name, value] of Object.entries({ draftThreshold, targetThreshold })) {
     if (value >= 0 && value <= 1) continue;
     throw new RangeError(`${name} is ${value}: expected a number from 0 to 1`);
   }
   const genLength = generationLength(sequence);
   planSteps({ genLength, blockLength, steps: genLength });
-  let state = start(sequence, options);
-  let nfe = 0;
-  const proposed: number[] = [];
-  const accepted: number[] = [];
-  const finished = () =>
-    options.finished?.() ||
-    (options.stopAtEnd && decidedUpToEnd(state.sequence, options.endTokens));
   for (let block = 0; block < genLength / blockLength; block++) {
     const planned = { block, blockEnd: (block + 1) * blockLength, commits: 1 };
     const blockEnd = sequence.promptLength + planned.blockEnd;
-    let left = maskedPositions(state.sequence, blockEnd).length;
-    while (left > 0 && !finished()) {
+    let left = maskedPositions(run.state.sequence, blockEnd).length;
+    while (left > 0 && !run.isFinished()) {
       signal?.throwIfAborted();
-      const step = canvasStep(planned, nfe, sequence.promptLength, options);
-      const input = question(state, step, blockEnd, options);
-      const [drafted] = await draft.predict([input]);
-      const [verified] = await target.predict([input]);
-      const ranking = { remasking: "low_confidence", seed: seeds[0], step: nfe } as const;
+      const { state, targetForwards: index } = run;
+      const step = canvasStep(planned, index, sequence.promptLength, options);
+      let drafted: Prediction[] = [];
+      if (run.mayPropose(block)) {
+        run.spendRound(block);
+        [drafted] = await draft.predict([question(state, step, blockEnd, options)]);
+        run.countDraft(1, 1);
+      }
+      const [verified] = await run.ask([state], [step], [blockEnd]);
+      const ranking = { remasking: "low_confidence", seed: seeds[0], step: index } as const;
       const surest = selectCommits(verified, 1, ranking)[0];
       const commits = verified.filter((prediction, i) =>
         prediction.position === surest.position ||
-        (prediction.token === drafted[i].token && drafted[i].confidence >= draftThreshold &&
+        (prediction.token === drafted[i]?.token && drafted[i].confidence >= draftThreshold &&
           prediction.confidence >= targetThreshold)
       ).map(asCommit);
-      const guesses = drafted.filter(({ confidence }) => confidence >= draftThreshold).map(
-        asCommit,
-      );
+      const guesses = drafted.filter(({ confidence }) => confidence >= draftThreshold)
+        .map(asCommit);
       const rejected = guesses.filter(({ position, token }) =>
         !commits.some((commit) => commit.position === position && commit.token === token)
       );
-      proposed.push(guesses.length);
-      accepted.push(commits.length - 1);
-      state = commit(state, commits);
-      nfe++;
-      yield { step: nfe - 1, block, nfe, commits: [commits], proposed: guesses, rejected };
+      run.countRound(guesses.length, guesses.length - rejected.length);
+      run.judge(state, 1, guesses, commits);
+      run.commit(commits);
+      const { targetForwards: nfe } = run;
+      yield { step: index, block, nfe, commits: [commits], proposed: guesses, rejected };
       const before = left;
-      left = maskedPositions(state.sequence, blockEnd).length;
+      left = maskedPositions(run.state.sequence, blockEnd).length;
       // Nothing but mask tokens were committed: the same would follow for ever.
       if (left === before) break;
     }
-    if (finished()) break;
+    if (run.isFinished()) break;
   }
-  return {
-    sequence: state.sequence,
-    targetForwards: nfe,
-    targetStates: nfe,
-    draftForwards: nfe,
-    readbacks: 2 * nfe,
-    proposed,
-    accepted,
-  };
+  return run.result();
 }
 
 function asCommit({ position, token, confidence, logProbability }: Prediction): Commit {

@@ -4,7 +4,7 @@
  * `shaders/lib/noise.wgsl` is its twin on the GPU.
  */
 
-import type { Prediction, TokenChoice } from "./predictor.ts";
+import { NO_TOKEN, type Prediction, type TokenChoice } from "./predictor.ts";
 
 /** Takes the token's place in the key of {@linkcode randomRank}; no vocabulary reaches it. */
 const RANK_SLOT = 0xffffffff;
@@ -84,12 +84,14 @@ export function sampleToken(
  * unconfident. With m the largest logit there and `s = sum of exp(l - m)` over all but the first that
  * has it, `(1 - p) / p = s + (1 + s) expm1(m - l)`, which keeps its digits where p rounds to 1.
  * @param logits `[vocabulary]`
+ * @param judged a token whose probability is wanted besides, as in `ForwardInput`
  * @throws {RangeError} when every token is banned
  */
 export function predictRow(
   logits: Float32Array | Float64Array,
   position: number,
   choice: TokenChoice,
+  judged: number = NO_TOKEN,
 ): Prediction {
   const { temperature, seed, step } = choice;
   const banned = new Set(choice.bannedTokens);
@@ -99,7 +101,9 @@ export function predictRow(
     return logits[token] + temperature * gumbel(seed, step, position, token);
   });
   const hidden = new Set([...choice.bannedTokens, ...choice.unconfidentTokens]);
-  return { position, token, ...confidenceOf(logits, token, hidden) };
+  const prediction = { position, token, ...confidenceOf(logits, token, hidden) };
+  if (judged === NO_TOKEN) return prediction;
+  return { ...prediction, judgedConfidence: confidenceOf(logits, judged, hidden).confidence };
 }
 
 /**
@@ -111,7 +115,7 @@ export function confidenceOf(
   logits: ArrayLike<number>,
   token: number,
   hidden: ReadonlySet<number>,
-): Omit<Prediction, "position" | "token"> {
+): Omit<Prediction, "position" | "token" | "judgedConfidence"> {
   let peak = -1;
   for (let i = 0; i < logits.length; i++) {
     if (!hidden.has(i) && (peak < 0 || logits[i] > logits[peak])) peak = i;

@@ -30,6 +30,9 @@ export const GREEDY: TokenChoice = {
   unconfidentTokens: [],
 };
 
+/** Stands in {@linkcode ForwardInput.judged} where no token is judged. */
+export const NO_TOKEN = 0xffffffff;
+
 /** One sequence of a forward pass. */
 export interface ForwardInput {
   /** Token ids, `[length]`. */
@@ -41,6 +44,18 @@ export interface ForwardInput {
   readonly attentionMask?: Uint8Array;
   /** Positions to predict at, ascending. */
   readonly positions: Uint32Array;
+  /**
+   * For each of `positions` a token whose probability is wanted besides, or {@linkcode NO_TOKEN};
+   * absent: none.
+   */
+  readonly judged?: Uint32Array;
+  /**
+   * Decided positions that are asked as though they were masked, ascending: a decided position's own
+   * logits see its token. Each adds a row that holds the mask at that position and sees every key but
+   * its position's own, and itself instead; no other row sees it. A prediction at one of these
+   * positions is this row's (the shadow block of Hong et al. 2025, WINO, arXiv 2507.18578).
+   */
+  readonly shadows?: Uint32Array;
   /**
    * Classifier-free guidance: `logits = uncond + (scale + 1) (cond - uncond)`, where `uncond` comes
    * from `unconditionalIds` (`[length]`, the prompt masked). Absent or scale 0: no second sequence.
@@ -67,6 +82,11 @@ export interface Prediction {
   readonly logProbability: number;
   /** Natural logarithm of the sum of `exp(logit)` over the softmax's tokens. */
   readonly logSumExp: number;
+  /**
+   * Noise-free probability of the token that was judged here, 0 for one that the softmax leaves out.
+   * Absent where none was.
+   */
+  readonly judgedConfidence?: number;
 }
 
 /** Answers forward passes. */

@@ -1,18 +1,27 @@
 /** Every way to denoise one answer behind one interface. */
 
+import { NO_ACCEPTANCE } from "./acceptance.ts";
 import { autoExact, autoFast } from "./auto.ts";
 import { denoiseBlocks } from "./blocks.ts";
 import type { Controller } from "./controller.ts";
 import { CACHE_POLICIES, type CachePolicy } from "./cache_plan.ts";
+import { commitVerify } from "./commit_verify.ts";
 import { denoise, type DenoiseOptions, type DenoiseStep } from "./denoise.ts";
-import { lossless, type ProposalResult, selfDraft } from "./draft_verify.ts";
+import { lossless, selfDraft } from "./draft_verify.ts";
 import { gate } from "./gate.ts";
 import type { Predictor, SelectionRule } from "./predictor.ts";
+import type { ProposalResult } from "./proposal_run.ts";
 import type { Sequence } from "./sequence.ts";
+
+/**
+ * From 0.5 on a guess is the target's own choice, so the rule says something only below; at 0.3 no
+ * more than two other tokens are as likely.
+ */
+const BACK_THRESHOLD = 0.3;
 
 /** What a strategy may be told; each uses what concerns it. */
 export interface StrategyOptions extends DenoiseOptions {
-  /** Keys and values that are reused (plain, threshold, factor); default `none`. */
+  /** Keys and values that are reused (plain, threshold, factor; commit_verify: the draft's); default `none`. */
   readonly cache?: CachePolicy;
   /** Steps of a block between two refreshes of a cache; default: at its first step only. */
   readonly refreshInterval?: number;
@@ -22,12 +31,16 @@ export interface StrategyOptions extends DenoiseOptions {
   readonly threshold?: number;
   /** Fast-dLLM's factor (factor); default 1. */
   readonly factor?: number;
-  /** Steps proposed a round (lossless, self); default 4. */
+  /** Steps proposed a round, at most; default 4 (lossless, self) or 2 (commit_verify). */
   readonly depth?: number;
-  /** Least confidence of the draft (gate); default 0.9. */
+  /** Rounds with proposals a block, at most (all that draft but auto); default: no bound. */
+  readonly rounds?: number;
+  /** Least confidence of the draft (gate, commit_verify); default 0.9. */
   readonly draftThreshold?: number;
-  /** Least confidence of the target (gate); default 0.7. */
+  /** Least confidence of the target (gate, commit_verify); default 0.7. */
   readonly targetThreshold?: number;
+  /** Least probability that the target gives a guess which stays (commit_verify); default 0.3. */
+  readonly backThreshold?: number;
   /** What auto may choose: `exact` (default) is only what gives the plain schedule's result. */
   readonly quality?: Quality;
   /** What auto has learnt and learns on. */
@@ -66,7 +79,7 @@ export interface Strategy {
   run(sequence: Sequence, models: Models, options: StrategyOptions): Run;
 }
 
-const NO_PROPOSALS = { draftForwards: 0, proposed: [], accepted: [] };
+const NO_PROPOSALS = { draftForwards: 0, proposed: [], accepted: [], acceptance: NO_ACCEPTANCE };
 
 /** Adapts a generator of the plain kind. */
 async function* targetOnly(
@@ -123,27 +136,48 @@ const STRATEGIES: Readonly<Record<StrategyName, Strategy>> = {
   lossless: {
     lossless: true,
     needsDraft: true,
-    uses: ["depth"],
+    uses: ["depth", "rounds"],
     run: (sequence, { target, draft }, options) =>
       proposing(lossless(sequence, target, draft!, { ...options, depth: options.depth ?? 4 })),
   },
   self: {
     lossless: true,
     needsDraft: false,
-    uses: ["depth"],
+    uses: ["depth", "rounds"],
     run: (sequence, { target }, options) =>
       proposing(selfDraft(sequence, target, { ...options, depth: options.depth ?? 4 })),
   },
   gate: {
     lossless: false,
     needsDraft: true,
-    uses: ["draftThreshold", "targetThreshold"],
+    uses: ["draftThreshold", "targetThreshold", "rounds"],
     run: (sequence, { target, draft }, options) =>
       proposing(gate(sequence, target, draft!, {
         ...options,
         draftThreshold: options.draftThreshold ?? 0.9,
         targetThreshold: options.targetThreshold ?? 0.7,
       })),
+  },
+  commit_verify: {
+    lossless: false,
+    needsDraft: true,
+    uses: [
+      "cache",
+      "refreshInterval",
+      "depth",
+      "rounds",
+      "draftThreshold",
+      "targetThreshold",
+      "backThreshold",
+    ],
+    run: (sequence, { target, draft }, options) =>
+      commitVerify(sequence, target, draft!, {
+        ...options,
+        depth: options.depth ?? 2,
+        draftThreshold: options.draftThreshold ?? 0.9,
+        targetThreshold: options.targetThreshold ?? 0.7,
+        backThreshold: options.backThreshold ?? BACK_THRESHOLD,
+      }),
   },
   auto: {
     lossless: true,
@@ -164,6 +198,7 @@ export type StrategyName =
   | "lossless"
   | "self"
   | "gate"
+  | "commit_verify"
   | "auto";
 
 /** The strategies there are. */
@@ -194,8 +229,10 @@ const SPECIAL: readonly (keyof StrategyOptions)[] = [
   "threshold",
   "factor",
   "depth",
+  "rounds",
   "draftThreshold",
   "targetThreshold",
+  "backThreshold",
   "quality",
 ];
 

@@ -43,7 +43,7 @@ export interface TraceStep {
   readonly accepted?: readonly number[];
   /** Positions of the other guesses. */
   readonly rejected?: readonly number[];
-  /** Positions committed before that are masked from this step on. */
+  /** Positions that this step masks again: committed before, or guessed at and taken back. */
   readonly remasked?: readonly number[];
 }
 

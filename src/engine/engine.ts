@@ -221,10 +221,17 @@ export class Engine implements LoadedModel {
       }));
       for (const { position, token } of commits) ids[position] = token;
       const delta = stream.commit(commits);
+      const { proposed, ...traced } = tracedStep(step, promptLength, config.maskTokenId);
       return {
-        ...tracedStep(step, promptLength, config.maskTokenId),
+        ...traced,
         type: "step",
         commits,
+        ...proposed && {
+          proposed: proposed.map((guess) => ({
+            ...guess,
+            text: this.tokenizer.tokenText(guess.token),
+          })),
+        },
         delta,
         prefixLength: stream.prefixLength,
       };

@@ -37,8 +37,10 @@ export interface GenerationPlan {
   readonly threshold?: number;
   readonly factor?: number;
   readonly depth?: number;
+  readonly rounds?: number;
   readonly draftThreshold?: number;
   readonly targetThreshold?: number;
+  readonly backThreshold?: number;
 }
 
 /** Most steps that a round may propose: each is a state in the target's batch. */
@@ -179,7 +181,9 @@ function planStrategy(request: GenerateRequest, hasDraft: boolean) {
       `strategy is ${strategy}, expected one of ${STRATEGY_NAMES.join(", ")}`,
     );
   }
-  const probability = (field: "draftThreshold" | "targetThreshold" | "threshold") => {
+  const probability = (
+    field: "draftThreshold" | "targetThreshold" | "backThreshold" | "threshold",
+  ) => {
     const value = request[field];
     return value === undefined ? undefined : amount(field, value, 1);
   };
@@ -197,8 +201,12 @@ function planStrategy(request: GenerateRequest, hasDraft: boolean) {
     depth: request.draftDepth === undefined
       ? undefined
       : integer("draftDepth", request.draftDepth, 1, MOST_DEPTH),
+    rounds: request.rounds === undefined
+      ? undefined
+      : integer("rounds", request.rounds, 1, SCHEDULE_LIMIT),
     draftThreshold: probability("draftThreshold"),
     targetThreshold: probability("targetThreshold"),
+    backThreshold: probability("backThreshold"),
   };
   try {
     const { cfgScale, remasking } = request;

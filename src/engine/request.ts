@@ -51,7 +51,10 @@ export interface GenerateRequest {
   readonly strategy?: StrategyName;
   /** What `auto` may choose: `exact` (default) is only what gives the plain schedule's answer. */
   readonly quality?: Quality;
-  /** Keys and values that are reused from step to step (plain, threshold, factor); default `none`. */
+  /**
+   * Keys and values that are reused from step to step (plain, threshold, factor; the draft's, in
+   * commit_verify); default `none`.
+   */
   readonly cache?: CachePolicy;
   /** Steps of a block between two refreshes of the cache; default: at its first step only. */
   readonly refreshInterval?: number;
@@ -61,12 +64,22 @@ export interface GenerateRequest {
   readonly threshold?: number;
   /** Fast-dLLM's factor (strategy factor); default 1. */
   readonly factor?: number;
-  /** Denoising steps proposed a round (strategies lossless and self); default 4. */
+  /** Denoising steps proposed a round; default 4 (lossless and self) or 2 (commit_verify). */
   readonly draftDepth?: number;
-  /** Least confidence of the draft (strategy gate); default 0.9. */
+  /**
+   * Rounds of proposals a block, at most (strategies lossless, self, gate and commit_verify); then
+   * the target finishes the block alone. Default: no bound.
+   */
+  readonly rounds?: number;
+  /** Least confidence of the draft (strategies gate and commit_verify); default 0.9. */
   readonly draftThreshold?: number;
-  /** Least confidence of the target (strategy gate); default 0.7. */
+  /** Least confidence of the target (strategies gate and commit_verify); default 0.7. */
   readonly targetThreshold?: number;
+  /**
+   * Least probability that the target gives a guess which is not its own choice, for it to stay
+   * (strategy commit_verify); default 0.3.
+   */
+  readonly backThreshold?: number;
 }
 
 /** What a loaded model can do, for `GET /v1/models` and `unmask info`. */
@@ -125,7 +138,7 @@ export interface GenerateStats {
   readonly draftForwards: number;
   /** Passes that ran in a chunk after there was nothing left to do; not in `forwards`. */
   readonly idleForwards: number;
-  /** Steps (gate: tokens) proposed, of all rounds. */
+  /** Steps (gate, commit_verify: tokens) proposed, of all rounds. */
   readonly proposed: number;
   /** Of those, accepted. */
   readonly accepted: number;
@@ -164,12 +177,12 @@ export type GenerateEvent =
     /** Positions ascending. */
     readonly commits: readonly CommittedToken[];
     /** Guesses that were verified at this step, where the strategy makes any. */
-    readonly proposed?: readonly Pick<CommittedToken, "position" | "token" | "confidence">[];
+    readonly proposed?: readonly Omit<CommittedToken, "logProbability">[];
     /** Positions of the guesses that were committed at this step. */
     readonly accepted?: readonly number[];
     /** Positions of the other guesses. */
     readonly rejected?: readonly number[];
-    /** Positions committed before that are masked from this step on. */
+    /** Positions that this step masks again: committed before, or guessed at and taken back. */
     readonly remasked?: readonly number[];
     /** Text that the committed left prefix gained; never half a character, never past a stop. */
     readonly delta: string;

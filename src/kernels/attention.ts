@@ -9,7 +9,7 @@ import type { Tensor } from "../gpu/tensor.ts";
 export const attentionKernel = defineKernel({
   name: "attention",
   source,
-  bindings: { q: "read", k: "read", v: "read", sequences: "read", y: "write" },
+  bindings: { q: "read", k: "read", v: "read", sequences: "read", shadows: "read", y: "write" },
   params: {
     heads: "u32",
     kv_heads: "u32",
@@ -18,7 +18,7 @@ export const attentionKernel = defineKernel({
     y_stride: "u32",
     scale: "f32",
   },
-  constants: { UNITS: 32 },
+  constants: { UNITS: 32, SHADOWS: 0 },
   gathersRows: true,
 });
 
@@ -39,6 +39,8 @@ export interface HeadShape {
  * @param k `[keys, kvHeads, headStride]`
  * @param v `[keys, kvHeads, headStride]`
  * @param sequences `[count]` of (first query, queries, first key, keys)
+ * @param shadows `[queries]` of (key row, key row): every query of the call sees all keys of its sequence
+ * but the first of these, and the second besides; absent: all keys and no other
  * @param y `[queries, yStride]`
  */
 export function attention(
@@ -48,13 +50,14 @@ export function attention(
     readonly k: Tensor;
     readonly v: Tensor;
     readonly sequences: Tensor;
+    readonly shadows?: Tensor;
     readonly y: Tensor;
   },
   shape: HeadShape,
   options: { readonly count: number; readonly longest: number; readonly yStride: number },
 ): void {
   recorder.dispatch(attentionKernel, {
-    bindings: tensors,
+    bindings: { ...tensors, shadows: tensors.shadows ?? tensors.sequences },
     params: {
       heads: shape.heads,
       kv_heads: shape.kvHeads,
@@ -63,7 +66,7 @@ export function attention(
       y_stride: options.yStride,
       scale: 1 / Math.sqrt(shape.headDim),
     },
-    constants: { UNITS: 8 * Math.ceil(shape.headDim / 32) },
+    constants: { UNITS: 8 * Math.ceil(shape.headDim / 32), SHADOWS: tensors.shadows ? 1 : 0 },
     workgroups: [Math.ceil(options.longest / 32), shape.heads, options.count],
   });
 }

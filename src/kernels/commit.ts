@@ -2,6 +2,7 @@
 
 import source from "../../shaders/commit.wgsl" with { type: "text" };
 import noise from "../../shaders/lib/noise.wgsl" with { type: "text" };
+import prediction from "../../shaders/lib/prediction.wgsl" with { type: "text" };
 import stepPlan from "../../shaders/lib/step_plan.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
@@ -11,7 +12,7 @@ import type { Tensor } from "../gpu/tensor.ts";
 export const commitKernel = defineKernel({
   name: "commit",
   source,
-  snippets: [noise, stepPlan],
+  snippets: [noise, prediction, stepPlan],
   bindings: {
     asked: "read",
     counts: "read",

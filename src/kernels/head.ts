@@ -34,7 +34,7 @@ export const headKernel = defineKernel({
 /** Tokens that one workgroup reduces to a candidate per row. */
 const TILE_COLUMNS = 128;
 /** Words of 4 bytes in a candidate. */
-export const CANDIDATE_WORDS = 5;
+export const CANDIDATE_WORDS = 6;
 
 /** Candidates per row: the vocabulary's tiles, part by part. */
 export function headTiles(weights: WeightMatrix): number {

@@ -2,6 +2,8 @@
 
 import source from "../../shaders/predict.wgsl" with { type: "text" };
 import candidate from "../../shaders/lib/candidate.wgsl" with { type: "text" };
+import prediction from "../../shaders/lib/prediction.wgsl" with { type: "text" };
+import stepPlan from "../../shaders/lib/step_plan.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
@@ -10,13 +12,13 @@ import type { Tensor } from "../gpu/tensor.ts";
 export const predictKernel = defineKernel({
   name: "predict",
   source,
-  snippets: [candidate],
+  snippets: [candidate, prediction, stepPlan],
   bindings: { candidates: "read", predictions: "write" },
   params: { tiles: "u32" },
 });
 
-/** Words of 4 bytes in a prediction: token, odds against, log probability, logsumexp. */
-export const PREDICTION_WORDS = 4;
+/** Words of 4 bytes in a `Prediction` of shaders/lib/prediction.wgsl. */
+export const PREDICTION_WORDS = 5;
 
 /**
  * Records the merge of each row's candidates.

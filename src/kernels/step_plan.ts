@@ -9,7 +9,8 @@ export const ANSWER_WORDS = 8;
 /** Tokens that a list inside one of the structs can hold. */
 export const LIST_TOKENS = 4;
 
-const NO_TOKEN = 0xffffffff;
+/** Stands where a token might be and none is. */
+export const NO_TOKEN = 0xffffffff;
 
 /** One sequence's part in one denoising step. */
 export interface StepPlan {

@@ -67,7 +67,7 @@ export class DeviceCanvas implements Canvas {
       }
       throw new RangeError("the sequences of a canvas must share mask token and guidance scale");
     }
-    const packed = this.#packed = packRows(sequences);
+    const packed = this.#packed = packRows(sequences, this.#maskToken);
     this.#ids = packed.ids.slice();
     const answers = new Uint32Array(ANSWER_WORDS * sequences.length);
     for (const [i, { firstRow, positions }] of packed.sequences.entries()) {

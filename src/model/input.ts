@@ -1,8 +1,8 @@
 /** Checks of what a forward pass is asked, before anything reaches the GPU. */
 
-import type { TokenChoice } from "../denoise/predictor.ts";
+import type { ForwardInput, TokenChoice } from "../denoise/predictor.ts";
 import { GpuError } from "../gpu/device.ts";
-import { LIST_TOKENS } from "../kernels/step_plan.ts";
+import { LIST_TOKENS, NO_TOKEN } from "../kernels/step_plan.ts";
 import type { ModelConfig } from "./config.ts";
 import type { SequenceToPack } from "./rows.ts";
 
@@ -13,10 +13,10 @@ import type { SequenceToPack } from "./rows.ts";
  */
 export function checkInput(
   config: ModelConfig,
-  input: SequenceToPack & { readonly positions?: Uint32Array; readonly promptLength?: number },
+  input: SequenceToPack & Partial<Pick<ForwardInput, "positions" | "judged">>,
   name: string,
 ): void {
-  const { ids, attentionMask, guidance, positions } = input;
+  const { ids, attentionMask, guidance, positions, judged, shadows } = input;
   const { maxSequenceLength, embeddingSize } = config;
   if (ids.length === 0 || ids.length > maxSequenceLength) {
     throw new RangeError(
@@ -47,13 +47,33 @@ export function checkInput(
       throw new RangeError(`${name}.attentionMask must hold 0 and 1, and at least one 1`);
     }
   }
-  positions?.forEach((position, i) => {
-    if (position >= ids.length || attentionMask?.[position] === 0) {
+  for (const [field, list] of Object.entries({ positions, shadows })) {
+    list?.forEach((position, i) => {
+      if (position < ids.length && attentionMask?.[position] !== 0) return;
       throw new RangeError(
-        `${name}.positions[${i}] is ${position}: ` +
+        `${name}.${field}[${i}] is ${position}: ` +
           (position >= ids.length ? `there are ${ids.length}` : "the attention mask hides it"),
       );
-    }
+    });
+  }
+  const unordered = shadows?.findIndex((position, i) => i > 0 && position <= shadows[i - 1]) ?? -1;
+  if (unordered > 0) {
+    throw new RangeError(
+      `${name}.shadows[${unordered}] is ${shadows![unordered]}, expected more than the ` +
+        `${shadows![unordered - 1]} before it`,
+    );
+  }
+  if (judged && judged.length !== positions?.length) {
+    throw new RangeError(
+      `${name}.judged has ${judged.length} tokens for ${positions?.length ?? 0} positions`,
+    );
+  }
+  judged?.forEach((token, i) => {
+    if (token < embeddingSize || token === NO_TOKEN) return;
+    throw new RangeError(
+      `${name}.judged[${i}] is ${token}, the model has ids below ${embeddingSize}; ` +
+        `${NO_TOKEN} asks for none`,
+    );
   });
 }
 

@@ -106,8 +106,22 @@ export interface RowBatch {
   readonly rowPosition: Tensor;
   /** `[count]` of (first row that is run, counted from firstRow; their number; first key; keys) */
   readonly ranges: Tensor;
+  /** Rows that attend as shadows, outside `ranges`; absent: there are none. */
+  readonly shadows?: ShadowBatch;
   /** Where keys and values go and are found; absent: they are forgotten after the pass. */
   readonly kept?: KvCache;
+}
+
+/** Shadow rows of all sequences, on the GPU. */
+export interface ShadowBatch {
+  /** Ranges. */
+  readonly count: number;
+  /** Most shadow rows of one sequence. */
+  readonly longest: number;
+  /** `[count]` of (first shadow row, shadow rows, first key, keys) */
+  readonly ranges: Tensor;
+  /** `[all rows]` of (row whose key is not seen, own row) */
+  readonly keys: Tensor;
 }
 
 /** Keys and values of every layer, for all rows of a canvas. */
@@ -216,6 +230,12 @@ export function forward(
       shape,
       { count: batch.count, longest: batch.longest, yStride: width },
     );
+    if (batch.shadows) {
+      // A call of its own: the other rows keep their pipeline, and with it their bits.
+      const { ranges: sequences, keys, count, longest } = batch.shadows;
+      const shadowed = { q, k, v, sequences, shadows: keys, y: attended };
+      attention(recorder, shadowed, shape, { count, longest, yStride: width });
+    }
     for (const part of chunks) {
       const add = { rows: part.rows, yStride: width, add: true };
       const rowsOf = (weights: WeightMatrix, rows: Tensor) =>

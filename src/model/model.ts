@@ -14,7 +14,7 @@ import { Scratch } from "../gpu/scratch.ts";
 import { type Tensor, upload } from "../gpu/tensor.ts";
 import { matmul } from "../kernels/matmul.ts";
 import { PREDICTION_WORDS } from "../kernels/predict.ts";
-import { ASKED_WORDS, STEP_PLAN_WORDS, writeStepPlan } from "../kernels/step_plan.ts";
+import { ASKED_WORDS, NO_TOKEN, STEP_PLAN_WORDS, writeStepPlan } from "../kernels/step_plan.ts";
 import { topK } from "../kernels/top_k.ts";
 import { paddedInner } from "../quant/scheme.ts";
 import { DeviceCanvas } from "./canvas.ts";
@@ -119,7 +119,7 @@ export class Model implements Predictor, Disposable {
     const width = paddedInner(config.hiddenSize);
     const hidden = new Map<string, Float32Array>();
     let logits = new Float32Array();
-    const packed = packRows([sequence]);
+    const packed = packRows([sequence], config.maskTokenId);
     const rows = packed.ids.length;
     await this.#run(async () => {
       const copies = new Map<string, Tensor>();
@@ -160,7 +160,7 @@ export class Model implements Predictor, Disposable {
     }
     const found: RankedToken[][] = [];
     await this.#run(async () => {
-      const packed = packRows([input]);
+      const packed = packRows([input], this.config.maskTokenId);
       const x = this.#forward(this.#upload(packed));
       const rows = askedRows(packed, 0, input.positions);
       const most = this.#logitRows(input.guidance ? 2 : 1);
@@ -275,6 +275,12 @@ export class Model implements Predictor, Disposable {
       ids: this.#put("ids", packed.ids),
       rowPosition: this.#put("row_position", packed.rowPositions),
       ranges: this.#put("ranges", packed.ranges),
+      shadows: packed.shadows && {
+        count: packed.shadows.ranges.length / 4,
+        longest: packed.shadows.longest,
+        ranges: this.#put("shadow_ranges", packed.shadows.ranges),
+        keys: this.#put("shadow_keys", packed.shadows.keys),
+      },
     };
   }
 
@@ -285,7 +291,7 @@ export class Model implements Predictor, Disposable {
 
   async #predictGroup(inputs: readonly ForwardInput[]): Promise<Prediction[][]> {
     const { recorder } = this.#context;
-    const packed = packRows(inputs);
+    const packed = packRows(inputs, this.config.maskTokenId);
     const guidance = inputs[0].guidance;
     const rowsEach = guidance ? 2 : 1;
     const entries = inputs.reduce((sum, input) => sum + input.positions.length, 0);
@@ -309,8 +315,9 @@ export class Model implements Predictor, Disposable {
         banned: choice.bannedTokens,
         unconfident: choice.unconfidentTokens,
       });
-      for (const row of askedRows(packed, i, input.positions)) {
-        asked.set([row, packed.rowPositions[row], i], ASKED_WORDS * entry);
+      for (const [j, row] of askedRows(packed, i, input.positions).entries()) {
+        const judged = input.judged?.[j] ?? NO_TOKEN;
+        asked.set([row, packed.rowPositions[row], i, judged], ASKED_WORDS * entry);
         rows[rowsEach * entry] = row;
         if (guidance) rows[rowsEach * entry + 1] = row + packed.twinRows;
         entry++;
@@ -329,8 +336,9 @@ export class Model implements Predictor, Disposable {
     const numbers = new Float32Array(bytes);
     entry = 0;
     return inputs.map((input) =>
-      Array.from(input.positions, (position) => {
+      Array.from(input.positions, (position, i) => {
         const at = PREDICTION_WORDS * entry++;
+        const judged = input.judged?.[i] ?? NO_TOKEN;
         return {
           position,
           token: checkToken(words[at], this.config),
@@ -338,6 +346,7 @@ export class Model implements Predictor, Disposable {
           confidence: 1 / (1 + numbers[at + 1]),
           logProbability: numbers[at + 2],
           logSumExp: numbers[at + 3],
+          ...judged !== NO_TOKEN && { judgedConfidence: 1 / (1 + numbers[at + 4]) },
         };
       })
     );
@@ -365,12 +374,10 @@ export class Model implements Predictor, Disposable {
   }
 }
 
-/** Rows of absolute positions of a packed sequence. */
+/** Rows of absolute positions of a packed sequence: the shadow's where a position has one. */
 function askedRows(packed: PackedRows, index: number, positions: Uint32Array): number[] {
-  const sequence = packed.sequences[index];
-  const rows = new Map(
-    Array.from(sequence.positions, (position, i) => [position, sequence.firstRow + i]),
-  );
+  const { firstRow, positions: visible, shadows } = packed.sequences[index];
+  const rows = new Map([...visible, ...shadows].map((position, i) => [position, firstRow + i]));
   return Array.from(positions, (position) => rows.get(position)!);
 }
 

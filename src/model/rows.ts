@@ -1,4 +1,7 @@
-/** Sequences as rows on the GPU: hidden positions are left out, guidance adds a twin to each. */
+/**
+ * Sequences as rows on the GPU: hidden positions are left out, shadows stand behind their sequence,
+ * guidance adds a twin to each.
+ */
 
 /** A sequence to be laid out. */
 export interface SequenceToPack {
@@ -6,6 +9,8 @@ export interface SequenceToPack {
   readonly ids: Uint32Array;
   /** `[length]`, 0 hides a position */
   readonly attentionMask?: Uint8Array;
+  /** Visible positions that are run a second time, as masks; ascending */
+  readonly shadows?: Uint32Array;
   readonly guidance?: { readonly scale: number; readonly unconditionalIds: Uint32Array };
 }
 
@@ -14,6 +19,18 @@ export interface PackedSequence {
   readonly firstRow: number;
   /** Absolute positions of its rows, ascending. */
   readonly positions: Uint32Array;
+  /** Positions of the shadow rows, which follow its own rows. */
+  readonly shadows: Uint32Array;
+}
+
+/** How shadow rows attend. */
+export interface PackedShadows {
+  /** `[sequences with shadows, 4]` (first shadow row, shadows, first key, keys), twins behind */
+  readonly ranges: Uint32Array<ArrayBuffer>;
+  /** `[rows, 2]` of a shadow: the row whose key it does not see, and its own; zero for other rows */
+  readonly keys: Uint32Array<ArrayBuffer>;
+  /** Shadows of the sequence that has most. */
+  readonly longest: number;
 }
 
 /** Rows of a batch as they are uploaded. */
@@ -22,13 +39,15 @@ export interface PackedRows {
   readonly ids: Uint32Array<ArrayBuffer>;
   /** `[rows]` positions for rotation and noise, counted from the sequence's first visible one */
   readonly rowPositions: Uint32Array<ArrayBuffer>;
-  /** `[sequences, 4]` (first row, rows, first key, keys), twins behind */
+  /** `[sequences, 4]` (first row, rows, first key, keys), twins behind; without shadows */
   readonly ranges: Uint32Array<ArrayBuffer>;
+  /** Absent where no sequence has any. */
+  readonly shadows?: PackedShadows;
   /** The conditional sequences, in order. */
   readonly sequences: readonly PackedSequence[];
   /** From a row to its twin; 0 without guidance. */
   readonly twinRows: number;
-  /** Rows of the longest sequence. */
+  /** Rows of the longest sequence, without its shadows. */
   readonly longest: number;
 }
 
@@ -37,10 +56,10 @@ export function withoutIdleGuidance<T extends SequenceToPack>(sequence: T): T {
   return sequence.guidance?.scale === 0 ? { ...sequence, guidance: undefined } : sequence;
 }
 
-/** Rows that a sequence takes, its twin included. */
+/** Rows that a sequence takes, its shadows and its twin included. */
 export function rowsOf(sequence: SequenceToPack): number {
   const visible = sequence.attentionMask?.reduce((sum, bit) => sum + bit, 0) ?? sequence.ids.length;
-  return visible * (sequence.guidance ? 2 : 1);
+  return (visible + (sequence.shadows?.length ?? 0)) * (sequence.guidance ? 2 : 1);
 }
 
 /**
@@ -48,46 +67,63 @@ export function rowsOf(sequence: SequenceToPack): number {
  * for, need not be computed at all: leaving the position out gives what an additive mask gives, and a
  * padded sequence has the same bits as alone, since rotation depends on distances only.
  * @param sequences all with guidance, or none
+ * @param maskToken what a shadow row holds
  */
-export function packRows(sequences: readonly SequenceToPack[]): PackedRows {
+export function packRows(sequences: readonly SequenceToPack[], maskToken: number): PackedRows {
   const visible = sequences.map(({ ids, attentionMask }) =>
     Uint32Array.from(ids.keys()).filter((position) => attentionMask?.[position] !== 0)
   );
-  const half = visible.reduce((sum, positions) => sum + positions.length, 0);
+  const shadows = sequences.map((sequence) => sequence.shadows ?? new Uint32Array());
+  const lengths = visible.map(({ length }, i) => length + shadows[i].length);
+  const half = lengths.reduce((sum, length) => sum + length, 0);
   const guided = sequences.length > 0 && sequences[0].guidance !== undefined;
   const rows = guided ? 2 * half : half;
   const ids = new Uint32Array(rows);
   const rowPositions = new Uint32Array(rows);
-  const ranges = new Uint32Array(4 * sequences.length * (guided ? 2 : 1));
-  const packed: PackedSequence[] = [];
+  const ranges: number[] = [];
+  const shadowRanges: number[] = [];
+  const shadowKeys = new Uint32Array(2 * rows);
   let row = 0;
   const add = (index: number, source: Uint32Array) => {
+    const first = row;
     const positions = visible[index];
-    for (const [i, position] of positions.entries()) {
-      ids[row + i] = source[position];
-      rowPositions[row + i] = position - positions[0];
+    for (const position of positions) {
+      ids[row] = source[position];
+      rowPositions[row++] = position - positions[0];
     }
-    row += positions.length;
-    return row - positions.length;
+    const { length } = positions;
+    ranges.push(first, length, first, length);
+    if (shadows[index].length > 0) {
+      shadowRanges.push(row, shadows[index].length, first, length);
+    }
+    for (const position of shadows[index]) {
+      shadowKeys.set([first + positions.indexOf(position), row], 2 * row);
+      ids[row] = maskToken;
+      rowPositions[row++] = position - positions[0];
+    }
+    return first;
   };
-  for (const [i, sequence] of sequences.entries()) {
-    const firstRow = add(i, sequence.ids);
-    packed.push({ firstRow, positions: visible[i] });
-    ranges.set([firstRow, visible[i].length, firstRow, visible[i].length], 4 * i);
-  }
-  if (guided) {
-    for (const [i, sequence] of sequences.entries()) {
-      const firstRow = add(i, sequence.guidance!.unconditionalIds);
-      const length = visible[i].length;
-      ranges.set([firstRow, length, firstRow, length], 4 * (sequences.length + i));
-    }
-  }
+  const packed = sequences.map((sequence, i): PackedSequence => ({
+    firstRow: add(i, sequence.ids),
+    positions: visible[i],
+    shadows: shadows[i],
+  }));
+  if (guided) sequences.forEach(({ guidance }, i) => add(i, guidance!.unconditionalIds));
+  const most = (lists: readonly Uint32Array[]) =>
+    lists.reduce((most, { length }) => Math.max(most, length), 0);
   return {
     ids,
     rowPositions,
-    ranges,
+    ranges: Uint32Array.from(ranges),
+    ...shadowRanges.length > 0 && {
+      shadows: {
+        ranges: Uint32Array.from(shadowRanges),
+        keys: shadowKeys,
+        longest: most(shadows),
+      },
+    },
     sequences: packed,
     twinRows: guided ? half : 0,
-    longest: visible.reduce((most, positions) => Math.max(most, positions.length), 0),
+    longest: most(visible),
   };
 }

@@ -1,6 +1,12 @@
 /** A generation's events as the messages of a streamed chat completion. */
 import type { GenerateEvent } from "../engine/request.ts";
-import { commitPrefixEvent, type DenoiseEvent, startEvent, unmaskEvent } from "./denoise_events.ts";
+import {
+  commitPrefixEvent,
+  type DenoiseEvent,
+  remaskEvent,
+  startEvent,
+  unmaskEvent,
+} from "./denoise_events.ts";
 import type { StreamMessage } from "./event_stream.ts";
 import {
   type ChatCompletionChunk,
@@ -62,8 +68,10 @@ export async function* chatStream(
       case "start":
         if (options.streamEvents) yield typed(startEvent(event));
         break;
-      case "step":
+      case "step": {
         if (options.streamEvents) yield typed(unmaskEvent(event));
+        const remask = remaskEvent(event);
+        if (options.streamEvents && remask) yield typed(remask);
         if (event.delta !== "") {
           sent += event.delta;
           yield delta({ content: event.delta });
@@ -73,6 +81,7 @@ export async function* chatStream(
           yield typed(commitPrefixEvent(event));
         }
         break;
+      }
       case "end":
         end = event;
     }

@@ -7,8 +7,9 @@
  * names and take every `data:` line for a chunk, so anything else there breaks
  * `chunk.choices[0]?.delta`; readers that follow event names can tell the two apart unparsed.
  *
- * In order: one `start`; per step one `unmask`, then the content delta if there is one, then a
- * `commit_prefix` when the prefix grew. A committed token never changes: there is no `remask` yet.
+ * In order: one `start`; per step one `unmask`, a `remask` when a draft's guesses were taken back, the
+ * content delta if there is one, and a `commit_prefix` when the prefix grew. A committed token never
+ * changes: what a `remask` tells of was neither unmasked nor shown.
  */
 import type { GenerateEvent } from "../engine/request.ts";
 
@@ -24,6 +25,18 @@ export interface CommitEvent {
   readonly confidence: number;
   /** Natural logarithm of that probability, no lower than -9999 (JSON has no infinity). */
   readonly logprob: number;
+}
+
+/** A draft's token that the target did not let stand. */
+export interface GuessEvent {
+  /** Position in the generation, from 0. */
+  readonly position: number;
+  /** Token id. */
+  readonly token: number;
+  /** The token alone as text; U+FFFD where it is part of a character. */
+  readonly text: string;
+  /** Noise-free probability, by the draft. */
+  readonly confidence: number;
 }
 
 /** The `diffusion` field of a chunk. */
@@ -42,6 +55,13 @@ export type DenoiseEvent =
     readonly step: number;
     readonly block: number;
     readonly commits: readonly CommitEvent[];
+  }
+  | {
+    /** Guesses taken back at a step: these positions are masked again. */
+    readonly type: "remask";
+    readonly step: number;
+    readonly block: number;
+    readonly guesses: readonly GuessEvent[];
   }
   | {
     /** The first `length` positions of the generation are now committed. */
@@ -76,6 +96,25 @@ export function unmaskEvent(event: Extract<GenerateEvent, { type: "step" }>): De
       text: commit.text,
       confidence: commit.confidence,
       logprob: Math.max(LOWEST_LOGPROB, commit.logProbability),
+    })),
+  };
+}
+
+/** The guesses that one denoising step took back; undefined where it took none. */
+export function remaskEvent(
+  { step, block, proposed, remasked }: Extract<GenerateEvent, { type: "step" }>,
+): DenoiseEvent | undefined {
+  const guesses = proposed?.filter(({ position }) => remasked?.includes(position)) ?? [];
+  if (guesses.length === 0) return undefined;
+  return {
+    type: "remask",
+    step,
+    block,
+    guesses: guesses.map(({ position, token, text, confidence }) => ({
+      position,
+      token,
+      text,
+      confidence,
     })),
   };
 }

@@ -25,7 +25,7 @@ export interface DiffusionUsage {
   readonly draft_forwards: number;
   /** Passes that ran after there was nothing left to do. */
   readonly idle_forwards: number;
-  /** Steps (strategy gate: tokens) proposed. */
+  /** Steps (strategies gate and commit_verify: tokens) proposed. */
   readonly proposed: number;
   /** Of those, accepted. */
   readonly accepted: number;

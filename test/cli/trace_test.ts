@@ -29,7 +29,7 @@ const settings: TraceSettings = {
 
 const at = (position: number, confidence: number, token = 5) => ({ position, token, confidence });
 
-/** Four steps with every outcome. */
+/** Five steps with every outcome. */
 const small = traceOf(settings, [
   { step: 0, block: 0, nfe: 1, commits: [at(0, 1), at(1, 0.25)] },
   {
@@ -43,6 +43,16 @@ const small = traceOf(settings, [
   },
   { step: 2, block: 1, nfe: 2, commits: [at(4, 0)], remasked: [1] },
   { step: 3, block: 1, nfe: 3, commits: [at(1, 1)] },
+  {
+    step: 4,
+    block: 1,
+    nfe: 4,
+    commits: [],
+    proposed: [at(6, 0.9)],
+    accepted: [],
+    rejected: [6],
+    remasked: [6],
+  },
 ]);
 
 /** A trace's picture as a PNG reader has it. */
@@ -84,6 +94,7 @@ Deno.test("every outcome has its colour at its place", async () => {
     [own, own, accepted(0.5), committed(0.75), MASKED, rejected(0.5), MASKED, MASKED],
     [own, REMASKED, guessed, own, committed(0), MASKED, MASKED, MASKED],
     [own, committed(1), guessed, own, own, MASKED, MASKED, MASKED],
+    [own, own, guessed, own, own, MASKED, REMASKED, MASKED],
   ];
   for (const [step, row] of expected.entries()) {
     for (const [position, colour] of row.entries()) {
@@ -93,6 +104,9 @@ Deno.test("every outcome has its colour at its place", async () => {
   // A guess was refused where the target committed another token: at the foot of the cell.
   const cell = cellsAt(layout.grid, 3, 1);
   assertColour(pixel(cell.left + 4, cell.top + cell.height - 3), rejected(0.5));
+  // And where it was on the canvas and is masked again.
+  const again = cellsAt(layout.grid, 6, 4);
+  assertColour(pixel(again.left + 4, again.top + again.height - 3), rejected(0.9));
   const alone = cellsAt(layout.grid, 2, 1);
   assertColour(pixel(alone.left + 4, alone.top + alone.height - 3), accepted(0.5));
 });

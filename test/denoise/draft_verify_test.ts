@@ -1,13 +1,9 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import fc from "fast-check";
 import { denoise, type DenoiseOptions, type DenoiseStep } from "../../src/denoise/denoise.ts";
-import {
-  lossless,
-  type ProposalOptions,
-  type ProposalResult,
-  selfDraft,
-} from "../../src/denoise/draft_verify.ts";
+import { lossless, type ProposalOptions, selfDraft } from "../../src/denoise/draft_verify.ts";
 import type { Predictor } from "../../src/denoise/predictor.ts";
+import type { ProposalResult } from "../../src/denoise/proposal_run.ts";
 import { ScheduleError } from "../../src/denoise/schedule.ts";
 import { newSequence, type Sequence } from "../../src/denoise/sequence.ts";
 import { drawArb, END, gather } from "./draw.ts";
@@ -27,6 +23,7 @@ const total = (counts: readonly number[]) => counts.reduce((sum, count) => sum +
 const caseArb = fc.record({
   draw: drawArb,
   depth: fc.integer({ min: 1, max: 7 }),
+  rounds: fc.constantFrom(undefined, undefined, 1, 2),
   target: fc.record({
     sharpness: fc.constantFrom(0.3, 1),
     choosesMask: fc.constantFrom(false, false, false, true),
@@ -77,11 +74,14 @@ for (const [name, draftOf] of Object.entries(DRAFTS)) {
     let kept = 0;
     await fc.assert(
       fc.asyncProperty(caseArb, async (drawn) => {
-        const { draw: { sequence, options }, depth, target } = drawn;
+        const { draw: { sequence, options }, depth, rounds, target } = drawn;
         const draft = new ToyModel(draftOf(target));
         const canvas = new ToyCanvasModel(draftOf(target));
         const run = (proposer: Predictor) =>
-          assertPlain(drawn, (model) => lossless(sequence, model, proposer, { ...options, depth }));
+          assertPlain(
+            drawn,
+            (model) => lossless(sequence, model, proposer, { ...options, depth, rounds }),
+          );
         const { result } = await run(draft);
         const chained = await run(canvas);
         const { proposed, accepted, draftForwards, targetForwards, targetStates } = result;
@@ -114,10 +114,10 @@ Deno.test("self: the plain schedule's commits, and counts that add up", async ()
   let refused = 0;
   await fc.assert(
     fc.asyncProperty(caseArb, async (drawn) => {
-      const { draw: { sequence, options }, depth } = drawn;
+      const { draw: { sequence, options }, depth, rounds } = drawn;
       const { result } = await assertPlain(
         drawn,
-        (model) => selfDraft(sequence, model, { ...options, depth }),
+        (model) => selfDraft(sequence, model, { ...options, depth, rounds }),
       );
       assertEquals(result.draftForwards, 0);
       assertEquals(result.readbacks, result.targetForwards);
@@ -150,6 +150,75 @@ Deno.test("a draft decides how many rounds, never what is committed", async () =
   assert(rounds[0] < rounds[2] && rounds[1] <= rounds[2], `rounds ${rounds}`);
 });
 
+/** Rounds with proposals that begin in each block, of a run without a stop. */
+function roundsByBlock({ proposed, accepted }: ProposalResult, steps: readonly DenoiseStep[]) {
+  const rounds = new Map<number, number>();
+  let step = 0;
+  for (const [round, count] of proposed.entries()) {
+    const { block } = steps[step];
+    if (count > 0) rounds.set(block, (rounds.get(block) ?? 0) + 1);
+    step += accepted[round] + 1;
+  }
+  assertEquals(step, steps.length);
+  return rounds;
+}
+
+Deno.test("no block has more rounds with proposals than it may, and it has those", async () => {
+  const sequence = newSequence([1, 2, 3], 24, MASK);
+  const options = { ...plain, blockLength: 8, steps: 24, depth: 2 };
+  for (const rounds of [1, 2, 3]) {
+    const draft = new ToyModel({ disagreement: 0.1, salt: 1 });
+    const runs = [
+      lossless(sequence, new ToyModel(), draft, { ...options, rounds }),
+      selfDraft(sequence, new ToyModel({ sharpness: 0.3 }), { ...options, rounds }),
+    ];
+    for (const run of runs) {
+      const { steps, result } = await gather(run);
+      const counts = [...roundsByBlock(result, steps).values()];
+      assert(counts.every((count) => count <= rounds) && counts.includes(rounds), `${counts}`);
+    }
+  }
+});
+
+Deno.test("the tally counts what was judged: up to a round's first refusal, by state", async () => {
+  const sequence = newSequence([1, 2, 3], 20, MASK);
+  const options = { ...plain, blockLength: 10, steps: 20, depth: 4 };
+  let refused = 0;
+  for (const disagreement of [0, 0.1, 1]) {
+    const draft = new ToyModel({ disagreement, salt: 1 });
+    const runs = [
+      lossless(sequence, new ToyModel(), draft, options),
+      selfDraft(sequence, new ToyModel({ sharpness: 0.3 }), options),
+    ];
+    for (const [kind, run] of runs.entries()) {
+      const { result: { proposed, accepted, acceptance } } = await gather(run);
+      // One token a step: a round that begins at step t judges its steps t + 1, ... (self) or t, ...
+      const byDepth: { proposed: number; accepted: number }[] = [];
+      const byMaskRatio = Array.from({ length: 10 }, () => ({ proposed: 0, accepted: 0 }));
+      let step = kind;
+      proposed.forEach((count, round) => {
+        for (let i = 0; i < Math.min(count, accepted[round] + 1); i++) {
+          const masked = 20 - (step + i);
+          const bin = byMaskRatio[Math.min(9, Math.floor(masked / 2))];
+          const depth = byDepth[i] ??= { proposed: 0, accepted: 0 };
+          for (const place of [bin, depth]) {
+            place.proposed++;
+            if (i < accepted[round]) place.accepted++;
+          }
+          if (i === accepted[round]) refused++;
+        }
+        step += accepted[round] + 1;
+      });
+      assertEquals(acceptance.byDepth, byDepth);
+      assertEquals(acceptance.byMaskRatio, byMaskRatio);
+      const positions = acceptance.byPosition.map((count) => count.proposed);
+      assertEquals(total(positions), total(byDepth.map((count) => count.proposed)));
+      assert(positions.length <= 20);
+    }
+  }
+  assert(refused > 0);
+});
+
 type Start = (
   sequence: Sequence,
   target: Predictor,
@@ -170,6 +239,8 @@ for (const [name, start] of Object.entries(STARTS)) {
       [{ depth: 0 }, "depth is 0"],
       [{ depth: 1.5 }, "depth is 1.5"],
       [{ depth: NaN }, "depth is NaN"],
+      [{ rounds: 0 }, "rounds is 0"],
+      [{ rounds: 2.5 }, "rounds is 2.5"],
       [{ seeds: [] }, "seeds has 0 entries"],
       [{ temperature: -1 }, "temperature is -1"],
       [{ cfgScale: NaN }, "cfgScale is NaN"],

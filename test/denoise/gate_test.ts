@@ -14,10 +14,11 @@ const caseArb = fc.record({
   draftThreshold: thresholdArb,
   targetThreshold: thresholdArb,
   disagreement: fc.constantFrom(0, 0.4, 1),
-}).map(({ draw: { sequence, options }, draftThreshold, targetThreshold, disagreement }) => ({
+  rounds: fc.constantFrom(undefined, undefined, 1, 2),
+}).map(({ draw: { sequence, options }, disagreement, ...rest }) => ({
   sequence,
   disagreement,
-  options: { ...options, cfgScale: 0, draftThreshold, targetThreshold } satisfies GateOptions,
+  options: { ...options, cfgScale: 0, ...rest } satisfies GateOptions,
 }));
 
 /** A model that notes its answers. */
@@ -37,44 +38,65 @@ Deno.test("what is committed is agreed on and sure enough, or the target's sures
   await fc.assert(
     fc.asyncProperty(caseArb, async ({ sequence, options, disagreement }) => {
       const { draftThreshold, targetThreshold, blockLength, stopAtEnd, endTokens } = options;
+      const { rounds = Infinity } = options;
       const target = new NotingModel();
       const draft = new NotingModel({ disagreement, salt: 3 });
       const { steps, result } = await gather(gate(sequence, target, draft, options));
       assertEquals(target.answers.length, steps.length);
-      assertEquals(draft.answers.length, steps.length);
+      const inBlock = (i: number) =>
+        steps.slice(0, i).filter(({ block }) => block === steps[i].block).length;
+      const judged = steps.filter((_, i) => inBlock(i) < rounds).length;
+      assertEquals(draft.answers.length, judged);
+      let drafts = 0;
       const { promptLength, attentionMask } = sequence;
       const ids = sequence.ids.slice();
+      const byPosition = { proposed: ids.map(() => 0), accepted: ids.map(() => 0) };
       steps.forEach(({ step, block, nfe, commits: [commits] }, i) => {
         assertEquals([step, nfe], [i, i + 1]);
         const end = promptLength + (block + 1) * blockLength;
         // Both were asked about the very same state: every mask up to the end of the block.
         const positions = [...ids.keys()]
           .filter((at) => at < end && ids[at] === MASK && attentionMask?.[at] !== 0);
-        const [own, drafted] = [target.answers[i], draft.answers[i]];
-        for (const answers of [own, drafted]) {
+        const own = target.answers[i];
+        const drafted = inBlock(i) < rounds ? draft.answers[drafts++] : undefined;
+        for (const answers of drafted ? [own, drafted] : [own]) {
           assertEquals(answers.map(({ position }) => position), positions);
         }
         const least = Math.min(...own.map(({ oddsAgainst }) => Math.fround(oddsAgainst)));
         const surest = own.find(({ oddsAgainst }) => Math.fround(oddsAgainst) === least)!;
         const expected = own.filter((answer, j) =>
           answer === surest ||
-          answer.token === drafted[j].token && answer.confidence >= targetThreshold &&
+          drafted && answer.token === drafted[j].token && answer.confidence >= targetThreshold &&
             drafted[j].confidence >= draftThreshold
         );
         assertEquals(
           commits.map(({ position, token, confidence }) => [position, token, confidence]),
           expected.map(({ position, token, confidence }) => [position, token, confidence]),
         );
-        assertEquals(result.accepted[i], commits.length - 1);
-        const sure = drafted.filter(({ confidence }) => confidence >= draftThreshold);
-        assertEquals(result.proposed[i], sure.length);
+        const sure = drafted?.filter(({ confidence }) => confidence >= draftThreshold) ?? [];
+        const taken = sure.filter(({ position, token }) =>
+          commits.some((commit) => commit.position === position && commit.token === token)
+        );
+        assertEquals([result.proposed[i], result.accepted[i]], [sure.length, taken.length]);
+        for (const { position } of sure) {
+          if (position < promptLength) continue;
+          byPosition.proposed[position - promptLength]++;
+          if (taken.some((one) => one.position === position)) {
+            byPosition.accepted[position - promptLength]++;
+          }
+        }
         agreed += commits.length - 1;
         for (const { position, token } of commits) ids[position] = token;
       });
       assertEquals(result.sequence.ids, ids);
-      const { targetForwards, targetStates, draftForwards, readbacks } = result;
-      assertEquals([targetForwards, targetStates, draftForwards], Array(3).fill(steps.length));
-      assertEquals(readbacks, 2 * steps.length);
+      const { acceptance, targetForwards, targetStates, draftForwards, readbacks } = result;
+      assertEquals([targetForwards, targetStates], [steps.length, steps.length]);
+      assertEquals([draftForwards, readbacks], [judged, steps.length + judged]);
+      assert(acceptance.byDepth.length <= 1);
+      for (const [position, count] of acceptance.byPosition.entries()) {
+        const { proposed, accepted } = byPosition;
+        assertEquals(count, { proposed: proposed[position], accepted: accepted[position] });
+      }
       const shown = ids.filter((_, at) => attentionMask?.[at] !== 0);
       if (!stopAtEnd) assert(!shown.includes(MASK));
       else assert(!shown.includes(MASK) || decidedUpToEnd(result.sequence, endTokens));
@@ -152,6 +174,7 @@ Deno.test("what makes no sense is refused by name before a model is asked", asyn
     [{ draftThreshold: -0.1 }, "draftThreshold is -0.1"],
     [{ draftThreshold: NaN }, "draftThreshold is NaN"],
     [{ targetThreshold: 1.5 }, "targetThreshold is 1.5"],
+    [{ rounds: 0 }, "rounds is 0"],
     [{ seeds: [] }, "seeds has 0 entries"],
   ];
   for (const [change, message] of bad) {

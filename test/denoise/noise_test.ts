@@ -9,7 +9,7 @@ import {
   sampleToken,
   uniform,
 } from "../../src/denoise/noise.ts";
-import { GREEDY } from "../../src/denoise/predictor.ts";
+import { GREEDY, NO_TOKEN } from "../../src/denoise/predictor.ts";
 import { readGolden } from "../reference/golden.ts";
 
 const seedArb = fc.maxSafeNat();
@@ -177,6 +177,18 @@ Deno.test("confidence, odds and log-probability agree with a plain softmax", () 
     if (p < 0.999) {
       assertAlmostEquals(Math.log(found.oddsAgainst), Math.log((1 - p) / p), 1e-9);
     }
+  }));
+});
+
+Deno.test("a judged token has the confidence that it would have if chosen, and none has none", () => {
+  fc.assert(fc.property(logitsArb, fc.nat(), fc.array(fc.nat(11)), (logits, pick, hiddenList) => {
+    const judged = pick % logits.length;
+    const choice = { ...GREEDY, unconfidentTokens: hiddenList };
+    const row = Float64Array.from(logits);
+    const { judgedConfidence, ...rest } = predictRow(row, 3, choice, judged);
+    assertEquals(judgedConfidence, confidenceOf(logits, judged, new Set(hiddenList)).confidence);
+    assertEquals(rest, predictRow(row, 3, choice));
+    assertEquals(rest, predictRow(row, 3, choice, NO_TOKEN));
   }));
 });
 

@@ -39,8 +39,9 @@ for (const name of STRATEGY_NAMES) {
         const sum = models.target.batches.reduce((total, states) => total + states, 0);
         assertEquals([models.target.batches.length, sum], [targetForwards, targetStates]);
         assertEquals([models.draft.batches.length, idleForwards], [draftForwards, 0]);
-        // A single step has nothing to propose; auto drafts as it sees fit.
-        const drafts = strategy.needsDraft && (name === "gate" || options.steps > 1);
+        // A single step, or mask, has nothing to propose for; auto drafts as it sees fit.
+        const least = { gate: 1, commit_verify: options.blockLength }[name as string];
+        const drafts = strategy.needsDraft && (name === "gate" || (least ?? options.steps) > 1);
         if (name !== "auto") assertEquals(draftForwards > 0, drafts);
         assertEquals(steps.at(-1)!.nfe, targetForwards);
 
@@ -108,7 +109,14 @@ Deno.test("combinations that make no sense are refused with the option and the r
     ["plain", { cache: "triple" as "dual" }, false, "cache", "expected none, prefix, dual"],
     ["factor", { cache: "dual", cfgScale: 1 }, false, "cache", "guidance runs two sequences"],
     ["threshold", { remasking: "random" }, false, "remasking", "goes by confidence"],
+    ["commit_verify", {}, false, "strategy", "strategy commit_verify needs a draft model"],
+    ["gate", { backThreshold: 0.5 }, true, "backThreshold", "choose commit_verify"],
+    ["commit_verify", { suffixWindow: 4 }, true, "suffixWindow", "does not use suffixWindow"],
+    ["commit_verify", { cache: "dual", cfgScale: 1 }, true, "cache", "guidance runs two"],
+    ["commit_verify", { remasking: "random" }, true, "remasking", "goes by confidence"],
     ["gate", { remasking: "random" }, true, "remasking", "goes by confidence"],
+    ["threshold", { rounds: 1 }, true, "rounds", "choose lossless or self or gate"],
+    ["auto", { rounds: 1 }, true, "rounds", "strategy auto does not use rounds"],
     ["plain", { quality: "fast" }, true, "quality", "choose auto"],
     ["auto", { quality: "best" as "fast" }, true, "quality", "expected exact or fast"],
     ["auto", { threshold: 0.5 }, true, "threshold", "choose quality fast"],
@@ -128,8 +136,10 @@ Deno.test("every strategy takes the options that it uses", () => {
     threshold: 0.5,
     factor: 1,
     depth: 2,
+    rounds: 3,
     draftThreshold: 0.5,
     targetThreshold: 0.5,
+    backThreshold: 0.5,
     quality: "fast",
   } as const;
   for (const name of STRATEGY_NAMES) {

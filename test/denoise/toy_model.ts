@@ -112,17 +112,18 @@ export class ToyCanvasModel extends ToyModel {
 }
 
 function predictToy(input: ForwardInput, options: ToyOptions): Prediction[] {
-  const { ids, attentionMask, positions, guidance, choice } = input;
-  return Array.from(positions, (position) => {
-    const logits = logitsAt(ids, position, attentionMask, options);
+  const { ids, attentionMask, positions, shadows, guidance, choice, judged } = input;
+  return Array.from(positions, (position, i) => {
+    const seen = (ids: Uint32Array) => shadows?.includes(position) ? ids.with(position, MASK) : ids;
+    const logits = logitsAt(seen(ids), position, attentionMask, options);
     if (guidance) {
-      const uncond = logitsAt(guidance.unconditionalIds, position, attentionMask, options);
+      const uncond = logitsAt(seen(guidance.unconditionalIds), position, attentionMask, options);
       for (let i = 0; i < logits.length; i++) {
         logits[i] = uncond[i] + (guidance.scale + 1) * (logits[i] - uncond[i]);
       }
     }
     const shown = position - firstVisible(attentionMask);
-    return { ...predictRow(logits, shown, choice), position };
+    return { ...predictRow(logits, shown, choice, judged?.[i]), position };
   });
 }
 

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
+import { commitVerify } from "../../src/denoise/commit_verify.ts";
 import { denoise, type DenoiseStep } from "../../src/denoise/denoise.ts";
 import { lossless, selfDraft } from "../../src/denoise/draft_verify.ts";
 import { gate } from "../../src/denoise/gate.ts";
@@ -15,7 +16,7 @@ import {
 import { drawArb, END, gather } from "./draw.ts";
 import { MASK, ToyModel } from "./toy_model.ts";
 
-const STRATEGIES = ["plain", "lossless", "self", "gate"] as const;
+const STRATEGIES = ["plain", "lossless", "self", "gate", "commit_verify"] as const;
 
 const runArb = fc.record({
   draw: drawArb,
@@ -36,6 +37,15 @@ async function recorded({ draw: { sequence, options }, strategy, choosesMask, de
     lossless: () => lossless(sequence, target, draft, { ...options, depth }),
     self: () => selfDraft(sequence, target, { ...options, depth }),
     gate: () => gate(sequence, target, draft, { ...options, ...thresholds }),
+    commit_verify: () =>
+      commitVerify(sequence, target, draft, {
+        ...options,
+        ...thresholds,
+        remasking: undefined,
+        targetThreshold: 0.4,
+        backThreshold: 0.3,
+        depth,
+      }),
   }[strategy]();
   const recorder = traceRecorder({
     strategy,
@@ -55,7 +65,7 @@ async function recorded({ draw: { sequence, options }, strategy, choosesMask, de
 }
 
 Deno.test("a trace survives its file, and leads to the run's result", async () => {
-  const seen = { accepted: 0, rejected: 0 };
+  const seen = { accepted: 0, rejected: 0, remasked: 0 };
   await fc.assert(
     fc.asyncProperty(runArb, async (run) => {
       const { trace, ids } = await recorded(run);
@@ -73,11 +83,16 @@ Deno.test("a trace survives its file, and leads to the run's result", async () =
           assertEquals(states[i][position], MASK);
           seen[held ? "accepted" : "rejected"]++;
         }
+        for (const position of step.remasked ?? []) {
+          assert(step.rejected!.includes(position));
+          assertEquals(states[i + 1][position], MASK);
+          seen.remasked++;
+        }
       }
     }),
     { numRuns: 200 },
   );
-  assert(seen.accepted > 0 && seen.rejected > 0);
+  assert(seen.accepted > 0 && seen.rejected > 0 && seen.remasked > 0);
 });
 
 Deno.test("what concerns the prompt or commits a mask is left out; masking again is not", () => {

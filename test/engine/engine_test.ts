@@ -1,5 +1,7 @@
 /** The engine in this thread: what a Worker would hide. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { EventTrace } from "../../src/cli/trace.ts";
+import { parseTrace } from "../../src/denoise/trace.ts";
 import { EMBEDDED_TARGET } from "../../src/engine/embedded_models.ts";
 import { loadEngine } from "../../src/engine/load.ts";
 import { DeviceWatch } from "../gpu/device.ts";
@@ -108,4 +110,51 @@ Deno.test("a position committed as the mask itself stays undecided until it is d
     }
   }
   assert(drawn > 0, "no mask was drawn: the test shows nothing");
+});
+
+Deno.test("a guess that is taken back is told, and neither committed nor shown", async () => {
+  using engine = await loadEngine(EMBEDDED_TARGET);
+  const guessing = {
+    ...request,
+    maxTokens: 48,
+    blockLength: 16,
+    strategy: "commit_verify" as const,
+    draftDepth: 4,
+    draftThreshold: 0,
+    targetThreshold: 1,
+    backThreshold: 1,
+  };
+  const trace = new EventTrace();
+  const decided = new Map<number, number>();
+  let shown = "";
+  let guesses = 0;
+  let back = 0;
+  for await (const event of engine.generate(guessing)) {
+    trace.add(event);
+    if (event.type === "step") {
+      const { commits, proposed = [], accepted = [], rejected = [], remasked = [] } = event;
+      for (const { position, token } of commits) {
+        assert(!decided.has(position), `position ${position} was decided twice`);
+        decided.set(position, token);
+      }
+      for (const position of remasked) assert(!decided.has(position), `${position} was decided`);
+      for (const { position, token, text } of proposed) {
+        assertEquals(text, engine.tokenizer.tokenText(token));
+        assertEquals(decided.get(position) === token, accepted.includes(position));
+      }
+      assertEquals(proposed.length, accepted.length + rejected.length);
+      guesses += proposed.length;
+      back += remasked.length;
+      shown += event.delta;
+      for (let i = 0; i < event.prefixLength; i++) assert(decided.has(i));
+    }
+    if (event.type === "end") {
+      assert(event.text.startsWith(shown));
+      assertEquals(event.ids, event.ids.map((_, i) => decided.get(i)!));
+      assertEquals([event.stats.strategy, event.stats.proposed], ["commit_verify", guesses]);
+    }
+  }
+  assert(back > 0, "nothing was taken back: the test shows nothing");
+  const whole = trace.whole();
+  assertEquals(parseTrace(JSON.parse(JSON.stringify(whole)), "run.json"), whole);
 });

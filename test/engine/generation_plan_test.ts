@@ -60,6 +60,15 @@ const REFUSED: [string, Partial<GenerateRequest>, string, RegExp][] = [
   ["negative guidance", { cfgScale: -0.1 }, "cfgScale", /cfgScale is -0.1/],
   ["unknown remasking", { remasking: "best" as "random" }, "remasking", /low_confidence, random/],
   ["empty stop", { stop: ["a", ""] }, "stop", /empty string/],
+  ["no rounds", { strategy: "self", rounds: 0 }, "rounds", /rounds is 0, expected a whole/],
+  [
+    "a back threshold above 1",
+    { strategy: "commit_verify", backThreshold: 1.5 },
+    "backThreshold",
+    /backThreshold is 1.5, expected a number from 0 to 1/,
+  ],
+  ["gate's back threshold", { strategy: "gate", backThreshold: 0.5 }, "strategy", /needs a draft/],
+  ["rounds of auto", { rounds: 2 }, "rounds", /choose lossless or self or gate/],
   ["no messages", { messages: [] }, "messages", /at least one message/],
 ];
 for (const [name, request, field, message] of REFUSED) {

@@ -16,6 +16,8 @@ interface Size {
   readonly queries?: readonly number[];
   /** Keys ahead of each sequence that belong to none. */
   readonly keyGap?: number;
+  /** Each query sees one key less, and one of its own that lies behind its sequence's keys. */
+  readonly shadows?: boolean;
   /** Size of the queries: large ones make the softmax choose one key. */
   readonly scale?: number;
 }
@@ -25,24 +27,29 @@ interface Inputs {
   readonly yStride: number;
   /** (first query, queries, first key, keys) of each sequence, not in order of rows. */
   readonly ranges: readonly (readonly [number, number, number, number])[];
+  /** By query: the key row that it does not see, and its own. */
+  readonly shadows?: readonly (readonly [number, number])[];
   readonly q: Float32Array<ArrayBuffer>;
   readonly k: Float32Array<ArrayBuffer>;
   readonly v: Float32Array<ArrayBuffer>;
 }
 
 /** `sum over keys of softmax(q k^T / sqrt(headDim)) v`, per head and row. */
-export function reference({ shape, yStride, ranges, q, k, v }: Inputs) {
+export function reference({ shape, yStride, ranges, shadows, q, k, v }: Inputs) {
   const { heads, kvHeads, headDim, headStride } = shape;
   const y = untouchedReference((queriesOf(ranges) + GUARD_ROWS) * yStride);
   for (const [firstQuery, queries, first, length] of ranges) {
     for (let row = firstQuery; row < firstQuery + queries; row++) {
+      const [unseen, own] = shadows?.[row] ?? [];
+      const keys = Array.from({ length }, (_, j) => first + j).filter((key) => key !== unseen);
+      if (own !== undefined) keys.push(own);
       for (let head = 0; head < heads; head++) {
         const kvHead = Math.floor(head / (heads / kvHeads));
         const at = (key: number) => (key * kvHeads + kvHead) * headStride;
-        const weights = Array.from({ length }, (_, j) => {
+        const weights = keys.map((key) => {
           let dot = 0;
           for (let i = 0; i < headDim; i++) {
-            dot += q[(row * heads + head) * headStride + i] * k[at(first + j) + i];
+            dot += q[(row * heads + head) * headStride + i] * k[at(key) + i];
           }
           return dot / Math.sqrt(headDim);
         });
@@ -51,7 +58,7 @@ export function reference({ shape, yStride, ranges, q, k, v }: Inputs) {
         for (let i = 0; i < headDim; i++) {
           let sum = 0;
           weights.forEach((score, j) => {
-            sum += Math.exp(score - largest) / total * v[at(first + j) + i];
+            sum += Math.exp(score - largest) / total * v[at(keys[j]) + i];
           });
           y[row * yStride + head * headDim + i] = sum;
         }
@@ -104,6 +111,34 @@ export const kernelCase = defineCase<Size, Inputs>({
       queries: [40],
       keyGap: 11,
     },
+    {
+      name: "shadows",
+      heads: 4,
+      kvHeads: 2,
+      headDim: 20,
+      lengths: [41, 9, 70, 16],
+      queries: [3, 9, 34, 1],
+      keyGap: 5,
+      shadows: true,
+    },
+    {
+      name: "shadows of heads of 128",
+      heads: 2,
+      kvHeads: 2,
+      headDim: 128,
+      lengths: [19],
+      queries: [11],
+      scale: 8,
+      shadows: true,
+    },
+    {
+      name: "the shadow of the only key",
+      heads: 2,
+      kvHeads: 1,
+      headDim: 20,
+      lengths: [1, 2],
+      shadows: true,
+    },
   ],
   modelSizes: [32, 128, 512].map((rows) => ({
     name: `${rows} rows, 16 heads of 64`,
@@ -112,32 +147,40 @@ export const kernelCase = defineCase<Size, Inputs>({
     headDim: 64,
     lengths: [rows],
   })),
-  inputs({ heads, kvHeads, headDim, lengths, queries = lengths, keyGap = 0, scale }, random) {
+  inputs({ heads, kvHeads, headDim, lengths, queries = lengths, keyGap = 0, ...size }, random) {
     const shape = { heads, kvHeads, headDim, headStride: paddedInner(headDim) };
     const ranges: [number, number, number, number][] = [];
+    const shadows: [number, number][] = [];
     let firstQuery = 0;
     let keys = 0;
     for (const [i, length] of lengths.entries()) {
-      ranges.unshift([firstQuery, queries[i], keys + keyGap, length]);
+      const firstKey = keys + keyGap;
+      ranges.unshift([firstQuery, queries[i], firstKey, length]);
       firstQuery += queries[i];
-      keys += keyGap + length;
+      keys = firstKey + length;
+      if (!size.shadows) continue;
+      for (let j = 0; j < queries[i]; j++) {
+        shadows.push([firstKey + random.integer(length), keys++]);
+      }
     }
     return {
       shape,
       yStride: paddedInner(heads * headDim),
       ranges,
-      q: headRows(random, firstQuery * heads, shape, scale),
+      shadows: size.shadows ? shadows : undefined,
+      q: headRows(random, firstQuery * heads, shape, size.scale),
       k: headRows(random, keys * kvHeads, shape),
       v: headRows(random, keys * kvHeads, shape),
     };
   },
-  upload(tensors, { shape, yStride, ranges, q, k, v }) {
+  upload(tensors, { shape, yStride, ranges, shadows, q, k, v }) {
     const y = tensors.untouched("y", (queriesOf(ranges) + GUARD_ROWS) * yStride);
     const bound = {
       q: tensors.of("q", q),
       k: tensors.of("k", k),
       v: tensors.of("v", v),
       sequences: tensors.of("sequences", Uint32Array.from(ranges.flat())),
+      shadows: shadows && tensors.of("shadows", Uint32Array.from(shadows.flat())),
       y: y.tensor,
     };
     const options = {

@@ -4,6 +4,7 @@ import { gumbel } from "../../src/denoise/noise.ts";
 import { head } from "../../src/kernels/head.ts";
 import {
   ASKED_WORDS,
+  NO_TOKEN,
   STEP_PLAN_WORDS,
   type StepPlan,
   writeStepPlan,
@@ -38,13 +39,15 @@ interface Inputs extends Omit<Size, "scheme" | "plans"> {
   readonly matrix: HostMatrix;
   /** Position of each entry. */
   readonly positions: Uint32Array;
+  /** Judged token of each entry. */
+  readonly judged: Uint32Array;
 }
 
 /** Stands for -inf (candidate.wgsl). */
 export const HIDDEN = Math.fround(-3e38);
 
-/** Score, token, logit, maximum, others. */
-export const CANDIDATE_FORM = ["f32", "u32", "f32", "f32", "f32"] as const;
+/** Score, token, logit, maximum, others, judged. */
+export const CANDIDATE_FORM = ["f32", "u32", "f32", "f32", "f32", "f32"] as const;
 
 const PLAN: StepPlan = {
   candidateFirst: 0,
@@ -79,6 +82,7 @@ function candidate(
   [first, end]: readonly [number, number],
   plan: StepPlan,
   position: number,
+  judged: number,
 ): number[] {
   const tokens = Array.from({ length: end - first }, (_, i) => first + i);
   const { banned, unconfident, temperature, seed, step } = plan;
@@ -99,12 +103,26 @@ function candidate(
     best === undefined || unconfident.includes(best) ? HIDDEN : clear ? logits[best] : NaN,
     confident.length > 0 ? maximum : HIDDEN,
     confident.length > 0 ? others : NaN,
+    confident.includes(judged) ? logits[judged] : HIDDEN,
   ];
+}
+
+/** Tokens around the borders of lanes, tiles and parts, hidden ones, and none. */
+function judgedTokens(
+  entries: number,
+  vocabulary: number,
+  plans: readonly Partial<StepPlan>[],
+): Uint32Array {
+  const hidden = plans.flatMap(({ banned = [], unconfident = [] }) => [...banned, ...unconfident]);
+  const tokens = [0, vocabulary - 1, NO_TOKEN, 127, 128, 256, 33, ...hidden]
+    .filter((token) => token < vocabulary || token === NO_TOKEN);
+  return Uint32Array.from({ length: entries }, (_, entry) => tokens[entry % tokens.length]);
 }
 
 /** Every logit in f64, then tile by tile. */
 export function reference(inputs: Inputs) {
-  const { entries, vocabulary, guidance, partColumns, plans, x, matrix, positions } = inputs;
+  const { entries, vocabulary, guidance, partColumns, plans, x, matrix, positions, judged } =
+    inputs;
   const tiles = tilesOf(vocabulary, partColumns);
   const candidates: number[] = [];
   for (let entry = 0; entry < entries; entry++) {
@@ -114,7 +132,9 @@ export function reference(inputs: Inputs) {
       return unconditional + guidance * (dot(x, 2 * entry, matrix, token) - unconditional);
     });
     const plan = plans[entry % plans.length];
-    for (const tile of tiles) candidates.push(...candidate(logits, tile, plan, positions[entry]));
+    for (const tile of tiles) {
+      candidates.push(...candidate(logits, tile, plan, positions[entry], judged[entry]));
+    }
   }
   const length = candidates.length + CANDIDATE_FORM.length * GUARD_ROWS * tiles.length;
   const all = untouchedReference(length, CANDIDATE_FORM);
@@ -199,12 +219,16 @@ export const kernelCase = defineCase<Size, Inputs>({
     x: paddedRows(random, size.entries * (size.guidance === undefined ? 1 : 2), size.inner, 2),
     matrix: randomMatrix(random, scheme, size.vocabulary, size.inner),
     positions: random.integers(size.entries, 2 ** 16),
+    judged: judgedTokens(size.entries, size.vocabulary, plans),
   }),
-  upload(tensors, { entries, vocabulary, guidance, partColumns, plans, x, matrix, positions }) {
+  upload(tensors, inputs) {
+    const { entries, vocabulary, guidance, partColumns, plans, x, matrix, positions } = inputs;
     const words = new Uint32Array(STEP_PLAN_WORDS * (PLAN_OFFSET + plans.length));
     plans.forEach((plan, i) => writeStepPlan(words, STEP_PLAN_WORDS * (PLAN_OFFSET + i), plan));
     const asked = new Uint32Array(ASKED_WORDS * entries);
-    positions.forEach((position, i) => asked.set([i, position, i % plans.length], ASKED_WORDS * i));
+    positions.forEach((position, i) =>
+      asked.set([i, position, i % plans.length, inputs.judged[i]], ASKED_WORDS * i)
+    );
     const tiles = tilesOf(vocabulary, partColumns).length;
     const length = CANDIDATE_FORM.length * (entries + GUARD_ROWS) * tiles;
     const candidates = tensors.untouched("candidates", length, CANDIDATE_FORM);

@@ -1,7 +1,12 @@
 /** Which rows of each sequence a step may commit. */
 
 import { listMasked } from "../../src/kernels/list_masked.ts";
-import { ASKED_WORDS, STEP_PLAN_WORDS, writeStepPlan } from "../../src/kernels/step_plan.ts";
+import {
+  ASKED_WORDS,
+  NO_TOKEN,
+  STEP_PLAN_WORDS,
+  writeStepPlan,
+} from "../../src/kernels/step_plan.ts";
 import { defineCase } from "./case.ts";
 
 interface Size {
@@ -49,7 +54,7 @@ export function reference(inputs: Inputs) {
     counts.push(found.length);
     for (let slot = 0; slot < capacity; slot++) {
       const row = found[slot] ?? start;
-      asked.push(row, positions[row], sequence, 0);
+      asked.push(row, positions[row], sequence, NO_TOKEN);
       rows.push(row - firstHiddenRow);
       if (guided) rows.push(row - firstHiddenRow + twinRows);
     }

@@ -13,6 +13,8 @@ interface Size {
   readonly spread: number;
   /** The chosen token is left out of the softmax. */
   readonly unconfident?: boolean;
+  /** No tile has the judged token. */
+  readonly nothingJudged?: boolean;
   /** Every tile has the same score. */
   readonly ties?: boolean;
 }
@@ -23,7 +25,7 @@ interface Inputs {
   readonly candidates: Float32Array<ArrayBuffer>;
 }
 
-const WORDS = ["u32", "f32", "f32", "f32"] as const;
+const WORDS = ["u32", "f32", "f32", "f32", "f32"] as const;
 
 /** As the formula says, all of it in f64. */
 export function reference({ entries, tiles, candidates }: Inputs) {
@@ -43,26 +45,33 @@ export function reference({ entries, tiles, candidates }: Inputs) {
       const own = candidates[i + 4] + (i === peak ? 0 : 1);
       return sum + own * Math.exp(candidates[i + 3] - maximum);
     }, 0);
-    const gap = maximum - candidates[best + 2];
-    const hidden = candidates[best + 2] <= HIDDEN;
+    const logit = candidates[best + 2];
+    const odds = (logit: number) =>
+      logit <= HIDDEN ? Infinity : s + (1 + s) * Math.expm1(maximum - logit);
     predictions.push(
       tokens[best + 1],
-      hidden ? Infinity : s + (1 + s) * Math.expm1(gap),
-      hidden ? -Infinity : -(Math.log1p(s) + gap),
+      odds(logit),
+      logit <= HIDDEN ? -Infinity : -(Math.log1p(s) + maximum - logit),
       maximum + Math.log1p(s),
+      odds(Math.max(...at.map((i) => candidates[i + 5]))),
     );
   }
   return { predictions: Float64Array.from(predictions) };
 }
 
 /** Candidates as the head makes them: the logit at most the maximum, each tile its own tokens. */
-function rowOf(random: Random, { tiles, spread, unconfident, ties }: Size): number[][] {
+function rowOf(random: Random, size: Size): number[][] {
+  const { tiles, spread, unconfident, nothingJudged, ties } = size;
   const top = spread * tiles + random.normal();
+  // Judged within a distance whose exponential f32 can hold.
+  const judgedRank = random.integer(Math.min(tiles, Math.ceil(60 / (spread + 1))));
   return random.permutation(tiles).map((rank, tile) => {
     const maximum = Math.fround(ties ? 1.5 : top - spread * rank);
     const token = 128 * tile + random.integer(128);
     const logit = unconfident && rank === 0 ? HIDDEN : Math.fround(maximum - rank * 0.01);
-    return [maximum, token, logit, maximum, spread > 20 ? 1e-20 * random.next() : random.next()];
+    const judged = rank === judgedRank && !nothingJudged ? Math.fround(maximum - 0.25) : HIDDEN;
+    const others = spread > 20 ? 1e-20 * random.next() : random.next();
+    return [maximum, token, logit, maximum, others, judged];
   });
 }
 
@@ -76,6 +85,7 @@ export const kernelCase = defineCase<Size, Inputs>({
     { name: "100 tiles", entries: 2, tiles: 100, spread: 0.003 },
     { name: "sure", entries: 5, tiles: 7, spread: 30 },
     { name: "unconfident", entries: 4, tiles: 5, spread: 0.5, unconfident: true },
+    { name: "nothing judged", entries: 4, tiles: 3, spread: 0.5, nothingJudged: true },
     { name: "ties", entries: 3, tiles: 40, spread: 0, ties: true },
   ],
   modelSizes: [{ name: "128 rows, 256 tiles", entries: 128, tiles: 256, spread: 0.1 }],
@@ -95,5 +105,5 @@ export const kernelCase = defineCase<Size, Inputs>({
     };
   },
   reference,
-  cost: ({ entries, tiles }) => ({ multiplyAdds: 0, bytes: 20 * entries * tiles }),
+  cost: ({ entries, tiles }) => ({ multiplyAdds: 0, bytes: 24 * entries * tiles }),
 });

@@ -1,12 +1,22 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { gumbel, predictRow } from "../../src/denoise/noise.ts";
-import { GREEDY, type Prediction, type TokenChoice } from "../../src/denoise/predictor.ts";
+import {
+  GREEDY,
+  NO_TOKEN,
+  type Prediction,
+  type TokenChoice,
+} from "../../src/denoise/predictor.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
 import { Readback } from "../../src/gpu/readback.ts";
 import { Recorder } from "../../src/gpu/recorder.ts";
 import { CANDIDATE_WORDS, head, headTiles } from "../../src/kernels/head.ts";
 import { predict, PREDICTION_WORDS } from "../../src/kernels/predict.ts";
-import { ASKED_WORDS, STEP_PLAN_WORDS, writeStepPlan } from "../../src/kernels/step_plan.ts";
+import {
+  ASKED_WORDS,
+  NO_TOKEN as KERNEL_NO_TOKEN,
+  STEP_PLAN_WORDS,
+  writeStepPlan,
+} from "../../src/kernels/step_plan.ts";
 import { paddedInner } from "../../src/quant/scheme.ts";
 import { forms } from "../gpu/device.ts";
 import { CaseTensors } from "./case.ts";
@@ -22,9 +32,15 @@ interface Rows {
   readonly logits: readonly Float32Array[];
   readonly positions: readonly number[];
   readonly choices: readonly TokenChoice[];
+  /** Default: at some rows none, at the others tokens all over the vocabulary. */
+  readonly judged?: readonly number[];
   /** `cfg_scale + 1`. */
   readonly guidance?: number;
   readonly partColumns?: number;
+}
+
+function judgedTokens({ positions, logits, judged }: Rows): readonly number[] {
+  return judged ?? positions.map((_, i) => i % 3 === 0 ? NO_TOKEN : (37 * i) % logits[0].length);
 }
 
 /** Head and predict on the GPU. */
@@ -43,11 +59,12 @@ async function predictRows(gpu: Gpu, rows: Rows): Promise<Prediction[]> {
   });
   const weights = uploadMatrix(tensors, hostMatrix("f32", inner, values), partColumns);
   const entries = positions.length;
+  const judged = judgedTokens(rows);
   const tiles = headTiles(weights);
   const asked = new Uint32Array(ASKED_WORDS * entries);
   const plans = new Uint32Array(STEP_PLAN_WORDS * entries);
   choices.forEach((choice, i) => {
-    asked.set([i, positions[i], i], ASKED_WORDS * i);
+    asked.set([i, positions[i], i, judged[i]], ASKED_WORDS * i);
     const { bannedTokens: banned, unconfidentTokens: unconfident } = choice;
     const range = { candidateFirst: 0, candidateEnd: 0 };
     const plan = { ...choice, ...range, commits: 0, banned, unconfident };
@@ -70,7 +87,15 @@ async function predictRows(gpu: Gpu, rows: Rows): Promise<Prediction[]> {
     const at = PREDICTION_WORDS * i;
     const [oddsAgainst, logProbability, logSumExp] = numbers.subarray(at + 1, at + 4);
     const confidence = 1 / (1 + oddsAgainst);
-    return { position, token: words[at], oddsAgainst, confidence, logProbability, logSumExp };
+    return {
+      position,
+      token: words[at],
+      oddsAgainst,
+      confidence,
+      logProbability,
+      logSumExp,
+      ...judged[i] !== NO_TOKEN && { judgedConfidence: 1 / (1 + numbers[at + 4]) },
+    };
   });
 }
 
@@ -101,7 +126,8 @@ async function assertPredictions(rows: Rows, tolerance: number): Promise<void> {
     const found = await predictRows(gpu, rows);
     found.forEach((prediction, i) => {
       const logits = guided(rows, i);
-      const expected = predictRow(logits, rows.positions[i], rows.choices[i]);
+      const judged = judgedTokens(rows)[i];
+      const expected = predictRow(logits, rows.positions[i], rows.choices[i], judged);
       const gap = scoreGap(logits, rows.positions[i], rows.choices[i]);
       // Where scores tie exactly the rule decides; where they nearly tie, rounding may.
       if (gap > 0 && gap < 1e-5) return;
@@ -109,8 +135,18 @@ async function assertPredictions(rows: Rows, tolerance: number): Promise<void> {
       const where = `${form} row ${i} (gap ${gap})`;
       assertEquals(prediction.token, expected.token, where);
       assertAlmostEquals(prediction.logSumExp, expected.logSumExp, tolerance, where);
+      const { judgedConfidence } = prediction;
+      assertEquals(judgedConfidence === undefined, expected.judgedConfidence === undefined, where);
+      if (expected.judgedConfidence) {
+        const share = judgedConfidence! / expected.judgedConfidence;
+        assertAlmostEquals(share, 1, tolerance, `${where}: judged ${judged}, off by ${share}`);
+      } else {
+        assertEquals(judgedConfidence, expected.judgedConfidence, where);
+      }
       if (expected.oddsAgainst === Infinity) {
-        assertEquals(prediction, { ...expected, logSumExp: prediction.logSumExp }, where);
+        const { judgedConfidence: _, ...rest } = prediction;
+        const { judgedConfidence: __, ...wanted } = expected;
+        assertEquals(rest, { ...wanted, logSumExp: rest.logSumExp }, where);
         return;
       }
       const { oddsAgainst, logProbability } = prediction;
@@ -224,6 +260,38 @@ Deno.test("banned tokens are never chosen; unconfident ones count as p = 0", asy
     unconfidentTokens: i % 5 < 2 ? [5] : i % 5 === 2 ? [128, 5] : [],
   }));
   await assertPredictions({ logits, positions: logits.map((_, i) => i), choices }, 2e-5);
+});
+
+Deno.test("a judged token has its probability, however close to 1 or 0, and 0 if hidden", async () => {
+  const tokens = [0, 3, 35, 127, 128, 255, 256, 519];
+  const gaps = [0, 1e-4, 3, 12, 17, 30, 60];
+  const logits = tokens.flatMap((top) =>
+    gaps.map((gap) => {
+      const row = new Float32Array(520).fill(-gap - 1);
+      row[top] = 0;
+      row[(top + 1) % 520] = -gap;
+      return row;
+    })
+  );
+  // The likeliest token, and the one behind it.
+  for (const next of [0, 1]) {
+    const rows = {
+      logits,
+      positions: logits.map((_, i) => i),
+      choices: logits.map(() => GREEDY),
+      judged: logits.map((_, i) => (tokens[Math.floor(i / gaps.length)] + next) % 520),
+    };
+    await assertPredictions(rows, 2e-5);
+    await assertPredictions({ ...rows, partColumns: 256 }, 2e-5);
+    const hide = (bannedTokens: number[], unconfidentTokens: number[]) =>
+      logits.map(() => ({ ...GREEDY, bannedTokens, unconfidentTokens }));
+    await assertPredictions({ ...rows, choices: hide(tokens.slice(0, 4), []) }, 2e-5);
+    await assertPredictions({ ...rows, choices: hide([], tokens.slice(4)) }, 2e-5);
+  }
+});
+
+Deno.test("both sides write no token alike", () => {
+  assertEquals(KERNEL_NO_TOKEN, NO_TOKEN);
 });
 
 Deno.test("guidance combines the pair before choice and softmax", async () => {

@@ -1,21 +1,10 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import type { ForwardInput, Prediction } from "../../src/denoise/predictor.ts";
+import type { ForwardInput } from "../../src/denoise/predictor.ts";
 import type { FloatDType } from "../../src/gpu/dtype.ts";
-import { loadModel } from "../../src/model/load.ts";
-import { anyGpu } from "../gpu/device.ts";
 import { Random } from "../kernels/random.ts";
-import { readCheckpoint } from "../reference/read.ts";
-import { ReferenceLlada } from "../reference/llada.ts";
-import {
-  type CheckpointShape,
-  configOf,
-  withFolder,
-  writeCheckpoint,
-} from "./random_checkpoint.ts";
-
-/** What f32 sums may differ by: logits are of the size of 1 to 10. */
-const LOGITS_ABS = 2e-4;
+import { assertPredictions, LOGITS_ABS, withReference } from "./against_reference.ts";
+import type { CheckpointShape } from "./random_checkpoint.ts";
 
 /** Shapes that no published model has, and each of which once could go wrong. */
 const SHAPES: Readonly<Record<string, CheckpointShape>> = {
@@ -80,24 +69,9 @@ const SHAPES: Readonly<Record<string, CheckpointShape>> = {
   },
 };
 
-function assertPredictions(found: readonly Prediction[], expected: readonly Prediction[]): void {
-  assertEquals(found.length, expected.length);
-  for (const [i, { position, token, logSumExp, logProbability }] of expected.entries()) {
-    const where = `position ${position}`;
-    assertEquals([found[i].position, found[i].token], [position, token], where);
-    assertAlmostEquals(found[i].logSumExp, logSumExp, 2 * LOGITS_ABS, where);
-    assertAlmostEquals(found[i].logProbability, logProbability, 2 * LOGITS_ABS, where);
-  }
-}
-
 /** GPU against f64: logits, hidden states, and predictions with noise, guidance and padding. */
 async function compare(shape: CheckpointShape, seed: string, lengths: readonly number[]) {
-  await withFolder(async (dir) => {
-    await writeCheckpoint(dir, shape, seed);
-    const weights = new Map([...readCheckpoint(dir)].map(([name, { data }]) => [name, data]));
-    const config = configOf(shape) as unknown as ReferenceLlada["config"];
-    const reference = new ReferenceLlada(config, weights);
-    using model = await loadModel(anyGpu, dir);
+  await withReference(shape, seed, async (model, reference) => {
     const random = new Random(`${seed} inputs`);
     const { embeddingSize, maskTokenId } = model.config;
 

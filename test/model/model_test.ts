@@ -1,5 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
-import { type ForwardInput, GREEDY } from "../../src/denoise/predictor.ts";
+import { type ForwardInput, GREEDY, NO_TOKEN } from "../../src/denoise/predictor.ts";
 import { acquireGpu, GpuError } from "../../src/gpu/device.ts";
 import { loadModel } from "../../src/model/load.ts";
 import { anyGpu, forms } from "../gpu/device.ts";
@@ -35,11 +35,15 @@ const WRONG_POSITIONS: readonly [Partial<ForwardInput>, string][] = [
     ".positions[0] is 1: the attention mask hides it",
   ],
 ];
+const WRONG_JUDGED: readonly [Partial<ForwardInput>, string][] = [
+  [{ judged: Uint32Array.of(7) }, ".judged has 1 tokens for 2 positions"],
+  [{ judged: Uint32Array.of(NO_TOKEN, 320) }, ".judged[1] is 320, the model has ids below 320"],
+];
 
 Deno.test("predict names the input and field that are wrong, and answers the next call", async () => {
   const model = await goldenModel(anyGpu, "mha-f32");
   const expected = await model.predict([GOOD]);
-  for (const [change, message] of [...WRONG, ...WRONG_POSITIONS]) {
+  for (const [change, message] of [...WRONG, ...WRONG_POSITIONS, ...WRONG_JUDGED]) {
     const call = () => model.predict([GOOD, { ...GOOD, ...change }]);
     await assertRejects(call, RangeError, `inputs[1]${message}`);
     assertEquals(await model.predict([GOOD]), expected);
@@ -99,6 +103,34 @@ Deno.test("positions are answered in the order asked, repeated ones twice", asyn
 });
 
 for (const [form, gpu] of forms) {
+  Deno.test(`judged tokens, ${form}: the reference's probabilities, at the asked positions only`, async () => {
+    const model = await goldenModel(gpu, "mha-f32");
+    const reference = loadReference(goldenPath("checkpoints/mha-f32"));
+    const random = new Random("judged");
+    const ids = random.integers(24, 320);
+    const positions = Uint32Array.from({ length: 18 }, (_, i) => i + 4);
+    const attentionMask = Uint8Array.from(ids, (_, i) => i < 3 ? 0 : 1);
+    const unconditionalIds = new Uint32Array(24).fill(model.config.maskTokenId);
+    const judged = random.integers(18, 320);
+    judged.set([NO_TOKEN, 5, 6, NO_TOKEN]);
+    const choice = { ...GREEDY, temperature: 0.5, bannedTokens: [5], unconfidentTokens: [6] };
+    const plain = { ids, positions, choice, judged };
+    const inputs: ForwardInput[] = [
+      plain,
+      { ...plain, judged: undefined },
+      { ...plain, attentionMask, guidance: { scale: 1.5, unconditionalIds } },
+    ];
+    const found = await model.predict(inputs);
+    const expected = await reference.predict(inputs);
+    found.flat().forEach(({ judgedConfidence }, i) => {
+      const wanted = expected.flat()[i].judgedConfidence;
+      assertEquals(judgedConfidence === undefined, wanted === undefined, `row ${i}`);
+      if (wanted !== undefined) assertAlmostEquals(judgedConfidence!, wanted, 1e-4 * wanted);
+    });
+    assertEquals(found[0].map(({ judgedConfidence: _, ...rest }) => rest), found[1]);
+    assertEquals([found[0][1].judgedConfidence, found[0][2].judgedConfidence], [0, 0]);
+  });
+
   Deno.test(`topTokens, ${form}: the largest logits of the reference, in order`, async () => {
     const model = await goldenModel(gpu, "mha-f32");
     const reference = loadReference(goldenPath("checkpoints/mha-f32"));

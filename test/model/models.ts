@@ -21,5 +21,7 @@ export function modelOf(gpu: Gpu, folder: string): Promise<Model> {
 export const goldenModel = (gpu: Gpu, name: string): Promise<Model> =>
   modelOf(gpu, goldenPath(`checkpoints/${name}`));
 
+/** Folder of the embedded draft. */
+export const TINY_DRAFT = fileURLToPath(new URL("../../models/tiny-draft", import.meta.url));
 /** Folder of the embedded target. */
 export const TINY_TARGET = fileURLToPath(new URL("../../models/tiny-target", import.meta.url));

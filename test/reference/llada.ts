@@ -56,22 +56,24 @@ export class ReferenceLlada implements Predictor {
    * @param attentionMask `[length]`; a 0 hides that key from every query. Rows of hidden positions
    * carry no meaning.
    * @param part with it, only rows of its positions carry a meaning
+   * @param shadows positions that have a second row as masks, behind the `length` ordinary ones
    */
   forward(
     ids: ArrayLike<number>,
     attentionMask?: ArrayLike<number>,
     part?: KeptPart,
+    shadows: ArrayLike<number> = [],
   ): ReferenceForward {
-    const hidden = this.#hidden(ids, attentionMask, part);
+    const hidden = this.#hidden(ids, attentionMask, part, shadows);
     return { hidden, logits: this.#head(hidden.get("final_norm")!) };
   }
 
   predict(inputs: readonly ForwardInput[]): Promise<Prediction[][]> {
     return Promise.resolve(inputs.map((input) => {
-      const { ids, attentionMask, positions, guidance, choice } = input;
-      const logits = this.#logitsAt(ids, positions, attentionMask);
+      const { attentionMask, positions, guidance, choice, judged } = input;
+      const logits = this.#logitsAt(input);
       if (guidance && guidance.scale !== 0) {
-        const uncond = this.#logitsAt(guidance.unconditionalIds, positions, attentionMask);
+        const uncond = this.#logitsAt({ ...input, ids: guidance.unconditionalIds });
         for (let i = 0; i < logits.length; i++) {
           logits[i] = uncond[i] + (guidance.scale + 1) * (logits[i] - uncond[i]);
         }
@@ -81,20 +83,23 @@ export class ReferenceLlada implements Predictor {
         positions,
         (position, i) => {
           const row = logits.subarray(i * columns, (i + 1) * columns);
-          return { ...predictRow(row, position - firstVisible(attentionMask), choice), position };
+          const shown = position - firstVisible(attentionMask);
+          return { ...predictRow(row, shown, choice, judged?.[i]), position };
         },
       );
     }));
   }
 
-  /** Logits at some positions only, `[positions.length, embedding_size]`. */
-  #logitsAt(ids: Uint32Array, positions: Uint32Array, attentionMask?: Uint8Array): Float64Array {
-    const x = this.#hidden(ids, attentionMask).get("final_norm")!;
+  /** Logits at some positions only, their shadows' if they have any, `[positions, embedding_size]`. */
+  #logitsAt({ ids, attentionMask, positions, shadows }: ForwardInput): Float64Array {
+    const x = this.#hidden(ids, attentionMask, undefined, shadows).get("final_norm")!;
     const d = this.config.d_model;
     const rows = new Float64Array(positions.length * d);
-    positions.forEach((position, i) =>
-      rows.set(x.subarray(position * d, (position + 1) * d), i * d)
-    );
+    positions.forEach((position, i) => {
+      const shadow = shadows?.indexOf(position) ?? -1;
+      const row = shadow < 0 ? position : ids.length + shadow;
+      rows.set(x.subarray(row * d, (row + 1) * d), i * d);
+    });
     return this.#head(rows);
   }
 
@@ -102,16 +107,25 @@ export class ReferenceLlada implements Predictor {
     ids: ArrayLike<number>,
     attentionMask?: ArrayLike<number>,
     part?: KeptPart,
+    shadows: ArrayLike<number> = [],
   ): Map<string, Float64Array> {
     const { d_model: d, n_layers, n_heads, rope_theta } = this.config;
     const kvHeads = this.config.n_kv_heads ?? n_heads;
     const headSize = d / n_heads;
-    const length = ids.length;
+    const masks = Array.from(shadows, () => this.config.mask_token_id);
+    const tokens = Array.from(ids).concat(masks);
+    const positions = Array.from(ids, (_, i) => i).concat(Array.from(shadows));
+    const length = tokens.length;
+    // A shadow is a key for itself only, and has it in place of its position's.
+    const sees = (query: number, key: number) =>
+      key < ids.length
+        ? attentionMask?.[key] !== 0 && (query < ids.length || key !== positions[query])
+        : key === query;
     const hidden = new Map<string, Float64Array>();
 
     const wte = this.#weight("model.transformer.wte.weight");
     const x = new Float64Array(length * d);
-    for (let t = 0; t < length; t++) x.set(wte.subarray(ids[t] * d, (ids[t] + 1) * d), t * d);
+    tokens.forEach((id, t) => x.set(wte.subarray(id * d, (id + 1) * d), t * d));
     hidden.set("embed", x.slice());
 
     for (let layer = 0; layer < n_layers; layer++) {
@@ -128,10 +142,10 @@ export class ReferenceLlada implements Predictor {
       const q = keep("q", splitHeads(linear("q_proj", attnNorm), n_heads, headSize));
       const k = keep("k", splitHeads(linear("k_proj", attnNorm), kvHeads, headSize));
       const v = keep("v", splitHeads(linear("v_proj", attnNorm), kvHeads, headSize));
-      const qRot = keep("q_rot", rotate(q, length, headSize, rope_theta));
-      const kRot = keep("k_rot", rotate(k, length, headSize, rope_theta));
+      const qRot = keep("q_rot", rotate(q, positions, headSize, rope_theta));
+      const kRot = keep("k_rot", rotate(k, positions, headSize, rope_theta));
       if (part) keepOutside(part, layer, { k: kRot, v }, length, headSize);
-      const attn = keep("attn", attention(qRot, kRot, v, length, headSize, attentionMask));
+      const attn = keep("attn", attention(qRot, kRot, v, length, headSize, sees));
       addTo(x, linear("attn_out", attn));
       keep("mid", x.slice());
 
@@ -218,11 +232,16 @@ function splitHeads(x: Float64Array, heads: number, headSize: number): Float64Ar
 }
 
 /** Turns channel i against channel i + headSize / 2 by `position * theta^(-2i / headSize)`. */
-function rotate(x: Float64Array, length: number, headSize: number, theta: number): Float64Array {
+function rotate(
+  x: Float64Array,
+  positions: readonly number[],
+  headSize: number,
+  theta: number,
+): Float64Array {
   const half = headSize / 2;
   const y = new Float64Array(x.length);
   for (let row = 0; row * headSize < x.length; row++) {
-    const position = row % length;
+    const position = positions[row % positions.length];
     for (let i = 0; i < half; i++) {
       const angle = position * theta ** (-2 * i / headSize);
       const a = x[row * headSize + i];
@@ -235,9 +254,9 @@ function rotate(x: Float64Array, length: number, headSize: number, theta: number
 }
 
 /**
- * `softmax(q k^T / sqrt(headSize)) v` per head, every query seeing every key that is not hidden; query
- * head j reads K/V head `floor(j / (heads / kvHeads))`. `[heads, length, headSize]` in,
- * `[length, heads * headSize]` out.
+ * `softmax(q k^T / sqrt(headSize)) v` per head, over the keys that a query sees; query head j reads
+ * K/V head `floor(j / (heads / kvHeads))`. `[heads, length, headSize]` in, `[length, heads * headSize]`
+ * out.
  */
 function attention(
   q: Float64Array,
@@ -245,7 +264,7 @@ function attention(
   v: Float64Array,
   length: number,
   headSize: number,
-  attentionMask?: ArrayLike<number>,
+  sees: (query: number, key: number) => boolean,
 ): Float64Array {
   const heads = q.length / (length * headSize);
   const group = q.length / k.length;
@@ -259,7 +278,7 @@ function attention(
       for (let key = 0; key < length; key++) {
         let dot = 0;
         for (let i = 0; i < headSize; i++) dot += q[from + i] * k[kv + key * headSize + i];
-        scores[key] = attentionMask?.[key] === 0 ? -Infinity : dot / Math.sqrt(headSize);
+        scores[key] = sees(query, key) ? dot / Math.sqrt(headSize) : -Infinity;
         max = Math.max(max, scores[key]);
       }
       let sum = 0;

@@ -127,6 +127,41 @@ Deno.test("a probability of zero has a finite logprob", async () => {
   assertEquals(new Set(unmask.map((one) => one.logprob)), new Set([-9999]));
 });
 
+Deno.test("guesses taken back are told behind the step's unmask, and nowhere else", async () => {
+  const engine = new FakeEngine();
+  const generate = engine.generate.bind(engine);
+  const guess = (position: number) => ({ position, token: 88, text: "X", confidence: 0.5 });
+  engine.generate = async function* (request, signal) {
+    for await (const event of generate(request, signal)) {
+      yield event.type !== "step" || event.step !== 1 ? event : {
+        ...event,
+        proposed: [guess(60), guess(62), guess(63)],
+        accepted: [],
+        rejected: [60, 62, 63],
+        remasked: [60, 63],
+      };
+    }
+  };
+  const ask = async (fields: object) => {
+    const init = chatInit({ stream: true, ...fields });
+    return parseChunks(await (await createApp(engine).request(PATH, init)).text());
+  };
+  const chunks = await ask({ stream_events: true });
+  const at = chunks.findIndex(({ diffusion }) => diffusion?.type === "remask");
+  assertEquals(chunks[at].diffusion, {
+    type: "remask",
+    step: 1,
+    block: 0,
+    guesses: [guess(60), guess(63)],
+  });
+  const before = chunks[at - 1].diffusion;
+  assert(before?.type === "unmask" && before.step === 1);
+  assertEquals(chunks.filter(({ diffusion }) => diffusion?.type === "remask").length, 1);
+  const quiet = await ask({});
+  assert(quiet.every(({ diffusion }) => diffusion === undefined));
+  assertEquals([deltaText(chunks), deltaText(quiet)], [ANSWER, ANSWER]);
+});
+
 Deno.test("an error in mid-stream is the last message, and there is no [DONE]", async () => {
   const stepError = { step: 30, error: new Error("device lost near 'Say hello.'") };
   const { response, reported } = await ask({ stream: true }, { stepError });

@@ -146,7 +146,7 @@ export async function streamsTypedEvents(target: ClientTarget): Promise<void> {
         committed.add(position);
         assert(confidence >= 0 && confidence <= 1 && logprob <= 0);
       }
-    } else {
+    } else if (event.type === "commit_prefix") {
       assert(event.length > prefix && event.step === step);
       prefix = event.length;
       for (let i = 0; i < prefix; i++) assert(committed.has(i), `position ${i} is masked`);

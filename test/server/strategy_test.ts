@@ -14,8 +14,10 @@ const SETTINGS: readonly (readonly [Record<string, unknown>, boolean])[] = [
   [{ strategy: "threshold", cache: "dual" }, false],
   [{ strategy: "factor", factor: 1.5, cache: "prefix" }, false],
   [{ strategy: "lossless", draft_depth: 3 }, true],
-  [{ strategy: "self", draft_depth: 4 }, true],
+  [{ strategy: "self", draft_depth: 4, rounds: 2 }, true],
   [{ strategy: "gate", draft_threshold: 0.9, target_threshold: 0.6 }, false],
+  [{ strategy: "commit_verify", draft_depth: 3, back_threshold: 0.2, rounds: 1 }, false],
+  [{ strategy: "commit_verify", cache: "dual", refresh_interval: 2 }, false],
   [{ strategy: "auto" }, true],
   [{ strategy: "auto", quality: "fast" }, false],
   [{}, true],
@@ -48,6 +50,9 @@ Deno.test("every strategy answers over HTTP, the lossless ones alike", async () 
       const [fields, param, message] of [
         [{ strategy: "lossless", cache: "dual" }, "cache", /lossless does not use cache/],
         [{ strategy: "plain", draft_depth: 3 }, "draft_depth", /choose lossless or self/],
+        [{ strategy: "gate", back_threshold: 0.2 }, "back_threshold", /choose commit_verify/],
+        [{ strategy: "commit_verify", back_threshold: 2 }, "back_threshold", /from 0 to 1/],
+        [{ strategy: "commit_verify", cache: "none", draft_depth: 0 }, "draft_depth", /from 1/],
         [{ strategy: "threshold", remasking: "random" }, "remasking", /by confidence/],
         [{ strategy: "threshold", cache: "dual", cfg_scale: 1 }, "cache", /guidance/],
       ] as const
