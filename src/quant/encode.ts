@@ -19,12 +19,14 @@ export function mostCode({ bits }: QuantScheme): number {
 /**
  * Quantises row by row, group by group: symmetric, nearest code.
  * @param weights `[rows, inner]`, finite
+ * @param firstRow what an error calls the first row
  * @throws {RangeError} for a weight that is not finite, naming its place
  */
 export function encodeRows(
   scheme: QuantScheme,
   weights: Float32Array,
   inner: number,
+  firstRow = 0,
 ): EncodedRows {
   const rows = weights.length / inner;
   const group = scheme.group!;
@@ -39,7 +41,7 @@ export function encodeRows(
       const first = row * inner + g * group;
       const end = row * inner + Math.min(inner, (g + 1) * group);
       const magnitude = magnitudeOf(weights, first, end);
-      if (magnitude === Infinity) throw notFinite(weights, inner, first);
+      if (magnitude === Infinity) throw notFinite(weights, inner, first, firstRow);
       const bits = scaleBits(magnitude, most);
       scales[row * groups + g] = bits;
       write(weights, first, end, codes, row * rowBytes + g * group * scheme.bits / 8, bits);
@@ -91,9 +93,14 @@ function writeHalves(
   }
 }
 
-function notFinite(weights: Float32Array, inner: number, first: number): RangeError {
+function notFinite(
+  weights: Float32Array,
+  inner: number,
+  first: number,
+  firstRow: number,
+): RangeError {
   const i = first + weights.subarray(first).findIndex((weight) => !Number.isFinite(weight));
-  const place = `row ${Math.floor(i / inner)}, column ${i % inner}`;
+  const place = `row ${firstRow + Math.floor(i / inner)}, column ${i % inner}`;
   return new RangeError(`${place}: found ${weights[i]}, expected a finite weight`);
 }
 
