@@ -8,6 +8,7 @@ import { infoCommand } from "./info.ts";
 import { parityCommand } from "./parity.ts";
 import { benchCommand } from "./bench.ts";
 import { dropWriting } from "./permissions.ts";
+import { quantizeCommand } from "./quantize.ts";
 import { serveCommand } from "./serve.ts";
 import { synthCommand } from "./synth.ts";
 import { traceCommand } from "./trace.ts";
@@ -39,6 +40,7 @@ for (
     traceCommand(),
     parityCommand(),
     evalCommand(),
+    quantizeCommand(),
     synthCommand(),
     benchCommand(),
   ]

@@ -59,6 +59,14 @@ export function byteCount(text: string): number {
   throw new InvalidArgumentError("expected a size such as 500MB, 5GB or 4GiB");
 }
 
+/** `--shard-size` */
+export function addShardOption(command: Command): Command {
+  return command.addOption(
+    new Option("--shard-size <size>", "most bytes in a file of weights")
+      .argParser(byteCount).default(5e9, "5GB"),
+  );
+}
+
 /** `--weights`, `--group` and `--head`, as commander hands them over. */
 export interface QuantisationFlags {
   readonly weights?: QuantisedName;
@@ -73,13 +81,18 @@ export function quantisationOf(
   return weights && { scheme: quantised(weights, group), head };
 }
 
+function groupSize(text: string): GroupSize {
+  const size = GROUP_SIZES.find((size) => String(size) === text);
+  if (size !== undefined) return size;
+  throw new InvalidArgumentError(`expected ${GROUP_SIZES.join(" or ")}`);
+}
+
 /** `--group` and `--head` */
 export function addSchemeOptions(command: Command): Command {
   return command
     .addOption(
-      new Option("--group <n>", "weights that share a scale")
-        .choices(GROUP_SIZES.map(String)).default(GROUP_SIZES[0])
-        .argParser((text) => GROUP_SIZES.find((size) => String(size) === text)),
+      new Option("--group <n>", `weights that share a scale: ${GROUP_SIZES.join(" or ")}`)
+        .argParser(groupSize).default(GROUP_SIZES[0]),
     )
     .option("--head", "the output head too");
 }

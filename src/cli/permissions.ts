@@ -6,6 +6,7 @@ import type { Command } from "commander";
 const WRITERS: Readonly<Record<string, string | true>> = {
   bench: true,
   generate: "trace",
+  quantize: true,
   synth: "out",
   trace: "png",
 };

@@ -22,7 +22,7 @@ import { loadTokenizer } from "../text/tokenizer.ts";
 import { gigabytes } from "../weights/disk_space.ts";
 import {
   addSchemeOptions,
-  byteCount,
+  addShardOption,
   type QuantisationFlags,
   quantisationOf,
   wholeNumber,
@@ -81,11 +81,7 @@ export function synthCommand(): Command {
       new Option("--weights <scheme>", "quantised already, as unmask quantize would")
         .choices(QUANTISED),
     );
-  return addSchemeOptions(command)
-    .addOption(
-      new Option("--shard-size <size>", "most bytes in a file of weights")
-        .argParser(byteCount).default(5e9, "5GB"),
-    )
+  return addShardOption(addSchemeOptions(command))
     .option("--tokenizer <dir>", "copies the tokenizer of this folder, so that it can be served")
     .option("--layers <n>", "another n_layers", size)
     .option("--hidden-size <n>", "another d_model", size)

@@ -14,7 +14,7 @@ import { Fields } from "./config_fields.ts";
 export { ConfigError } from "../weights/model_file_error.ts";
 
 /** Largest config.json read, in bytes; the published one has about 1500. */
-const MAX_CONFIG = 2 ** 20;
+export const MAX_CONFIG = 2 ** 20;
 /** Sizes and positions are exact in f32 up to here. */
 const MAX_SIZE = 2 ** 24;
 /** Far above any model, and low enough to list their tensors. */

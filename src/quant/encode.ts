@@ -19,12 +19,14 @@ export function mostCode({ bits }: QuantScheme): number {
 /**
  * Quantises row by row, group by group: symmetric, nearest code.
  * @param weights `[rows, inner]`, finite
+ * @param firstRow what an error calls the first row
  * @throws {RangeError} for a weight that is not finite, naming its place
  */
 export function encodeRows(
   scheme: QuantScheme,
   weights: Float32Array,
   inner: number,
+  firstRow = 0,
 ): EncodedRows {
   const rows = weights.length / inner;
   const group = scheme.group!;
@@ -33,32 +35,73 @@ export function encodeRows(
   const codes = new Uint8Array(rows * rowBytes);
   const scales = new Uint16Array(rows * groups);
   const most = mostCode(scheme);
+  const write = scheme.bits === 8 ? writeBytes : writeHalves;
   for (let row = 0; row < rows; row++) {
     for (let g = 0; g < groups; g++) {
       const first = row * inner + g * group;
       const end = row * inner + Math.min(inner, (g + 1) * group);
-      let magnitude = 0;
-      for (let i = first; i < end; i++) {
-        const weight = Math.abs(weights[i]);
-        if (!(weight < Infinity)) {
-          throw new RangeError(
-            `row ${row}, column ${i - row * inner}: found ${weights[i]}, expected a finite weight`,
-          );
-        }
-        if (weight > magnitude) magnitude = weight;
-      }
+      const magnitude = magnitudeOf(weights, first, end);
+      if (magnitude === Infinity) throw notFinite(weights, inner, first, firstRow);
       const bits = scaleBits(magnitude, most);
       scales[row * groups + g] = bits;
-      const scale = scaleOf(bits);
-      for (let i = first; i < end; i++) {
-        const code = codeOf(weights[i], scale, most);
-        const k = i - row * inner;
-        if (scheme.bits === 8) codes[row * rowBytes + k] = code;
-        else codes[row * rowBytes + (k >> 1)] |= (code & 15) << (4 * (k & 1));
-      }
+      write(weights, first, end, codes, row * rowBytes + g * group * scheme.bits / 8, bits);
     }
   }
   return { codes, scales };
+}
+
+/** The largest magnitude; infinite where a weight is not finite. */
+function magnitudeOf(weights: Float32Array, first: number, end: number): number {
+  let magnitude = 0;
+  for (let i = first; i < end; i++) {
+    const weight = Math.abs(weights[i]);
+    // False for NaN too.
+    if (!(weight <= magnitude)) magnitude = weight < Infinity ? weight : Infinity;
+  }
+  return magnitude;
+}
+
+/** Codes of 8 bits from byte `at` on. */
+function writeBytes(
+  weights: Float32Array,
+  first: number,
+  end: number,
+  codes: Uint8Array,
+  at: number,
+  bits: number,
+): void {
+  const scale = scaleOf(bits);
+  const inverse = 1 / scale;
+  for (let i = first; i < end; i++) codes[at++] = codeOf(weights[i], scale, inverse, 127) & 255;
+}
+
+/** Codes of 4 bits from byte `at` on, two to a byte; an odd last one leaves the upper half 0. */
+function writeHalves(
+  weights: Float32Array,
+  first: number,
+  end: number,
+  codes: Uint8Array,
+  at: number,
+  bits: number,
+): void {
+  const scale = scaleOf(bits);
+  const inverse = 1 / scale;
+  for (let i = first; i < end; i += 2) {
+    const low = codeOf(weights[i], scale, inverse, 7) & 15;
+    const high = i + 1 < end ? codeOf(weights[i + 1], scale, inverse, 7) : 0;
+    codes[at++] = low | high << 4;
+  }
+}
+
+function notFinite(
+  weights: Float32Array,
+  inner: number,
+  first: number,
+  firstRow: number,
+): RangeError {
+  const i = first + weights.subarray(first).findIndex((weight) => !Number.isFinite(weight));
+  const place = `row ${firstRow + Math.floor(i / inner)}, column ${i % inner}`;
+  return new RangeError(`${place}: found ${weights[i]}, expected a finite weight`);
 }
 
 /**

@@ -24,21 +24,28 @@ export function scaleOf(bits: number): number {
  * @returns the scale's bits; the largest finite f16 where none is enough
  */
 export function scaleBits(magnitude: number, most: number): number {
-  let low = LEAST_SCALE_BITS;
-  let high = MOST_SCALE_BITS;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (most * scales[middle] >= magnitude) high = middle;
-    else low = middle + 1;
-  }
-  return low;
+  quotient[0] = magnitude / most;
+  // As a shift makes it, the f16 is at or just below the quotient.
+  const guess = (quotientBits[0] - F16_IN_F32) >> 13;
+  let bits = Math.max(LEAST_SCALE_BITS, Math.min(MOST_SCALE_BITS, guess));
+  while (bits > LEAST_SCALE_BITS && most * scales[bits - 1] >= magnitude) bits--;
+  while (bits < MOST_SCALE_BITS && most * scales[bits] < magnitude) bits++;
+  return bits;
 }
 
-/** The code nearest to `weight / scale`, halves upwards, within `[-most, most]`. */
-export function codeOf(weight: number, scale: number, most: number): number {
-  let code = Math.floor(weight / scale + 0.5);
+const quotient = new Float32Array(1);
+const quotientBits = new Int32Array(quotient.buffer);
+/** Difference of the exponents' biases, in place. */
+const F16_IN_F32 = (127 - 15) << 23;
+
+/**
+ * The code nearest to `weight / scale`, halves upwards, within `[-most, most]`.
+ * @param inverse `1 / scale`
+ */
+export function codeOf(weight: number, scale: number, inverse: number, most: number): number {
+  let code = Math.floor(weight * inverse + 0.5);
   // The quotient is rounded; the products are exact.
   if (weight < (code - 0.5) * scale) code--;
-  if (weight >= (code + 0.5) * scale) code++;
-  return Math.max(-most, Math.min(most, code));
+  else if (weight >= (code + 0.5) * scale) code++;
+  return code > most ? most : code < -most ? -most : code;
 }

@@ -128,7 +128,7 @@ export async function writeFolder(
       turned = performance.now();
     };
     for (const group of groups) await group.write(append);
-    writer.finish();
+    await writer.finish();
   }
   for (const file of content.copies) copy(file, join(dir, basename(file)));
   if (shards.length > 1) writeJson(join(dir, INDEX_FILE), indexOf(shards, byteLength));

@@ -118,13 +118,13 @@ export class SafetensorsWriter implements Disposable {
    * Gives the file its name; one that had it is replaced.
    * @throws {RangeError} for a tensor of which bytes are missing
    */
-  finish(): void {
+  async finish(): Promise<void> {
     for (const [name, { byteLength, tensor }] of this.#layout.places) {
       const written = this.#written.get(name) ?? 0;
       if (written !== byteLength) throw misfit(tensor, written);
     }
     // Its name is the promise that all of it is there, even after the power went.
-    this.#file.syncSync();
+    await this.#file.sync();
     this.#file.close();
     this.#open = false;
     Deno.renameSync(this.#part, this.#path);
@@ -160,7 +160,7 @@ export async function writeSafetensors(
     const { bytes } = sources.get(name)!;
     writer.append(name, typeof bytes === "function" ? await bytes() : bytes);
   }
-  writer.finish();
+  await writer.finish();
 }
 
 function misfit(tensor: TensorLayout, found: number): RangeError {

@@ -4,7 +4,17 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import config from "../../deno.json" with { type: "json" };
 import { unmask } from "./command.ts";
 
-const COMMANDS = ["serve", "generate", "chat", "info", "trace", "parity", "eval accuracy", "synth"];
+const COMMANDS = [
+  "serve",
+  "generate",
+  "chat",
+  "info",
+  "trace",
+  "parity",
+  "eval accuracy",
+  "quantize",
+  "synth",
+];
 
 Deno.test("every command has help with an example, on standard output", async () => {
   const { code, stdout } = await unmask(["--help"]);

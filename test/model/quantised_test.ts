@@ -3,16 +3,18 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { join } from "node:path";
 import { type FloatDType, fromF32, toF32 } from "../../src/gpu/dtype.ts";
-import { parseConfig, readConfig } from "../../src/model/config.ts";
+import { readConfig, type StoredQuantisation } from "../../src/model/config.ts";
 import { loadModel } from "../../src/model/load.ts";
-import { expectedTensors, isQuantisable, scaleName } from "../../src/model/tensors.ts";
+import { quantisedFolder } from "../../src/model/quantised_folder.ts";
+import { expectedTensors, isQuantisable } from "../../src/model/tensors.ts";
 import { decodeRows, encodeRows } from "../../src/quant/encode.ts";
-import { GROUP_SIZES, QUANTISED, quantised, type QuantScheme } from "../../src/quant/scheme.ts";
+import { GROUP_SIZES, QUANTISED, quantised } from "../../src/quant/scheme.ts";
 import { CheckpointError, openCheckpoint } from "../../src/weights/checkpoint.ts";
+import { planFolder, writeFolder } from "../../src/weights/folder_writer.ts";
 import { type TensorSource, writeSafetensors } from "../../src/weights/safetensors_writer.ts";
 import { anyGpu, forms } from "../gpu/device.ts";
 import { Random } from "../kernels/random.ts";
-import { configOf, withFolder, writeCheckpoint } from "./random_checkpoint.ts";
+import { withFolder, writeCheckpoint } from "./random_checkpoint.ts";
 
 /** Inner sizes of 48 and 40: groups that are whole, cut short and odd in number. */
 const SHAPE = {
@@ -25,42 +27,33 @@ const SHAPE = {
   dtypes: ["BF16", "BF16", "F16"] as readonly FloatDType[],
 };
 
-/** Rewrites the folder `from` with every quantised matrix replaced by what `replace` makes of it. */
-async function rewrite(
+/** Writes the folder `from` again with every quantised matrix as the floats that its codes stand for. */
+async function writeDecoded(
   from: string,
   to: string,
-  head: boolean,
-  extra: Record<string, unknown>,
-  replace: (name: string, weights: Float32Array, inner: number) => TensorSource[],
+  { scheme, head }: StoredQuantisation,
 ): Promise<void> {
   using checkpoint = openCheckpoint(from);
-  const json = { ...configOf(SHAPE), ...extra };
-  Deno.writeTextFileSync(join(to, "config.json"), JSON.stringify(json));
-  const tensors = expectedTensors(readConfig(from)).flatMap(({ name, shape }): TensorSource[] => {
+  Deno.copyFileSync(join(from, "config.json"), join(to, "config.json"));
+  const tensors = expectedTensors(readConfig(from)).map(({ name, shape }): TensorSource => {
     const slice = checkpoint.tensor(name, { shape });
     const bytes = checkpoint.read(slice);
-    return isQuantisable(name, shape, head)
-      ? replace(name, toF32(bytes, slice.dtype), shape[1])
-      : [{ name, dtype: slice.dtype, shape, bytes }];
+    if (!isQuantisable(name, shape, head)) return { name, dtype: slice.dtype, shape, bytes };
+    const encoded = encodeRows(scheme, toF32(bytes, slice.dtype), shape[1]);
+    const decoded = fromF32(decodeRows(scheme, encoded, shape[1]), "F32");
+    return { name, dtype: "F32", shape, bytes: decoded };
   });
   await writeSafetensors(join(to, "model.safetensors"), tensors);
 }
 
-/** Codes and scales as `unmask quantize` stores them. */
-function store(scheme: QuantScheme) {
-  return (name: string, weights: Float32Array, inner: number): TensorSource[] => {
-    const { codes, scales } = encodeRows(scheme, weights, inner);
-    const rows = weights.length / inner;
-    return [
-      { name, dtype: scheme.dtype, shape: [rows, codes.length / rows], bytes: codes },
-      {
-        name: scaleName(name),
-        dtype: "F16",
-        shape: [rows, scales.length / rows],
-        bytes: new Uint8Array(scales.buffer),
-      },
-    ];
-  };
+/** As `unmask quantize` writes it. */
+async function writeStored(
+  from: string,
+  to: string,
+  quantisation: StoredQuantisation,
+): Promise<void> {
+  using folder = quantisedFolder(from, { ...quantisation, shardBytes: 5e9 });
+  await writeFolder(planFolder(to, folder));
 }
 
 const ids = new Random("ids").integers(19, SHAPE.vocabSize);
@@ -74,25 +67,10 @@ for (const name of QUANTISED) {
           const scheme = quantised(name, group);
           const [original, decoded, stored] = ["original", "decoded", "stored"]
             .map((folder) => join(dir, folder));
-          for (const folder of [original, decoded, stored]) Deno.mkdirSync(folder);
+          for (const folder of [original, decoded]) Deno.mkdirSync(folder);
           await writeCheckpoint(original, SHAPE, title);
-          await rewrite(original, decoded, head, {}, (tensor, weights, inner) => [{
-            name: tensor,
-            dtype: "F32",
-            shape: [weights.length / inner, inner],
-            bytes: fromF32(decodeRows(scheme, encodeRows(scheme, weights, inner), inner), "F32"),
-          }]);
-          const config = {
-            quantization_config: {
-              quant_method: "unmask",
-              bits: scheme.bits,
-              group_size: group,
-              symmetric: true,
-              scale_dtype: "float16",
-              head,
-            },
-          };
-          await rewrite(original, stored, head, config, store(scheme));
+          await writeDecoded(original, decoded, { scheme, head });
+          await writeStored(original, stored, { scheme, head });
 
           for (const [form, gpu] of forms) {
             const precision = { layers: scheme, head: head ? scheme : undefined };
@@ -116,31 +94,15 @@ for (const name of QUANTISED) {
 Deno.test("a folder in q8 is not loaded as q4", () =>
   withFolder(async (dir) => {
     const [original, stored] = ["original", "stored"].map((folder) => join(dir, folder));
-    for (const folder of [original, stored]) Deno.mkdirSync(folder);
+    Deno.mkdirSync(original);
     await writeCheckpoint(original, SHAPE, "q8");
     const q8 = quantised("q8", 32);
-    await rewrite(original, stored, false, {
-      quantization_config: {
-        quant_method: "unmask",
-        bits: 8,
-        group_size: 32,
-        symmetric: true,
-        scale_dtype: "float16",
-        head: false,
-      },
-    }, store(q8));
+    await writeStored(original, stored, { scheme: q8, head: false });
     const error = await assertRejects(
       () => loadModel(anyGpu, stored, { precision: { layers: quantised("q4", 32) } }),
       CheckpointError,
     );
     assert(error.message.includes("q_proj"), error.message);
     assert(error.message.includes("q8 in groups of 32, expected q4"), error.message);
-    assertEquals(parseConfig(readJson(stored), "config.json").quantisation, {
-      scheme: q8,
-      head: false,
-    });
+    assertEquals(readConfig(stored).quantisation, { scheme: q8, head: false });
   }));
-
-function readJson(dir: string): unknown {
-  return JSON.parse(Deno.readTextFileSync(join(dir, "config.json")));
-}
