@@ -1,7 +1,7 @@
 /** `unmask bench`: how fast kernels and models run here, against the device's own ceiling. */
 
 import { basename, resolve } from "node:path";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import Table from "cli-table3";
 import { EVAL_PUBLIC } from "../engine/embedded_models.ts";
 import { parseAccuracyFile } from "../evaluate/accuracy.ts";
@@ -13,7 +13,9 @@ import { loadSynthetic } from "../model/synthetic.ts";
 import { SYNTHETIC_SHAPES } from "../model/synthetic_shape.ts";
 import { type LinearRate, linearRate, multiplyAddCeiling, type Rate } from "./bench_linear.ts";
 import { type DenoiseTiming, type ForwardTiming, timeDenoise, timeForward } from "./bench_model.ts";
+import { benchPair } from "./bench_pair.ts";
 import { benchStrategies } from "./bench_strategies.ts";
+import { QUANTISED, type QuantisedName } from "../quant/scheme.ts";
 import { modelOption, wholeNumber } from "./options.ts";
 import { VERSION } from "./version.ts";
 
@@ -48,6 +50,8 @@ interface BenchFlags {
   readonly synthetic: boolean;
   readonly data: string;
   readonly limit?: number;
+  readonly weights: QuantisedName | "bf16";
+  readonly layers?: number;
 }
 
 async function strategies({ model, data, limit, json }: BenchFlags): Promise<void> {
@@ -56,20 +60,45 @@ async function strategies({ model, data, limit, json }: BenchFlags): Promise<voi
   if (json) await Deno.writeTextFile(json, JSON.stringify(report, null, 2) + "\n");
 }
 
+async function pair({ json, weights, layers }: BenchFlags): Promise<void> {
+  using gpu = await acquireGpu();
+  const report = await benchPair(gpu, {
+    target: "llada-8b",
+    draft: "llada-24l",
+    weights: weights === "bf16" ? undefined : weights,
+    layers,
+    promptTokens: 16,
+    tokens: 128,
+    blockLength: 32,
+  });
+  if (json) await Deno.writeTextFile(json, JSON.stringify(report, null, 2) + "\n");
+}
+
 /** `unmask bench` */
 export function benchCommand(): Command {
   return new Command("bench")
     .description("Times kernels and models, against the device's multiply-add ceiling.")
-    .argument("[what]", "strategies: compares ways to denoise; default: kernels and models")
+    .argument(
+      "[what]",
+      "strategies: compares ways to denoise; pair: an 8B target and its draft, random weights, " +
+        "denoise 128 tokens; default: kernels and models",
+    )
     .addOption(modelOption())
     .option("--data <file>", "prompts for strategies", EVAL_PUBLIC)
     .option("--limit <n>", "only the first n prompts", wholeNumber(1))
+    .addOption(
+      new Option("--weights <scheme>", "of the pair").choices(["bf16", ...QUANTISED]).default("q4"),
+    )
+    .option("--layers <n>", "layers of the pair, for a quick look", wholeNumber(1))
     .option("--json <file>", "also write all figures to a file")
     .option("--no-synthetic", "without the synthetic d_model 1024 model")
     .addHelpText("after", "\nExample:\n  unmask bench --json bench.json")
     .action(async (what: string | undefined, flags: BenchFlags) => {
       if (what === "strategies") return await strategies(flags);
-      if (what !== undefined) throw new Error(`bench ${what}: expected strategies, or nothing`);
+      if (what === "pair") return await pair(flags);
+      if (what !== undefined) {
+        throw new Error(`bench ${what}: expected strategies, pair, or nothing`);
+      }
       using gpu = await acquireGpu();
       const report = await bench(gpu, flags);
       if (flags.json) {
