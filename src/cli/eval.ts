@@ -1,9 +1,10 @@
-/** `unmask eval accuracy`: exact answers and recorded reference ids of a file of prompts. */
+/** `unmask eval`, and its `accuracy`: exact answers and recorded ids of a file of prompts. */
 
 import { Command, Option } from "commander";
 import { loadEngine } from "../engine/load.ts";
 import { STRATEGY_NAMES, type StrategyName } from "../engine/request.ts";
 import { type AccuracyResult, evaluateAccuracy, parseAccuracyFile } from "../evaluate/accuracy.ts";
+import { agreementCommand } from "./eval_agreement.ts";
 import { modelOption, wholeNumber } from "./options.ts";
 
 interface AccuracyFlags {
@@ -37,9 +38,9 @@ export function evalCommand(): Command {
         "  unmask eval accuracy --data models/eval-public.json --limit 10",
     )
     .action(runAccuracy);
-  return new Command("eval").description("Measures a model's quality.").addCommand(
-    accuracy.exitOverride(),
-  );
+  return new Command("eval").description("Measures a model's quality.")
+    .addCommand(accuracy.exitOverride())
+    .addCommand(agreementCommand().exitOverride());
 }
 
 async function runAccuracy(flags: AccuracyFlags): Promise<void> {

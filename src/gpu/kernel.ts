@@ -44,7 +44,9 @@ export interface Kernel<
  * In what the products of a linear layer are made: `f32`; `f16`, eight of them added up before they
  * join an f32 sum; `int8`, 32 codes of activations by 32 of weights, exact, before scales and an f32 sum.
  */
-export type Arithmetic = "f32" | "f16" | "int8";
+export const ARITHMETICS = ["f32", "f16", "int8"] as const;
+/** One of {@linkcode ARITHMETICS}. */
+export type Arithmetic = typeof ARITHMETICS[number];
 
 /** A weight matrix's buffers and how they are read: what `@group(1)` of a kernel is bound to. */
 export interface WeightBinding {

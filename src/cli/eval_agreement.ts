@@ -1,0 +1,215 @@
+/** `unmask eval agreement`: how far quantised or pruned weights depart from the original. */
+
+import { basename, resolve } from "node:path";
+import Table from "cli-table3";
+import { Command, Option } from "commander";
+import { EVAL_PUBLIC } from "../engine/embedded_models.ts";
+import { defaultLengths } from "../engine/generation_plan.ts";
+import { parseAccuracyFile } from "../evaluate/accuracy.ts";
+import {
+  type Agreement,
+  compare,
+  MASK_RATIOS,
+  maskedStates,
+  type StateError,
+  stateError,
+  SURE,
+  total,
+} from "../evaluate/agreement.ts";
+import { acquireGpu } from "../gpu/device.ts";
+import { type Arithmetic, ARITHMETICS } from "../gpu/kernel.ts";
+import { readGenerationDefaults } from "../model/config.ts";
+import { loadModel, type WeightPrecision } from "../model/load.ts";
+import type { Model } from "../model/model.ts";
+import { QUANTISED } from "../quant/scheme.ts";
+import { encodeChat, loadChatTemplate } from "../text/chat_template.ts";
+import { loadTokenizer } from "../text/tokenizer.ts";
+import {
+  addSchemeOptions,
+  modelOption,
+  type QuantisationFlags,
+  quantisationOf,
+  wholeNumber,
+} from "./options.ts";
+
+/** Tokens of a random prompt. */
+const RANDOM_LENGTH = 24;
+/** Prompts whose hidden states are compared: all of them cross the bus. */
+const COMPARED_STATES = 4;
+
+interface AgreementFlags extends QuantisationFlags {
+  readonly model: string;
+  readonly against?: string;
+  readonly arithmetic?: Arithmetic;
+  readonly data: string;
+  readonly random?: number;
+  readonly limit?: number;
+  readonly maxTokens?: number;
+  readonly steps?: number;
+  readonly json?: boolean;
+}
+
+/** `unmask eval agreement` */
+export function agreementCommand(): Command {
+  const command = new Command("agreement")
+    .description(
+      "Compares a model with its original at every masked position of the states that the " +
+        "original meets while it answers.",
+    )
+    .addOption(modelOption())
+    .option("--against <dir>", "folder of the original (default: the model as it is stored)")
+    .addOption(
+      new Option("--weights <scheme>", "quantises the model at load").choices(QUANTISED),
+    );
+  return addSchemeOptions(command)
+    .addOption(
+      new Option("--arithmetic <type>", "of the model's products (default: f32)")
+        .choices(ARITHMETICS),
+    )
+    .option("--data <file>", "prompts, laid out like models/eval-public.json", EVAL_PUBLIC)
+    .option(
+      "--random <n>",
+      "n prompts of random tokens instead: needs no tokenizer",
+      wholeNumber(1),
+    )
+    .option("--limit <n>", "only the first n prompts", wholeNumber(1))
+    .option("--max-tokens <n>", "tokens in an answer (default: the folder's)", wholeNumber(1))
+    .option(
+      "--steps <n>",
+      "denoising steps per answer (default: one per four tokens)",
+      wholeNumber(1),
+    )
+    .option("--json", "print one JSON object instead of a table")
+    .addHelpText(
+      "after",
+      `
+Example:
+  unmask eval agreement --weights q4 --group 64
+  unmask eval agreement --model models/small-q4 --against models/small`,
+    )
+    .action(run);
+}
+
+async function run(flags: AgreementFlags): Promise<void> {
+  const quantisation = quantisationOf(flags);
+  if (!flags.against && !quantisation && !flags.arithmetic) {
+    throw new Error("eval agreement: expected --against DIR, --weights or --arithmetic");
+  }
+  const precision: WeightPrecision = {
+    layers: quantisation?.scheme,
+    head: quantisation?.head ? quantisation.scheme : undefined,
+    arithmetic: flags.arithmetic,
+  };
+  const against = flags.against ?? flags.model;
+  using gpu = await acquireGpu();
+  using original = await loadModel(gpu, against);
+  using model = await loadModel(gpu, flags.model, { precision });
+  checkComparable(original, model, flags);
+  const { agreements, errors } = await measure(original, model, against, flags);
+  const byRatio = MASK_RATIOS.map((ratio) =>
+    agreements.filter(({ maskRatio }) => maskRatio === ratio)
+  ).filter((some) => some.length > 0).map(total);
+  const all = total(agreements);
+  const error = {
+    hidden: rootMeanSquare(errors.map(({ hidden }) => hidden)),
+    logits: rootMeanSquare(errors.map(({ logits }) => logits)),
+  };
+  if (flags.json) {
+    console.log(JSON.stringify({ model: describe(flags), against, by_mask: byRatio, all, error }));
+  } else {
+    console.log(`${describe(flags)} against ${basename(resolve(against))} as it is stored`);
+    console.log(table([...byRatio, all]));
+    console.log(
+      `relative error of hidden states after the last layer ${error.hidden.toPrecision(2)}, ` +
+        `of logits ${error.logits.toPrecision(2)}`,
+    );
+  }
+}
+
+function checkComparable(original: Model, model: Model, { model: dir }: AgreementFlags): void {
+  for (const field of ["embeddingSize", "maskTokenId"] as const) {
+    if (model.config[field] === original.config[field]) continue;
+    throw new Error(
+      `${dir}: ${field} is ${model.config[field]}, expected ${original.config[field]} as in the ` +
+        "original. Compare models of one vocabulary.",
+    );
+  }
+}
+
+async function measure(original: Model, model: Model, dir: string, flags: AgreementFlags) {
+  const { config } = original;
+  const lengths = defaultLengths(readGenerationDefaults(dir, config), config);
+  const genLength = flags.maxTokens ?? lengths.maxTokens;
+  const blockLength = Math.min(genLength, lengths.blockLength);
+  const blocks = genLength / blockLength;
+  const steps = flags.steps ?? Math.max(1, Math.ceil(blockLength / 4)) * blocks;
+  const prompts = flags.random === undefined
+    ? await readPrompts(dir, flags)
+    : randomPrompts(flags.random, config.maskTokenId);
+  const agreements: Agreement[] = [];
+  const errors: StateError[] = [];
+  for (const [i, prompt] of prompts.entries()) {
+    const plan = { genLength, blockLength, steps };
+    const states = await Array.fromAsync(maskedStates(original, prompt, plan, config));
+    agreements.push(...await compare(original, model, states));
+    if (i < COMPARED_STATES) errors.push(await stateError(original, model, states[0]));
+    if (Deno.stderr.isTerminal()) console.error(`prompt ${i + 1} of ${prompts.length}`);
+  }
+  return { agreements, errors };
+}
+
+async function readPrompts(dir: string, { data, limit }: AgreementFlags): Promise<Uint32Array[]> {
+  const tokenizer = await loadTokenizer(dir);
+  const template = await loadChatTemplate(dir);
+  return parseAccuracyFile(await Deno.readTextFile(data), data).slice(0, limit)
+    .map(({ prompt }) => encodeChat(tokenizer, template, [{ role: "user", content: prompt }]));
+}
+
+/** Ids below the mask's, by a linear congruential generator. */
+function randomPrompts(count: number, maskTokenId: number): Uint32Array[] {
+  let state = 1;
+  return Array.from({ length: count }, () =>
+    Uint32Array.from({ length: RANDOM_LENGTH }, () => {
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+      return Math.floor(state / 2 ** 32 * maskTokenId);
+    }));
+}
+
+function describe({ model, weights, group, head, arithmetic }: AgreementFlags): string {
+  const scheme = weights ? [`${weights} in groups of ${group}${head ? ", head too" : ""}`] : [];
+  return [basename(resolve(model)), ...scheme, ...arithmetic ? [`${arithmetic} products`] : []]
+    .join(", ");
+}
+
+function rootMeanSquare(values: readonly number[]): number {
+  return Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length);
+}
+
+function table(agreements: readonly Agreement[]): string {
+  const result = new Table({
+    head: [
+      "masked",
+      "positions",
+      "same token",
+      `where sure (p >= ${SURE})`,
+      "same next commit",
+      "confidence error",
+      "largest",
+    ],
+    style: { head: [], border: [] },
+  });
+  const percent = (part: number, whole: number) =>
+    whole === 0 ? "-" : `${(100 * part / whole).toFixed(2)} %`;
+  for (const row of agreements) {
+    result.push([
+      Number.isNaN(row.maskRatio) ? "all" : `${100 * row.maskRatio} %`,
+      row.positions,
+      percent(row.sameToken, row.positions),
+      percent(row.sameSure, row.sure),
+      percent(row.sameCommit, row.states),
+      (row.confidenceError / row.positions).toFixed(5),
+      row.largestConfidenceError.toFixed(3),
+    ]);
+  }
+  return `${result}`;
+}

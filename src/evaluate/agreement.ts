@@ -1,0 +1,183 @@
+/** How far a pruned or quantised model departs from its original, on states that the original meets. */
+
+import { denoise } from "../denoise/denoise.ts";
+import { GREEDY, type Prediction, type Predictor } from "../denoise/predictor.ts";
+import { applyCommits, maskedPositions, newSequence, type Sequence } from "../denoise/sequence.ts";
+import type { ForwardResult, Model } from "../model/model.ts";
+
+/** A share of an answer that is still masked, from all of it to a quarter. */
+export const MASK_RATIOS = [1, 0.75, 0.5, 0.25] as const;
+
+/** From this confidence on a token counts as sure: Fast-dLLM's threshold. */
+export const SURE = 0.9;
+
+/** A sequence on its way from masks to an answer. */
+export interface MaskedState {
+  readonly sequence: Sequence;
+  /** One of {@linkcode MASK_RATIOS}. */
+  readonly maskRatio: number;
+  /** End of the block that is being decided. */
+  readonly blockEnd: number;
+}
+
+/** How answers are denoised to get states. */
+export interface StateOptions {
+  readonly genLength: number;
+  readonly blockLength: number;
+  /** Denoising steps, a multiple of the number of blocks. */
+  readonly steps: number;
+}
+
+/** Two models on the states of one mask ratio. */
+export interface Agreement {
+  readonly maskRatio: number;
+  readonly states: number;
+  /** Masked positions, all of which are compared. */
+  readonly positions: number;
+  /** Those with the same likeliest token. */
+  readonly sameToken: number;
+  /** Positions where the original is sure, and those of them with the same likeliest token. */
+  readonly sure: number;
+  readonly sameSure: number;
+  /** States at which both would commit the same token at the same position next. */
+  readonly sameCommit: number;
+  /** Sum and largest of `|p - p'|`, the probabilities of each one's own likeliest token. */
+  readonly confidenceError: number;
+  readonly largestConfidenceError: number;
+}
+
+/** Errors `|x' - x| / |x|`, as root mean squares over all rows. */
+export interface StateError {
+  /** Of the hidden states after the last layer. */
+  readonly hidden: number;
+  /** Of the logits. */
+  readonly logits: number;
+}
+
+/**
+ * Denoises a prompt greedily with the original and yields the states at which each of
+ * {@linkcode MASK_RATIOS} is still masked.
+ * @throws {ScheduleError} when length, blocks and steps do not fit together
+ */
+export async function* maskedStates(
+  original: Predictor,
+  prompt: ArrayLike<number>,
+  { genLength, blockLength, steps }: StateOptions,
+  { maskTokenId, eosTokenId }: Pick<Model["config"], "maskTokenId" | "eosTokenId">,
+): AsyncGenerator<MaskedState, void, void> {
+  let sequence = newSequence(prompt, genLength, maskTokenId);
+  const run = denoise([sequence], original, {
+    blockLength,
+    steps,
+    seeds: [0],
+    eosToken: eosTokenId,
+    endTokens: [],
+    stopAtEnd: false,
+  });
+  let next = 0;
+  const due = () => {
+    const masked = maskedPositions(sequence, sequence.ids.length);
+    if (masked.length === 0 || masked.length > MASK_RATIOS[next] * genLength) return undefined;
+    // Few steps may pass several at once.
+    while (masked.length <= MASK_RATIOS[next + 1] * genLength) next++;
+    const maskRatio = MASK_RATIOS[next++];
+    const block = Math.floor((masked[0] - prompt.length) / blockLength);
+    return { sequence, maskRatio, blockEnd: prompt.length + (block + 1) * blockLength };
+  };
+  const start = due();
+  if (start) yield start;
+  for await (const { commits: [commits] } of run) {
+    sequence = applyCommits(sequence, commits);
+    const state = due();
+    if (state) yield state;
+    if (next === MASK_RATIOS.length) return;
+  }
+}
+
+/** Compares two models' predictions at every masked position of some states. */
+export async function compare(
+  original: Predictor,
+  other: Predictor,
+  states: readonly MaskedState[],
+): Promise<Agreement[]> {
+  const inputs = states.map(({ sequence: { ids, ...sequence } }) => ({
+    ids,
+    positions: maskedPositions({ ids, ...sequence }, ids.length),
+    choice: GREEDY,
+  }));
+  const expected = await original.predict(inputs);
+  const found = await other.predict(inputs);
+  return states.map((state, i) => compareState(state, expected[i], found[i]));
+}
+
+function compareState(
+  { maskRatio, blockEnd }: MaskedState,
+  expected: readonly Prediction[],
+  found: readonly Prediction[],
+): Agreement {
+  const errors = expected.map(({ confidence }, i) => Math.abs(confidence - found[i].confidence));
+  const same = expected.map(({ token }, i) => token === found[i].token);
+  const sure = expected.map(({ confidence }) => confidence >= SURE);
+  const next = firstCommit(expected, blockEnd);
+  const otherNext = firstCommit(found, blockEnd);
+  const sameNext = next.position === otherNext.position && next.token === otherNext.token;
+  const count = (flags: readonly boolean[]) => flags.filter(Boolean).length;
+  return {
+    maskRatio,
+    states: 1,
+    positions: expected.length,
+    sameToken: count(same),
+    sure: count(sure),
+    sameSure: count(same.map((flag, i) => flag && sure[i])),
+    sameCommit: sameNext ? 1 : 0,
+    confidenceError: errors.reduce((sum, error) => sum + error, 0),
+    largestConfidenceError: Math.max(0, ...errors),
+  };
+}
+
+/** What low-confidence remasking commits first within the block. */
+function firstCommit(predictions: readonly Prediction[], blockEnd: number): Prediction {
+  return predictions.filter(({ position }) => position < blockEnd)
+    .reduce((best, other) => other.oddsAgainst < best.oddsAgainst ? other : best);
+}
+
+/** Agreements added up. */
+export function total(agreements: readonly Agreement[]): Agreement {
+  return agreements.reduce((a, b) => ({
+    maskRatio: a.maskRatio === b.maskRatio ? a.maskRatio : NaN,
+    states: a.states + b.states,
+    positions: a.positions + b.positions,
+    sameToken: a.sameToken + b.sameToken,
+    sure: a.sure + b.sure,
+    sameSure: a.sameSure + b.sameSure,
+    sameCommit: a.sameCommit + b.sameCommit,
+    confidenceError: a.confidenceError + b.confidenceError,
+    largestConfidenceError: Math.max(a.largestConfidenceError, b.largestConfidenceError),
+  }));
+}
+
+/** Compares everything that a forward pass computes; all of it is brought to the host. */
+export async function stateError(
+  original: Pick<Model, "forward" | "config">,
+  other: Pick<Model, "forward">,
+  { sequence: { ids } }: MaskedState,
+): Promise<StateError> {
+  const expected = await original.forward(ids);
+  const found = await other.forward(ids);
+  const last = `block.${original.config.layers - 1}.out`;
+  const states = ({ hidden }: ForwardResult) => hidden.get(last)!;
+  return {
+    hidden: relativeError(states(expected), states(found)),
+    logits: relativeError(expected.logits, found.logits),
+  };
+}
+
+function relativeError(expected: Float32Array, found: Float32Array): number {
+  let error = 0;
+  let size = 0;
+  for (let i = 0; i < expected.length; i++) {
+    error += (found[i] - expected[i]) ** 2;
+    size += expected[i] ** 2;
+  }
+  return Math.sqrt(error / size);
+}
