@@ -46,7 +46,14 @@ export {
 } from "./src/engine/request.ts";
 export { WorkerEngine, type WorkerEngineOptions } from "./src/engine/worker_engine.ts";
 export { GpuError } from "./src/gpu/device.ts";
+export { type Arithmetic, ARITHMETICS } from "./src/gpu/kernel.ts";
 export type { LoadProgress } from "./src/model/load.ts";
+export type {
+  MemoryOptions,
+  MemoryPlan,
+  ModelMemory,
+  WeightChoice,
+} from "./src/model/memory_plan.ts";
 export type { ForwardResult, RankedToken } from "./src/model/model.ts";
 export {
   CheckpointError,

@@ -6,7 +6,7 @@ import { Command } from "commander";
 import type { ChatMessage, TextEngine } from "../engine/request.ts";
 import {
   addGenerationOptions,
-  draftOf,
+  engineOptionsOf,
   type GenerationFlags,
   messageFor,
   requestOf,
@@ -37,7 +37,7 @@ Examples:
 
 async function run(flags: GenerationFlags): Promise<void> {
   const terminal = Deno.stdin.isTerminal() && Deno.stdout.isTerminal();
-  const { engine, report } = startEngine(flags.model, { draft: draftOf(flags) });
+  const { engine, report } = startEngine(flags.model, engineOptionsOf(flags));
   using loading = onStop((exitCode) => {
     report.stop();
     void engine.close();

@@ -4,10 +4,16 @@ import { Command, Option } from "commander";
 import { loadEngine } from "../engine/load.ts";
 import { STRATEGY_NAMES, type StrategyName } from "../engine/request.ts";
 import { type AccuracyResult, evaluateAccuracy, parseAccuracyFile } from "../evaluate/accuracy.ts";
+import {
+  addMemoryOptions,
+  type MemoryFlags,
+  memoryOf,
+  modelOption,
+  wholeNumber,
+} from "./options.ts";
 import { agreementCommand } from "./eval_agreement.ts";
-import { modelOption, wholeNumber } from "./options.ts";
 
-interface AccuracyFlags {
+interface AccuracyFlags extends MemoryFlags {
   readonly data: string;
   readonly model: string;
   readonly steps?: number;
@@ -38,6 +44,7 @@ export function evalCommand(): Command {
         "  unmask eval accuracy --data models/eval-public.json --limit 10",
     )
     .action(runAccuracy);
+  addMemoryOptions(accuracy);
   return new Command("eval").description("Measures a model's quality.")
     .addCommand(accuracy.exitOverride())
     .addCommand(agreementCommand().exitOverride());
@@ -46,7 +53,7 @@ export function evalCommand(): Command {
 async function runAccuracy(flags: AccuracyFlags): Promise<void> {
   const items = parseAccuracyFile(await Deno.readTextFile(flags.data), flags.data)
     .slice(0, flags.limit);
-  using engine = await loadEngine(flags.model);
+  using engine = await loadEngine(flags.model, { ...memoryOf(flags), cache: false });
   const results: AccuracyResult[] = [];
   for await (
     const result of evaluateAccuracy(engine, items, {

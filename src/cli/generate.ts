@@ -6,7 +6,7 @@ import type { GenerateEvent, GenerateRequest, TextEngine } from "../engine/reque
 import { CanvasView } from "./canvas_view.ts";
 import {
   addGenerationOptions,
-  draftOf,
+  engineOptionsOf,
   type GenerationFlags,
   messageFor,
   requestOf,
@@ -51,7 +51,7 @@ Examples:
 
 async function run(prompt: string | undefined, flags: GenerateFlags): Promise<void> {
   const content = await promptText(prompt);
-  const { engine, report } = startEngine(flags.model, { draft: draftOf(flags) });
+  const { engine, report } = startEngine(flags.model, engineOptionsOf(flags));
   const shown = flags.json ? silent : flags.watch ? watching() : streaming();
   const trace = new EventTrace();
   const output = flags.trace === undefined ? shown : both(shown, trace);

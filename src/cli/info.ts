@@ -1,15 +1,22 @@
 /** `unmask info`: the adapter, and what a model folder holds and would need. */
 
 import { basename, resolve } from "node:path";
-import Table from "cli-table3";
 import { Command } from "commander";
 import { defaultLengths } from "../engine/generation_plan.ts";
 import { acquireGpu, type Gpu, GpuError, OPTIONAL_FEATURES } from "../gpu/device.ts";
 import { type ModelConfig, readConfig, readGenerationDefaults } from "../model/config.ts";
 import { checkTensors } from "../model/tensors.ts";
 import { type Checkpoint, openCheckpoint } from "../weights/checkpoint.ts";
-import { type Rehearsal, rehearse, type RehearsedRequest, UNLIMITED } from "./memory_rehearsal.ts";
-import { modelOption } from "./options.ts";
+import { binarySize } from "../model/memory_plan.ts";
+import { type Rehearsal, rehearse, type RehearsedRequest, UNLIMITED } from "../model/rehearsal.ts";
+import { describePlan, plainTable, planTable } from "./memory_table.ts";
+import {
+  addDraftOptions,
+  addMemoryOptions,
+  draftOf,
+  type MemoryFlags,
+  modelOption,
+} from "./options.ts";
 
 /** Limits that decide how large a tensor and how long a sequence may be. */
 const LIMITS = [
@@ -19,14 +26,15 @@ const LIMITS = [
   "maxComputeWorkgroupStorageSize",
 ] as const;
 
-interface InfoFlags {
+interface InfoFlags extends MemoryFlags {
   readonly model: string;
+  readonly draft?: string | boolean;
   readonly json?: boolean;
 }
 
 /** `unmask info` */
 export function infoCommand(): Command {
-  return new Command("info")
+  return addMemoryOptions(addDraftOptions(new Command("info")))
     .description("Shows the GPU adapter, and what a model folder holds and would need in memory.")
     .addOption(modelOption())
     .option("--json", "print one JSON object")
@@ -54,10 +62,12 @@ async function run(flags: InfoFlags): Promise<void> {
   using _gpu = gpu;
   const adapter = gpu && describeAdapter(gpu);
   const model = await describeModel(flags.model, gpu);
+  const plan = await describePlan(flags.model, draftOf(flags), gpu, flags);
   if (flags.json) {
-    console.log(JSON.stringify({ adapter: adapter ?? null, error: missing, model }, null, 2));
+    console.log(JSON.stringify({ adapter: adapter ?? null, error: missing, model, plan }, null, 2));
   } else {
     console.log(modelTable(model, gpu));
+    console.log(planTable(plan));
     if (adapter) console.log(adapterTable(adapter));
     else console.error(`unmask: ${missing}`);
   }
@@ -139,28 +149,31 @@ type ModelDescription = Awaited<ReturnType<typeof describeModel>>;
 function modelTable(model: ModelDescription, gpu: Gpu | undefined): string {
   const { config, memory } = model;
   const { largest_matrix: largest } = memory;
-  const table = newTable();
+  const table = plainTable();
   table.push(
     ["model", `${model.id}, ${millions(model.parameters)} parameters`],
-    ["stored as", Object.keys(model.dtypes).join(", ") + `, ${size(model.file_bytes)} in files`],
+    [
+      "stored as",
+      Object.keys(model.dtypes).join(", ") + `, ${binarySize(model.file_bytes)} in files`,
+    ],
     ["layers", `${config.layers} of hidden size ${config.hiddenSize}, FFN ${config.ffnSize}`],
     ["heads", headsOf(config)],
     ["vocabulary", `${config.vocabSize} of ${config.embeddingSize}, ${headOf(config)}`],
     ["context", `${config.maxSequenceLength} tokens`],
-    ["weights on the GPU", size(memory.weight_bytes)],
+    ["weights on the GPU", binarySize(memory.weight_bytes)],
     [
       "largest matrix",
-      `${largest.name}: ${size(largest.bytes)} of ${largest.scheme}, ` +
+      `${largest.name}: ${binarySize(largest.bytes)} of ${largest.scheme}, ` +
       (gpu ? `in ${counted(largest.parts, "buffer")}` : "split as the adapter asks for"),
     ],
     ...memory.generations.map(({ prompt_tokens, answer_tokens, bytes, ...generation }) => [
       `prompt ${prompt_tokens}, answer ${answer_tokens}`,
-      bytes === null ? `${"error" in generation && generation.error}` : `${size(bytes)} more`,
+      bytes === null ? `${"error" in generation && generation.error}` : `${binarySize(bytes)} more`,
     ]),
     [
       "while loading",
-      `${size(memory.loading_gpu_bytes)} more on the GPU, ` +
-      `${size(memory.loading_host_bytes)} on their way to it`,
+      `${binarySize(memory.loading_gpu_bytes)} more on the GPU, ` +
+      `${binarySize(memory.loading_host_bytes)} on their way to it`,
     ],
   );
   return table.toString();
@@ -175,7 +188,7 @@ function headOf({ tiedHead }: ModelConfig): string {
 }
 
 function adapterTable(adapter: ReturnType<typeof describeAdapter>): string {
-  const table = newTable();
+  const table = plainTable();
   const features = Object.entries(adapter.features)
     .map(([name, granted]) => `${name}: ${granted ? "yes" : "no"}`);
   table.push(
@@ -188,13 +201,8 @@ function adapterTable(adapter: ReturnType<typeof describeAdapter>): string {
   return table.toString();
 }
 
-function newTable() {
-  const noRules = { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "" };
-  return new Table({ chars: noRules, style: { head: [], border: [] } });
-}
-
 function limit(name: string, value: number): string {
-  return name.endsWith("Size") ? size(value) : String(value);
+  return name.endsWith("Size") ? binarySize(value) : String(value);
 }
 
 function counted(count: number, thing: string): string {
@@ -205,11 +213,4 @@ function millions(count: number): string {
   return count >= 1e9
     ? `${(count / 1e9).toFixed(2)} billion`
     : `${(count / 1e6).toFixed(2)} million`;
-}
-
-/** Bytes in the largest unit that keeps them above 1. */
-function size(bytes: number): string {
-  const units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
-  const unit = Math.min(Math.floor(Math.log2(Math.max(bytes, 1)) / 10), units.length - 1);
-  return `${unit === 0 ? bytes : (bytes / 1024 ** unit).toFixed(1)} ${units[unit]}`;
 }

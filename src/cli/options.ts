@@ -14,7 +14,10 @@ import {
   STRATEGY_NAMES,
   type StrategyName,
 } from "../engine/request.ts";
+import type { WorkerEngineOptions } from "../engine/worker_engine.ts";
 import type { StoredQuantisation } from "../model/config.ts";
+import { ARITHMETICS } from "../gpu/kernel.ts";
+import { type MemoryOptions, WEIGHT_CHOICES } from "../model/memory_plan.ts";
 import { GROUP_SIZES, type GroupSize, quantised, type QuantisedName } from "../quant/scheme.ts";
 
 /** `--model DIR` */
@@ -87,6 +90,38 @@ function groupSize(text: string): GroupSize {
   throw new InvalidArgumentError(`expected ${GROUP_SIZES.join(" or ")}`);
 }
 
+/** What {@linkcode addMemoryOptions} adds, as commander hands it over. */
+export type MemoryFlags = MemoryOptions;
+
+/** `--gpu-memory` and what decides how a model is laid into it. */
+export function addMemoryOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option("--gpu-memory <size>", "most GPU memory that may be used, such as 24GiB")
+        .argParser(byteCount),
+    )
+    .addOption(
+      new Option("--weights <scheme>", "of the model's layers (default: the largest that fits)")
+        .choices(WEIGHT_CHOICES),
+    )
+    .addOption(
+      new Option("--draft-weights <scheme>", "of the draft's layers, likewise")
+        .choices(WEIGHT_CHOICES),
+    )
+    .addOption(
+      new Option("--arithmetic <type>", "of products; int8 needs q8 or q4 (default: f32)")
+        .choices(ARITHMETICS),
+    )
+    .option("--context <n>", "longest prompt plus answer, in tokens", wholeNumber(2));
+}
+
+/** The memory options alone. */
+export function memoryOf(
+  { gpuMemory, weights, draftWeights, arithmetic, context }: MemoryFlags,
+): MemoryOptions {
+  return { gpuMemory, weights, draftWeights, arithmetic, context };
+}
+
 /** `--group` and `--head` */
 export function addSchemeOptions(command: Command): Command {
   return command
@@ -103,7 +138,7 @@ export function repeated(value: string, before: readonly string[] | undefined): 
 }
 
 /** What {@linkcode addGenerationOptions} adds, as commander hands it over. */
-export interface GenerationFlags {
+export interface GenerationFlags extends MemoryFlags {
   readonly model: string;
   readonly system?: string;
   readonly maxTokens?: number;
@@ -189,7 +224,7 @@ export function addStrategyOptions(command: Command): Command {
 
 /** Adds the model and how to generate with it; the folder says what holds without an option. */
 export function addGenerationOptions(command: Command): Command {
-  return addStrategyOptions(addDraftOptions(command))
+  return addStrategyOptions(addMemoryOptions(addDraftOptions(command)))
     .addOption(modelOption())
     .option("-n, --max-tokens <n>", "most tokens in an answer", wholeNumber(1))
     .option("--steps <n>", "denoising steps per answer (default: one per token)", wholeNumber(1))
@@ -261,6 +296,12 @@ export function messageFor(error: unknown): string {
     (text, [field, option]) => text.replaceAll(new RegExp(`(?<![-\\w])${field}\\b`, "g"), option),
     message,
   );
+}
+
+/** How the engine of one person's answers is set up. */
+export function engineOptionsOf(flags: GenerationFlags): WorkerEngineOptions {
+  const cache = (flags.cache ?? "none") !== "none" || flags.quality === "fast";
+  return { ...memoryOf(flags), draft: draftOf(flags), cache };
 }
 
 /** The draft that the options ask for; undefined leaves it to the engine. */

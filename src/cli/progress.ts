@@ -4,6 +4,7 @@ import { basename, resolve } from "node:path";
 import process from "node:process";
 // @ts-types="@types/cli-progress"
 import cliProgress from "cli-progress";
+import type { MemoryPlan } from "../model/memory_plan.ts";
 import { WorkerEngine, type WorkerEngineOptions } from "../engine/worker_engine.ts";
 
 /** Without a terminal a line is printed each time another of these shares is there. */
@@ -76,16 +77,20 @@ function mebibytes(bytes: number): string {
   return (bytes / 2 ** 20).toFixed(1);
 }
 
-/** Starts an engine that shows how far it is. */
+/** Starts an engine that shows how far it is, and what it chose where there was a choice. */
 export function startEngine(
   dir: string,
-  options: Pick<WorkerEngineOptions, "maxWaiting" | "draft"> & { readonly lines?: boolean } = {},
+  { lines = false, ...options }: Omit<WorkerEngineOptions, "onProgress" | "onPlan"> & {
+    readonly lines?: boolean;
+  } = {},
 ): { readonly engine: WorkerEngine; readonly report: ProgressReport } {
-  const report = progressReport(`loading ${basename(resolve(dir))}`, options.lines ?? false);
+  const report = progressReport(`loading ${basename(resolve(dir))}`, lines);
   const engine = new WorkerEngine(dir, {
-    maxWaiting: options.maxWaiting,
-    draft: options.draft,
+    ...options,
     onProgress: (done, total) => report.update(done, total),
+    onPlan(line, plan) {
+      if (lines || plan.limited || isSmaller(plan)) console.error(line);
+    },
   });
   const stop = () => report.stop();
   engine.ready.then(() => {
@@ -93,4 +98,9 @@ export function startEngine(
     if (engine.model?.warning) console.error(`Warning: ${engine.model.warning}`);
   }, stop);
   return { engine, report };
+}
+
+/** Whether a model is not loaded as it is stored. */
+function isSmaller({ target, draft }: MemoryPlan): boolean {
+  return [target, draft].some((model) => model && model.choice !== "stored");
 }

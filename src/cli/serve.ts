@@ -6,14 +6,23 @@ import type { WorkerEngine } from "../engine/worker_engine.ts";
 import { acquireGpu } from "../gpu/device.ts";
 import { LOOPBACK_HOSTS } from "../server/access.ts";
 import { createApp } from "../server/app.ts";
-import { addDraftOptions, draftOf, modelOption, repeated, wholeNumber } from "./options.ts";
+import {
+  addDraftOptions,
+  addMemoryOptions,
+  draftOf,
+  type MemoryFlags,
+  memoryOf,
+  modelOption,
+  repeated,
+  wholeNumber,
+} from "./options.ts";
 import { startEngine } from "./progress.ts";
 import { onStop } from "./signals.ts";
 
 /** Milliseconds that answers under way have to end once the server stops. */
 const FAREWELL = 1500;
 
-interface ServeFlags {
+interface ServeFlags extends MemoryFlags {
   readonly model: string;
   readonly host: string;
   readonly port: number;
@@ -26,7 +35,7 @@ interface ServeFlags {
 
 /** `unmask serve` */
 export function serveCommand(): Command {
-  return addDraftOptions(new Command("serve"))
+  return addMemoryOptions(addDraftOptions(new Command("serve")))
     .description("Answers OpenAI clients over HTTP.")
     .addOption(modelOption())
     .option("--host <address>", "address to listen on", "127.0.0.1")
@@ -66,6 +75,7 @@ async function run(flags: ServeFlags): Promise<void> {
     );
   }
   const { engine, report } = startEngine(flags.model, {
+    ...memoryOf(flags),
     maxWaiting: flags.maxWaiting,
     draft: draftOf(flags),
     lines: true,

@@ -1,17 +1,20 @@
 /** A model folder becomes an engine. */
 
 import { basename, join, resolve } from "node:path";
-import { ConfigError, readConfig, readGenerationDefaults } from "../model/config.ts";
-import { loadModel, loadModelOn, type LoadProgress } from "../model/load.ts";
+import { ConfigError, limitContext, readConfig, readGenerationDefaults } from "../model/config.ts";
+import type { LoadProgress } from "../model/load.ts";
+import { loadPlanned } from "../model/load_planned.ts";
+import { type MemoryOptions, type MemoryPlan, planLine } from "../model/memory_plan.ts";
 import { loadChatTemplate } from "../text/chat_template.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
 import { checkDraft, draftWarning } from "./draft.ts";
 import { EMBEDDED_DRAFT, EMBEDDED_TARGET } from "./embedded_models.ts";
 import { Engine } from "./engine.ts";
+import { defaultLengths } from "./generation_plan.ts";
 import type { LoadedModel } from "./loaded_model.ts";
 
-/** How an engine is set up. */
-export interface EngineOptions {
+/** How an engine is set up. What is loaded, and in which precision, is planned for the memory there is. */
+export interface EngineOptions extends MemoryOptions {
   /** Any object with the `GPU` interface; default Deno's own. */
   readonly provider?: GPU;
   /** Told while the weights are uploaded: bytes so far, of all. */
@@ -23,6 +26,10 @@ export interface EngineOptions {
    * beside the embedded target, none beside another model.
    */
   readonly draft?: string | false;
+  /** Whether answers may keep keys and values, so that there must be room for them (default true). */
+  readonly cache?: boolean;
+  /** Told in one line, before anything is uploaded, what is loaded and what it takes. */
+  readonly onPlan?: (line: string, plan: MemoryPlan) => void;
 }
 
 const DEFAULT_MAX_WAITING = 64;
@@ -53,26 +60,29 @@ export async function loadEngine(dir: string, options: EngineOptions = {}): Prom
   const draftDir = draftFolder(dir, options.draft);
   if (draftDir !== undefined) await checkDraft(dir, draftDir);
   const { mtime } = await Deno.stat(join(dir, "config.json"));
-  const model = await loadModelOn(options.provider, dir, { onProgress: options.onProgress });
-  try {
-    const draft = draftDir === undefined ? undefined : {
-      id: basename(resolve(draftDir)),
-      model: await loadModel(model.gpu, draftDir),
-    };
-    return new Engine(model, tokenizer, template, {
-      id: basename(resolve(dir)),
-      created: Math.floor((mtime?.getTime() ?? 0) / 1000),
-      defaults,
-      maxWaiting: options.maxWaiting ?? DEFAULT_MAX_WAITING,
-      warning: draftWarning(dir),
-    }, draft);
-  } catch (error) {
-    model[Symbol.dispose]();
-    throw error;
-  }
+  const { target, draft } = await loadPlanned({
+    ...options,
+    target: dir,
+    draft: draftDir,
+    answer: defaultLengths(defaults, limitContext(config, options.context)),
+    cache: options.cache ?? true,
+    onPlan: (plan) => options.onPlan?.(planLine(plan), plan),
+  });
+  const named = draft && { id: basename(resolve(draftDir!)), model: draft };
+  return new Engine(target, tokenizer, template, {
+    id: basename(resolve(dir)),
+    created: Math.floor((mtime?.getTime() ?? 0) / 1000),
+    defaults,
+    maxWaiting: options.maxWaiting ?? DEFAULT_MAX_WAITING,
+    warning: draftWarning(dir),
+  }, named);
 }
 
-function draftFolder(dir: string, draft: string | false | undefined): string | undefined {
+/**
+ * The draft that goes with a folder.
+ * @param draft as in {@linkcode EngineOptions}
+ */
+export function draftFolder(dir: string, draft: string | false | undefined): string | undefined {
   if (draft !== undefined) return draft || undefined;
   return resolve(dir) === resolve(EMBEDDED_TARGET) ? EMBEDDED_DRAFT : undefined;
 }

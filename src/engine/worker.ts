@@ -18,12 +18,12 @@ function send(message: FromWorker): void {
   scope.postMessage(message);
 }
 
-async function load({ dir, maxWaiting, draft }: ToWorker & { type: "load" }): Promise<void> {
+async function load({ dir, options }: ToWorker & { type: "load" }): Promise<void> {
   let last = 0;
   try {
     engine = await loadEngine(dir, {
-      maxWaiting,
-      draft,
+      ...options,
+      onPlan: (line, plan) => send({ type: "planned", line, plan }),
       onProgress(done, total) {
         const now = performance.now();
         if (done < total && now - last < PROGRESS_INTERVAL) return;

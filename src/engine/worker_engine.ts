@@ -1,21 +1,14 @@
 /** An engine in a Worker, seen from the thread that owns it. */
 
-import type { LoadProgress } from "../model/load.ts";
+import type { EngineOptions } from "./load.ts";
 import type { GenerateEvent, GenerateRequest, ModelSummary, TextEngine } from "./request.ts";
 import { fromPlain, type FromWorker, type ToWorker } from "./worker_messages.ts";
 
 /** Milliseconds that a Worker may take to end what it runs before it is stopped as it is. */
 const CLOSE_PATIENCE = 3000;
 
-/** How a Worker's engine is set up. */
-export interface WorkerEngineOptions {
-  /** Told while the weights are uploaded: bytes so far, of all. */
-  readonly onProgress?: LoadProgress;
-  /** Most requests that wait for their turn (default 64). */
-  readonly maxWaiting?: number;
-  /** As in `EngineOptions`. */
-  readonly draft?: string | false;
-}
+/** How a Worker's engine is set up: as in `EngineOptions`, on Deno's own GPU. */
+export type WorkerEngineOptions = Omit<EngineOptions, "provider">;
 
 /** What came for a request and has not been taken yet. */
 interface Mailbox {
@@ -29,7 +22,7 @@ export class WorkerEngine implements TextEngine {
   readonly ready: Promise<void>;
   readonly #worker: Worker;
   readonly #mailboxes = new Map<number, Mailbox>();
-  readonly #onProgress: LoadProgress | undefined;
+  readonly #told: Pick<WorkerEngineOptions, "onProgress" | "onPlan">;
   readonly #settle: { resolve: () => void; reject: (reason: Error) => void };
   #state: TextEngine["state"] = "loading";
   #failure: string | undefined;
@@ -39,7 +32,8 @@ export class WorkerEngine implements TextEngine {
 
   /** Starts the Worker. @param dir a model folder in Hugging Face layout */
   constructor(dir: string, options: WorkerEngineOptions = {}) {
-    this.#onProgress = options.onProgress;
+    const { onProgress, onPlan, ...told } = options;
+    this.#told = { onProgress, onPlan };
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.ready = promise;
     this.#settle = { resolve, reject };
@@ -51,7 +45,7 @@ export class WorkerEngine implements TextEngine {
       event.preventDefault();
       this.#fail(`the engine stopped: ${event.message}`);
     };
-    this.#post({ type: "load", dir, maxWaiting: options.maxWaiting, draft: options.draft });
+    this.#post({ type: "load", dir, options: told });
   }
 
   /** `loading`, then `ready` or `failed`. */
@@ -126,7 +120,9 @@ export class WorkerEngine implements TextEngine {
 
   #receive(message: FromWorker): void {
     if (message.type === "progress") {
-      this.#onProgress?.(message.done, message.total);
+      this.#told.onProgress?.(message.done, message.total);
+    } else if (message.type === "planned") {
+      this.#told.onPlan?.(message.line, message.plan);
     } else if (message.type === "ready") {
       this.#model = message.model;
       this.#state = "ready";

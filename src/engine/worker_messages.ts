@@ -1,5 +1,7 @@
 /** What the engine's Worker and its owner say to each other. */
 
+import type { MemoryPlan } from "../model/memory_plan.ts";
+import type { EngineOptions } from "./load.ts";
 import {
   BusyError,
   type GenerateEvent,
@@ -8,13 +10,15 @@ import {
   RequestError,
 } from "./request.ts";
 
+/** What of the engine's options a Worker can be told. */
+export type WorkerLoadOptions = Omit<EngineOptions, "provider" | "onProgress" | "onPlan">;
+
 /** To the Worker. */
 export type ToWorker =
   | {
     readonly type: "load";
     readonly dir: string;
-    readonly maxWaiting?: number;
-    readonly draft?: string | false;
+    readonly options: WorkerLoadOptions;
   }
   | { readonly type: "generate"; readonly id: number; readonly request: GenerateRequest }
   | { readonly type: "cancel"; readonly id: number }
@@ -23,6 +27,7 @@ export type ToWorker =
 /** From the Worker. */
 export type FromWorker =
   | { readonly type: "progress"; readonly done: number; readonly total: number }
+  | { readonly type: "planned"; readonly line: string; readonly plan: MemoryPlan }
   | { readonly type: "ready"; readonly model: ModelSummary }
   | { readonly type: "failed"; readonly reason: string }
   | { readonly type: "event"; readonly id: number; readonly event: GenerateEvent }

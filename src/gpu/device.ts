@@ -32,6 +32,8 @@ export interface Gpu extends Disposable {
   readonly features: readonly string[];
   /** Whether the provider is Deno's own WebGPU. */
   readonly native: boolean;
+  /** Whether the adapter computes on the host, in the host's memory. */
+  readonly software: boolean;
   /** @throws {GpuError} when the device reported an error or was lost since it was made */
   throwIfFaulty(): void;
   /** @throws {GpuError} naming the limit, when a buffer of this size cannot be made or bound */
@@ -151,6 +153,12 @@ async function exchangesRows(device: GPUDevice): Promise<boolean> {
   }
 }
 
+/** By what the adapter says of itself; some providers do not say it. */
+function isSoftware({ info }: GPUAdapter, name: string): boolean {
+  const { isFallbackAdapter } = (info ?? {}) as { readonly isFallbackAdapter?: boolean };
+  return isFallbackAdapter ?? /llvmpipe|lavapipe|swiftshader|basic render/i.test(name);
+}
+
 /**
  * Acquires a device with the adapter's full limits.
  * @throws {GpuError} when there is no adapter, naming the driver to install
@@ -183,6 +191,7 @@ export async function acquireGpu(options: GpuOptions = {}): Promise<Gpu> {
     subgroups,
     features: granted,
     native,
+    software: isSoftware(adapter, name),
     throwIfFaulty() {
       if (fault) throw new GpuError(`GPU error on ${name}: ${fault}`);
     },

@@ -141,9 +141,10 @@ export class Recorder implements Disposable {
     );
   }
 
-  /** Frees a tensor once what is recorded so far has been submitted. */
+  /** Frees a tensor once what is recorded so far has been submitted: at once where nothing is. */
   retire(tensor: Tensor): void {
-    this.#retired.push(tensor.buffer);
+    if (this.#encoder) this.#retired.push(tensor.buffer);
+    else tensor.destroy();
     // Cached groups may hold the buffer; a stale one would fail at submit.
     this.#bindGroups.clear();
   }

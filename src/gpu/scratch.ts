@@ -25,8 +25,10 @@ export class Scratch implements Disposable {
   get(name: string, elements: number): Tensor {
     const current = this.#tensors.get(name);
     if (current && current.byteLength >= 4 * elements) return current;
-    const grown = createTensor(this.#gpu, name, elements);
+    // Before its successor is made: the two need not fit the memory together.
     if (current) this.#recorder.retire(current);
+    this.#tensors.delete(name);
+    const grown = createTensor(this.#gpu, name, elements);
     this.#tensors.set(name, grown);
     return grown;
   }

@@ -79,6 +79,23 @@ export function readConfig(dir: string): ModelConfig {
 }
 
 /**
+ * The configuration with a shorter context, which makes for smaller tables and buffers.
+ * @param tokens longest prompt plus answer; undefined leaves it
+ * @throws {RangeError} when the model's context is shorter
+ */
+export function limitContext(config: ModelConfig, tokens: number | undefined): ModelConfig {
+  if (tokens === undefined) return config;
+  const { maxSequenceLength } = config;
+  if (!Number.isInteger(tokens) || tokens < 2 || tokens > maxSequenceLength) {
+    throw new RangeError(
+      `a context of ${tokens} tokens, expected a whole number from 2 to the model's ` +
+        `${maxSequenceLength} (--context)`,
+    );
+  }
+  return { ...config, maxSequenceLength: tokens };
+}
+
+/**
  * Checks the parsed `config.json`. Fields that play no part in a forward pass may hold anything
  * (dropout, `init_*`, `precision`, `auto_map`, whatever is unknown).
  * @param file path for error messages

@@ -1,10 +1,10 @@
 /** A model folder becomes a model on the GPU. */
 
-import { acquireGpu, type Gpu, GpuError } from "../gpu/device.ts";
+import { type Gpu, GpuError } from "../gpu/device.ts";
 import type { Arithmetic } from "../gpu/kernel.ts";
 import { Recorder } from "../gpu/recorder.ts";
 import { type Checkpoint, openCheckpoint } from "../weights/checkpoint.ts";
-import { type ModelConfig, readConfig } from "./config.ts";
+import { limitContext, type ModelConfig, readConfig } from "./config.ts";
 import { uploadLlada } from "./llada.ts";
 import { Model } from "./model.ts";
 import { checkTensors } from "./tensors.ts";
@@ -18,27 +18,10 @@ export interface LoadModelOptions {
   readonly onProgress?: LoadProgress;
   /** Schemes of the matrices on the GPU; default: as they are stored. */
   readonly precision?: WeightPrecision;
+  /** Longest prompt plus answer, in tokens; default as config.json says. */
+  readonly context?: number;
   /** Disposed of with the model. */
   readonly owned?: Disposable;
-}
-
-/**
- * Acquires a device of its own and loads a folder on it; disposing of the model frees the device too.
- * @param provider any object with the `GPU` interface; default Deno's own
- * @throws as {@linkcode loadModel}; {@linkcode GpuError} when there is no adapter
- */
-export async function loadModelOn(
-  provider: GPU | undefined,
-  dir: string,
-  options: Omit<LoadModelOptions, "owned"> = {},
-): Promise<Model> {
-  const gpu = await acquireGpu({ provider });
-  try {
-    return await loadModel(gpu, dir, { ...options, owned: gpu });
-  } catch (error) {
-    gpu[Symbol.dispose]();
-    throw error;
-  }
 }
 
 /**
@@ -53,7 +36,7 @@ export async function loadModel(
   dir: string,
   options: LoadModelOptions = {},
 ): Promise<Model> {
-  const config = readConfig(dir);
+  const config = limitContext(readConfig(dir), options.context);
   using checkpoint = openCheckpoint(dir);
   return await loadCheckpoint(gpu, config, checkpoint, { ...options, name: dir });
 }

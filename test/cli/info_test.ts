@@ -7,7 +7,7 @@ import {
   rehearse,
   type RehearsedDevice,
   type RehearsedRequest,
-} from "../../src/cli/memory_rehearsal.ts";
+} from "../../src/model/rehearsal.ts";
 import { denoise } from "../../src/denoise/denoise.ts";
 import { newSequence } from "../../src/denoise/sequence.ts";
 import { acquireGpu, type Gpu } from "../../src/gpu/device.ts";

@@ -3,26 +3,35 @@
  * that does them, on a device that counts bytes instead of computing. Weights are not read.
  */
 
-import { planSteps } from "../denoise/schedule.ts";
-import { GREEDY } from "../denoise/predictor.ts";
+import type { Canvas, ForwardInput, TokenChoice } from "../denoise/predictor.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Recorder } from "../gpu/recorder.ts";
 import type { WeightMatrix } from "../kernels/weight_matrix.ts";
-import type { ModelConfig } from "../model/config.ts";
-import { type LladaWeights, uploadLlada } from "../model/llada.ts";
-import { Model } from "../model/model.ts";
-import { WeightUpload } from "../model/upload.ts";
 import { bytesPerColumn } from "../quant/scheme.ts";
 import type { Checkpoint } from "../weights/checkpoint.ts";
+import type { ModelConfig } from "./config.ts";
+import { type LladaWeights, uploadLlada } from "./llada.ts";
+import { Model } from "./model.ts";
+import { type WeightPrecision, WeightUpload } from "./upload.ts";
 
 /** Denoising steps that are chained between two readbacks, as `denoise` does unless told otherwise. */
 const CHAINED_STEPS = 4;
 
+/** The likeliest token. */
+const CHOICE: TokenChoice = {
+  temperature: 0,
+  seed: 0,
+  step: 0,
+  bannedTokens: [],
+  unconfidentTokens: [],
+};
+
 /** What a device says of itself; of one that is not there, limits that nothing reaches. */
-export type RehearsedDevice = Pick<Gpu, "limits" | "checkBufferSize">;
+export type RehearsedDevice = Pick<Gpu, "name" | "limits" | "checkBufferSize">;
 
 /** Stands for a device that is not known. */
 export const UNLIMITED: RehearsedDevice = {
+  name: "an unknown adapter",
   limits: {
     maxBufferSize: 2 ** 52,
     maxStorageBufferBindingSize: 2 ** 52,
@@ -53,7 +62,7 @@ export interface Rehearsal {
   /** The largest matrix. */
   readonly largest: RehearsedMatrix;
   /**
-   * Bytes that a generation takes besides the weights; what an earlier, larger one took stays.
+   * Bytes that a generation takes besides the weights, in a model that made no other before.
    * @throws {GpuError} naming the limit, when the device has no room for so many rows
    */
   activationBytes(request: RehearsedRequest): Promise<number>;
@@ -64,6 +73,10 @@ export interface RehearsedRequest {
   readonly promptTokens: number;
   readonly maxTokens: number;
   readonly blockLength: number;
+  /** Whether keys and values are kept (default false). */
+  readonly cache?: boolean;
+  /** States that are verified in one batch besides (default none). */
+  readonly states?: number;
 }
 
 /**
@@ -75,6 +88,7 @@ export async function rehearse(
   config: ModelConfig,
   checkpoint: Checkpoint,
   device: RehearsedDevice,
+  precision: WeightPrecision = {},
 ): Promise<Rehearsal> {
   const memory = new CountedMemory();
   const gpu = countingGpu(memory, device);
@@ -82,41 +96,71 @@ export async function rehearse(
   const before = memory.bytes;
   const upload = new WeightUpload(gpu, recorder, unread(checkpoint), {
     stored: config.quantisation,
+    arithmetic: precision.arithmetic,
   });
-  const weights = await uploadLlada(upload, config);
-  const tensors = await upload.release();
+  const weights = await uploadLlada(upload, config, precision);
+  await upload.release();
   const whileLoading = memory.bytes - before;
   upload[Symbol.dispose]();
-  const weightBytes = memory.bytes - before;
-  const model = new Model(gpu, config, recorder, weights, tensors);
+  recorder[Symbol.dispose]();
+  const weightBytes = memory.bytes;
   return {
     weightBytes,
     loadingBytes: whileLoading - weightBytes,
     hostBytes: memory.mostInFlight,
     largest: largestOf(matricesOf(weights)),
-    async activationBytes({ promptTokens, maxTokens, blockLength }) {
-      const steps = planSteps({ genLength: maxTokens, blockLength, steps: maxTokens });
-      const ids = new Uint32Array(promptTokens + maxTokens).fill(config.maskTokenId, promptTokens);
-      const canvas = await model.openCanvas([{
-        ids,
-        promptLength: promptTokens,
-        endTokens: [config.eosTokenId],
-        maskToken: config.maskTokenId,
-      }]);
-      await canvas.run(
-        steps.slice(0, CHAINED_STEPS).map((step, i) => ({
-          blockEnd: promptTokens + step.blockEnd,
-          commits: step.commits,
-          remasking: "low_confidence",
-          choices: [{ ...GREEDY, step: i }],
-          stopAtEnd: true,
-        })),
-      );
+    async activationBytes(request) {
+      using model = new Model(gpu, config, new Recorder(gpu), weights, []);
+      const canvas = await openedCanvas(model, request);
+      // States are verified while the canvas is open.
+      if (request.states) await model.predict(states(config, request, request.states));
       const bytes = memory.bytes - weightBytes;
       canvas.destroy();
       return bytes;
     },
   };
+}
+
+/** A canvas that has taken the steps of one readback. */
+async function openedCanvas(model: Model, request: RehearsedRequest): Promise<Canvas> {
+  const { promptTokens, maxTokens, blockLength, cache } = request;
+  const { maskTokenId: maskToken, eosTokenId } = model.config;
+  const canvas = await model.openCanvas([{
+    ids: idsOf(model.config, request),
+    promptLength: promptTokens,
+    endTokens: [eosTokenId],
+    maskToken,
+  }]);
+  const steps = Array.from({ length: Math.min(CHAINED_STEPS, maxTokens) }, (_, step) => {
+    const blockStart = promptTokens + step - step % blockLength;
+    const blockEnd = Math.min(blockStart + blockLength, promptTokens + maxTokens);
+    const part = step === 0 ? "refresh" as const : { first: blockStart, end: blockEnd };
+    return {
+      blockEnd,
+      commits: 1,
+      cache: cache ? part : undefined,
+      remasking: "low_confidence" as const,
+      choices: [{ ...CHOICE, step }],
+      stopAtEnd: true,
+    };
+  });
+  await canvas.run(steps);
+  return canvas;
+}
+
+/** Inputs as a strategy with proposals verifies them. */
+function states(config: ModelConfig, request: RehearsedRequest, count: number): ForwardInput[] {
+  const { promptTokens, maxTokens, blockLength } = request;
+  const ids = idsOf(config, request);
+  const positions = Uint32Array.from(
+    { length: Math.min(blockLength, maxTokens) },
+    (_, i) => promptTokens + i,
+  );
+  return Array.from({ length: count }, () => ({ ids, positions, choice: CHOICE }));
+}
+
+function idsOf(config: ModelConfig, { promptTokens, maxTokens }: RehearsedRequest): Uint32Array {
+  return new Uint32Array(promptTokens + maxTokens).fill(config.maskTokenId, promptTokens);
 }
 
 /** Adds up what is allotted. */
@@ -151,7 +195,10 @@ class CountedMemory {
 }
 
 /** A `Gpu` whose device allots memory in `memory` and does nothing else. */
-function countingGpu(memory: CountedMemory, { limits, checkBufferSize }: RehearsedDevice): Gpu {
+function countingGpu(
+  memory: CountedMemory,
+  { name, limits, checkBufferSize }: RehearsedDevice,
+): Gpu {
   const nothing = () => ({});
   const queue = {
     writeBuffer(_to: GPUBuffer, _at: number, data: ArrayBufferView, _from = 0, bytes?: number) {
@@ -180,11 +227,12 @@ function countingGpu(memory: CountedMemory, { limits, checkBufferSize }: Rehears
   };
   return {
     device: device as unknown as GPUDevice,
-    name: "rehearsal",
+    name,
     limits,
     subgroups: false,
     features: [],
     native: false,
+    software: false,
     throwIfFaulty() {},
     checkBufferSize,
     [Symbol.dispose]() {},

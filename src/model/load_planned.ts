@@ -1,0 +1,66 @@
+/** A target and its draft on a device of their own, in the precision that its memory has room for. */
+
+import { acquireGpu } from "../gpu/device.ts";
+import { readConfig } from "./config.ts";
+import { freeHostBytes } from "./host_memory.ts";
+import { loadModel, type LoadModelOptions, type LoadProgress } from "./load.ts";
+import {
+  type MemoryPlan,
+  type ModelMemory,
+  planMemory,
+  type PlanRequest,
+  precisionOf,
+} from "./memory_plan.ts";
+import type { Model } from "./model.ts";
+
+/** Models that share a device. */
+export interface LoadedPair {
+  /** Disposing of it frees the device too: dispose of the draft first. */
+  readonly target: Model;
+  readonly draft?: Model;
+}
+
+/** What is loaded, and how. */
+export interface PlannedLoad extends PlanRequest {
+  /** Any object with the `GPU` interface; default Deno's own. */
+  readonly provider?: GPU;
+  /** Told while the target's weights are uploaded. */
+  readonly onProgress?: LoadProgress;
+  /** Told before anything is uploaded. */
+  readonly onPlan?: (plan: MemoryPlan) => void;
+}
+
+/**
+ * Acquires a device, plans its memory and loads. After an error nothing stays on the GPU.
+ * @throws as {@linkcode planMemory} and {@linkcode loadModel}
+ * @throws {GpuError} when there is no adapter
+ */
+export async function loadPlanned(
+  { provider, onProgress, onPlan, ...request }: PlannedLoad,
+): Promise<LoadedPair> {
+  const gpu = await acquireGpu({ provider });
+  try {
+    const available = request.available ?? (gpu.software ? freeHostBytes() : undefined);
+    const plan = await planMemory(gpu, { ...request, available });
+    onPlan?.(plan);
+    const options = ({ folder, choice }: ModelMemory): LoadModelOptions => ({
+      precision: precisionOf(choice, request.arithmetic, readConfig(folder)),
+      context: plan.context,
+    });
+    const target = await loadModel(gpu, plan.target.folder, {
+      ...options(plan.target),
+      onProgress,
+      owned: gpu,
+    });
+    if (!plan.draft) return { target };
+    try {
+      return { target, draft: await loadModel(gpu, plan.draft.folder, options(plan.draft)) };
+    } catch (error) {
+      target[Symbol.dispose]();
+      throw error;
+    }
+  } catch (error) {
+    gpu[Symbol.dispose]();
+    throw error;
+  }
+}

@@ -1,0 +1,328 @@
+/**
+ * What a target and its draft would take of a GPU's memory, and in which precision they fit. Planned
+ * before anything is uploaded, by rehearsing what loading and an answer allot.
+ */
+
+import { GpuError } from "../gpu/device.ts";
+import type { Arithmetic } from "../gpu/kernel.ts";
+import { QUANTISED, type QuantisedName, SCHEMES } from "../quant/scheme.ts";
+import { openCheckpoint } from "../weights/checkpoint.ts";
+import { limitContext, type ModelConfig, readConfig } from "./config.ts";
+import {
+  type Rehearsal,
+  rehearse,
+  type RehearsedDevice,
+  type RehearsedRequest,
+} from "./rehearsal.ts";
+import { checkTensors } from "./tensors.ts";
+import type { WeightPrecision } from "./upload.ts";
+
+/** How the linear layers of a model are kept on the GPU: as the folder stores them, or quantised. */
+export type WeightChoice = "stored" | "q8" | "q4";
+
+/** The choices, the largest first. */
+export const WEIGHT_CHOICES: readonly WeightChoice[] = ["stored", ...QUANTISED];
+
+/** What decides a plan. */
+export interface MemoryOptions {
+  /** Bytes of GPU memory that may be used; default: on a software adapter what the host has free. */
+  readonly gpuMemory?: number;
+  /** Of the target; default: the largest that fits. */
+  readonly weights?: WeightChoice;
+  /** Of the draft; default: the largest that fits and is not larger than the target's. */
+  readonly draftWeights?: WeightChoice;
+  /** In what products are made (default f32). */
+  readonly arithmetic?: Arithmetic;
+  /** Longest prompt plus answer, in tokens; default as config.json says. */
+  readonly context?: number;
+}
+
+/** What is planned for. */
+export interface PlanRequest extends MemoryOptions {
+  /** Folder of the target. */
+  readonly target: string;
+  /** Folder of the draft. */
+  readonly draft?: string;
+  /** An answer; its prompt fills the rest of the context. */
+  readonly answer: Pick<RehearsedRequest, "maxTokens" | "blockLength">;
+  /** Whether answers may keep keys and values. */
+  readonly cache: boolean;
+  /** Bytes that are there where the user names none. */
+  readonly available?: number;
+}
+
+/** Bytes of one model on the GPU. */
+export interface ModelMemory {
+  /** Path of the model folder. */
+  readonly folder: string;
+  /** How its linear layers are kept. */
+  readonly choice: WeightChoice;
+  /** All weights and the rotation table. */
+  readonly weights: number;
+  /** Keys and values that are kept, at the context length. */
+  readonly cache: number;
+  /** What else an answer at the context length takes. */
+  readonly activations: number;
+  /** What is in use only while loading. */
+  readonly staging: number;
+}
+
+/** What is loaded and what it takes. */
+export interface MemoryPlan {
+  /** The model that answers. */
+  readonly target: ModelMemory;
+  /** The one that proposes, where there is one. */
+  readonly draft?: ModelMemory;
+  /** Tokens of prompt and answer that there is room for. */
+  readonly context: number;
+  /** The most bytes that are in use at any time. */
+  readonly bytes: number;
+  /** Bytes that may be used; Infinity where nobody knows. */
+  readonly limit: number;
+  /** Whether the user named the limit. */
+  readonly limited: boolean;
+}
+
+/** States that a round of proposals has at most unless a request asks for more. */
+const STATES = 5;
+/** Contexts are suggested in steps of this many tokens. */
+const CONTEXT_STEP = 64;
+
+/** How a choice is told to the loader. */
+export function precisionOf(
+  choice: WeightChoice | undefined,
+  arithmetic: Arithmetic | undefined,
+  config: ModelConfig,
+): WeightPrecision {
+  // A folder that is quantised so already has groups of its own size.
+  const stored = choice === undefined || choice === "stored" ||
+    choice === config.quantisation?.scheme.name;
+  return { layers: stored ? undefined : SCHEMES[choice], arithmetic };
+}
+
+/**
+ * Picks the largest precision in which target, draft and an answer at the context length fit: first
+ * the draft gives way, from as stored to q8 to q4, then the target with a draft that is no larger.
+ * Whatever is named is kept.
+ * @throws {GpuError} saying by how much the smallest choice falls short, and which options would fit
+ * @throws {ConfigError} {@linkcode CheckpointError} when a folder is not as it must be
+ */
+export async function planMemory(
+  device: RehearsedDevice,
+  request: PlanRequest,
+): Promise<MemoryPlan> {
+  const limited = request.gpuMemory !== undefined;
+  const limit = request.gpuMemory ?? request.available ?? Infinity;
+  const known = new Map<string, Promise<ModelMemory>>();
+  const fitting = ({ problem, bytes }: Attempt) => problem === undefined && bytes <= limit;
+  const plan = async (asked: PlanRequest): Promise<Attempt> => {
+    let last: Attempt | undefined;
+    for (const pair of pairsOf(asked)) {
+      last = await attempt(pair, asked, device, known);
+      if (fitting(last)) break;
+    }
+    return last!;
+  };
+  const chosen = await plan(request);
+  if (fitting(chosen)) {
+    const { target, draft, context, bytes } = chosen;
+    return { target: target!, draft, context, bytes, limit, limited };
+  }
+  const fits = async (changes: Partial<PlanRequest>) =>
+    fitting(await plan({ ...request, ...changes }));
+  const options = await fittingOptions(request, chosen.context, fits);
+  const what = limited ? "--gpu-memory" : `what ${device.name} has free`;
+  const problem = chosen.problem ??
+    `${described(chosen)} need ${binarySize(chosen.bytes)} of GPU memory, ` +
+      `${binarySize(chosen.bytes - limit)} more than ${what} of ${binarySize(limit)}.`;
+  throw new GpuError(
+    `${problem} ` +
+      (options.length > 0
+        ? `What would fit: ${options.join("; ")}.`
+        : "No smaller precision and no shorter context would fit."),
+  );
+}
+
+/** One line that says what was chosen. */
+export function planLine(plan: MemoryPlan): string {
+  const { limit, limited, bytes } = plan;
+  const of = limit === Infinity ? "" : ` of ${binarySize(limit)} ${limited ? "allowed" : "free"}`;
+  return `GPU memory: ${described(plan)} take at most ${binarySize(bytes)}${of}.`;
+}
+
+/** Bytes in the largest unit that keeps them above 1. */
+export function binarySize(bytes: number): string {
+  const units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+  const unit = Math.min(Math.floor(Math.log2(Math.max(bytes, 1)) / 10), units.length - 1);
+  return `${unit === 0 ? bytes : (bytes / 1024 ** unit).toFixed(1)} ${units[unit]}`;
+}
+
+/** What a pair of choices comes to. */
+interface Attempt {
+  readonly pair: Pair;
+  readonly request: PlanRequest;
+  readonly target?: ModelMemory;
+  readonly draft?: ModelMemory;
+  readonly context: number;
+  readonly bytes: number;
+  /** Why the device has no room for it, whatever memory there is. */
+  readonly problem?: string;
+}
+
+interface Pair {
+  readonly target: WeightChoice;
+  readonly draft?: WeightChoice;
+}
+
+/** Pairs in the order in which they are tried. */
+function* pairsOf({ target, draft, weights, draftWeights }: PlanRequest): Generator<Pair> {
+  for (const choice of choicesOf(target, weights)) {
+    if (draft === undefined) yield { target: choice };
+    else {
+      const largest = WEIGHT_CHOICES.indexOf(choice);
+      const choices = choicesOf(draft, draftWeights);
+      const smaller = choices.filter((other) => WEIGHT_CHOICES.indexOf(other) >= largest);
+      const allowed = draftWeights || smaller.length === 0 ? choices : smaller;
+      for (const other of allowed) yield { target: choice, draft: other };
+    }
+  }
+}
+
+/** A folder that is quantised loads as it is stored. */
+function choicesOf(folder: string, named: WeightChoice | undefined): readonly WeightChoice[] {
+  if (named) return [named];
+  return readConfig(folder).quantisation ? ["stored"] : WEIGHT_CHOICES;
+}
+
+async function attempt(
+  pair: Pair,
+  request: PlanRequest,
+  device: RehearsedDevice,
+  known: Map<string, Promise<ModelMemory>>,
+): Promise<Attempt> {
+  const context = limitContext(readConfig(request.target), request.context).maxSequenceLength;
+  const memory = (folder: string, choice: WeightChoice, alone: boolean) => {
+    const key = JSON.stringify([folder, choice, context, alone]);
+    const found = known.get(key) ??
+      memoryOf(folder, choice, alone, { ...request, context }, device);
+    known.set(key, found);
+    return found;
+  };
+  try {
+    const target = await memory(request.target, pair.target, false);
+    const draft = request.draft === undefined
+      ? undefined
+      : await memory(request.draft, pair.draft!, true);
+    return { pair, request, target, draft, context, bytes: bytesOf(target, draft) };
+  } catch (error) {
+    if (!(error instanceof GpuError)) throw error;
+    return { pair, request, context, bytes: Infinity, problem: error.message };
+  }
+}
+
+/** The models are loaded one behind the other, then both answer. */
+function bytesOf(target: ModelMemory, draft: ModelMemory | undefined): number {
+  const answering = (model: ModelMemory | undefined) => model ? model.cache + model.activations : 0;
+  const staging = Math.max(target.staging, draft?.staging ?? 0);
+  return target.weights + (draft?.weights ?? 0) +
+    Math.max(staging, answering(target) + answering(draft));
+}
+
+async function memoryOf(
+  folder: string,
+  choice: WeightChoice,
+  isDraft: boolean,
+  request: PlanRequest & { readonly context: number },
+  device: RehearsedDevice,
+): Promise<ModelMemory> {
+  const own = readConfig(folder);
+  const context = Math.min(request.context, own.maxSequenceLength);
+  const config = limitContext(own, context);
+  using checkpoint = openCheckpoint(folder);
+  checkTensors(config, checkpoint);
+  const precision = precisionOf(choice, request.arithmetic, config);
+  const rehearsal = await rehearse(config, checkpoint, device, precision);
+  const { activations, cache } = await answerMemory(rehearsal, context, isDraft, request);
+  const { weightBytes: weights, loadingBytes: staging } = rehearsal;
+  return { folder, choice, weights, cache, activations, staging };
+}
+
+/** What an answer takes at the context length. A draft keeps no keys and verifies nothing. */
+async function answerMemory(
+  rehearsal: Rehearsal,
+  context: number,
+  isDraft: boolean,
+  request: PlanRequest,
+): Promise<{ readonly activations: number; readonly cache: number }> {
+  const maxTokens = Math.min(request.answer.maxTokens, context - 1);
+  const shape = {
+    promptTokens: context - maxTokens,
+    maxTokens,
+    blockLength: Math.min(request.answer.blockLength, maxTokens),
+  };
+  const states = isDraft ? undefined : STATES;
+  const activations = await rehearsal.activationBytes({ ...shape, states });
+  if (isDraft || !request.cache) return { activations, cache: 0 };
+  const kept = await rehearsal.activationBytes({ ...shape, states, cache: true });
+  return { activations, cache: kept - activations };
+}
+
+function described({ target, draft, context, ...rest }: MemoryPlan | Attempt): string {
+  const { pair, request } = "pair" in rest ? rest : {};
+  const name = (folder: string, choice: WeightChoice) =>
+    `${nameOf(folder)} ${choice === "stored" ? "as stored" : `in ${choice}`}`;
+  const models = [name(target?.folder ?? request!.target, target?.choice ?? pair!.target)];
+  if (draft) models.push(name(draft.folder, draft.choice));
+  return `${models.join(" and ")} at ${context} tokens of context`;
+}
+
+function nameOf(folder: string): string {
+  return folder.split(/[/\\]/).findLast((part) => part !== "") ?? folder;
+}
+
+/** Single changes after which there is a plan. */
+async function fittingOptions(
+  request: PlanRequest,
+  context: number,
+  fits: (changes: Partial<PlanRequest>) => Promise<boolean>,
+): Promise<string[]> {
+  const options: string[] = [];
+  for (const choice of QUANTISED) {
+    if (
+      request.weights && request.weights !== choice && await fitsQuantised(request, choice, fits)
+    ) {
+      options.push(`--weights ${choice}`);
+    }
+    if (request.draft && request.draftWeights && request.draftWeights !== choice) {
+      if (await fits({ draftWeights: choice })) options.push(`--draft-weights ${choice}`);
+    }
+  }
+  if (request.draft && await fits({ draft: undefined })) options.push("--no-draft");
+  const longest = await longestContext(context, (tokens) => fits({ context: tokens }));
+  if (longest > 0) options.push(`--context ${longest}`);
+  return options;
+}
+
+/** Whether the target may be quantised, and fits then. */
+async function fitsQuantised(
+  request: PlanRequest,
+  choice: QuantisedName,
+  fits: (changes: Partial<PlanRequest>) => Promise<boolean>,
+): Promise<boolean> {
+  return !readConfig(request.target).quantisation && await fits({ weights: choice });
+}
+
+/** The longest context below this one that fits, in whole steps; 0 where none does. */
+async function longestContext(
+  context: number,
+  fits: (tokens: number) => Promise<boolean>,
+): Promise<number> {
+  let fitting = 0;
+  let failing = Math.ceil(context / CONTEXT_STEP);
+  while (failing - fitting > 1) {
+    const middle = (fitting + failing) >> 1;
+    if (await fits(middle * CONTEXT_STEP)) fitting = middle;
+    else failing = middle;
+  }
+  return fitting * CONTEXT_STEP;
+}
