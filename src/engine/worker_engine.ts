@@ -10,6 +10,9 @@ const CLOSE_PATIENCE = 3000;
 /** How a Worker's engine is set up: as in `EngineOptions`, on Deno's own GPU. */
 export type WorkerEngineOptions = Omit<EngineOptions, "provider">;
 
+/** Milliseconds that a Worker without a model gets to free its device. */
+const TEARDOWN = 200;
+
 /** What came for a request and has not been taken yet. */
 interface Mailbox {
   readonly messages: FromWorker[];
@@ -112,6 +115,8 @@ export class WorkerEngine implements TextEngine {
     await this.#closed.promise;
     clearTimeout(late);
     this.#worker.terminate();
+    // A process that exits while a driver that just started is torn down may crash.
+    if (!this.#model) await new Promise((resolve) => setTimeout(resolve, TEARDOWN));
   }
 
   #post(message: ToWorker): void {
