@@ -189,6 +189,19 @@ export interface Canvas {
    * @throws the signal's reason
    */
   run(steps: readonly CanvasStep[], signal?: AbortSignal): Promise<Commit[][][]>;
+  /**
+   * One forward pass over several states of the canvas's one sequence, which stays as it is: predictions
+   * at `positions` of each. At a `refresh` it is one state, whose keys and values are kept; of a range,
+   * only its positions are run, each state with its own keys and values there and those kept elsewhere,
+   * and what is kept stays. A state's answer has the bits that a step of this `cache` on it would have.
+   * @param asked ids alike in length: the canvas's, or up to where the rest is left out of the pass
+   * @returns for each state, its predictions in the order of `positions`
+   * @throws {RangeError} for several sequences or guidance, and for a range when nothing is kept
+   */
+  predict(
+    asked: readonly Pick<ForwardInput, "ids" | "positions" | "choice">[],
+    cache: NonNullable<CanvasStep["cache"]>,
+  ): Promise<Prediction[][]>;
   /** Replaces the ids of a sequence, and of its unconditional twin when it has guidance. */
   setIds(sequence: number, ids: Uint32Array, unconditionalIds?: Uint32Array): void;
   /** Frees what the canvas holds. */
