@@ -53,8 +53,8 @@ export class ToyModel implements Predictor {
 }
 
 /**
- * The toy with a canvas, written from the canvas's contract: ids changed in place, row by row. What it
- * keeps are the ids themselves: a part is answered from its own ids and those kept elsewhere.
+ * The toy with a canvas, written from the canvas's contract: ids changed in place, row by row. Of
+ * what it keeps, positions outside a part are answered as they were at the refresh.
  */
 export class ToyCanvasModel extends ToyModel {
   /** Steps of every `run`. */
@@ -73,16 +73,17 @@ export class ToyCanvasModel extends ToyModel {
       unconditional: sequence.guidance?.unconditionalIds.slice(),
     }));
     let kept: Uint32Array | undefined;
-    /** What a pass over `ids` sees; `keeps` says whether a part replaces what is kept of it. */
-    const seen = (ids: Uint32Array, cache: CanvasStep["cache"], keeps: boolean) => {
+    /** What a pass over `ids` sees. */
+    const seen = (ids: Uint32Array, cache: CanvasStep["cache"]) => {
       if (cache === undefined) return ids;
       if (rows.length > 1 || rows[0].unconditional) throw new RangeError("one, without guidance");
       if (cache === "refresh") return kept = ids.slice();
       if (!kept) throw new RangeError("nothing is kept yet");
-      const stale = kept.slice(0, ids.length);
-      stale.set(ids.subarray(cache.first, cache.end), cache.first);
-      if (keeps) kept = stale;
-      return stale;
+      if (ids.every((id, i) => id === kept![i])) return ids;
+      // Elsewhere each position has been seen in the light of what was there at the refresh.
+      const light = kept.reduce((state, id, i) => hash(state, i, id, 0), 1);
+      const { first, end } = cache;
+      return ids.map((id, i) => i >= first && i < end ? id : hash(light, i, id, 0));
     };
     const predict: Canvas["predict"] = (asked, cache) => {
       this.batches.push(asked.length);
@@ -92,7 +93,7 @@ export class ToyCanvasModel extends ToyModel {
         const { first, end } = cache === "refresh" ? { first: 0, end: ids.length } : cache;
         assert(positions.every((position) => position >= first && position < end));
         const attentionMask = sequence.attentionMask?.subarray(0, ids.length);
-        return this.answer({ ids: seen(ids, cache, false), attentionMask, positions, choice });
+        return this.answer({ ids: seen(ids, cache), attentionMask, positions, choice });
       }));
     };
     const run = (steps: readonly CanvasStep[]) => {
@@ -112,7 +113,7 @@ export class ToyCanvasModel extends ToyModel {
               attentionMask?.[i] !== 0
             );
             const predictions = this.answer({
-              ids: seen(shown, step.cache, true),
+              ids: seen(shown, step.cache),
               attentionMask: attentionMask?.subarray(0, step.horizon),
               positions: Uint32Array.from(positions),
               guidance: guidance && { scale: guidance.scale, unconditionalIds: unconditional! },
