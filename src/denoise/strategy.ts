@@ -2,6 +2,7 @@
 
 import { NO_ACCEPTANCE } from "./acceptance.ts";
 import { autoExact, autoFast } from "./auto.ts";
+import { repeatsBlocks } from "./block_steps.ts";
 import { denoiseBlocks } from "./blocks.ts";
 import type { Controller } from "./controller.ts";
 import { CACHE_POLICIES, type CachePolicy } from "./cache_plan.ts";
@@ -21,11 +22,14 @@ const BACK_THRESHOLD = 0.3;
 
 /** What a strategy may be told; each uses what concerns it. */
 export interface StrategyOptions extends DenoiseOptions {
-  /** Keys and values that are reused (plain, threshold, factor; commit_verify: the draft's); default `none`. */
+  /**
+   * Keys and values that are reused (plain, threshold, factor, lossless, self; commit_verify: the
+   * draft's); default `none`.
+   */
   readonly cache?: CachePolicy;
   /** Steps of a block between two refreshes of a cache; default: at its first step only. */
   readonly refreshInterval?: number;
-  /** Masked positions behind the block that a pass still sees (plain, threshold, factor). */
+  /** Masked positions behind the block that a pass still sees (as a cache, but not commit_verify). */
   readonly suffixWindow?: number;
   /** Least confidence that is committed (threshold); default 0.9. */
   readonly threshold?: number;
@@ -71,7 +75,10 @@ type Run = AsyncGenerator<DenoiseStep, StrategyResult, void>;
 
 /** What a strategy is and needs. */
 export interface Strategy {
-  /** Whether the result equals that of the plain schedule, without a cache. */
+  /**
+   * Whether the result equals that of `plain` under the same cache, refresh interval and suffix window,
+   * whatever else is asked for; auto's with quality `exact`.
+   */
   readonly lossless: boolean;
   readonly needsDraft: boolean;
   /** Options of {@linkcode StrategyOptions} that it uses, besides those of `denoise`. */
@@ -88,9 +95,7 @@ async function* targetOnly(
   options: StrategyOptions,
   rule: SelectionRule | undefined,
 ): Run {
-  const { cache = "none", suffixWindow } = options;
-  const blocks = rule !== undefined || cache !== "none" || suffixWindow !== undefined;
-  const { sequences, nfe, readbacks, idleForwards = 0 } = blocks
+  const { sequences, nfe, readbacks, idleForwards = 0 } = rule || repeatsBlocks(options)
     ? yield* denoiseBlocks(sequence, target, { ...options, rule: rule ?? { kind: "count" } })
     : yield* denoise([sequence], target, options);
   return {
@@ -136,14 +141,14 @@ const STRATEGIES: Readonly<Record<StrategyName, Strategy>> = {
   lossless: {
     lossless: true,
     needsDraft: true,
-    uses: ["depth", "rounds"],
+    uses: ["cache", "refreshInterval", "suffixWindow", "depth", "rounds"],
     run: (sequence, { target, draft }, options) =>
       proposing(lossless(sequence, target, draft!, { ...options, depth: options.depth ?? 4 })),
   },
   self: {
     lossless: true,
     needsDraft: false,
-    uses: ["depth", "rounds"],
+    uses: ["cache", "refreshInterval", "suffixWindow", "depth", "rounds"],
     run: (sequence, { target }, options) =>
       proposing(selfDraft(sequence, target, { ...options, depth: options.depth ?? 4 })),
   },

@@ -52,8 +52,8 @@ export interface GenerateRequest {
   /** What `auto` may choose: `exact` (default) is only what gives the plain schedule's answer. */
   readonly quality?: Quality;
   /**
-   * Keys and values that are reused from step to step (plain, threshold, factor; the draft's, in
-   * commit_verify); default `none`.
+   * Keys and values that are reused from step to step (plain, threshold, factor, lossless, self; the
+   * draft's, in commit_verify); default `none`.
    */
   readonly cache?: CachePolicy;
   /** Steps of a block between two refreshes of the cache; default: at its first step only. */

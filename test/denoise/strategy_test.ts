@@ -104,7 +104,8 @@ Deno.test("combinations that make no sense are refused with the option and the r
     ["threshold", { factor: 1 }, true, "factor", "strategy threshold does not use factor"],
     ["threshold", { draftThreshold: 1 }, true, "draftThreshold", "choose gate"],
     ["self", { targetThreshold: 1 }, true, "targetThreshold", "choose gate"],
-    ["self", { cache: "dual" }, true, "cache", "choose plain or threshold or factor"],
+    ["gate", { cache: "dual" }, true, "cache", "choose plain or threshold or factor or lossless"],
+    ["self", { cache: "dual", cfgScale: 1 }, true, "cache", "guidance runs two sequences"],
     ["gate", { refreshInterval: 2 }, true, "refreshInterval", "choose plain or threshold"],
     ["plain", { cache: "triple" as "dual" }, false, "cache", "expected none, prefix, dual"],
     ["factor", { cache: "dual", cfgScale: 1 }, false, "cache", "guidance runs two sequences"],
@@ -133,6 +134,7 @@ Deno.test("every strategy takes the options that it uses", () => {
   const values = {
     cache: "dual",
     refreshInterval: 2,
+    suffixWindow: 4,
     threshold: 0.5,
     factor: 1,
     depth: 2,
