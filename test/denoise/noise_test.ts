@@ -1,5 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
+import type { TemperatureCase } from "../../src/cli/golden_files.ts";
 import {
   confidenceOf,
   gumbel,
@@ -114,17 +115,11 @@ Deno.test("random ranks have 24 bits", () => {
   }));
 });
 
+const golden = readGolden<{ readonly cases: readonly TemperatureCase[] }>(
+  "sampling/temperature.json",
+);
 for (
-  const { temperature, logits, uniform, tokens, confidence, greedy_tokens } of readGolden<{
-    readonly cases: readonly {
-      readonly temperature: number;
-      readonly logits: readonly (readonly number[])[];
-      readonly uniform: readonly (readonly number[])[];
-      readonly tokens: readonly number[];
-      readonly confidence: readonly number[];
-      readonly greedy_tokens: readonly number[];
-    }[];
-  }>("sampling/temperature.json").cases
+  const { temperature, logits, uniform, tokens, confidence, greedy_tokens } of golden.cases
 ) {
   Deno.test(`golden temperature ${temperature}`, () => {
     assert(logits.length > 0);
