@@ -5,6 +5,7 @@
 //
 // q: [queries, heads, head_stride]; k, v: [keys, kv_heads, head_stride], channels beyond head_dim zero;
 // sequences: (first query, queries, first key, keys); y: [queries, y_stride]. Query head h reads KV head h / (heads / kv_heads).
+// fresh_keys of every sequence lie apart from its other keys, so that sequences can share those.
 // With SHADOWS every query sees one key less and one of its own; shadows: (key row not seen, own key row).
 // One workgroup: 32 rows of one head of one sequence, a lane each. Lanes bring eight keys (values)
 // between them and hand them around, so softmax needs no other lane.
@@ -15,6 +16,9 @@ struct Params {
   head_stride: u32,
   y_stride: u32,
   scale: f32,
+  fresh_first: u32, // first key of each sequence that lies apart, with its own rows
+  fresh_keys: u32, // how many do
+  fresh_row: u32, // row of the first of them, one sequence's behind another's
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> q: array<vec4<f32>>;
@@ -119,6 +123,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let kv_head = head / (params.heads / params.kv_heads);
   let units = params.head_stride / 4u;
   let brought = row_of_lane(lane);
+  let fresh_row = params.fresh_row + group.z * params.fresh_keys;
   let row = group.x * LANES + lane;
   let query_row = first_query + min(row, queries - 1u);
   let query_start = (query_row * params.heads + head) * units;
@@ -167,7 +172,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var maximum = HIDDEN;
   var total = 0.0;
   for (var key = 0u; key < keys; key += 8u) {
-    let key_row = first_key + min(key + brought, keys - 1u);
+    let place = min(key + brought, keys - 1u);
+    let fresh = place - params.fresh_first;
+    let key_row = select(first_key + place, fresh_row + fresh, fresh < params.fresh_keys);
     let start = (key_row * params.kv_heads + kv_head) * units;
     low = vec4<f32>(0.0);
     high = vec4<f32>(0.0);

@@ -1,4 +1,4 @@
-/** Golden data as `unmask parity` reads it; see test/golden/README.md for the layout. */
+/** Golden data as `unmask parity` and the tests read it; see test/golden/README.md for the layout. */
 
 import { join } from "node:path";
 import { toF32 } from "../gpu/dtype.ts";
@@ -7,6 +7,7 @@ import { SafetensorsFile } from "../weights/safetensors.ts";
 /** forward/<checkpoint>.json */
 export interface ForwardFile {
   readonly checkpoint: string;
+  readonly logit_columns: number;
   readonly tolerance: {
     readonly logits_abs: number;
     readonly confidence_abs: number;
@@ -15,7 +16,9 @@ export interface ForwardFile {
   };
   readonly cases: readonly {
     readonly name: string;
+    readonly length: number;
     readonly ids: readonly number[];
+    readonly has_trace: boolean;
     readonly hidden: readonly {
       readonly name: string;
       readonly mean: number;
@@ -38,10 +41,13 @@ export interface SamplingCase {
   readonly block_length: number;
   readonly steps: number;
   readonly cfg_scale: number;
+  readonly temperature: number;
+  readonly remasking: "low_confidence" | "random";
   readonly logits_eos_inf?: boolean;
   readonly confidence_eos_eot_inf?: boolean;
   readonly eos_id_for_this_case?: number;
   readonly eot_id_for_this_case?: number;
+  readonly final_without_this_option?: readonly (readonly number[])[];
   readonly nfe: number;
   readonly final: readonly (readonly number[])[];
   readonly log: readonly {
@@ -90,6 +96,13 @@ export interface SpeculativeCase {
   readonly target_only_log: SamplingCase["log"];
 }
 
+/** Lengths and steps of a generation in sampling/schedule.json */
+export interface ScheduleShape {
+  readonly gen_length: number;
+  readonly block_length: number;
+  readonly steps: number;
+}
+
 /** sampling/schedule.json */
 export interface ScheduleFile {
   readonly masked_and_steps: readonly {
@@ -97,17 +110,12 @@ export interface ScheduleFile {
     readonly steps: number;
     readonly num_transfer_tokens: readonly number[];
   }[];
-  readonly runs: readonly {
-    readonly gen_length: number;
-    readonly block_length: number;
-    readonly steps: number;
+  readonly runs: readonly (ScheduleShape & {
+    readonly blocks: number;
+    readonly steps_per_block: number;
     readonly num_transfer_tokens_of_every_block: readonly number[];
-  }[];
-  readonly rejected: readonly {
-    readonly gen_length: number;
-    readonly block_length: number;
-    readonly steps: number;
-  }[];
+  })[];
+  readonly rejected: readonly (ScheduleShape & { readonly why: string })[];
 }
 
 /** One case of sampling/temperature.json */

@@ -45,7 +45,7 @@ export function cachePlan(policy: CachePolicy, situation: CacheSituation): Canva
     : part;
 }
 
-/** @throws {RangeError} for a refresh interval below 1, or a cache with guidance */
+/** @throws {RangeError} for an unknown policy, a refresh interval below 1, or a cache with guidance */
 export function checkCache(
   { cache = "none", refreshInterval = Infinity, cfgScale = 0 }: {
     readonly cache?: CachePolicy;
@@ -53,6 +53,9 @@ export function checkCache(
     readonly cfgScale?: number;
   },
 ): void {
+  if (!CACHE_POLICIES.includes(cache)) {
+    throw new RangeError(`cache is ${cache}: expected ${CACHE_POLICIES.join(", ")}`);
+  }
   if (cache !== "none" && cfgScale > 0) {
     throw new RangeError(
       "keys and values are kept for one sequence, guidance needs two: cache none",

@@ -198,6 +198,7 @@ export function timed(
       };
       return {
         run,
+        predict: (asked, cache) => canvas.predict(asked, cache),
         setIds: (sequence, ids, unconditional) => canvas.setIds(sequence, ids, unconditional),
         destroy: () => canvas.destroy(),
       };

@@ -6,8 +6,10 @@
  * drafted text verifies nothing. What is run here are the intermediate, masked states.
  */
 
-import { canvasStep, type DenoiseOptions, type DenoiseStep } from "./denoise.ts";
-import type { CanvasStep, Commit, Predictor } from "./predictor.ts";
+import { checkPasses, type PassOptions } from "./block_steps.ts";
+import { startCourse } from "./course.ts";
+import type { DenoiseStep } from "./denoise.ts";
+import type { CanvasStep, Commit, Prediction, Predictor } from "./predictor.ts";
 import {
   commit,
   type ProposalResult,
@@ -16,12 +18,11 @@ import {
   select,
   type State,
 } from "./proposal_run.ts";
-import { planSteps } from "./schedule.ts";
-import { generationLength, type Sequence } from "./sequence.ts";
-import { openRunner, type StepRunner } from "./step_runner.ts";
+import type { Sequence } from "./sequence.ts";
+import { openRunner } from "./step_runner.ts";
 
 /** How many steps are guessed at. */
-export interface ProposalOptions extends RoundOptions {
+export interface ProposalOptions extends RoundOptions, PassOptions {
   /** Steps proposed a round, at most. */
   readonly depth: number;
 }
@@ -29,18 +30,9 @@ export interface ProposalOptions extends RoundOptions {
 /** @throws as {@linkcode ProposalRun}, and {@linkcode RangeError} for a depth below 1 */
 function startRun(sequence: Sequence, target: Predictor, options: ProposalOptions): ProposalRun {
   const run = new ProposalRun(sequence, target, options);
+  checkPasses(options);
   if (Number.isInteger(options.depth) && options.depth >= 1) return run;
   throw new RangeError(`depth is ${options.depth}: expected a whole number above 0`);
-}
-
-/** The steps of the plain schedule as a canvas takes them, and the block of each. */
-function scheduleOf(sequence: Sequence, options: DenoiseOptions) {
-  const { blockLength, steps } = options;
-  const plan = planSteps({ genLength: generationLength(sequence), blockLength, steps });
-  return {
-    schedule: plan.map((planned, i) => canvasStep(planned, i, sequence.promptLength, options)),
-    blocks: plan.map(({ block }) => block),
-  };
 }
 
 function sameCommits(a: readonly Commit[], b: readonly Commit[]): boolean {
@@ -67,9 +59,11 @@ function verdict(
 /**
  * `lossless`: the draft makes up to `depth` steps of the target's own schedule; the target runs once
  * over the state before them and every state between; the longest prefix of steps that the target would
- * have taken itself is kept, and its own step behind it. The result equals target-only denoising exactly
- * (greedy or with the same seed), since the target's bits do not depend on the batch.
- * @throws as `denoise`, and {@linkcode RangeError} for a depth or rounds below 1
+ * have taken itself is kept, and its own step behind it. The result equals target-only denoising under
+ * the same cache policy exactly (greedy or with the same seed), since the target's bits do not depend on
+ * the batch. A step that refreshes a cache is taken alone.
+ * @throws as `denoise`, and {@linkcode RangeError} for a depth or rounds below 1, and for a cache that
+ * the target cannot keep
  */
 export async function* lossless(
   sequence: Sequence,
@@ -79,65 +73,86 @@ export async function* lossless(
 ): AsyncGenerator<DenoiseStep, ProposalResult, void> {
   const { signal, depth } = options;
   const run = startRun(sequence, target, options);
-  const { schedule, blocks } = scheduleOf(sequence, options);
-  const { from = 0, until = schedule.length } = options;
-  const drafting = await openRunner([sequence], draft, { ...options, stepsPerReadback: depth });
+  const course = startCourse(sequence, options);
+  const drafter = await openDrafter(run, sequence, draft, options);
   try {
-    for (let t = from; t < until && !run.isFinished();) {
+    while (!course.isOver && !run.isFinished()) {
       signal?.throwIfAborted();
-      const steps = schedule.slice(t, t + 1 + (run.mayPropose(blocks[t]) ? depth : 0));
-      const proposals = await propose(run, drafting, steps.slice(0, -1));
+      const { block } = course;
+      const ahead = course.ahead(run.state.sequence, 1 + (run.mayPropose(block) ? depth : 0));
+      const refreshes = ahead[0].cache === "refresh";
+      const steps = refreshes ? ahead.slice(0, 1) : ahead;
+      const proposals = await drafter.propose(steps.slice(0, -1));
+      if (refreshes) drafter.refresh();
       const states = [run.state];
       for (const commits of proposals) states.push(commit(states.at(-1)!, commits));
       const answers = await run.ask(states, steps, steps.map(({ blockEnd }) => blockEnd));
       const own = answers.map((predictions, i) => select(predictions, steps[i], sequence));
       let kept = 0;
       while (kept < proposals.length && sameCommits(own[kept], proposals[kept])) kept++;
-      if (proposals.length > 0) run.spendRound(blocks[t]);
+      if (proposals.length > 0) run.spendRound(block);
       run.countRound(proposals.length, kept);
       proposals.slice(0, kept + 1).forEach((guesses, i) =>
         run.judge(states[i], i + 1, guesses, own[i])
       );
       for (let i = 0; i <= kept; i++) {
         signal?.throwIfAborted();
-        run.commit(own[i]);
-        yield {
-          step: t,
-          block: blocks[t],
-          nfe: run.targetForwards,
-          commits: [own[i]],
-          ...verdict(proposals, own[i], i, kept),
-        };
-        t++;
+        yield run.take(course, own[i], verdict(proposals, own[i], i, kept));
         if (run.isFinished()) break;
       }
     }
   } finally {
-    drafting.close();
+    drafter.close();
+    run.close();
   }
   return run.result();
 }
 
-/** What the draft commits at these steps, one behind another. */
-async function propose(
+/** Guesses at the target's next steps. */
+interface Drafter {
+  /** What the draft commits at these steps from the run's state on, one behind another. */
+  propose(steps: readonly CanvasStep[]): Promise<Commit[][]>;
+  /** The target's keys and values were refreshed: the draft's are as well, when it is next asked. */
+  refresh(): void;
+  close(): void;
+}
+
+async function openDrafter(
   run: ProposalRun,
-  drafting: StepRunner,
-  steps: readonly CanvasStep[],
-): Promise<Commit[][]> {
-  const proposals: Commit[][] = [];
-  if (steps.length === 0) return proposals;
-  let { state } = run;
-  drafting.setIds?.(0, state.sequence.ids, state.unconditional?.ids);
-  for (let i = 0; i < steps.length; i += drafting.chunkLength) {
-    const chunk = steps.slice(i, i + drafting.chunkLength)
-      .map((step) => ({ ...step, stopAtEnd: false }));
-    for (const [commits] of await drafting.run(chunk, [state.sequence])) {
-      proposals.push(commits);
-      state = commit(state, commits);
-    }
-    run.countDraft(chunk.length, 1);
-  }
-  return proposals;
+  sequence: Sequence,
+  draft: Predictor,
+  options: ProposalOptions,
+): Promise<Drafter> {
+  const runner = await openRunner([sequence], draft, {
+    ...options,
+    stepsPerReadback: options.depth,
+  });
+  let refreshes = true;
+  const stepOf = (step: CanvasStep): CanvasStep => {
+    // A draft that keeps nothing proposes all the same; and what it keeps may be stale.
+    const cache = draft.openCanvas && step.cache && (refreshes ? "refresh" : step.cache);
+    refreshes = false;
+    return { ...step, cache, stopAtEnd: false };
+  };
+  return {
+    async propose(steps) {
+      const proposals: Commit[][] = [];
+      if (steps.length === 0) return proposals;
+      let { state } = run;
+      runner.setIds?.(0, state.sequence.ids, state.unconditional?.ids);
+      for (let i = 0; i < steps.length; i += runner.chunkLength) {
+        const chunk = steps.slice(i, i + runner.chunkLength).map(stepOf);
+        for (const [commits] of await runner.run(chunk, [state.sequence])) {
+          proposals.push(commits);
+          state = commit(state, commits);
+        }
+        run.countDraft(chunk.length, 1);
+      }
+      return proposals;
+    },
+    refresh: () => void (refreshes = true),
+    close: () => runner.close(),
+  };
 }
 
 /**
@@ -145,8 +160,9 @@ async function propose(
  * mask; filling them in schedule order guesses the next `depth` states, the first of which is certain.
  * One pass over all of them says how far the guess was what the target does, and its logits at the
  * last right state start the next round (FreeDave, arXiv 2510.00294; SSD, arXiv 2510.04147; Spiffy,
- * arXiv 2509.18085). Equal to target-only denoising, as {@linkcode lossless}.
- * @throws as `denoise`, and {@linkcode RangeError} for a depth or rounds below 1
+ * arXiv 2509.18085). Equal to target-only denoising, as {@linkcode lossless}; with a cache guesses end
+ * with the block or at its next refresh, which is a pass of its own.
+ * @throws as {@linkcode lossless}
  */
 export async function* selfDraft(
   sequence: Sequence,
@@ -155,65 +171,55 @@ export async function* selfDraft(
 ): AsyncGenerator<DenoiseStep, ProposalResult, void> {
   const { signal, depth } = options;
   const run = startRun(sequence, target, options);
-  const { schedule, blocks } = scheduleOf(sequence, options);
-  const { from = 0, until = schedule.length } = options;
+  const course = startCourse(sequence, options);
   // Guesses may cross into the next block: its masks are asked about ahead of time.
-  const ask = (states: readonly State[], first: number) =>
-    run.ask(
-      states,
-      schedule.slice(first),
-      states.map((_, i) => schedule[Math.min(schedule.length - 1, first + i + depth)].blockEnd),
-    );
-
-  signal?.throwIfAborted();
-  let t = from;
-  if (t >= until || run.isFinished()) return run.result();
-  let [predictions] = await ask([run.state], t);
-  while (t < until && !run.isFinished()) {
-    signal?.throwIfAborted();
-    // guesses[i] is what step t + i commits; guesses[0] is what it really does.
-    const guesses: Commit[][] = [];
-    const states: State[] = [];
-    let left = predictions;
-    let guess = run.state;
-    const steps = schedule.slice(t, t + (run.mayPropose(blocks[t]) ? depth : 1));
-    for (const step of steps) {
-      const commits = select(left, step, sequence);
-      const taken = new Set(commits.map(({ position }) => position));
-      left = left.filter(({ position }) => !taken.has(position));
-      guess = commit(guess, commits);
-      guesses.push(commits);
-      states.push(guess);
-    }
-    // The state behind the last step of all needs no forward pass.
-    const open = states.slice(0, schedule.length - 1 - t);
-    const answers = open.length > 0 ? await ask(open, t + 1) : [];
-    // What the target itself does: its confidences are those of the state, not of the guess.
-    const own = [guesses[0]];
-    while (own.length < guesses.length) {
-      const i = own.length;
-      const commits = select(answers[i - 1], steps[i], sequence);
-      run.judge(states[i - 1], i, guesses[i], commits);
-      if (!sameCommits(commits, guesses[i])) break;
-      own.push(commits);
-    }
-    const sure = own.length;
-    if (guesses.length > 1) run.spendRound(blocks[t]);
-    run.countRound(guesses.length - 1, sure - 1);
-    if (answers.length >= sure) predictions = answers[sure - 1];
-    for (let i = 0; i < sure; i++) {
+  const ask = (states: readonly State[], steps: readonly CanvasStep[], behind: number) =>
+    run.ask(states, steps, states.map((_, i) => course.candidateEnd(behind + i + depth)));
+  try {
+    let predictions: readonly Prediction[] | undefined;
+    while (!course.isOver && !run.isFinished()) {
       signal?.throwIfAborted();
-      run.commit(own[i]);
-      yield {
-        step: t,
-        block: blocks[t],
-        nfe: run.targetForwards,
-        commits: [own[i]],
-        ...verdict([[], ...guesses.slice(1)], own[i], i, sure - 1),
-      };
-      t++;
-      if (run.isFinished()) break;
+      const { block } = course;
+      const ahead = course.ahead(run.state.sequence, 1 + depth);
+      predictions ??= (await ask([run.state], ahead, 0))[0];
+      // guesses[i] is what the step ahead[i] commits; guesses[0] is what it really does.
+      const guesses: Commit[][] = [];
+      const states: State[] = [];
+      let left = predictions;
+      let guess = run.state;
+      for (const step of ahead.slice(0, run.mayPropose(block) ? depth : 1)) {
+        const commits = select(left, step, sequence);
+        const taken = new Set(commits.map(({ position }) => position));
+        left = left.filter(({ position }) => !taken.has(position));
+        guess = commit(guess, commits);
+        guesses.push(commits);
+        states.push(guess);
+      }
+      // Behind the last step of all, or before a refresh, there is nothing to ask yet.
+      const open = states.slice(0, ahead.length - 1);
+      const answers = open.length > 0 ? await ask(open, ahead.slice(1), 1) : [];
+      // What the target itself does: its confidences are those of the state, not of the guess.
+      const own = [guesses[0]];
+      while (own.length < guesses.length) {
+        const i = own.length;
+        const commits = select(answers[i - 1], ahead[i], sequence);
+        run.judge(states[i - 1], i, guesses[i], commits);
+        if (!sameCommits(commits, guesses[i])) break;
+        own.push(commits);
+      }
+      const sure = own.length;
+      predictions = answers[sure - 1];
+      if (guesses.length > 1) run.spendRound(block);
+      run.countRound(guesses.length - 1, sure - 1);
+      for (let i = 0; i < sure; i++) {
+        signal?.throwIfAborted();
+        const proposals = [[], ...guesses.slice(1)];
+        yield run.take(course, own[i], verdict(proposals, own[i], i, sure - 1));
+        if (run.isFinished()) break;
+      }
     }
+  } finally {
+    run.close();
   }
   return run.result();
 }

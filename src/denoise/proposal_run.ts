@@ -6,8 +6,16 @@ import {
   NO_ACCEPTANCE,
   recordProposals,
 } from "./acceptance.ts";
-import { checkBatch, type DenoiseOptions } from "./denoise.ts";
-import type { CanvasStep, Commit, ForwardInput, Prediction, Predictor } from "./predictor.ts";
+import type { Course } from "./course.ts";
+import { checkBatch, type DenoiseOptions, type DenoiseStep } from "./denoise.ts";
+import type {
+  Canvas,
+  CanvasStep,
+  Commit,
+  ForwardInput,
+  Prediction,
+  Predictor,
+} from "./predictor.ts";
 import { selectCommits } from "./selection.ts";
 import {
   applyCommits,
@@ -17,6 +25,7 @@ import {
   type Sequence,
   unconditionalIds,
 } from "./sequence.ts";
+import { canvasSequences, KEEPS_NOTHING } from "./step_runner.ts";
 
 /** How often a block is proposed for. */
 export interface RoundOptions extends DenoiseOptions {
@@ -64,17 +73,21 @@ export function commit({ sequence, unconditional }: State, commits: readonly Com
   };
 }
 
-/** What a model is asked about a state: its masks up to `end`, with the noise of `step`. */
+/**
+ * What a model is asked about a state: its masks from the start of the step's candidates up to `end`,
+ * with the noise of `step`.
+ */
 export function question(
   { sequence, unconditional }: State,
   step: CanvasStep,
   end: number,
   { cfgScale = 0 }: DenoiseOptions,
 ): ForwardInput {
+  const { blockStart = 0, horizon } = step;
   return {
-    ids: sequence.ids,
-    attentionMask: sequence.attentionMask,
-    positions: maskedPositions(sequence, end),
+    ids: sequence.ids.subarray(0, horizon),
+    attentionMask: sequence.attentionMask?.subarray(0, horizon),
+    positions: maskedPositions(sequence, end).filter((position) => position >= blockStart),
     guidance: unconditional && { scale: cfgScale, unconditionalIds: unconditional.ids },
     choice: step.choices[0],
   };
@@ -86,7 +99,10 @@ export function select(
   step: CanvasStep,
   { attentionMask }: Sequence,
 ): Commit[] {
-  const candidates = predictions.filter(({ position }) => position < step.blockEnd);
+  const { blockStart = 0, blockEnd } = step;
+  const candidates = predictions.filter(({ position }) =>
+    position >= blockStart && position < blockEnd
+  );
   const { seed, step: index } = step.choices[0];
   const origin = firstVisible(attentionMask);
   const ranking = { remasking: step.remasking, seed, step: index, origin };
@@ -98,6 +114,8 @@ export class ProposalRun {
   readonly #target: Predictor;
   readonly #options: RoundOptions;
   #state: State;
+  /** Keeps keys and values of the target; opened when a step first asks for it. */
+  #canvas: Canvas | undefined;
   #targetForwards = 0;
   #targetStates = 0;
   #draftForwards = 0;
@@ -142,23 +160,44 @@ export class ProposalRun {
     return (this.#rounds.get(block) ?? 0) < (this.#options.rounds ?? Infinity);
   }
 
-  /** One forward pass of the target over some states; `ends` as in {@linkcode question}. */
-  ask(
+  /**
+   * One forward pass of the target over some states; `ends` as in {@linkcode question}. The steps have
+   * one part of keys and values to run; a refresh is of one state.
+   */
+  async ask(
     states: readonly State[],
     steps: readonly CanvasStep[],
     ends: readonly number[],
   ): Promise<Prediction[][]> {
-    return this.predict(
-      states.map((state, i) => question(state, steps[i], ends[i], this.#options)),
-    );
+    const asked = states.map((state, i) => question(state, steps[i], ends[i], this.#options));
+    const [{ cache }] = steps;
+    if (cache === undefined) return await this.predict(asked);
+    this.#canvas ??= await this.#openCanvas();
+    this.#countTarget(asked.length);
+    return await this.#canvas.predict(asked, cache);
   }
 
   /** One forward pass of the target. */
   async predict(inputs: readonly ForwardInput[]): Promise<Prediction[][]> {
-    this.#targetForwards++;
-    this.#targetStates += inputs.length;
-    this.#readbacks++;
+    this.#countTarget(inputs.length);
     return await this.#target.predict(inputs);
+  }
+
+  #countTarget(states: number): void {
+    this.#targetForwards++;
+    this.#targetStates += states;
+    this.#readbacks++;
+  }
+
+  #openCanvas(): Promise<Canvas> {
+    const target = this.#target;
+    if (!target.openCanvas) throw new RangeError(KEEPS_NOTHING);
+    return target.openCanvas(canvasSequences([this.#state.sequence], this.#options));
+  }
+
+  /** Frees what the target keeps. */
+  close(): void {
+    this.#canvas?.destroy();
   }
 
   /** The draft ran. */
@@ -187,6 +226,18 @@ export class ProposalRun {
   /** A denoising step was taken. */
   commit(commits: readonly Commit[]): void {
     this.#state = commit(this.#state, commits);
+  }
+
+  /** Takes the course's next step. */
+  take(
+    course: Course,
+    commits: readonly Commit[],
+    verdict: Pick<DenoiseStep, "proposed" | "rejected">,
+  ): DenoiseStep {
+    const { step, block } = course;
+    this.commit(commits);
+    course.advance(commits, this.#state.sequence);
+    return { step, block, nfe: this.#targetForwards, commits: [commits], ...verdict };
   }
 
   /** What it came to. */

@@ -1,7 +1,7 @@
 /** Runs denoising steps, on a canvas or one by one. */
 
 import type { DenoiseOptions } from "./denoise.ts";
-import type { CanvasStep, Commit, Predictor } from "./predictor.ts";
+import type { CanvasSequence, CanvasStep, Commit, Predictor } from "./predictor.ts";
 import { selectCommits } from "./selection.ts";
 import {
   applyCommits,
@@ -27,9 +27,23 @@ export async function openRunner(
   predictor: Predictor,
   options: DenoiseOptions,
 ): Promise<StepRunner> {
-  const { endTokens, cfgScale = 0, stepsPerReadback = 4 } = options;
+  const { stepsPerReadback = 4 } = options;
   if (!predictor.openCanvas) return stepByStep(sequences, predictor, options);
-  const canvas = await predictor.openCanvas(sequences.map((sequence) => ({
+  const canvas = await predictor.openCanvas(canvasSequences(sequences, options));
+  return {
+    chunkLength: stepsPerReadback,
+    run: (chunk) => canvas.run(chunk, options.signal),
+    setIds: (sequence, ids, unconditional) => canvas.setIds(sequence, ids, unconditional),
+    close: () => canvas.destroy(),
+  };
+}
+
+/** Sequences as a canvas takes them. */
+export function canvasSequences(
+  sequences: readonly Sequence[],
+  { endTokens, cfgScale = 0 }: DenoiseOptions,
+): CanvasSequence[] {
+  return sequences.map((sequence) => ({
     ids: sequence.ids,
     attentionMask: sequence.attentionMask,
     promptLength: sequence.promptLength,
@@ -38,14 +52,11 @@ export async function openRunner(
       : { scale: cfgScale, unconditionalIds: unconditionalIds(sequence) },
     endTokens,
     maskToken: sequence.maskToken,
-  })));
-  return {
-    chunkLength: stepsPerReadback,
-    run: (chunk) => canvas.run(chunk, options.signal),
-    setIds: (sequence, ids, unconditional) => canvas.setIds(sequence, ids, unconditional),
-    close: () => canvas.destroy(),
-  };
+  }));
 }
+
+/** Said of a predictor without a canvas. */
+export const KEEPS_NOTHING = "this predictor keeps no keys and values: use cache none";
 
 /** The policy a canvas is the twin of: predict, select and commit, one step per run. */
 function stepByStep(
@@ -62,7 +73,7 @@ function stepByStep(
       !(step.stopAtEnd && decidedUpToEnd(state[row], endTokens))
     );
     if (step.cache !== undefined) {
-      throw new RangeError("this predictor keeps no keys and values: use cache none");
+      throw new RangeError(KEEPS_NOTHING);
     }
     if (step.horizon !== undefined && cfgScale > 0) {
       throw new RangeError("suffixes are pruned without guidance only");

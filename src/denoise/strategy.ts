@@ -2,15 +2,18 @@
 
 import { NO_ACCEPTANCE } from "./acceptance.ts";
 import { autoExact, autoFast } from "./auto.ts";
+import { repeatsBlocks } from "./block_steps.ts";
 import { denoiseBlocks } from "./blocks.ts";
 import type { Controller } from "./controller.ts";
 import { CACHE_POLICIES, type CachePolicy } from "./cache_plan.ts";
 import { commitVerify } from "./commit_verify.ts";
+import { CONFIDENCE_MEASURES } from "./confidence.ts";
 import { denoise, type DenoiseOptions, type DenoiseStep } from "./denoise.ts";
 import { lossless, selfDraft } from "./draft_verify.ts";
 import { gate } from "./gate.ts";
 import type { Predictor, SelectionRule } from "./predictor.ts";
 import type { ProposalResult } from "./proposal_run.ts";
+import { measureMisfit } from "./selection.ts";
 import type { Sequence } from "./sequence.ts";
 
 /**
@@ -21,11 +24,14 @@ const BACK_THRESHOLD = 0.3;
 
 /** What a strategy may be told; each uses what concerns it. */
 export interface StrategyOptions extends DenoiseOptions {
-  /** Keys and values that are reused (plain, threshold, factor; commit_verify: the draft's); default `none`. */
+  /**
+   * Keys and values that are reused (plain, threshold, factor, lossless, self; commit_verify: the
+   * draft's); default `none`.
+   */
   readonly cache?: CachePolicy;
   /** Steps of a block between two refreshes of a cache; default: at its first step only. */
   readonly refreshInterval?: number;
-  /** Masked positions behind the block that a pass still sees (plain, threshold, factor). */
+  /** Masked positions behind the block that a pass still sees (as a cache, but not commit_verify). */
   readonly suffixWindow?: number;
   /** Least confidence that is committed (threshold); default 0.9. */
   readonly threshold?: number;
@@ -71,7 +77,10 @@ type Run = AsyncGenerator<DenoiseStep, StrategyResult, void>;
 
 /** What a strategy is and needs. */
 export interface Strategy {
-  /** Whether the result equals that of the plain schedule, without a cache. */
+  /**
+   * Whether the result equals that of `plain` under the same cache, refresh interval and suffix window,
+   * whatever else is asked for; auto's with quality `exact`.
+   */
   readonly lossless: boolean;
   readonly needsDraft: boolean;
   /** Options of {@linkcode StrategyOptions} that it uses, besides those of `denoise`. */
@@ -88,9 +97,7 @@ async function* targetOnly(
   options: StrategyOptions,
   rule: SelectionRule | undefined,
 ): Run {
-  const { cache = "none", suffixWindow } = options;
-  const blocks = rule !== undefined || cache !== "none" || suffixWindow !== undefined;
-  const { sequences, nfe, readbacks, idleForwards = 0 } = blocks
+  const { sequences, nfe, readbacks, idleForwards = 0 } = rule || repeatsBlocks(options)
     ? yield* denoiseBlocks(sequence, target, { ...options, rule: rule ?? { kind: "count" } })
     : yield* denoise([sequence], target, options);
   return {
@@ -113,13 +120,13 @@ const STRATEGIES: Readonly<Record<StrategyName, Strategy>> = {
   plain: {
     lossless: true,
     needsDraft: false,
-    uses: ["cache", "refreshInterval", "suffixWindow"],
+    uses: ["confidence", "cache", "refreshInterval", "suffixWindow"],
     run: (sequence, models, options) => targetOnly(sequence, models, options, undefined),
   },
   threshold: {
     lossless: false,
     needsDraft: false,
-    uses: ["cache", "refreshInterval", "suffixWindow", "threshold"],
+    uses: ["confidence", "cache", "refreshInterval", "suffixWindow", "threshold"],
     run: (sequence, models, options) =>
       targetOnly(sequence, models, options, {
         kind: "threshold",
@@ -129,21 +136,21 @@ const STRATEGIES: Readonly<Record<StrategyName, Strategy>> = {
   factor: {
     lossless: false,
     needsDraft: false,
-    uses: ["cache", "refreshInterval", "suffixWindow", "factor"],
+    uses: ["confidence", "cache", "refreshInterval", "suffixWindow", "factor"],
     run: (sequence, models, options) =>
       targetOnly(sequence, models, options, { kind: "factor", factor: options.factor ?? 1 }),
   },
   lossless: {
     lossless: true,
     needsDraft: true,
-    uses: ["depth", "rounds"],
+    uses: ["confidence", "cache", "refreshInterval", "suffixWindow", "depth", "rounds"],
     run: (sequence, { target, draft }, options) =>
       proposing(lossless(sequence, target, draft!, { ...options, depth: options.depth ?? 4 })),
   },
   self: {
     lossless: true,
     needsDraft: false,
-    uses: ["depth", "rounds"],
+    uses: ["confidence", "cache", "refreshInterval", "suffixWindow", "depth", "rounds"],
     run: (sequence, { target }, options) =>
       proposing(selfDraft(sequence, target, { ...options, depth: options.depth ?? 4 })),
   },
@@ -182,7 +189,7 @@ const STRATEGIES: Readonly<Record<StrategyName, Strategy>> = {
   auto: {
     lossless: true,
     needsDraft: false,
-    uses: ["quality", "threshold"],
+    uses: ["confidence", "quality", "threshold"],
     run: (sequence, models, options) =>
       options.quality === "fast"
         ? autoFast(sequence, models, options)
@@ -223,6 +230,7 @@ export class StrategyError extends Error {
 
 /** Options that only some strategies use. */
 const SPECIAL: readonly (keyof StrategyOptions)[] = [
+  "confidence",
   "cache",
   "refreshInterval",
   "suffixWindow",
@@ -249,11 +257,12 @@ export function checkStrategy(
   if (strategy.needsDraft && !hasDraft) {
     throw new StrategyError("strategy", `strategy ${name} needs a draft model, and none is loaded`);
   }
-  const { cache, cfgScale = 0, remasking = "low_confidence" } = options;
+  const { cache, cfgScale = 0, remasking = "low_confidence", confidence = "probability" } = options;
   for (const option of SPECIAL) {
     const value = options[option];
     if (value === undefined || strategy.uses.includes(option)) continue;
     if (option === "cache" && value === "none") continue;
+    if (option === "confidence" && value === "probability") continue;
     const users = STRATEGY_NAMES.filter((other) => strategyOf(other).uses.includes(option));
     throw new StrategyError(
       option,
@@ -284,6 +293,14 @@ export function checkStrategy(
   if (name === "auto" && options.threshold !== undefined && options.quality !== "fast") {
     throw new StrategyError("threshold", "quality exact uses no threshold: choose quality fast");
   }
+  if (!CONFIDENCE_MEASURES.includes(confidence)) {
+    const known = CONFIDENCE_MEASURES.join(", ");
+    throw new StrategyError("confidence", `confidence is ${confidence}, expected ${known}`);
+  }
+  const ruled = options.quality === "fast" ? "quality fast" : `strategy ${name}`;
+  const compares = options.quality === "fast" || name === "threshold" || name === "factor";
+  const misfit = measureMisfit(confidence, remasking, compares ? ruled : undefined);
+  if (misfit) throw new StrategyError("confidence", misfit);
   if (remasking === "random" && (!strategy.lossless || options.quality === "fast")) {
     throw new StrategyError(
       "remasking",

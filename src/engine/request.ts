@@ -2,11 +2,15 @@
 
 import type { ControllerFigures } from "../denoise/controller.ts";
 import { CACHE_POLICIES, type CachePolicy } from "../denoise/cache_plan.ts";
+import { CONFIDENCE_MEASURES } from "../denoise/confidence.ts";
+import type { ConfidenceMeasure } from "../denoise/predictor.ts";
 import { QUALITIES, type Quality, STRATEGY_NAMES, type StrategyName } from "../denoise/strategy.ts";
 
 export {
   CACHE_POLICIES,
   type CachePolicy,
+  CONFIDENCE_MEASURES,
+  type ConfidenceMeasure,
   QUALITIES,
   type Quality,
   STRATEGY_NAMES,
@@ -39,6 +43,8 @@ export interface GenerateRequest {
   readonly cfgScale?: number;
   /** Which positions are committed first. */
   readonly remasking?: "low_confidence" | "random";
+  /** What ranks them by confidence; default `probability`, that of the chosen token. */
+  readonly confidence?: ConfidenceMeasure;
   /** The answer is cut before the first of these. */
   readonly stop?: readonly string[];
   /** Stop once everything up to the first end token is decided (default true). */
@@ -52,8 +58,8 @@ export interface GenerateRequest {
   /** What `auto` may choose: `exact` (default) is only what gives the plain schedule's answer. */
   readonly quality?: Quality;
   /**
-   * Keys and values that are reused from step to step (plain, threshold, factor; the draft's, in
-   * commit_verify); default `none`.
+   * Keys and values that are reused from step to step (plain, threshold, factor, lossless, self; the
+   * draft's, in commit_verify); default `none`.
    */
   readonly cache?: CachePolicy;
   /** Steps of a block between two refreshes of the cache; default: at its first step only. */

@@ -17,6 +17,9 @@ export const attentionKernel = defineKernel({
     head_stride: "u32",
     y_stride: "u32",
     scale: "f32",
+    fresh_first: "u32",
+    fresh_keys: "u32",
+    fresh_row: "u32",
   },
   constants: { UNITS: 32, SHADOWS: 0 },
   gathersRows: true,
@@ -31,6 +34,16 @@ export interface HeadShape {
   readonly headDim: number;
   /** Floats from one head to the next: headDim rounded up to 8. */
   readonly headStride: number;
+}
+
+/** Keys of every sequence of a call that lie apart from its others, which sequences then may share. */
+export interface FreshKeys {
+  /** The first of them, counted from the sequence's first key. */
+  readonly first: number;
+  /** How many each sequence has. */
+  readonly count: number;
+  /** Row of the first sequence's first; the others' follow, in the order of the sequences. */
+  readonly row: number;
 }
 
 /**
@@ -54,8 +67,14 @@ export function attention(
     readonly y: Tensor;
   },
   shape: HeadShape,
-  options: { readonly count: number; readonly longest: number; readonly yStride: number },
+  options: {
+    readonly count: number;
+    readonly longest: number;
+    readonly yStride: number;
+    readonly fresh?: FreshKeys;
+  },
 ): void {
+  const { fresh } = options;
   recorder.dispatch(attentionKernel, {
     bindings: { ...tensors, shadows: tensors.shadows ?? tensors.sequences },
     params: {
@@ -65,6 +84,9 @@ export function attention(
       head_stride: shape.headStride,
       y_stride: options.yStride,
       scale: 1 / Math.sqrt(shape.headDim),
+      fresh_first: fresh?.first ?? 0,
+      fresh_keys: fresh?.count ?? 0,
+      fresh_row: fresh?.row ?? 0,
     },
     constants: { UNITS: 8 * Math.ceil(shape.headDim / 32), SHADOWS: tensors.shadows ? 1 : 0 },
     workgroups: [Math.ceil(options.longest / 32), shape.heads, options.count],

@@ -1,6 +1,13 @@
 /** Sequences that live on the GPU: denoising steps are chained there and read back together. */
 
-import type { Canvas, CanvasSequence, CanvasStep, Commit } from "../denoise/predictor.ts";
+import type {
+  Canvas,
+  CanvasSequence,
+  CanvasStep,
+  Commit,
+  ForwardInput,
+  Prediction,
+} from "../denoise/predictor.ts";
 import type { Readback } from "../gpu/readback.ts";
 import { createTensor, type Tensor, tensorOf, upload } from "../gpu/tensor.ts";
 import { commit, LOG_ENTRY_WORDS } from "../kernels/commit.ts";
@@ -12,11 +19,11 @@ import {
   writeAnswer,
   writeStepPlan,
 } from "../kernels/step_plan.ts";
-import { checkToken } from "./input.ts";
-import { createKvCache } from "./kv_cache.ts";
-import { forward, type KvCache, type RowBatch } from "./llada.ts";
-import { type PredictionContext, recordPredictions } from "./prediction_pass.ts";
-import { type PackedRows, packRows } from "./rows.ts";
+import { CanvasRows, visibleBefore } from "./canvas_rows.ts";
+import { checkChoice, checkToken } from "./input.ts";
+import { forward } from "./llada.ts";
+import { type PredictionContext, readPredictions, recordPredictions } from "./prediction_pass.ts";
+import { packRows } from "./rows.ts";
 
 /** Runs `body`, and forgets what it recorded if it throws. */
 export type GuardedRun = (body: () => Promise<void>) => Promise<void>;
@@ -33,18 +40,13 @@ export class DeviceCanvas implements Canvas {
   readonly #readback: Readback;
   readonly #guarded: GuardedRun;
   readonly #sequences: readonly CanvasSequence[];
-  readonly #packed: PackedRows;
-  readonly #batch: RowBatch;
+  readonly #rows: CanvasRows;
   readonly #answers: Tensor;
   readonly #finished: Tensor;
   readonly #maskToken: number;
   readonly #guidance: number | undefined;
   /** Token of each row, as far as the host knows. */
   readonly #ids: Uint32Array;
-  /** Made at the first refresh. */
-  #kept: KvCache | undefined;
-  /** Attention ranges of the parts that were run, by first row and rows. */
-  readonly #partRanges = new Map<string, Tensor>();
   #destroyed = false;
 
   /** Uploads the sequences, which must agree on mask token and guidance scale. */
@@ -67,7 +69,7 @@ export class DeviceCanvas implements Canvas {
       }
       throw new RangeError("the sequences of a canvas must share mask token and guidance scale");
     }
-    const packed = this.#packed = packRows(sequences, this.#maskToken);
+    const packed = packRows(sequences, this.#maskToken);
     this.#ids = packed.ids.slice();
     const answers = new Uint32Array(ANSWER_WORDS * sequences.length);
     for (const [i, { firstRow, positions }] of packed.sequences.entries()) {
@@ -78,15 +80,7 @@ export class DeviceCanvas implements Canvas {
         endTokens,
       });
     }
-    this.#batch = {
-      rows: packed.ids.length,
-      firstRow: 0,
-      count: packed.ranges.length / 4,
-      longest: packed.longest,
-      ids: tensorOf(gpu, "canvas ids", packed.ids),
-      rowPosition: tensorOf(gpu, "canvas rotation", packed.rowPositions),
-      ranges: tensorOf(gpu, "canvas ranges", packed.ranges),
-    };
+    this.#rows = new CanvasRows(context, packed);
     this.#answers = tensorOf(gpu, "canvas answers", answers);
     this.#finished = createTensor(gpu, "canvas finished", sequences.length);
   }
@@ -99,7 +93,7 @@ export class DeviceCanvas implements Canvas {
       const start = performance.now();
       results = await this.#run(steps, signal);
       const milliseconds = performance.now() - start;
-      this.#context.pace.millisecondsPerRow = milliseconds / (steps.length * this.#batch.rows);
+      this.#context.pace.millisecondsPerRow = milliseconds / (steps.length * this.#rows.batch.rows);
     });
     return results;
   }
@@ -123,14 +117,14 @@ export class DeviceCanvas implements Canvas {
     const entries = strides.reduce((sum, stride) => sum + stride * count, 0);
     const log = scratch.get("canvas log", LOG_ENTRY_WORDS * entries);
 
-    const slow = this.#context.pace.millisecondsPerRow * this.#batch.rows > SLOW_STEP_MS;
+    const slow = this.#context.pace.millisecondsPerRow * this.#rows.batch.rows > SLOW_STEP_MS;
     for (const [i, step] of steps.entries()) {
       if (i > 0 && signal && slow) {
         recorder.submit();
         await gpu.device.queue.onSubmittedWorkDone();
         signal.throwIfAborted();
       }
-      const batch = this.#batchOf(step);
+      const batch = this.#rows.batchOf(step);
       const hidden = forward(gpu, recorder, scratch, config, weights, batch);
       if (strides[i] === 1) continue; // nothing to commit: the pass itself is still spent
       this.#recordCommit(step, hidden, log, plans, {
@@ -165,7 +159,7 @@ export class DeviceCanvas implements Canvas {
     const { recorder, scratch } = this.#context;
     const count = this.#sequences.length;
     const places = count * at.capacity;
-    const { twinRows } = this.#packed;
+    const { twinRows } = this.#rows.packed;
     const asked = scratch.get("asked", ASKED_WORDS * places);
     const rows = scratch.get("asked_rows", places * (twinRows > 0 ? 2 : 1));
     const counts = scratch.get("counts", count);
@@ -177,9 +171,9 @@ export class DeviceCanvas implements Canvas {
       twinRows,
     };
     listMasked(recorder, {
-      ids: this.#batch.ids,
-      sequences: this.#batch.ranges,
-      row_position: this.#batch.rowPosition,
+      ids: this.#rows.batch.ids,
+      sequences: this.#rows.batch.ranges,
+      row_position: this.#rows.batch.rowPosition,
       plans,
       finished: this.#finished,
       asked,
@@ -193,6 +187,7 @@ export class DeviceCanvas implements Canvas {
       guidance: this.#guidance,
       plans,
       planOffset: at.planOffset,
+      choices: step.choices,
     });
     commit(recorder, {
       asked,
@@ -200,7 +195,7 @@ export class DeviceCanvas implements Canvas {
       predictions,
       plans,
       answers: this.#answers,
-      ids: this.#batch.ids,
+      ids: this.#rows.batch.ids,
       finished: this.#finished,
       commit_log: log,
     }, {
@@ -213,34 +208,63 @@ export class DeviceCanvas implements Canvas {
     });
   }
 
+  /** @throws {GpuError} when the device failed; the canvas is then of no more use */
+  async predict(
+    asked: readonly Pick<ForwardInput, "ids" | "positions" | "choice">[],
+    cache: NonNullable<CanvasStep["cache"]>,
+  ): Promise<Prediction[][]> {
+    if (this.#destroyed) throw new Error("the canvas was destroyed");
+    asked.forEach(({ choice }, i) => checkChoice(choice, `asked[${i}].choice`));
+    const answers: Prediction[][] = [];
+    while (answers.length < asked.length) {
+      const first = answers.length;
+      const most = cache === "refresh"
+        ? asked.length
+        : this.#rows.mostStates(cache, asked[first].ids.length);
+      await this.#guarded(async () => {
+        answers.push(...await this.#predict(asked.slice(first, first + most), cache));
+      });
+    }
+    return answers;
+  }
+
+  async #predict(
+    asked: readonly Pick<ForwardInput, "ids" | "positions" | "choice">[],
+    cache: NonNullable<CanvasStep["cache"]>,
+  ): Promise<Prediction[][]> {
+    const { gpu, recorder, scratch, config, weights } = this.#context;
+    const { batch, rowAt, stride } = this.#rows.batchOfStates(asked.map(({ ids }) => ids), cache);
+    const [{ positions: visible }] = this.#rows.packed.sequences;
+    const questions = asked.map(({ positions, choice }, state) => ({
+      positions,
+      choice,
+      rows: Array.from(positions, (position) => {
+        const row = rowAt(position);
+        if (row !== undefined) return state * stride + row;
+        throw new RangeError(`position ${position} is asked at and not run`);
+      }),
+      rowPositions: Array.from(positions, (position) => position - visible[0]),
+    }));
+    const hidden = forward(gpu, recorder, scratch, config, weights, batch);
+    return await readPredictions(this.#context, this.#readback, hidden, questions);
+  }
+
   setIds(sequence: number, ids: Uint32Array, unconditionalIds?: Uint32Array): void {
-    const { firstRow, positions } = this.#packed.sequences[sequence];
+    const { firstRow, positions } = this.#rows.packed.sequences[sequence];
     const write = (row: number, source: Uint32Array) => {
       const visible = Uint32Array.from(positions, (position) => source[position]);
       this.#ids.set(visible, row);
-      upload(this.#context.gpu, this.#batch.ids, visible, row);
+      upload(this.#context.gpu, this.#rows.batch.ids, visible, row);
     };
     write(firstRow, ids);
-    if (unconditionalIds) write(firstRow + this.#packed.twinRows, unconditionalIds);
+    if (unconditionalIds) write(firstRow + this.#rows.packed.twinRows, unconditionalIds);
   }
 
   destroy(): void {
     if (this.#destroyed) return;
     this.#destroyed = true;
     const { recorder } = this.#context;
-    const { ids, rowPosition, ranges } = this.#batch;
-    const kept = this.#kept?.layers.flatMap(({ k, v }) => [k, v]) ?? [];
-    for (
-      const tensor of [
-        ids,
-        rowPosition,
-        ranges,
-        this.#answers,
-        this.#finished,
-        ...kept,
-        ...this.#partRanges.values(),
-      ]
-    ) {
+    for (const tensor of [...this.#rows.tensors, this.#answers, this.#finished]) {
       recorder.retire(tensor);
     }
     recorder.submit();
@@ -250,7 +274,7 @@ export class DeviceCanvas implements Canvas {
     const words = new Uint32Array(STEP_PLAN_WORDS * this.#sequences.length * steps.length);
     let at = 0;
     for (const step of steps) {
-      for (const [i, { positions }] of this.#packed.sequences.entries()) {
+      for (const [i, { positions }] of this.#rows.packed.sequences.entries()) {
         const { bannedTokens, unconfidentTokens, ...choice } = step.choices[i];
         writeStepPlan(words, at, {
           ...choice,
@@ -266,38 +290,9 @@ export class DeviceCanvas implements Canvas {
     return words;
   }
 
-  /** The rows that a step runs, and where their keys and values go. */
-  #batchOf(step: CanvasStep): RowBatch {
-    if (step.cache === undefined && step.horizon === undefined) return this.#batch;
-    if (this.#sequences.length > 1 || this.#packed.twinRows > 0) {
-      throw new RangeError(
-        "keys and values are kept, and suffixes pruned, for one sequence without guidance",
-      );
-    }
-    const [{ positions }] = this.#packed.sequences;
-    const keys = visibleBefore(positions, step.horizon ?? Infinity);
-    if (step.cache === "refresh") {
-      this.#kept ??= createKvCache(this.#context.gpu, this.#context.config, this.#batch.rows);
-    } else if (step.cache && !this.#kept) {
-      throw new RangeError("no keys and values are kept yet: refresh them first");
-    }
-    const kept = step.cache && this.#kept;
-    const part = typeof step.cache === "object" ? step.cache : undefined;
-    const first = part ? visibleBefore(positions, part.first) : 0;
-    const rows = Math.min(keys, part ? visibleBefore(positions, part.end) : keys) - first;
-    const key = `${first}+${rows} of ${keys}`;
-    let ranges = this.#partRanges.get(key);
-    if (!ranges) {
-      const range = Uint32Array.of(0, rows, 0, keys);
-      ranges = tensorOf(this.#context.gpu, "canvas part", range);
-      this.#partRanges.set(key, ranges);
-    }
-    return { ...this.#batch, firstRow: first, rows, longest: rows, ranges, kept };
-  }
-
   /** Whether a sequence's generation is decided up to its first end token, as the host knows it. */
   #decided(sequence: number): boolean {
-    const { firstRow, positions } = this.#packed.sequences[sequence];
+    const { firstRow, positions } = this.#rows.packed.sequences[sequence];
     const { promptLength, endTokens } = this.#sequences[sequence];
     const answer = firstRow + visibleBefore(positions, promptLength);
     const first = this.#ids.subarray(answer, firstRow + positions.length)
@@ -310,7 +305,7 @@ export class DeviceCanvas implements Canvas {
    * off: one of them may have been the mask token itself.
    */
   #capacity(step: CanvasStep): number {
-    const masked = this.#packed.sequences.map(({ firstRow, positions }) => {
+    const masked = this.#rows.packed.sequences.map(({ firstRow, positions }) => {
       const first = visibleBefore(positions, step.blockStart ?? 0);
       const end = visibleBefore(positions, step.blockEnd);
       return this.#ids.subarray(firstRow + first, firstRow + end)
@@ -323,7 +318,7 @@ export class DeviceCanvas implements Canvas {
   #apply(bytes: ArrayBuffer, entry: number, sequence: number): Commit[] {
     const words = new Uint32Array(bytes);
     const numbers = new Float32Array(bytes);
-    const { firstRow, positions } = this.#packed.sequences[sequence];
+    const { firstRow, positions } = this.#rows.packed.sequences[sequence];
     const committed = words[LOG_ENTRY_WORDS * entry];
     const commits: Commit[] = [];
     for (let i = 1; i <= committed; i++) {
@@ -338,10 +333,4 @@ export class DeviceCanvas implements Canvas {
     }
     return commits.sort((a, b) => a.position - b.position);
   }
-}
-
-/** How many of the ascending positions lie below `end`. */
-function visibleBefore(positions: Uint32Array, end: number): number {
-  const first = positions.findIndex((position) => position >= end);
-  return first < 0 ? positions.length : first;
 }

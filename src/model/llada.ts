@@ -4,7 +4,7 @@ import type { Gpu } from "../gpu/device.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Scratch } from "../gpu/scratch.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import { attention, type HeadShape } from "../kernels/attention.ts";
+import { attention, type FreshKeys, type HeadShape } from "../kernels/attention.ts";
 import { embed } from "../kernels/embed.ts";
 import { matmul } from "../kernels/matmul.ts";
 import { rmsNorm } from "../kernels/rms_norm.ts";
@@ -108,6 +108,8 @@ export interface RowBatch {
   readonly ranges: Tensor;
   /** Rows that attend as shadows, outside `ranges`; absent: there are none. */
   readonly shadows?: ShadowBatch;
+  /** Keys and values that sequences do not share with each other, among those kept; default none. */
+  readonly fresh?: FreshKeys;
   /** Where keys and values go and are found; absent: they are forgotten after the pass. */
   readonly kept?: KvCache;
 }
@@ -228,7 +230,7 @@ export function forward(
       recorder,
       { q, k, v, sequences: batch.ranges, y: attended },
       shape,
-      { count: batch.count, longest: batch.longest, yStride: width },
+      { count: batch.count, longest: batch.longest, yStride: width, fresh: batch.fresh },
     );
     if (batch.shadows) {
       // A call of its own: the other rows keep their pipeline, and with it their bits.

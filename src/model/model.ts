@@ -11,15 +11,13 @@ import { type Gpu, GpuError } from "../gpu/device.ts";
 import { Readback } from "../gpu/readback.ts";
 import { Recorder } from "../gpu/recorder.ts";
 import { Scratch } from "../gpu/scratch.ts";
-import { type Tensor, upload } from "../gpu/tensor.ts";
+import type { Tensor } from "../gpu/tensor.ts";
 import { matmul } from "../kernels/matmul.ts";
-import { PREDICTION_WORDS } from "../kernels/predict.ts";
-import { ASKED_WORDS, NO_TOKEN, STEP_PLAN_WORDS, writeStepPlan } from "../kernels/step_plan.ts";
 import { topK } from "../kernels/top_k.ts";
 import { paddedInner } from "../quant/scheme.ts";
 import { DeviceCanvas } from "./canvas.ts";
 import type { ModelConfig } from "./config.ts";
-import { checkChoice, checkInput, checkToken } from "./input.ts";
+import { checkChoice, checkInput } from "./input.ts";
 import {
   forward,
   type HiddenObserver,
@@ -28,7 +26,12 @@ import {
   type RowBatch,
 } from "./llada.ts";
 import { rowsFor } from "./linear.ts";
-import { normAsked, type PredictionContext, recordPredictions } from "./prediction_pass.ts";
+import {
+  normAsked,
+  type PredictionContext,
+  readPredictions,
+  uploadScratch,
+} from "./prediction_pass.ts";
 import { type PackedRows, packRows, rowsOf, withoutIdleGuidance } from "./rows.ts";
 
 /** A token among the likeliest at a position. */
@@ -130,7 +133,11 @@ export class Model implements Predictor, Disposable {
       };
       const batch = this.#upload(packed);
       const x = this.#forward(batch, keep);
-      const all = this.#put("asked_rows", Uint32Array.from({ length: rows }, (_, row) => row));
+      const all = uploadScratch(
+        this.#context,
+        "asked_rows",
+        Uint32Array.from({ length: rows }, (_, row) => row),
+      );
       const normed = normAsked(this.#context, x, all, rows);
       keep("final_norm", normed);
       const parts = this.#logits(normed, rows);
@@ -187,7 +194,7 @@ export class Model implements Predictor, Disposable {
     const { recorder, scratch, config, weights } = this.#context;
     const columns = config.embeddingSize;
     const count = guidance === undefined ? rows.length : rows.length / 2;
-    const rowIndex = this.#put("asked_rows", Uint32Array.from(rows));
+    const rowIndex = uploadScratch(this.#context, "asked_rows", Uint32Array.from(rows));
     const normed = normAsked(this.#context, hidden, rowIndex, rows.length);
     const logits = scratch.get("logits", rows.length * columns);
     const input = rowsFor(weights.head, normed, rows.length, this.#context);
@@ -259,27 +266,22 @@ export class Model implements Predictor, Disposable {
     return groups.map((group) => group.inputs);
   }
 
-  /** Data into scratch of this name. */
-  #put(name: string, data: Uint32Array<ArrayBuffer>): Tensor {
-    const tensor = this.#context.scratch.get(name, data.length);
-    upload(this.gpu, tensor, data);
-    return tensor;
-  }
-
   #upload(packed: PackedRows): RowBatch {
+    const put = (name: string, data: Uint32Array<ArrayBuffer>) =>
+      uploadScratch(this.#context, name, data);
     return {
       rows: packed.ids.length,
       firstRow: 0,
       count: packed.ranges.length / 4,
       longest: packed.longest,
-      ids: this.#put("ids", packed.ids),
-      rowPosition: this.#put("row_position", packed.rowPositions),
-      ranges: this.#put("ranges", packed.ranges),
+      ids: put("ids", packed.ids),
+      rowPosition: put("row_position", packed.rowPositions),
+      ranges: put("ranges", packed.ranges),
       shadows: packed.shadows && {
         count: packed.shadows.ranges.length / 4,
         longest: packed.shadows.longest,
-        ranges: this.#put("shadow_ranges", packed.shadows.ranges),
-        keys: this.#put("shadow_keys", packed.shadows.keys),
+        ranges: put("shadow_ranges", packed.shadows.ranges),
+        keys: put("shadow_keys", packed.shadows.keys),
       },
     };
   }
@@ -290,65 +292,18 @@ export class Model implements Predictor, Disposable {
   }
 
   async #predictGroup(inputs: readonly ForwardInput[]): Promise<Prediction[][]> {
-    const { recorder } = this.#context;
     const packed = packRows(inputs, this.config.maskTokenId);
-    const guidance = inputs[0].guidance;
-    const rowsEach = guidance ? 2 : 1;
-    const entries = inputs.reduce((sum, input) => sum + input.positions.length, 0);
-
     const hidden = this.#forward(this.#upload(packed));
-    if (entries === 0) {
-      await this.readback.read(recorder, hidden, 4);
-      return inputs.map(() => []);
-    }
-    const asked = new Uint32Array(ASKED_WORDS * entries);
-    const rows = new Uint32Array(rowsEach * entries);
-    const plans = new Uint32Array(STEP_PLAN_WORDS * inputs.length);
-    let entry = 0;
-    for (const [i, input] of inputs.entries()) {
-      const { choice } = input;
-      writeStepPlan(plans, STEP_PLAN_WORDS * i, {
-        ...choice,
-        candidateFirst: 0,
-        candidateEnd: 0,
-        commits: 0,
-        banned: choice.bannedTokens,
-        unconfident: choice.unconfidentTokens,
-      });
-      for (const [j, row] of askedRows(packed, i, input.positions).entries()) {
-        const judged = input.judged?.[j] ?? NO_TOKEN;
-        asked.set([row, packed.rowPositions[row], i, judged], ASKED_WORDS * entry);
-        rows[rowsEach * entry] = row;
-        if (guidance) rows[rowsEach * entry + 1] = row + packed.twinRows;
-        entry++;
-      }
-    }
-    const predictions = recordPredictions(this.#context, hidden, {
-      asked: this.#put("asked", asked),
-      rows: this.#put("asked_rows", rows),
-      plans: this.#put("plans", plans),
-      entries,
-      guidance: guidance && guidance.scale + 1,
-      planOffset: 0,
-    });
-    const bytes = await this.readback.read(recorder, predictions, 4 * PREDICTION_WORDS * entries);
-    const words = new Uint32Array(bytes);
-    const numbers = new Float32Array(bytes);
-    entry = 0;
-    return inputs.map((input) =>
-      Array.from(input.positions, (position, i) => {
-        const at = PREDICTION_WORDS * entry++;
-        const judged = input.judged?.[i] ?? NO_TOKEN;
-        return {
-          position,
-          token: checkToken(words[at], this.config),
-          oddsAgainst: numbers[at + 1],
-          confidence: 1 / (1 + numbers[at + 1]),
-          logProbability: numbers[at + 2],
-          logSumExp: numbers[at + 3],
-          ...judged !== NO_TOKEN && { judgedConfidence: 1 / (1 + numbers[at + 4]) },
-        };
-      })
+    const { guidance } = inputs[0];
+    return await readPredictions(
+      this.#context,
+      this.readback,
+      hidden,
+      inputs.map((input, i) => {
+        const rows = askedRows(packed, i, input.positions);
+        return { ...input, rows, rowPositions: rows.map((row) => packed.rowPositions[row]) };
+      }),
+      guidance && { scale: guidance.scale, twinRows: packed.twinRows },
     );
   }
 

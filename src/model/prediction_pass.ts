@@ -1,15 +1,18 @@
 /** From hidden states to predictions: final norm of the asked rows, head, merge. */
 
+import type { ForwardInput, Prediction, TokenChoice } from "../denoise/predictor.ts";
 import type { Gpu } from "../gpu/device.ts";
+import type { Readback } from "../gpu/readback.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Scratch } from "../gpu/scratch.ts";
-import type { Tensor } from "../gpu/tensor.ts";
+import { type Tensor, upload } from "../gpu/tensor.ts";
 import { CANDIDATE_WORDS, head, headTiles } from "../kernels/head.ts";
 import { predict, PREDICTION_WORDS } from "../kernels/predict.ts";
 import { rmsNorm } from "../kernels/rms_norm.ts";
-import { ASKED_WORDS } from "../kernels/step_plan.ts";
+import { ASKED_WORDS, NO_TOKEN, STEP_PLAN_WORDS, writeStepPlan } from "../kernels/step_plan.ts";
 import { paddedInner } from "../quant/scheme.ts";
 import type { ModelConfig } from "./config.ts";
+import { checkToken } from "./input.ts";
 import { rowsFor } from "./linear.ts";
 import type { LladaWeights } from "./llada.ts";
 
@@ -36,6 +39,8 @@ export interface AskedRows {
   /** One plan per sequence. */
   readonly plans: Tensor;
   readonly planOffset: number;
+  /** How tokens are chosen, by sequence. */
+  readonly choices: readonly TokenChoice[];
 }
 
 /** Records the final norm of some rows into scratch. `[count, paddedInner]` */
@@ -77,6 +82,7 @@ export function recordPredictions(
   const { recorder, scratch, weights } = context;
   const tiles = headTiles(weights.head);
   const most = entriesPerPass(context);
+  const measured = asked.choices.some(({ measure = "probability" }) => measure !== "probability");
   const rowsEach = asked.guidance === undefined ? 1 : 2;
   const predictions = scratch.get("predictions", PREDICTION_WORDS * asked.entries);
   for (let first = 0; first < asked.entries; first += most) {
@@ -85,23 +91,105 @@ export function recordPredictions(
     const rowIndex = asked.rows.part(first * rowsEach, entries * rowsEach);
     const normed = normAsked(context, hidden, rowIndex, entries * rowsEach);
     const x = rowsFor(weights.head, normed, entries * rowsEach, context);
-    head(
-      recorder,
-      {
-        x,
-        asked: asked.asked.part(ASKED_WORDS * first, ASKED_WORDS * entries),
-        plans: asked.plans,
-        candidates,
-      },
-      weights.head,
-      { entries, planOffset: asked.planOffset, guidance: asked.guidance },
-    );
-    predict(
-      recorder,
+    const { plans, planOffset, guidance } = asked;
+    const options = { entries, planOffset, measured };
+    const shared = {
+      asked: asked.asked.part(ASKED_WORDS * first, ASKED_WORDS * entries),
+      plans,
       candidates,
-      predictions.part(PREDICTION_WORDS * first, PREDICTION_WORDS * entries),
-      { entries, tiles },
-    );
+    };
+    head(recorder, { x, ...shared }, weights.head, { ...options, guidance });
+    const part = predictions.part(PREDICTION_WORDS * first, PREDICTION_WORDS * entries);
+    predict(recorder, { ...shared, predictions: part }, { ...options, tiles });
   }
   return predictions;
+}
+
+/** Data into scratch of this name. */
+export function uploadScratch(
+  { gpu, scratch }: PredictionContext,
+  name: string,
+  data: Uint32Array<ArrayBuffer>,
+): Tensor {
+  const tensor = scratch.get(name, data.length);
+  upload(gpu, tensor, data);
+  return tensor;
+}
+
+/** What is asked of one sequence, and where its rows are. */
+export interface RowQuestion extends Pick<ForwardInput, "positions" | "judged" | "choice"> {
+  /** Rows of the hidden states, one for each of `positions`. */
+  readonly rows: readonly number[];
+  /** Positions that key their noise, likewise. */
+  readonly rowPositions: readonly number[];
+}
+
+/**
+ * Records the predictions at some rows, and waits for them.
+ * @param guidance the scale, and how far behind a row its unconditional twin is
+ */
+export async function readPredictions(
+  context: PredictionContext,
+  readback: Readback,
+  hidden: Tensor,
+  questions: readonly RowQuestion[],
+  guidance?: { readonly scale: number; readonly twinRows: number },
+): Promise<Prediction[][]> {
+  const { recorder, config } = context;
+  const rowsEach = guidance ? 2 : 1;
+  const entries = questions.reduce((sum, { rows }) => sum + rows.length, 0);
+  if (entries === 0) {
+    await readback.read(recorder, hidden, 4);
+    return questions.map(() => []);
+  }
+  const asked = new Uint32Array(ASKED_WORDS * entries);
+  const askedRows = new Uint32Array(rowsEach * entries);
+  const plans = new Uint32Array(STEP_PLAN_WORDS * questions.length);
+  let entry = 0;
+  for (const [i, { choice, rows, rowPositions, judged }] of questions.entries()) {
+    writeStepPlan(plans, STEP_PLAN_WORDS * i, {
+      ...choice,
+      candidateFirst: 0,
+      candidateEnd: 0,
+      commits: 0,
+      banned: choice.bannedTokens,
+      unconfident: choice.unconfidentTokens,
+    });
+    for (const [j, row] of rows.entries()) {
+      asked.set([row, rowPositions[j], i, judged?.[j] ?? NO_TOKEN], ASKED_WORDS * entry);
+      askedRows[rowsEach * entry] = row;
+      if (guidance) askedRows[rowsEach * entry + 1] = row + guidance.twinRows;
+      entry++;
+    }
+  }
+  const predictions = recordPredictions(context, hidden, {
+    asked: uploadScratch(context, "asked", asked),
+    rows: uploadScratch(context, "asked_rows", askedRows),
+    plans: uploadScratch(context, "plans", plans),
+    entries,
+    guidance: guidance && guidance.scale + 1,
+    planOffset: 0,
+    choices: questions.map(({ choice }) => choice),
+  });
+  const bytes = await readback.read(recorder, predictions, 4 * PREDICTION_WORDS * entries);
+  const words = new Uint32Array(bytes);
+  const numbers = new Float32Array(bytes);
+  entry = 0;
+  return questions.map(({ positions, judged }) =>
+    Array.from(positions, (position, i) => {
+      const at = PREDICTION_WORDS * entry++;
+      return {
+        position,
+        token: checkToken(words[at], config),
+        oddsAgainst: numbers[at + 1],
+        uncertainty: numbers[at + 4],
+        confidence: 1 / (1 + numbers[at + 1]),
+        logProbability: numbers[at + 2],
+        logSumExp: numbers[at + 3],
+        ...(judged?.[i] ?? NO_TOKEN) !== NO_TOKEN && {
+          judgedConfidence: 1 / (1 + numbers[at + 5]),
+        },
+      };
+    })
+  );
 }

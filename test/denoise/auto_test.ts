@@ -4,7 +4,7 @@ import { autoExact, autoFast } from "../../src/denoise/auto.ts";
 import { denoiseBlocks } from "../../src/denoise/blocks.ts";
 import { type Choice, Controller, FAST_CHOICES } from "../../src/denoise/controller.ts";
 import { denoise } from "../../src/denoise/denoise.ts";
-import { drawArb, gather } from "./draw.ts";
+import { comparable, drawArb, gather } from "./draw.ts";
 import { ToyCanvasModel, ToyModel } from "./toy_model.ts";
 
 /** Takes what it is told to, one choice after another. */
@@ -88,7 +88,7 @@ Deno.test("fast: threshold with the chosen cache, and none with guidance", async
     fc.constantFrom(...FAST_CHOICES),
     fc.constantFrom(undefined, 0.2),
     async ({ sequence, options: drawn }, chosen, threshold) => {
-      const options = { ...drawn, remasking: "low_confidence" as const };
+      const options = comparable(drawn);
       class Chosen extends Controller {
         override chooseFast() {
           return chosen;

@@ -1,7 +1,8 @@
 import { assert, assertAlmostEquals, assertEquals, assertNotEquals } from "@std/assert";
 import { denoise, type DenoiseOptions } from "../../src/denoise/denoise.ts";
 import { newSequence } from "../../src/denoise/sequence.ts";
-import { goldenPath, readGolden, type SamplingCase } from "../reference/golden.ts";
+import type { SamplingCase } from "../../src/cli/golden_files.ts";
+import { goldenPath, readGolden } from "../reference/golden.ts";
 import { loadReference } from "../reference/llada.ts";
 
 const { cases } = readGolden<{ readonly cases: readonly SamplingCase[] }>("sampling/llada.json");

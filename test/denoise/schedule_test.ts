@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import fc from "fast-check";
+import type { ScheduleFile, ScheduleShape } from "../../src/cli/golden_files.ts";
 import {
   numTransferTokens,
   planSteps,
@@ -8,27 +9,9 @@ import {
 } from "../../src/denoise/schedule.ts";
 import { readGolden } from "../reference/golden.ts";
 
-interface Run {
-  readonly gen_length: number;
-  readonly block_length: number;
-  readonly steps: number;
-}
+const golden = readGolden<ScheduleFile>("sampling/schedule.json");
 
-const golden = readGolden<{
-  readonly masked_and_steps: readonly {
-    readonly masked: number;
-    readonly steps: number;
-    readonly num_transfer_tokens: readonly number[];
-  }[];
-  readonly runs: readonly (Run & {
-    readonly blocks: number;
-    readonly steps_per_block: number;
-    readonly num_transfer_tokens_of_every_block: readonly number[];
-  })[];
-  readonly rejected: readonly (Run & { readonly why: string })[];
-}>("sampling/schedule.json");
-
-function plan({ gen_length, block_length, steps }: Run) {
+function plan({ gen_length, block_length, steps }: ScheduleShape) {
   return planSteps({ genLength: gen_length, blockLength: block_length, steps });
 }
 

@@ -1,5 +1,6 @@
 /** A model of a few lines whose answer at a position depends on every visible token. */
 
+import { assert, assertEquals } from "@std/assert";
 import type {
   Canvas,
   CanvasSequence,
@@ -51,7 +52,10 @@ export class ToyModel implements Predictor {
   }
 }
 
-/** The toy with a canvas, written from the canvas's contract: ids changed in place, row by row. */
+/**
+ * The toy with a canvas, written from the canvas's contract: ids changed in place, row by row. Of
+ * what it keeps, positions outside a part are answered as they were at the refresh.
+ */
 export class ToyCanvasModel extends ToyModel {
   /** Steps of every `run`. */
   readonly runs: number[] = [];
@@ -68,6 +72,30 @@ export class ToyCanvasModel extends ToyModel {
       ids: sequence.ids.slice(),
       unconditional: sequence.guidance?.unconditionalIds.slice(),
     }));
+    let kept: Uint32Array | undefined;
+    /** What a pass over `ids` sees. */
+    const seen = (ids: Uint32Array, cache: CanvasStep["cache"]) => {
+      if (cache === undefined) return ids;
+      if (rows.length > 1 || rows[0].unconditional) throw new RangeError("one, without guidance");
+      if (cache === "refresh") return kept = ids.slice();
+      if (!kept) throw new RangeError("nothing is kept yet");
+      if (ids.every((id, i) => id === kept![i])) return ids;
+      // Elsewhere each position has been seen in the light of what was there at the refresh.
+      const light = kept.reduce((state, id, i) => hash(state, i, id, 0), 1);
+      const { first, end } = cache;
+      return ids.map((id, i) => i >= first && i < end ? id : hash(light, i, id, 0));
+    };
+    const predict: Canvas["predict"] = (asked, cache) => {
+      this.batches.push(asked.length);
+      if (cache === "refresh") assertEquals(asked.length, 1);
+      const [{ sequence }] = rows;
+      return Promise.resolve(asked.map(({ ids, positions, choice }) => {
+        const { first, end } = cache === "refresh" ? { first: 0, end: ids.length } : cache;
+        assert(positions.every((position) => position >= first && position < end));
+        const attentionMask = sequence.attentionMask?.subarray(0, ids.length);
+        return this.answer({ ids: seen(ids, cache), attentionMask, positions, choice });
+      }));
+    };
     const run = (steps: readonly CanvasStep[]) => {
       this.runs.push(steps.length);
       this.steps.push(...steps);
@@ -79,13 +107,14 @@ export class ToyCanvasModel extends ToyModel {
             const end = answer.findIndex((token) => endTokens.includes(token));
             const mask = answer.indexOf(maskToken);
             if (step.stopAtEnd && end >= 0 && (mask < 0 || mask > end)) return [];
-            const positions = [...ids.keys()].filter((i) =>
+            const shown = ids.subarray(0, step.horizon);
+            const positions = [...shown.keys()].filter((i) =>
               i >= (step.blockStart ?? 0) && i < step.blockEnd && ids[i] === maskToken &&
               attentionMask?.[i] !== 0
             );
             const predictions = this.answer({
-              ids,
-              attentionMask,
+              ids: seen(shown, step.cache),
+              attentionMask: attentionMask?.subarray(0, step.horizon),
               positions: Uint32Array.from(positions),
               guidance: guidance && { scale: guidance.scale, unconditionalIds: unconditional! },
               choice: step.choices[row],
@@ -107,7 +136,7 @@ export class ToyCanvasModel extends ToyModel {
       rows[sequence].ids.set(ids);
       if (unconditional) rows[sequence].unconditional!.set(unconditional);
     };
-    return Promise.resolve({ run, setIds, destroy: () => void this.destroyed++ });
+    return Promise.resolve({ run, predict, setIds, destroy: () => void this.destroyed++ });
   }
 }
 

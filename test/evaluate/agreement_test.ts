@@ -73,7 +73,8 @@ function fixed(answers: readonly (readonly [token: number, confidence: number])[
     const [token, confidence] = answers[position - 1];
     const oddsAgainst = (1 - confidence) / confidence;
     const logProbability = Math.log(confidence);
-    return { position, token, confidence, oddsAgainst, logProbability, logSumExp: 0 };
+    const shared = { position, token, confidence, oddsAgainst, uncertainty: oddsAgainst };
+    return { ...shared, logProbability, logSumExp: 0 };
   };
   return {
     predict: (inputs) =>

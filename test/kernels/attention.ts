@@ -1,6 +1,6 @@
 /** Bidirectional attention: queries of every sequence, all of them or some, over its keys. */
 
-import { attention, type HeadShape } from "../../src/kernels/attention.ts";
+import { attention, type FreshKeys, type HeadShape } from "../../src/kernels/attention.ts";
 import { paddedInner } from "../../src/quant/scheme.ts";
 import { defineCase, GUARD_ROWS, untouchedReference } from "./case.ts";
 import type { Random } from "./random.ts";
@@ -16,6 +16,8 @@ interface Size {
   readonly queries?: readonly number[];
   /** Keys ahead of each sequence that belong to none. */
   readonly keyGap?: number;
+  /** So many keys of each sequence, from its second on, lie behind the keys of all. */
+  readonly fresh?: number;
   /** Each query sees one key less, and one of its own that lies behind its sequence's keys. */
   readonly shadows?: boolean;
   /** Size of the queries: large ones make the softmax choose one key. */
@@ -29,19 +31,23 @@ interface Inputs {
   readonly ranges: readonly (readonly [number, number, number, number])[];
   /** By query: the key row that it does not see, and its own. */
   readonly shadows?: readonly (readonly [number, number])[];
+  readonly fresh?: FreshKeys;
   readonly q: Float32Array<ArrayBuffer>;
   readonly k: Float32Array<ArrayBuffer>;
   readonly v: Float32Array<ArrayBuffer>;
 }
 
 /** `sum over keys of softmax(q k^T / sqrt(headDim)) v`, per head and row. */
-export function reference({ shape, yStride, ranges, shadows, q, k, v }: Inputs) {
+export function reference({ shape, yStride, ranges, shadows, fresh, q, k, v }: Inputs) {
   const { heads, kvHeads, headDim, headStride } = shape;
   const y = untouchedReference((queriesOf(ranges) + GUARD_ROWS) * yStride);
-  for (const [firstQuery, queries, first, length] of ranges) {
+  for (const [sequence, [firstQuery, queries, first, length]] of ranges.entries()) {
     for (let row = firstQuery; row < firstQuery + queries; row++) {
       const [unseen, own] = shadows?.[row] ?? [];
-      const keys = Array.from({ length }, (_, j) => first + j).filter((key) => key !== unseen);
+      const keys = Array.from({ length }, (_, j) => {
+        if (!fresh || j < fresh.first || j >= fresh.first + fresh.count) return first + j;
+        return fresh.row + sequence * fresh.count + j - fresh.first;
+      }).filter((key) => key !== unseen);
       if (own !== undefined) keys.push(own);
       for (let head = 0; head < heads; head++) {
         const kvHead = Math.floor(head / (heads / kvHeads));
@@ -132,6 +138,15 @@ export const kernelCase = defineCase<Size, Inputs>({
       shadows: true,
     },
     {
+      name: "fresh keys",
+      heads: 4,
+      kvHeads: 2,
+      headDim: 20,
+      lengths: [41, 9, 70],
+      queries: [3, 1, 34],
+      fresh: 8,
+    },
+    {
       name: "the shadow of the only key",
       heads: 2,
       kvHeads: 1,
@@ -163,17 +178,20 @@ export const kernelCase = defineCase<Size, Inputs>({
         shadows.push([firstKey + random.integer(length), keys++]);
       }
     }
+    const fresh = size.fresh && { first: 1, count: size.fresh, row: keys };
+    keys += (size.fresh ?? 0) * lengths.length;
     return {
       shape,
       yStride: paddedInner(heads * headDim),
       ranges,
+      fresh: fresh || undefined,
       shadows: size.shadows ? shadows : undefined,
       q: headRows(random, firstQuery * heads, shape, size.scale),
       k: headRows(random, keys * kvHeads, shape),
       v: headRows(random, keys * kvHeads, shape),
     };
   },
-  upload(tensors, { shape, yStride, ranges, shadows, q, k, v }) {
+  upload(tensors, { shape, yStride, ranges, shadows, fresh, q, k, v }) {
     const y = tensors.untouched("y", (queriesOf(ranges) + GUARD_ROWS) * yStride);
     const bound = {
       q: tensors.of("q", q),
@@ -187,6 +205,7 @@ export const kernelCase = defineCase<Size, Inputs>({
       count: ranges.length,
       longest: Math.max(...ranges.map(([, queries]) => queries)),
       yStride,
+      fresh,
     };
     return { record: (recorder) => attention(recorder, bound, shape, options), outputs: { y } };
   },

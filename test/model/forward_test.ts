@@ -1,7 +1,8 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
+import type { ForwardFile } from "../../src/cli/golden_files.ts";
 import { GREEDY } from "../../src/denoise/predictor.ts";
 import { forms } from "../gpu/device.ts";
-import { type ForwardFile, goldenPath, readGolden } from "../reference/golden.ts";
+import { goldenPath, readGolden } from "../reference/golden.ts";
 import { readSafetensors } from "../reference/read.ts";
 import { goldenModel } from "./models.ts";
 
@@ -65,7 +66,7 @@ for (const name of names) {
 
     Deno.test(`${name} padded batch, ${form}: the mask as key mask, and without it`, async () => {
       const model = await goldenModel(gpu, golden.checkpoint);
-      const { ids, attention_mask } = golden.batch;
+      const { ids, attention_mask } = golden.batch!;
       const size = ids[0].length * columns;
       const batch = ids.map((row, b) => {
         const attentionMask = Uint8Array.from(attention_mask[b]);

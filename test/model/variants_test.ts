@@ -9,7 +9,8 @@ import { loadModel, type WeightPrecision } from "../../src/model/load.ts";
 import type { Model } from "../../src/model/model.ts";
 import { quantised } from "../../src/quant/scheme.ts";
 import { forms } from "../gpu/device.ts";
-import { type ForwardFile, goldenPath, readGolden } from "../reference/golden.ts";
+import type { ForwardFile } from "../../src/cli/golden_files.ts";
+import { goldenPath, readGolden } from "../reference/golden.ts";
 import { readSafetensors } from "../reference/read.ts";
 
 const [q8, q8of64, q4] = [quantised("q8", 32), quantised("q8", 64), quantised("q4", 32)];

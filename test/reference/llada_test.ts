@@ -1,7 +1,8 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
-import { confidenceOf } from "../../src/denoise/noise.ts";
+import { confidenceOf } from "../../src/denoise/confidence.ts";
 import { GREEDY } from "../../src/denoise/predictor.ts";
-import { type ForwardFile, goldenPath, readGolden } from "./golden.ts";
+import type { ForwardFile } from "../../src/cli/golden_files.ts";
+import { goldenPath, readGolden } from "./golden.ts";
 import { loadReference } from "./llada.ts";
 import { readSafetensors } from "./read.ts";
 
@@ -81,7 +82,7 @@ for (const file of names) {
   }
 
   Deno.test(`reference ${golden.checkpoint}: padded batch, mask ignored and as key mask`, () => {
-    const { ids, attention_mask } = golden.batch;
+    const { ids, attention_mask } = golden.batch!;
     const ignored = tensors.get("batch.logits_mask_ignored")!.data;
     const masked = tensors.get("batch.logits_key_mask")!.data;
     ids.forEach((row, b) => {
@@ -102,7 +103,7 @@ for (const file of names) {
   });
 
   Deno.test(`reference ${golden.checkpoint}: predict asks the same model as forward`, async () => {
-    const { ids, attention_mask } = golden.batch;
+    const { ids, attention_mask } = golden.batch!;
     const last = ids[0].length - 1;
     const predictions = await model.predict(ids.map((row, b) => ({
       ids: Uint32Array.from(row),
