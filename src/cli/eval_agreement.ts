@@ -207,8 +207,8 @@ function table(agreements: readonly Agreement[]): string {
       percent(row.sameToken, row.positions),
       percent(row.sameSure, row.sure),
       percent(row.sameCommit, row.states),
-      (row.confidenceError / row.positions).toFixed(5),
-      row.largestConfidenceError.toFixed(3),
+      (row.confidenceError / row.positions).toPrecision(2),
+      row.largestConfidenceError.toPrecision(2),
     ]);
   }
   return `${result}`;

@@ -93,7 +93,7 @@ export function synthCommand(): Command {
       "after",
       `
 Values are drawn once and every tensor runs through them from another place on: no two tensors are
-equal, but they are not independent. Host memory stays below 300 MiB whatever the shape.
+equal, but they are not independent. Host memory stays below 400 MiB whatever the shape.
 
 Examples:
   unmask synth --like mid --out models/mid --tokenizer models/tiny-target

@@ -1,8 +1,9 @@
 /**
- * Random weights that are made where they are read: a pool of values is drawn once, and every tensor
- * runs through it, again and again, from a place of its own on. The pool is longer than any matrix
- * has rows and no row repeats another, but all matrices of one inner size hold the same values in
- * another order: enough to time, to load and to compare, not to study.
+ * Random weights that are made where they are read: a pool of values is drawn once for each inner
+ * size, one for the embedding and one for norms, and every tensor runs through its pool, again and
+ * again, from a place of its own on. A pool has more places than any matrix has rows, so no row
+ * repeats another, but all matrices of one inner size hold the same values in another order: enough
+ * to time, to load and to compare, not to study.
  */
 
 import { byteSize, type FloatDType, fromF32, toF32 } from "../gpu/dtype.ts";
@@ -133,7 +134,6 @@ class Pools {
   readonly #dtype: FloatDType;
   readonly #floats = new Map<string, Uint8Array>();
   readonly #encoded = new Map<string, { codes: Uint8Array; scales: Uint8Array }>();
-  #normal: Float32Array | undefined;
 
   constructor(seed: number, length: number, dtype: FloatDType) {
     this.#seed = seed;
@@ -141,11 +141,14 @@ class Pools {
     this.#dtype = dtype;
   }
 
-  floats({ mean, deviation }: Spread): Uint8Array {
-    return once(this.#floats, `${mean} ${deviation}`, () => {
-      this.#normal ??= drawNormal(this.#seed, this.#length);
-      return fromF32(this.#normal.map((value) => mean + deviation * value), this.#dtype);
-    });
+  /** Every spread has values of its own, or a head would know the embedding again. */
+  floats(spread: Spread): Uint8Array {
+    const key = `${spread.mean} ${spread.deviation}`;
+    return once(
+      this.#floats,
+      key,
+      () => fromF32(drawNormal(`${this.#seed} ${key}`, this.#length, spread), this.#dtype),
+    );
   }
 
   /** Of one scheme, which must be the same in every call. */
@@ -164,26 +167,33 @@ function once<T>(made: Map<string, T>, key: string, make: () => T): T {
 }
 
 /**
- * Values with mean 0 and deviation 1, near a normal distribution: sums of four uniform integers, so
- * that they are the same everywhere.
+ * Values near a normal distribution: sums of four uniform integers, so that they are the same
+ * everywhere.
  */
-function drawNormal(seed: number, length: number): Float32Array<ArrayBuffer> {
-  let state = Math.imul(seed, 0x85ebca6b) >>> 0;
+function drawNormal(
+  seed: string,
+  length: number,
+  { mean, deviation }: Spread,
+): Float32Array<ArrayBuffer> {
+  let state = 0x811c9dc5; // FNV-1a of the seed
+  for (const character of seed) state = Math.imul(state ^ character.charCodeAt(0), 0x01000193);
+  // A step of its own, or two seeds would give parts of one sequence.
+  const step = Math.imul(state, 0x9e3779b1) | 1;
   const draw = () => {
     // Chris Wellons' lowbias32 of a Weyl sequence.
-    state = (state + 0x9e3779b9) >>> 0;
+    state = (state + step) | 0;
     let x = state;
     x = Math.imul(x ^ (x >>> 16), 0x21f0aaad);
     x = Math.imul(x ^ (x >>> 15), 0x735a2d97);
-    return (x ^ (x >>> 15)) >>> 0;
+    return x ^ (x >>> 15);
   };
   const values = new Float32Array(length);
-  const deviation = 65536 / Math.sqrt(3);
+  const scale = deviation * Math.sqrt(3) / 65536;
   for (let i = 0; i < length; i++) {
     const a = draw();
     const b = draw();
     const sum = (a >>> 16) + (a & 0xffff) + (b >>> 16) + (b & 0xffff);
-    values[i] = (sum - 2 * 0xffff) / deviation;
+    values[i] = mean + scale * (sum - 2 * 0xffff);
   }
   return values;
 }
