@@ -29,13 +29,6 @@ fn x_at(i: u32) -> vec4<f32> {
   return x[i];
 }
 
-// Where a lane's two pairs go: components are the pairs.
-struct Places {
-  inside: vec2<bool>,
-  head: vec2<u32>,
-  channel: vec2<u32>,
-}
-
 fn store_pair(row: u32, head: u32, channel: u32, pair: vec2<f32>) {
   let half = params.head_dim / 2u;
   let key = params.first_key + row;
@@ -60,15 +53,20 @@ fn store_pair(row: u32, head: u32, channel: u32, pair: vec2<f32>) {
   }
 }
 
-fn store_row(row: u32, places: Places, value: vec4<f32>) {
+// `value`: of the pair at `column` and of the one LANES further, their first channels, then the second.
+fn store_row(row: u32, column: u32, value: vec4<f32>) {
+  let half = params.head_dim / 2u;
+  let pair = params.first_pair + vec2<u32>(column, column + LANES);
+  let head = pair / half;
+  let channel = pair % half;
   if (row >= params.rows) {
     return;
   }
-  if (places.inside.x) {
-    store_pair(row, places.head.x, places.channel.x, value.xz);
+  if (column < params.columns) {
+    store_pair(row, head.x, channel.x, value.xz);
   }
-  if (places.inside.y) {
-    store_pair(row, places.head.y, places.channel.y, value.yw);
+  if (column + LANES < params.columns) {
+    store_pair(row, head.y, channel.y, value.yw);
   }
 }
 
@@ -77,35 +75,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let lane = thread % LANES;
   let first = group.x * 8u * ROW_GROUPS;
   let brought = first + row_of_lane(thread);
-  let rows = min(vec2<u32>(brought, brought + 8u), vec2<u32>(params.rows - 1u));
-  let column = vec2<u32>(0u, LANES) + group.y * 2u * LANES + lane;
-  let pairs = min(column, vec2<u32>(params.columns - 1u));
+  let rows = min(brought + vec4<u32>(0u, 8u, 16u, 24u), vec4<u32>(params.rows - 1u));
+  let column = group.y * 2u * LANES + lane;
+  let pairs = min(vec2<u32>(column, column + LANES), vec2<u32>(params.columns - 1u));
   multiply_tile(
     thread, rows, vec4<u32>(pairs, pairs + params.columns), 2u * params.columns, params.blocks,
   );
   combine_splits(thread);
-  if (thread >= LANES) {
-    return;
-  }
-  let half = params.head_dim / 2u;
-  let pair = params.first_pair + pairs;
-  let places = Places(column < vec2<u32>(params.columns), pair / half, pair % half);
-  store_row(first, places, sums[0]);
-  store_row(first + 1u, places, sums[1]);
-  store_row(first + 2u, places, sums[2]);
-  store_row(first + 3u, places, sums[3]);
-  store_row(first + 4u, places, sums[4]);
-  store_row(first + 5u, places, sums[5]);
-  store_row(first + 6u, places, sums[6]);
-  store_row(first + 7u, places, sums[7]);
-  if (ROW_GROUPS == 2u) {
-    store_row(first + 8u, places, sums[8]);
-    store_row(first + 9u, places, sums[9]);
-    store_row(first + 10u, places, sums[10]);
-    store_row(first + 11u, places, sums[11]);
-    store_row(first + 12u, places, sums[12]);
-    store_row(first + 13u, places, sums[13]);
-    store_row(first + 14u, places, sums[14]);
-    store_row(first + 15u, places, sums[15]);
+  if (thread < LANES) {
+    store_tile(first, column);
   }
 }

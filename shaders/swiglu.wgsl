@@ -35,32 +35,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let lane = thread % LANES;
   let first = group.x * 8u * ROW_GROUPS;
   let brought = first + row_of_lane(thread);
-  let rows = min(vec2<u32>(brought, brought + 8u), vec2<u32>(params.rows - 1u));
+  let rows = min(brought + vec4<u32>(0u, 8u, 16u, 24u), vec4<u32>(params.rows - 1u));
   let column = group.y * 2u * LANES + lane;
   let gate = min(vec2<u32>(column, column + LANES), vec2<u32>(params.columns - 1u));
   multiply_tile(
     thread, rows, vec4<u32>(gate, gate + params.columns), 2u * params.columns, params.blocks,
   );
   combine_splits(thread);
-  if (thread >= LANES) {
-    return;
-  }
-  store_row(first, column, sums[0]);
-  store_row(first + 1u, column, sums[1]);
-  store_row(first + 2u, column, sums[2]);
-  store_row(first + 3u, column, sums[3]);
-  store_row(first + 4u, column, sums[4]);
-  store_row(first + 5u, column, sums[5]);
-  store_row(first + 6u, column, sums[6]);
-  store_row(first + 7u, column, sums[7]);
-  if (ROW_GROUPS == 2u) {
-    store_row(first + 8u, column, sums[8]);
-    store_row(first + 9u, column, sums[9]);
-    store_row(first + 10u, column, sums[10]);
-    store_row(first + 11u, column, sums[11]);
-    store_row(first + 12u, column, sums[12]);
-    store_row(first + 13u, column, sums[13]);
-    store_row(first + 14u, column, sums[14]);
-    store_row(first + 15u, column, sums[15]);
+  if (thread < LANES) {
+    store_tile(first, column);
   }
 }

@@ -13,8 +13,8 @@ fn x_in(i: u32, inside: bool) -> vec4<f32> {
   return select(vec4<f32>(0.0), x_at(i), inside);
 }
 
-// `rows`: the two rows that this lane brings, of the first and of the second group of eight.
-fn multiply_tile(thread: u32, rows: vec2<u32>, at: vec4<u32>, columns: u32, blocks: u32) {
+// `rows`: the rows that this lane brings, one of each group of eight.
+fn multiply_tile(thread: u32, rows: vec4<u32>, at: vec4<u32>, columns: u32, blocks: u32) {
   let start = rows * blocks * 2u;
   let each = (blocks + SPLITS - 1u) / SPLITS;
   var begin = 0u;
@@ -38,7 +38,7 @@ fn multiply_tile(thread: u32, rows: vec2<u32>, at: vec4<u32>, columns: u32, bloc
     sums[5] = accumulate(sums[5], x.a[5], x.b[5], w);
     sums[6] = accumulate(sums[6], x.a[6], x.b[6], w);
     sums[7] = accumulate(sums[7], x.a[7], x.b[7], w);
-    if (ROW_GROUPS == 2u) {
+    if (ROW_GROUPS >= 2u) {
       let from_second = start.y + 2u * block;
       let z = gather_rows(thread, x_in(from_second, inside), x_in(from_second + 1u, inside));
       sums[8] = accumulate(sums[8], z.a[0], z.b[0], w);
@@ -49,6 +49,28 @@ fn multiply_tile(thread: u32, rows: vec2<u32>, at: vec4<u32>, columns: u32, bloc
       sums[13] = accumulate(sums[13], z.a[5], z.b[5], w);
       sums[14] = accumulate(sums[14], z.a[6], z.b[6], w);
       sums[15] = accumulate(sums[15], z.a[7], z.b[7], w);
+    }
+    if (ROW_GROUPS == 4u) {
+      let from_third = start.z + 2u * block;
+      let p = gather_rows(thread, x_in(from_third, inside), x_in(from_third + 1u, inside));
+      sums[16] = accumulate(sums[16], p.a[0], p.b[0], w);
+      sums[17] = accumulate(sums[17], p.a[1], p.b[1], w);
+      sums[18] = accumulate(sums[18], p.a[2], p.b[2], w);
+      sums[19] = accumulate(sums[19], p.a[3], p.b[3], w);
+      sums[20] = accumulate(sums[20], p.a[4], p.b[4], w);
+      sums[21] = accumulate(sums[21], p.a[5], p.b[5], w);
+      sums[22] = accumulate(sums[22], p.a[6], p.b[6], w);
+      sums[23] = accumulate(sums[23], p.a[7], p.b[7], w);
+      let from_fourth = start.w + 2u * block;
+      let q = gather_rows(thread, x_in(from_fourth, inside), x_in(from_fourth + 1u, inside));
+      sums[24] = accumulate(sums[24], q.a[0], q.b[0], w);
+      sums[25] = accumulate(sums[25], q.a[1], q.b[1], w);
+      sums[26] = accumulate(sums[26], q.a[2], q.b[2], w);
+      sums[27] = accumulate(sums[27], q.a[3], q.b[3], w);
+      sums[28] = accumulate(sums[28], q.a[4], q.b[4], w);
+      sums[29] = accumulate(sums[29], q.a[5], q.b[5], w);
+      sums[30] = accumulate(sums[30], q.a[6], q.b[6], w);
+      sums[31] = accumulate(sums[31], q.a[7], q.b[7], w);
     }
   }
 }

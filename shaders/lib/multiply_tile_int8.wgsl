@@ -52,8 +52,8 @@ fn x_in(i: u32, inside: bool) -> vec4<f32> {
   return select(vec4<f32>(0.0), x_at(i), inside);
 }
 
-// `rows`: the two rows that this lane brings, of the first and of the second group of eight.
-fn multiply_tile(thread: u32, rows: vec2<u32>, at: vec4<u32>, columns: u32, blocks: u32) {
+// `rows`: the rows that this lane brings, one of each group of eight.
+fn multiply_tile(thread: u32, rows: vec4<u32>, at: vec4<u32>, columns: u32, blocks: u32) {
   let groups = (blocks + 3u) / 4u;
   let start = rows * groups * 3u;
   let each = (groups + SPLITS - 1u) / SPLITS;
@@ -76,7 +76,7 @@ fn multiply_tile(thread: u32, rows: vec2<u32>, at: vec4<u32>, columns: u32, bloc
     sums[5] = accumulate(sums[5], x.a[5], x.b[5], xs.a[5].x, w);
     sums[6] = accumulate(sums[6], x.a[6], x.b[6], xs.a[6].x, w);
     sums[7] = accumulate(sums[7], x.a[7], x.b[7], xs.a[7].x, w);
-    if (ROW_GROUPS == 2u) {
+    if (ROW_GROUPS >= 2u) {
       let from_second = start.y + 3u * group;
       let z = gather_rows(thread, x_in(from_second, inside), x_in(from_second + 1u, inside));
       let second_scale = x_in(from_second + 2u, inside);
@@ -89,6 +89,32 @@ fn multiply_tile(thread: u32, rows: vec2<u32>, at: vec4<u32>, columns: u32, bloc
       sums[13] = accumulate(sums[13], z.a[5], z.b[5], zs.a[5].x, w);
       sums[14] = accumulate(sums[14], z.a[6], z.b[6], zs.a[6].x, w);
       sums[15] = accumulate(sums[15], z.a[7], z.b[7], zs.a[7].x, w);
+    }
+    if (ROW_GROUPS == 4u) {
+      let from_third = start.z + 3u * group;
+      let p = gather_rows(thread, x_in(from_third, inside), x_in(from_third + 1u, inside));
+      let third_scale = x_in(from_third + 2u, inside);
+      let ps = gather_rows(thread, third_scale, third_scale);
+      sums[16] = accumulate(sums[16], p.a[0], p.b[0], ps.a[0].x, w);
+      sums[17] = accumulate(sums[17], p.a[1], p.b[1], ps.a[1].x, w);
+      sums[18] = accumulate(sums[18], p.a[2], p.b[2], ps.a[2].x, w);
+      sums[19] = accumulate(sums[19], p.a[3], p.b[3], ps.a[3].x, w);
+      sums[20] = accumulate(sums[20], p.a[4], p.b[4], ps.a[4].x, w);
+      sums[21] = accumulate(sums[21], p.a[5], p.b[5], ps.a[5].x, w);
+      sums[22] = accumulate(sums[22], p.a[6], p.b[6], ps.a[6].x, w);
+      sums[23] = accumulate(sums[23], p.a[7], p.b[7], ps.a[7].x, w);
+      let from_fourth = start.w + 3u * group;
+      let q = gather_rows(thread, x_in(from_fourth, inside), x_in(from_fourth + 1u, inside));
+      let fourth_scale = x_in(from_fourth + 2u, inside);
+      let qs = gather_rows(thread, fourth_scale, fourth_scale);
+      sums[24] = accumulate(sums[24], q.a[0], q.b[0], qs.a[0].x, w);
+      sums[25] = accumulate(sums[25], q.a[1], q.b[1], qs.a[1].x, w);
+      sums[26] = accumulate(sums[26], q.a[2], q.b[2], qs.a[2].x, w);
+      sums[27] = accumulate(sums[27], q.a[3], q.b[3], qs.a[3].x, w);
+      sums[28] = accumulate(sums[28], q.a[4], q.b[4], qs.a[4].x, w);
+      sums[29] = accumulate(sums[29], q.a[5], q.b[5], qs.a[5].x, w);
+      sums[30] = accumulate(sums[30], q.a[6], q.b[6], qs.a[6].x, w);
+      sums[31] = accumulate(sums[31], q.a[7], q.b[7], qs.a[7].x, w);
     }
   }
 }

@@ -1,7 +1,7 @@
 // A workgroup multiplies 8 * ROW_GROUPS rows by 128 columns, four columns a lane. With SPLITS above 1
 // that many groups of 32 lanes share the inner dimension, and the first of them adds up what the others
 // found, in order: a sum's order depends on the matrix, never on the rows.
-override ROW_GROUPS: u32 = 2u; // of eight rows: one or two
+override ROW_GROUPS: u32 = 2u; // of eight rows: one, two, or, without splits, four
 override SPLITS: u32 = 1u;
 override WORKGROUP: u32 = 32u; // LANES * SPLITS
 override PARTIALS: u32 = 1u; // 256 * ROW_GROUPS with splits
@@ -9,7 +9,7 @@ override PARTIALS: u32 = 1u; // 256 * ROW_GROUPS with splits
 const LANES = 32u;
 
 // [8 * ROW_GROUPS]: a lane's sums, by row; components are its columns
-var<private> sums: array<vec4<f32>, 16>;
+var<private> sums: array<vec4<f32>, 32>;
 
 var<workgroup> partial_sums: array<vec4<f32>, PARTIALS>;
 

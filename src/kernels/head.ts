@@ -8,7 +8,13 @@ import tile from "../../shaders/lib/tile.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import { rowGroups, TILE_CONSTANTS, tileConstants, type WeightMatrix } from "./weight_matrix.ts";
+import {
+  TILE_COLUMNS,
+  TILE_CONSTANTS,
+  tiled,
+  type TilePlan,
+  type WeightMatrix,
+} from "./weight_matrix.ts";
 
 /** shaders/head.wgsl */
 export const headKernel = defineKernel({
@@ -31,8 +37,8 @@ export const headKernel = defineKernel({
   multipliesRows: true,
 });
 
-/** Tokens that one workgroup reduces to a candidate per row. */
-const TILE_COLUMNS = 128;
+/** A workgroup reduces a tile of 16 rows in its memory: more rows would not fit. */
+const HEAD_TILES: TilePlan = { splits: 1, rowGroups: 2 };
 /** Words of 4 bytes in a candidate. */
 export const CANDIDATE_WORDS = 7;
 
@@ -68,10 +74,10 @@ export function head(
 ): void {
   const guided = options.guidance !== undefined;
   const rows = options.entries * (guided ? 2 : 1);
-  const groups = rowGroups(rows);
   const tiles = headTiles(weights);
   let firstTile = 0;
   for (const part of weights.parts) {
+    const { constants, workgroups } = tiled(HEAD_TILES, rows, part.columns);
     recorder.dispatch(headKernel, {
       bindings: tensors,
       params: {
@@ -85,13 +91,12 @@ export function head(
         guidance: options.guidance ?? 0,
       },
       constants: {
-        ...tileConstants(groups),
+        ...constants,
         GUIDED: guided ? 1 : 0,
         MEASURED: options.measured ? 1 : 0,
       },
       weights: part.binding,
-      // Row tiles of one column tile follow each other: its weights stay in the cache.
-      workgroups: [Math.ceil(rows / (8 * groups)), Math.ceil(part.columns / TILE_COLUMNS)],
+      workgroups,
     });
     firstTile += Math.ceil(part.columns / TILE_COLUMNS);
   }

@@ -1,18 +1,25 @@
 /** Queries, keys and values: the projection, the split into heads and the rotary embedding in one. */
 
 import source from "../../shaders/qkv.wgsl" with { type: "text" };
+import storeTile from "../../shaders/lib/store_tile.wgsl" with { type: "text" };
 import tile from "../../shaders/lib/tile.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { HeadShape } from "./attention.ts";
-import { rowGroups, TILE_CONSTANTS, tileConstants, type WeightMatrix } from "./weight_matrix.ts";
+import {
+  DEFAULT_TILES,
+  TILE_CONSTANTS,
+  tiled,
+  type TilePlan,
+  type WeightMatrix,
+} from "./weight_matrix.ts";
 
 /** shaders/qkv.wgsl */
 export const qkvKernel = defineKernel({
   name: "qkv",
   source,
-  snippets: [tile],
+  snippets: [tile, storeTile],
   bindings: {
     x: "read",
     row_position: "read",
@@ -37,9 +44,6 @@ export const qkvKernel = defineKernel({
   readsWeights: true,
   multipliesRows: true,
 });
-
-/** Pairs of channels that one workgroup makes. */
-const TILE_PAIRS = 64;
 
 /**
  * (cos, sin) of `position * theta^(-2 i / headDim)`, made on the CPU: WGSL's own need only be
@@ -87,9 +91,16 @@ export function qkv(
   shape: HeadShape,
   options: { readonly rows: number; readonly firstQuery: number; readonly firstKey: number },
 ): void {
-  const groups = rowGroups(options.rows);
   const { x, rowPosition, rotation, q, k, v } = tensors;
+  const { splits, rowGroups } = weights.tiles ?? DEFAULT_TILES;
+  // A software adapter takes several seconds to compile the rotation of 32 rows.
+  const tiles: TilePlan = { splits, rowGroups: rowGroups === 4 ? 2 : rowGroups };
   for (const part of weights.parts) {
+    const { constants, workgroups } = tiled(
+      weights.tiles ?? DEFAULT_TILES,
+      options.rows,
+      2 * part.columns,
+    );
     recorder.dispatch(qkvKernel, {
       bindings: { x, row_position: rowPosition, rotation, q, k, v },
       params: {
@@ -104,10 +115,9 @@ export function qkv(
         head_dim: shape.headDim,
         head_stride: shape.headStride,
       },
-      constants: { ...tileConstants(groups, weights.splits) },
+      constants,
       weights: part.binding,
-      // Row tiles of one column tile follow each other: its weights stay in the cache.
-      workgroups: [Math.ceil(options.rows / (8 * groups)), Math.ceil(part.columns / TILE_PAIRS)],
+      workgroups,
     });
   }
 }

@@ -1,26 +1,24 @@
 /** The gated half of LLaDA's feed-forward layer: `silu(x G^T) * (x U^T)`. */
 
 import source from "../../shaders/swiglu.wgsl" with { type: "text" };
+import storeTile from "../../shaders/lib/store_tile.wgsl" with { type: "text" };
 import tile from "../../shaders/lib/tile.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import { rowGroups, TILE_CONSTANTS, tileConstants, type WeightMatrix } from "./weight_matrix.ts";
+import { DEFAULT_TILES, TILE_CONSTANTS, tiled, type WeightMatrix } from "./weight_matrix.ts";
 
 /** shaders/swiglu.wgsl */
 export const swigluKernel = defineKernel({
   name: "swiglu",
   source,
-  snippets: [tile],
+  snippets: [tile, storeTile],
   bindings: { x: "read", y: "write" },
   params: { rows: "u32", columns: "u32", blocks: "u32", y_stride: "u32", y_column: "u32" },
   constants: { ...TILE_CONSTANTS },
   readsWeights: true,
   multipliesRows: true,
 });
-
-/** Feed-forward columns that one workgroup makes. */
-const TILE_COLUMNS = 64;
 
 /**
  * Records `y = silu(x G^T) * (x U^T)` over all parts of a gate/up pair.
@@ -34,8 +32,12 @@ export function swiglu(
   y: Tensor,
   options: { readonly rows: number; readonly yStride: number },
 ): void {
-  const groups = rowGroups(options.rows);
   for (const part of gateUp.parts) {
+    const { constants, workgroups } = tiled(
+      gateUp.tiles ?? DEFAULT_TILES,
+      options.rows,
+      2 * part.columns,
+    );
     recorder.dispatch(swigluKernel, {
       bindings: { x, y },
       params: {
@@ -45,10 +47,9 @@ export function swiglu(
         y_stride: options.yStride,
         y_column: part.firstColumn,
       },
-      constants: { ...tileConstants(groups, gateUp.splits) },
+      constants,
       weights: part.binding,
-      // Row tiles of one column tile follow each other: its weights stay in the cache.
-      workgroups: [Math.ceil(options.rows / (8 * groups)), Math.ceil(part.columns / TILE_COLUMNS)],
+      workgroups,
     });
   }
 }

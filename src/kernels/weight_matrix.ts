@@ -22,30 +22,63 @@ export interface WeightMatrix {
   readonly parts: readonly WeightPart[];
   /** Of all parts. int8 needs rows of codes (quantize_rows.ts) and a quantised scheme. */
   readonly arithmetic: Arithmetic;
-  /** Parts of the inner dimension that a workgroup multiplies side by side; default 1. */
-  readonly splits?: number;
+  /** How kernels tile their work; default {@linkcode DEFAULT_TILES}. */
+  readonly tiles?: TilePlan;
 }
+
+/** Groups of eight rows that one workgroup multiplies. The sums have the same bits whatever it is. */
+export type RowGroups = 1 | 2 | 4;
+
+/** How a matrix is tiled. */
+export interface TilePlan {
+  /**
+   * Parts of the inner dimension that a workgroup multiplies side by side, from 1 to 8. It decides in
+   * what order a sum is made, so it is one for all numbers of rows. Above 1, no tile has four row groups.
+   */
+  readonly splits: number;
+  /** Row groups of a tile for more than 16 rows; fewer rows fill tiles of their own size. */
+  readonly rowGroups: RowGroups;
+}
+
+/** What is not tuned. */
+export const DEFAULT_TILES: TilePlan = { splits: 1, rowGroups: 2 };
 
 /** Override constants of shaders/lib/tile.wgsl and their defaults. */
 export const TILE_CONSTANTS = { ROW_GROUPS: 2, SPLITS: 1, WORKGROUP: 32, PARTIALS: 1 } as const;
 
-/**
- * Groups of eight rows that one workgroup multiplies: two, unless there are fewer rows than that.
- * The sums have the same bits either way.
- */
-export function rowGroups(rows: number): 1 | 2 {
-  return rows <= 8 ? 1 : 2;
+/** Rows of a row group. */
+const GROUP_ROWS = 8;
+/** Columns of a tile. */
+export const TILE_COLUMNS = 128;
+
+/** How a kernel that multiplies rows is dispatched over a part of a matrix. */
+export interface TiledDispatch {
+  readonly constants: Record<keyof typeof TILE_CONSTANTS, number>;
+  readonly workgroups: readonly [number, number];
 }
 
-/** Override constants for a tile of so many row groups. */
-export function tileConstants(
-  groups: 1 | 2,
-  splits = 1,
-): Record<keyof typeof TILE_CONSTANTS, number> {
+/**
+ * Tiles that cover `rows` rows and all columns of a part.
+ * @param columns columns of the part as it lies on the GPU: of a pair, those of both its matrices
+ * @throws {RangeError} when the plan's tile does not fit workgroup memory
+ */
+export function tiled(
+  { splits, rowGroups: most }: TilePlan,
+  rows: number,
+  columns: number,
+): TiledDispatch {
+  if (splits > 1 && most === 4) {
+    throw new RangeError(`${splits} splits with four row groups, expected two at most`);
+  }
+  const rowGroups = rows <= GROUP_ROWS ? 1 : rows <= 2 * GROUP_ROWS ? Math.min(2, most) : most;
   return {
-    ROW_GROUPS: groups,
-    SPLITS: splits,
-    WORKGROUP: 32 * splits,
-    PARTIALS: splits > 1 ? 256 * groups : 1,
+    constants: {
+      ROW_GROUPS: rowGroups,
+      SPLITS: splits,
+      WORKGROUP: 32 * splits,
+      PARTIALS: splits > 1 ? 32 * GROUP_ROWS * rowGroups : 1,
+    },
+    // Row tiles of one column tile follow each other: its weights stay in the cache.
+    workgroups: [Math.ceil(rows / (GROUP_ROWS * rowGroups)), Math.ceil(columns / TILE_COLUMNS)],
   };
 }

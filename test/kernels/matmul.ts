@@ -2,6 +2,7 @@
 
 import type { Arithmetic } from "../../src/gpu/kernel.ts";
 import { matmul } from "../../src/kernels/matmul.ts";
+import type { TilePlan } from "../../src/kernels/weight_matrix.ts";
 import { paddedInner, type QuantScheme } from "../../src/quant/scheme.ts";
 import { defineCase, GUARD_ROWS, untouchedReference } from "./case.ts";
 import {
@@ -29,8 +30,7 @@ interface Size {
   readonly extra?: number;
   /** In what the products are made; default f32. */
   readonly arithmetic?: Arithmetic;
-  /** Parts of the inner dimension that are multiplied side by side. */
-  readonly splits?: number;
+  readonly tiles?: TilePlan;
 }
 
 interface Inputs extends Omit<Size, "scheme"> {
@@ -95,7 +95,18 @@ const ARITHMETICS: readonly Size[] = [
       inner: 200,
       scheme: "q8",
       arithmetic,
-      splits,
+      tiles: { splits, rowGroups: 2 },
+    }))
+  ),
+  ...(["f32", "int8"] as const).flatMap((arithmetic) =>
+    [40, 17].map((rows): Size => ({
+      name: `products in ${arithmetic}, ${rows} rows in tiles of 32`,
+      rows,
+      columns: 131,
+      inner: 72,
+      scheme: "q4",
+      arithmetic,
+      tiles: { splits: 1, rowGroups: 4 },
     }))
   ),
 ];
@@ -160,11 +171,11 @@ export const kernelCase = defineCase<Size, Inputs>({
   }),
   upload(tensors, inputs) {
     const { rows, columns, inner, extra = 0, add, partColumns, x, matrix, old } = inputs;
-    const { arithmetic, splits } = inputs;
+    const { arithmetic, tiles } = inputs;
     const stride = columns + extra;
     const y = tensors.untouched("y", (rows + GUARD_ROWS) * stride);
     if (add) tensors.gpu.device.queue.writeBuffer(y.tensor.buffer, 0, old);
-    const weights = { ...uploadMatrix(tensors, matrix, partColumns, arithmetic), splits };
+    const weights = { ...uploadMatrix(tensors, matrix, partColumns, arithmetic), tiles };
     const input = arithmetic === "int8"
       ? tensors.of("x", quantizedRows({ name: "", rows, inner, x }).packed)
       : tensors.of("x", x);

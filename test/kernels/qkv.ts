@@ -2,6 +2,7 @@
 
 import type { HeadShape } from "../../src/kernels/attention.ts";
 import { qkv, rotationTable } from "../../src/kernels/qkv.ts";
+import type { TilePlan } from "../../src/kernels/weight_matrix.ts";
 import { paddedInner, type QuantScheme } from "../../src/quant/scheme.ts";
 import { defineCase, untouchedReference } from "./case.ts";
 import {
@@ -28,7 +29,7 @@ interface Size {
   readonly firstKey?: number;
   /** Pairs of a weight part. */
   readonly partPairs?: number;
-  readonly splits?: number;
+  readonly tiles?: TilePlan;
 }
 
 interface Inputs extends Omit<Size, "scheme"> {
@@ -100,7 +101,8 @@ export const kernelCase = defineCase<Size, Inputs>({
     { ...size(17, 2, 1, 128), scheme: "q8", inner: 40 },
     { ...size(3, 5, 1, 32), name: "q4, in parts", partPairs: 24, scheme: "q4" },
     { ...size(8, 2, 2, 34), name: "in odd parts", partPairs: 7 },
-    { ...size(9, 2, 2, 32), name: "split in 4", splits: 4, inner: 100 },
+    { ...size(9, 2, 2, 32), name: "split in 4", tiles: { splits: 4, rowGroups: 2 }, inner: 100 },
+    { ...size(35, 2, 1, 20), name: "tiles of 32 rows", tiles: { splits: 1, rowGroups: 4 } },
   ],
   modelSizes: [{ ...size(128, 16, 16, 64), inner: 1024 }],
   inputs({ scheme, ...size }, random) {
@@ -126,7 +128,7 @@ export const kernelCase = defineCase<Size, Inputs>({
     };
     const weights = {
       ...uploadHeads(tensors, matrix, headDim, inputs.partPairs),
-      splits: inputs.splits,
+      tiles: inputs.tiles,
     };
     const { q, k, v } = outputs;
     const written = { q: q.tensor, k: k.tensor, v: v.tensor };

@@ -1,6 +1,7 @@
 /** `y = silu(x G^T) * (x U^T)`. */
 
 import { swiglu } from "../../src/kernels/swiglu.ts";
+import type { TilePlan } from "../../src/kernels/weight_matrix.ts";
 import { paddedInner, type QuantScheme } from "../../src/quant/scheme.ts";
 import { defineCase, GUARD_ROWS, untouchedReference } from "./case.ts";
 import {
@@ -22,6 +23,7 @@ interface Size {
   readonly partColumns?: number;
   /** Size of x; silu has two arms. */
   readonly scale?: number;
+  readonly tiles?: TilePlan;
 }
 
 interface Inputs extends Omit<Size, "scheme"> {
@@ -59,6 +61,14 @@ export const kernelCase = defineCase<Size, Inputs>({
     { name: "large", rows: 4, columns: 20, inner: 16, scheme: "f32", scale: 40 },
     { name: "in parts", rows: 17, columns: 150, inner: 24, scheme: "bf16", partColumns: 64 },
     { name: "in odd parts", rows: 3, columns: 31, inner: 9, scheme: "f32", partColumns: 5 },
+    {
+      name: "tiles of 32 rows",
+      rows: 41,
+      columns: 70,
+      inner: 24,
+      scheme: "bf16",
+      tiles: { splits: 1, rowGroups: 4 },
+    },
   ],
   modelSizes: [32, 128, 512].map((rows) => ({
     name: `${rows} rows, 1024 to 3072, bf16`,
@@ -72,10 +82,10 @@ export const kernelCase = defineCase<Size, Inputs>({
     x: paddedRows(random, size.rows, size.inner, size.scale),
     matrix: randomMatrix(random, scheme, 2 * size.columns, size.inner),
   }),
-  upload(tensors, { rows, columns, partColumns, x, matrix }) {
+  upload(tensors, { rows, columns, partColumns, tiles, x, matrix }) {
     const yStride = strideOf(columns);
     const y = tensors.untouched("y", (rows + GUARD_ROWS) * yStride);
-    const weights = uploadPair(tensors, matrix, partColumns);
+    const weights = { ...uploadPair(tensors, matrix, partColumns), tiles };
     const input = tensors.of("x", x);
     return {
       record: (recorder) => swiglu(recorder, input, weights, y.tensor, { rows, yStride }),
