@@ -29,6 +29,13 @@ fn x_at(i: u32) -> vec4<f32> {
   return x[i];
 }
 
+// Where a lane's two pairs go: components are the pairs. Found once: a division is dear.
+struct Places {
+  head: vec2<u32>,
+  channel: vec2<u32>,
+}
+var<private> places: Places;
+
 fn store_pair(row: u32, head: u32, channel: u32, pair: vec2<f32>) {
   let half = params.head_dim / 2u;
   let key = params.first_key + row;
@@ -55,18 +62,14 @@ fn store_pair(row: u32, head: u32, channel: u32, pair: vec2<f32>) {
 
 // `value`: of the pair at `column` and of the one LANES further, their first channels, then the second.
 fn store_row(row: u32, column: u32, value: vec4<f32>) {
-  let half = params.head_dim / 2u;
-  let pair = params.first_pair + vec2<u32>(column, column + LANES);
-  let head = pair / half;
-  let channel = pair % half;
   if (row >= params.rows) {
     return;
   }
   if (column < params.columns) {
-    store_pair(row, head.x, channel.x, value.xz);
+    store_pair(row, places.head.x, places.channel.x, value.xz);
   }
   if (column + LANES < params.columns) {
-    store_pair(row, head.y, channel.y, value.yw);
+    store_pair(row, places.head.y, places.channel.y, value.yw);
   }
 }
 
@@ -83,6 +86,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   );
   combine_splits(thread);
   if (thread < LANES) {
+    let half = params.head_dim / 2u;
+    let pair = params.first_pair + pairs;
+    places = Places(pair / half, pair % half);
     store_tile(first, column);
   }
 }

@@ -96,11 +96,7 @@ export function qkv(
   // A software adapter takes several seconds to compile the rotation of 32 rows.
   const tiles: TilePlan = { splits, rowGroups: rowGroups === 4 ? 2 : rowGroups };
   for (const part of weights.parts) {
-    const { constants, workgroups } = tiled(
-      weights.tiles ?? DEFAULT_TILES,
-      options.rows,
-      2 * part.columns,
-    );
+    const { constants, workgroups } = tiled(tiles, options.rows, 2 * part.columns);
     recorder.dispatch(qkvKernel, {
       bindings: { x, row_position: rowPosition, rotation, q, k, v },
       params: {
