@@ -11,11 +11,13 @@ import { loadModel } from "../model/load.ts";
 import type { Model } from "../model/model.ts";
 import { loadSynthetic } from "../model/synthetic.ts";
 import { SYNTHETIC_SHAPES } from "../model/synthetic_shape.ts";
-import { type LinearRate, linearRate, multiplyAddCeiling, type Rate } from "./bench_linear.ts";
+import { type LinearRate, linearRate } from "./bench_linear.ts";
 import { type DenoiseTiming, type ForwardTiming, timeDenoise, timeForward } from "./bench_model.ts";
 import { benchPair } from "./bench_pair.ts";
+import { benchRoofline, ROOFLINE_ROWS } from "./bench_roofline.ts";
 import { benchStrategies } from "./bench_strategies.ts";
 import { QUANTISED, type QuantisedName } from "../quant/scheme.ts";
+import { multiplyAddCeiling, type Rate } from "./ceilings.ts";
 import { modelOption, wholeNumber } from "./options.ts";
 import { VERSION } from "./version.ts";
 
@@ -52,6 +54,7 @@ interface BenchFlags {
   readonly limit?: number;
   readonly weights: QuantisedName | "bf16";
   readonly layers?: number;
+  readonly rows?: string;
 }
 
 async function strategies({ model, data, limit, json }: BenchFlags): Promise<void> {
@@ -74,6 +77,16 @@ async function pair({ json, weights, layers }: BenchFlags): Promise<void> {
   if (json) await Deno.writeTextFile(json, JSON.stringify(report, null, 2) + "\n");
 }
 
+async function roofline({ json, rows }: BenchFlags): Promise<void> {
+  const asked = rows?.split(",").map(Number) ?? ROOFLINE_ROWS;
+  if (!asked.every((count) => Number.isInteger(count) && count >= 1)) {
+    throw new Error(`--rows ${rows}: expected whole numbers from 1, as 32,128`);
+  }
+  using gpu = await acquireGpu();
+  const report = await benchRoofline(gpu, asked);
+  if (json) await Deno.writeTextFile(json, JSON.stringify(report, null, 2) + "\n");
+}
+
 /** `unmask bench` */
 export function benchCommand(): Command {
   return new Command("bench")
@@ -81,7 +94,8 @@ export function benchCommand(): Command {
     .argument(
       "[what]",
       "strategies: compares ways to denoise; pair: an 8B target and its draft, random weights, " +
-        "denoise 128 tokens; default: kernels and models",
+        "denoise 128 tokens; roofline: linear layers of the 8B pair against what the device can do; " +
+        "default: kernels and models",
     )
     .addOption(modelOption())
     .option("--data <file>", "prompts for strategies", EVAL_PUBLIC)
@@ -89,6 +103,7 @@ export function benchCommand(): Command {
     .addOption(
       new Option("--weights <scheme>", "of the pair").choices(["bf16", ...QUANTISED]).default("q4"),
     )
+    .option("--rows <list>", "of the roofline, as 32,128 (default 32,64,128,512)")
     .option("--layers <n>", "layers of the pair, for a quick look", wholeNumber(1))
     .option("--json <file>", "also write all figures to a file")
     .option("--no-synthetic", "without the synthetic d_model 1024 model")
@@ -96,8 +111,9 @@ export function benchCommand(): Command {
     .action(async (what: string | undefined, flags: BenchFlags) => {
       if (what === "strategies") return await strategies(flags);
       if (what === "pair") return await pair(flags);
+      if (what === "roofline") return await roofline(flags);
       if (what !== undefined) {
-        throw new Error(`bench ${what}: expected strategies, pair, or nothing`);
+        throw new Error(`bench ${what}: expected strategies, pair, roofline, or nothing`);
       }
       using gpu = await acquireGpu();
       const report = await bench(gpu, flags);

@@ -1,12 +1,12 @@
-/** Timings of single kernels for `unmask bench`: the arithmetic ceiling and linear layers. */
+/** Timings of linear layers for `unmask bench`. */
 
-import process from "node:process";
 import type { Gpu } from "../gpu/device.ts";
+import type { Arithmetic } from "../gpu/kernel.ts";
 import { Recorder } from "../gpu/recorder.ts";
 import { createTensor, type Tensor, tensorOf } from "../gpu/tensor.ts";
 import { matmul } from "../kernels/matmul.ts";
-import { multiplyAdd, multiplyAddOperations } from "../kernels/multiply_add.ts";
-import type { WeightMatrix } from "../kernels/weight_matrix.ts";
+import { quantizedRowWords, quantizeRows } from "../kernels/quantize_rows.ts";
+import { defaultTiles, type TilePlan, type WeightMatrix } from "../kernels/weight_matrix.ts";
 import {
   blocksOf,
   codeBytesPerColumn,
@@ -15,88 +15,15 @@ import {
   schemeConstants,
   SCHEMES,
 } from "../quant/scheme.ts";
-
-/** Rate of some work. */
-export interface Rate {
-  readonly gflopPerSecond: number;
-  /** Per second of processor time of this process, which is what a software adapter uses. */
-  readonly gflopPerCpuSecond: number;
-}
+import { measureRate, type Rate } from "./ceilings.ts";
 
 /** A linear layer's timing. */
 export interface LinearRate extends Rate {
-  readonly scheme: string;
+  readonly scheme: QuantScheme["name"];
+  readonly arithmetic: Arithmetic;
   readonly rows: number;
   readonly inner: number;
   readonly columns: number;
-}
-
-/** Runs measured; the median is reported. */
-const RUNS = 7;
-/** Operations of a run at least: well above what a submit costs. */
-const OPERATIONS_PER_RUN = 2e9;
-
-/** Median rate of `record`, which does `operations` in all. */
-async function measure(
-  gpu: Gpu,
-  recorder: Recorder,
-  operations: number,
-  record: () => void,
-): Promise<Rate> {
-  const repeats = Math.max(1, Math.round(OPERATIONS_PER_RUN / operations));
-  const rates: Rate[] = [];
-  for (let run = -1; run < RUNS; run++) {
-    const cpu = process.cpuUsage();
-    const start = performance.now();
-    // The first run compiles the pipeline.
-    for (let i = 0; i < (run < 0 ? 1 : repeats); i++) record();
-    recorder.submit();
-    await gpu.device.queue.onSubmittedWorkDone();
-    const milliseconds = performance.now() - start;
-    const used = process.cpuUsage(cpu);
-    if (run < 0) continue;
-    rates.push({
-      gflopPerSecond: operations * repeats / (milliseconds * 1e6),
-      gflopPerCpuSecond: operations * repeats / ((used.user + used.system) * 1e3),
-    });
-  }
-  gpu.throwIfFaulty();
-  const median = (of: (rate: Rate) => number) =>
-    rates.map(of).sort((a, b) => a - b)[Math.floor(rates.length / 2)];
-  return {
-    gflopPerSecond: median((rate) => rate.gflopPerSecond),
-    gflopPerCpuSecond: median((rate) => rate.gflopPerCpuSecond),
-  };
-}
-
-/** The device's multiply-add rate in f32. */
-export async function multiplyAddCeiling(gpu: Gpu): Promise<Rate> {
-  using recorder = new Recorder(gpu);
-  const workgroups = 1024;
-  const start = tensorOf(gpu, "start", new Float32Array(32 * workgroups).fill(0.5));
-  const result = createTensor(gpu, "result", 32 * workgroups);
-  try {
-    // As many rounds as keep a run near the same length on slow and fast devices.
-    let rounds = 1 << 10;
-    for (;; rounds *= 4) {
-      const begin = performance.now();
-      const once = { workgroups, rounds, a: 0.999, b: 0.001 };
-      multiplyAdd(recorder, start, result, once);
-      recorder.submit();
-      await gpu.device.queue.onSubmittedWorkDone();
-      if (performance.now() - begin > 50 || rounds >= 1 << 20) break;
-    }
-    const options = { workgroups, rounds, a: 0.999, b: 0.001 };
-    return await measure(
-      gpu,
-      recorder,
-      multiplyAddOperations(workgroups, rounds),
-      () => multiplyAdd(recorder, start, result, options),
-    );
-  } finally {
-    start.destroy();
-    result.destroy();
-  }
 }
 
 /** Random weights in a scheme's units; 16-bit patterns are kept to small finite values. */
@@ -105,6 +32,8 @@ function randomMatrix(
   scheme: QuantScheme,
   inner: number,
   columns: number,
+  arithmetic: Arithmetic,
+  tiles: TilePlan,
 ): { matrix: WeightMatrix; tensors: Tensor[] } {
   const words = new Uint32Array(columns * codeBytesPerColumn(scheme, inner) / 4);
   let state = 1;
@@ -127,41 +56,56 @@ function randomMatrix(
     tensors.push(tensorOf(gpu, "scales", scales));
   }
   const binding = {
-    scheme: scheme.name,
+    // Pipelines are found again by this name.
+    scheme: scheme.snippet === SCHEMES[scheme.name].snippet ? scheme.name : "other snippet",
     snippet: scheme.snippet,
-    arithmetic: "f32" as const,
+    arithmetic,
     constants: schemeConstants(scheme),
     buffers: tensors.map(({ buffer }) => buffer),
   };
   const parts = [{ binding, firstColumn: 0, columns }];
   return {
-    matrix: { scheme, blocks: blocksOf(inner), columns, parts, arithmetic: "f32" },
+    matrix: { scheme, blocks: blocksOf(inner), columns, parts, arithmetic, tiles },
     tensors,
   };
 }
 
-/** The rate of `y = x W^T`. */
+/** What a rate is asked of besides the shape. */
+export interface LinearForm {
+  /** In what the products are made; default f32. */
+  readonly arithmetic?: Arithmetic;
+  readonly tiles?: TilePlan;
+  /** WGSL in place of the scheme's own `load_weight8`, to see what loading costs. */
+  readonly snippet?: string;
+}
+
+/** The rate of `y = x W^T`; with int8 arithmetic of rows that are quantised already. */
 export async function linearRate(
   gpu: Gpu,
   scheme: QuantScheme["name"],
   rows: number,
   inner: number,
   columns: number,
+  { arithmetic = "f32", tiles = defaultTiles(gpu, inner), snippet }: LinearForm = {},
 ): Promise<LinearRate> {
   using recorder = new Recorder(gpu);
-  const { matrix, tensors } = randomMatrix(gpu, SCHEMES[scheme], inner, columns);
+  const made = { ...SCHEMES[scheme], ...snippet ? { snippet } : {} };
+  const { matrix, tensors } = randomMatrix(gpu, made, inner, columns, arithmetic, tiles);
+  const words = arithmetic === "int8" ? quantizedRowWords(inner) : inner;
   const values = Float32Array.from({ length: rows * inner }, (_, i) => ((i * 7919) % 1000) / 1000);
-  const x = tensorOf(gpu, "x", values);
+  const rowsTensor = tensorOf(gpu, "rows", values);
+  const x = arithmetic === "int8" ? createTensor(gpu, "codes", rows * words) : rowsTensor;
   const y = createTensor(gpu, "y", rows * columns);
   try {
-    const rate = await measure(
+    if (arithmetic === "int8") quantizeRows(recorder, rowsTensor, x, { rows, inner });
+    const rate = await measureRate(
       gpu,
       recorder,
       2 * rows * inner * columns,
       () => matmul(recorder, x, matrix, y, { rows, yStride: columns }),
     );
-    return { scheme, rows, inner, columns, ...rate };
+    return { scheme, arithmetic, rows, inner, columns, ...rate };
   } finally {
-    for (const tensor of [...tensors, x, y]) tensor.destroy();
+    for (const tensor of new Set([...tensors, rowsTensor, x, y])) tensor.destroy();
   }
 }

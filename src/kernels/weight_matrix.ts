@@ -1,5 +1,6 @@
 /** A weight matrix on the GPU, in as many buffers as the device's limits ask for. */
 
+import type { Gpu } from "../gpu/device.ts";
 import type { Arithmetic, WeightBinding } from "../gpu/kernel.ts";
 import type { QuantScheme } from "../quant/scheme.ts";
 
@@ -42,6 +43,16 @@ export interface TilePlan {
 
 /** What is not tuned. */
 export const DEFAULT_TILES: TilePlan = { splits: 1, rowGroups: 2 };
+
+/** From this inner size on, the work is worth the longer compilation of a large tile. */
+const LARGE_INNER = 1024;
+
+/** Tiles of a matrix on this device: a software adapter gains from fewer loads of weights. */
+export function defaultTiles({ name }: Pick<Gpu, "name">, inner: number): TilePlan {
+  return /llvmpipe|swiftshader/i.test(name) && inner >= LARGE_INNER
+    ? { splits: 1, rowGroups: 4 }
+    : DEFAULT_TILES;
+}
 
 /** Override constants of shaders/lib/tile.wgsl and their defaults. */
 export const TILE_CONSTANTS = { ROW_GROUPS: 2, SPLITS: 1, WORKGROUP: 32, PARTIALS: 1 } as const;

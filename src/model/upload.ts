@@ -4,7 +4,7 @@ import type { Gpu } from "../gpu/device.ts";
 import type { Arithmetic } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import { createTensor, type Tensor, tensorOf } from "../gpu/tensor.ts";
-import type { WeightMatrix, WeightPart } from "../kernels/weight_matrix.ts";
+import { defaultTiles, type WeightMatrix, type WeightPart } from "../kernels/weight_matrix.ts";
 import {
   blocksOf,
   codeBytesPerColumn,
@@ -102,6 +102,7 @@ export class WeightUpload implements Disposable {
     const matrices = names.map((name, i) => this.#matrix(name, outs[i], inner));
     const scheme = this.#scheme(matrices, wanted);
     const arithmetic = this.#arithmeticOf(scheme);
+    const tiles = defaultTiles(this.#gpu, inner);
     const columns = outs.reduce((sum, out) => sum + out, 0);
     const parts: WeightPart[] = [];
     for (const [first, last] of this.#split(columns, codeBytesPerColumn(scheme, inner))) {
@@ -118,7 +119,7 @@ export class WeightUpload implements Disposable {
       }
       parts.push(partOf(scheme, arithmetic, tensors, first, last - first));
     }
-    return { scheme, blocks: blocksOf(inner), columns, parts, arithmetic };
+    return { scheme, blocks: blocksOf(inner), columns, parts, arithmetic, tiles };
   }
 
   /**
@@ -135,6 +136,7 @@ export class WeightUpload implements Disposable {
     const matrices = names.map((name) => this.#matrix(name, outs, inner));
     const scheme = this.#scheme(matrices, wanted);
     const arithmetic = this.#arithmeticOf(scheme);
+    const tiles = defaultTiles(this.#gpu, inner);
     const parts: WeightPart[] = [];
     for (const [first, last] of this.#split(outs, 2 * codeBytesPerColumn(scheme, inner))) {
       const width = last - first;
@@ -145,7 +147,7 @@ export class WeightUpload implements Disposable {
       }
       parts.push(partOf(scheme, arithmetic, tensors, first, width));
     }
-    return { scheme, blocks: blocksOf(inner), columns: outs, parts, arithmetic };
+    return { scheme, blocks: blocksOf(inner), columns: outs, parts, arithmetic, tiles };
   }
 
   /**
@@ -164,6 +166,7 @@ export class WeightUpload implements Disposable {
     const matrices = names.map((name, i) => this.#matrix(name, heads[i] * headDim, inner));
     const scheme = this.#scheme(matrices, wanted);
     const arithmetic = this.#arithmeticOf(scheme);
+    const tiles = defaultTiles(this.#gpu, inner);
     const half = headDim / 2;
     const columns = half * heads.reduce((sum, count) => sum + count, 0);
     const parts: WeightPart[] = [];
@@ -184,7 +187,7 @@ export class WeightUpload implements Disposable {
       }
       parts.push(partOf(scheme, arithmetic, tensors, first, width));
     }
-    return { scheme, blocks: blocksOf(inner), columns, parts, arithmetic };
+    return { scheme, blocks: blocksOf(inner), columns, parts, arithmetic, tiles };
   }
 
   /** Waits for the GPU and hands all tensors over to the caller, who frees them from now on. */

@@ -1,0 +1,157 @@
+/** The device's ceilings: what the rates of kernels are compared with. */
+
+import process from "node:process";
+import type { Gpu } from "../gpu/device.ts";
+import type { Arithmetic } from "../gpu/kernel.ts";
+import { Recorder } from "../gpu/recorder.ts";
+import { createTensor, type Tensor, tensorOf } from "../gpu/tensor.ts";
+import { multiplyAdd, multiplyAddOperations } from "../kernels/multiply_add.ts";
+import { multiplyAddF16 } from "../kernels/multiply_add_f16.ts";
+import { multiplyAddInt8, multiplyAddInt8Operations } from "../kernels/multiply_add_int8.ts";
+
+/** Rate of some work. */
+export interface Rate {
+  readonly gflopPerSecond: number;
+  /** Per second of processor time of this process, which is what a software adapter uses. */
+  readonly gflopPerCpuSecond: number;
+}
+
+/** Runs measured; the median is reported. */
+const RUNS = 7;
+/** Operations of a run at least: well above what a submit costs. */
+const OPERATIONS_PER_RUN = 2e9;
+
+/** Median rate of `record`, which does `operations` (of any kind) in all. */
+export async function measureRate(
+  gpu: Gpu,
+  recorder: Recorder,
+  operations: number,
+  record: () => void,
+): Promise<Rate> {
+  const repeats = Math.max(1, Math.round(OPERATIONS_PER_RUN / operations));
+  const rates: Rate[] = [];
+  for (let run = -1; run < RUNS; run++) {
+    const cpu = process.cpuUsage();
+    const start = performance.now();
+    // The first run compiles the pipeline.
+    for (let i = 0; i < (run < 0 ? 1 : repeats); i++) record();
+    recorder.submit();
+    await gpu.device.queue.onSubmittedWorkDone();
+    const milliseconds = performance.now() - start;
+    const used = process.cpuUsage(cpu);
+    if (run < 0) continue;
+    rates.push({
+      gflopPerSecond: operations * repeats / (milliseconds * 1e6),
+      gflopPerCpuSecond: operations * repeats / ((used.user + used.system) * 1e3),
+    });
+  }
+  gpu.throwIfFaulty();
+  const median = (of: (rate: Rate) => number) =>
+    rates.map(of).sort((a, b) => a - b)[Math.floor(rates.length / 2)];
+  return {
+    gflopPerSecond: median((rate) => rate.gflopPerSecond),
+    gflopPerCpuSecond: median((rate) => rate.gflopPerCpuSecond),
+  };
+}
+
+/** What the device can do at most, measured. */
+export interface Ceilings {
+  /** Multiply-adds by arithmetic; absent where the device lacks it. */
+  readonly multiplyAdd: Readonly<Partial<Record<Arithmetic, Rate>>>;
+  /** Bytes read and written by a copy between buffers. */
+  readonly copyGigabytesPerSecond: number;
+}
+
+/** Measures all of them. */
+export async function measureCeilings(gpu: Gpu): Promise<Ceilings> {
+  const f32 = await multiplyAddCeiling(gpu);
+  const f16 = gpu.features.includes("shader-f16")
+    ? await multiplyAddCeiling(gpu, "f16")
+    : undefined;
+  const int8 = await multiplyAddCeiling(gpu, "int8");
+  return {
+    multiplyAdd: { f32, ...f16 ? { f16 } : {}, int8 },
+    copyGigabytesPerSecond: await copyCeiling(gpu),
+  };
+}
+
+/** Chains of multiply-adds in one arithmetic. */
+const CHAINS: Readonly<
+  Record<
+    Arithmetic,
+    {
+      readonly operations: (workgroups: number, rounds: number) => number;
+      readonly record: (
+        recorder: Recorder,
+        start: Tensor,
+        result: Tensor,
+        size: { readonly workgroups: number; readonly rounds: number },
+      ) => void;
+    }
+  >
+> = {
+  f32: {
+    operations: multiplyAddOperations,
+    record: (recorder, start, result, size) =>
+      multiplyAdd(recorder, start, result, { ...size, a: 0.999, b: 0.001 }),
+  },
+  f16: {
+    operations: multiplyAddOperations,
+    record: (recorder, start, result, size) =>
+      multiplyAddF16(recorder, start, result, { ...size, a: 0.99, b: 0.01 }),
+  },
+  int8: {
+    operations: multiplyAddInt8Operations,
+    record: (recorder, start, result, size) =>
+      multiplyAddInt8(recorder, start, result, { ...size, factor: 0x6bf31d8f }),
+  },
+};
+
+/** The device's multiply-add rate. */
+export async function multiplyAddCeiling(
+  gpu: Gpu,
+  arithmetic: Arithmetic = "f32",
+): Promise<Rate> {
+  using recorder = new Recorder(gpu);
+  const workgroups = 1024;
+  const { operations, record } = CHAINS[arithmetic];
+  const start = tensorOf(gpu, "start", new Float32Array(32 * workgroups).fill(0.5));
+  const result = createTensor(gpu, "result", 32 * workgroups);
+  try {
+    // As many rounds as keep a run near the same length on slow and fast devices.
+    let rounds = 1 << 5;
+    for (;; rounds *= 4) {
+      const begin = performance.now();
+      record(recorder, start, result, { workgroups, rounds });
+      recorder.submit();
+      await gpu.device.queue.onSubmittedWorkDone();
+      if (performance.now() - begin > 50 || rounds >= 1 << 19) break;
+    }
+    return await measureRate(
+      gpu,
+      recorder,
+      operations(workgroups, rounds),
+      () => record(recorder, start, result, { workgroups, rounds }),
+    );
+  } finally {
+    start.destroy();
+    result.destroy();
+  }
+}
+
+/** Bytes of a copy: more than caches hold. */
+const COPY_BYTES = 64 * 2 ** 20;
+
+async function copyCeiling(gpu: Gpu): Promise<number> {
+  using recorder = new Recorder(gpu);
+  const from = createTensor(gpu, "from", COPY_BYTES / 4);
+  const to = createTensor(gpu, "to", COPY_BYTES / 4);
+  try {
+    // A copy reads and writes.
+    const copied = await measureRate(gpu, recorder, 2 * COPY_BYTES, () => recorder.copy(from, to));
+    return copied.gflopPerSecond;
+  } finally {
+    from.destroy();
+    to.destroy();
+  }
+}
