@@ -3,10 +3,16 @@ import fc from "fast-check";
 import { type BlockOptions, denoiseBlocks } from "../../src/denoise/blocks.ts";
 import type { CachePolicy } from "../../src/denoise/cache_plan.ts";
 import { canvasStep } from "../../src/denoise/denoise.ts";
-import type { Commit, Prediction, Predictor, SelectionRule } from "../../src/denoise/predictor.ts";
+import type {
+  CanvasStep,
+  Commit,
+  Prediction,
+  Predictor,
+  SelectionRule,
+} from "../../src/denoise/predictor.ts";
 import { planSteps, ScheduleError } from "../../src/denoise/schedule.ts";
 import { decidedUpToEnd, newSequence, type Sequence } from "../../src/denoise/sequence.ts";
-import { comparable, drawArb, END, gather } from "./draw.ts";
+import { drawArb, END, gather } from "./draw.ts";
 import { MASK, ToyCanvasModel, ToyModel, VOCABULARY } from "./toy_model.ts";
 
 const blocks: BlockOptions = {
@@ -32,7 +38,7 @@ const caseArb = fc.record({ draw: drawArb, rule: ruleArb }).map(({ draw, rule })
   const options: BlockOptions = { ...draw.options, rule };
   return {
     sequence: draw.sequence,
-    options: rule.kind === "count" ? options : comparable(options),
+    options: rule.kind === "count" ? options : { ...options, remasking: "low_confidence" as const },
   };
 });
 
@@ -41,15 +47,16 @@ const masksIn = (ids: Uint32Array, first: number, end: number) =>
 
 /** Positions that the rule's definition commits, given the block's predictions. */
 function positionsOf(predictions: readonly Prediction[], rule: SelectionRule): number[] {
-  // Ties are those of f32; the sort leaves them by position.
-  const key = ({ uncertainty }: Prediction) => Math.fround(uncertainty);
-  const confidence = ({ uncertainty }: Prediction) => 1 / (1 + uncertainty);
-  const ranked = predictions.toSorted((a, b) => Number(key(a) > key(b)) - Number(key(a) < key(b)));
+  // Ties are those of odds in f32; the sort leaves them by position.
+  const odds = ({ oddsAgainst }: Prediction) => Math.fround(oddsAgainst);
+  const ranked = predictions.toSorted((a, b) =>
+    Number(odds(a) > odds(b)) - Number(odds(a) < odds(b))
+  );
   let passing = 1;
   if (rule.kind === "threshold") {
-    passing = Math.max(1, ranked.filter((row) => confidence(row) >= rule.threshold).length);
+    passing = Math.max(1, ranked.filter((row) => row.confidence >= rule.threshold).length);
   } else if (rule.kind === "factor") {
-    const passes = (rank: number) => confidence(ranked[rank]) >= 1 - rule.factor / (rank + 2);
+    const passes = (rank: number) => ranked[rank].confidence >= 1 - rule.factor / (rank + 2);
     while (passing < ranked.length && passes(passing)) passing++;
     if (passing === ranked.length - 1) passing++;
   }
@@ -174,6 +181,66 @@ Deno.test("each step of a block is told its part of keys and values", async () =
   }
 });
 
+Deno.test("a block may have a rule and a cache of its own", async () => {
+  const sequence = newSequence([1, 2, 5], 16, MASK);
+  const ways: Pick<BlockOptions, "rule" | "cache">[] = [
+    { rule: { kind: "threshold", threshold: 1 }, cache: "dual" },
+    { rule: { kind: "threshold", threshold: 0.01 }, cache: "none" },
+    { rule: { kind: "factor", factor: 30 }, cache: "prefix" },
+    { rule: { kind: "threshold", threshold: 1 } },
+  ];
+  const asked: number[] = [];
+  const model = new ToyCanvasModel();
+  const { steps, result } = await gather(denoiseBlocks(sequence, model, {
+    ...blocks,
+    ofBlock(block) {
+      asked.push(block);
+      return ways[block];
+    },
+  }));
+  assertEquals(asked, [0, 1, 2, 3]);
+  assertEquals([model.opened, result.sequences[0].ids.includes(MASK)], [1, false]);
+  assertEquals([0, 1, 2, 3].map((at) => steps.filter(({ block }) => block === at).length), [
+    4,
+    1,
+    1,
+    4,
+  ]);
+  const dual = { first: 3, end: 7 };
+  const caches: CanvasStep["cache"][][] = [
+    ["refresh", dual, dual, dual],
+    [undefined],
+    ["refresh"],
+    [undefined, undefined, undefined, undefined],
+  ];
+  for (const [block, expected] of caches.entries()) {
+    const run = model.steps.filter(({ blockEnd }) => blockEnd === 7 + 4 * block);
+    assertEquals(run.map(({ cache }) => cache).slice(0, expected.length), expected);
+    assert(run.every(({ rule }) => rule === ways[block].rule));
+  }
+  const wrong = denoiseBlocks(sequence, model, {
+    ...blocks,
+    ofBlock: () => ({ rule: { kind: "factor", factor: -1 } }),
+  });
+  await assertRejects(() => wrong.next(), RangeError, "factor is -1");
+  assertEquals(model.destroyed, model.opened);
+});
+
+Deno.test("as many steps are chained as the pace of commits calls for", async () => {
+  const sequence = newSequence([1], 24, MASK);
+  const shape = { ...blocks, blockLength: 12, stepsPerReadback: 4 };
+  const run = async (threshold: number) => {
+    const model = new ToyCanvasModel();
+    const rule = { kind: "threshold", threshold } as const;
+    const { result } = await gather(denoiseBlocks(sequence, model, { ...shape, rule }));
+    return [model.runs, result.nfe, result.idleForwards];
+  };
+  // A step a block: nothing runs behind it.
+  assertEquals(await run(0.01), [[1, 1], 2, 0]);
+  // A token a step: after the first step, as many as may be.
+  assertEquals(await run(1), [[1, 4, 4, 3, 4, 4, 4], 24, 0]);
+});
+
 Deno.test("a model that chooses the mask comes to an end all the same", async () => {
   let chosen = 0;
   await fc.assert(
@@ -195,7 +262,6 @@ Deno.test("a model that chooses the mask comes to an end all the same", async ()
         position,
         token: MASK,
         oddsAgainst: 1,
-        uncertainty: 1,
         confidence: 0.5,
         logProbability: Math.log(0.5),
         logSumExp: 0,
@@ -219,9 +285,6 @@ Deno.test("what makes no sense is refused by name before the model is asked", as
     [factor(0), "factor is 0"],
     [factor(Infinity), "factor is Infinity"],
     [{ remasking: "random" }, "rule threshold goes by confidence"],
-    [{ confidence: "entropy" }, "rule threshold needs a confidence in [0, 1]"],
-    [{ confidence: "entropy", ...factor(1) }, "rule factor needs a confidence in [0, 1]"],
-    [{ confidence: "best" as "margin" }, "confidence is best: expected one of probability, margin"],
     [{ cache: "dual", cfgScale: 1 }, "cache none"],
     [{ cache: "prefix", refreshInterval: 0.5 }, "refreshInterval is 0.5"],
     [{ cache: "prefix", refreshInterval: NaN }, "refreshInterval is NaN"],
