@@ -32,8 +32,6 @@ export {
   type CachePolicy,
   type ChatMessage,
   type CommittedToken,
-  CONFIDENCE_MEASURES,
-  type ConfidenceMeasure,
   type GenerateEvent,
   type GenerateRequest,
   type GenerateStats,

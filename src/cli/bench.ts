@@ -11,7 +11,7 @@ import { loadModel } from "../model/load.ts";
 import type { Model } from "../model/model.ts";
 import { type LinearRate, linearRate, multiplyAddCeiling, type Rate } from "./bench_linear.ts";
 import { type DenoiseTiming, type ForwardTiming, timeDenoise, timeForward } from "./bench_model.ts";
-import { benchStrategies } from "./bench_strategies.ts";
+import { benchStrategies, chosenSettings } from "./bench_strategies.ts";
 import { modelOption, wholeNumber } from "./options.ts";
 import { writeSyntheticCheckpoint } from "./synthetic_checkpoint.ts";
 import { VERSION } from "./version.ts";
@@ -56,11 +56,13 @@ interface BenchFlags {
   readonly synthetic: boolean;
   readonly data: string;
   readonly limit?: number;
+  readonly only?: readonly string[];
 }
 
-async function strategies({ model, data, limit, json }: BenchFlags): Promise<void> {
-  const items = parseAccuracyFile(await Deno.readTextFile(data), data).slice(0, limit);
-  const report = await benchStrategies(model, items);
+async function strategies({ model, data, limit, only, json }: BenchFlags): Promise<void> {
+  chosenSettings(only);
+  const items = parseAccuracyFile(await Deno.readTextFile(data), data);
+  const report = await benchStrategies(model, items, { limit, only });
   if (json) await Deno.writeTextFile(json, JSON.stringify(report, null, 2) + "\n");
 }
 
@@ -72,9 +74,20 @@ export function benchCommand(): Command {
     .addOption(modelOption())
     .option("--data <file>", "prompts for strategies", EVAL_PUBLIC)
     .option("--limit <n>", "only the first n prompts", wholeNumber(1))
+    .option(
+      "--only <names>",
+      "only these settings of strategies, such as plain,threshold+dual,auto+fast",
+      (names) => names.split(","),
+    )
     .option("--json <file>", "also write all figures to a file")
     .option("--no-synthetic", "without the synthetic d_model 1024 model")
-    .addHelpText("after", "\nExample:\n  unmask bench --json bench.json")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  unmask bench --json bench.json
+  unmask bench strategies --limit 10 --only plain,threshold+dual,auto+fast`,
+    )
     .action(async (what: string | undefined, flags: BenchFlags) => {
       if (what === "strategies") return await strategies(flags);
       if (what !== undefined) throw new Error(`bench ${what}: expected strategies, or nothing`);

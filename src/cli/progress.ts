@@ -1,4 +1,4 @@
-/** How far a model is loaded, on standard error: a bar on a terminal, lines elsewhere. */
+/** How far a thing is, on standard error: a bar on a terminal, lines elsewhere. */
 
 import { basename, resolve } from "node:path";
 import process from "node:process";
@@ -9,9 +9,9 @@ import { WorkerEngine, type WorkerEngineOptions } from "../engine/worker_engine.
 /** Without a terminal a line is printed each time another of these shares is there. */
 const LINE_SHARE = 0.25;
 
-/** What is shown while a model loads. */
-export interface LoadingReport {
-  /** Bytes that are on the GPU, of all. */
+/** What is shown while a thing goes on. */
+export interface ProgressReport {
+  /** So much is done, of all. */
   update(done: number, total: number): void;
   /** Prints a line on standard output; held back while there is a bar. */
   print(line: string): void;
@@ -20,28 +20,34 @@ export interface LoadingReport {
 }
 
 /**
- * A report for one model.
+ * A report for something that goes on.
+ * @param label what goes on
+ * @param amount all there is to do, in words
  * @param lines whether to print lines where there is no terminal
  */
-export function loadingReport(name: string, lines: boolean): LoadingReport {
-  if (Deno.stderr.isTerminal()) return loadingBar(name);
+export function progressReport(
+  label: string,
+  amount: (total: number) => string,
+  lines: boolean,
+): ProgressReport {
+  if (Deno.stderr.isTerminal()) return progressBar(label, amount);
   let shown = 0;
   return {
     update(done, total) {
       if (!lines || (done < total && done / total < shown + LINE_SHARE)) return;
       if (shown >= 1) return;
       shown = done / total;
-      console.error(`loading ${name}: ${Math.floor(100 * shown)} % of ${mebibytes(total)} MiB`);
+      console.error(`${label}: ${Math.floor(100 * shown)} % of ${amount(total)}`);
     },
     print: (line) => console.log(line),
     stop() {},
   };
 }
 
-function loadingBar(name: string): LoadingReport {
+function progressBar(label: string, amount: (total: number) => string): ProgressReport {
   const bar = new cliProgress.SingleBar({
     stream: process.stderr,
-    format: `loading ${name} {bar} {percentage} % of {size} MiB`,
+    format: `${label} {bar} {percentage} % of {amount}`,
     barsize: 30,
     clearOnComplete: true,
     // The command ends the bar itself, and leaves line wrapping as it is.
@@ -55,7 +61,7 @@ function loadingBar(name: string): LoadingReport {
     update(done, total) {
       if (state === "before") {
         state = "drawn";
-        bar.start(total, 0, { size: mebibytes(total) });
+        bar.start(total, 0, { amount: amount(total) });
       }
       if (state === "drawn") bar.update(done);
     },
@@ -79,8 +85,12 @@ function mebibytes(bytes: number): string {
 export function startEngine(
   dir: string,
   options: Pick<WorkerEngineOptions, "maxWaiting" | "draft"> & { readonly lines?: boolean } = {},
-): { readonly engine: WorkerEngine; readonly report: LoadingReport } {
-  const report = loadingReport(basename(resolve(dir)), options.lines ?? false);
+): { readonly engine: WorkerEngine; readonly report: ProgressReport } {
+  const report = progressReport(
+    `loading ${basename(resolve(dir))}`,
+    (bytes) => `${mebibytes(bytes)} MiB`,
+    options.lines ?? false,
+  );
   const engine = new WorkerEngine(dir, {
     maxWaiting: options.maxWaiting,
     draft: options.draft,

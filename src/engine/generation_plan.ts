@@ -2,7 +2,6 @@
 
 import { SCHEDULE_LIMIT } from "../denoise/schedule.ts";
 import type { CachePolicy } from "../denoise/cache_plan.ts";
-import type { ConfidenceMeasure } from "../denoise/predictor.ts";
 import { REMASKINGS } from "../denoise/selection.ts";
 import {
   checkStrategy,
@@ -31,7 +30,6 @@ export interface GenerationPlan {
   readonly logitsEosInf: boolean;
   readonly confidenceEosEotInf: boolean;
   readonly strategy: StrategyName;
-  readonly confidence?: ConfidenceMeasure;
   readonly quality?: Quality;
   readonly cache?: CachePolicy;
   readonly refreshInterval?: number;
@@ -190,7 +188,6 @@ function planStrategy(request: GenerateRequest, hasDraft: boolean) {
     return value === undefined ? undefined : amount(field, value, 1);
   };
   const options = {
-    confidence: request.confidence,
     cache: request.cache,
     quality: request.quality,
     refreshInterval: request.refreshInterval === undefined

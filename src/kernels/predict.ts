@@ -13,41 +13,27 @@ export const predictKernel = defineKernel({
   name: "predict",
   source,
   snippets: [candidate, prediction, stepPlan],
-  bindings: { candidates: "read", asked: "read", plans: "read", predictions: "write" },
-  params: { tiles: "u32", plan_offset: "u32" },
-  constants: { MEASURED: 0 },
+  bindings: { candidates: "read", predictions: "write" },
+  params: { tiles: "u32" },
 });
 
 /** Words of 4 bytes in a `Prediction` of shaders/lib/prediction.wgsl. */
-export const PREDICTION_WORDS = 6;
+export const PREDICTION_WORDS = 5;
 
 /**
  * Records the merge of each row's candidates.
- * @param tensors.candidates `[entries, tiles]`
- * @param tensors.asked `[entries]`, see shaders/lib/step_plan.wgsl
- * @param tensors.plans one per sequence, from `planOffset`
- * @param tensors.predictions `[entries]`
+ * @param candidates `[entries, tiles]`
+ * @param predictions `[entries]`
  */
 export function predict(
   recorder: Recorder,
-  tensors: {
-    readonly candidates: Tensor;
-    readonly asked: Tensor;
-    readonly plans: Tensor;
-    readonly predictions: Tensor;
-  },
-  options: {
-    readonly entries: number;
-    readonly tiles: number;
-    readonly planOffset: number;
-    /** As in `head`. */
-    readonly measured: boolean;
-  },
+  candidates: Tensor,
+  predictions: Tensor,
+  options: { readonly entries: number; readonly tiles: number },
 ): void {
   recorder.dispatch(predictKernel, {
-    bindings: tensors,
-    params: { tiles: options.tiles, plan_offset: options.planOffset },
-    constants: { MEASURED: options.measured ? 1 : 0 },
+    bindings: { candidates, predictions },
+    params: { tiles: options.tiles },
     workgroups: [options.entries],
   });
 }

@@ -187,7 +187,6 @@ export class DeviceCanvas implements Canvas {
       guidance: this.#guidance,
       plans,
       planOffset: at.planOffset,
-      choices: step.choices,
     });
     commit(recorder, {
       asked,

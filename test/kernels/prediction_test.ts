@@ -1,8 +1,165 @@
-import { assert, assertEquals } from "@std/assert";
-import { GREEDY, type TokenChoice } from "../../src/denoise/predictor.ts";
+import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
+import { gumbel, predictRow } from "../../src/denoise/noise.ts";
+import {
+  GREEDY,
+  NO_TOKEN,
+  type Prediction,
+  type TokenChoice,
+} from "../../src/denoise/predictor.ts";
+import type { Gpu } from "../../src/gpu/device.ts";
+import { Readback } from "../../src/gpu/readback.ts";
+import { Recorder } from "../../src/gpu/recorder.ts";
+import { CANDIDATE_WORDS, head, headTiles } from "../../src/kernels/head.ts";
+import { predict, PREDICTION_WORDS } from "../../src/kernels/predict.ts";
+import {
+  ASKED_WORDS,
+  NO_TOKEN as KERNEL_NO_TOKEN,
+  STEP_PLAN_WORDS,
+  writeStepPlan,
+} from "../../src/kernels/step_plan.ts";
+import { paddedInner } from "../../src/quant/scheme.ts";
 import { forms } from "../gpu/device.ts";
-import { assertPredictions, predictRows } from "./prediction_rows.ts";
+import { CaseTensors } from "./case.ts";
+import { hostMatrix, uploadMatrix } from "./matrix.ts";
 import { Random } from "./random.ts";
+
+/**
+ * Rows whose logits are the ones given, bit for bit: a hidden state with a single 1 takes one value
+ * of each token's weights.
+ */
+interface Rows {
+  /** `[rows, vocabulary]`; with guidance (conditional, unconditional) pairs. */
+  readonly logits: readonly Float32Array[];
+  readonly positions: readonly number[];
+  readonly choices: readonly TokenChoice[];
+  /** Default: at some rows none, at the others tokens all over the vocabulary. */
+  readonly judged?: readonly number[];
+  /** `cfg_scale + 1`. */
+  readonly guidance?: number;
+  readonly partColumns?: number;
+}
+
+function judgedTokens({ positions, logits, judged }: Rows): readonly number[] {
+  return judged ?? positions.map((_, i) => i % 3 === 0 ? NO_TOKEN : (37 * i) % logits[0].length);
+}
+
+/** Head and predict on the GPU. */
+async function predictRows(gpu: Gpu, rows: Rows): Promise<Prediction[]> {
+  const { logits, positions, choices, guidance, partColumns } = rows;
+  using tensors = new CaseTensors(gpu);
+  using recorder = new Recorder(gpu);
+  using readback = new Readback(gpu);
+  const inner = logits.length;
+  const vocabulary = logits[0].length;
+  const values = new Float32Array(vocabulary * inner);
+  const x = new Float32Array(inner * paddedInner(inner));
+  logits.forEach((row, r) => {
+    row.forEach((logit, token) => values[token * inner + r] = logit);
+    x[r * paddedInner(inner) + r] = 1;
+  });
+  const weights = uploadMatrix(tensors, hostMatrix("f32", inner, values), partColumns);
+  const entries = positions.length;
+  const judged = judgedTokens(rows);
+  const tiles = headTiles(weights);
+  const asked = new Uint32Array(ASKED_WORDS * entries);
+  const plans = new Uint32Array(STEP_PLAN_WORDS * entries);
+  choices.forEach((choice, i) => {
+    asked.set([i, positions[i], i, judged[i]], ASKED_WORDS * i);
+    const { bannedTokens: banned, unconfidentTokens: unconfident } = choice;
+    const range = { candidateFirst: 0, candidateEnd: 0 };
+    const plan = { ...choice, ...range, commits: 0, banned, unconfident };
+    writeStepPlan(plans, STEP_PLAN_WORDS * i, plan);
+  });
+  const candidates = tensors.untouched("candidates", CANDIDATE_WORDS * entries * tiles).tensor;
+  const answers = tensors.untouched("answers", PREDICTION_WORDS * entries).tensor;
+  const bound = {
+    x: tensors.of("x", x),
+    asked: tensors.of("asked", asked),
+    plans: tensors.of("plans", plans),
+    candidates,
+  };
+  head(recorder, bound, weights, { entries, planOffset: 0, guidance });
+  predict(recorder, candidates, answers, { entries, tiles });
+  const bytes = await readback.read(recorder, answers, 4 * PREDICTION_WORDS * entries);
+  const words = new Uint32Array(bytes);
+  const numbers = new Float32Array(bytes);
+  return positions.map((position, i) => {
+    const at = PREDICTION_WORDS * i;
+    const [oddsAgainst, logProbability, logSumExp] = numbers.subarray(at + 1, at + 4);
+    const confidence = 1 / (1 + oddsAgainst);
+    return {
+      position,
+      token: words[at],
+      oddsAgainst,
+      confidence,
+      logProbability,
+      logSumExp,
+      ...judged[i] !== NO_TOKEN && { judgedConfidence: 1 / (1 + numbers[at + 4]) },
+    };
+  });
+}
+
+/** The logits that decide, in f64. */
+function guided({ logits, guidance }: Rows, entry: number): Float64Array {
+  if (guidance === undefined) return Float64Array.from(logits[entry]);
+  const unconditional = logits[2 * entry + 1];
+  return Float64Array.from(
+    logits[2 * entry],
+    (logit, token) => unconditional[token] + guidance * (logit - unconditional[token]),
+  );
+}
+
+/** Distance between best and second score. */
+function scoreGap(logits: Float64Array, position: number, choice: TokenChoice): number {
+  const { temperature, seed, step, bannedTokens } = choice;
+  const scores = Array.from(
+    logits,
+    (logit, token) => logit + (temperature && temperature * gumbel(seed, step, position, token)),
+  ).filter((_, token) => !bannedTokens.includes(token)).sort((a, b) => b - a);
+  return scores[0] - scores[1];
+}
+
+/** Every field of every row; `tolerance` is relative for odds, absolute for logarithms. */
+async function assertPredictions(rows: Rows, tolerance: number): Promise<void> {
+  let decided = 0;
+  for (const [form, gpu] of forms) {
+    const found = await predictRows(gpu, rows);
+    found.forEach((prediction, i) => {
+      const logits = guided(rows, i);
+      const judged = judgedTokens(rows)[i];
+      const expected = predictRow(logits, rows.positions[i], rows.choices[i], judged);
+      const gap = scoreGap(logits, rows.positions[i], rows.choices[i]);
+      // Where scores tie exactly the rule decides; where they nearly tie, rounding may.
+      if (gap > 0 && gap < 1e-5) return;
+      decided++;
+      const where = `${form} row ${i} (gap ${gap})`;
+      assertEquals(prediction.token, expected.token, where);
+      assertAlmostEquals(prediction.logSumExp, expected.logSumExp, tolerance, where);
+      const { judgedConfidence } = prediction;
+      assertEquals(judgedConfidence === undefined, expected.judgedConfidence === undefined, where);
+      if (expected.judgedConfidence) {
+        const share = judgedConfidence! / expected.judgedConfidence;
+        assertAlmostEquals(share, 1, tolerance, `${where}: judged ${judged}, off by ${share}`);
+      } else {
+        assertEquals(judgedConfidence, expected.judgedConfidence, where);
+      }
+      if (expected.oddsAgainst === Infinity) {
+        const { judgedConfidence: _, ...rest } = prediction;
+        const { judgedConfidence: __, ...wanted } = expected;
+        assertEquals(rest, { ...wanted, logSumExp: rest.logSumExp }, where);
+        return;
+      }
+      const { oddsAgainst, logProbability } = prediction;
+      const odds = `${where}: odds expected ${expected.oddsAgainst}, found ${oddsAgainst}`;
+      assertAlmostEquals(oddsAgainst / expected.oddsAgainst, 1, tolerance, odds);
+      const logs = `${where}: log p ${expected.logProbability}, found ${logProbability}`;
+      const allowed = tolerance * Math.min(1, Math.abs(expected.logProbability)) + 1e-6 *
+          Math.max(0, Math.abs(expected.logProbability) - 1);
+      assertAlmostEquals(logProbability, expected.logProbability, allowed, logs);
+    });
+  }
+  assert(decided > 0.95 * forms.size * rows.positions.length, `${decided} rows were decided`);
+}
 
 const SEEDS = [0, 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 52 + 12345, 2 ** 53 - 1];
 
@@ -131,6 +288,10 @@ Deno.test("a judged token has its probability, however close to 1 or 0, and 0 if
     await assertPredictions({ ...rows, choices: hide(tokens.slice(0, 4), []) }, 2e-5);
     await assertPredictions({ ...rows, choices: hide([], tokens.slice(4)) }, 2e-5);
   }
+});
+
+Deno.test("both sides write no token alike", () => {
+  assertEquals(KERNEL_NO_TOKEN, NO_TOKEN);
 });
 
 Deno.test("guidance combines the pair before choice and softmax", async () => {
