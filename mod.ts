@@ -32,6 +32,8 @@ export {
   type CachePolicy,
   type ChatMessage,
   type CommittedToken,
+  CONFIDENCE_MEASURES,
+  type ConfidenceMeasure,
   type GenerateEvent,
   type GenerateRequest,
   type GenerateStats,

@@ -1,8 +1,8 @@
 // Commits each sequence's best candidates: one workgroup a sequence. A candidate's rank is the number
-// of candidates before it, by odds against ascending (or by random rank), ties to the lower position;
+// of candidates before it, by uncertainty ascending (or by random rank), ties to the lower position;
 // those that the rule lets pass are written to ids and logged at their rank. Rules, c the confidence:
 // COUNT: ranks below the plan's number.
-// THRESHOLD: c >= t, that is odds <= rule_value = 1 / t - 1, and always rank 0.
+// THRESHOLD: c >= t, that is uncertainty <= rule_value = 1 / t - 1, and always rank 0.
 // FACTOR: the ranks before the first i > 0 with c < 1 - f / (i + 2), rule_value = f; when only the last
 // of them fails it passes too (Wu et al. 2025, Fast-dLLM, arXiv 2505.22618, and its published code).
 // The twin of selectCommits in src/denoise/selection.ts.
@@ -56,7 +56,7 @@ fn rank_key(entry: u32, plan: StepPlan) -> f32 {
   if (params.random == 1u) {
     return random_rank(plan.seed_low, plan.seed_high, plan.step, asked[entry].position);
   }
-  return bitcast<f32>(predictions[entry].odds_against);
+  return bitcast<f32>(predictions[entry].uncertainty);
 }
 
 fn rank_of(entry: u32, first: u32, count: u32, plan: StepPlan) -> u32 {
@@ -72,16 +72,16 @@ fn rank_of(entry: u32, first: u32, count: u32, plan: StepPlan) -> u32 {
 }
 
 // Whether a candidate passes on its own; rank 0 always does.
-fn passes(odds: f32, rank: u32) -> bool {
+fn passes(uncertainty: f32, rank: u32) -> bool {
   if (rank == 0u) {
     return true;
   }
   if (params.rule == THRESHOLD) {
-    return odds <= params.rule_value;
+    return uncertainty <= params.rule_value;
   }
-  // c >= 1 - f / (i + 2) with c = 1 / (1 + odds)
+  // c >= 1 - f / (i + 2) with c = 1 / (1 + uncertainty)
   let least = 1.0 - params.rule_value / f32(rank + 2u);
-  return least <= 0.0 || odds <= 1.0 / least - 1.0;
+  return least <= 0.0 || uncertainty <= 1.0 / least - 1.0;
 }
 
 @compute @workgroup_size(32)
@@ -100,8 +100,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   if (params.rule != COUNT) {
     for (var entry = lane; entry < count; entry += LANES) {
       let rank = rank_of(entry, first, count, plan);
-      if (!passes(bitcast<f32>(predictions[first + entry].odds_against), rank)) {
-        // Odds ascend with the rank, so the first failure bounds both rules.
+      if (!passes(bitcast<f32>(predictions[first + entry].uncertainty), rank)) {
+        // Uncertainty ascends with the rank, so the first failure bounds both rules.
         atomicMin(&passing, rank);
       }
     }

@@ -30,6 +30,7 @@ const LANES = 32u;
 // [16 rows, LANES]
 var<workgroup> numbers: array<vec4<f32>, 512>;
 var<workgroup> tokens: array<u32, 512>;
+var<workgroup> asides: array<f32, 512>; // used if MEASURED
 // [16 rows], HIDDEN where the judged token is in another tile
 var<workgroup> judged: array<f32, 16>;
 
@@ -55,23 +56,30 @@ fn consider(
   if (token == who.judged) {
     judged[slot] = confident;
   }
+  let aside = no_aside(plan.measure);
   return merge(
-    c, Candidate(select(score, HIDDEN, banned), token, confident, confident, 0.0, HIDDEN),
+    c,
+    Candidate(select(score, HIDDEN, banned), token, confident, confident, 0.0, HIDDEN, aside),
+    plan.measure,
   );
 }
 
 fn keep(entry: u32, slot: u32, lane: u32, column: u32, logits: vec4<f32>) {
-  var c = no_candidate();
-  if (entry < params.entries) {
-    let who = asked[entry];
-    let plan = plans[params.plan_offset + who.sequence];
-    c = consider(c, plan, who, slot, column, logits.x);
-    c = consider(c, plan, who, slot, column + LANES, logits.y);
-    c = consider(c, plan, who, slot, column + 2u * LANES, logits.z);
-    c = consider(c, plan, who, slot, column + 3u * LANES, logits.w);
+  if (entry >= params.entries) {
+    return;
   }
+  let who = asked[entry];
+  let plan = plans[params.plan_offset + who.sequence];
+  var c = no_candidate(plan.measure);
+  c = consider(c, plan, who, slot, column, logits.x);
+  c = consider(c, plan, who, slot, column + LANES, logits.y);
+  c = consider(c, plan, who, slot, column + 2u * LANES, logits.z);
+  c = consider(c, plan, who, slot, column + 3u * LANES, logits.w);
   numbers[slot * LANES + lane] = vec4<f32>(c.score, c.logit, c.maximum, c.others);
   tokens[slot * LANES + lane] = c.token;
+  if (MEASURED == 1u) {
+    asides[slot * LANES + lane] = c.aside;
+  }
 }
 
 fn guide(conditional: vec4<f32>, unconditional: vec4<f32>) -> vec4<f32> {
@@ -129,10 +137,17 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
   workgroupBarrier();
   if (lane < slots && entry + lane < params.entries) {
-    var c = no_candidate();
+    let measure = plans[params.plan_offset + asked[entry + lane].sequence].measure;
+    var c = no_candidate(measure);
     for (var i = 0u; i < LANES; i++) {
       let n = numbers[lane * LANES + i];
-      c = merge(c, Candidate(n.x, tokens[lane * LANES + i], n.y, n.z, n.w, HIDDEN));
+      var aside = 0.0;
+      if (MEASURED == 1u) {
+        aside = asides[lane * LANES + i];
+      }
+      c = merge(
+        c, Candidate(n.x, tokens[lane * LANES + i], n.y, n.z, n.w, HIDDEN, aside), measure,
+      );
     }
     c.judged = judged[lane];
     candidates[(entry + lane) * params.tiles + params.first_tile + group.y] = c;

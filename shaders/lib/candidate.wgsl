@@ -1,3 +1,6 @@
+// 1 where a plan has another measure than PROBABILITY; else all that serves them is left out.
+override MEASURED: u32 = 0u;
+
 // What is known of one row of logits after some of its columns: the chosen token and the softmax.
 struct Candidate {
   score: f32, // logit plus noise of the chosen token
@@ -6,17 +9,32 @@ struct Candidate {
   maximum: f32, // largest logit of the softmax
   others: f32, // sum of exp(logit - maximum) over the softmax's tokens but one maximum
   judged: f32, // the judged token's logit, HIDDEN if it is elsewhere or the softmax leaves it out
+  // What the measure of confidence needs besides. MARGIN: the softmax's second-largest logit, HIDDEN
+  // if it has one token. ENTROPY: sum of exp(logit - maximum) (maximum - logit). PROBABILITY: unused.
+  aside: f32,
 }
 
 // Counts as -inf: below every finite logit that a model can give, and free of inf - inf.
 const HIDDEN = -3.0e38;
+// exp(-FAR) is 0, and FAR times any number of tokens is finite.
+const FAR = 200.0;
 
-fn no_candidate() -> Candidate {
-  return Candidate(HIDDEN, NO_TOKEN, HIDDEN, HIDDEN, 0.0, HIDDEN);
+fn no_candidate(measure: u32) -> Candidate {
+  return Candidate(HIDDEN, NO_TOKEN, HIDDEN, HIDDEN, 0.0, HIDDEN, no_aside(measure));
+}
+
+fn no_aside(measure: u32) -> f32 {
+  return select(0.0, HIDDEN, MEASURED == 1u && measure == MARGIN);
+}
+
+// The sum of ENTROPY over both candidates' tokens, from the larger maximum.
+fn weighted(high: Candidate, low: Candidate) -> f32 {
+  let gap = min(high.maximum - low.maximum, FAR);
+  return high.aside + exp(-gap) * (low.aside + (1.0 + low.others) * gap);
 }
 
 // Keeping the maximum's own term apart keeps p = 1 / (1 + others) exact where p rounds to 1.
-fn merge(a: Candidate, b: Candidate) -> Candidate {
+fn merge(a: Candidate, b: Candidate, measure: u32) -> Candidate {
   var c = a;
   if (b.score > a.score || (b.score == a.score && b.token < a.token)) {
     c.score = b.score;
@@ -30,5 +48,14 @@ fn merge(a: Candidate, b: Candidate) -> Candidate {
     c.others = a.others + (1.0 + b.others) * exp(b.maximum - a.maximum);
   }
   c.judged = max(a.judged, b.judged);
+  if (MEASURED == 1u && measure == MARGIN) {
+    c.aside = max(min(a.maximum, b.maximum), max(a.aside, b.aside));
+  } else if (MEASURED == 1u && measure == ENTROPY) {
+    if (b.maximum > a.maximum) {
+      c.aside = weighted(b, a);
+    } else {
+      c.aside = weighted(a, b);
+    }
+  }
   return c;
 }

@@ -7,10 +7,15 @@ struct StepPlan {
   seed_low: u32,
   seed_high: u32,
   candidate_first: u32,
-  reserved: u32,
+  measure: u32, // of confidence: PROBABILITY, MARGIN or ENTROPY
   banned: vec4<u32>, // tokens that cannot be chosen; NO_TOKEN where unused
   unconfident: vec4<u32>, // tokens that the confidence's softmax leaves out
 }
+
+// See ConfidenceMeasure in src/denoise/predictor.ts.
+const PROBABILITY = 0u;
+const MARGIN = 1u;
+const ENTROPY = 2u;
 
 // A row that is asked for a prediction.
 struct Asked {

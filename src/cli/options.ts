@@ -7,6 +7,8 @@ import {
   CACHE_POLICIES,
   type CachePolicy,
   type ChatMessage,
+  CONFIDENCE_MEASURES,
+  type ConfidenceMeasure,
   type GenerateRequest,
   QUALITIES,
   type Quality,
@@ -58,6 +60,7 @@ export interface GenerationFlags {
   readonly seed?: number;
   readonly cfgScale?: number;
   readonly remasking?: "low_confidence" | "random";
+  readonly confidence?: ConfidenceMeasure;
   readonly stop?: readonly string[];
   /** Folder of a draft; false for none. */
   readonly draft?: string | boolean;
@@ -145,6 +148,10 @@ export function addGenerationOptions(command: Command): Command {
     .addOption(
       new Option("--remasking <name>", "which positions are decided first").choices(REMASKINGS),
     )
+    .addOption(
+      new Option("--confidence <name>", "what ranks positions (default: probability)")
+        .choices(CONFIDENCE_MEASURES),
+    )
     .option("--stop <text>", "cut the answer before this text (repeatable)", repeated)
     .option("--system <text>", "a system message ahead of the conversation");
 }
@@ -164,6 +171,7 @@ export function requestOf(
     seed: options.seed,
     cfgScale: options.cfgScale,
     remasking: options.remasking,
+    confidence: options.confidence,
     stop: options.stop,
     strategy: options.strategy,
     quality: options.quality,

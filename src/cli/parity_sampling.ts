@@ -1,7 +1,8 @@
 /** Schedule, trajectory and temperature cases of `unmask parity`. */
 
 import { denoise, type DenoiseStep } from "../denoise/denoise.ts";
-import { confidenceOf, sampleToken } from "../denoise/noise.ts";
+import { confidenceOf } from "../denoise/confidence.ts";
+import { sampleToken } from "../denoise/noise.ts";
 import type { Predictor } from "../denoise/predictor.ts";
 import { numTransferTokens, planSteps } from "../denoise/schedule.ts";
 import { newSequence } from "../denoise/sequence.ts";

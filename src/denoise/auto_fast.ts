@@ -63,7 +63,8 @@ const PASSES: Readonly<Record<CachePolicy, Pick<FastWay, "first" | "later">>> = 
 
 /**
  * Commits several tokens a step, in whichever way the controller expects to be fastest: a rule and a
- * cache for each block, or a strategy with the draft for an answer. With guidance there is no cache.
+ * cache for each block, or a strategy with the draft for an answer. With guidance there is no cache;
+ * with another confidence than the probability there is no draft.
  * @param draftRuns the strategies with a draft by name; used where there is a draft
  * @throws as `denoiseBlocks` and the strategies
  */
@@ -75,7 +76,8 @@ export async function* autoFast(
 ): AsyncGenerator<DenoiseStep, AutoFastResult, void> {
   const { controller = new Controller() } = options;
   const blockWays = blockWaysOf(models.target, options);
-  const ways = [...blockWays, ...models.draft ? draftWaysOf(draftRuns) : []];
+  const drafting = models.draft && (options.confidence ?? "probability") === "probability";
+  const ways = [...blockWays, ...drafting ? draftWaysOf(draftRuns) : []];
   const choose = () => controller.fast.choose<BlockWay | DraftWay>(ways, controller.draftStep);
   let way = choose();
   let probes = 0;
@@ -102,10 +104,13 @@ async function probe(draft: Predictor, sequence: Sequence, controller: Controlle
 }
 
 function blockWaysOf(target: Predictor, options: AutoFastOptions): BlockWay[] {
-  const { threshold = 0.9, cfgScale = 0 } = options;
+  const { threshold = 0.9, cfgScale = 0, confidence = "probability" } = options;
+  const measure = confidence === "probability" ? "" : ` by ${confidence}`;
   const rules: Record<string, SelectionRule> = {
-    ...options.threshold === undefined ? { "factor 1": { kind: "factor", factor: 1 } } : {},
-    [`threshold ${threshold}`]: { kind: "threshold", threshold },
+    ...options.threshold === undefined
+      ? { [`factor 1${measure}`]: { kind: "factor", factor: 1 } }
+      : {},
+    [`threshold ${threshold}${measure}`]: { kind: "threshold", threshold },
   };
   const caches = target.openCanvas && cfgScale === 0
     ? Object.keys(PASSES) as CachePolicy[]

@@ -4,6 +4,7 @@ import { blockStep, checkPasses, givesUp, masksLeft, type PassOptions } from "./
 import { checkBatch, type DenoiseResult, type DenoiseStep } from "./denoise.ts";
 import type { CanvasStep, Predictor, SelectionRule } from "./predictor.ts";
 import { planSteps } from "./schedule.ts";
+import { measureMisfit } from "./selection.ts";
 import { applyCommits, decidedUpToEnd, generationLength, type Sequence } from "./sequence.ts";
 import { openRunner } from "./step_runner.ts";
 
@@ -99,16 +100,21 @@ export async function* denoiseBlocks(
 }
 
 /** @throws {RangeError} for a rule that is out of range or does not go with the rest */
-function checkRule({ rule, remasking }: BlockOptions) {
+function checkRule(
+  { rule, remasking = "low_confidence", confidence = "probability" }: BlockOptions,
+) {
+  if (rule.kind === "count") return;
   if (rule.kind === "threshold" && !(rule.threshold > 0 && rule.threshold <= 1)) {
     throw new RangeError(`threshold is ${rule.threshold}: expected a number above 0, at most 1`);
   }
   if (rule.kind === "factor" && !(rule.factor > 0 && Number.isFinite(rule.factor))) {
     throw new RangeError(`factor is ${rule.factor}: expected a number above 0`);
   }
-  if (rule.kind !== "count" && remasking === "random") {
+  if (remasking === "random") {
     throw new RangeError(
       `rule ${rule.kind} goes by confidence, remasking random by noise: choose one of the two`,
     );
   }
+  const misfit = measureMisfit(confidence, remasking, `rule ${rule.kind}`);
+  if (misfit) throw new RangeError(misfit);
 }

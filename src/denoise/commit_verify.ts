@@ -19,7 +19,7 @@ import {
   type State,
 } from "./proposal_run.ts";
 import { planSteps } from "./schedule.ts";
-import { selectCommits } from "./selection.ts";
+import { requireProbability, selectCommits } from "./selection.ts";
 import { generationLength, maskedPositions, type Sequence } from "./sequence.ts";
 import { openRunner, type StepRunner } from "./step_runner.ts";
 
@@ -234,6 +234,7 @@ function maskedIn(sequence: Sequence, first: number, end: number): Uint32Array {
 /** @throws {RangeError} naming the option that is out of range */
 function checkOptions(options: CommitVerifyOptions): void {
   checkCache(options);
+  requireProbability("commit_verify", options.confidence);
   const { draftThreshold, targetThreshold, backThreshold } = options;
   for (const [name, value] of Object.entries({ draftThreshold, targetThreshold, backThreshold })) {
     if (value >= 0 && value <= 1) continue;

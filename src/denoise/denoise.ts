@@ -1,8 +1,9 @@
 /** The denoising loop: sequences, a predictor and options become a stream of denoising steps. */
 
-import type { CanvasStep, Commit, Predictor, TokenChoice } from "./predictor.ts";
+import { CONFIDENCE_MEASURES } from "./confidence.ts";
+import type { CanvasStep, Commit, ConfidenceMeasure, Predictor, TokenChoice } from "./predictor.ts";
 import { type PlannedStep, planSteps } from "./schedule.ts";
-import { type Remasking, REMASKINGS } from "./selection.ts";
+import { measureMisfit, type Remasking, REMASKINGS } from "./selection.ts";
 import { applyCommits, decidedUpToEnd, generationLength, type Sequence } from "./sequence.ts";
 import { openRunner } from "./step_runner.ts";
 
@@ -16,6 +17,8 @@ export interface DenoiseOptions {
   readonly seeds: readonly number[];
   /** Which positions are unmasked first; default `low_confidence`. */
   readonly remasking?: Remasking;
+  /** What ranks them by confidence; default `probability`. */
+  readonly confidence?: ConfidenceMeasure;
   /** 0 (default) takes the largest logit. */
   readonly temperature?: number;
   /** Classifier-free guidance; 0 (default) is off. */
@@ -160,6 +163,7 @@ export function canvasStep(
       step,
       bannedTokens: options.logitsEosInf ? [eosToken] : [],
       unconfidentTokens: options.confidenceEosEotInf ? ends : [],
+      measure: options.confidence ?? "probability",
     })),
     stopAtEnd: options.stopAtEnd,
   };
@@ -168,7 +172,7 @@ export function canvasStep(
 /** @throws {RangeError} naming the option or the sequence that does not fit */
 export function checkBatch(sequences: readonly Sequence[], options: DenoiseOptions): void {
   const { seeds, remasking = "low_confidence", temperature = 0, cfgScale = 0 } = options;
-  const { stepsPerReadback = 4 } = options;
+  const { confidence = "probability", stepsPerReadback = 4 } = options;
   if (sequences.length === 0) throw new RangeError("no sequence to denoise: give at least one");
   const [first] = sequences;
   for (const [row, { ids, promptLength }] of sequences.entries()) {
@@ -188,6 +192,12 @@ export function checkBatch(sequences: readonly Sequence[], options: DenoiseOptio
   if (!REMASKINGS.includes(remasking)) {
     throw new RangeError(`remasking is ${remasking}: expected one of ${REMASKINGS.join(", ")}`);
   }
+  if (!CONFIDENCE_MEASURES.includes(confidence)) {
+    const known = CONFIDENCE_MEASURES.join(", ");
+    throw new RangeError(`confidence is ${confidence}: expected one of ${known}`);
+  }
+  const misfit = measureMisfit(confidence, remasking);
+  if (misfit) throw new RangeError(misfit);
   for (const [name, value] of Object.entries({ temperature, cfgScale })) {
     if (Number.isFinite(value) && value >= 0) continue;
     throw new RangeError(`${name} is ${value}: expected a finite number, 0 or above`);

@@ -4,7 +4,7 @@ import { canvasStep, type DenoiseStep } from "./denoise.ts";
 import type { Commit, Prediction, Predictor } from "./predictor.ts";
 import { type ProposalResult, ProposalRun, question, type RoundOptions } from "./proposal_run.ts";
 import { planSteps } from "./schedule.ts";
-import { selectCommits } from "./selection.ts";
+import { requireProbability, selectCommits } from "./selection.ts";
 import { generationLength, maskedPositions, type Sequence } from "./sequence.ts";
 
 /** When two models' agreement is enough. */
@@ -34,6 +34,7 @@ export async function* gate(
     if (value >= 0 && value <= 1) continue;
     throw new RangeError(`${name} is ${value}: expected a number from 0 to 1`);
   }
+  requireProbability("gate", options.confidence);
   const genLength = generationLength(sequence);
   planSteps({ genLength, blockLength, steps: genLength });
   for (let block = 0; block < genLength / blockLength; block++) {

@@ -4,6 +4,7 @@
  * `shaders/lib/noise.wgsl` is its twin on the GPU.
  */
 
+import { confidenceOf, uncertaintyOf } from "./confidence.ts";
 import { NO_TOKEN, type Prediction, type TokenChoice } from "./predictor.ts";
 
 /** Takes the token's place in the key of {@linkcode randomRank}; no vocabulary reaches it. */
@@ -83,6 +84,7 @@ export function sampleToken(
  * id. Its confidence, without noise: p within the softmax over all tokens that are neither banned nor
  * unconfident. With m the largest logit there and `s = sum of exp(l - m)` over all but the first that
  * has it, `(1 - p) / p = s + (1 + s) expm1(m - l)`, which keeps its digits where p rounds to 1.
+ * Positions are ranked by it, or by the choice's other measure of confidence.
  * @param logits `[vocabulary]`
  * @param judged a token whose probability is wanted besides, as in `ForwardInput`
  * @throws {RangeError} when every token is banned
@@ -101,50 +103,14 @@ export function predictRow(
     return logits[token] + temperature * gumbel(seed, step, position, token);
   });
   const hidden = new Set([...choice.bannedTokens, ...choice.unconfidentTokens]);
-  const prediction = { position, token, ...confidenceOf(logits, token, hidden) };
+  const prediction = {
+    position,
+    token,
+    ...confidenceOf(logits, token, hidden),
+    uncertainty: uncertaintyOf(logits, token, hidden, choice.measure),
+  };
   if (judged === NO_TOKEN) return prediction;
   return { ...prediction, judgedConfidence: confidenceOf(logits, judged, hidden).confidence };
-}
-
-/**
- * How sure `token` is within the softmax over the tokens that are not hidden: the second half of
- * {@linkcode predictRow}. A hidden token has confidence 0.
- * @param logits `[vocabulary]`
- */
-export function confidenceOf(
-  logits: ArrayLike<number>,
-  token: number,
-  hidden: ReadonlySet<number>,
-): Omit<Prediction, "position" | "token" | "judgedConfidence"> {
-  let peak = -1;
-  for (let i = 0; i < logits.length; i++) {
-    if (!hidden.has(i) && (peak < 0 || logits[i] > logits[peak])) peak = i;
-  }
-  if (peak < 0) {
-    return {
-      oddsAgainst: Infinity,
-      confidence: 0,
-      logProbability: -Infinity,
-      logSumExp: -Infinity,
-    };
-  }
-  const max = logits[peak];
-  let others = 0;
-  for (let i = 0; i < logits.length; i++) {
-    if (i !== peak && !hidden.has(i)) others += Math.exp(logits[i] - max);
-  }
-  const logSumExp = max + Math.log1p(others);
-  if (hidden.has(token)) {
-    return { oddsAgainst: Infinity, confidence: 0, logProbability: -Infinity, logSumExp };
-  }
-  const gap = max - logits[token];
-  const oddsAgainst = others + (1 + others) * Math.expm1(gap);
-  return {
-    oddsAgainst,
-    confidence: 1 / (1 + oddsAgainst),
-    logProbability: -(Math.log1p(others) + gap),
-    logSumExp,
-  };
 }
 
 /** The first index of the largest score. */

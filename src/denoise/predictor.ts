@@ -3,6 +3,14 @@
  * for comes out. `src/model` implements it on the GPU, `test/reference` in plain loops.
  */
 
+/**
+ * What a position's confidence c is, within the noise-free softmax: `probability`, that of the chosen
+ * token; `margin`, the largest probability less the second largest (Kim et al. 2025, arXiv 2502.06768;
+ * `topk_margin` in Dream's published code); `entropy`, none in [0, 1]: positions are ranked by the
+ * softmax's entropy in nats, the lowest first (`entropy` in Dream's).
+ */
+export type ConfidenceMeasure = "probability" | "margin" | "entropy";
+
 /** How a token is chosen from a row of logits, and how sure the choice counts. */
 export interface TokenChoice {
   /** 0 takes the largest logit; above 0 adds Gumbel noise scaled by it (noise.ts). */
@@ -19,6 +27,8 @@ export interface TokenChoice {
    * (`confidence_eos_eot_inf`); a position that chose one has confidence 0.
    */
   readonly unconfidentTokens: readonly number[];
+  /** By which positions are ranked; default `probability`. */
+  readonly measure?: ConfidenceMeasure;
 }
 
 /** The choice at temperature 0 with nothing hidden. */
@@ -76,6 +86,15 @@ export interface Prediction {
    * by it ascending ranks by p descending, without p's saturation at 1 in f32. Infinity for p = 0.
    */
   readonly oddsAgainst: number;
+  /**
+   * The ranking key, lowest first, by the choice's measure: of a confidence c it is `(1 - c) / c`, so
+   * for `probability` it is `oddsAgainst`; for `entropy` the entropy itself. With m the largest logit,
+   * `s = sum of exp(l - m)` over all tokens but one that has it, and g the second-largest logit's
+   * distance from m: margin `(s + exp(-g)) / (1 - exp(-g))`, Infinity at g = 0; entropy
+   * `log1p(s) + (sum of exp(l - m) (m - l)) / (1 + s)`. Infinity where an unconfident token was chosen,
+   * whatever the measure.
+   */
+  readonly uncertainty: number;
   /** p itself, `1 / (1 + oddsAgainst)` (`x0_p` in the published code). */
   readonly confidence: number;
   /** Natural logarithm of p. */
@@ -121,7 +140,8 @@ export interface CanvasSequence {
 }
 
 /**
- * Which of the ranked candidates a step commits, c their confidences, largest first.
+ * Which of the ranked candidates a step commits, c their confidences by the step's measure, largest
+ * first; that must be a probability or a margin for a rule that compares c.
  * `count`: as many as the step's `commits`. `threshold`: all with c >= threshold, and always the first.
  * `factor`: those before the first i > 0 with c_i < 1 - factor / (i + 2); when only the last fails it is
  * committed too (Wu et al. 2025, Fast-dLLM, arXiv 2505.22618, and its published code).
@@ -157,7 +177,7 @@ export interface CanvasStep {
    * none. One sequence without guidance.
    */
   readonly horizon?: number;
-  /** Rank by the model's confidence, or by noise keyed by seed, step and position. */
+  /** Rank by the choices' measure of confidence, or by noise keyed by seed, step and position. */
   readonly remasking: "low_confidence" | "random";
   /** How tokens are chosen, one per sequence. */
   readonly choices: readonly TokenChoice[];

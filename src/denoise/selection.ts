@@ -1,6 +1,12 @@
 /** Which masked positions are unmasked first. */
 
-import type { CanvasStep, Commit, Prediction, SelectionRule } from "./predictor.ts";
+import type {
+  CanvasStep,
+  Commit,
+  ConfidenceMeasure,
+  Prediction,
+  SelectionRule,
+} from "./predictor.ts";
 import { randomRank } from "./noise.ts";
 
 /** Name of a selection. */
@@ -18,10 +24,40 @@ export interface Ranking {
   readonly origin?: number;
 }
 
+/**
+ * Why this measure cannot serve a step, or undefined when it can.
+ * @param rule names a rule that compares confidences, where one does
+ */
+export function measureMisfit(
+  measure: ConfidenceMeasure,
+  remasking: Remasking,
+  rule?: string,
+): string | undefined {
+  if (measure === "entropy" && rule !== undefined) {
+    return `${rule} needs a confidence in [0, 1], which entropy is not: ` +
+      "choose confidence probability or margin";
+  }
+  if (measure !== "probability" && remasking === "random") {
+    return `confidence ${measure} is for ranking, and remasking random ranks by noise: ` +
+      "choose one of the two";
+  }
+}
+
+/** @throws {RangeError} unless confidence is the probability, which this strategy compares */
+export function requireProbability(
+  strategy: string,
+  confidence: ConfidenceMeasure = "probability",
+): void {
+  if (confidence === "probability") return;
+  throw new RangeError(
+    `confidence is ${confidence}: ${strategy} compares probabilities, leave it out`,
+  );
+}
+
 /** A candidate's key, by selection: the lowest is unmasked first, ties go to the lower position. */
 const KEYS: Readonly<Record<Remasking, (candidate: Prediction, ranking: Ranking) => number>> = {
   // In f32, as the GPU twin compares, so that the two tie alike.
-  low_confidence: (candidate) => Math.fround(candidate.oddsAgainst),
+  low_confidence: (candidate) => Math.fround(candidate.uncertainty),
   random: (candidate, { seed, step, origin = 0 }) =>
     randomRank(seed, step, candidate.position - origin),
 };
@@ -29,37 +65,38 @@ const KEYS: Readonly<Record<Remasking, (candidate: Prediction, ranking: Ranking)
 /** The selections there are. */
 export const REMASKINGS = Object.keys(KEYS) as readonly Remasking[];
 
-/** How many of the ranked candidates pass, by rule; odds against ascend. */
+/** How many of the ranked candidates pass, by rule; uncertainties `1 / c - 1` ascend. */
 const PASSING: {
   readonly [K in SelectionRule["kind"]]: (
-    odds: readonly number[],
+    uncertainties: readonly number[],
     rule: Extract<SelectionRule, { kind: K }>,
   ) => number;
 } = {
-  count: (odds) => odds.length,
-  threshold: (odds, { threshold }) => {
+  count: ({ length }) => length,
+  threshold: (uncertainties, { threshold }) => {
     const most = Math.fround(1 / threshold - 1);
-    const failing = odds.findIndex((value, i) => i > 0 && value > most);
-    return failing < 0 ? odds.length : failing;
+    const failing = uncertainties.findIndex((value, i) => i > 0 && value > most);
+    return failing < 0 ? uncertainties.length : failing;
   },
-  factor: (odds, { factor }) => {
-    const failing = odds.findIndex((value, i) => {
+  factor: (uncertainties, { factor }) => {
+    const failing = uncertainties.findIndex((value, i) => {
       const least = 1 - factor / (i + 2);
       return i > 0 && least > 0 && value > 1 / least - 1;
     });
-    return failing < 0 || failing === odds.length - 1 ? odds.length : failing;
+    return failing < 0 || failing === uncertainties.length - 1 ? uncertainties.length : failing;
   },
 };
 
 /** The rules there are. */
 export const SELECTION_RULES = Object.keys(PASSING) as readonly SelectionRule["kind"][];
 
-/** How many candidates a rule lets pass. @param odds against each, ascending, as in `Prediction` */
-export function passing(odds: readonly number[], rule: SelectionRule): number {
-  return (PASSING[rule.kind] as (odds: readonly number[], rule: SelectionRule) => number)(
-    odds,
-    rule,
-  );
+/** How many candidates a rule lets pass. @param uncertainties ascending, as in `Prediction` */
+export function passing(uncertainties: readonly number[], rule: SelectionRule): number {
+  const pass = PASSING[rule.kind] as (
+    uncertainties: readonly number[],
+    rule: SelectionRule,
+  ) => number;
+  return pass(uncertainties, rule);
 }
 
 /**
@@ -83,9 +120,9 @@ export function selectCommits(
       return a.prediction.position - b.prediction.position;
     })
     .map(({ prediction }) => prediction);
-  const odds = ranked.map((candidate) => Math.fround(candidate.oddsAgainst));
+  const uncertainties = ranked.map((candidate) => Math.fround(candidate.uncertainty));
   return ranked
-    .slice(0, Math.min(count, passing(odds, rule)))
+    .slice(0, Math.min(count, passing(uncertainties, rule)))
     .map(({ position, token, confidence, logProbability }) => ({
       position,
       token,

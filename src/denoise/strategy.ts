@@ -8,11 +8,13 @@ import { denoiseBlocks } from "./blocks.ts";
 import type { Controller } from "./controller.ts";
 import { CACHE_POLICIES, type CachePolicy } from "./cache_plan.ts";
 import { commitVerify } from "./commit_verify.ts";
+import { CONFIDENCE_MEASURES } from "./confidence.ts";
 import { denoise, type DenoiseOptions, type DenoiseStep } from "./denoise.ts";
 import { lossless, selfDraft } from "./draft_verify.ts";
 import { gate } from "./gate.ts";
 import type { Predictor, SelectionRule } from "./predictor.ts";
 import type { ProposalResult } from "./proposal_run.ts";
+import { measureMisfit } from "./selection.ts";
 import type { Sequence } from "./sequence.ts";
 
 /**
@@ -119,13 +121,13 @@ const STRATEGIES: Readonly<Record<StrategyName, Strategy>> = {
   plain: {
     lossless: true,
     needsDraft: false,
-    uses: ["cache", "refreshInterval", "suffixWindow"],
+    uses: ["confidence", "cache", "refreshInterval", "suffixWindow"],
     run: (sequence, models, options) => targetOnly(sequence, models, options, undefined),
   },
   threshold: {
     lossless: false,
     needsDraft: false,
-    uses: ["cache", "refreshInterval", "suffixWindow", "threshold"],
+    uses: ["confidence", "cache", "refreshInterval", "suffixWindow", "threshold"],
     run: (sequence, models, options) =>
       targetOnly(sequence, models, options, {
         kind: "threshold",
@@ -135,21 +137,21 @@ const STRATEGIES: Readonly<Record<StrategyName, Strategy>> = {
   factor: {
     lossless: false,
     needsDraft: false,
-    uses: ["cache", "refreshInterval", "suffixWindow", "factor"],
+    uses: ["confidence", "cache", "refreshInterval", "suffixWindow", "factor"],
     run: (sequence, models, options) =>
       targetOnly(sequence, models, options, { kind: "factor", factor: options.factor ?? 1 }),
   },
   lossless: {
     lossless: true,
     needsDraft: true,
-    uses: ["cache", "refreshInterval", "suffixWindow", "depth", "rounds"],
+    uses: ["confidence", "cache", "refreshInterval", "suffixWindow", "depth", "rounds"],
     run: (sequence, { target, draft }, options) =>
       proposing(lossless(sequence, target, draft!, { ...options, depth: options.depth ?? 4 })),
   },
   self: {
     lossless: true,
     needsDraft: false,
-    uses: ["cache", "refreshInterval", "suffixWindow", "depth", "rounds"],
+    uses: ["confidence", "cache", "refreshInterval", "suffixWindow", "depth", "rounds"],
     run: (sequence, { target }, options) =>
       proposing(selfDraft(sequence, target, { ...options, depth: options.depth ?? 4 })),
   },
@@ -188,7 +190,7 @@ const STRATEGIES: Readonly<Record<StrategyName, Strategy>> = {
   auto: {
     lossless: true,
     needsDraft: false,
-    uses: ["quality", "threshold"],
+    uses: ["confidence", "quality", "threshold"],
     run: (sequence, models, options) =>
       options.quality === "fast"
         ? autoFast(sequence, models, options, LOSSY_DRAFTING)
@@ -236,6 +238,7 @@ export class StrategyError extends Error {
 
 /** Options that only some strategies use. */
 const SPECIAL: readonly (keyof StrategyOptions)[] = [
+  "confidence",
   "cache",
   "refreshInterval",
   "suffixWindow",
@@ -262,11 +265,12 @@ export function checkStrategy(
   if (strategy.needsDraft && !hasDraft) {
     throw new StrategyError("strategy", `strategy ${name} needs a draft model, and none is loaded`);
   }
-  const { cache, cfgScale = 0, remasking = "low_confidence" } = options;
+  const { cache, cfgScale = 0, remasking = "low_confidence", confidence = "probability" } = options;
   for (const option of SPECIAL) {
     const value = options[option];
     if (value === undefined || strategy.uses.includes(option)) continue;
     if (option === "cache" && value === "none") continue;
+    if (option === "confidence" && value === "probability") continue;
     const users = STRATEGY_NAMES.filter((other) => strategyOf(other).uses.includes(option));
     throw new StrategyError(
       option,
@@ -297,6 +301,14 @@ export function checkStrategy(
   if (name === "auto" && options.threshold !== undefined && options.quality !== "fast") {
     throw new StrategyError("threshold", "quality exact uses no threshold: choose quality fast");
   }
+  if (!CONFIDENCE_MEASURES.includes(confidence)) {
+    const known = CONFIDENCE_MEASURES.join(", ");
+    throw new StrategyError("confidence", `confidence is ${confidence}, expected ${known}`);
+  }
+  const ruled = options.quality === "fast" ? "quality fast" : `strategy ${name}`;
+  const compares = options.quality === "fast" || name === "threshold" || name === "factor";
+  const misfit = measureMisfit(confidence, remasking, compares ? ruled : undefined);
+  if (misfit) throw new StrategyError("confidence", misfit);
   if (remasking === "random" && (!strategy.lossless || options.quality === "fast")) {
     throw new StrategyError(
       "remasking",

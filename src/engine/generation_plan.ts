@@ -2,6 +2,7 @@
 
 import { SCHEDULE_LIMIT } from "../denoise/schedule.ts";
 import type { CachePolicy } from "../denoise/cache_plan.ts";
+import type { ConfidenceMeasure } from "../denoise/predictor.ts";
 import { REMASKINGS } from "../denoise/selection.ts";
 import {
   checkStrategy,
@@ -30,6 +31,7 @@ export interface GenerationPlan {
   readonly logitsEosInf: boolean;
   readonly confidenceEosEotInf: boolean;
   readonly strategy: StrategyName;
+  readonly confidence?: ConfidenceMeasure;
   readonly quality?: Quality;
   readonly cache?: CachePolicy;
   readonly refreshInterval?: number;
@@ -188,6 +190,7 @@ function planStrategy(request: GenerateRequest, hasDraft: boolean) {
     return value === undefined ? undefined : amount(field, value, 1);
   };
   const options = {
+    confidence: request.confidence,
     cache: request.cache,
     quality: request.quality,
     refreshInterval: request.refreshInterval === undefined

@@ -2,11 +2,15 @@
 
 import type { ControllerFigures } from "../denoise/controller.ts";
 import { CACHE_POLICIES, type CachePolicy } from "../denoise/cache_plan.ts";
+import { CONFIDENCE_MEASURES } from "../denoise/confidence.ts";
+import type { ConfidenceMeasure } from "../denoise/predictor.ts";
 import { QUALITIES, type Quality, STRATEGY_NAMES, type StrategyName } from "../denoise/strategy.ts";
 
 export {
   CACHE_POLICIES,
   type CachePolicy,
+  CONFIDENCE_MEASURES,
+  type ConfidenceMeasure,
   QUALITIES,
   type Quality,
   STRATEGY_NAMES,
@@ -39,6 +43,8 @@ export interface GenerateRequest {
   readonly cfgScale?: number;
   /** Which positions are committed first. */
   readonly remasking?: "low_confidence" | "random";
+  /** What ranks them by confidence; default `probability`, that of the chosen token. */
+  readonly confidence?: ConfidenceMeasure;
   /** The answer is cut before the first of these. */
   readonly stop?: readonly string[];
   /** Stop once everything up to the first end token is decided (default true). */

@@ -27,7 +27,7 @@ export const headKernel = defineKernel({
     plan_offset: "u32",
     guidance: "f32",
   },
-  constants: { ROW_GROUPS: 2, GUIDED: 0 },
+  constants: { ROW_GROUPS: 2, GUIDED: 0, MEASURED: 0 },
   readsWeights: true,
   gathersRows: true,
 });
@@ -35,7 +35,7 @@ export const headKernel = defineKernel({
 /** Tokens that one workgroup reduces to a candidate per row. */
 const TILE_COLUMNS = 128;
 /** Words of 4 bytes in a candidate. */
-export const CANDIDATE_WORDS = 6;
+export const CANDIDATE_WORDS = 7;
 
 /** Candidates per row: the vocabulary's tiles, part by part. */
 export function headTiles(weights: WeightMatrix): number {
@@ -61,6 +61,8 @@ export function head(
   options: {
     readonly entries: number;
     readonly planOffset: number;
+    /** Whether a plan has another measure than `probability`. */
+    readonly measured: boolean;
     /** `cfg_scale + 1`, or undefined without guidance. */
     readonly guidance: number | undefined;
   },
@@ -83,7 +85,7 @@ export function head(
         plan_offset: options.planOffset,
         guidance: options.guidance ?? 0,
       },
-      constants: { ROW_GROUPS: groups, GUIDED: guided ? 1 : 0 },
+      constants: { ROW_GROUPS: groups, GUIDED: guided ? 1 : 0, MEASURED: options.measured ? 1 : 0 },
       weights: part.binding,
       // Row tiles of one column tile follow each other: its weights stay in the cache.
       workgroups: [Math.ceil(rows / (8 * groups)), Math.ceil(part.columns / TILE_COLUMNS)],

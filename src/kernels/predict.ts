@@ -13,27 +13,41 @@ export const predictKernel = defineKernel({
   name: "predict",
   source,
   snippets: [candidate, prediction, stepPlan],
-  bindings: { candidates: "read", predictions: "write" },
-  params: { tiles: "u32" },
+  bindings: { candidates: "read", asked: "read", plans: "read", predictions: "write" },
+  params: { tiles: "u32", plan_offset: "u32" },
+  constants: { MEASURED: 0 },
 });
 
 /** Words of 4 bytes in a `Prediction` of shaders/lib/prediction.wgsl. */
-export const PREDICTION_WORDS = 5;
+export const PREDICTION_WORDS = 6;
 
 /**
  * Records the merge of each row's candidates.
- * @param candidates `[entries, tiles]`
- * @param predictions `[entries]`
+ * @param tensors.candidates `[entries, tiles]`
+ * @param tensors.asked `[entries]`, see shaders/lib/step_plan.wgsl
+ * @param tensors.plans one per sequence, from `planOffset`
+ * @param tensors.predictions `[entries]`
  */
 export function predict(
   recorder: Recorder,
-  candidates: Tensor,
-  predictions: Tensor,
-  options: { readonly entries: number; readonly tiles: number },
+  tensors: {
+    readonly candidates: Tensor;
+    readonly asked: Tensor;
+    readonly plans: Tensor;
+    readonly predictions: Tensor;
+  },
+  options: {
+    readonly entries: number;
+    readonly tiles: number;
+    readonly planOffset: number;
+    /** As in `head`. */
+    readonly measured: boolean;
+  },
 ): void {
   recorder.dispatch(predictKernel, {
-    bindings: { candidates, predictions },
-    params: { tiles: options.tiles },
+    bindings: tensors,
+    params: { tiles: options.tiles, plan_offset: options.planOffset },
+    constants: { MEASURED: options.measured ? 1 : 0 },
     workgroups: [options.entries],
   });
 }

@@ -12,6 +12,9 @@ export const LIST_TOKENS = 4;
 /** Stands where a token might be and none is. */
 export const NO_TOKEN = 0xffffffff;
 
+/** Measures of confidence as the shaders number them. */
+export const MEASURES = { probability: 0, margin: 1, entropy: 2 } as const;
+
 /** One sequence's part in one denoising step. */
 export interface StepPlan {
   /** Masked rows in `[candidateFirst, candidateEnd)` of the sequence may be committed. */
@@ -25,6 +28,8 @@ export interface StepPlan {
   readonly seed: number;
   readonly banned: readonly number[];
   readonly unconfident: readonly number[];
+  /** What ranks the rows by confidence; default `probability`. */
+  readonly measure?: keyof typeof MEASURES;
 }
 
 function writeTokens(
@@ -48,6 +53,7 @@ export function writeStepPlan(words: Uint32Array<ArrayBuffer>, at: number, plan:
   words[at + 4] = plan.seed >>> 0;
   words[at + 5] = Math.floor(plan.seed / 2 ** 32);
   words[at + 6] = plan.candidateFirst;
+  words[at + 7] = MEASURES[plan.measure ?? "probability"];
   writeTokens(words, at + 8, plan.banned, "bannedTokens");
   writeTokens(words, at + 12, plan.unconfident, "unconfidentTokens");
 }

@@ -187,6 +187,7 @@ export class DeviceCanvas implements Canvas {
       guidance: this.#guidance,
       plans,
       planOffset: at.planOffset,
+      choices: step.choices,
     });
     commit(recorder, {
       asked,

@@ -2,7 +2,7 @@
 
 import type { ForwardInput, TokenChoice } from "../denoise/predictor.ts";
 import { GpuError } from "../gpu/device.ts";
-import { LIST_TOKENS, NO_TOKEN } from "../kernels/step_plan.ts";
+import { LIST_TOKENS, MEASURES, NO_TOKEN } from "../kernels/step_plan.ts";
 import type { ModelConfig } from "./config.ts";
 import type { SequenceToPack } from "./rows.ts";
 
@@ -85,7 +85,7 @@ const MOST_STEPS = 2 ** 16;
  * @throws {RangeError} naming what is wrong, expected and found
  */
 export function checkChoice(choice: TokenChoice, name: string): void {
-  const { temperature, seed, step, bannedTokens, unconfidentTokens } = choice;
+  const { temperature, seed, step, bannedTokens, unconfidentTokens, measure } = choice;
   if (!(temperature >= 0 && Number.isFinite(temperature))) {
     throw new RangeError(`${name}.temperature is ${temperature}, expected a number from 0`);
   }
@@ -94,6 +94,10 @@ export function checkChoice(choice: TokenChoice, name: string): void {
   }
   if (!Number.isInteger(step) || step < 0 || step >= MOST_STEPS) {
     throw new RangeError(`${name}.step is ${step}, expected a whole number below ${MOST_STEPS}`);
+  }
+  if (measure !== undefined && !(measure in MEASURES)) {
+    const known = Object.keys(MEASURES).join(", ");
+    throw new RangeError(`${name}.measure is ${measure}, expected one of ${known}`);
   }
   for (const [list, tokens] of Object.entries({ bannedTokens, unconfidentTokens })) {
     if (tokens.length <= LIST_TOKENS) continue;

@@ -1,6 +1,6 @@
 /** From hidden states to predictions: final norm of the asked rows, head, merge. */
 
-import type { ForwardInput, Prediction } from "../denoise/predictor.ts";
+import type { ForwardInput, Prediction, TokenChoice } from "../denoise/predictor.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Readback } from "../gpu/readback.ts";
 import type { Recorder } from "../gpu/recorder.ts";
@@ -38,6 +38,8 @@ export interface AskedRows {
   /** One plan per sequence. */
   readonly plans: Tensor;
   readonly planOffset: number;
+  /** How tokens are chosen, by sequence. */
+  readonly choices: readonly TokenChoice[];
 }
 
 /** Records the final norm of some rows into scratch. `[count, paddedInner]` */
@@ -79,6 +81,7 @@ export function recordPredictions(
   const { recorder, scratch, weights } = context;
   const tiles = headTiles(weights.head);
   const most = entriesPerPass(context);
+  const measured = asked.choices.some(({ measure = "probability" }) => measure !== "probability");
   const rowsEach = asked.guidance === undefined ? 1 : 2;
   const predictions = scratch.get("predictions", PREDICTION_WORDS * asked.entries);
   for (let first = 0; first < asked.entries; first += most) {
@@ -86,23 +89,16 @@ export function recordPredictions(
     const candidates = scratch.get("candidates", entries * tiles * CANDIDATE_WORDS);
     const rowIndex = asked.rows.part(first * rowsEach, entries * rowsEach);
     const x = normAsked(context, hidden, rowIndex, entries * rowsEach);
-    head(
-      recorder,
-      {
-        x,
-        asked: asked.asked.part(ASKED_WORDS * first, ASKED_WORDS * entries),
-        plans: asked.plans,
-        candidates,
-      },
-      weights.head,
-      { entries, planOffset: asked.planOffset, guidance: asked.guidance },
-    );
-    predict(
-      recorder,
+    const { plans, planOffset, guidance } = asked;
+    const options = { entries, planOffset, measured };
+    const shared = {
+      asked: asked.asked.part(ASKED_WORDS * first, ASKED_WORDS * entries),
+      plans,
       candidates,
-      predictions.part(PREDICTION_WORDS * first, PREDICTION_WORDS * entries),
-      { entries, tiles },
-    );
+    };
+    head(recorder, { x, ...shared }, weights.head, { ...options, guidance });
+    const part = predictions.part(PREDICTION_WORDS * first, PREDICTION_WORDS * entries);
+    predict(recorder, { ...shared, predictions: part }, { ...options, tiles });
   }
   return predictions;
 }
@@ -171,6 +167,7 @@ export async function readPredictions(
     entries,
     guidance: guidance && guidance.scale + 1,
     planOffset: 0,
+    choices: questions.map(({ choice }) => choice),
   });
   const bytes = await readback.read(recorder, predictions, 4 * PREDICTION_WORDS * entries);
   const words = new Uint32Array(bytes);
@@ -183,11 +180,12 @@ export async function readPredictions(
         position,
         token: checkToken(words[at], config),
         oddsAgainst: numbers[at + 1],
+        uncertainty: numbers[at + 4],
         confidence: 1 / (1 + numbers[at + 1]),
         logProbability: numbers[at + 2],
         logSumExp: numbers[at + 3],
         ...(judged?.[i] ?? NO_TOKEN) !== NO_TOKEN && {
-          judgedConfidence: 1 / (1 + numbers[at + 4]),
+          judgedConfidence: 1 / (1 + numbers[at + 5]),
         },
       };
     })

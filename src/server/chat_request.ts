@@ -85,6 +85,7 @@ export function chatRequestParser(
         seed: fields.seed,
         cfgScale: fields.cfg_scale,
         remasking: fields.remasking,
+        confidence: fields.confidence,
         strategy: fields.strategy,
         quality: fields.quality,
         cache: fields.cache,

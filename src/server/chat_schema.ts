@@ -1,6 +1,11 @@
 /** The shape of a chat completion request's body, as a zod schema with this server's bounds. */
 import { z } from "zod";
-import { CACHE_POLICIES, QUALITIES, STRATEGY_NAMES } from "../engine/request.ts";
+import {
+  CACHE_POLICIES,
+  CONFIDENCE_MEASURES,
+  QUALITIES,
+  STRATEGY_NAMES,
+} from "../engine/request.ts";
 import {
   REFUSED_IN_BODY,
   REFUSED_IN_MESSAGE,
@@ -125,6 +130,7 @@ export function chatSchema(limits: RequestLimits) {
     block_length: integer(1, limits.contextLength).optional(),
     remasking: z.enum(["low_confidence", "random"], { error: '"low_confidence" or "random"' })
       .optional(),
+    confidence: oneOf(CONFIDENCE_MEASURES).optional(),
     cfg_scale: number(0, 10).optional(),
     strategy: oneOf(STRATEGY_NAMES).optional(),
     quality: oneOf(QUALITIES).optional(),

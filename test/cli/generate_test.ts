@@ -86,6 +86,11 @@ const REFUSED: readonly (readonly [string[], RegExp, (string | Uint8Array<ArrayB
     /--temperature <x>' argument '-1' is invalid\. expected a number from 0 to 100/,
   ],
   [["generate", "Hi", "--remasking", "best"], /Allowed choices are low_confidence, random/],
+  [["generate", "Hi", "--confidence", "best"], /Allowed choices are probability, margin, entropy/],
+  [
+    ["generate", "Hi", "--strategy", "factor", "--confidence", "entropy"],
+    /^unmask: strategy factor needs a confidence in \[0, 1\], which entropy is not/m,
+  ],
   [["generate", "Hi", "--json", "--watch"], /cannot be used with option/],
   [["generate", "Hi", "--model", "no/such/folder"], /^unmask: no\/such\/folder\/config\.json/m],
   [["generate", "Hi", "--unknown"], /unknown option '--unknown'/],

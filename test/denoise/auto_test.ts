@@ -15,7 +15,7 @@ import {
 import type { SelectionRule } from "../../src/denoise/predictor.ts";
 import { newSequence } from "../../src/denoise/sequence.ts";
 import { strategyOf } from "../../src/denoise/strategy.ts";
-import { drawArb, END, gather } from "./draw.ts";
+import { comparable, drawArb, END, gather } from "./draw.ts";
 import { MASK, ToyCanvasModel, ToyModel } from "./toy_model.ts";
 
 /** The lossy strategies that need a draft. */
@@ -128,7 +128,9 @@ class ToldFast extends FastController {
 
 /** What a way's name stands for. */
 function meaningOf(name: string): { readonly rule: SelectionRule; readonly cache: CachePolicy } {
-  const [, kind, value, cache] = /^(threshold|factor) ([\d.]+), cache (\w+)$/.exec(name)!;
+  const [, kind, value, cache] = /^(threshold|factor) ([\d.]+)(?: by margin)?, cache (\w+)$/.exec(
+    name,
+  )!;
   const rule = { kind, [kind]: Number(value) } as unknown as SelectionRule;
   return { rule, cache: cache as CachePolicy };
 }
@@ -142,7 +144,7 @@ Deno.test("fast: a rule and a cache for each block, as chosen, and what they cos
       fc.constantFrom(undefined, 0.2),
       fc.constantFrom(ToyModel, ToyCanvasModel),
       async ({ sequence, options: drawn }, picks, threshold, Toy) => {
-        const options = { ...drawn, remasking: "low_confidence" as const };
+        const options = comparable(drawn);
         const told = new ToldFast(picks);
         const target = new Toy();
         const controller = new Controller(told);
@@ -162,6 +164,7 @@ Deno.test("fast: a rule and a cache for each block, as chosen, and what they cos
         assertEquals([result.targetForwards, result.idleForwards], [nfe, idleForwards]);
         for (const { name } of told.chosen) {
           taken.add(name);
+          assertEquals(name.includes(" by margin,"), options.confidence === "margin");
           if (threshold !== undefined) assertStringIncludes(name, "threshold 0.2");
           if (options.cfgScale! > 0 || Toy === ToyModel) assertStringIncludes(name, "cache none");
         }
@@ -188,7 +191,7 @@ Deno.test("fast: a rule and a cache for each block, as chosen, and what they cos
     ),
     { numRuns: 250 },
   );
-  assertEquals(taken.size, 9, [...taken].join("; "));
+  assertEquals(taken.size, 18, [...taken].join("; "));
 });
 
 Deno.test("fast: a strategy with the draft for an answer, round by round", async () => {
@@ -196,7 +199,7 @@ Deno.test("fast: a strategy with the draft for an answer, round by round", async
     drawArb,
     fc.constantFrom(...DRAFTING),
     async ({ sequence, options: drawn }, name) => {
-      const options = { ...drawn, remasking: "low_confidence" as const };
+      const options = { ...comparable(drawn), confidence: undefined };
       // Behind the ways without a draft; with one of those where there is no canvas.
       const told = new ToldFast([2]);
       const controller = new Controller(told);

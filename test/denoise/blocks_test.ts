@@ -12,7 +12,7 @@ import type {
 } from "../../src/denoise/predictor.ts";
 import { planSteps, ScheduleError } from "../../src/denoise/schedule.ts";
 import { decidedUpToEnd, newSequence, type Sequence } from "../../src/denoise/sequence.ts";
-import { drawArb, END, gather } from "./draw.ts";
+import { comparable, drawArb, END, gather } from "./draw.ts";
 import { MASK, ToyCanvasModel, ToyModel, VOCABULARY } from "./toy_model.ts";
 
 const blocks: BlockOptions = {
@@ -38,7 +38,7 @@ const caseArb = fc.record({ draw: drawArb, rule: ruleArb }).map(({ draw, rule })
   const options: BlockOptions = { ...draw.options, rule };
   return {
     sequence: draw.sequence,
-    options: rule.kind === "count" ? options : { ...options, remasking: "low_confidence" as const },
+    options: rule.kind === "count" ? options : comparable(options),
   };
 });
 
@@ -47,16 +47,15 @@ const masksIn = (ids: Uint32Array, first: number, end: number) =>
 
 /** Positions that the rule's definition commits, given the block's predictions. */
 function positionsOf(predictions: readonly Prediction[], rule: SelectionRule): number[] {
-  // Ties are those of odds in f32; the sort leaves them by position.
-  const odds = ({ oddsAgainst }: Prediction) => Math.fround(oddsAgainst);
-  const ranked = predictions.toSorted((a, b) =>
-    Number(odds(a) > odds(b)) - Number(odds(a) < odds(b))
-  );
+  // Ties are those of f32; the sort leaves them by position.
+  const key = ({ uncertainty }: Prediction) => Math.fround(uncertainty);
+  const confidence = ({ uncertainty }: Prediction) => 1 / (1 + uncertainty);
+  const ranked = predictions.toSorted((a, b) => Number(key(a) > key(b)) - Number(key(a) < key(b)));
   let passing = 1;
   if (rule.kind === "threshold") {
-    passing = Math.max(1, ranked.filter((row) => row.confidence >= rule.threshold).length);
+    passing = Math.max(1, ranked.filter((row) => confidence(row) >= rule.threshold).length);
   } else if (rule.kind === "factor") {
-    const passes = (rank: number) => ranked[rank].confidence >= 1 - rule.factor / (rank + 2);
+    const passes = (rank: number) => confidence(ranked[rank]) >= 1 - rule.factor / (rank + 2);
     while (passing < ranked.length && passes(passing)) passing++;
     if (passing === ranked.length - 1) passing++;
   }
@@ -262,6 +261,7 @@ Deno.test("a model that chooses the mask comes to an end all the same", async ()
         position,
         token: MASK,
         oddsAgainst: 1,
+        uncertainty: 1,
         confidence: 0.5,
         logProbability: Math.log(0.5),
         logSumExp: 0,
@@ -285,6 +285,9 @@ Deno.test("what makes no sense is refused by name before the model is asked", as
     [factor(0), "factor is 0"],
     [factor(Infinity), "factor is Infinity"],
     [{ remasking: "random" }, "rule threshold goes by confidence"],
+    [{ confidence: "entropy" }, "rule threshold needs a confidence in [0, 1]"],
+    [{ confidence: "entropy", ...factor(1) }, "rule factor needs a confidence in [0, 1]"],
+    [{ confidence: "best" as "margin" }, "confidence is best: expected one of probability, margin"],
     [{ cache: "dual", cfgScale: 1 }, "cache none"],
     [{ cache: "prefix", refreshInterval: 0.5 }, "refreshInterval is 0.5"],
     [{ cache: "prefix", refreshInterval: NaN }, "refreshInterval is NaN"],

@@ -27,7 +27,12 @@ const caseArb = fc.record({
 }).map(({ draw: { sequence, options }, disagreement, ...rest }) => ({
   sequence,
   disagreement,
-  options: { ...options, remasking: undefined, ...rest } satisfies CommitVerifyOptions,
+  options: {
+    ...options,
+    remasking: undefined,
+    confidence: undefined,
+    ...rest,
+  } satisfies CommitVerifyOptions,
 }));
 
 type Case = typeof caseArb extends fc.Arbitrary<infer T> ? T : never;
@@ -219,6 +224,7 @@ class Settled extends ToyModel {
       ...prediction,
       token: (prediction.position + this.shift) % END,
       oddsAgainst: 1,
+      uncertainty: 1,
       confidence: 0.5,
       logProbability: Math.log(0.5),
       ...prediction.judgedConfidence !== undefined && { judgedConfidence: 0.2 },
@@ -322,6 +328,7 @@ Deno.test("what makes no sense is refused by name before a model is asked", asyn
     [{ rounds: 0.5 }, "rounds is 0.5"],
     [{ refreshInterval: 0 }, "refreshInterval is 0"],
     [{ remasking: "random" }, "goes by confidence"],
+    [{ confidence: "margin" }, "confidence is margin: commit_verify compares probabilities"],
     [{ cache: "dual", cfgScale: 1 }, "guidance needs two"],
     [{ seeds: [] }, "seeds has 0 entries"],
   ];

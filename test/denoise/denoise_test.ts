@@ -1,4 +1,10 @@
-import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertAlmostEquals,
+  assertEquals,
+  assertNotEquals,
+  assertRejects,
+} from "@std/assert";
 import fc from "fast-check";
 import {
   denoise,
@@ -6,9 +12,11 @@ import {
   type DenoiseResult,
   type DenoiseStep,
 } from "../../src/denoise/denoise.ts";
+import { predictRow } from "../../src/denoise/noise.ts";
 import type { Predictor } from "../../src/denoise/predictor.ts";
 import { planSteps, ScheduleError } from "../../src/denoise/schedule.ts";
 import { decidedUpToEnd, newSequence, type Sequence } from "../../src/denoise/sequence.ts";
+import { rankingArb } from "./draw.ts";
 import { MASK, ToyCanvasModel, ToyModel, VOCABULARY } from "./toy_model.ts";
 
 interface Run {
@@ -49,14 +57,14 @@ const runArb = fc.record({
   blockLength: fc.integer({ min: 1, max: 5 }),
   stepsPerBlock: fc.integer({ min: 1, max: 6 }),
   seed: fc.maxSafeNat(),
-  remasking: fc.constantFrom("low_confidence" as const, "random" as const),
+  ranking: rankingArb,
   temperature: fc.constantFrom(0, 0.7),
   cfgScale: fc.constantFrom(0, 1.5),
   logitsEosInf: fc.boolean(),
   confidenceEosEotInf: fc.boolean(),
   stopAtEnd: fc.boolean(),
   stepsPerReadback: fc.integer({ min: 1, max: 5 }),
-}).map(({ prompt, batch, blocks, blockLength, stepsPerBlock, seed, ...rest }) => ({
+}).map(({ prompt, batch, blocks, blockLength, stepsPerBlock, seed, ranking, ...rest }) => ({
   sequences: Array.from({ length: batch }, (_, row) => {
     const pads = Math.min(row, prompt);
     return newSequence(
@@ -68,6 +76,7 @@ const runArb = fc.record({
   }),
   options: {
     ...rest,
+    ...ranking,
     blockLength,
     steps: blocks * stepsPerBlock,
     seeds: Array.from({ length: batch }, (_, row) => (seed + row) % Number.MAX_SAFE_INTEGER),
@@ -97,6 +106,40 @@ Deno.test("a canvas gives what step by step gives", async () => {
     assertEquals(canvasModel.batches, []);
     assertEquals([canvasModel.opened, canvasModel.destroyed], [1, 1]);
   }));
+});
+
+Deno.test("each measure of confidence has its own surest position", async () => {
+  // Likeliest token; largest lead; fewest tokens in play.
+  const softmaxes = [
+    [0.55, 0.2, ...new Array(10).fill(0.025)],
+    [0.5, ...new Array(10).fill(0.05), 0],
+    [0.5, 0.49, 0.01, ...new Array(9).fill(0)],
+  ];
+  const model: Predictor = {
+    predict: (inputs) =>
+      Promise.resolve(inputs.map(({ positions, choice }) =>
+        Array.from(positions, (position) => {
+          const logits = Float64Array.from(softmaxes[position - 1], (p) => Math.log(p + 1e-9));
+          return predictRow(logits, position, choice);
+        })
+      )),
+  };
+  const orders = {
+    probability: [1, 2, 3],
+    margin: [2, 1, 3],
+    entropy: [3, 1, 2],
+  } as const;
+  for (const [confidence, order] of Object.entries(orders)) {
+    const options = { ...plain, blockLength: 3, steps: 3, temperature: 0 };
+    const { steps } = await collect([newSequence([1], 3, MASK)], model, {
+      ...options,
+      confidence: confidence as keyof typeof orders,
+    });
+    const found = steps.map(({ commits: [[{ position }]] }) => position);
+    assertEquals(found, [...order], confidence);
+    const firstSoftmax = softmaxes[order[0] - 1];
+    assertAlmostEquals(steps[0].commits[0][0].confidence, firstSoftmax[0], 1e-6);
+  }
 });
 
 Deno.test("every step keeps to its schedule, and every position is decided once", async () => {

@@ -22,6 +22,23 @@ export async function gather<R>(stream: AsyncGenerator<DenoiseStep, R, void>) {
   }
 }
 
+/** How positions are ranked: by a measure of confidence, or by noise. */
+export const rankingArb = fc.constantFrom<Pick<DenoiseOptions, "remasking" | "confidence">>(
+  { remasking: "low_confidence" },
+  { remasking: "low_confidence", confidence: "margin" },
+  { remasking: "low_confidence", confidence: "entropy" },
+  { remasking: "random" },
+);
+
+/** The ranking as far as a strategy takes it that compares confidences. */
+export const comparable = <O extends Pick<DenoiseOptions, "remasking" | "confidence">>(
+  options: O,
+) => ({
+  ...options,
+  remasking: "low_confidence" as const,
+  confidence: options.confidence === "entropy" ? "margin" as const : options.confidence,
+});
+
 /** One sequence, now and then with pads on the left or masks in its prompt, and options that fit. */
 export const drawArb = fc.record({
   prompt: fc.array(fc.integer({ min: 0, max: VOCABULARY }), { maxLength: 6 }),
@@ -30,22 +47,19 @@ export const drawArb = fc.record({
   blockLength: fc.integer({ min: 1, max: 5 }),
   stepsPerBlock: fc.integer({ min: 1, max: 6 }),
   seed: fc.maxSafeNat(),
-  remasking: fc.constantFrom(
-    "low_confidence" as const,
-    "low_confidence" as const,
-    "random" as const,
-  ),
+  ranking: rankingArb,
   temperature: fc.constantFrom(0, 0.7),
   cfgScale: fc.constantFrom(0, 0, 1.5),
   logitsEosInf: fc.boolean(),
   confidenceEosEotInf: fc.boolean(),
   stopAtEnd: fc.boolean(),
   stepsPerReadback: fc.integer({ min: 1, max: 5 }),
-}).map(({ prompt, pads, blocks, blockLength, stepsPerBlock, seed, ...rest }) => {
+}).map(({ prompt, pads, blocks, blockLength, stepsPerBlock, seed, ranking, ...rest }) => {
   const shown = prompt.map((_, i) => i < pads ? 0 : 1);
   const mask = pads > 0 ? shown : undefined;
   const options: DenoiseOptions = {
     ...rest,
+    ...ranking,
     blockLength,
     steps: blocks * stepsPerBlock,
     seeds: [seed],

@@ -18,7 +18,7 @@ const caseArb = fc.record({
 }).map(({ draw: { sequence, options }, disagreement, ...rest }) => ({
   sequence,
   disagreement,
-  options: { ...options, cfgScale: 0, ...rest } satisfies GateOptions,
+  options: { ...options, confidence: undefined, cfgScale: 0, ...rest } satisfies GateOptions,
 }));
 
 /** A model that notes its answers. */
@@ -175,6 +175,7 @@ Deno.test("what makes no sense is refused by name before a model is asked", asyn
     [{ draftThreshold: NaN }, "draftThreshold is NaN"],
     [{ targetThreshold: 1.5 }, "targetThreshold is 1.5"],
     [{ rounds: 0 }, "rounds is 0"],
+    [{ confidence: "margin" }, "confidence is margin: gate compares probabilities"],
     [{ seeds: [] }, "seeds has 0 entries"],
   ];
   for (const [change, message] of bad) {

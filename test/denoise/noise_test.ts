@@ -2,7 +2,6 @@ import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/ass
 import fc from "fast-check";
 import type { TemperatureCase } from "../../src/cli/golden_files.ts";
 import {
-  confidenceOf,
   gumbel,
   hash,
   predictRow,
@@ -10,6 +9,7 @@ import {
   sampleToken,
   uniform,
 } from "../../src/denoise/noise.ts";
+import { confidenceOf } from "../../src/denoise/confidence.ts";
 import { GREEDY, NO_TOKEN } from "../../src/denoise/predictor.ts";
 import { readGolden } from "../reference/golden.ts";
 
@@ -157,22 +157,6 @@ Deno.test("at temperature 1 tokens come as often as the softmax says", () => {
     const p = Math.exp(logits[token]) / sum;
     assertAlmostEquals(count / draws, p, 6 * Math.sqrt(p * (1 - p) / draws));
   });
-});
-
-Deno.test("confidence, odds and log-probability agree with a plain softmax", () => {
-  fc.assert(fc.property(logitsArb, fc.nat(), fc.array(fc.nat(11)), (logits, pick, hiddenList) => {
-    const token = pick % logits.length;
-    const hidden = new Set(hiddenList.filter((i) => i !== token));
-    const sum = logits.reduce((s, logit, i) => hidden.has(i) ? s : s + Math.exp(logit), 0);
-    const p = Math.exp(logits[token]) / sum;
-    const found = confidenceOf(logits, token, hidden);
-    assertAlmostEquals(found.confidence, p, 1e-12);
-    assertAlmostEquals(found.logProbability, Math.log(p), 1e-9);
-    assertAlmostEquals(found.logSumExp, Math.log(sum), 1e-9);
-    if (p < 0.999) {
-      assertAlmostEquals(Math.log(found.oddsAgainst), Math.log((1 - p) / p), 1e-9);
-    }
-  }));
 });
 
 Deno.test("a judged token has the confidence that it would have if chosen, and none has none", () => {

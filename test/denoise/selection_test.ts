@@ -1,8 +1,8 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import fc from "fast-check";
 import { randomRank } from "../../src/denoise/noise.ts";
 import type { Prediction, SelectionRule } from "../../src/denoise/predictor.ts";
-import { passing, REMASKINGS, selectCommits } from "../../src/denoise/selection.ts";
+import { measureMisfit, passing, REMASKINGS, selectCommits } from "../../src/denoise/selection.ts";
 
 function prediction(position: number, oddsAgainst: number): Prediction {
   const confidence = 1 / (1 + oddsAgainst);
@@ -10,6 +10,7 @@ function prediction(position: number, oddsAgainst: number): Prediction {
     position,
     token: position + 100,
     oddsAgainst,
+    uncertainty: oddsAgainst,
     confidence,
     logProbability: -Math.log1p(oddsAgainst),
     logSumExp: 0,
@@ -48,6 +49,42 @@ Deno.test("odds tie as f32 and ties go to the lower position", () => {
   assertEquals(positions([prediction(5, 1e-20), prediction(3, 1.1e-20)], 1), [5]);
   assertEquals(positions([prediction(5, Infinity), prediction(3, Infinity)], 1), [3]);
   assertEquals(positions([prediction(5, 1e30), prediction(3, Infinity)], 1), [5]);
+});
+
+Deno.test("what ranks is the uncertainty; what is committed keeps the token's probability", () => {
+  const odd = (position: number, oddsAgainst: number, uncertainty: number) => ({
+    ...prediction(position, oddsAgainst),
+    uncertainty,
+  });
+  const found = [odd(1, 0.01, 4), odd(2, 9, 0.5), odd(3, 1, 1), odd(4, 0.5, Infinity)];
+  assertEquals(positions(found, 1), [2]);
+  assertEquals(positions(found, 2), [2, 3]);
+  assertEquals(positions(found, 3), [1, 2, 3]);
+  const [surest] = selectCommits(found, 1, byConfidence);
+  assertEquals([surest.confidence, surest.logProbability], [1 / 10, -Math.log1p(9)]);
+  // Confidences by the measure: 2 / 3, 1 / 2, 1 / 5, 0.
+  const rules: [SelectionRule, number[]][] = [
+    [{ kind: "threshold", threshold: 0.6 }, [2]],
+    [{ kind: "threshold", threshold: 0.5 }, [2, 3]],
+    [{ kind: "factor", factor: 1.5 }, [2, 3]],
+    [{ kind: "factor", factor: 3.2 }, [1, 2, 3, 4]],
+  ];
+  for (const [rule, expected] of rules) {
+    const commits = selectCommits(found, 4, byConfidence, rule);
+    assertEquals(commits.map(({ position }) => position), expected, JSON.stringify(rule));
+  }
+});
+
+Deno.test("measures that cannot serve a step are told, the others are not", () => {
+  assertEquals(measureMisfit("probability", "random", "rule threshold"), undefined);
+  assertEquals(measureMisfit("margin", "low_confidence", "rule threshold"), undefined);
+  assertEquals(measureMisfit("entropy", "low_confidence"), undefined);
+  assertMatch(
+    measureMisfit("entropy", "low_confidence", "rule factor")!,
+    /rule factor needs a conf/,
+  );
+  assertMatch(measureMisfit("margin", "random")!, /confidence margin .* random ranks by noise/);
+  assertMatch(measureMisfit("entropy", "random")!, /confidence entropy .* random ranks by noise/);
 });
 
 Deno.test("random goes by the noise of seed, step and position, whatever the confidence", () => {

@@ -11,7 +11,7 @@ import {
   type StrategyOptions,
 } from "../../src/denoise/strategy.ts";
 import { newSequence } from "../../src/denoise/sequence.ts";
-import { drawArb, END, gather } from "./draw.ts";
+import { comparable, drawArb, END, gather } from "./draw.ts";
 import { MASK, ToyCanvasModel, ToyModel } from "./toy_model.ts";
 
 const options: StrategyOptions = {
@@ -31,9 +31,11 @@ for (const name of STRATEGY_NAMES) {
       fc.asyncProperty(drawArb, async ({ sequence, options: drawn }) => {
         const options = { ...drawn, stopAtEnd: false };
         const strategy = strategyOf(name);
-        const remasking = strategy.lossless ? options.remasking : "low_confidence" as const;
+        const { remasking, confidence } = strategy.lossless ? options : comparable(options);
+        const measure = strategy.uses.includes("confidence") ? confidence : undefined;
+        const ranking = { remasking, confidence: measure };
         const models = { target: new ToyModel(), draft: draft() };
-        const run = strategy.run(sequence, models, { ...options, remasking });
+        const run = strategy.run(sequence, models, { ...options, ...ranking });
         const { steps, result } = await gather(run);
         const { targetForwards, targetStates, draftForwards, idleForwards } = result;
         const sum = models.target.batches.reduce((total, states) => total + states, 0);
@@ -47,7 +49,7 @@ for (const name of STRATEGY_NAMES) {
 
         const { promptLength } = sequence;
         const plain = await gather(
-          denoise([sequence], new ToyModel(), { ...options, remasking }),
+          denoise([sequence], new ToyModel(), { ...options, ...ranking }),
         );
         if (strategy.lossless) {
           assertEquals(result.sequence, plain.result.sequences[0]);
@@ -118,6 +120,12 @@ Deno.test("combinations that make no sense are refused with the option and the r
     ["gate", { remasking: "random" }, true, "remasking", "goes by confidence"],
     ["threshold", { rounds: 1 }, true, "rounds", "choose lossless or self or gate"],
     ["auto", { rounds: 1 }, true, "rounds", "strategy auto does not use rounds"],
+    ["plain", { confidence: "best" as "margin" }, true, "confidence", "probability, margin, entr"],
+    ["gate", { confidence: "margin" }, true, "confidence", "strategy gate does not use confidence"],
+    ["threshold", { confidence: "entropy" }, true, "confidence", "strategy threshold needs a conf"],
+    ["factor", { confidence: "entropy" }, true, "confidence", "in [0, 1], which entropy is not"],
+    ["auto", { quality: "fast", confidence: "entropy" }, true, "confidence", "quality fast needs"],
+    ["self", { confidence: "margin", remasking: "random" }, true, "confidence", "ranks by noise"],
     ["plain", { quality: "fast" }, true, "quality", "choose auto"],
     ["auto", { quality: "best" as "fast" }, true, "quality", "expected exact or fast"],
     ["auto", { threshold: 0.5 }, true, "threshold", "choose quality fast"],
@@ -143,6 +151,7 @@ Deno.test("every strategy takes the options that it uses", () => {
     targetThreshold: 0.5,
     backThreshold: 0.5,
     quality: "fast",
+    confidence: "margin",
   } as const;
   for (const name of STRATEGY_NAMES) {
     const { uses, lossless, needsDraft } = strategyOf(name);
@@ -152,6 +161,8 @@ Deno.test("every strategy takes the options that it uses", () => {
     assert(Object.keys(used).length > 0);
     checkStrategy(name, used, needsDraft);
     checkStrategy(name, { ...options, cache: "none", cfgScale: 1 }, needsDraft);
+    checkStrategy(name, { confidence: "probability" }, needsDraft);
+    if (lossless) checkStrategy(name, { confidence: "entropy" }, needsDraft);
     if (lossless) checkStrategy(name, { remasking: "random", temperature: 1 }, needsDraft);
   }
 });

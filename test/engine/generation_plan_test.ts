@@ -29,6 +29,11 @@ Deno.test("a bare request takes the folder's defaults", () => {
   );
 });
 
+Deno.test("a measure of confidence that is asked for is planned", () => {
+  assertEquals(plan({ confidence: "entropy" }).confidence, "entropy");
+  assertEquals(plan({ strategy: "threshold", confidence: "margin" }).confidence, "margin");
+});
+
 Deno.test("without a generation_config.json the engine has defaults of its own", () => {
   const { genLength, blockLength, steps } = plan({}, {});
   assertEquals({ genLength, blockLength, steps }, { genLength: 128, blockLength: 32, steps: 128 });
@@ -59,6 +64,19 @@ const REFUSED: [string, Partial<GenerateRequest>, string, RegExp][] = [
   ["huge seed", { seed: 2 ** 53 }, "seed", /seed is/],
   ["negative guidance", { cfgScale: -0.1 }, "cfgScale", /cfgScale is -0.1/],
   ["unknown remasking", { remasking: "best" as "random" }, "remasking", /low_confidence, random/],
+  [
+    "unknown measure",
+    { confidence: "odds" as "margin" },
+    "confidence",
+    /probability, margin, entr/,
+  ],
+  ["measured noise", { confidence: "margin", remasking: "random" }, "confidence", /ranks by noise/],
+  [
+    "a measure that gives no confidence",
+    { strategy: "threshold", confidence: "entropy" },
+    "confidence",
+    /strategy threshold needs a confidence in \[0, 1\]/,
+  ],
   ["empty stop", { stop: ["a", ""] }, "stop", /empty string/],
   ["no rounds", { strategy: "self", rounds: 0 }, "rounds", /rounds is 0, expected a whole/],
   [

@@ -19,7 +19,7 @@ interface Size {
   /** Candidates of each sequence. */
   readonly counts: readonly number[];
   readonly commits: number;
-  /** Odds against are one of so many values, and tie. */
+  /** Uncertainties are one of so many values, and tie. */
   readonly levels: number;
   /** Rows of the prompt, in every sequence. */
   readonly promptRows?: number;
@@ -29,7 +29,7 @@ interface Size {
   readonly stopAtEnd?: boolean;
   /** Default `count`. */
   readonly rule?: SelectionRule;
-  /** Odds against, the same in every sequence, in place of levels. */
+  /** Uncertainties, the same in every sequence, in place of levels. */
   readonly odds?: readonly number[];
   readonly guided?: boolean;
 }
@@ -208,11 +208,14 @@ export const kernelCase = defineCase<Size, Inputs>({
         // The first level is a chosen token outside the softmax, where there are several.
         const level = random.integer(levels);
         const drawn = level === 0 && levels > 1 ? Infinity : 0.3 * level;
-        const oddsAgainst = Math.fround(odds?.[slot] ?? drawn);
+        const uncertainty = Math.fround(odds?.[slot] ?? drawn);
+        // The log has the chosen token's own odds, whatever ranked it.
+        const oddsAgainst = random.integer(3) === 0 ? Infinity : Math.fround(random.next());
         predictions.push({
           position: positions[row - first],
           token: random.integer(VOCABULARY),
           oddsAgainst,
+          uncertainty,
           confidence: 1 / (1 + oddsAgainst),
           logProbability: Math.fround(-Math.log1p(oddsAgainst)),
           logSumExp: 0,
@@ -233,8 +236,8 @@ export const kernelCase = defineCase<Size, Inputs>({
     });
     const answers = new Float32Array(PREDICTION_WORDS * rows.length);
     const tokens = new Uint32Array(answers.buffer);
-    predictions.forEach(({ token, oddsAgainst, logProbability, logSumExp }, i) => {
-      answers.set([0, oddsAgainst, logProbability, logSumExp], PREDICTION_WORDS * i);
+    predictions.forEach(({ token, oddsAgainst, logProbability, logSumExp, uncertainty }, i) => {
+      answers.set([0, oddsAgainst, logProbability, logSumExp, uncertainty], PREDICTION_WORDS * i);
       tokens[PREDICTION_WORDS * i] = token;
     });
     const plans = new Uint32Array(STEP_PLAN_WORDS * (PLAN_OFFSET + count));

@@ -46,10 +46,11 @@ interface Inputs extends Omit<Size, "scheme" | "plans"> {
 /** Stands for -inf (candidate.wgsl). */
 export const HIDDEN = Math.fround(-3e38);
 
-/** Score, token, logit, maximum, others, judged. */
-export const CANDIDATE_FORM = ["f32", "u32", "f32", "f32", "f32", "f32"] as const;
+/** Score, token, logit, maximum, others, judged, aside. */
+export const CANDIDATE_FORM = ["f32", "u32", "f32", "f32", "f32", "f32", "f32"] as const;
 
-const PLAN: StepPlan = {
+/** Greedy, nothing hidden. */
+export const PLAN: StepPlan = {
   candidateFirst: 0,
   candidateEnd: 0,
   commits: 0,
@@ -93,8 +94,13 @@ function candidate(
   const confident = tokens.filter((token) =>
     !banned.includes(token) && !unconfident.includes(token)
   );
-  const maximum = Math.max(...confident.map((token) => logits[token]));
+  const [maximum, runnerUp = HIDDEN] = confident.map((token) => logits[token])
+    .sort((a, b) => b - a);
   const others = confident.reduce((sum, token) => sum + Math.exp(logits[token] - maximum), -1);
+  const weighted = confident.reduce(
+    (sum, token) => sum + Math.exp(logits[token] - maximum) * (maximum - logits[token]),
+    0,
+  );
   const clear = best !== undefined &&
     (second === undefined || score(best) - score(second) > 1e-5);
   return [
@@ -104,6 +110,7 @@ function candidate(
     confident.length > 0 ? maximum : HIDDEN,
     confident.length > 0 ? others : NaN,
     confident.includes(judged) ? logits[judged] : HIDDEN,
+    plan.measure === "margin" ? runnerUp : plan.measure === "entropy" ? weighted : 0,
   ];
 }
 
@@ -180,6 +187,45 @@ export const kernelCase = defineCase<Size, Inputs>({
       }],
     },
     {
+      name: "measures",
+      entries: 17,
+      vocabulary: 300,
+      inner: 40,
+      scheme: "f32",
+      plans: [{ measure: "margin" }, { measure: "entropy" }, {}],
+    },
+    {
+      // Tokens alone in the last tile: both, one, or none of them hidden.
+      name: "measures, hidden tokens",
+      entries: 12,
+      vocabulary: 386,
+      inner: 16,
+      scheme: "bf16",
+      partColumns: 200,
+      plans: (["margin", "entropy"] as const).flatMap((measure) => [
+        { measure },
+        { measure, banned: [384], unconfident: [385, 0, 1] },
+        { measure, unconfident: [385], temperature: 1, seed: 3 },
+      ]),
+    },
+    {
+      name: "measures, guided",
+      entries: 6,
+      vocabulary: 129,
+      inner: 9,
+      scheme: "f32",
+      guidance: 1.5,
+      plans: [{ measure: "entropy", banned: [128] }, { measure: "margin" }],
+    },
+    {
+      name: "measure of one",
+      entries: 2,
+      vocabulary: 1,
+      inner: 3,
+      scheme: "f32",
+      plans: [{ measure: "margin" }, { measure: "entropy" }],
+    },
+    {
       name: "guided, 4 rows",
       entries: 4,
       vocabulary: 129,
@@ -206,13 +252,16 @@ export const kernelCase = defineCase<Size, Inputs>({
       plans: [{ temperature: 0.5, seed: 77 }],
     },
   ],
-  modelSizes: [32, 128].map((entries) => ({
-    name: `${entries} rows, 1024 to 32768, bf16`,
-    entries,
-    vocabulary: 32768,
-    inner: 1024,
-    scheme: "bf16",
-  })),
+  modelSizes: [32, 128].flatMap((entries) =>
+    (["probability", "margin", "entropy"] as const).map((measure) => ({
+      name: `${entries} rows, 1024 to 32768, bf16, ${measure}`,
+      entries,
+      vocabulary: 32768,
+      inner: 1024,
+      scheme: "bf16",
+      plans: [{ measure }],
+    }))
+  ),
   inputs: ({ scheme, plans = [{}], ...size }, random) => ({
     ...size,
     plans: plans.map((plan) => ({ ...PLAN, ...plan })),
@@ -241,7 +290,12 @@ export const kernelCase = defineCase<Size, Inputs>({
     };
     return {
       record: (recorder) =>
-        head(recorder, bound, weights, { entries, planOffset: PLAN_OFFSET, guidance }),
+        head(recorder, bound, weights, {
+          entries,
+          planOffset: PLAN_OFFSET,
+          guidance,
+          measured: plans.some(({ measure }) => measure !== undefined),
+        }),
       outputs: { candidates },
     };
   },

@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
+import { CONFIDENCE_MEASURES } from "../../src/denoise/confidence.ts";
 import { type ForwardInput, GREEDY, type Prediction } from "../../src/denoise/predictor.ts";
 import type { Model } from "../../src/model/model.ts";
 import { forms } from "../gpu/device.ts";
@@ -45,6 +46,7 @@ function inputOf(model: Model, draw: SequenceDraw, random: Random): ForwardInput
       step: random.integer(100),
       bannedTokens: [],
       unconfidentTokens: temperature > 0 ? [random.integer(embeddingSize)] : [],
+      measure: CONFIDENCE_MEASURES[random.integer(CONFIDENCE_MEASURES.length)],
     },
   };
 }

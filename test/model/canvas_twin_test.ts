@@ -9,6 +9,7 @@ import {
 import { GREEDY, type Predictor } from "../../src/denoise/predictor.ts";
 import { decidedUpToEnd, newSequence, type Sequence } from "../../src/denoise/sequence.ts";
 import type { Model } from "../../src/model/model.ts";
+import { rankingArb } from "../denoise/draw.ts";
 import { anyGpu } from "../gpu/device.ts";
 import { Random } from "../kernels/random.ts";
 import { goldenModel } from "./models.ts";
@@ -55,7 +56,7 @@ const runArb = fc.record({
   stepsPerBlock: fc.integer({ min: 1, max: 8 }),
   seed: fc.maxSafeNat(),
   masksInPrompt: fc.boolean(),
-  remasking: fc.constantFrom("low_confidence" as const, "random" as const),
+  ranking: rankingArb,
   temperature: fc.constantFrom(0, 0, 0.7),
   cfgScale: fc.constantFrom(0, 0, 1.5),
   logitsEosInf: fc.boolean(),
@@ -67,7 +68,17 @@ const runArb = fc.record({
 type Draw = Parameters<Parameters<typeof runArb.map>[0]>[0];
 
 function drawn(model: Model, draw: Draw) {
-  const { prompt, batch, blocks, blockLength, stepsPerBlock, seed, masksInPrompt, ...rest } = draw;
+  const {
+    prompt,
+    batch,
+    blocks,
+    blockLength,
+    stepsPerBlock,
+    seed,
+    masksInPrompt,
+    ranking,
+    ...rest
+  } = draw;
   const { embeddingSize, maskTokenId, eosTokenId } = model.config;
   const random = new Random(seed);
   const sequences = Array.from({ length: batch }, (_, row) => {
@@ -79,6 +90,7 @@ function drawn(model: Model, draw: Draw) {
   });
   const options: DenoiseOptions = {
     ...rest,
+    ...ranking,
     blockLength,
     steps: blocks * stepsPerBlock,
     seeds: sequences.map((_, row) => (seed + row) % Number.MAX_SAFE_INTEGER),

@@ -1,4 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
+import { CONFIDENCE_MEASURES } from "../../src/denoise/confidence.ts";
 import { type ForwardInput, GREEDY, NO_TOKEN } from "../../src/denoise/predictor.ts";
 import { acquireGpu, GpuError } from "../../src/gpu/device.ts";
 import { loadModel } from "../../src/model/load.ts";
@@ -51,6 +52,9 @@ Deno.test("predict names the input and field that are wrong, and answers the nex
   const bannedTokens = [1, 2, 3, 4, 5];
   const call = () => model.predict([{ ...GOOD, choice: { ...GREEDY, bannedTokens } }]);
   await assertRejects(call, RangeError, "bannedTokens: 5 tokens, at most 4 are possible");
+  const measure = "odds" as "margin";
+  const measured = () => model.predict([{ ...GOOD, choice: { ...GREEDY, measure } }]);
+  await assertRejects(measured, RangeError, "choice.measure is odds, expected one of probability");
   // What that call had recorded is forgotten: the next one begins a command buffer of its own.
   let begun = 0;
   Object.defineProperty(anyGpu.device, "createCommandEncoder", {
@@ -129,6 +133,36 @@ for (const [form, gpu] of forms) {
     });
     assertEquals(found[0].map(({ judgedConfidence: _, ...rest }) => rest), found[1]);
     assertEquals([found[0][1].judgedConfidence, found[0][2].judgedConfidence], [0, 0]);
+  });
+
+  Deno.test(`uncertainty, ${form}: the reference's by each measure, in one batch`, async () => {
+    const model = await goldenModel(gpu, "gqa-bf16");
+    const reference = loadReference(goldenPath("checkpoints/gqa-bf16"));
+    const random = new Random("uncertainty");
+    const ids = random.integers(24, model.config.embeddingSize);
+    const positions = Uint32Array.from(ids.keys());
+    const inputs = CONFIDENCE_MEASURES.map((measure, i): ForwardInput => ({
+      ids,
+      positions,
+      choice: { ...GREEDY, temperature: 0.3 * i, unconfidentTokens: [7, 8], measure },
+    }));
+    const found = await model.predict(inputs);
+    const expected = await reference.predict(inputs);
+    found.flat().forEach(({ uncertainty, oddsAgainst }, i) => {
+      const row = `${CONFIDENCE_MEASURES[Math.floor(i / ids.length)]}, row ${i % ids.length}`;
+      const wanted = expected.flat()[i].uncertainty;
+      assertAlmostEquals(uncertainty / wanted, 1, 5e-3, `${row}: ${uncertainty} for ${wanted}`);
+      if (i < ids.length) assertEquals(uncertainty, oddsAgainst);
+    });
+    // The choice and its own probability are as they are without the measure.
+    for (const [i, input] of inputs.entries()) {
+      const choice = { ...input.choice, measure: undefined };
+      const [plain] = await model.predict([{ ...input, choice }]);
+      assertEquals(
+        found[i],
+        plain.map((row, j) => ({ ...row, uncertainty: found[i][j].uncertainty })),
+      );
+    }
   });
 
   Deno.test(`topTokens, ${form}: the largest logits of the reference, in order`, async () => {

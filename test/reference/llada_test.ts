@@ -1,5 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
-import { confidenceOf } from "../../src/denoise/noise.ts";
+import { confidenceOf } from "../../src/denoise/confidence.ts";
 import { GREEDY } from "../../src/denoise/predictor.ts";
 import type { ForwardFile } from "../../src/cli/golden_files.ts";
 import { goldenPath, readGolden } from "./golden.ts";

@@ -32,6 +32,7 @@ Deno.test("every field reaches the engine under the engine's name", () => {
       steps: 32,
       block_length: 16,
       remasking: "random",
+      confidence: "margin",
       cfg_scale: 1.5,
     }),
     {
@@ -43,6 +44,7 @@ Deno.test("every field reaches the engine under the engine's name", () => {
       steps: 32,
       blockLength: 16,
       remasking: "random",
+      confidence: "margin",
       cfgScale: 1.5,
     },
   );
@@ -52,7 +54,15 @@ Deno.test("fields that are absent or null are left to the engine", () => {
   assertEquals(generate({}), { messages });
   const nulls = [
     ...["model", "max_tokens", "max_completion_tokens", "temperature", "seed", "stop", "stream"],
-    ...["stream_options", "steps", "block_length", "remasking", "cfg_scale", "stream_events"],
+    ...[
+      "stream_options",
+      "steps",
+      "block_length",
+      "remasking",
+      "confidence",
+      "cfg_scale",
+      "stream_events",
+    ],
     ...["user", "safety_identifier", "prompt_cache_key", "metadata"],
     ...REFUSED_IN_BODY.keys(),
   ];

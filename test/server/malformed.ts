@@ -232,6 +232,12 @@ export const MALFORMED: readonly MalformedRequest[] = [
     /"plain", "threshold", .*"gate", "commit_verify" or "auto", found "fastest"/,
   ),
   field("an unknown quality", { quality: "best" }, "quality", /"exact" or "fast", found "best"/),
+  field(
+    "an unknown measure of confidence",
+    { confidence: "logits" },
+    "confidence",
+    /"probability", "margin" or "entropy", found "logits"/,
+  ),
   field("an unknown cache", { cache: "all" }, "cache", /"none", "prefix" or "dual", found "all"/),
   field("no rounds", { rounds: 0 }, "rounds", /an integer from 1 to 65536, found 0/),
   field("no draft depth", { draft_depth: 0 }, "draft_depth", /an integer from 1 to 64, found 0/),

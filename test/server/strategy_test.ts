@@ -16,6 +16,8 @@ const SETTINGS: readonly (readonly [Record<string, unknown>, boolean])[] = [
   [{ strategy: "lossless", cache: "dual" }, true],
   [{ strategy: "self", draft_depth: 4, rounds: 2 }, true],
   [{ strategy: "self", cache: "prefix" }, true],
+  [{ strategy: "threshold", threshold: 0.9, confidence: "margin" }, false],
+  [{ strategy: "plain", confidence: "entropy" }, false],
   [{ strategy: "gate", draft_threshold: 0.9, target_threshold: 0.6 }, false],
   [{ strategy: "commit_verify", draft_depth: 3, back_threshold: 0.2, rounds: 1 }, false],
   [{ strategy: "commit_verify", cache: "dual", refresh_interval: 2 }, false],
@@ -60,6 +62,9 @@ Deno.test("every strategy answers over HTTP, the lossless ones alike", async () 
         [{ strategy: "commit_verify", back_threshold: 2 }, "back_threshold", /from 0 to 1/],
         [{ strategy: "commit_verify", cache: "none", draft_depth: 0 }, "draft_depth", /from 1/],
         [{ strategy: "threshold", remasking: "random" }, "remasking", /by confidence/],
+        [{ strategy: "factor", confidence: "entropy" }, "confidence", /in \[0, 1\]/],
+        [{ remasking: "random", confidence: "margin" }, "confidence", /ranks by noise/],
+        [{ strategy: "gate", confidence: "margin" }, "confidence", /gate does not use confidence/],
         [{ strategy: "threshold", cache: "dual", cfg_scale: 1 }, "cache", /guidance/],
       ] as const
     ) {
