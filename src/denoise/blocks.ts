@@ -1,10 +1,10 @@
 /** Block by block until no mask is left: parallel decoding and kept keys and values. */
 
-import { blockStep, checkPasses, givesUp, masksLeft, type PassOptions } from "./block_steps.ts";
+import { blockStep, givesUp, masksLeft, type PassOptions } from "./block_steps.ts";
+import { checkCache, checkRanking, checkRule, checkSuffixWindow } from "./check_options.ts";
 import { checkBatch, type DenoiseResult, type DenoiseStep } from "./denoise.ts";
 import type { CanvasStep, Predictor, SelectionRule } from "./predictor.ts";
 import { planSteps } from "./schedule.ts";
-import { measureMisfit } from "./selection.ts";
 import { applyCommits, decidedUpToEnd, generationLength, type Sequence } from "./sequence.ts";
 import { openRunner } from "./step_runner.ts";
 
@@ -33,8 +33,7 @@ export async function* denoiseBlocks(
 ): AsyncGenerator<DenoiseStep, DenoiseResult, void> {
   const { signal, blockLength } = options;
   checkBatch([sequence], options);
-  checkPasses(options);
-  checkRule(options);
+  checkBlocks(options);
   const genLength = generationLength(sequence);
   const steps = options.rule.kind === "count" ? options.steps : genLength;
   const plan = planSteps({ genLength, blockLength, steps });
@@ -52,8 +51,7 @@ export async function* denoiseBlocks(
     for (let block = 0; block < genLength / blockLength && !finished(); block++) {
       const passes = { ...options, ...options.ofBlock?.(block) };
       const { rule } = passes;
-      checkPasses(passes);
-      checkRule(passes);
+      checkBlocks(passes);
       const schedule = plan.filter((planned) => planned.block === block);
       const masked = () => masksLeft(state, block, blockLength);
       const all = masked();
@@ -99,22 +97,10 @@ export async function* denoiseBlocks(
   return { sequences: [state], nfe, readbacks, idleForwards };
 }
 
-/** @throws {RangeError} for a rule that is out of range or does not go with the rest */
-function checkRule(
-  { rule, remasking = "low_confidence", confidence = "probability" }: BlockOptions,
-) {
-  if (rule.kind === "count") return;
-  if (rule.kind === "threshold" && !(rule.threshold > 0 && rule.threshold <= 1)) {
-    throw new RangeError(`threshold is ${rule.threshold}: expected a number above 0, at most 1`);
-  }
-  if (rule.kind === "factor" && !(rule.factor > 0 && Number.isFinite(rule.factor))) {
-    throw new RangeError(`factor is ${rule.factor}: expected a number above 0`);
-  }
-  if (remasking === "random") {
-    throw new RangeError(
-      `rule ${rule.kind} goes by confidence, remasking random by noise: choose one of the two`,
-    );
-  }
-  const misfit = measureMisfit(confidence, remasking, `rule ${rule.kind}`);
-  if (misfit) throw new RangeError(misfit);
+function checkBlocks(options: BlockOptions): void {
+  const { rule } = options;
+  checkCache(options);
+  checkSuffixWindow(options);
+  checkRule(rule);
+  if (rule.kind !== "count") checkRanking(options, `rule ${rule.kind}`);
 }
