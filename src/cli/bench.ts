@@ -15,7 +15,7 @@ import { type LinearRate, linearRate } from "./bench_linear.ts";
 import { type DenoiseTiming, type ForwardTiming, timeDenoise, timeForward } from "./bench_model.ts";
 import { benchPair } from "./bench_pair.ts";
 import { benchRoofline, ROOFLINE_ROWS } from "./bench_roofline.ts";
-import { benchStrategies } from "./bench_strategies.ts";
+import { benchStrategies, chosenSettings } from "./bench_strategies.ts";
 import { QUANTISED, type QuantisedName } from "../quant/scheme.ts";
 import { multiplyAddCeiling, type Rate } from "./ceilings.ts";
 import { modelOption, wholeNumber } from "./options.ts";
@@ -55,11 +55,13 @@ interface BenchFlags {
   readonly weights: QuantisedName | "bf16";
   readonly layers?: number;
   readonly rows?: string;
+  readonly only?: readonly string[];
 }
 
-async function strategies({ model, data, limit, json }: BenchFlags): Promise<void> {
-  const items = parseAccuracyFile(await Deno.readTextFile(data), data).slice(0, limit);
-  const report = await benchStrategies(model, items);
+async function strategies({ model, data, limit, only, json }: BenchFlags): Promise<void> {
+  chosenSettings(only);
+  const items = parseAccuracyFile(await Deno.readTextFile(data), data);
+  const report = await benchStrategies(model, items, { limit, only });
   if (json) await Deno.writeTextFile(json, JSON.stringify(report, null, 2) + "\n");
 }
 
@@ -105,9 +107,20 @@ export function benchCommand(): Command {
     )
     .option("--rows <list>", "of the roofline, as 32,128 (default 32,64,128,512)")
     .option("--layers <n>", "layers of the pair, for a quick look", wholeNumber(1))
+    .option(
+      "--only <names>",
+      "only these settings of strategies, such as plain,threshold+dual,auto+fast",
+      (names) => names.split(","),
+    )
     .option("--json <file>", "also write all figures to a file")
     .option("--no-synthetic", "without the synthetic d_model 1024 model")
-    .addHelpText("after", "\nExample:\n  unmask bench --json bench.json")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  unmask bench --json bench.json
+  unmask bench strategies --limit 10 --only plain,threshold+dual,auto+fast`,
+    )
     .action(async (what: string | undefined, flags: BenchFlags) => {
       if (what === "strategies") return await strategies(flags);
       if (what === "pair") return await pair(flags);

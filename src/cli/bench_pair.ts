@@ -11,7 +11,7 @@ import { loadSynthetic } from "../model/synthetic.ts";
 import { SYNTHETIC_SHAPES, type SyntheticShapeName } from "../model/synthetic_shape.ts";
 import { quantised, type QuantisedName } from "../quant/scheme.ts";
 import { gigabytes } from "../weights/disk_space.ts";
-import { progressReport } from "./progress.ts";
+import { inMebibytes, progressReport } from "./progress.ts";
 
 /** What is run. */
 export interface PairOptions {
@@ -46,7 +46,7 @@ export async function benchPair(gpu: Gpu, options: PairOptions): Promise<PairRep
   const start = performance.now();
   let weightBytes = 0;
   const load = async (name: SyntheticShapeName, seed: number): Promise<Model> => {
-    const report = progressReport(`filling ${name}`, true);
+    const report = progressReport(`filling ${name}`, inMebibytes, true);
     const shape = SYNTHETIC_SHAPES[name];
     let bytes = 0;
     try {

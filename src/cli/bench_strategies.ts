@@ -1,16 +1,17 @@
 /** `unmask bench strategies`: what each way to denoise costs and how well it answers. */
 
 import Table from "cli-table3";
+import { strategyOf } from "../denoise/strategy.ts";
 import type { Engine } from "../engine/engine.ts";
 import { loadEngine } from "../engine/load.ts";
 import type { GenerateRequest, GenerateStats } from "../engine/request.ts";
 import { type AccuracyItem, isCorrect } from "../evaluate/accuracy.ts";
+import { progressReport } from "./progress.ts";
 
 /** One way to denoise. */
-type Setting = Pick<
-  GenerateRequest,
-  "strategy" | "quality" | "cache" | "threshold" | "factor" | "draftDepth"
->;
+type Setting =
+  & Pick<GenerateRequest, "quality" | "cache" | "threshold" | "factor" | "draftDepth">
+  & Required<Pick<GenerateRequest, "strategy">>;
 
 /** Every strategy, with and without caches where it can have one. */
 const SETTINGS: readonly Setting[] = [
@@ -27,65 +28,130 @@ const SETTINGS: readonly Setting[] = [
   { strategy: "self" },
   { strategy: "self", cache: "dual" },
   { strategy: "gate" },
-  { strategy: "commit_verify", cache: "none" },
+  { strategy: "commit_verify" },
   { strategy: "commit_verify", cache: "dual" },
   { strategy: "auto" },
   { strategy: "auto", quality: "fast" },
 ];
 
+/** Prompts that every setting answers before the clock runs: kernels are compiled, auto has learnt. */
+const WARM_UP = 5;
+
+/** What each quality of auto is held against: fixed strategies that it may choose. */
+const QUALITIES: Readonly<Record<"exact" | "fast", (setting: Setting) => boolean>> = {
+  exact: ({ strategy, cache = "none" }) => strategyOf(strategy).lossless && cache === "none",
+  fast: () => true,
+};
+
 /** Figures of one setting over all prompts. */
 export interface StrategyReport extends Setting {
+  readonly name: string;
   readonly prompts: number;
   readonly correct: number;
   readonly targetForwards: number;
   readonly draftForwards: number;
   readonly tokens: number;
   readonly seconds: number;
+  /** Steps by what auto chose. */
+  readonly choices: Readonly<Record<string, number>>;
 }
 
-/** Answers every prompt in every setting, prompt by prompt side by side, so that a slow minute of the
- * machine falls on all of them; prints a table. */
+/** How fast auto was, against the best fixed strategy that its quality setting allows. */
+export interface AutoComparison {
+  readonly quality: "exact" | "fast";
+  readonly best: string;
+  /** Tokens per second of auto by those of the best. */
+  readonly ratio: number;
+}
+
+/** What `--json` writes. */
+export interface StrategyBench {
+  readonly model: string;
+  readonly adapter: string;
+  readonly warmUpPrompts: number;
+  readonly settings: readonly (StrategyReport & {
+    readonly tokensPerSecond: number;
+    /** By those of plain without a cache, where that was measured. */
+    readonly toPlain?: number;
+  })[];
+  readonly auto: readonly AutoComparison[];
+}
+
+/** A setting as `--only` calls it: `threshold+dual`, `auto+fast`. */
+export function settingName({ strategy, cache = "none", quality }: Setting): string {
+  return [strategy, ...cache === "none" ? [] : [cache], ...quality ? [quality] : []].join("+");
+}
+
+/**
+ * The settings of `--only`, or all.
+ * @throws {Error} naming those that are unknown, and all that there are
+ */
+export function chosenSettings(only?: readonly string[]): readonly Setting[] {
+  const unknown = only?.filter((name) => !SETTINGS.some((one) => settingName(one) === name)) ?? [];
+  if (unknown.length > 0) {
+    throw new Error(
+      `no setting is called ${unknown.join(", ")}; there are ${
+        SETTINGS.map(settingName).join(", ")
+      }`,
+    );
+  }
+  return SETTINGS.filter((setting) => only?.includes(settingName(setting)) ?? true);
+}
+
+/**
+ * Answers every prompt in every setting, prompt by prompt side by side, so that a slow minute of the
+ * machine falls on all of them; prints tables.
+ * @param items of which the first `limit` are measured; the warm-up takes those behind, where there are
+ */
 export async function benchStrategies(
   dir: string,
   items: readonly AccuracyItem[],
-): Promise<StrategyReport[]> {
+  options: { readonly limit?: number; readonly only?: readonly string[] } = {},
+): Promise<StrategyBench> {
+  const settings = chosenSettings(options.only);
+  const measured = items.slice(0, options.limit);
+  const warmUp = [...items.slice(measured.length), ...measured].slice(0, WARM_UP);
   using engine = await loadEngine(dir);
-  // Compiles what each setting needs.
-  for (const setting of SETTINGS) await answer(engine, items[0], setting);
-  const reports = SETTINGS.map((setting): StrategyReport => ({
-    ...setting,
-    prompts: 0,
-    correct: 0,
-    targetForwards: 0,
-    draftForwards: 0,
-    tokens: 0,
-    seconds: 0,
-  }));
-  for (const [done, item] of items.entries()) {
-    console.error(`prompt ${done + 1} of ${items.length}`);
-    for (const [i, setting] of SETTINGS.entries()) {
-      const { correct, tokens, stats } = await answer(engine, item, setting);
-      const before = reports[i];
-      reports[i] = {
-        ...before,
-        prompts: before.prompts + 1,
-        correct: before.correct + (correct ? 1 : 0),
-        targetForwards: before.targetForwards + stats.forwards,
-        draftForwards: before.draftForwards + stats.draftForwards,
-        tokens: before.tokens + tokens,
-        seconds: before.seconds + stats.seconds,
-      };
+  const adapter = engine.model.gpu.name;
+  const report = progressReport("answering", (prompts) => `${prompts} prompts`, true);
+  const total = warmUp.length + measured.length;
+  const totals = new Map<Setting, StrategyReport>();
+  try {
+    for (const [i, item] of [...warmUp, ...measured].entries()) {
+      report.update(i, total);
+      for (const setting of settings) {
+        const answered = await answer(engine, item, setting);
+        if (i >= warmUp.length) totals.set(setting, add(totals.get(setting), setting, answered));
+      }
     }
+    report.update(total, total);
+  } finally {
+    report.stop();
   }
-  print(reports);
-  return reports;
+  const reports = settings.map((setting) => totals.get(setting)!);
+  const plain = reports.find(({ name }) => name === "plain");
+  const bench = {
+    model: engine.summary.id,
+    adapter,
+    warmUpPrompts: warmUp.length,
+    settings: reports.map((one) => ({
+      ...one,
+      tokensPerSecond: speed(one),
+      ...plain && { toPlain: speed(one) / speed(plain) },
+    })),
+    auto: comparisons(reports),
+  };
+  print(bench);
+  return bench;
 }
 
-async function answer(
-  engine: Engine,
-  item: AccuracyItem,
-  setting: Setting,
-): Promise<{ correct: boolean; tokens: number; stats: GenerateStats }> {
+interface Answered {
+  readonly correct: boolean;
+  readonly tokens: number;
+  readonly stats: GenerateStats;
+}
+
+async function answer(engine: Engine, item: AccuracyItem, setting: Setting): Promise<Answered> {
   const messages = [{ role: "user", content: item.prompt }];
   const { defaultMaxTokens } = engine.summary;
   const events = engine.generate({ messages, maxTokens: defaultMaxTokens, seed: 0, ...setting });
@@ -97,7 +163,47 @@ async function answer(
   throw new Error("the engine ended without an answer");
 }
 
-function print(reports: readonly StrategyReport[]): void {
+function add(
+  before: StrategyReport | undefined,
+  setting: Setting,
+  { correct, tokens, stats }: Answered,
+): StrategyReport {
+  const choices = { ...before?.choices };
+  for (const [choice, steps] of Object.entries(stats.choices ?? {})) {
+    choices[choice] = (choices[choice] ?? 0) + steps;
+  }
+  return {
+    ...setting,
+    name: settingName(setting),
+    prompts: (before?.prompts ?? 0) + 1,
+    correct: (before?.correct ?? 0) + (correct ? 1 : 0),
+    targetForwards: (before?.targetForwards ?? 0) + stats.forwards,
+    draftForwards: (before?.draftForwards ?? 0) + stats.draftForwards,
+    tokens: (before?.tokens ?? 0) + tokens,
+    seconds: (before?.seconds ?? 0) + stats.seconds,
+    choices,
+  };
+}
+
+function speed({ tokens, seconds }: StrategyReport): number {
+  return tokens / seconds;
+}
+
+/** Every quality of auto that was measured beside a fixed strategy. */
+export function comparisons(reports: readonly StrategyReport[]): AutoComparison[] {
+  return Object.entries(QUALITIES).flatMap(([name, allows]) => {
+    const quality = name as AutoComparison["quality"];
+    const auto = reports.find((one) =>
+      one.strategy === "auto" && (one.quality ?? "exact") === quality
+    );
+    const fixed = reports.filter((one) => one.strategy !== "auto" && allows(one));
+    if (!auto || fixed.length === 0) return [];
+    const best = fixed.reduce((a, b) => speed(b) > speed(a) ? b : a);
+    return [{ quality, best: best.name, ratio: speed(auto) / speed(best) }];
+  });
+}
+
+function print({ adapter, warmUpPrompts, settings, auto }: StrategyBench): void {
   const table = new Table({
     head: [
       "strategy",
@@ -107,11 +213,12 @@ function print(reports: readonly StrategyReport[]): void {
       "draft forwards",
       "tokens per target forward",
       "tokens/s",
+      "to plain",
     ],
     style: { head: [], border: [] },
   });
-  for (const report of reports) {
-    const { strategy, quality, cache = "", correct, prompts, tokens, seconds } = report;
+  for (const report of settings) {
+    const { strategy, quality, cache = "", correct, prompts, tokens, toPlain } = report;
     table.push([
       quality === undefined ? strategy : `${strategy}, ${quality}`,
       cache,
@@ -119,8 +226,23 @@ function print(reports: readonly StrategyReport[]): void {
       report.targetForwards,
       report.draftForwards,
       (tokens / report.targetForwards).toFixed(2),
-      (tokens / seconds).toFixed(1),
+      report.tokensPerSecond.toFixed(1),
+      toPlain === undefined ? "" : `${toPlain.toFixed(2)} x`,
     ]);
   }
   console.log(`${table}`);
+  console.log(
+    `${adapter}; side by side, prompt by prompt, behind ${warmUpPrompts} prompts of warm-up for ` +
+      "every setting alike",
+  );
+  for (const { quality = "exact", choices } of settings.filter((one) => one.strategy === "auto")) {
+    const chosen = Object.entries(choices).toSorted(([, a], [, b]) => b - a)
+      .map(([choice, steps]) => `${choice} (${steps} steps)`);
+    console.log(`auto, ${quality}, chose ${chosen.join("; ")}`);
+  }
+  for (const { quality, best, ratio } of auto) {
+    console.log(
+      `auto, ${quality}: ${(100 * ratio).toFixed(0)}% of the best fixed strategy, ${best}`,
+    );
+  }
 }

@@ -1,4 +1,4 @@
-/** How far a model is loaded or written, on standard error: a bar on a terminal, lines elsewhere. */
+/** How far a thing is, on standard error: a bar on a terminal, lines elsewhere. */
 
 import { basename, resolve } from "node:path";
 import process from "node:process";
@@ -10,9 +10,9 @@ import { WorkerEngine, type WorkerEngineOptions } from "../engine/worker_engine.
 /** Without a terminal a line is printed each time another of these shares is there. */
 const LINE_SHARE = 0.25;
 
-/** What is shown while bytes are moved. */
+/** What is shown while a thing goes on. */
 export interface ProgressReport {
-  /** Bytes that are where they belong, of all. */
+  /** So much is done, of all. */
   update(done: number, total: number): void;
   /** Prints a line on standard output; held back while there is a bar. */
   print(line: string): void;
@@ -21,29 +21,34 @@ export interface ProgressReport {
 }
 
 /**
- * A report of one task.
- * @param task what is done, and to what
+ * A report for something that goes on.
+ * @param label what goes on
+ * @param amount all there is to do, in words
  * @param lines whether to print lines where there is no terminal
  */
-export function progressReport(task: string, lines: boolean): ProgressReport {
-  if (Deno.stderr.isTerminal()) return progressBar(task);
+export function progressReport(
+  label: string,
+  amount: (total: number) => string,
+  lines: boolean,
+): ProgressReport {
+  if (Deno.stderr.isTerminal()) return progressBar(label, amount);
   let shown = 0;
   return {
     update(done, total) {
       if (!lines || (done < total && done / total < shown + LINE_SHARE)) return;
       if (shown >= 1) return;
       shown = done / total;
-      console.error(`${task}: ${Math.floor(100 * shown)} % of ${mebibytes(total)} MiB`);
+      console.error(`${label}: ${Math.floor(100 * shown)} % of ${amount(total)}`);
     },
     print: (line) => console.log(line),
     stop() {},
   };
 }
 
-function progressBar(task: string): ProgressReport {
+function progressBar(label: string, amount: (total: number) => string): ProgressReport {
   const bar = new cliProgress.SingleBar({
     stream: process.stderr,
-    format: `${task} {bar} {percentage} % of {size} MiB`,
+    format: `${label} {bar} {percentage} % of {amount}`,
     barsize: 30,
     clearOnComplete: true,
     // The command ends the bar itself, and leaves line wrapping as it is.
@@ -57,7 +62,7 @@ function progressBar(task: string): ProgressReport {
     update(done, total) {
       if (state === "before") {
         state = "drawn";
-        bar.start(total, 0, { size: mebibytes(total) });
+        bar.start(total, 0, { amount: amount(total) });
       }
       if (state === "drawn") bar.update(done);
     },
@@ -73,8 +78,9 @@ function progressBar(task: string): ProgressReport {
   };
 }
 
-function mebibytes(bytes: number): string {
-  return (bytes / 2 ** 20).toFixed(1);
+/** An amount of bytes, as reports show it. */
+export function inMebibytes(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 }
 
 /** Starts an engine that shows how far it is, and what it chose where there was a choice. */
@@ -84,7 +90,7 @@ export function startEngine(
     readonly lines?: boolean;
   } = {},
 ): { readonly engine: WorkerEngine; readonly report: ProgressReport } {
-  const report = progressReport(`loading ${basename(resolve(dir))}`, lines);
+  const report = progressReport(`loading ${basename(resolve(dir))}`, inMebibytes, lines);
   const engine = new WorkerEngine(dir, {
     ...options,
     onProgress: (done, total) => report.update(done, total),

@@ -27,7 +27,7 @@ import {
   quantisationOf,
   wholeNumber,
 } from "./options.ts";
-import { progressReport } from "./progress.ts";
+import { inMebibytes, progressReport } from "./progress.ts";
 import { writeWithReport } from "./write_folder.ts";
 
 /** What a tokenizer's folder may hold of it. */
@@ -172,7 +172,7 @@ async function fillGpu(
   { like, weights, group, dtype }: SynthFlags,
 ): Promise<void> {
   using gpu = await acquireGpu();
-  const report = progressReport(`filling ${like}`, true);
+  const report = progressReport(`filling ${like}`, inMebibytes, true);
   const start = performance.now();
   let bytes = 0;
   let model: Model;

@@ -3,7 +3,7 @@
 import { basename, resolve } from "node:path";
 import { gigabytes } from "../weights/disk_space.ts";
 import { type FolderContent, planFolder, writeFolder } from "../weights/folder_writer.ts";
-import { progressReport } from "./progress.ts";
+import { inMebibytes, progressReport } from "./progress.ts";
 import { onStop } from "./signals.ts";
 
 /**
@@ -19,7 +19,7 @@ export async function writeWithReport(dir: string, content: FolderContent): Prom
       `${plan.shards.length} ${plan.shards.length === 1 ? "file" : "files"} of weights` +
       (finished > 0 ? `, ${finished} there already` : ""),
   );
-  const report = progressReport(`writing ${basename(resolve(dir))}`, true);
+  const report = progressReport(`writing ${basename(resolve(dir))}`, inMebibytes, true);
   using _ = onStop((exitCode) => {
     report.stop();
     console.error(`Interrupted: ${dir} is unfinished. The same command goes on from here.`);

@@ -1,20 +1,15 @@
-/** The strategy that the controller drives: what pays here, and nothing that changes the result. */
+/** Quality `exact` of the strategy that the controller drives: nothing that changes the result. */
 
 import { mergeTallies, NO_ACCEPTANCE } from "./acceptance.ts";
-import { denoiseBlocks } from "./blocks.ts";
-import { type Choice, Controller, timed } from "./controller.ts";
+import { type Choice, Controller } from "./controller.ts";
 import { denoise, type DenoiseOptions, type DenoiseStep } from "./denoise.ts";
 import { lossless, selfDraft } from "./draft_verify.ts";
+import { observed } from "./observed.ts";
 import type { Predictor } from "./predictor.ts";
 import type { ProposalResult } from "./proposal_run.ts";
 import { relay } from "./relay.ts";
 import { planSteps } from "./schedule.ts";
 import { applyCommits, decidedUpToEnd, generationLength, type Sequence } from "./sequence.ts";
-
-/** Steps between two decisions, at least: a canvas is opened for each. */
-const STEPS_PER_CHOICE = 8;
-/** Steps of a first try, which may cost more than it brings. */
-const STEPS_PER_TRY = 2;
 
 /** What a finished answer cost, and what was chosen on the way. */
 export interface AutoResult extends ProposalResult {
@@ -35,16 +30,15 @@ export async function* autoExact(
   const { blockLength, steps, controller = new Controller() } = options;
   const total = planSteps({ genLength: generationLength(sequence), blockLength, steps }).length;
   const rows = sequence.ids.length;
-  const target = timed(
-    models.target,
-    (states, milliseconds) => controller.learnVerify(states, milliseconds / rows),
-    (milliseconds) => controller.learnPlain(milliseconds / rows),
-  );
-  const draft = models.draft && timed(
-    models.draft,
-    () => {},
-    (milliseconds) => controller.learnDraft(milliseconds / rows),
-  );
+  const target = observed(models.target, {
+    predicted: (answers, milliseconds) =>
+      controller.learnVerify(answers.length, milliseconds / rows),
+    ran: (steps, milliseconds) => controller.learnPlain(milliseconds / steps.length / rows),
+  });
+  const draft = models.draft && observed(models.draft, {
+    predicted: (_answers, milliseconds) => controller.learnDraft(milliseconds / rows),
+    ran: (steps, milliseconds) => controller.learnDraft(milliseconds / steps.length / rows),
+  });
   const count = { targetForwards: 0, targetStates: 0, draftForwards: 0, readbacks: 0 };
   const proposed: number[] = [];
   const accepted: number[] = [];
@@ -56,11 +50,11 @@ export async function* autoExact(
   let state = sequence;
   let t = 0;
   while (t < total && !finished()) {
-    const choice: Choice = guided ? { strategy: "plain" } : controller.choose(draft !== undefined);
-    const trying = controller.isTrying(draft !== undefined);
-    const length = choice.strategy !== "plain" && trying ? STEPS_PER_TRY : STEPS_PER_CHOICE;
     // Guidance's second sequence follows the commits from the first step on: no second beginning.
-    const until = guided ? total : Math.min(total, t + length);
+    const choice: Choice = guided
+      ? { strategy: "plain", steps: total }
+      : controller.choose(draft !== undefined);
+    const until = Math.min(total, t + choice.steps);
     const part = { ...options, from: t, until };
     const run = take(choice, state, target, draft, part);
     const before = count.targetForwards;
@@ -89,45 +83,6 @@ export async function* autoExact(
     }
   }
   return { sequence: state, ...count, proposed, accepted, acceptance, choices };
-}
-
-/**
- * By threshold, with whichever cache has been fastest here; the result is not the plain schedule's.
- * With guidance there is no cache.
- * @throws as `denoiseBlocks`
- */
-export async function* autoFast(
-  sequence: Sequence,
-  models: { readonly target: Predictor },
-  options: DenoiseOptions & { readonly controller?: Controller; readonly threshold?: number },
-): AsyncGenerator<DenoiseStep, AutoResult & { readonly idleForwards: number }, void> {
-  const { controller = new Controller(), threshold = 0.9, cfgScale = 0 } = options;
-  const cache = cfgScale > 0 ? "none" : controller.chooseFast();
-  const start = performance.now();
-  let waited = 0;
-  let paused = 0;
-  let tokens = 0;
-  const rule = { kind: "threshold", threshold } as const;
-  const run = denoiseBlocks(sequence, models.target, { ...options, rule, cache });
-  const result = yield* relay(run, (step) => {
-    tokens += step.commits[0].length;
-    paused = performance.now();
-    return step;
-  }, () => waited += performance.now() - paused);
-  if (cfgScale === 0) controller.learnFast(cache, tokens, performance.now() - start - waited);
-  const { sequences, nfe, readbacks, idleForwards = 0 } = result;
-  return {
-    sequence: sequences[0],
-    targetForwards: nfe,
-    targetStates: nfe,
-    draftForwards: 0,
-    proposed: [],
-    accepted: [],
-    acceptance: NO_ACCEPTANCE,
-    readbacks,
-    idleForwards,
-    choices: { [`threshold, cache ${cache}`]: nfe },
-  };
 }
 
 /** Some steps of the schedule, in the chosen way. */

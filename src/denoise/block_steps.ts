@@ -1,6 +1,6 @@
 /** The steps of a block that is repeated until it holds no mask, and what each keeps and sees. */
 
-import { cachePlan, type CachePolicy, checkCache } from "./cache_plan.ts";
+import { cachePlan, type CachePolicy } from "./cache_plan.ts";
 import { canvasStep, type DenoiseOptions } from "./denoise.ts";
 import type { CanvasStep, Commit } from "./predictor.ts";
 import type { PlannedStep } from "./schedule.ts";
@@ -17,18 +17,6 @@ export interface PassOptions extends DenoiseOptions {
    * (suffix pruning, as in Streaming-dLLM). Default all.
    */
   readonly suffixWindow?: number;
-}
-
-/** @throws {RangeError} for a cache, an interval or a window that makes no sense */
-export function checkPasses(options: PassOptions): void {
-  const { suffixWindow, cfgScale = 0 } = options;
-  checkCache(options);
-  if (suffixWindow !== undefined && !(Number.isInteger(suffixWindow) && suffixWindow >= 0)) {
-    throw new RangeError(`suffixWindow is ${suffixWindow}: expected a whole number of positions`);
-  }
-  if (suffixWindow !== undefined && cfgScale > 0) {
-    throw new RangeError("suffixes are pruned without guidance only: leave suffixWindow out");
-  }
 }
 
 /** Whether a block is repeated until it holds no mask, instead of following the plain schedule. */

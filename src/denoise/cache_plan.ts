@@ -44,24 +44,3 @@ export function cachePlan(policy: CachePolicy, situation: CacheSituation): Canva
     ? "refresh"
     : part;
 }
-
-/** @throws {RangeError} for an unknown policy, a refresh interval below 1, or a cache with guidance */
-export function checkCache(
-  { cache = "none", refreshInterval = Infinity, cfgScale = 0 }: {
-    readonly cache?: CachePolicy;
-    readonly refreshInterval?: number;
-    readonly cfgScale?: number;
-  },
-): void {
-  if (!CACHE_POLICIES.includes(cache)) {
-    throw new RangeError(`cache is ${cache}: expected ${CACHE_POLICIES.join(", ")}`);
-  }
-  if (cache !== "none" && cfgScale > 0) {
-    throw new RangeError(
-      "keys and values are kept for one sequence, guidance needs two: cache none",
-    );
-  }
-  if (!(refreshInterval >= 1)) {
-    throw new RangeError(`refreshInterval is ${refreshInterval}: expected 1 or more steps`);
-  }
-}

@@ -1,6 +1,13 @@
 /** Commit, then verify: the draft writes ahead, the target judges every token as if it were masked. */
 
-import { cachePlan, type CachePolicy, checkCache } from "./cache_plan.ts";
+import { cachePlan, type CachePolicy } from "./cache_plan.ts";
+import {
+  checkCache,
+  checkCounts,
+  checkProbabilities,
+  checkRanking,
+  requireProbability,
+} from "./check_options.ts";
 import { canvasStep, type DenoiseOptions, type DenoiseStep } from "./denoise.ts";
 import {
   type CanvasStep,
@@ -19,7 +26,7 @@ import {
   type State,
 } from "./proposal_run.ts";
 import { planSteps } from "./schedule.ts";
-import { requireProbability, selectCommits } from "./selection.ts";
+import { selectCommits } from "./selection.ts";
 import { generationLength, maskedPositions, type Sequence } from "./sequence.ts";
 import { openRunner, type StepRunner } from "./step_runner.ts";
 
@@ -235,18 +242,8 @@ function maskedIn(sequence: Sequence, first: number, end: number): Uint32Array {
 function checkOptions(options: CommitVerifyOptions): void {
   checkCache(options);
   requireProbability("commit_verify", options.confidence);
-  const { draftThreshold, targetThreshold, backThreshold } = options;
-  for (const [name, value] of Object.entries({ draftThreshold, targetThreshold, backThreshold })) {
-    if (value >= 0 && value <= 1) continue;
-    throw new RangeError(`${name} is ${value}: expected a number from 0 to 1`);
-  }
-  const { depth } = options;
-  if (!(Number.isInteger(depth) && depth >= 1)) {
-    throw new RangeError(`depth is ${depth}: expected a whole number above 0`);
-  }
-  if (options.remasking === "random") {
-    throw new RangeError(
-      "commit_verify goes by confidence, remasking random by noise: choose one of the two",
-    );
-  }
+  checkRanking(options, "commit_verify");
+  const { depth, draftThreshold, targetThreshold, backThreshold } = options;
+  checkProbabilities({ draftThreshold, targetThreshold, backThreshold });
+  checkCounts({ depth });
 }

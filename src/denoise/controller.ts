@@ -1,11 +1,19 @@
 /** Picks strategy and draft depth from what forward passes cost here and how much is accepted. */
 
-import type { Canvas, Predictor } from "./predictor.ts";
+import { FastController } from "./fast_controller.ts";
+import { Looks } from "./looks.ts";
+import { Costs, Recent } from "./recent.ts";
 
 /** How the next steps are taken; each gives what the plain schedule gives. */
 export type Choice =
-  | { readonly strategy: "plain" }
-  | { readonly strategy: "self" | "lossless"; readonly depth: number };
+  & {
+    /** How many of them, before the next choice. */
+    readonly steps: number;
+  }
+  & (
+    | { readonly strategy: "plain" }
+    | { readonly strategy: "self" | "lossless"; readonly depth: number }
+  );
 
 /** What the controller has learnt, in milliseconds for each row of a sequence. */
 export interface ControllerFigures {
@@ -19,26 +27,21 @@ export interface ControllerFigures {
   readonly selfAcceptance: number;
   /** The same, of the draft's proposals. */
   readonly draftAcceptance: number;
+  /** Committed tokens per millisecond and row, by the ways of quality fast that were measured. */
+  readonly fastRates: Readonly<Record<string, number>>;
 }
-
-/** Ways to answer by threshold: which cache. */
-export const FAST_CHOICES = ["none", "prefix", "dual"] as const;
-/** One of {@linkcode FAST_CHOICES}. */
-export type FastChoice = typeof FAST_CHOICES[number];
 
 /** Depths that are considered. */
 const DEPTHS = [1, 2, 3, 4, 6, 8];
-/** Weight of a new measurement. */
-const RATE = 0.3;
-/** Assumed before anything was proposed. */
+/** Rounds of proposals that are remembered. */
+const ROUNDS_KEPT = 48;
+/** Assumed before anything was proposed, and so many judged proposals that it counts as. */
 const FIRST_ACCEPTANCE = 0.7;
-/** Choices after which drafting is tried again though it did not pay, when it came near. */
-const RETRY_AFTER = 64;
-const NEAR = 0.75;
-
-function blend(before: number | undefined, now: number): number {
-  return before === undefined ? now : (1 - RATE) * before + RATE * now;
-}
+const FIRST_WEIGHT = 4;
+/** Steps between two decisions: a canvas is opened for each, or a first pass made. */
+const STEPS_PER_CHOICE = 16;
+/** Steps of a try, which may cost more than it brings. */
+const STEPS_PER_TRY = 4;
 
 /** 1 + a + a^2 + ... + a^n: steps done in a round that proposes n. */
 export function expectedSteps(acceptance: number, proposals: number): number {
@@ -51,157 +54,123 @@ export function expectedSteps(acceptance: number, proposals: number): number {
  * Learns costs and acceptance from what runs, and chooses what does the most steps per second:
  * plain 1 / p, self with depth k (1 + a + ... + a^(k-1)) / v(k), lossless with depth k
  * (1 + b + ... + b^k) / (k d + v(k + 1)); p a plain step, d a draft step, v(n) the target over n
- * states, a and b the acceptances. It lives as long as the engine: what one request taught serves the
- * next.
+ * states, a and b the acceptances. Self also pays v(1) each time it begins. It lives as long as the
+ * engine: what one request taught serves the next.
  */
 export class Controller {
-  #plainStep: number | undefined;
-  #draftStep: number | undefined;
-  readonly #verify = new Map<number, number>();
-  #selfAcceptance = FIRST_ACCEPTANCE;
-  #draftAcceptance = FIRST_ACCEPTANCE;
-  #choices = 0;
-  /** What was measured at least once: a first measurement holds the compilation of kernels. */
-  readonly #warm = new Set<string>();
-  /** Tokens per millisecond of the ways that `fast` may choose, by name. */
-  readonly #fastRates = new Map<FastChoice, number>();
+  /** `plain`, `draft`, and the target over so many states. */
+  readonly #costs = new Costs();
+  readonly #rounds = new Recent<{ readonly judged: number; readonly accepted: number }>(
+    ROUNDS_KEPT,
+  );
+  readonly #looks = new Looks();
+
+  /** @param fast for answers that need not be the plain schedule's */
+  constructor(readonly fast: FastController = new FastController()) {}
 
   /** What is known so far. */
   get figures(): ControllerFigures {
     return {
       plainStep: this.#plainStep,
-      draftStep: this.#draftStep,
-      verify: Object.fromEntries(this.#verify),
-      selfAcceptance: this.#selfAcceptance,
-      draftAcceptance: this.#draftAcceptance,
+      draftStep: this.draftStep,
+      verify: Object.fromEntries(this.#verified.map((states) => [states, this.verifyCost(states)])),
+      selfAcceptance: this.#acceptance("self"),
+      draftAcceptance: this.#acceptance("lossless"),
+      fastRates: this.fast.rates,
     };
   }
 
-  #isWarm(measurement: string): boolean {
-    if (this.#warm.has(measurement)) return true;
-    this.#warm.add(measurement);
-    return false;
+  get #plainStep(): number | undefined {
+    return this.#costs.of("plain");
+  }
+
+  /** Milliseconds per row of a forward pass of the draft. */
+  get draftStep(): number | undefined {
+    return this.#costs.of("draft");
+  }
+
+  /** Numbers of states that a pass of the target was measured with. */
+  get #verified(): number[] {
+    return this.#costs.names.map(Number).filter((states) => states > 0);
   }
 
   /** A step of the plain schedule took so long. */
   learnPlain(millisecondsPerRow: number): void {
-    if (!this.#isWarm("plain")) return;
-    this.#plainStep = blend(this.#plainStep, millisecondsPerRow);
+    this.#costs.add("plain", millisecondsPerRow);
   }
 
   /** A step of the draft took so long. */
   learnDraft(millisecondsPerRow: number): void {
-    if (!this.#isWarm("draft")) return;
-    this.#draftStep = blend(this.#draftStep, millisecondsPerRow);
+    this.#costs.add("draft", millisecondsPerRow);
   }
 
   /** A forward pass of the target over `states` states took so long. */
   learnVerify(states: number, millisecondsPerRow: number): void {
-    if (!this.#isWarm("verify")) return;
-    this.#verify.set(states, blend(this.#verify.get(states), millisecondsPerRow));
+    this.#costs.add(`${states}`, millisecondsPerRow);
   }
 
   /** Of `proposed` proposals in a round the first `accepted` were right. */
   learnAcceptance(strategy: "self" | "lossless", proposed: number, accepted: number): void {
     if (proposed === 0) return;
     // Those behind the first refusal were never judged.
-    const judged = Math.min(proposed, accepted + 1);
-    const share = accepted / judged;
-    if (strategy === "self") this.#selfAcceptance = blend(this.#selfAcceptance, share);
-    else this.#draftAcceptance = blend(this.#draftAcceptance, share);
+    this.#rounds.add(strategy, { judged: Math.min(proposed, accepted + 1), accepted });
+  }
+
+  #acceptance(strategy: "self" | "lossless"): number {
+    const rounds = this.#rounds.of(strategy);
+    const sum = (of: "judged" | "accepted") =>
+      rounds.reduce((total, round) => total + round[of], 0);
+    return (sum("accepted") + FIRST_WEIGHT * FIRST_ACCEPTANCE) / (sum("judged") + FIRST_WEIGHT);
   }
 
   /** The target over `states` states: measured, or on the line through one state and the most. */
   verifyCost(states: number): number {
-    const known = this.#verify.get(states);
+    const known = this.#costs.of(`${states}`);
     if (known !== undefined) return known;
     const one = this.#plainStep!;
-    const most = Math.max(...this.#verify.keys());
-    const slope = (this.#verify.get(most)! - one) / Math.max(1, most - 1);
+    const most = Math.max(...this.#verified);
+    const slope = (this.#costs.of(`${most}`)! - one) / Math.max(1, most - 1);
     return one + Math.max(0, slope) * (states - 1);
   }
 
-  /** Steps per millisecond and row that a choice is expected to do. */
+  /** Milliseconds per row that a step is expected to take. */
   expected(choice: Choice): number {
-    if (choice.strategy === "plain") return 1 / this.#plainStep!;
-    const { depth } = choice;
-    if (choice.strategy === "self") {
-      return expectedSteps(this.#selfAcceptance, depth - 1) / this.verifyCost(depth);
+    if (choice.strategy === "plain") return this.#plainStep!;
+    const { strategy, depth } = choice;
+    const acceptance = this.#acceptance(strategy);
+    if (strategy === "self") {
+      return this.verifyCost(depth) / expectedSteps(acceptance, depth - 1) +
+        this.verifyCost(1) / STEPS_PER_CHOICE;
     }
-    return expectedSteps(this.#draftAcceptance, depth) /
-      (depth * this.#draftStep! + this.verifyCost(depth + 1));
-  }
-
-  /** Whether some way of drafting has not been measured yet. */
-  isTrying(hasDraft: boolean): boolean {
-    return !this.#verify.has(2) || (hasDraft && this.#draftStep === undefined);
-  }
-
-  /** How to answer when the result need not be the plain schedule's: each way once, then the best. */
-  chooseFast(): FastChoice {
-    const untried = FAST_CHOICES.find((choice) => !this.#fastRates.has(choice));
-    if (untried) return untried;
-    return FAST_CHOICES.reduce((best, choice) =>
-      this.#fastRates.get(choice)! > this.#fastRates.get(best)! ? choice : best
-    );
-  }
-
-  /** A whole answer was denoised so. */
-  learnFast(choice: FastChoice, tokens: number, milliseconds: number): void {
-    if (!this.#isWarm(`fast ${choice}`) || milliseconds <= 0) return;
-    this.#fastRates.set(choice, blend(this.#fastRates.get(choice), tokens / milliseconds));
+    return (depth * this.draftStep! + this.verifyCost(depth + 1)) /
+      expectedSteps(acceptance, depth);
   }
 
   /** What to do next. Each way is tried before it is judged. */
   choose(hasDraft: boolean): Choice {
-    this.#choices++;
-    if (this.#plainStep === undefined) return { strategy: "plain" };
-    if (this.isTrying(hasDraft)) {
-      return { strategy: this.#verify.has(2) ? "lossless" : "self", depth: 2 };
-    }
-    const plain: Choice = { strategy: "plain" };
-    const drafting = DEPTHS.flatMap((depth): Choice[] => [
-      ...depth > 1 ? [{ strategy: "self" as const, depth }] : [],
-      ...hasDraft ? [{ strategy: "lossless" as const, depth }] : [],
-    ]).reduce((best, choice) => this.expected(choice) > this.expected(best) ? choice : best);
-    const gain = this.expected(drafting) / this.expected(plain);
-    if (gain > 1) return drafting;
-    // Acceptance is only learnt by drafting: it may have changed.
-    return gain > NEAR && this.#choices % RETRY_AFTER === 0 ? drafting : plain;
+    const choice = this.#choose(hasDraft);
+    this.#looks.used(choice.strategy);
+    return choice;
   }
-}
 
-/**
- * A predictor that tells what its calls took.
- * @param onPredict told the states and milliseconds of a forward pass
- * @param onStep told the milliseconds of a step on a canvas
- */
-export function timed(
-  predictor: Predictor,
-  onPredict: (states: number, milliseconds: number) => void,
-  onStep: (milliseconds: number) => void,
-): Predictor {
-  return {
-    async predict(inputs) {
-      const start = performance.now();
-      const answers = await predictor.predict(inputs);
-      onPredict(inputs.length, performance.now() - start);
-      return answers;
-    },
-    openCanvas: predictor.openCanvas && (async (sequences) => {
-      const canvas = await predictor.openCanvas!(sequences);
-      const run: Canvas["run"] = async (steps, signal) => {
-        const start = performance.now();
-        const commits = await canvas.run(steps, signal);
-        if (steps.length > 0) onStep((performance.now() - start) / steps.length);
-        return commits;
-      };
-      return {
-        run,
-        predict: (asked, cache) => canvas.predict(asked, cache),
-        setIds: (sequence, ids, unconditional) => canvas.setIds(sequence, ids, unconditional),
-        destroy: () => canvas.destroy(),
-      };
-    }),
-  };
+  #choose(hasDraft: boolean): Choice {
+    const plain: Choice = { strategy: "plain", steps: STEPS_PER_CHOICE };
+    if (this.#plainStep === undefined) return plain;
+    if (this.#costs.of("2") === undefined) {
+      return { strategy: "self", depth: 2, steps: STEPS_PER_TRY };
+    }
+    if (hasDraft && this.draftStep === undefined) {
+      return { strategy: "lossless", depth: 2, steps: STEPS_PER_TRY };
+    }
+    const steps = STEPS_PER_CHOICE;
+    const self = DEPTHS.slice(1).map((depth): Choice => ({ strategy: "self", depth, steps }));
+    const lossless = DEPTHS.map((depth): Choice => ({ strategy: "lossless", depth, steps }));
+    const ways = [[plain], self, ...hasDraft ? [lossless] : []].map((choices) => {
+      const choice = choices.reduce((a, b) => this.expected(b) < this.expected(a) ? b : a);
+      return { name: choice.strategy, cost: this.expected(choice), choice };
+    });
+    const best = Math.min(...ways.map(({ cost }) => cost));
+    const { choice, cost } = this.#looks.pick(ways, STEPS_PER_TRY / STEPS_PER_CHOICE);
+    return cost > best ? { ...choice, steps: STEPS_PER_TRY } : choice;
+  }
 }

@@ -1,9 +1,9 @@
 /** The denoising loop: sequences, a predictor and options become a stream of denoising steps. */
 
-import { CONFIDENCE_MEASURES } from "./confidence.ts";
+import { checkCounts, checkRanking } from "./check_options.ts";
 import type { CanvasStep, Commit, ConfidenceMeasure, Predictor, TokenChoice } from "./predictor.ts";
 import { type PlannedStep, planSteps } from "./schedule.ts";
-import { measureMisfit, type Remasking, REMASKINGS } from "./selection.ts";
+import type { Remasking } from "./selection.ts";
 import { applyCommits, decidedUpToEnd, generationLength, type Sequence } from "./sequence.ts";
 import { openRunner } from "./step_runner.ts";
 
@@ -171,8 +171,7 @@ export function canvasStep(
 
 /** @throws {RangeError} naming the option or the sequence that does not fit */
 export function checkBatch(sequences: readonly Sequence[], options: DenoiseOptions): void {
-  const { seeds, remasking = "low_confidence", temperature = 0, cfgScale = 0 } = options;
-  const { confidence = "probability", stepsPerReadback = 4 } = options;
+  const { seeds, temperature = 0, cfgScale = 0, stepsPerReadback } = options;
   if (sequences.length === 0) throw new RangeError("no sequence to denoise: give at least one");
   const [first] = sequences;
   for (const [row, { ids, promptLength }] of sequences.entries()) {
@@ -189,22 +188,10 @@ export function checkBatch(sequences: readonly Sequence[], options: DenoiseOptio
     if (Number.isSafeInteger(seed) && seed >= 0) continue;
     throw new RangeError(`seed is ${seed}: expected a whole number from 0 up to 2^53 - 1`);
   }
-  if (!REMASKINGS.includes(remasking)) {
-    throw new RangeError(`remasking is ${remasking}: expected one of ${REMASKINGS.join(", ")}`);
-  }
-  if (!CONFIDENCE_MEASURES.includes(confidence)) {
-    const known = CONFIDENCE_MEASURES.join(", ");
-    throw new RangeError(`confidence is ${confidence}: expected one of ${known}`);
-  }
-  const misfit = measureMisfit(confidence, remasking);
-  if (misfit) throw new RangeError(misfit);
+  checkRanking(options);
   for (const [name, value] of Object.entries({ temperature, cfgScale })) {
     if (Number.isFinite(value) && value >= 0) continue;
     throw new RangeError(`${name} is ${value}: expected a finite number, 0 or above`);
   }
-  if (!Number.isInteger(stepsPerReadback) || stepsPerReadback < 1) {
-    throw new RangeError(
-      `stepsPerReadback is ${stepsPerReadback}: expected a whole number above 0`,
-    );
-  }
+  checkCounts({ stepsPerReadback });
 }

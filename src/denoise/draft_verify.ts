@@ -6,7 +6,8 @@
  * drafted text verifies nothing. What is run here are the intermediate, masked states.
  */
 
-import { checkPasses, type PassOptions } from "./block_steps.ts";
+import type { PassOptions } from "./block_steps.ts";
+import { checkCache, checkCounts, checkSuffixWindow } from "./check_options.ts";
 import { startCourse } from "./course.ts";
 import type { DenoiseStep } from "./denoise.ts";
 import type { CanvasStep, Commit, Prediction, Predictor } from "./predictor.ts";
@@ -30,9 +31,10 @@ export interface ProposalOptions extends RoundOptions, PassOptions {
 /** @throws as {@linkcode ProposalRun}, and {@linkcode RangeError} for a depth below 1 */
 function startRun(sequence: Sequence, target: Predictor, options: ProposalOptions): ProposalRun {
   const run = new ProposalRun(sequence, target, options);
-  checkPasses(options);
-  if (Number.isInteger(options.depth) && options.depth >= 1) return run;
-  throw new RangeError(`depth is ${options.depth}: expected a whole number above 0`);
+  checkCache(options);
+  checkSuffixWindow(options);
+  checkCounts({ depth: options.depth });
+  return run;
 }
 
 function sameCommits(a: readonly Commit[], b: readonly Commit[]): boolean {

@@ -1,10 +1,11 @@
 /** Verify, then commit: positions on which draft and target agree. */
 
+import { checkProbabilities, requireProbability } from "./check_options.ts";
 import { canvasStep, type DenoiseStep } from "./denoise.ts";
 import type { Commit, Prediction, Predictor } from "./predictor.ts";
 import { type ProposalResult, ProposalRun, question, type RoundOptions } from "./proposal_run.ts";
 import { planSteps } from "./schedule.ts";
-import { requireProbability, selectCommits } from "./selection.ts";
+import { selectCommits } from "./selection.ts";
 import { generationLength, maskedPositions, type Sequence } from "./sequence.ts";
 
 /** When two models' agreement is enough. */
@@ -30,10 +31,7 @@ export async function* gate(
 ): AsyncGenerator<DenoiseStep, ProposalResult, void> {
   const { signal, blockLength, draftThreshold, targetThreshold, seeds } = options;
   const run = new ProposalRun(sequence, target, options);
-  for (const [name, value] of Object.entries({ draftThreshold, targetThreshold })) {
-    if (value >= 0 && value <= 1) continue;
-    throw new RangeError(`${name} is ${value}: expected a number from 0 to 1`);
-  }
+  checkProbabilities({ draftThreshold, targetThreshold });
   requireProbability("gate", options.confidence);
   const genLength = generationLength(sequence);
   planSteps({ genLength, blockLength, steps: genLength });

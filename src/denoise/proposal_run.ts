@@ -6,6 +6,7 @@ import {
   NO_ACCEPTANCE,
   recordProposals,
 } from "./acceptance.ts";
+import { checkCounts } from "./check_options.ts";
 import type { Course } from "./course.ts";
 import { checkBatch, type DenoiseOptions, type DenoiseStep } from "./denoise.ts";
 import type {
@@ -129,10 +130,7 @@ export class ProposalRun {
   /** @throws {RangeError} for options out of range, naming the option */
   constructor(sequence: Sequence, target: Predictor, options: RoundOptions) {
     checkBatch([sequence], options);
-    const { rounds } = options;
-    if (rounds !== undefined && !(Number.isInteger(rounds) && rounds >= 1)) {
-      throw new RangeError(`rounds is ${rounds}: expected a whole number above 0`);
-    }
+    checkCounts({ rounds: options.rounds });
     this.#target = target;
     this.#options = options;
     this.#state = start(sequence, options);

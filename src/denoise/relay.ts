@@ -3,18 +3,15 @@
 /**
  * Yields `map` of every step, and returns what `steps` returns. A reader that leaves ends `steps` as
  * well, so that its canvas is freed: `yield*` does that, a loop over `next()` does not.
- * @param resumed called when the reader asks for more
  */
 export async function* relay<Step, Mapped, Result>(
   steps: AsyncGenerator<Step, Result, void>,
   map: (step: Step) => Mapped,
-  resumed: () => void = () => {},
 ): AsyncGenerator<Mapped, Result, void> {
   let next = await steps.next();
   try {
     for (; !next.done; next = await steps.next()) {
       yield map(next.value);
-      resumed();
     }
     return next.value;
   } finally {

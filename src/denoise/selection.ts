@@ -1,12 +1,6 @@
 /** Which masked positions are unmasked first. */
 
-import type {
-  CanvasStep,
-  Commit,
-  ConfidenceMeasure,
-  Prediction,
-  SelectionRule,
-} from "./predictor.ts";
+import type { CanvasStep, Commit, Prediction, SelectionRule } from "./predictor.ts";
 import { randomRank } from "./noise.ts";
 
 /** Name of a selection. */
@@ -22,36 +16,6 @@ export interface Ranking {
   readonly step: number;
   /** The sequence's first visible position, from which the noise counts; default 0. */
   readonly origin?: number;
-}
-
-/**
- * Why this measure cannot serve a step, or undefined when it can.
- * @param rule names a rule that compares confidences, where one does
- */
-export function measureMisfit(
-  measure: ConfidenceMeasure,
-  remasking: Remasking,
-  rule?: string,
-): string | undefined {
-  if (measure === "entropy" && rule !== undefined) {
-    return `${rule} needs a confidence in [0, 1], which entropy is not: ` +
-      "choose confidence probability or margin";
-  }
-  if (measure !== "probability" && remasking === "random") {
-    return `confidence ${measure} is for ranking, and remasking random ranks by noise: ` +
-      "choose one of the two";
-  }
-}
-
-/** @throws {RangeError} unless confidence is the probability, which this strategy compares */
-export function requireProbability(
-  strategy: string,
-  confidence: ConfidenceMeasure = "probability",
-): void {
-  if (confidence === "probability") return;
-  throw new RangeError(
-    `confidence is ${confidence}: ${strategy} compares probabilities, leave it out`,
-  );
 }
 
 /** A candidate's key, by selection: the lowest is unmasked first, ties go to the lower position. */

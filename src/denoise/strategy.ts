@@ -1,19 +1,25 @@
 /** Every way to denoise one answer behind one interface. */
 
 import { NO_ACCEPTANCE } from "./acceptance.ts";
-import { autoExact, autoFast } from "./auto.ts";
+import { autoExact } from "./auto.ts";
+import { autoFast } from "./auto_fast.ts";
 import { repeatsBlocks } from "./block_steps.ts";
 import { denoiseBlocks } from "./blocks.ts";
 import type { Controller } from "./controller.ts";
-import { CACHE_POLICIES, type CachePolicy } from "./cache_plan.ts";
+import type { CachePolicy } from "./cache_plan.ts";
+import {
+  checkCache,
+  checkRanking,
+  checkRule,
+  checkSuffixWindow,
+  OptionError,
+} from "./check_options.ts";
 import { commitVerify } from "./commit_verify.ts";
-import { CONFIDENCE_MEASURES } from "./confidence.ts";
 import { denoise, type DenoiseOptions, type DenoiseStep } from "./denoise.ts";
 import { lossless, selfDraft } from "./draft_verify.ts";
 import { gate } from "./gate.ts";
 import type { Predictor, SelectionRule } from "./predictor.ts";
 import type { ProposalResult } from "./proposal_run.ts";
-import { measureMisfit } from "./selection.ts";
 import type { Sequence } from "./sequence.ts";
 
 /**
@@ -192,10 +198,17 @@ const STRATEGIES: Readonly<Record<StrategyName, Strategy>> = {
     uses: ["confidence", "quality", "threshold"],
     run: (sequence, models, options) =>
       options.quality === "fast"
-        ? autoFast(sequence, models, options)
+        ? autoFast(sequence, models, options, LOSSY_DRAFTING)
         : proposing(autoExact(sequence, models, options)),
   },
 };
+
+/** What auto may also try where the answer need not be the plain schedule's. */
+const LOSSY_DRAFTING = Object.fromEntries(
+  Object.entries(STRATEGIES)
+    .filter(([, { lossless, needsDraft }]) => needsDraft && !lossless)
+    .map(([name, { run }]) => [name, run]),
+);
 
 /** Name of a strategy. */
 export type StrategyName =
@@ -216,18 +229,6 @@ export function strategyOf(name: StrategyName): Strategy {
   return STRATEGIES[name];
 }
 
-/** A combination that makes no sense; `option` names what to change. */
-export class StrategyError extends Error {
-  /** The culprit in {@linkcode StrategyOptions}, or `strategy`. */
-  readonly option: keyof StrategyOptions | "strategy";
-  /** Takes a message that says why, and what would fit. */
-  constructor(option: keyof StrategyOptions | "strategy", message: string) {
-    super(message);
-    this.name = "StrategyError";
-    this.option = option;
-  }
-}
-
 /** Options that only some strategies use. */
 const SPECIAL: readonly (keyof StrategyOptions)[] = [
   "confidence",
@@ -246,7 +247,7 @@ const SPECIAL: readonly (keyof StrategyOptions)[] = [
 
 /**
  * Checks that strategy, options and models fit together.
- * @throws {StrategyError} with the reason
+ * @throws {OptionError} with the reason
  */
 export function checkStrategy(
   name: StrategyName,
@@ -255,56 +256,33 @@ export function checkStrategy(
 ): void {
   const strategy = strategyOf(name);
   if (strategy.needsDraft && !hasDraft) {
-    throw new StrategyError("strategy", `strategy ${name} needs a draft model, and none is loaded`);
+    throw new OptionError("strategy", `strategy ${name} needs a draft model, and none is loaded`);
   }
-  const { cache, cfgScale = 0, remasking = "low_confidence", confidence = "probability" } = options;
   for (const option of SPECIAL) {
     const value = options[option];
     if (value === undefined || strategy.uses.includes(option)) continue;
     if (option === "cache" && value === "none") continue;
     if (option === "confidence" && value === "probability") continue;
     const users = STRATEGY_NAMES.filter((other) => strategyOf(other).uses.includes(option));
-    throw new StrategyError(
+    throw new OptionError(
       option,
       `strategy ${name} does not use ${option}: leave it out, or choose ${users.join(" or ")}`,
     );
   }
-  if (cache !== undefined && !CACHE_POLICIES.includes(cache)) {
-    throw new StrategyError("cache", `cache is ${cache}, expected ${CACHE_POLICIES.join(", ")}`);
-  }
-  if (cache !== undefined && cache !== "none" && cfgScale > 0) {
-    throw new StrategyError(
-      "cache",
-      "guidance runs two sequences and a cache keeps the keys and values of one: cache none",
-    );
-  }
-  if (options.suffixWindow !== undefined && cfgScale > 0) {
-    throw new StrategyError(
-      "suffixWindow",
-      "suffixes are pruned without guidance only: leave suffixWindow or cfgScale out",
-    );
-  }
   if (options.quality !== undefined && !QUALITIES.includes(options.quality)) {
-    throw new StrategyError(
+    throw new OptionError(
       "quality",
       `quality is ${options.quality}, expected ${QUALITIES.join(" or ")}`,
     );
   }
   if (name === "auto" && options.threshold !== undefined && options.quality !== "fast") {
-    throw new StrategyError("threshold", "quality exact uses no threshold: choose quality fast");
+    throw new OptionError("threshold", "quality exact uses no threshold: choose quality fast");
   }
-  if (!CONFIDENCE_MEASURES.includes(confidence)) {
-    const known = CONFIDENCE_MEASURES.join(", ");
-    throw new StrategyError("confidence", `confidence is ${confidence}, expected ${known}`);
-  }
-  const ruled = options.quality === "fast" ? "quality fast" : `strategy ${name}`;
-  const compares = options.quality === "fast" || name === "threshold" || name === "factor";
-  const misfit = measureMisfit(confidence, remasking, compares ? ruled : undefined);
-  if (misfit) throw new StrategyError("confidence", misfit);
-  if (remasking === "random" && (!strategy.lossless || options.quality === "fast")) {
-    throw new StrategyError(
-      "remasking",
-      `strategy ${name} goes by confidence, remasking random by noise: choose one of the two`,
-    );
-  }
+  checkCache(options);
+  checkSuffixWindow(options);
+  const { threshold, factor } = options;
+  if (threshold !== undefined) checkRule({ kind: "threshold", threshold });
+  if (factor !== undefined) checkRule({ kind: "factor", factor });
+  const fast = options.quality === "fast" ? "quality fast" : undefined;
+  checkRanking(options, strategy.lossless ? fast : `strategy ${name}`);
 }

@@ -3,12 +3,12 @@
 import { SCHEDULE_LIMIT } from "../denoise/schedule.ts";
 import type { CachePolicy } from "../denoise/cache_plan.ts";
 import type { ConfidenceMeasure } from "../denoise/predictor.ts";
+import { OptionError } from "../denoise/check_options.ts";
 import { REMASKINGS } from "../denoise/selection.ts";
 import {
   checkStrategy,
   type Quality,
   STRATEGY_NAMES,
-  StrategyError,
   type StrategyName,
 } from "../denoise/strategy.ts";
 import type { GenerationDefaults, ModelConfig } from "../model/config.ts";
@@ -215,13 +215,8 @@ function planStrategy(request: GenerateRequest, hasDraft: boolean) {
     const { cfgScale, remasking } = request;
     checkStrategy(strategy, { ...options, cfgScale, remasking }, hasDraft);
   } catch (error) {
-    if (!(error instanceof StrategyError)) throw error;
+    if (!(error instanceof OptionError)) throw error;
     throw new RequestError(STRATEGY_FIELDS[error.option] ?? error.option, error.message);
-  }
-  for (const field of ["threshold", "factor"] as const) {
-    if (options[field] === 0) {
-      throw new RequestError(field, `${field} is 0, expected a number above 0`);
-    }
   }
   return { strategy, ...options };
 }

@@ -1,11 +1,19 @@
 /** What `unmask bench` counts, not what it times. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { linearRate } from "../../src/cli/bench_linear.ts";
 import { rooflineRow, roofOf } from "../../src/cli/bench_roofline.ts";
 import { measureCeilings } from "../../src/cli/ceilings.ts";
 import { forwardOperations, timeDenoise, timeForward } from "../../src/cli/bench_model.ts";
 import { loadSynthetic } from "../../src/model/synthetic.ts";
+import {
+  chosenSettings,
+  comparisons,
+  settingName,
+  type StrategyBench,
+  type StrategyReport,
+} from "../../src/cli/bench_strategies.ts";
 import { anyGpu } from "../gpu/device.ts";
+import { runTask } from "./command.ts";
 
 Deno.test("a synthetic model loads, is timed, and reads back once in four steps", async () => {
   using model = await loadSynthetic(anyGpu, {
@@ -57,4 +65,69 @@ Deno.test("a roof is the lower of arithmetic and bandwidth, and a share is of it
   assertEquals(roofOf(coded, ceilings).gflopPerSecond, 400);
   const row = rooflineRow({ ...one, rows: 512, ...rate(30) }, ceilings);
   assertEquals([row.share, row.shareOfCpuCeiling], [0.3, 0.3]);
+});
+
+Deno.test("settings of bench strategies are chosen by name; an unknown one is refused", () => {
+  const names = chosenSettings().map(settingName);
+  assertEquals(new Set(names).size, names.length);
+  assertEquals(chosenSettings(["auto+fast", "plain"]).map(settingName), ["plain", "auto+fast"]);
+  assertThrows(() => chosenSettings(["plain", "dual", "x"]), Error, "no setting is called dual, x");
+});
+
+Deno.test("auto is held against the best fixed strategy that its quality allows", () => {
+  const report = (name: string, tokens: number): StrategyReport => {
+    const [setting] = chosenSettings([name]);
+    return {
+      ...setting,
+      name,
+      tokens,
+      prompts: 1,
+      correct: 1,
+      targetForwards: 1,
+      draftForwards: 0,
+      seconds: 2,
+      choices: {},
+    };
+  };
+  const fixed = [
+    report("plain", 10),
+    report("plain+dual", 30),
+    report("self", 12),
+    report("threshold", 90),
+    report("gate", 100),
+  ];
+  const reports = [...fixed, report("auto", 11), report("auto+fast", 98)];
+  assertEquals(comparisons(reports), [
+    { quality: "exact", best: "self", ratio: 11 / 12 },
+    { quality: "fast", best: "gate", ratio: 0.98 },
+  ]);
+  assertEquals([comparisons(fixed), comparisons(reports.slice(-2))], [[], []]);
+});
+
+Deno.test("bench strategies: the tables, and all of it as JSON", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    const { items, ...head } = JSON.parse(await Deno.readTextFile("models/eval-public.json"));
+    const data = `${dir}/items.json`;
+    await Deno.writeTextFile(data, JSON.stringify({ ...head, items: items.slice(0, 3) }));
+    const only = ["--only", "threshold+dual,gate,auto+fast", "--limit", "2"];
+    const { code, stdout, stderr } = await runTask("bench", [
+      "strategies",
+      ...["--data", data, "--json", `${dir}/out.json`],
+      ...only,
+    ]);
+    assertEquals(code, 0, stderr);
+    assertMatch(stderr, /answering: \d+ % of 5 prompts/);
+    assertMatch(stdout, /behind 3 prompts of warm-up for every setting alike/);
+    assertMatch(stdout, /auto, fast, chose .*\(\d+ steps\)/);
+    assertMatch(stdout, /auto, fast: \d+% of the best fixed strategy, (threshold\+dual|gate)/);
+    const bench: StrategyBench = JSON.parse(await Deno.readTextFile(`${dir}/out.json`));
+    assertEquals(bench.settings.map(({ name }) => name), ["threshold+dual", "gate", "auto+fast"]);
+    for (const { prompts, tokens, seconds, tokensPerSecond, toPlain } of bench.settings) {
+      assertEquals([prompts, tokensPerSecond, toPlain], [2, tokens / seconds, undefined]);
+    }
+    assertEquals(bench.auto.length, 1);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
 });

@@ -1,40 +1,56 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import fc from "fast-check";
-import { autoExact, autoFast } from "../../src/denoise/auto.ts";
+import { autoExact } from "../../src/denoise/auto.ts";
+import { autoFast } from "../../src/denoise/auto_fast.ts";
 import { denoiseBlocks } from "../../src/denoise/blocks.ts";
-import { type Choice, Controller, FAST_CHOICES } from "../../src/denoise/controller.ts";
+import type { CachePolicy } from "../../src/denoise/cache_plan.ts";
+import { type Choice, Controller } from "../../src/denoise/controller.ts";
 import { denoise } from "../../src/denoise/denoise.ts";
-import { comparable, drawArb, gather } from "./draw.ts";
-import { ToyCanvasModel, ToyModel } from "./toy_model.ts";
+import {
+  type BlockRecord,
+  FastController,
+  type FastWay,
+  type Pass,
+} from "../../src/denoise/fast_controller.ts";
+import type { SelectionRule } from "../../src/denoise/predictor.ts";
+import { newSequence } from "../../src/denoise/sequence.ts";
+import { strategyOf } from "../../src/denoise/strategy.ts";
+import { comparable, drawArb, END, gather } from "./draw.ts";
+import { MASK, ToyCanvasModel, ToyModel } from "./toy_model.ts";
+
+/** The lossy strategies that need a draft. */
+const DRAFTING = ["gate", "commit_verify"] as const;
+
+const options = {
+  blockLength: 4,
+  steps: 8,
+  seeds: [1],
+  eosToken: END,
+  endTokens: [END],
+  stopAtEnd: false,
+};
 
 /** Takes what it is told to, one choice after another. */
 class Told extends Controller {
   readonly #choices: readonly Choice[];
-  readonly #trying: boolean;
   taken = 0;
 
-  constructor(choices: readonly Choice[], trying: boolean) {
+  constructor(choices: readonly Choice[]) {
     super();
     this.#choices = choices;
-    this.#trying = trying;
   }
 
   override choose(hasDraft: boolean): Choice {
     assert(hasDraft);
     return this.#choices[this.taken++ % this.#choices.length];
   }
-
-  override isTrying(): boolean {
-    return this.#trying;
-  }
 }
 
-const depth = fc.integer({ min: 1, max: 5 });
-const choiceArb: fc.Arbitrary<Choice> = fc.oneof(
-  fc.constant({ strategy: "plain" } as const),
-  depth.map((depth) => ({ strategy: "self", depth }) as const),
-  depth.map((depth) => ({ strategy: "lossless", depth }) as const),
-);
+const choiceArb: fc.Arbitrary<Choice> = fc.record({
+  strategy: fc.constantFrom("plain", "self", "lossless"),
+  depth: fc.integer({ min: 1, max: 5 }),
+  steps: fc.constantFrom(2, 8),
+});
 
 Deno.test("exact: whatever is chosen on the way, the plain schedule's commits", async () => {
   const taken = new Set<string>();
@@ -43,13 +59,12 @@ Deno.test("exact: whatever is chosen on the way, the plain schedule's commits", 
     fc.asyncProperty(
       drawArb,
       fc.array(choiceArb, { minLength: 1, maxLength: 4 }),
-      fc.boolean(),
-      async ({ sequence, options }, choices, trying) => {
+      async ({ sequence, options }, choices) => {
         const expected = await gather(denoise([sequence], new ToyModel(), options));
         for (const Toy of [ToyModel, ToyCanvasModel]) {
           const target = new Toy();
           const draft = new Toy({ disagreement: 0.2, salt: 8 });
-          const controller = new Told(choices, trying);
+          const controller = new Told(choices);
           const stream = autoExact(sequence, { target, draft }, { ...options, controller });
           const { steps, result } = await gather(stream);
           assertEquals(
@@ -82,34 +97,144 @@ Deno.test("exact: whatever is chosen on the way, the plain schedule's commits", 
   assert(switched > 0);
 });
 
-Deno.test("fast: threshold with the chosen cache, and none with guidance", async () => {
+/** Takes the ways that it is told to, one after another, and remembers what it learns. */
+class ToldFast extends FastController {
+  readonly #picks: readonly number[];
+  readonly chosen: FastWay[] = [];
+  readonly learnt: [way: string, record: BlockRecord][] = [];
+  readonly passes: string[] = [];
+
+  constructor(picks: readonly number[]) {
+    super();
+    this.#picks = picks;
+  }
+
+  override choose<Way extends FastWay>(possible: readonly Way[]): Way {
+    const pick = this.#picks[this.chosen.length % this.#picks.length];
+    const way = possible[pick % possible.length];
+    this.chosen.push(way);
+    return way;
+  }
+
+  override learnSteps(passes: readonly Pass[], millisecondsPerRow: number): void {
+    assert(millisecondsPerRow > 0);
+    this.passes.push(...passes.map(({ name }) => name));
+  }
+
+  override learnBlock(way: FastWay, record: BlockRecord): void {
+    this.learnt.push([way.name, record]);
+  }
+}
+
+/** What a way's name stands for. */
+function meaningOf(name: string): { readonly rule: SelectionRule; readonly cache: CachePolicy } {
+  const [, kind, value, cache] = /^(threshold|factor) ([\d.]+)(?: by margin)?, cache (\w+)$/.exec(
+    name,
+  )!;
+  const rule = { kind, [kind]: Number(value) } as unknown as SelectionRule;
+  return { rule, cache: cache as CachePolicy };
+}
+
+Deno.test("fast: a rule and a cache for each block, as chosen, and what they cost is learnt", async () => {
+  const taken = new Set<string>();
+  await fc.assert(
+    fc.asyncProperty(
+      drawArb,
+      fc.array(fc.nat(5), { minLength: 1, maxLength: 4 }),
+      fc.constantFrom(undefined, 0.2),
+      fc.constantFrom(ToyModel, ToyCanvasModel),
+      async ({ sequence, options: drawn }, picks, threshold, Toy) => {
+        const options = comparable(drawn);
+        const told = new ToldFast(picks);
+        const target = new Toy();
+        const controller = new Controller(told);
+        const { steps, result } = await gather(
+          autoFast(sequence, { target }, { ...options, controller, threshold }),
+        );
+        const ways = told.chosen.map(({ name }) => meaningOf(name));
+        const other = new Toy();
+        const expected = await gather(denoiseBlocks(sequence, other, {
+          ...options,
+          ...ways[0],
+          ofBlock: (block) => ways[block],
+        }));
+        assertEquals(steps, expected.steps);
+        assertEquals(result.sequence, expected.result.sequences[0]);
+        const { nfe, idleForwards } = expected.result;
+        assertEquals([result.targetForwards, result.idleForwards], [nfe, idleForwards]);
+        for (const { name } of told.chosen) {
+          taken.add(name);
+          assertEquals(name.includes(" by margin,"), options.confidence === "margin");
+          if (threshold !== undefined) assertStringIncludes(name, "threshold 0.2");
+          if (options.cfgScale! > 0 || Toy === ToyModel) assertStringIncludes(name, "cache none");
+        }
+        if (target instanceof ToyCanvasModel && other instanceof ToyCanvasModel) {
+          assertEquals(target.steps, other.steps);
+          const kept = target.steps.map(({ cache }) => cache !== undefined);
+          assertEquals(told.passes.map((name) => name !== "all"), kept);
+        }
+        const counts: Record<string, number> = {};
+        told.learnt.filter(([, { steps }]) => steps > 0).forEach(([name, record], i) => {
+          const own = steps.filter(({ block }) => block === i);
+          counts[name] = (counts[name] ?? 0) + own.length;
+          assertEquals(record.tokens, own.reduce((sum, step) => sum + step.commits[0].length, 0));
+          assert(record.steps >= own.length);
+          const sure = own[0].commits[0].filter(({ confidence }) =>
+            confidence >= 1 - 1 / (options.blockLength + 2)
+          );
+          assertEquals(record.open, options.blockLength - sure.length);
+        });
+        assertEquals(result.choices, counts);
+        const learnt = told.learnt.reduce((sum, [, record]) => sum + record.steps, 0);
+        assertEquals(learnt, nfe + idleForwards!);
+      },
+    ),
+    { numRuns: 250 },
+  );
+  assertEquals(taken.size, 18, [...taken].join("; "));
+});
+
+Deno.test("fast: a strategy with the draft for an answer, round by round", async () => {
   await fc.assert(fc.asyncProperty(
     drawArb,
-    fc.constantFrom(...FAST_CHOICES),
-    fc.constantFrom(undefined, 0.2),
-    async ({ sequence, options: drawn }, chosen, threshold) => {
-      const options = comparable(drawn);
-      class Chosen extends Controller {
-        override chooseFast() {
-          return chosen;
-        }
-      }
-      const target = new ToyCanvasModel();
-      const controller = new Chosen();
+    fc.constantFrom(...DRAFTING),
+    async ({ sequence, options: drawn }, name) => {
+      const options = { ...comparable(drawn), confidence: undefined };
+      // Behind the ways without a draft; with one of those where there is no canvas.
+      const told = new ToldFast([2]);
+      const controller = new Controller(told);
+      controller.learnDraft(1);
+      controller.learnDraft(1);
+      const models = () => ({ target: new ToyModel(), draft: new ToyModel({ disagreement: 0.2 }) });
+      const { run } = strategyOf(name);
       const { steps, result } = await gather(
-        autoFast(sequence, { target }, { ...options, controller, threshold }),
+        autoFast(sequence, models(), { ...options, controller }, { [name]: run }),
       );
-      const other = new ToyCanvasModel();
-      const expected = await gather(denoiseBlocks(sequence, other, {
-        ...options,
-        rule: { kind: "threshold", threshold: threshold ?? 0.9 },
-        cache: options.cfgScale! > 0 ? "none" : chosen,
-      }));
+      const expected = await gather(run(sequence, models(), options));
       assertEquals(steps, expected.steps);
-      assertEquals(target.steps, other.steps);
-      assertEquals(result.sequence, expected.result.sequences[0]);
-      const { nfe, idleForwards } = expected.result;
-      assertEquals([result.targetForwards, result.idleForwards], [nfe, idleForwards]);
+      const { choices, ...rest } = result;
+      assertEquals(rest, expected.result);
+      assertEquals(choices, { [name]: steps.length });
+      assertEquals(told.passes, new Array(result.targetForwards).fill(name));
+      const learnt = told.learnt.map(([, record]) => record);
+      assertEquals(
+        learnt.reduce((sum, record) => sum + record.steps, 0),
+        result.targetForwards,
+      );
+      assert(learnt.every(({ open }) => open! >= 0 && open! <= options.blockLength));
     },
   ));
+});
+
+Deno.test("fast: a draft is timed before an answer is spent on it", async () => {
+  const sequence = newSequence([1, 2], 8, MASK);
+  const models = { target: new ToyModel(), draft: new ToyModel() };
+  const controller = new Controller(new ToldFast([2]));
+  const { result } = await gather(
+    autoFast(sequence, models, { ...options, controller }, { gate: strategyOf("gate").run }),
+  );
+  // The first measurement holds the compilation and is no figure.
+  assertEquals(result.draftForwards, result.targetForwards + 2);
+  assertEquals(models.draft.batches.length, result.draftForwards);
+  assert(controller.draftStep! > 0);
 });

@@ -3,7 +3,13 @@ import fc from "fast-check";
 import { type BlockOptions, denoiseBlocks } from "../../src/denoise/blocks.ts";
 import type { CachePolicy } from "../../src/denoise/cache_plan.ts";
 import { canvasStep } from "../../src/denoise/denoise.ts";
-import type { Commit, Prediction, Predictor, SelectionRule } from "../../src/denoise/predictor.ts";
+import type {
+  CanvasStep,
+  Commit,
+  Prediction,
+  Predictor,
+  SelectionRule,
+} from "../../src/denoise/predictor.ts";
 import { planSteps, ScheduleError } from "../../src/denoise/schedule.ts";
 import { decidedUpToEnd, newSequence, type Sequence } from "../../src/denoise/sequence.ts";
 import { comparable, drawArb, END, gather } from "./draw.ts";
@@ -172,6 +178,66 @@ Deno.test("each step of a block is told its part of keys and values", async () =
       assertEquals(step.choices[0].step, i);
     });
   }
+});
+
+Deno.test("a block may have a rule and a cache of its own", async () => {
+  const sequence = newSequence([1, 2, 5], 16, MASK);
+  const ways: Pick<BlockOptions, "rule" | "cache">[] = [
+    { rule: { kind: "threshold", threshold: 1 }, cache: "dual" },
+    { rule: { kind: "threshold", threshold: 0.01 }, cache: "none" },
+    { rule: { kind: "factor", factor: 30 }, cache: "prefix" },
+    { rule: { kind: "threshold", threshold: 1 } },
+  ];
+  const asked: number[] = [];
+  const model = new ToyCanvasModel();
+  const { steps, result } = await gather(denoiseBlocks(sequence, model, {
+    ...blocks,
+    ofBlock(block) {
+      asked.push(block);
+      return ways[block];
+    },
+  }));
+  assertEquals(asked, [0, 1, 2, 3]);
+  assertEquals([model.opened, result.sequences[0].ids.includes(MASK)], [1, false]);
+  assertEquals([0, 1, 2, 3].map((at) => steps.filter(({ block }) => block === at).length), [
+    4,
+    1,
+    1,
+    4,
+  ]);
+  const dual = { first: 3, end: 7 };
+  const caches: CanvasStep["cache"][][] = [
+    ["refresh", dual, dual, dual],
+    [undefined],
+    ["refresh"],
+    [undefined, undefined, undefined, undefined],
+  ];
+  for (const [block, expected] of caches.entries()) {
+    const run = model.steps.filter(({ blockEnd }) => blockEnd === 7 + 4 * block);
+    assertEquals(run.map(({ cache }) => cache).slice(0, expected.length), expected);
+    assert(run.every(({ rule }) => rule === ways[block].rule));
+  }
+  const wrong = denoiseBlocks(sequence, model, {
+    ...blocks,
+    ofBlock: () => ({ rule: { kind: "factor", factor: -1 } }),
+  });
+  await assertRejects(() => wrong.next(), RangeError, "factor is -1");
+  assertEquals(model.destroyed, model.opened);
+});
+
+Deno.test("as many steps are chained as the pace of commits calls for", async () => {
+  const sequence = newSequence([1], 24, MASK);
+  const shape = { ...blocks, blockLength: 12, stepsPerReadback: 4 };
+  const run = async (threshold: number) => {
+    const model = new ToyCanvasModel();
+    const rule = { kind: "threshold", threshold } as const;
+    const { result } = await gather(denoiseBlocks(sequence, model, { ...shape, rule }));
+    return [model.runs, result.nfe, result.idleForwards];
+  };
+  // A step a block: nothing runs behind it.
+  assertEquals(await run(0.01), [[1, 1], 2, 0]);
+  // A token a step: after the first step, as many as may be.
+  assertEquals(await run(1), [[1, 4, 4, 3, 4, 4, 4], 24, 0]);
 });
 
 Deno.test("a model that chooses the mask comes to an end all the same", async () => {

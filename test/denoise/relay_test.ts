@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { autoExact, autoFast } from "../../src/denoise/auto.ts";
+import { autoExact } from "../../src/denoise/auto.ts";
+import { autoFast } from "../../src/denoise/auto_fast.ts";
 import { relay } from "../../src/denoise/relay.ts";
 import { newSequence } from "../../src/denoise/sequence.ts";
 import { MASK, ToyCanvasModel } from "./toy_model.ts";

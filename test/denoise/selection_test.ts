@@ -1,8 +1,8 @@
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { randomRank } from "../../src/denoise/noise.ts";
 import type { Prediction, SelectionRule } from "../../src/denoise/predictor.ts";
-import { measureMisfit, passing, REMASKINGS, selectCommits } from "../../src/denoise/selection.ts";
+import { passing, REMASKINGS, selectCommits } from "../../src/denoise/selection.ts";
 
 function prediction(position: number, oddsAgainst: number): Prediction {
   const confidence = 1 / (1 + oddsAgainst);
@@ -73,18 +73,6 @@ Deno.test("what ranks is the uncertainty; what is committed keeps the token's pr
     const commits = selectCommits(found, 4, byConfidence, rule);
     assertEquals(commits.map(({ position }) => position), expected, JSON.stringify(rule));
   }
-});
-
-Deno.test("measures that cannot serve a step are told, the others are not", () => {
-  assertEquals(measureMisfit("probability", "random", "rule threshold"), undefined);
-  assertEquals(measureMisfit("margin", "low_confidence", "rule threshold"), undefined);
-  assertEquals(measureMisfit("entropy", "low_confidence"), undefined);
-  assertMatch(
-    measureMisfit("entropy", "low_confidence", "rule factor")!,
-    /rule factor needs a conf/,
-  );
-  assertMatch(measureMisfit("margin", "random")!, /confidence margin .* random ranks by noise/);
-  assertMatch(measureMisfit("entropy", "random")!, /confidence entropy .* random ranks by noise/);
 });
 
 Deno.test("random goes by the noise of seed, step and position, whatever the confidence", () => {

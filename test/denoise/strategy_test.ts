@@ -1,11 +1,11 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
+import { OptionError } from "../../src/denoise/check_options.ts";
 import { denoiseBlocks } from "../../src/denoise/blocks.ts";
 import { denoise } from "../../src/denoise/denoise.ts";
 import {
   checkStrategy,
   STRATEGY_NAMES,
-  StrategyError,
   type StrategyName,
   strategyOf,
   type StrategyOptions,
@@ -107,15 +107,15 @@ Deno.test("combinations that make no sense are refused with the option and the r
     ["threshold", { draftThreshold: 1 }, true, "draftThreshold", "choose gate"],
     ["self", { targetThreshold: 1 }, true, "targetThreshold", "choose gate"],
     ["gate", { cache: "dual" }, true, "cache", "choose plain or threshold or factor or lossless"],
-    ["self", { cache: "dual", cfgScale: 1 }, true, "cache", "guidance runs two sequences"],
+    ["self", { cache: "dual", cfgScale: 1 }, true, "cache", "guidance needs two: cache none"],
     ["gate", { refreshInterval: 2 }, true, "refreshInterval", "choose plain or threshold"],
     ["plain", { cache: "triple" as "dual" }, false, "cache", "expected none, prefix, dual"],
-    ["factor", { cache: "dual", cfgScale: 1 }, false, "cache", "guidance runs two sequences"],
+    ["factor", { cache: "dual", cfgScale: 1 }, false, "cache", "guidance needs two: cache none"],
     ["threshold", { remasking: "random" }, false, "remasking", "goes by confidence"],
     ["commit_verify", {}, false, "strategy", "strategy commit_verify needs a draft model"],
     ["gate", { backThreshold: 0.5 }, true, "backThreshold", "choose commit_verify"],
     ["commit_verify", { suffixWindow: 4 }, true, "suffixWindow", "does not use suffixWindow"],
-    ["commit_verify", { cache: "dual", cfgScale: 1 }, true, "cache", "guidance runs two"],
+    ["commit_verify", { cache: "dual", cfgScale: 1 }, true, "cache", "guidance needs two"],
     ["commit_verify", { remasking: "random" }, true, "remasking", "goes by confidence"],
     ["gate", { remasking: "random" }, true, "remasking", "goes by confidence"],
     ["threshold", { rounds: 1 }, true, "rounds", "choose lossless or self or gate"],
@@ -133,7 +133,7 @@ Deno.test("combinations that make no sense are refused with the option and the r
     ["auto", { quality: "fast", remasking: "random" }, true, "remasking", "goes by confidence"],
   ];
   for (const [name, change, hasDraft, option, message] of bad) {
-    const error = assertThrows(() => checkStrategy(name, change, hasDraft), StrategyError, message);
+    const error = assertThrows(() => checkStrategy(name, change, hasDraft), OptionError, message);
     assertEquals(error.option, option);
   }
 });

@@ -1,0 +1,144 @@
+/** What options may be, alone and together: asked by whoever is given them. */
+
+import { CACHE_POLICIES, type CachePolicy } from "./cache_plan.ts";
+import { CONFIDENCE_MEASURES } from "./confidence.ts";
+import type { ConfidenceMeasure, SelectionRule } from "./predictor.ts";
+import { type Remasking, REMASKINGS } from "./selection.ts";
+
+/** An option that is out of range or does not go with another; `option` names what to change. */
+export class OptionError extends RangeError {
+  /** The culprit. */
+  readonly option: string;
+  /** Takes a message that says why, and what would fit. */
+  constructor(option: string, message: string) {
+    super(message);
+    this.name = "OptionError";
+    this.option = option;
+  }
+}
+
+/** @throws {OptionError} for an unknown cache, an interval below 1, or a cache with guidance */
+export function checkCache(
+  { cache = "none", refreshInterval = Infinity, cfgScale = 0 }: {
+    readonly cache?: CachePolicy;
+    readonly refreshInterval?: number;
+    readonly cfgScale?: number;
+  },
+): void {
+  if (!CACHE_POLICIES.includes(cache)) {
+    throw new OptionError("cache", `cache is ${cache}: expected ${CACHE_POLICIES.join(", ")}`);
+  }
+  if (cache !== "none" && cfgScale > 0) {
+    throw new OptionError(
+      "cache",
+      "keys and values are kept for one sequence, guidance needs two: cache none",
+    );
+  }
+  if (!(refreshInterval >= 1)) {
+    throw new OptionError(
+      "refreshInterval",
+      `refreshInterval is ${refreshInterval}: expected 1 or more steps`,
+    );
+  }
+}
+
+/** @throws {OptionError} for a window that is no number of positions, or with guidance */
+export function checkSuffixWindow(
+  { suffixWindow, cfgScale = 0 }: { readonly suffixWindow?: number; readonly cfgScale?: number },
+): void {
+  if (suffixWindow === undefined) return;
+  if (!(Number.isInteger(suffixWindow) && suffixWindow >= 0)) {
+    throw new OptionError(
+      "suffixWindow",
+      `suffixWindow is ${suffixWindow}: expected a whole number of positions`,
+    );
+  }
+  if (cfgScale > 0) {
+    throw new OptionError(
+      "suffixWindow",
+      "suffixes are pruned without guidance only: leave suffixWindow or cfgScale out",
+    );
+  }
+}
+
+/** @throws {OptionError} for a threshold or factor out of range */
+export function checkRule(rule: SelectionRule): void {
+  if (rule.kind === "threshold" && !(rule.threshold > 0 && rule.threshold <= 1)) {
+    throw new OptionError(
+      "threshold",
+      `threshold is ${rule.threshold}: expected a number above 0, at most 1`,
+    );
+  }
+  if (rule.kind === "factor" && !(rule.factor > 0 && Number.isFinite(rule.factor))) {
+    throw new OptionError("factor", `factor is ${rule.factor}: expected a number above 0`);
+  }
+}
+
+/**
+ * @param comparer names a strategy or rule that compares confidences, where one does
+ * @throws {OptionError} for an unknown remasking or confidence, or two that do not go together
+ */
+export function checkRanking(
+  { remasking = "low_confidence", confidence = "probability" }: {
+    readonly remasking?: Remasking;
+    readonly confidence?: ConfidenceMeasure;
+  },
+  comparer?: string,
+): void {
+  if (!REMASKINGS.includes(remasking)) {
+    const known = REMASKINGS.join(", ");
+    throw new OptionError("remasking", `remasking is ${remasking}: expected one of ${known}`);
+  }
+  if (!CONFIDENCE_MEASURES.includes(confidence)) {
+    const known = CONFIDENCE_MEASURES.join(", ");
+    throw new OptionError("confidence", `confidence is ${confidence}: expected one of ${known}`);
+  }
+  if (comparer !== undefined && confidence === "entropy") {
+    throw new OptionError(
+      "confidence",
+      `${comparer} needs a confidence in [0, 1], which entropy is not: ` +
+        "choose confidence probability or margin",
+    );
+  }
+  if (comparer !== undefined && remasking === "random") {
+    throw new OptionError(
+      "remasking",
+      `${comparer} goes by confidence, remasking random by noise: choose one of the two`,
+    );
+  }
+  if (confidence !== "probability" && remasking === "random") {
+    throw new OptionError(
+      "confidence",
+      `confidence ${confidence} is for ranking, and remasking random ranks by noise: ` +
+        "choose one of the two",
+    );
+  }
+}
+
+/** @throws {OptionError} unless confidence is the probability, which this strategy compares */
+export function requireProbability(
+  strategy: string,
+  confidence: ConfidenceMeasure = "probability",
+): void {
+  if (confidence === "probability") return;
+  throw new OptionError(
+    "confidence",
+    `confidence is ${confidence}: ${strategy} compares probabilities, leave it out`,
+  );
+}
+
+/** @throws {OptionError} naming the first of these options that is no number from 0 to 1 */
+export function checkProbabilities(options: Readonly<Record<string, number>>): void {
+  for (const [name, value] of Object.entries(options)) {
+    if (value >= 0 && value <= 1) continue;
+    throw new OptionError(name, `${name} is ${value}: expected a number from 0 to 1`);
+  }
+}
+
+/** @throws {OptionError} naming the first of these options that is given and no count from 1 */
+export function checkCounts(options: Readonly<Record<string, number | undefined>>): void {
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined || (Number.isInteger(value) && value >= 1)) continue;
+    throw new OptionError(name, `${name} is ${value}: expected a whole number above 0`);
+  }
+}
