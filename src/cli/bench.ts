@@ -57,12 +57,14 @@ interface BenchFlags {
   readonly data: string;
   readonly limit?: number;
   readonly only?: readonly string[];
+  readonly steps?: number;
 }
 
-async function strategies({ model, data, limit, only, json }: BenchFlags): Promise<void> {
+async function strategies(flags: BenchFlags): Promise<void> {
+  const { model, data, limit, only, steps, json } = flags;
   chosenSettings(only);
   const items = parseAccuracyFile(await Deno.readTextFile(data), data);
-  const report = await benchStrategies(model, items, { limit, only });
+  const report = await benchStrategies(model, items, { limit, only, steps });
   if (json) await Deno.writeTextFile(json, JSON.stringify(report, null, 2) + "\n");
 }
 
@@ -74,6 +76,7 @@ export function benchCommand(): Command {
     .addOption(modelOption())
     .option("--data <file>", "prompts for strategies", EVAL_PUBLIC)
     .option("--limit <n>", "only the first n prompts", wholeNumber(1))
+    .option("--steps <n>", "denoising steps of a strategy's answer", wholeNumber(1))
     .option(
       "--only <names>",
       "only these settings of strategies, such as plain,threshold+dual,auto+fast",
