@@ -56,12 +56,14 @@ interface BenchFlags {
   readonly layers?: number;
   readonly rows?: string;
   readonly only?: readonly string[];
+  readonly steps?: number;
 }
 
-async function strategies({ model, data, limit, only, json }: BenchFlags): Promise<void> {
+async function strategies(flags: BenchFlags): Promise<void> {
+  const { model, data, limit, only, steps, json } = flags;
   chosenSettings(only);
   const items = parseAccuracyFile(await Deno.readTextFile(data), data);
-  const report = await benchStrategies(model, items, { limit, only });
+  const report = await benchStrategies(model, items, { limit, only, steps });
   if (json) await Deno.writeTextFile(json, JSON.stringify(report, null, 2) + "\n");
 }
 
@@ -107,6 +109,7 @@ export function benchCommand(): Command {
     )
     .option("--rows <list>", "of the roofline, as 32,128 (default 32,64,128,512)")
     .option("--layers <n>", "layers of the pair, for a quick look", wholeNumber(1))
+    .option("--steps <n>", "denoising steps of a strategy's answer", wholeNumber(1))
     .option(
       "--only <names>",
       "only these settings of strategies, such as plain,threshold+dual,auto+fast",

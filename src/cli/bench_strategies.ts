@@ -106,7 +106,11 @@ export function chosenSettings(only?: readonly string[]): readonly Setting[] {
 export async function benchStrategies(
   dir: string,
   items: readonly AccuracyItem[],
-  options: { readonly limit?: number; readonly only?: readonly string[] } = {},
+  options: {
+    readonly limit?: number;
+    readonly only?: readonly string[];
+    readonly steps?: number;
+  } = {},
 ): Promise<StrategyBench> {
   const settings = chosenSettings(options.only);
   const measured = items.slice(0, options.limit);
@@ -120,7 +124,7 @@ export async function benchStrategies(
     for (const [i, item] of [...warmUp, ...measured].entries()) {
       report.update(i, total);
       for (const setting of settings) {
-        const answered = await answer(engine, item, setting);
+        const answered = await answer(engine, item, setting, options.steps);
         if (i >= warmUp.length) totals.set(setting, add(totals.get(setting), setting, answered));
       }
     }
@@ -151,10 +155,16 @@ interface Answered {
   readonly stats: GenerateStats;
 }
 
-async function answer(engine: Engine, item: AccuracyItem, setting: Setting): Promise<Answered> {
+async function answer(
+  engine: Engine,
+  item: AccuracyItem,
+  setting: Setting,
+  steps: number | undefined,
+): Promise<Answered> {
   const messages = [{ role: "user", content: item.prompt }];
   const { defaultMaxTokens } = engine.summary;
-  const events = engine.generate({ messages, maxTokens: defaultMaxTokens, seed: 0, ...setting });
+  const request = { messages, maxTokens: defaultMaxTokens, steps, seed: 0, ...setting };
+  const events = engine.generate(request);
   for await (const event of events) {
     if (event.type !== "end") continue;
     const { text, usage, stats } = event;
