@@ -2,6 +2,7 @@
 
 import {
   BusyError,
+  type EngineTotals,
   type GenerateEvent,
   type GenerateRequest,
   type ModelSummary,
@@ -26,6 +27,7 @@ export type FromWorker =
   | { readonly type: "ready"; readonly model: ModelSummary }
   | { readonly type: "failed"; readonly reason: string }
   | { readonly type: "event"; readonly id: number; readonly event: GenerateEvent }
+  | { readonly type: "totals"; readonly totals: EngineTotals }
   | { readonly type: "closed" }
   | { readonly type: "done"; readonly id: number }
   | { readonly type: "error"; readonly id: number; readonly error: PlainError };

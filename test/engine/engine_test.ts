@@ -155,6 +155,6 @@ Deno.test("a guess that is taken back is told, and neither committed nor shown",
     }
   }
   assert(back > 0, "nothing was taken back: the test shows nothing");
-  const whole = trace.whole();
+  const whole = trace.soFar()!;
   assertEquals(parseTrace(JSON.parse(JSON.stringify(whole)), "run.json"), whole);
 });
