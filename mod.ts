@@ -22,6 +22,7 @@ export {
   type Prediction,
   type TokenChoice,
 } from "./src/denoise/predictor.ts";
+export type { AcceptanceCount, AcceptanceTally } from "./src/denoise/acceptance.ts";
 export type { ControllerFigures } from "./src/denoise/controller.ts";
 export { EMBEDDED_DRAFT, EMBEDDED_TARGET } from "./src/engine/embedded_models.ts";
 export { type EngineOptions, load } from "./src/engine/load.ts";
@@ -34,10 +35,12 @@ export {
   type CommittedToken,
   CONFIDENCE_MEASURES,
   type ConfidenceMeasure,
+  type EngineTotals,
   type GenerateEvent,
   type GenerateRequest,
   type GenerateStats,
   type ModelSummary,
+  type PassStats,
   QUALITIES,
   type Quality,
   RequestError,

@@ -13,9 +13,11 @@ import {
 } from "./options.ts";
 import { startEngine } from "./progress.ts";
 import { onStop } from "./signals.ts";
+import { totalsText } from "./stats_view.ts";
 import { harmless, write } from "./terminal.ts";
 
-const COMMANDS = "/reset forgets the conversation, /exit or Ctrl-D leaves, Ctrl-C stops an answer";
+const COMMANDS = "/reset forgets the conversation, /stats tells what the answers cost, " +
+  "/exit or Ctrl-D leaves, Ctrl-C stops an answer";
 
 /** `unmask chat` */
 export function chatCommand(): Command {
@@ -94,6 +96,10 @@ async function converse(
     if (text === "/reset") {
       conversation = [];
       if (terminal) console.log("The conversation is forgotten.");
+      continue;
+    }
+    if (text === "/stats") {
+      console.error(totalsText(engine.totals));
       continue;
     }
     try {

@@ -14,7 +14,8 @@ import {
 import { startEngine } from "./progress.ts";
 import { onStop } from "./signals.ts";
 import { canRedraw, harmless, terminalSize, write } from "./terminal.ts";
-import { EventTrace, writeTrace } from "./trace.ts";
+import { answerText } from "./stats_view.ts";
+import { EventTrace, TraceFile } from "./trace.ts";
 
 /** Most bytes of a prompt on standard input. */
 const MAX_PROMPT_BYTES = 2 ** 20;
@@ -36,7 +37,7 @@ export function generateCommand(): Command {
   return addGenerationOptions(command)
     .option("-w, --watch", "draw the canvas of masked and committed tokens at every step")
     .addOption(new Option("--json", "print one JSON object").conflicts("watch"))
-    .option("--stats", "print time and forward passes on standard error")
+    .option("--stats", "print time, forward passes and acceptance on standard error")
     .option("--trace <file>", "write every denoising step as JSON, for unmask trace")
     .addHelpText(
       "after",
@@ -51,13 +52,15 @@ Examples:
 
 async function run(prompt: string | undefined, flags: GenerateFlags): Promise<void> {
   const content = await promptText(prompt);
+  const trace = new EventTrace();
+  const traceFile = flags.trace === undefined ? undefined : new TraceFile(flags.trace);
   const { engine, report } = startEngine(flags.model, engineOptionsOf(flags));
   const shown = flags.json ? silent : flags.watch ? watching() : streaming();
-  const trace = new EventTrace();
-  const output = flags.trace === undefined ? shown : both(shown, trace);
+  const output = traceFile ? both(shown, trace) : shown;
   using _stop = onStop((exitCode) => {
     report.stop();
     output.close();
+    traceFile?.close(trace.soFar());
     void engine.close();
     Deno.exit(exitCode);
   });
@@ -66,13 +69,13 @@ async function run(prompt: string | undefined, flags: GenerateFlags): Promise<vo
     const end = await answer(engine, requestOf([{ role: "user", content }], flags), output);
     output.close();
     if (flags.json) write(`${JSON.stringify(asJson(end))}\n`);
-    if (flags.stats) console.error(statsLine(end));
-    if (flags.trace !== undefined) await writeTrace(flags.trace, trace.whole());
+    if (flags.stats) console.error(answerText(end));
   } catch (error) {
     throw new Error(messageFor(error), { cause: error });
   } finally {
     output.close();
     await engine.close();
+    traceFile?.close(trace.soFar());
   }
 }
 
@@ -179,39 +182,6 @@ function asJson({ text, ids, finishReason, usage, stats }: EndEvent) {
     },
     stats,
   };
-}
-
-/** What the controller chose, and why: milliseconds are for this answer's rows. */
-function controllerLine({ choices = {}, figures, accepted, proposed }: EndEvent["stats"]): string {
-  const chosen = Object.entries(choices).map(([choice, steps]) => `${steps} steps ${choice}`);
-  const micro = (value: number | undefined) =>
-    value === undefined ? "unknown" : `${(1000 * value).toFixed(0)} us`;
-  const verify = Object.entries(figures?.verify ?? {})
-    .map(([states, value]) => `${states} states ${micro(value)}`);
-  return `${chosen.join(", ")}; ${accepted} of ${proposed} proposals accepted; per row: ` +
-    `plain step ${micro(figures?.plainStep)}, draft step ${micro(figures?.draftStep)}, ` +
-    `target over ${verify.join(", ") || "several states unknown"}; acceptance ` +
-    `self ${figures?.selfAcceptance.toFixed(2)}, draft ${figures?.draftAcceptance.toFixed(2)}`;
-}
-
-/** What drafting cost and brought; empty for the plain schedule. */
-function strategyLine(stats: EndEvent["stats"]): string {
-  const { strategy, cache, draftForwards, targetStates, proposed, accepted } = stats;
-  const name = `strategy ${strategy}${cache === "none" ? "" : `, cache ${cache}`}`;
-  if (stats.choices) return `\n${name}: ${controllerLine(stats)}`;
-  if (proposed === 0) return strategy === "plain" && cache === "none" ? "" : `\n${name}`;
-  const lengths = stats.acceptedLengths.map((rounds, length) => `${length}: ${rounds}`);
-  return `\n${name}: ${targetStates} states in ${stats.forwards} target forwards, ` +
-    `${draftForwards} draft forwards, ${accepted} of ${proposed} proposals accepted ` +
-    `(rounds by length ${lengths.join(", ")})`;
-}
-
-function statsLine({ usage, stats }: EndEvent): string {
-  const tokens = usage.completionTokens;
-  return `${tokens} tokens in ${stats.seconds.toFixed(2)} s ` +
-    `(${(tokens / stats.seconds).toFixed(1)} tokens/s), ${stats.forwards} forwards ` +
-    `(${(tokens / stats.forwards).toFixed(2)} tokens per forward), ` +
-    `${stats.readbacks} readbacks, seed ${stats.seed}${strategyLine(stats)}`;
 }
 
 /**

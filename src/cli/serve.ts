@@ -18,6 +18,7 @@ import {
 } from "./options.ts";
 import { startEngine } from "./progress.ts";
 import { onStop } from "./signals.ts";
+import { totalsText } from "./stats_view.ts";
 
 /** Milliseconds that answers under way have to end once the server stops. */
 const FAREWELL = 1500;
@@ -109,6 +110,8 @@ async function run(flags: ServeFlags): Promise<void> {
     await stopped.promise;
     report.stop();
     await farewell(engine, server);
+    const { totals } = engine;
+    if (!flags.quiet && totals.answers + totals.unfinished > 0) console.log(totalsText(totals));
   } finally {
     await engine.close();
   }

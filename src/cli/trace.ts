@@ -66,34 +66,34 @@ export async function readTrace(file: string): Promise<Trace> {
   return parseTrace(json, file);
 }
 
-/** Writes a trace as JSON, one step a line. */
-export async function writeTrace(file: string, { steps, ...head }: Trace): Promise<void> {
+/** A trace as JSON, one step a line. */
+export function traceText({ steps, ...head }: Trace): string {
   const lines = steps.map((step) => JSON.stringify(step));
-  const text = `${JSON.stringify(head).slice(0, -1)},"steps":[\n${lines.join(",\n")}\n]}\n`;
-  await writeOutput(file, new TextEncoder().encode(text));
+  return `${JSON.stringify(head).slice(0, -1)},"steps":[\n${lines.join(",\n")}\n]}\n`;
 }
 
-/** @throws with the name of the file, and what to do when this process may not write it */
+/** @throws with the name of the file */
 async function writeOutput(file: string, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
   try {
     await Deno.writeFile(file, bytes);
   } catch (error) {
-    const { message } = error as Error;
-    throw new Error(`cannot write ${file}: ${message}`, { cause: error });
+    throw cannotWrite(file, error);
   }
+}
+
+function cannotWrite(file: string, cause: unknown): Error {
+  return new Error(`cannot write ${file}: ${(cause as Error).message}`, { cause });
 }
 
 /** Collects a trace from the events of one generation. */
 export class EventTrace {
   #start: Extract<GenerateEvent, { type: "start" }> | undefined;
-  #end: Extract<GenerateEvent, { type: "end" }> | undefined;
   readonly #steps: TraceStep[] = [];
 
   /** Takes the next event. */
   add(event: GenerateEvent): void {
     if (event.type === "start") this.#start = event;
-    else if (event.type === "end") this.#end = event;
-    else {
+    else if (event.type === "step") {
       const { type: _type, delta: _delta, prefixLength: _length, ...rest } = event;
       const { commits, proposed, ...step } = rest;
       const traced = (tokens: readonly TracedToken[]) =>
@@ -106,20 +106,64 @@ export class EventTrace {
     }
   }
 
-  /** @throws {Error} before the last event */
-  whole(): Trace {
-    if (!this.#start || !this.#end) throw new Error("the generation has not come to its end");
-    const { promptTokens, generationLength, blockLength, steps, maskToken } = this.#start;
-    const { strategy, cache, seed } = this.#end.stats;
-    return traceOf({
-      strategy,
-      cache,
-      blockLength,
-      steps,
-      seed,
-      promptLength: promptTokens,
-      genLength: generationLength,
-      maskToken,
-    }, this.#steps);
+  /** The trace of the steps so far; undefined before the first one. */
+  soFar(): Trace | undefined {
+    if (!this.#start || this.#steps.length === 0) return undefined;
+    const { strategy, cache, blockLength, steps, seed, maskToken } = this.#start;
+    const { promptTokens: promptLength, generationLength: genLength } = this.#start;
+    return traceOf(
+      { strategy, cache, blockLength, steps, seed, promptLength, genLength, maskToken },
+      this.#steps,
+    );
+  }
+}
+
+/** The file that a trace goes to. What it holds stays until the trace is written. */
+export class TraceFile {
+  readonly #path: string;
+  readonly #isNew: boolean;
+  #file: Deno.FsFile | undefined;
+
+  /** @throws {Error} naming the file when it cannot be written */
+  constructor(path: string) {
+    this.#path = path;
+    try {
+      this.#isNew = !exists(path);
+      this.#file = Deno.openSync(path, { write: true, create: true });
+    } catch (error) {
+      throw cannotWrite(path, error);
+    }
+  }
+
+  /**
+   * Writes the trace, where there is one, and closes the file; later calls do nothing.
+   * @throws {Error} naming the file when it cannot be written
+   */
+  close(trace: Trace | undefined): void {
+    if (!this.#file) return;
+    using file = this.#file;
+    this.#file = undefined;
+    if (!trace) {
+      if (this.#isNew) Deno.removeSync(this.#path);
+      return;
+    }
+    try {
+      // A pipe or a device has no length to cut.
+      if (file.statSync().isFile) file.truncateSync();
+      const bytes = new TextEncoder().encode(traceText(trace));
+      for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
+    } catch (error) {
+      throw cannotWrite(this.#path, error);
+    }
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
   }
 }

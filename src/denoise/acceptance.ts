@@ -5,7 +5,9 @@ import { generationLength, maskedPositions, type Sequence } from "./sequence.ts"
 
 /** Proposals that were judged, and how many of them were taken. */
 export interface AcceptanceCount {
+  /** Proposals. */
   readonly proposed: number;
+  /** Of those, taken. */
   readonly accepted: number;
 }
 

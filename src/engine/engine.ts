@@ -22,6 +22,7 @@ import {
   RequestError,
 } from "./request.ts";
 import { RequestQueue } from "./request_queue.ts";
+import { addAnswer, AnswerMeter, type EngineTotals, NO_TOTALS } from "./stats.ts";
 
 /** What an engine takes from its model folder besides model and text. */
 export interface EngineFolder {
@@ -52,6 +53,7 @@ export class Engine implements LoadedModel {
   readonly #queue: RequestQueue;
   /** Learns from every answer what is fastest here. */
   readonly #controller = new Controller();
+  #totals = NO_TOTALS;
 
   /** Use `loadEngine` of load.ts. */
   constructor(
@@ -77,6 +79,11 @@ export class Engine implements LoadedModel {
       draft: draft?.id,
       warning,
     };
+  }
+
+  /** What it has done so far. */
+  get totals(): EngineTotals {
+    return this.#totals;
   }
 
   /** End of turn, where the folder names one. */
@@ -108,7 +115,7 @@ export class Engine implements LoadedModel {
     const left = new AbortController();
     const both = signal ? AbortSignal.any([signal, left.signal]) : left.signal;
     const events = new EventBuffer<GenerateEvent>();
-    const pump = events.fill(this.#denoise(plan, both)).finally(leave);
+    const pump = events.fill(this.#counted(this.#denoise(plan, both))).finally(leave);
     try {
       yield* events;
     } finally {
@@ -172,6 +179,24 @@ export class Engine implements LoadedModel {
     }
   }
 
+  /** Adds an answer to the totals as it ends, or its failure. */
+  async *#counted(
+    events: AsyncIterable<GenerateEvent>,
+  ): AsyncGenerator<GenerateEvent, void, void> {
+    let ended = false;
+    try {
+      for await (const event of events) {
+        if (event.type === "end") {
+          this.#totals = addAnswer(this.#totals, event);
+          ended = true;
+        }
+        yield event;
+      }
+    } finally {
+      if (!ended) this.#totals = { ...this.#totals, unfinished: this.#totals.unfinished + 1 };
+    }
+  }
+
   async *#denoise(
     plan: GenerationPlan,
     signal: AbortSignal | undefined,
@@ -190,13 +215,16 @@ export class Engine implements LoadedModel {
       generationLength: genLength,
       blockLength: plan.blockLength,
       steps: plan.steps,
+      seed: plan.seed,
+      strategy: plan.strategy,
+      cache: plan.cache ?? "none",
       maskToken: config.maskTokenId,
     };
-    const start = performance.now();
+    const meter = new AnswerMeter(this.model, this.draft?.model);
     const ids = new Array<number>(genLength).fill(config.maskTokenId);
     const steps = strategyOf(plan.strategy).run(
       newSequence(promptIds, genLength, config.maskTokenId),
-      { target: this.model, draft: this.draft?.model },
+      { target: meter.target, draft: meter.draft },
       {
         ...plan,
         controller: this.#controller,
@@ -244,32 +272,13 @@ export class Engine implements LoadedModel {
       ids,
       usage: { promptTokens: promptLength, completionTokens: stream.completionTokens },
       stats: {
+        ...meter.stats(result),
         seed: plan.seed,
         strategy: plan.strategy,
         cache: plan.cache ?? "none",
-        forwards: result.targetForwards,
-        targetStates: result.targetStates,
-        draftForwards: result.draftForwards,
-        idleForwards: result.idleForwards,
-        proposed: sum(result.proposed),
-        accepted: sum(result.accepted),
-        acceptedLengths: histogram(result.accepted),
         choices: result.choices,
         figures: plan.strategy === "auto" ? this.#controller.figures : undefined,
-        readbacks: result.readbacks,
-        seconds: (performance.now() - start) / 1000,
       },
     };
   }
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
-}
-
-/** How often each number occurs, from 0 to the largest. */
-function histogram(values: readonly number[]): number[] {
-  const counts = new Array<number>(values.length === 0 ? 0 : Math.max(...values) + 1).fill(0);
-  for (const value of values) counts[value]++;
-  return counts;
 }

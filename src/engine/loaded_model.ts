@@ -2,12 +2,20 @@
 
 import type { ForwardInput, Prediction } from "../denoise/predictor.ts";
 import type { ForwardResult, RankedToken } from "../model/model.ts";
-import type { ChatMessage, GenerateEvent, GenerateRequest, ModelSummary } from "./request.ts";
+import type {
+  ChatMessage,
+  EngineTotals,
+  GenerateEvent,
+  GenerateRequest,
+  ModelSummary,
+} from "./request.ts";
 
 /** A model on the GPU with its tokenizer. Calls queue up: one uses the GPU at a time. */
 export interface LoadedModel extends Disposable {
   /** Name, context length and defaults. */
   readonly summary: ModelSummary;
+  /** What it has done so far. */
+  readonly totals: EngineTotals;
   /**
    * Denoises one answer: an event for the start, for every denoising step, and for the end.
    * @throws {RequestError} before the first event, when the request does not fit the model

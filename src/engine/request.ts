@@ -1,11 +1,12 @@
 /** What can be asked of an engine and what it answers: plain values that cross a Worker boundary. */
 
-import type { ControllerFigures } from "../denoise/controller.ts";
 import { CACHE_POLICIES, type CachePolicy } from "../denoise/cache_plan.ts";
 import { CONFIDENCE_MEASURES } from "../denoise/confidence.ts";
 import type { ConfidenceMeasure } from "../denoise/predictor.ts";
 import { QUALITIES, type Quality, STRATEGY_NAMES, type StrategyName } from "../denoise/strategy.ts";
+import type { EngineTotals, GenerateStats, PassStats, Usage } from "./stats.ts";
 
+export type { EngineTotals, GenerateStats, PassStats, Usage };
 export {
   CACHE_POLICIES,
   type CachePolicy,
@@ -120,46 +121,6 @@ export interface CommittedToken {
   readonly logProbability: number;
 }
 
-/** Token counts of a finished answer. */
-export interface Usage {
-  /** Tokens of the rendered prompt. */
-  readonly promptTokens: number;
-  /** Tokens of the answer, its first end token included, the padding behind it not. */
-  readonly completionTokens: number;
-}
-
-/** How an answer was made. */
-export interface GenerateStats {
-  /** The seed that was used. */
-  readonly seed: number;
-  /** How the answer was denoised. */
-  readonly strategy: StrategyName;
-  /** Which keys and values were reused. */
-  readonly cache: CachePolicy;
-  /** Forward passes of the target; a batch of states counts once. */
-  readonly forwards: number;
-  /** States in those passes. */
-  readonly targetStates: number;
-  /** Forward passes of the draft. */
-  readonly draftForwards: number;
-  /** Passes that ran in a chunk after there was nothing left to do; not in `forwards`. */
-  readonly idleForwards: number;
-  /** Steps (gate, commit_verify: tokens) proposed, of all rounds. */
-  readonly proposed: number;
-  /** Of those, accepted. */
-  readonly accepted: number;
-  /** Rounds by how many proposals they accepted: `acceptedLengths[n]` rounds accepted n. */
-  readonly acceptedLengths: readonly number[];
-  /** What `auto` chose: steps by choice. */
-  readonly choices?: Readonly<Record<string, number>>;
-  /** What `auto` has learnt of this device, in milliseconds per row. */
-  readonly figures?: ControllerFigures;
-  /** Readbacks from the GPU. */
-  readonly readbacks: number;
-  /** Seconds from the first forward to the last commit. */
-  readonly seconds: number;
-}
-
 /** What `generate` yields: one `start`, a `step` per denoising step, one `end`. */
 export type GenerateEvent =
   | {
@@ -169,6 +130,10 @@ export type GenerateEvent =
     readonly generationLength: number;
     readonly blockLength: number;
     readonly steps: number;
+    /** The seed that is used. */
+    readonly seed: number;
+    readonly strategy: StrategyName;
+    readonly cache: CachePolicy;
     /** The id that stands for "not decided". */
     readonly maskToken: number;
   }
@@ -246,6 +211,8 @@ export interface TextEngine {
   readonly failure?: string;
   /** Known once `ready`. */
   readonly model?: ModelSummary;
+  /** What it has done so far. */
+  readonly totals: EngineTotals;
   /** Resolves when `ready`, rejects when `failed`. */
   readonly ready: Promise<void>;
   /**

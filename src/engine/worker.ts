@@ -43,10 +43,13 @@ async function generate(id: number, request: Parameters<Engine["generate"]>[0]):
   try {
     if (!engine) throw new Error("no model is loaded");
     for await (const event of engine.generate(request, controller.signal)) {
+      // Who sees the end of an answer finds it in the totals.
+      if (event.type === "end") send({ type: "totals", totals: engine.totals });
       send({ type: "event", id, event });
     }
     send({ type: "done", id });
   } catch (error) {
+    if (engine) send({ type: "totals", totals: engine.totals });
     send({ type: "error", id, error: toPlain(error) });
     try {
       engine?.model.gpu.throwIfFaulty();

@@ -2,6 +2,7 @@
 
 import type { EngineOptions } from "./load.ts";
 import type { GenerateEvent, GenerateRequest, ModelSummary, TextEngine } from "./request.ts";
+import { type EngineTotals, NO_TOTALS } from "./stats.ts";
 import { fromPlain, type FromWorker, type ToWorker } from "./worker_messages.ts";
 
 /** Milliseconds that a Worker may take to end what it runs before it is stopped as it is. */
@@ -30,6 +31,7 @@ export class WorkerEngine implements TextEngine {
   #state: TextEngine["state"] = "loading";
   #failure: string | undefined;
   #model: ModelSummary | undefined;
+  #totals = NO_TOTALS;
   #nextId = 0;
   #closed: PromiseWithResolvers<void> | undefined;
 
@@ -64,6 +66,11 @@ export class WorkerEngine implements TextEngine {
   /** Known once `ready`. */
   get model(): ModelSummary | undefined {
     return this.#model;
+  }
+
+  /** What it has done so far; an answer is counted before its last event comes. */
+  get totals(): EngineTotals {
+    return this.#totals;
   }
 
   /** As `TextEngine.generate`; waits until the model is loaded. */
@@ -132,6 +139,8 @@ export class WorkerEngine implements TextEngine {
       this.#model = message.model;
       this.#state = "ready";
       this.#settle.resolve();
+    } else if (message.type === "totals") {
+      this.#totals = message.totals;
     } else if (message.type === "closed") {
       this.#closed?.resolve();
     } else if (message.type === "failed") {

@@ -4,6 +4,7 @@ import type { MemoryPlan } from "../model/memory_plan.ts";
 import type { EngineOptions } from "./load.ts";
 import {
   BusyError,
+  type EngineTotals,
   type GenerateEvent,
   type GenerateRequest,
   type ModelSummary,
@@ -31,6 +32,7 @@ export type FromWorker =
   | { readonly type: "ready"; readonly model: ModelSummary }
   | { readonly type: "failed"; readonly reason: string }
   | { readonly type: "event"; readonly id: number; readonly event: GenerateEvent }
+  | { readonly type: "totals"; readonly totals: EngineTotals }
   | { readonly type: "closed" }
   | { readonly type: "done"; readonly id: number }
   | { readonly type: "error"; readonly id: number; readonly error: PlainError };

@@ -44,7 +44,9 @@ export class Recorder implements Disposable {
   readonly #arena: GPUBuffer;
   #used = 0;
   #retired: GPUBuffer[] = [];
-  readonly #bindGroups = new Map<string, GPUBindGroup>();
+  readonly #bindGroups = new Map<string, { readonly group: GPUBindGroup; buffers: GPUBuffer[] }>();
+  /** Keys of the groups that bind a buffer. */
+  readonly #groupsOf = new Map<GPUBuffer, Set<string>>();
 
   constructor(gpu: Gpu) {
     this.#gpu = gpu;
@@ -96,7 +98,7 @@ export class Recorder implements Disposable {
 
     const tensors = Object.keys(kernel.bindings).map((name) => call.bindings[name]);
     const key = `${pipeline.id}:${tensors.map((t) => t.key).join(",")}`;
-    let group = this.#bindGroups.get(key);
+    let group = this.#bindGroups.get(key)?.group;
     if (!group) {
       group = this.#gpu.device.createBindGroup({
         layout: pipeline.layout,
@@ -111,7 +113,7 @@ export class Recorder implements Disposable {
           })),
         ],
       });
-      this.#bindGroups.set(key, group);
+      this.#keep(key, group, tensors.map(({ buffer }) => buffer));
     }
 
     if (this.times) {
@@ -143,10 +145,25 @@ export class Recorder implements Disposable {
 
   /** Frees a tensor once what is recorded so far has been submitted: at once where nothing is. */
   retire(tensor: Tensor): void {
-    if (this.#encoder) this.#retired.push(tensor.buffer);
+    const { buffer } = tensor;
+    if (this.#encoder) this.#retired.push(buffer);
     else tensor.destroy();
-    // Cached groups may hold the buffer; a stale one would fail at submit.
-    this.#bindGroups.clear();
+    // A group that holds the buffer would fail at submit.
+    for (const key of this.#groupsOf.get(buffer) ?? []) {
+      for (const other of this.#bindGroups.get(key)!.buffers) {
+        this.#groupsOf.get(other)!.delete(key);
+      }
+      this.#bindGroups.delete(key);
+    }
+    this.#groupsOf.delete(buffer);
+  }
+
+  #keep(key: string, group: GPUBindGroup, buffers: GPUBuffer[]): void {
+    this.#bindGroups.set(key, { group, buffers });
+    for (const buffer of buffers) {
+      const keys = this.#groupsOf.get(buffer) ?? new Set();
+      this.#groupsOf.set(buffer, keys.add(key));
+    }
   }
 
   /** Sends everything recorded to the GPU's queue. */
@@ -178,6 +195,7 @@ export class Recorder implements Disposable {
   [Symbol.dispose](): void {
     this.abandon();
     this.#bindGroups.clear();
+    this.#groupsOf.clear();
     this.#arena.destroy();
   }
 }

@@ -7,6 +7,7 @@ import { chatCompletions } from "./chat_completions.ts";
 import { ApiError, toApiError } from "./errors.ts";
 import { health } from "./health.ts";
 import { listModels, retrieveModel } from "./models.ts";
+import { stats } from "./stats.ts";
 
 /** How a server is set up; the defaults suit one that is bound to loopback. */
 export interface AppOptions {
@@ -39,7 +40,7 @@ export interface AppOptions {
 
 /**
  * The server's routes over an engine: `POST /v1/chat/completions`, `GET /v1/models`,
- * `GET /v1/models/:id`, `GET /health`. Every error has OpenAI's body. There is no CORS: no answer
+ * `GET /v1/models/:id`, `GET /v1/stats`, `GET /health`. Every error has OpenAI's body. There is no CORS: no answer
  * is readable to a page of another origin.
  * @throws {TypeError} when an API key is empty
  */
@@ -63,6 +64,8 @@ export function createApp(engine: TextEngine, options: AppOptions = {}): Hono {
   app.all("/v1/models", methodNotAllowed("GET, HEAD"));
   app.get("/v1/models/:id{.+}", retrieveModel(engine));
   app.all("/v1/models/:id{.+}", methodNotAllowed("GET, HEAD"));
+  app.get("/v1/stats", stats(engine));
+  app.all("/v1/stats", methodNotAllowed("GET, HEAD"));
   const chat = chatCompletions(engine, {
     body: { maxBytes: options.maxBodyBytes ?? 2 ** 20, seconds: options.bodySeconds ?? 30 },
     maxMessages: options.maxMessages ?? 1024,

@@ -3,20 +3,17 @@
  * what it adds for diffusion. Requests are checked in chat_request.ts.
  */
 import { createHash } from "node:crypto";
-import type { GenerateEvent, ModelSummary } from "../engine/request.ts";
+import type { GenerateEvent, ModelSummary, PassStats } from "../engine/request.ts";
 import type { DenoiseEvent } from "./denoise_events.ts";
 
 /** The last event of a generation. */
 export type EndEvent = Extract<GenerateEvent, { type: "end" }>;
 
-/** How the answer was denoised: this server's addition to OpenAI's `usage`. */
-export interface DiffusionUsage {
-  /** The seed that was used; sent back, it gives the same text. */
-  readonly seed: number;
-  /** How the answer was denoised. */
-  readonly strategy: string;
-  /** Which keys and values were reused. */
-  readonly cache: string;
+/** Proposals that were judged, and how many of them were taken. */
+type AcceptanceCounts = readonly { readonly proposed: number; readonly accepted: number }[];
+
+/** Forward passes, proposals and time: of one answer, or of all. */
+export interface DiffusionCounts {
   /** Forward passes of the target; a batch of states counts once. */
   readonly forwards: number;
   /** States in those passes. */
@@ -25,20 +22,47 @@ export interface DiffusionUsage {
   readonly draft_forwards: number;
   /** Passes that ran after there was nothing left to do. */
   readonly idle_forwards: number;
+  /** Passes that computed all keys and values anew to keep them. */
+  readonly cache_refreshes: number;
   /** Steps (strategies gate and commit_verify: tokens) proposed. */
   readonly proposed: number;
   /** Of those, accepted. */
   readonly accepted: number;
   /** Rounds by how many proposals they accepted. */
   readonly accepted_lengths: readonly number[];
-  /** What strategy auto chose: steps by choice. */
-  readonly choices?: Readonly<Record<string, number>>;
+  /** Judged tokens; where there were any. */
+  readonly acceptance?: {
+    /** By step of the round, from the first. */
+    readonly by_depth: AcceptanceCounts;
+    /** By masked share of the generation, in tenths. */
+    readonly by_mask_ratio: AcceptanceCounts;
+    /** By position in the generation, from 0. */
+    readonly by_position: AcceptanceCounts;
+  };
   /** `completion_tokens / forwards`. */
   readonly tokens_per_forward: number;
   /** Readbacks from the GPU. */
   readonly readbacks: number;
+  /** Seconds in calls of the target. */
+  readonly target_seconds: number;
+  /** Seconds in calls of the draft. */
+  readonly draft_seconds: number;
+  /** Of both, seconds in which the host waited for the GPU's results. */
+  readonly readback_seconds: number;
   /** Seconds from the first forward to the last commit. */
   readonly seconds: number;
+}
+
+/** How the answer was denoised: this server's addition to OpenAI's `usage`. */
+export interface DiffusionUsage extends DiffusionCounts {
+  /** The seed that was used; sent back, it gives the same text. */
+  readonly seed: number;
+  /** How the answer was denoised. */
+  readonly strategy: string;
+  /** Which keys and values were reused. */
+  readonly cache: string;
+  /** What strategy auto chose: steps by choice. */
+  readonly choices?: Readonly<Record<string, number>>;
 }
 
 /** OpenAI's token counts, with the diffusion figures beside them. */
@@ -119,28 +143,44 @@ export function completionHead(model: ModelSummary): CompletionHead {
   };
 }
 
+/** The figures of one answer, or of all, that brought so many tokens. */
+export function diffusionCounts(stats: PassStats, completionTokens: number): DiffusionCounts {
+  const { byDepth, byMaskRatio, byPosition } = stats.acceptance;
+  return {
+    forwards: stats.forwards,
+    target_states: stats.targetStates,
+    draft_forwards: stats.draftForwards,
+    idle_forwards: stats.idleForwards,
+    cache_refreshes: stats.cacheRefreshes,
+    proposed: stats.proposed,
+    accepted: stats.accepted,
+    accepted_lengths: stats.acceptedLengths,
+    acceptance: byDepth.length === 0
+      ? undefined
+      : { by_depth: byDepth, by_mask_ratio: byMaskRatio, by_position: byPosition },
+    tokens_per_forward: stats.forwards === 0 ? 0 : completionTokens / stats.forwards,
+    readbacks: stats.readbacks,
+    target_seconds: stats.targetSeconds,
+    draft_seconds: stats.draftSeconds,
+    readback_seconds: stats.readbackSeconds,
+    seconds: stats.seconds,
+  };
+}
+
 /** Token counts and diffusion figures of a finished generation. */
 export function completionUsage(end: EndEvent): CompletionUsage {
   const { usage, stats } = end;
+  const { seed, strategy, cache, choices } = stats;
   return {
     prompt_tokens: usage.promptTokens,
     completion_tokens: usage.completionTokens,
     total_tokens: usage.promptTokens + usage.completionTokens,
     diffusion: {
-      seed: stats.seed,
-      strategy: stats.strategy,
-      cache: stats.cache,
-      forwards: stats.forwards,
-      target_states: stats.targetStates,
-      draft_forwards: stats.draftForwards,
-      idle_forwards: stats.idleForwards,
-      proposed: stats.proposed,
-      accepted: stats.accepted,
-      accepted_lengths: stats.acceptedLengths,
-      choices: stats.choices,
-      tokens_per_forward: stats.forwards === 0 ? 0 : usage.completionTokens / stats.forwards,
-      readbacks: stats.readbacks,
-      seconds: stats.seconds,
+      seed,
+      strategy,
+      cache,
+      choices,
+      ...diffusionCounts(stats, usage.completionTokens),
     },
   };
 }

@@ -4,6 +4,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import fc from "fast-check";
 import stringWidth from "string-width";
 import { CanvasView, visibleCharacters } from "../../src/cli/canvas_view.ts";
+import { NO_ACCEPTANCE } from "../../src/denoise/acceptance.ts";
 import type { CommittedToken } from "../../src/engine/request.ts";
 
 const SIZE = { columns: 60, rows: 24 };
@@ -16,6 +17,9 @@ function start(generationLength: number, blockLength: number, colours = false): 
       generationLength,
       blockLength,
       steps: generationLength,
+      seed: 1,
+      strategy: "plain",
+      cache: "none",
       maskToken: 9,
     },
     colours,
@@ -74,6 +78,11 @@ Deno.test("a canvas begins masked, a block per line, and shows tokens where they
       proposed: 0,
       accepted: 0,
       acceptedLengths: [],
+      cacheRefreshes: 0,
+      acceptance: NO_ACCEPTANCE,
+      targetSeconds: 1,
+      draftSeconds: 0,
+      readbackSeconds: 1,
       readbacks: 1,
       seconds: 2,
     },

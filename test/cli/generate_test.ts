@@ -19,6 +19,21 @@ Deno.test("generate streams the recorded answer, from an argument, a pipe and --
   assertEquals([piped.code, piped.stdout, piped.stderr], [0, `${CODE.answer}\n`, ""]);
 });
 
+Deno.test("generate --stats tells times, proposals and acceptance, and what auto chose", async () => {
+  const lossless = await unmask(["generate", CODE.prompt, "--stats", "--strategy", "lossless"]);
+  assertEquals([lossless.code, lossless.stdout], [0, `${CODE.answer}\n`]);
+  assertMatch(lossless.stderr, /^strategy lossless$/m);
+  assertMatch(lossless.stderr, /^ {2}draft {5}[\d.]+ s, \d+ forwards$/m);
+  assertMatch(lossless.stderr, /^ {2}accepted {2}\d+% \(\d+ of \d+\)$/m);
+  assertMatch(
+    lossless.stderr,
+    /^│ depth │ accepted +│ masked +│ accepted +│ position │ accepted +│$/m,
+  );
+  const fast = await unmask(["generate", CODE.prompt, "--stats", "--quality", "fast"]);
+  assertMatch(fast.stderr, /^ {2}chose {5}factor 1, cache dual \(\d+ steps\)/m);
+  assertMatch(fast.stderr, /^ {2}cache {5}\d+ refreshes$/m);
+});
+
 Deno.test("generate --json prints one object with the recorded ids", async () => {
   const { code, stdout } = await unmask(["generate", "--json"], { input: CODE.prompt });
   assertEquals(code, 0);

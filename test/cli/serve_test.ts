@@ -79,6 +79,7 @@ Deno.test("a server that is started as users start it holds up to the real clien
     running.kill("SIGTERM");
     assertStringIncludes(await response.text(), '"error"');
     assertEquals(await running.end(), 0);
+    assertMatch(running.stdout.text, /^\d+ answers \(\d+ auto[^\n]*\), [1-9]\d* unfinished: /m);
   });
 
   const log = running.stdout.text;

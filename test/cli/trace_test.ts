@@ -4,7 +4,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { decode } from "fast-png";
 import fc from "fast-check";
 import type { Colour } from "../../src/cli/draw_quads.ts";
-import { readTrace, writeTrace } from "../../src/cli/trace.ts";
+import { readTrace, traceText } from "../../src/cli/trace.ts";
 import { cellsAt, colourOf, MASKED, paleOf, REMASKED, WHITE } from "../../src/cli/trace_cells.ts";
 import { drawTrace, INK, layoutTrace, PICTURE_LIMIT, pngOf } from "../../src/cli/trace_picture.ts";
 import {
@@ -14,7 +14,7 @@ import {
   type TraceStep,
 } from "../../src/denoise/trace.ts";
 import { anyGpu } from "../gpu/device.ts";
-import { knownAnswer, unmask } from "./command.ts";
+import { knownAnswer, Running, taskCommand, unmask } from "./command.ts";
 
 const settings: TraceSettings = {
   strategy: "commit_verify",
@@ -239,12 +239,56 @@ Deno.test("a run is traced and drawn from the command line", async () => {
   }
 });
 
+Deno.test("a run that is stopped leaves the trace so far; one that fails leaves the file as it was", async () => {
+  const cwd = await Deno.makeTempDir();
+  try {
+    const long = ["generate", "Hi", "-n", "448", "--block-length", "448", "--watch"];
+    const args = [...long, "--remasking", "random", "--trace", "run.json"];
+    await using command = new Running(taskCommand("unmask", args, { cwd }));
+    await command.stdout.match(/^step 5\//m);
+    command.kill("SIGINT");
+    assertEquals(await command.end(), 130);
+    const { steps, settings } = await readTrace(`${cwd}/run.json`);
+    assert(steps.length >= 4 && steps.length < 448, `${steps.length} steps`);
+    assertEquals([settings.genLength, settings.steps], [448, 448]);
+
+    await Deno.writeTextFile(`${cwd}/old.json`, "old");
+    for (const name of ["old.json", "new.json"]) {
+      const args = ["generate", "Hi", "--steps", "3", "--trace", name];
+      const { code, stderr } = await unmask(args, { cwd });
+      assertEquals(code, 1);
+      assertStringIncludes(stderr, "--steps is 3");
+    }
+    assertEquals(await Deno.readTextFile(`${cwd}/old.json`), "old");
+    assertEquals([...Deno.readDirSync(cwd)].map(({ name }) => name).sort(), [
+      "old.json",
+      "run.json",
+    ]);
+  } finally {
+    await Deno.remove(cwd, { recursive: true });
+  }
+});
+
+Deno.test("a path that no trace can be written to is refused before the model is loaded", async () => {
+  const cwd = await Deno.makeTempDir();
+  try {
+    for (const path of ["no/run.json", "."]) {
+      const args = ["generate", "Hi", "--model", "no/such/model", "--trace", path];
+      const { code, stdout, stderr } = await unmask(args, { cwd });
+      assertEquals([code, stdout], [1, ""]);
+      assertStringIncludes(stderr, `unmask: cannot write ${path}: `);
+    }
+  } finally {
+    await Deno.remove(cwd, { recursive: true });
+  }
+});
+
 Deno.test("a trace file that is none is refused by name", async () => {
   const cwd = await Deno.makeTempDir();
   try {
     await Deno.writeTextFile(`${cwd}/text.json`, "hello");
-    await writeTrace(`${cwd}/later.json`, { ...small, version: 2 as 1 });
-    await writeTrace(`${cwd}/fine.json`, small);
+    await Deno.writeTextFile(`${cwd}/later.json`, traceText({ ...small, version: 2 as 1 }));
+    await Deno.writeTextFile(`${cwd}/fine.json`, traceText(small));
     assertEquals(await readTrace(`${cwd}/fine.json`), small);
     const cases: readonly (readonly [args: string[], message: string])[] = [
       [["none.json", "--png", "a.png"], "unmask: none.json: the file is missing"],

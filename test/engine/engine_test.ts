@@ -68,6 +68,21 @@ Deno.test("chained steps: one submit and one readback in four", async () => {
   assertEquals(await run(), { submits: 8, readbacks: 8 });
 });
 
+Deno.test("a second answer makes bind groups for its own buffers only", async () => {
+  using engine = await loadEngine(EMBEDDED_TARGET);
+  using watch = new DeviceWatch(engine.model.gpu);
+  const made = async () => {
+    const before = watch.bindGroups;
+    for await (const _ of engine.generate({ ...request, maxTokens: 32, steps: 8 }));
+    return watch.bindGroups - before;
+  };
+  const first = await made();
+  const second = await made();
+  // The embedding, the eight attentions' ranges and rotations, listing, commit: what binds the canvas.
+  assert(second < first / 2, `${first}, then ${second}`);
+  assertEquals(await made(), second);
+});
+
 Deno.test("a reader may use the model in between, or leave: nothing hangs, nothing stays", async () => {
   using engine = await loadEngine(EMBEDDED_TARGET);
   using watch = new DeviceWatch(engine.model.gpu);
@@ -155,6 +170,6 @@ Deno.test("a guess that is taken back is told, and neither committed nor shown",
     }
   }
   assert(back > 0, "nothing was taken back: the test shows nothing");
-  const whole = trace.whole();
+  const whole = trace.soFar()!;
   assertEquals(parseTrace(JSON.parse(JSON.stringify(whole)), "run.json"), whole);
 });

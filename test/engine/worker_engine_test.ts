@@ -65,6 +65,20 @@ Deno.test("the engine in a Worker", async (t) => {
       assert(last.stats.readbacks <= 4, `${last.stats.readbacks} readbacks in 16 steps`);
     });
 
+    await t.step("totals hold an answer once its end has come, and one that was left", async () => {
+      const before = engine.totals;
+      assertEquals(before.answers, 1);
+      const last = await end(engine.generate({ ...ask(known.prompt), strategy: "self" }));
+      assertEquals(engine.totals.answers, 2);
+      assertEquals(engine.totals.forwards, before.forwards + last.stats.forwards);
+      assertEquals(engine.totals.strategies, { plain: 1, self: 1 });
+      for await (const event of engine.generate(ask(known.prompt))) {
+        if (event.type === "step") break;
+      }
+      await end(engine.generate({ ...ask(known.prompt), maxTokens: 2 }));
+      assertEquals([engine.totals.answers, engine.totals.unfinished], [3, 1]);
+    });
+
     await t.step("stops once the answer is decided", async () => {
       const last = await end(engine.generate({ ...ask(known.prompt), maxTokens: 256 }));
       assertEquals(last.text, known.expected);

@@ -44,7 +44,7 @@ export function withLimits(gpu: Gpu, narrow: NarrowLimits): Gpu {
   };
 }
 
-/** Watches a device: the buffers that are alive, and the largest region bound for storage. */
+/** Watches a device: the buffers that are alive, what is bound, and the largest region bound. */
 export class DeviceWatch implements Disposable {
   /** Buffers made and not destroyed, by their size in bytes. */
   readonly alive = new Map<GPUBuffer, number>();
@@ -52,6 +52,8 @@ export class DeviceWatch implements Disposable {
   largestBinding = 0;
   /** Bytes of the largest buffer so far. */
   largestBuffer = 0;
+  /** Bind groups made. */
+  bindGroups = 0;
   readonly #device: GPUDevice;
 
   /** Takes over `createBuffer` and `createBindGroup` of the device until disposed. */
@@ -77,6 +79,7 @@ export class DeviceWatch implements Disposable {
     Object.defineProperty(device, "createBindGroup", {
       configurable: true,
       value: (descriptor: GPUBindGroupDescriptor) => {
+        this.bindGroups++;
         for (const { resource } of descriptor.entries) {
           const { buffer, size = buffer.size } = resource as GPUBufferBinding;
           if ((buffer.usage & GPUBufferUsage.STORAGE) === 0) continue;

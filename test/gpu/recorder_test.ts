@@ -134,6 +134,25 @@ Deno.test("a retired tensor lives until its records are submitted, or abandoned"
   assertEquals(watch.alive.size, 0);
 });
 
+Deno.test("bind groups are made once, and again only when one of their tensors was retired", async () => {
+  using recorder = new Recorder(gpu);
+  using watch = new DeviceWatch(gpu);
+  const kept = createTensor(gpu, "kept", 4);
+  const use = (tensor: Tensor) => add(recorder, tensor, 0, 0, 1);
+  for (let round = 1; round <= 3; round++) {
+    const passing = createTensor(gpu, "passing", 4);
+    for (const tensor of [kept, passing, kept, passing]) use(tensor);
+    recorder.retire(passing);
+    recorder.submit();
+    assertEquals(watch.bindGroups, 1 + round);
+  }
+  assertEquals((await words(recorder, kept))[0], 6);
+  recorder.retire(kept);
+  recorder.submit();
+  assertEquals(watch.alive.size, 0);
+  gpu.throwIfFaulty();
+});
+
 Deno.test("no workgroups, no dispatch; too many are refused by name", () => {
   using recorder = new Recorder(withLimits(gpu, { maxComputeWorkgroupsPerDimension: 100 }));
   const places = createTensor(gpu, "places", 4);

@@ -57,7 +57,7 @@ Deno.test("hosts can be named", async () => {
 
 Deno.test("API keys cover every path", async () => {
   const app = createApp(new FakeEngine(), { apiKeys: ["first-key", "second-key"] });
-  for (const path of ["/health", "/v1/models", "/v1/chat/completions", "/nothing"]) {
+  for (const path of ["/health", "/v1/models", "/v1/stats", "/v1/chat/completions", "/nothing"]) {
     const refused = await app.request(path);
     assertEquals(refused.status, 401);
     assertEquals(refused.headers.get("www-authenticate"), "Bearer");

@@ -97,6 +97,7 @@ Deno.test("405 names the methods that work", async () => {
       ["/health", "POST", "GET, HEAD"],
       ["/v1/models", "PUT", "GET, HEAD"],
       ["/v1/models/fake-llada", "DELETE", "GET, HEAD"],
+      ["/v1/stats", "POST", "GET, HEAD"],
       ["/v1/chat/completions", "GET", "POST"],
       ["/v1/chat/completions", "OPTIONS", "POST"],
     ]

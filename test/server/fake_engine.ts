@@ -8,6 +8,9 @@ import {
   type TextEngine,
 } from "../../src/engine/request.ts";
 
+import { NO_ACCEPTANCE } from "../../src/denoise/acceptance.ts";
+import { addAnswer, NO_TOTALS } from "../../src/engine/stats.ts";
+
 /** How a fake engine behaves. */
 export interface FakeOptions {
   /** The answer to everything, one token per UTF-16 unit (default: a sentence). */
@@ -43,6 +46,7 @@ export class FakeEngine implements TextEngine {
   readonly requests: GenerateRequest[] = [];
   /** How many generations their signal ended. */
   aborted = 0;
+  totals = NO_TOTALS;
   /** How many generations are under way. */
   running = 0;
 
@@ -105,6 +109,9 @@ export class FakeEngine implements TextEngine {
       generationLength: length,
       blockLength,
       steps,
+      seed: request.seed ?? 7,
+      strategy: "plain" as const,
+      cache: "none" as const,
       maskToken: MASK_TOKEN,
     };
 
@@ -141,7 +148,7 @@ export class FakeEngine implements TextEngine {
         prefixLength: prefix,
       };
     }
-    yield {
+    const end = {
       type: "end" as const,
       finishReason,
       text,
@@ -158,10 +165,17 @@ export class FakeEngine implements TextEngine {
         proposed: 0,
         accepted: 0,
         acceptedLengths: [],
+        cacheRefreshes: 0,
+        acceptance: NO_ACCEPTANCE,
         readbacks: Math.ceil(steps / 4),
+        targetSeconds: 0.75,
+        draftSeconds: 0,
+        readbackSeconds: 0.5,
         seconds: 1,
       },
     };
+    this.totals = addAnswer(this.totals, end);
+    yield end;
   }
 
   #answer(request: GenerateRequest, maxTokens: number, length: number) {

@@ -3,6 +3,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { EMBEDDED_TARGET } from "../../src/engine/embedded_models.ts";
 import { WorkerEngine } from "../../src/engine/worker_engine.ts";
 import { createApp } from "../../src/server/app.ts";
+import type { CompletionUsage, DiffusionCounts } from "../../src/server/openai.ts";
 import { chatInit } from "./malformed.ts";
 
 const PROMPT = "Hi! Do you know how you write text?";
@@ -26,6 +27,21 @@ const SETTINGS: readonly (readonly [Record<string, unknown>, boolean])[] = [
   [{}, true],
 ];
 
+/** What holds for the figures of an answer, and of several. */
+function checkFigures(counts: DiffusionCounts): void {
+  const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
+  const { accepted_lengths: lengths, acceptance } = counts;
+  assertEquals(sum(lengths.map((rounds, length) => rounds * length)), counts.accepted);
+  assertEquals(acceptance !== undefined, counts.proposed > 0);
+  const totals = Object.values(acceptance ?? {})
+    .map((by) => [sum(by.map((one) => one.proposed)), sum(by.map((one) => one.accepted))]);
+  for (const total of totals) assertEquals(total, totals[0]);
+  const { target_seconds, draft_seconds, readback_seconds, seconds } = counts;
+  assert(target_seconds > 0 && target_seconds + draft_seconds <= seconds);
+  assert(readback_seconds > 0 && readback_seconds <= target_seconds + draft_seconds);
+  assertEquals(draft_seconds > 0, counts.draft_forwards > 0);
+}
+
 Deno.test("every strategy answers over HTTP, the lossless ones alike", async () => {
   const engine = new WorkerEngine(EMBEDDED_TARGET);
   try {
@@ -38,15 +54,19 @@ Deno.test("every strategy answers over HTTP, the lossless ones alike", async () 
       const response = await app.request("/v1/chat/completions", init);
       return { status: response.status, body: await response.json() };
     };
+    const usages: CompletionUsage[] = [];
     const plain = new Map<unknown, string>();
     for (const cache of ["none", "prefix", "dual"]) {
       const { body } = await ask({ strategy: "plain", cache });
+      usages.push(body.usage);
       plain.set(cache, body.choices[0].message.content);
     }
     for (const [fields, lossless] of SETTINGS) {
       const { status, body } = await ask(fields);
       assertEquals(status, 200, JSON.stringify(body));
+      usages.push(body.usage);
       const { strategy, cache, forwards, proposed, accepted } = body.usage.diffusion;
+      checkFigures(body.usage.diffusion);
       assertEquals(strategy, fields.strategy ?? "auto");
       assertEquals(cache, fields.cache ?? "none");
       assert(forwards > 0 && accepted <= proposed);
@@ -72,6 +92,14 @@ Deno.test("every strategy answers over HTTP, the lossless ones alike", async () 
       assertEquals([status, body.error.param], [400, param], JSON.stringify(body));
       assertMatch(body.error.message, message);
     }
+    const stats = await (await app.request("/v1/stats")).json();
+    assertEquals([stats.answers, stats.unfinished], [usages.length, 0]);
+    for (const figure of ["forwards", "draft_forwards", "cache_refreshes", "proposed"] as const) {
+      const sum = usages.reduce((total, { diffusion }) => total + diffusion[figure], 0);
+      assertEquals(stats[figure], sum, figure);
+      assert(sum > 0, figure);
+    }
+    checkFigures(stats);
   } finally {
     await engine.close();
   }
