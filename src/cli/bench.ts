@@ -19,6 +19,7 @@ import { benchStrategies } from "./bench_strategies.ts";
 import { QUANTISED, type QuantisedName } from "../quant/scheme.ts";
 import { multiplyAddCeiling, type Rate } from "./ceilings.ts";
 import { modelOption, wholeNumber } from "./options.ts";
+import { profiled } from "./profile.ts";
 import { VERSION } from "./version.ts";
 
 /** Rows of the timed forward passes. */
@@ -55,6 +56,7 @@ interface BenchFlags {
   readonly weights: QuantisedName | "bf16";
   readonly layers?: number;
   readonly rows?: string;
+  readonly profile?: boolean;
 }
 
 async function strategies({ model, data, limit, json }: BenchFlags): Promise<void> {
@@ -106,6 +108,7 @@ export function benchCommand(): Command {
     .option("--rows <list>", "of the roofline, as 32,128 (default 32,64,128,512)")
     .option("--layers <n>", "layers of the pair, for a quick look", wholeNumber(1))
     .option("--json <file>", "also write all figures to a file")
+    .option("--profile", "also print rates by kernel, of a forward pass of 128 rows")
     .option("--no-synthetic", "without the synthetic d_model 1024 model")
     .addHelpText("after", "\nExample:\n  unmask bench --json bench.json")
     .action(async (what: string | undefined, flags: BenchFlags) => {
@@ -149,6 +152,7 @@ async function bench(gpu: Gpu, flags: BenchFlags): Promise<BenchReport> {
     using model = await load();
     models.push(await benchModel(name, model, shape));
     printModel(models.at(-1)!, ceiling);
+    if (flags.profile) await profiled(gpu, [model], () => timeForward(model, 128));
   };
   await run(basename(resolve(flags.model)), () => loadModel(gpu, flags.model), {
     promptTokens: 24,

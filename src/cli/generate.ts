@@ -2,6 +2,8 @@
 
 import { Command, Option } from "commander";
 import { createLogUpdate } from "log-update";
+import type { Engine } from "../engine/engine.ts";
+import { loadEngine } from "../engine/load.ts";
 import type { GenerateEvent, GenerateRequest, TextEngine } from "../engine/request.ts";
 import { CanvasView } from "./canvas_view.ts";
 import {
@@ -11,6 +13,7 @@ import {
   messageFor,
   requestOf,
 } from "./options.ts";
+import { profiled } from "./profile.ts";
 import { startEngine } from "./progress.ts";
 import { onStop } from "./signals.ts";
 import { canRedraw, harmless, terminalSize, write } from "./terminal.ts";
@@ -24,6 +27,7 @@ interface GenerateFlags extends GenerationFlags {
   readonly json?: boolean;
   readonly stats?: boolean;
   readonly trace?: string;
+  readonly profile?: boolean;
 }
 
 type EndEvent = Extract<GenerateEvent, { type: "end" }>;
@@ -37,6 +41,7 @@ export function generateCommand(): Command {
     .option("-w, --watch", "draw the canvas of masked and committed tokens at every step")
     .addOption(new Option("--json", "print one JSON object").conflicts("watch"))
     .option("--stats", "print time and forward passes on standard error")
+    .option("--profile", "print GPU time and rates by kernel on standard error")
     .option("--trace <file>", "write every denoising step as JSON, for unmask trace")
     .addHelpText(
       "after",
@@ -51,10 +56,9 @@ Examples:
 
 async function run(prompt: string | undefined, flags: GenerateFlags): Promise<void> {
   const content = await promptText(prompt);
+  if (flags.profile) return await runProfiled(content, flags);
   const { engine, report } = startEngine(flags.model, engineOptionsOf(flags));
-  const shown = flags.json ? silent : flags.watch ? watching() : streaming();
-  const trace = new EventTrace();
-  const output = flags.trace === undefined ? shown : both(shown, trace);
+  const { output, trace } = outputOf(flags);
   using _stop = onStop((exitCode) => {
     report.stop();
     output.close();
@@ -64,16 +68,57 @@ async function run(prompt: string | undefined, flags: GenerateFlags): Promise<vo
   try {
     await engine.ready;
     const end = await answer(engine, requestOf([{ role: "user", content }], flags), output);
-    output.close();
-    if (flags.json) write(`${JSON.stringify(asJson(end))}\n`);
-    if (flags.stats) console.error(statsLine(end));
-    if (flags.trace !== undefined) await writeTrace(flags.trace, trace.whole());
+    await finish(end, output, trace, flags);
   } catch (error) {
     throw new Error(messageFor(error), { cause: error });
   } finally {
     output.close();
     await engine.close();
   }
+}
+
+/** The engine runs in this process instead of a Worker, where its recorders can be reached. */
+async function runProfiled(content: string, flags: GenerateFlags): Promise<void> {
+  const { output, trace } = outputOf(flags);
+  let engine: Engine | undefined;
+  try {
+    engine = await loadEngine(flags.model, engineOptionsOf(flags));
+    const { model, draft } = engine;
+    const asked = requestOf([{ role: "user", content }], flags);
+    const end = await profiled(
+      model.gpu,
+      draft ? [model, draft.model] : [model],
+      async () => {
+        const end = await answer(engine!, asked, output);
+        output.close();
+        return end;
+      },
+    );
+    await finish(end, output, trace, flags);
+  } catch (error) {
+    throw new Error(messageFor(error), { cause: error });
+  } finally {
+    output.close();
+    engine?.[Symbol.dispose]();
+  }
+}
+
+function outputOf(flags: GenerateFlags): { output: Output; trace: EventTrace } {
+  const shown = flags.json ? silent : flags.watch ? watching() : streaming();
+  const trace = new EventTrace();
+  return { output: flags.trace === undefined ? shown : both(shown, trace), trace };
+}
+
+async function finish(
+  end: EndEvent,
+  output: Output,
+  trace: EventTrace,
+  flags: GenerateFlags,
+): Promise<void> {
+  output.close();
+  if (flags.json) write(`${JSON.stringify(asJson(end))}\n`);
+  if (flags.stats) console.error(statsLine(end));
+  if (flags.trace !== undefined) await writeTrace(flags.trace, trace.whole());
 }
 
 /** Where the events of a generation go. */
@@ -84,7 +129,7 @@ interface Output {
 }
 
 async function answer(
-  engine: TextEngine,
+  engine: Pick<TextEngine, "generate">,
   request: GenerateRequest,
   output: Output,
 ): Promise<EndEvent> {
