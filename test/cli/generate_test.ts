@@ -19,6 +19,14 @@ Deno.test("generate streams the recorded answer, from an argument, a pipe and --
   assertEquals([piped.code, piped.stdout, piped.stderr], [0, `${CODE.answer}\n`, ""]);
 });
 
+Deno.test("generate --profile gives the recorded answer, and kernels with their rates", async () => {
+  const { code, stdout, stderr } = await unmask(["generate", CODE.prompt, "--profile"]);
+  assertEquals([code, stdout], [0, `${CODE.answer}\n`]);
+  if (stderr.startsWith("No profile: ")) return assertStringIncludes(stderr, "timestamp");
+  assertMatch(stderr, /│ swiglu \w+, f32 +│ \d+ +│ [\d.]+ +│ \d+% +│ [\d.]+ +│ \d+% /);
+  assertMatch(stderr, /ceilings: f32 [\d.]+ GFLOP\/s.*; copy [\d.]+ GB\/s/);
+});
+
 Deno.test("generate --json prints one object with the recorded ids", async () => {
   const { code, stdout } = await unmask(["generate", "--json"], { input: CODE.prompt });
   assertEquals(code, 0);
