@@ -19,6 +19,7 @@ import { benchStrategies, chosenSettings } from "./bench_strategies.ts";
 import { QUANTISED, type QuantisedName } from "../quant/scheme.ts";
 import { multiplyAddCeiling, type Rate } from "./ceilings.ts";
 import { modelOption, wholeNumber } from "./options.ts";
+import { profiled } from "./profile.ts";
 import { VERSION } from "./version.ts";
 
 /** Rows of the timed forward passes. */
@@ -57,6 +58,7 @@ interface BenchFlags {
   readonly rows?: string;
   readonly only?: readonly string[];
   readonly steps?: number;
+  readonly profile?: boolean;
 }
 
 async function strategies(flags: BenchFlags): Promise<void> {
@@ -116,6 +118,7 @@ export function benchCommand(): Command {
       (names) => names.split(","),
     )
     .option("--json <file>", "also write all figures to a file")
+    .option("--profile", "also print rates by kernel, of a forward pass of 128 rows")
     .option("--no-synthetic", "without the synthetic d_model 1024 model")
     .addHelpText(
       "after",
@@ -165,6 +168,7 @@ async function bench(gpu: Gpu, flags: BenchFlags): Promise<BenchReport> {
     using model = await load();
     models.push(await benchModel(name, model, shape));
     printModel(models.at(-1)!, ceiling);
+    if (flags.profile) await profiled(gpu, [model], () => timeForward(model, 128));
   };
   await run(basename(resolve(flags.model)), () => loadModel(gpu, flags.model), {
     promptTokens: 24,

@@ -2,6 +2,8 @@
 
 import { Command, Option } from "commander";
 import { createLogUpdate } from "log-update";
+import type { Engine } from "../engine/engine.ts";
+import { loadEngine } from "../engine/load.ts";
 import type { GenerateEvent, GenerateRequest, TextEngine } from "../engine/request.ts";
 import { CanvasView } from "./canvas_view.ts";
 import {
@@ -11,6 +13,7 @@ import {
   messageFor,
   requestOf,
 } from "./options.ts";
+import { profiled } from "./profile.ts";
 import { startEngine } from "./progress.ts";
 import { onStop } from "./signals.ts";
 import { canRedraw, harmless, terminalSize, write } from "./terminal.ts";
@@ -25,6 +28,7 @@ interface GenerateFlags extends GenerationFlags {
   readonly json?: boolean;
   readonly stats?: boolean;
   readonly trace?: string;
+  readonly profile?: boolean;
 }
 
 type EndEvent = Extract<GenerateEvent, { type: "end" }>;
@@ -38,6 +42,7 @@ export function generateCommand(): Command {
     .option("-w, --watch", "draw the canvas of masked and committed tokens at every step")
     .addOption(new Option("--json", "print one JSON object").conflicts("watch"))
     .option("--stats", "print time, forward passes and acceptance on standard error")
+    .option("--profile", "print GPU time and rates by kernel on standard error")
     .option("--trace <file>", "write every denoising step as JSON, for unmask trace")
     .addHelpText(
       "after",
@@ -52,31 +57,62 @@ Examples:
 
 async function run(prompt: string | undefined, flags: GenerateFlags): Promise<void> {
   const content = await promptText(prompt);
-  const trace = new EventTrace();
-  const traceFile = flags.trace === undefined ? undefined : new TraceFile(flags.trace);
+  const output = outputOf(flags);
+  if (flags.profile) return await runProfiled(content, output, flags);
   const { engine, report } = startEngine(flags.model, engineOptionsOf(flags));
-  const shown = flags.json ? silent : flags.watch ? watching() : streaming();
-  const output = traceFile ? both(shown, trace) : shown;
   using _stop = onStop((exitCode) => {
     report.stop();
     output.close();
-    traceFile?.close(trace.soFar());
     void engine.close();
     Deno.exit(exitCode);
   });
   try {
     await engine.ready;
     const end = await answer(engine, requestOf([{ role: "user", content }], flags), output);
-    output.close();
-    if (flags.json) write(`${JSON.stringify(asJson(end))}\n`);
-    if (flags.stats) console.error(answerText(end));
+    finish(end, output, flags);
   } catch (error) {
     throw new Error(messageFor(error), { cause: error });
   } finally {
     output.close();
     await engine.close();
-    traceFile?.close(trace.soFar());
   }
+}
+
+/** The engine runs in this process instead of a Worker, where its recorders can be reached. */
+async function runProfiled(content: string, output: Output, flags: GenerateFlags): Promise<void> {
+  let engine: Engine | undefined;
+  try {
+    engine = await loadEngine(flags.model, engineOptionsOf(flags));
+    const { model, draft } = engine;
+    const asked = requestOf([{ role: "user", content }], flags);
+    const end = await profiled(
+      model.gpu,
+      draft ? [model, draft.model] : [model],
+      async () => {
+        const end = await answer(engine!, asked, output);
+        output.close();
+        return end;
+      },
+    );
+    finish(end, output, flags);
+  } catch (error) {
+    throw new Error(messageFor(error), { cause: error });
+  } finally {
+    output.close();
+    engine?.[Symbol.dispose]();
+  }
+}
+
+/** What shows the events, and writes those so far to the trace's file when it is closed. */
+function outputOf(flags: GenerateFlags): Output {
+  const shown = flags.json ? silent : flags.watch ? watching() : streaming();
+  return flags.trace === undefined ? shown : traced(shown, new TraceFile(flags.trace));
+}
+
+function finish(end: EndEvent, output: Output, flags: GenerateFlags): void {
+  output.close();
+  if (flags.json) write(`${JSON.stringify(asJson(end))}\n`);
+  if (flags.stats) console.error(answerText(end));
 }
 
 /** Where the events of a generation go. */
@@ -87,7 +123,7 @@ interface Output {
 }
 
 async function answer(
-  engine: TextEngine,
+  engine: Pick<TextEngine, "generate">,
   request: GenerateRequest,
   output: Output,
 ): Promise<EndEvent> {
@@ -99,14 +135,18 @@ async function answer(
   return end!;
 }
 
-/** Shows the events, and collects them. */
-function both(output: Output, trace: EventTrace): Output {
+/** Shows the events, and collects them for a file. */
+function traced(output: Output, file: TraceFile): Output {
+  const trace = new EventTrace();
   return {
     show(event) {
       output.show(event);
       trace.add(event);
     },
-    close: () => output.close(),
+    close() {
+      output.close();
+      file.close(trace.soFar());
+    },
   };
 }
 

@@ -48,6 +48,15 @@ export const ARITHMETICS = ["f32", "f16", "int8"] as const;
 /** One of {@linkcode ARITHMETICS}. */
 export type Arithmetic = typeof ARITHMETICS[number];
 
+/** What a call does and moves, for rates. Weights count once a call, as though every row tile found them
+ * in a cache. */
+export interface Cost {
+  /** Multiplications and additions. */
+  readonly operations: number;
+  /** Read and written, each once. */
+  readonly bytes: number;
+}
+
 /** A weight matrix's buffers and how they are read: what `@group(1)` of a kernel is bound to. */
 export interface WeightBinding {
   /** Name of the scheme: tells pipelines apart. */

@@ -1,25 +1,42 @@
 /** GPU time by kernel name, from timestamp queries. */
 
 import { type Gpu, GpuError } from "./device.ts";
+import type { Arithmetic, Cost, WeightBinding } from "./kernel.ts";
 
-/** Dispatches between two readings of the timestamps. */
+/** Dispatches of one query set: WebGPU allows no more. */
 const CAPACITY = 2048;
 
 /** What a kernel took so far. */
 export interface KernelTime {
+  /** Name of the kernel, and of scheme and arithmetic where it multiplies rows. */
   readonly kernel: string;
   readonly dispatches: number;
   readonly milliseconds: number;
+  /** Of all dispatches; undefined where a call did not tell its cost. */
+  readonly cost: Cost | undefined;
+  /** Of its products; undefined where it multiplies no rows. */
+  readonly arithmetic: Arithmetic | undefined;
+}
+
+/** Timestamps of up to CAPACITY dispatches. */
+interface Chunk {
+  readonly queries: GPUQuerySet;
+  readonly resolved: GPUBuffer;
+  readonly copy: GPUBuffer;
+  readonly calls: Call[];
+}
+
+interface Call {
+  readonly name: string;
+  readonly cost: Cost | undefined;
+  readonly arithmetic: Arithmetic | undefined;
 }
 
 /** Collects timestamps of dispatches that a recorder puts in passes of their own. */
 export class KernelTimes implements Disposable {
   readonly #gpu: Gpu;
-  readonly #queries: GPUQuerySet;
-  readonly #resolved: GPUBuffer;
-  readonly #copy: GPUBuffer;
-  #names: string[] = [];
-  readonly #totals = new Map<string, { dispatches: number; nanoseconds: number }>();
+  readonly #chunks: Chunk[] = [];
+  readonly #totals = new Map<string, KernelTime>();
 
   /** @throws {GpuError} when the device has no timestamps */
   constructor(gpu: Gpu) {
@@ -27,62 +44,90 @@ export class KernelTimes implements Disposable {
       throw new GpuError(`${gpu.name} has no timestamp queries`);
     }
     this.#gpu = gpu;
-    this.#queries = gpu.device.createQuerySet({ type: "timestamp", count: 2 * CAPACITY });
-    const size = 16 * CAPACITY;
-    this.#resolved = gpu.device.createBuffer({
-      size,
-      usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
-    });
-    this.#copy = gpu.device.createBuffer({
-      size,
-      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
-    });
   }
 
-  /** Where the pass of the next dispatch writes its times; undefined when there is no room left. */
-  next(kernel: string): GPUComputePassTimestampWrites | undefined {
-    if (this.#names.length === CAPACITY) return undefined;
-    const index = 2 * this.#names.length;
-    this.#names.push(kernel);
+  #chunk(): Chunk {
+    const { device } = this.#gpu;
+    const open = this.#chunks.find(({ calls }) => calls.length < CAPACITY);
+    if (open) return open;
+    const size = 16 * CAPACITY;
+    const chunk: Chunk = {
+      queries: device.createQuerySet({ type: "timestamp", count: 2 * CAPACITY }),
+      resolved: device.createBuffer({
+        size,
+        usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
+      }),
+      copy: device.createBuffer({ size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST }),
+      calls: [],
+    };
+    this.#chunks.push(chunk);
+    return chunk;
+  }
+
+  /** Where the pass of the next dispatch writes its times. */
+  next(
+    kernel: string,
+    cost?: Cost,
+    weights?: WeightBinding,
+  ): GPUComputePassTimestampWrites {
+    const { queries, calls } = this.#chunk();
+    const index = 2 * calls.length;
+    const name = weights ? `${kernel} ${weights.scheme}, ${weights.arithmetic}` : kernel;
+    calls.push({ name, cost, arithmetic: weights?.arithmetic });
     return {
-      querySet: this.#queries,
+      querySet: queries,
       beginningOfPassWriteIndex: index,
       endOfPassWriteIndex: index + 1,
     };
   }
 
-  /** Waits for the GPU and adds what was measured since the last call to the totals. */
+  /**
+   * Waits for the GPU and adds what was measured since the last call to the totals. Nothing may be
+   * recorded meanwhile.
+   */
   async collect(): Promise<void> {
-    const count = this.#names.length;
-    if (count === 0) return;
-    const encoder = this.#gpu.device.createCommandEncoder();
-    encoder.resolveQuerySet(this.#queries, 0, 2 * count, this.#resolved, 0);
-    encoder.copyBufferToBuffer(this.#resolved, 0, this.#copy, 0, 16 * count);
-    this.#gpu.device.queue.submit([encoder.finish()]);
-    await this.#copy.mapAsync(GPUMapMode.READ);
-    const times = new BigUint64Array(this.#copy.getMappedRange(0, 16 * count));
-    for (const [i, name] of this.#names.entries()) {
-      const total = this.#totals.get(name) ?? { dispatches: 0, nanoseconds: 0 };
-      total.dispatches++;
-      total.nanoseconds += Number(times[2 * i + 1] - times[2 * i]);
-      this.#totals.set(name, total);
+    for (const { queries, resolved, copy, calls } of this.#chunks) {
+      const count = calls.length;
+      if (count === 0) continue;
+      const encoder = this.#gpu.device.createCommandEncoder();
+      encoder.resolveQuerySet(queries, 0, 2 * count, resolved, 0);
+      encoder.copyBufferToBuffer(resolved, 0, copy, 0, 16 * count);
+      this.#gpu.device.queue.submit([encoder.finish()]);
+      await copy.mapAsync(GPUMapMode.READ);
+      const times = new BigUint64Array(copy.getMappedRange(0, 16 * count));
+      for (const [i, call] of calls.entries()) {
+        this.#add(call, Number(times[2 * i + 1] - times[2 * i]) / 1e6);
+      }
+      copy.unmap();
+      calls.length = 0;
     }
-    this.#copy.unmap();
-    this.#names = [];
+  }
+
+  #add({ name, cost, arithmetic }: Call, milliseconds: number): void {
+    const before = this.#totals.get(name) ??
+      { dispatches: 0, milliseconds: 0, cost: { operations: 0, bytes: 0 } };
+    this.#totals.set(name, {
+      kernel: name,
+      dispatches: before.dispatches + 1,
+      milliseconds: before.milliseconds + milliseconds,
+      cost: cost && before.cost && {
+        operations: before.cost.operations + cost.operations,
+        bytes: before.cost.bytes + cost.bytes,
+      },
+      arithmetic,
+    });
   }
 
   /** Totals by kernel, the costliest first. */
   totals(): KernelTime[] {
-    return [...this.#totals].map(([kernel, { dispatches, nanoseconds }]) => ({
-      kernel,
-      dispatches,
-      milliseconds: nanoseconds / 1e6,
-    })).sort((a, b) => b.milliseconds - a.milliseconds);
+    return [...this.#totals.values()].sort((a, b) => b.milliseconds - a.milliseconds);
   }
 
   [Symbol.dispose](): void {
-    this.#queries.destroy();
-    this.#resolved.destroy();
-    this.#copy.destroy();
+    for (const { queries, resolved, copy } of this.#chunks) {
+      queries.destroy();
+      resolved.destroy();
+      copy.destroy();
+    }
   }
 }

@@ -1,7 +1,7 @@
 /** Records many dispatches and submits them once. */
 
 import type { Gpu } from "./device.ts";
-import type { Access, Kernel, WeightBinding } from "./kernel.ts";
+import type { Access, Cost, Kernel, WeightBinding } from "./kernel.ts";
 import type { KernelTimes } from "./kernel_times.ts";
 import { pipelineFor } from "./pipeline.ts";
 import type { Tensor } from "./tensor.ts";
@@ -16,6 +16,8 @@ export interface Dispatch<B, P, C> {
   readonly constants?: { readonly [K in keyof C]?: number };
   /** Required by kernels that read weights. */
   readonly weights?: WeightBinding;
+  /** For rates of a profile; absent: only time is told. */
+  readonly cost?: Cost;
   /** Workgroups in x, y, z. */
   readonly workgroups: readonly [number, number?, number?];
 }
@@ -119,7 +121,11 @@ export class Recorder implements Disposable {
     if (this.times) {
       this.#pass?.end();
       this.#pass = this.#commands().beginComputePass({
-        timestampWrites: this.times.next(kernel.name),
+        timestampWrites: this.times.next(
+          kernel.name,
+          call.cost,
+          kernel.multipliesRows ? call.weights : undefined,
+        ),
       });
     }
     this.#pass ??= this.#commands().beginComputePass();

@@ -9,6 +9,7 @@ import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import {
+  productCost,
   TILE_COLUMNS,
   TILE_CONSTANTS,
   tiled,
@@ -96,6 +97,7 @@ export function head(
         MEASURED: options.measured ? 1 : 0,
       },
       weights: part.binding,
+      cost: productCost(part, weights, rows, part.columns, 0),
       workgroups,
     });
     firstTile += Math.ceil(part.columns / TILE_COLUMNS);

@@ -6,7 +6,13 @@ import tile from "../../shaders/lib/tile.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import { DEFAULT_TILES, TILE_CONSTANTS, tiled, type WeightMatrix } from "./weight_matrix.ts";
+import {
+  DEFAULT_TILES,
+  productCost,
+  TILE_CONSTANTS,
+  tiled,
+  type WeightMatrix,
+} from "./weight_matrix.ts";
 
 /** shaders/matmul.wgsl */
 export const matmulKernel = defineKernel({
@@ -49,6 +55,13 @@ export function matmul(
       },
       constants: { ...constants, ADD: options.add ? 1 : 0 },
       weights: part.binding,
+      cost: productCost(
+        part,
+        weights,
+        options.rows,
+        part.columns,
+        (options.add ? 2 : 1) * options.rows * part.columns,
+      ),
       workgroups,
     });
   }

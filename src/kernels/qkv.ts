@@ -9,6 +9,7 @@ import type { Tensor } from "../gpu/tensor.ts";
 import type { HeadShape } from "./attention.ts";
 import {
   DEFAULT_TILES,
+  productCost,
   TILE_CONSTANTS,
   tiled,
   type TilePlan,
@@ -113,6 +114,13 @@ export function qkv(
       },
       constants,
       weights: part.binding,
+      cost: productCost(
+        part,
+        weights,
+        options.rows,
+        2 * part.columns,
+        2 * options.rows * part.columns,
+      ),
       workgroups,
     });
   }

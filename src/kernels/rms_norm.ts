@@ -45,6 +45,11 @@ export function rmsNorm(
     },
     // Short rows are not worth a barrier between many lanes.
     constants: { GATHER: options.rowIndex ? 1 : 0, LANES: options.columns <= 512 ? 8 : 32 },
+    // Squares and their sum, scale and weight; read and written.
+    cost: {
+      operations: 4 * options.rows * options.columns,
+      bytes: 4 * (2 * options.rows + 1) * options.columns,
+    },
     workgroups: [options.rows],
   });
 }

@@ -6,7 +6,13 @@ import tile from "../../shaders/lib/tile.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import { DEFAULT_TILES, TILE_CONSTANTS, tiled, type WeightMatrix } from "./weight_matrix.ts";
+import {
+  DEFAULT_TILES,
+  productCost,
+  TILE_CONSTANTS,
+  tiled,
+  type WeightMatrix,
+} from "./weight_matrix.ts";
 
 /** shaders/swiglu.wgsl */
 export const swigluKernel = defineKernel({
@@ -49,6 +55,7 @@ export function swiglu(
       },
       constants,
       weights: part.binding,
+      cost: productCost(part, gateUp, options.rows, 2 * part.columns, options.rows * part.columns),
       workgroups,
     });
   }

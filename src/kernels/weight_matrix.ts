@@ -1,7 +1,7 @@
 /** A weight matrix on the GPU, in as many buffers as the device's limits ask for. */
 
 import type { Gpu } from "../gpu/device.ts";
-import type { Arithmetic, WeightBinding } from "../gpu/kernel.ts";
+import type { Arithmetic, Cost, WeightBinding } from "../gpu/kernel.ts";
 import type { QuantScheme } from "../quant/scheme.ts";
 
 /** Some of a matrix's columns (outputs), in buffers of their own. */
@@ -91,5 +91,25 @@ export function tiled(
     },
     // Row tiles of one column tile follow each other: its weights stay in the cache.
     workgroups: [Math.ceil(rows / (GROUP_ROWS * rowGroups)), Math.ceil(columns / TILE_COLUMNS)],
+  };
+}
+
+/**
+ * What multiplying `rows` rows by a part costs.
+ * @param columns as in {@linkcode tiled}
+ * @param words of 4 bytes written, and read back where they are added to
+ */
+export function productCost(
+  { binding }: WeightPart,
+  { blocks }: Pick<WeightMatrix, "blocks">,
+  rows: number,
+  columns: number,
+  words: number,
+): Cost {
+  const inner = 8 * blocks;
+  const weights = binding.buffers.reduce((sum, { size }) => sum + size, 0);
+  return {
+    operations: 2 * rows * inner * columns,
+    bytes: weights + 4 * (rows * inner + words),
   };
 }

@@ -3,6 +3,7 @@ import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { linearRate } from "../../src/cli/bench_linear.ts";
 import { rooflineRow, roofOf } from "../../src/cli/bench_roofline.ts";
 import { measureCeilings } from "../../src/cli/ceilings.ts";
+import { profileRows } from "../../src/cli/profile.ts";
 import { forwardOperations, timeDenoise, timeForward } from "../../src/cli/bench_model.ts";
 import { loadSynthetic } from "../../src/model/synthetic.ts";
 import {
@@ -130,4 +131,25 @@ Deno.test("bench strategies: the tables, and all of it as JSON", async () => {
   } finally {
     await Deno.remove(dir, { recursive: true });
   }
+});
+
+Deno.test("a profile's rates are of the ceiling of its arithmetic; without a cost there are none", () => {
+  const rate = (value: number) => ({ gflopPerSecond: value, gflopPerCpuSecond: value });
+  const ceilings = { multiplyAdd: { f32: rate(100), int8: rate(400) }, copyGigabytesPerSecond: 10 };
+  const [products, other] = profileRows([
+    {
+      kernel: "matmul q4, int8",
+      dispatches: 2,
+      milliseconds: 30,
+      cost: { operations: 3e9, bytes: 6e7 },
+      arithmetic: "int8",
+    },
+    { kernel: "commit", dispatches: 1, milliseconds: 10, cost: undefined, arithmetic: undefined },
+  ], ceilings);
+  assertEquals(
+    [products.share, products.gflopPerSecond, products.shareOfMultiplyAdd],
+    [0.75, 100, 0.25],
+  );
+  assertEquals([products.gigabytesPerSecond, products.shareOfCopy], [2, 0.2]);
+  assertEquals([other.share, other.gflopPerSecond], [0.25, undefined]);
 });

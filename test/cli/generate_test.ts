@@ -34,6 +34,14 @@ Deno.test("generate --stats tells times, proposals and acceptance, and what auto
   assertMatch(fast.stderr, /^ {2}cache {5}\d+ refreshes$/m);
 });
 
+Deno.test("generate --profile gives the recorded answer, and kernels with their rates", async () => {
+  const { code, stdout, stderr } = await unmask(["generate", CODE.prompt, "--profile"]);
+  assertEquals([code, stdout], [0, `${CODE.answer}\n`]);
+  if (stderr.startsWith("No profile: ")) return assertStringIncludes(stderr, "timestamp");
+  assertMatch(stderr, /│ swiglu \w+, f32 +│ \d+ +│ [\d.]+ +│ \d+% +│ [\d.]+ +│ \d+% /);
+  assertMatch(stderr, /ceilings: f32 [\d.]+ GFLOP\/s.*; copy [\d.]+ GB\/s/);
+});
+
 Deno.test("generate --json prints one object with the recorded ids", async () => {
   const { code, stdout } = await unmask(["generate", "--json"], { input: CODE.prompt });
   assertEquals(code, 0);

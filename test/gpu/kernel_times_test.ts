@@ -50,3 +50,35 @@ Deno.test({
     places.destroy();
   },
 });
+
+Deno.test({
+  name: "more dispatches than a query set holds are counted; costs add up, unless one is missing",
+  ignore: !gpu.features.includes("timestamp-query"),
+  async fn() {
+    using recorder = new Recorder(gpu);
+    using times = new KernelTimes(gpu);
+    recorder.times = times;
+    const places = createTensor(gpu, "places", 4);
+    const call = {
+      bindings: { places },
+      params: { at: 1, from_place: 1, value: 2 },
+      workgroups: [1],
+    } as const;
+    for (let i = 0; i < 2050; i++) {
+      recorder.dispatch(addKernel, { ...call, cost: { operations: 3, bytes: 8 } });
+    }
+    recorder.submit();
+    await times.collect();
+    const [{ dispatches, cost, arithmetic }] = times.totals();
+    assertEquals({ dispatches, cost, arithmetic }, {
+      dispatches: 2050,
+      cost: { operations: 3 * 2050, bytes: 8 * 2050 },
+      arithmetic: undefined,
+    });
+    recorder.dispatch(addKernel, call);
+    recorder.submit();
+    await times.collect();
+    assertEquals(times.totals()[0].cost, undefined);
+    places.destroy();
+  },
+});
