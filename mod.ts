@@ -52,7 +52,7 @@ export {
 export { WorkerEngine, type WorkerEngineOptions } from "./src/engine/worker_engine.ts";
 export { GpuError } from "./src/gpu/device.ts";
 export { type Arithmetic, ARITHMETICS } from "./src/gpu/kernel.ts";
-export type { LoadProgress } from "./src/model/load.ts";
+export { type LoadProgress, type ProviderName, PROVIDERS } from "./src/model/load.ts";
 export type {
   MemoryOptions,
   MemoryPlan,

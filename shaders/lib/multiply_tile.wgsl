@@ -21,7 +21,9 @@ fn multiply_tile(thread: u32, rows: vec4<u32>, at: vec4<u32>, columns: u32, bloc
   if (SPLITS > 1u) {
     begin = thread / LANES * each;
   }
-  for (var block = begin; block < begin + each; block++) {
+  // Every lane takes as many turns: those that hand rows to each other must do it together.
+  for (var turn = 0u; turn < each; turn++) {
+    let block = begin + turn;
     var held = block;
     if (SPLITS > 1u) {
       held = min(block, blocks - 1u);

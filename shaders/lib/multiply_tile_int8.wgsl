@@ -61,7 +61,9 @@ fn multiply_tile(thread: u32, rows: vec4<u32>, at: vec4<u32>, columns: u32, bloc
   if (SPLITS > 1u) {
     begin = thread / LANES * each;
   }
-  for (var group = begin; group < begin + each; group++) {
+  // Every lane takes as many turns: those that hand rows to each other must do it together.
+  for (var turn = 0u; turn < each; turn++) {
+    let group = begin + turn;
     let w = load_columns(min(group, groups - 1u), at, columns, blocks);
     let inside = group < groups;
     let from_first = start.x + 3u * group;

@@ -7,6 +7,7 @@ import { EVAL_PUBLIC } from "../engine/embedded_models.ts";
 import { parseAccuracyFile } from "../evaluate/accuracy.ts";
 import { acquireGpu, type Gpu } from "../gpu/device.ts";
 import { KernelTimes } from "../gpu/kernel_times.ts";
+import { openProvider, type ProviderName } from "../gpu/provider.ts";
 import { loadModel } from "../model/load.ts";
 import type { Model } from "../model/model.ts";
 import { loadSynthetic } from "../model/synthetic.ts";
@@ -18,7 +19,7 @@ import { benchRoofline, ROOFLINE_ROWS } from "./bench_roofline.ts";
 import { benchStrategies, chosenSettings } from "./bench_strategies.ts";
 import { QUANTISED, type QuantisedName } from "../quant/scheme.ts";
 import { multiplyAddCeiling, type Rate } from "./ceilings.ts";
-import { modelOption, wholeNumber } from "./options.ts";
+import { gpuOption, modelOption, wholeNumber } from "./options.ts";
 import { profiled } from "./profile.ts";
 import { VERSION } from "./version.ts";
 
@@ -41,6 +42,8 @@ interface BenchReport {
   readonly date: string;
   readonly adapter: string;
   readonly subgroups: boolean;
+  /** Shape of one multiplication; undefined where there are no matrix units. */
+  readonly matrixUnits: string | undefined;
   readonly processors: number;
   readonly ceiling: Rate;
   readonly linear: readonly LinearRate[];
@@ -49,6 +52,7 @@ interface BenchReport {
 
 interface BenchFlags {
   readonly model: string;
+  readonly gpu: ProviderName;
   readonly json?: string;
   readonly synthetic: boolean;
   readonly data: string;
@@ -62,15 +66,21 @@ interface BenchFlags {
 }
 
 async function strategies(flags: BenchFlags): Promise<void> {
-  const { model, data, limit, only, steps, json } = flags;
+  const { model, gpu, data, limit, only, steps, json } = flags;
   chosenSettings(only);
   const items = parseAccuracyFile(await Deno.readTextFile(data), data);
-  const report = await benchStrategies(model, items, { limit, only, steps });
+  const report = await benchStrategies(model, items, { limit, only, steps, provider: gpu });
   if (json) await Deno.writeTextFile(json, JSON.stringify(report, null, 2) + "\n");
 }
 
-async function pair({ json, weights, layers }: BenchFlags): Promise<void> {
-  using gpu = await acquireGpu();
+async function deviceOf(flags: BenchFlags): Promise<Gpu> {
+  const { gpu: provider } = await openProvider(flags.gpu);
+  return await acquireGpu({ provider });
+}
+
+async function pair(flags: BenchFlags): Promise<void> {
+  const { json, weights, layers } = flags;
+  using gpu = await deviceOf(flags);
   const report = await benchPair(gpu, {
     target: "llada-8b",
     draft: "llada-24l",
@@ -83,12 +93,13 @@ async function pair({ json, weights, layers }: BenchFlags): Promise<void> {
   if (json) await Deno.writeTextFile(json, JSON.stringify(report, null, 2) + "\n");
 }
 
-async function roofline({ json, rows }: BenchFlags): Promise<void> {
+async function roofline(flags: BenchFlags): Promise<void> {
+  const { json, rows } = flags;
   const asked = rows?.split(",").map(Number) ?? ROOFLINE_ROWS;
   if (!asked.every((count) => Number.isInteger(count) && count >= 1)) {
     throw new Error(`--rows ${rows}: expected whole numbers from 1, as 32,128`);
   }
-  using gpu = await acquireGpu();
+  using gpu = await deviceOf(flags);
   const report = await benchRoofline(gpu, asked);
   if (json) await Deno.writeTextFile(json, JSON.stringify(report, null, 2) + "\n");
 }
@@ -104,6 +115,7 @@ export function benchCommand(): Command {
         "default: kernels and models",
     )
     .addOption(modelOption())
+    .addOption(gpuOption())
     .option("--data <file>", "prompts for strategies", EVAL_PUBLIC)
     .option("--limit <n>", "only the first n prompts", wholeNumber(1))
     .addOption(
@@ -134,7 +146,7 @@ Examples:
       if (what !== undefined) {
         throw new Error(`bench ${what}: expected strategies, pair, roofline, or nothing`);
       }
-      using gpu = await acquireGpu();
+      using gpu = await deviceOf(flags);
       const report = await bench(gpu, flags);
       if (flags.json) {
         await Deno.writeTextFile(flags.json, JSON.stringify(report, null, 2) + "\n");
@@ -145,7 +157,11 @@ Examples:
 
 async function bench(gpu: Gpu, flags: BenchFlags): Promise<BenchReport> {
   const processors = navigator.hardwareConcurrency;
-  console.log(`${gpu.name}, ${processors} processors, subgroups ${gpu.subgroups ? "on" : "off"}`);
+  const units = gpu.matrixUnits?.shape ?? "none";
+  console.log(
+    `${gpu.name}, ${processors} processors, subgroups ${gpu.subgroups ? "on" : "off"}, ` +
+      `matrix units ${units}`,
+  );
   const ceiling = await multiplyAddCeiling(gpu);
   console.log(
     `multiply-add ceiling: ${rate(ceiling.gflopPerSecond)} GFLOP/s, ` +
@@ -185,6 +201,7 @@ async function bench(gpu: Gpu, flags: BenchFlags): Promise<BenchReport> {
     date: new Date().toISOString(),
     adapter: gpu.name,
     subgroups: gpu.subgroups,
+    matrixUnits: gpu.matrixUnits?.shape,
     processors,
     ceiling,
     linear,

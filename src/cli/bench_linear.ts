@@ -3,10 +3,12 @@
 import type { Gpu } from "../gpu/device.ts";
 import type { Arithmetic } from "../gpu/kernel.ts";
 import { Recorder } from "../gpu/recorder.ts";
+import { Scratch } from "../gpu/scratch.ts";
 import { createTensor, type Tensor, tensorOf } from "../gpu/tensor.ts";
 import { matmul } from "../kernels/matmul.ts";
 import { quantizedRowWords, quantizeRows } from "../kernels/quantize_rows.ts";
 import { defaultTiles, type TilePlan, type WeightMatrix } from "../kernels/weight_matrix.ts";
+import { linear } from "../model/linear.ts";
 import {
   blocksOf,
   codeBytesPerColumn,
@@ -89,6 +91,7 @@ export async function linearRate(
   { arithmetic = "f32", tiles = defaultTiles(gpu, inner), snippet }: LinearForm = {},
 ): Promise<LinearRate> {
   using recorder = new Recorder(gpu);
+  using scratch = new Scratch(gpu, recorder);
   const made = { ...SCHEMES[scheme], ...snippet ? { snippet } : {} };
   const { matrix, tensors } = randomMatrix(gpu, made, inner, columns, arithmetic, tiles);
   const words = arithmetic === "int8" ? quantizedRowWords(inner) : inner;
@@ -98,12 +101,11 @@ export async function linearRate(
   const y = createTensor(gpu, "y", rows * columns);
   try {
     if (arithmetic === "int8") quantizeRows(recorder, rowsTensor, x, { rows, inner });
-    const rate = await measureRate(
-      gpu,
-      recorder,
-      2 * rows * inner * columns,
-      () => matmul(recorder, x, matrix, y, { rows, yStride: columns }),
-    );
+    const shape = { rows, yStride: columns };
+    const rate = await measureRate(gpu, recorder, 2 * rows * inner * columns, () => {
+      if (arithmetic === "int8") matmul(recorder, x, matrix, y, shape);
+      else linear({ recorder, scratch }, x, matrix, y, shape);
+    });
     return { scheme, arithmetic, rows, inner, columns, ...rate };
   } finally {
     for (const tensor of new Set([...tensors, rowsTensor, x, y])) tensor.destroy();

@@ -5,6 +5,7 @@ import { strategyOf } from "../denoise/strategy.ts";
 import type { Engine } from "../engine/engine.ts";
 import { loadEngine } from "../engine/load.ts";
 import type { GenerateRequest, GenerateStats } from "../engine/request.ts";
+import type { ProviderName } from "../gpu/provider.ts";
 import { type AccuracyItem, isCorrect } from "../evaluate/accuracy.ts";
 import { progressReport } from "./progress.ts";
 
@@ -110,12 +111,13 @@ export async function benchStrategies(
     readonly limit?: number;
     readonly only?: readonly string[];
     readonly steps?: number;
+    readonly provider?: ProviderName;
   } = {},
 ): Promise<StrategyBench> {
   const settings = chosenSettings(options.only);
   const measured = items.slice(0, options.limit);
   const warmUp = [...items.slice(measured.length), ...measured].slice(0, WARM_UP);
-  using engine = await loadEngine(dir);
+  using engine = await loadEngine(dir, { provider: options.provider });
   const adapter = engine.model.gpu.name;
   const report = progressReport("answering", (prompts) => `${prompts} prompts`, true);
   const total = warmUp.length + measured.length;

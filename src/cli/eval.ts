@@ -2,10 +2,12 @@
 
 import { Command, Option } from "commander";
 import { loadEngine } from "../engine/load.ts";
+import type { ProviderName } from "../gpu/provider.ts";
 import { STRATEGY_NAMES, type StrategyName } from "../engine/request.ts";
 import { type AccuracyResult, evaluateAccuracy, parseAccuracyFile } from "../evaluate/accuracy.ts";
 import {
   addMemoryOptions,
+  gpuOption,
   type MemoryFlags,
   memoryOf,
   modelOption,
@@ -16,6 +18,7 @@ import { agreementCommand } from "./eval_agreement.ts";
 interface AccuracyFlags extends MemoryFlags {
   readonly data: string;
   readonly model: string;
+  readonly gpu: ProviderName;
   readonly steps?: number;
   readonly strategy: StrategyName;
   readonly limit?: number;
@@ -30,6 +33,7 @@ export function evalCommand(): Command {
     )
     .requiredOption("--data <file>", "JSON file laid out like models/eval-public.json")
     .addOption(modelOption())
+    .addOption(gpuOption())
     .option("--steps <n>", "denoising steps per answer (default: one per token)", wholeNumber(1))
     .addOption(
       new Option("--strategy <name>", "denoising strategy").choices(STRATEGY_NAMES).default(
@@ -53,7 +57,11 @@ export function evalCommand(): Command {
 async function runAccuracy(flags: AccuracyFlags): Promise<void> {
   const items = parseAccuracyFile(await Deno.readTextFile(flags.data), flags.data)
     .slice(0, flags.limit);
-  using engine = await loadEngine(flags.model, { ...memoryOf(flags), cache: false });
+  using engine = await loadEngine(flags.model, {
+    ...memoryOf(flags),
+    provider: flags.gpu,
+    cache: false,
+  });
   const results: AccuracyResult[] = [];
   for await (
     const result of evaluateAccuracy(engine, items, {

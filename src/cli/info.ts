@@ -4,6 +4,7 @@ import { basename, resolve } from "node:path";
 import { Command } from "commander";
 import { defaultLengths } from "../engine/generation_plan.ts";
 import { acquireGpu, type Gpu, GpuError, OPTIONAL_FEATURES } from "../gpu/device.ts";
+import { openProvider, type Provider, type ProviderName } from "../gpu/provider.ts";
 import { type ModelConfig, readConfig, readGenerationDefaults } from "../model/config.ts";
 import { checkTensors } from "../model/tensors.ts";
 import { type Checkpoint, openCheckpoint } from "../weights/checkpoint.ts";
@@ -14,6 +15,7 @@ import {
   addDraftOptions,
   addMemoryOptions,
   draftOf,
+  gpuOption,
   type MemoryFlags,
   modelOption,
 } from "./options.ts";
@@ -29,6 +31,7 @@ const LIMITS = [
 interface InfoFlags extends MemoryFlags {
   readonly model: string;
   readonly draft?: string | boolean;
+  readonly gpu: ProviderName;
   readonly json?: boolean;
 }
 
@@ -37,6 +40,7 @@ export function infoCommand(): Command {
   return addMemoryOptions(addDraftOptions(new Command("info")))
     .description("Shows the GPU adapter, and what a model folder holds and would need in memory.")
     .addOption(modelOption())
+    .addOption(gpuOption())
     .option("--json", "print one JSON object")
     .addHelpText(
       "after",
@@ -52,15 +56,17 @@ Examples:
 
 async function run(flags: InfoFlags): Promise<void> {
   let gpu: Gpu | undefined;
+  let provider: Provider | undefined;
   let missing: string | undefined;
   try {
-    gpu = await acquireGpu();
+    provider = await openProvider(flags.gpu);
+    gpu = await acquireGpu({ provider: provider.gpu });
   } catch (error) {
     if (!(error instanceof GpuError)) throw error;
     missing = error.message;
   }
   using _gpu = gpu;
-  const adapter = gpu && describeAdapter(gpu);
+  const adapter = gpu && provider && describeAdapter(gpu, provider);
   const model = await describeModel(flags.model, gpu);
   const plan = await describePlan(flags.model, draftOf(flags), gpu, flags);
   if (flags.json) {
@@ -74,14 +80,16 @@ async function run(flags: InfoFlags): Promise<void> {
   if (missing !== undefined) Deno.exitCode = 1;
 }
 
-function describeAdapter(gpu: Gpu) {
+function describeAdapter(gpu: Gpu, { name, reason }: Provider) {
   return {
     name: gpu.name,
-    provider: gpu.native ? `Deno ${Deno.version.deno}` : "passed in",
+    provider: name === "native" ? `Deno ${Deno.version.deno}` : "Dawn",
+    provider_reason: reason,
     features: Object.fromEntries(
       OPTIONAL_FEATURES.map((name) => [name, gpu.features.includes(name)]),
     ),
     subgroups_used: gpu.subgroups,
+    matrix_units: gpu.matrixUnits?.shape ?? null,
     limits: Object.fromEntries(LIMITS.map((name) => [name, gpu.limits[name]])),
   };
 }
@@ -193,9 +201,13 @@ function adapterTable(adapter: ReturnType<typeof describeAdapter>): string {
     .map(([name, granted]) => `${name}: ${granted ? "yes" : "no"}`);
   table.push(
     ["adapter", adapter.name],
-    ["provider", adapter.provider],
+    [
+      "provider",
+      adapter.provider + (adapter.provider_reason ? `: ${adapter.provider_reason}` : ""),
+    ],
     ["features tried", features.join(", ")],
     ["kernels", adapter.subgroups_used ? "with subgroups" : "without subgroups"],
+    ["matrix units", adapter.matrix_units ?? "none"],
     ...Object.entries(adapter.limits).map(([name, value]) => [name, limit(name, value)]),
   );
   return table.toString();

@@ -2,6 +2,7 @@
 
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { REMASKINGS } from "../denoise/selection.ts";
+import { type ProviderName, PROVIDERS } from "../gpu/provider.ts";
 import { EMBEDDED_TARGET } from "../engine/embedded_models.ts";
 import {
   CACHE_POLICIES,
@@ -26,6 +27,12 @@ import { GROUP_SIZES, type GroupSize, quantised, type QuantisedName } from "../q
 export function modelOption(): Option {
   return new Option("-m, --model <dir>", "model folder in Hugging Face layout")
     .default(EMBEDDED_TARGET, "the embedded tiny-target");
+}
+
+/** `--gpu NAME` */
+export function gpuOption(): Option {
+  return new Option("--gpu <name>", "Deno's own WebGPU, Dawn, or Dawn where it has matrix units")
+    .choices(PROVIDERS).default("native");
 }
 
 /** Parses a whole number in [least, most]; commander shows the error with the option's name. */
@@ -142,6 +149,7 @@ export function repeated(value: string, before: readonly string[] | undefined): 
 /** What {@linkcode addGenerationOptions} adds, as commander hands it over. */
 export interface GenerationFlags extends MemoryFlags {
   readonly model: string;
+  readonly gpu: ProviderName;
   readonly system?: string;
   readonly maxTokens?: number;
   readonly steps?: number;
@@ -229,6 +237,7 @@ export function addStrategyOptions(command: Command): Command {
 export function addGenerationOptions(command: Command): Command {
   return addStrategyOptions(addMemoryOptions(addDraftOptions(command)))
     .addOption(modelOption())
+    .addOption(gpuOption())
     .option("-n, --max-tokens <n>", "most tokens in an answer", wholeNumber(1))
     .option("--steps <n>", "denoising steps per answer (default: one per token)", wholeNumber(1))
     .option("--block-length <n>", "tokens per block, decided left to right", wholeNumber(1))
@@ -249,7 +258,7 @@ export function addGenerationOptions(command: Command): Command {
 /** The request that the options and a conversation make; the system message goes first. */
 export function requestOf(
   conversation: readonly ChatMessage[],
-  { model: _, system, ...options }: GenerationFlags,
+  { model: _, gpu: __, system, ...options }: GenerationFlags,
 ): GenerateRequest {
   const first = system === undefined ? [] : [{ role: "system", content: system }];
   return {
@@ -309,7 +318,7 @@ export function messageFor(error: unknown): string {
 /** How the engine of one person's answers is set up. */
 export function engineOptionsOf(flags: GenerationFlags): WorkerEngineOptions {
   const cache = (flags.cache ?? "none") !== "none" || flags.quality === "fast";
-  return { ...memoryOf(flags), draft: draftOf(flags), cache };
+  return { ...memoryOf(flags), draft: draftOf(flags), provider: flags.gpu, cache };
 }
 
 /** The draft that the options ask for; undefined leaves it to the engine. */

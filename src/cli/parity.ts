@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import { Command } from "commander";
 import { acquireGpu } from "../gpu/device.ts";
+import { openProvider, type ProviderName } from "../gpu/provider.ts";
 import { loadModel } from "../model/load.ts";
 import type { Model } from "../model/model.ts";
 import {
@@ -16,25 +17,38 @@ import {
   type SpeculativeCase,
   type TemperatureCase,
 } from "./golden_files.ts";
+import { gpuOption } from "./options.ts";
 import { forwardCases } from "./parity_forward.ts";
 import { samplingCase, scheduleCases, temperatureCase } from "./parity_sampling.ts";
 import { fastCase, speculativeCase } from "./parity_strategies.ts";
+
+interface ParityFlags {
+  readonly plain?: boolean;
+  readonly matrixUnits: boolean;
+  readonly gpu: ProviderName;
+}
 
 /** `unmask parity` */
 export function parityCommand(): Command {
   return new Command("parity")
     .description("Runs every case of a folder of golden data and compares.")
     .argument("<dir>", "folder laid out like test/golden")
-    .option("--plain", "without subgroups, even where the adapter has them")
+    .addOption(gpuOption())
+    .option("--no-matrix-units", "without matrix units, even where the adapter has them")
+    .option("--plain", "without matrix units and without subgroups")
     .addHelpText(
       "after",
       "\nExit code 1 when a case fails or there is none.\n\nExample:\n" +
         "  unmask parity test/golden",
     )
-    .action(async (dir: string, flags: { readonly plain?: boolean }) => {
+    .action(async (dir: string, flags: ParityFlags) => {
+      const { plain, gpu: provider } = flags;
+      const options = { plain, provider, matrixUnits: flags.matrixUnits && !plain };
       const count = { passed: 0, failed: 0 };
       const start = performance.now();
-      for await (const { name, passed, detail } of parityCases(dir, { plain: flags.plain })) {
+      for await (
+        const { name, passed, detail } of parityCases(dir, options)
+      ) {
         count[passed ? "passed" : "failed"]++;
         console.log(`${passed ? "ok  " : "FAIL"} ${name}: ${detail}`);
       }
@@ -48,10 +62,19 @@ export function parityCommand(): Command {
     });
 }
 
+/** In which form the kernels run. */
+export interface ParityOptions {
+  /** Without subgroups and matrix units. */
+  readonly plain?: boolean;
+  /** `false`: without matrix units. */
+  readonly matrixUnits?: boolean;
+  readonly provider?: ProviderName;
+}
+
 /** Runs all cases of a folder; a case that throws has failed. */
 export async function* parityCases(
   dir: string,
-  options: { readonly plain?: boolean } = {},
+  options: ParityOptions = {},
 ): AsyncGenerator<ParityResult, void, void> {
   // A file that cannot be read has failed; the others are run all the same.
   const unreadable: ParityResult[] = [];
@@ -90,7 +113,9 @@ export async function* parityCases(
     ...[...sampling, ...fast].map((golden) => golden.checkpoint),
   ]);
   if (checkpoints.size === 0 && speculative.length === 0) return;
-  using gpu = await acquireGpu({ subgroups: !options.plain });
+  const { gpu: provider } = await openProvider(options.provider ?? "native");
+  const { plain = false, matrixUnits = !plain } = options;
+  using gpu = await acquireGpu({ provider, subgroups: !plain, matrixUnits });
   for (const checkpoint of checkpoints) {
     const names = [...forward].filter(([, of]) => of === checkpoint).map(([name]) => name);
     const cases = sampling.filter((golden) => golden.checkpoint === checkpoint);

@@ -3,13 +3,14 @@
 import { isIPv4, isIPv6 } from "node:net";
 import { Command } from "commander";
 import type { WorkerEngine } from "../engine/worker_engine.ts";
-import { acquireGpu } from "../gpu/device.ts";
+import type { ProviderName } from "../gpu/provider.ts";
 import { LOOPBACK_HOSTS } from "../server/access.ts";
 import { createApp } from "../server/app.ts";
 import {
   addDraftOptions,
   addMemoryOptions,
   draftOf,
+  gpuOption,
   type MemoryFlags,
   memoryOf,
   modelOption,
@@ -25,6 +26,7 @@ const FAREWELL = 1500;
 
 interface ServeFlags extends MemoryFlags {
   readonly model: string;
+  readonly gpu: ProviderName;
   readonly host: string;
   readonly port: number;
   readonly apiKey?: readonly string[];
@@ -39,6 +41,7 @@ export function serveCommand(): Command {
   return addMemoryOptions(addDraftOptions(new Command("serve")))
     .description("Answers OpenAI clients over HTTP.")
     .addOption(modelOption())
+    .addOption(gpuOption())
     .option("--host <address>", "address to listen on", "127.0.0.1")
     .option(
       "-p, --port <n>",
@@ -79,6 +82,7 @@ async function run(flags: ServeFlags): Promise<void> {
     ...memoryOf(flags),
     maxWaiting: flags.maxWaiting,
     draft: draftOf(flags),
+    provider: flags.gpu,
     lines: true,
   });
   let stopping = false;
@@ -166,14 +170,12 @@ function listenProblem(error: unknown): string {
 }
 
 /** What is printed when the model is loaded. */
-async function readyText(engine: WorkerEngine, url: string, asksKey: boolean): Promise<string> {
+function readyText(engine: WorkerEngine, url: string, asksKey: boolean): string {
   const { id, contextLength, defaultMaxTokens } = engine.model!;
-  // A device of this thread's own: the engine's belongs to its Worker.
-  using gpu = await acquireGpu();
   const reachable = url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:");
   const body = JSON.stringify({ messages: [{ role: "user", content: "What is 7 times 8?" }] });
   return [
-    `Model ${id} is ready on ${gpu.name}: context ${contextLength} tokens, ` +
+    `Model ${id} is ready on ${engine.adapter}: context ${contextLength} tokens, ` +
     `answers of ${defaultMaxTokens} unless asked otherwise.`,
     "Try:",
     `  curl ${reachable}/v1/chat/completions \\`,

@@ -2,7 +2,7 @@
 
 import { basename, join, resolve } from "node:path";
 import { ConfigError, limitContext, readConfig, readGenerationDefaults } from "../model/config.ts";
-import type { LoadProgress } from "../model/load.ts";
+import type { LoadProgress, ProviderName } from "../model/load.ts";
 import { loadPlanned } from "../model/load_planned.ts";
 import { type MemoryOptions, type MemoryPlan, planLine } from "../model/memory_plan.ts";
 import { loadChatTemplate } from "../text/chat_template.ts";
@@ -15,8 +15,8 @@ import type { LoadedModel } from "./loaded_model.ts";
 
 /** How an engine is set up. What is loaded, and in which precision, is planned for the memory there is. */
 export interface EngineOptions extends MemoryOptions {
-  /** Any object with the `GPU` interface; default Deno's own. */
-  readonly provider?: GPU;
+  /** The name of a provider, or any object with the `GPU` interface; default Deno's own. */
+  readonly provider?: ProviderName | GPU;
   /** Told while the weights are uploaded: bytes so far, of all. */
   readonly onProgress?: LoadProgress;
   /** Most requests that wait for their turn (default 64). */

@@ -31,7 +31,7 @@ async function load({ dir, options }: ToWorker & { type: "load" }): Promise<void
         send({ type: "progress", done, total });
       },
     });
-    send({ type: "ready", model: engine.summary });
+    send({ type: "ready", model: engine.summary, adapter: engine.model.gpu.name });
   } catch (error) {
     send({ type: "failed", reason: toPlain(error).message });
   }

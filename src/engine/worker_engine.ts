@@ -1,5 +1,6 @@
 /** An engine in a Worker, seen from the thread that owns it. */
 
+import type { ProviderName } from "../model/load.ts";
 import type { EngineOptions } from "./load.ts";
 import type { GenerateEvent, GenerateRequest, ModelSummary, TextEngine } from "./request.ts";
 import { type EngineTotals, NO_TOTALS } from "./stats.ts";
@@ -8,8 +9,11 @@ import { fromPlain, type FromWorker, type ToWorker } from "./worker_messages.ts"
 /** Milliseconds that a Worker may take to end what it runs before it is stopped as it is. */
 const CLOSE_PATIENCE = 3000;
 
-/** How a Worker's engine is set up: as in `EngineOptions`, on Deno's own GPU. */
-export type WorkerEngineOptions = Omit<EngineOptions, "provider">;
+/** How a Worker's engine is set up: as in `EngineOptions`, on a provider that has a name. */
+export type WorkerEngineOptions = Omit<EngineOptions, "provider"> & {
+  /** Where to compute (default `native`). */
+  readonly provider?: ProviderName;
+};
 
 /** Milliseconds that a Worker without a model gets to free its device. */
 const TEARDOWN = 200;
@@ -31,6 +35,7 @@ export class WorkerEngine implements TextEngine {
   #state: TextEngine["state"] = "loading";
   #failure: string | undefined;
   #model: ModelSummary | undefined;
+  #adapter: string | undefined;
   #totals = NO_TOTALS;
   #nextId = 0;
   #closed: PromiseWithResolvers<void> | undefined;
@@ -66,6 +71,11 @@ export class WorkerEngine implements TextEngine {
   /** Known once `ready`. */
   get model(): ModelSummary | undefined {
     return this.#model;
+  }
+
+  /** Name of the adapter that computes, once `ready`. */
+  get adapter(): string | undefined {
+    return this.#adapter;
   }
 
   /** What it has done so far; an answer is counted before its last event comes. */
@@ -137,6 +147,7 @@ export class WorkerEngine implements TextEngine {
       this.#told.onPlan?.(message.line, message.plan);
     } else if (message.type === "ready") {
       this.#model = message.model;
+      this.#adapter = message.adapter;
       this.#state = "ready";
       this.#settle.resolve();
     } else if (message.type === "totals") {

@@ -1,5 +1,6 @@
 /** What the engine's Worker and its owner say to each other. */
 
+import type { ProviderName } from "../model/load.ts";
 import type { MemoryPlan } from "../model/memory_plan.ts";
 import type { EngineOptions } from "./load.ts";
 import {
@@ -12,7 +13,10 @@ import {
 } from "./request.ts";
 
 /** What of the engine's options a Worker can be told. */
-export type WorkerLoadOptions = Omit<EngineOptions, "provider" | "onProgress" | "onPlan">;
+export type WorkerLoadOptions = Omit<EngineOptions, "provider" | "onProgress" | "onPlan"> & {
+  /** A name: an object stays in the thread that made it. */
+  readonly provider?: ProviderName;
+};
 
 /** To the Worker. */
 export type ToWorker =
@@ -29,7 +33,7 @@ export type ToWorker =
 export type FromWorker =
   | { readonly type: "progress"; readonly done: number; readonly total: number }
   | { readonly type: "planned"; readonly line: string; readonly plan: MemoryPlan }
-  | { readonly type: "ready"; readonly model: ModelSummary }
+  | { readonly type: "ready"; readonly model: ModelSummary; readonly adapter: string }
   | { readonly type: "failed"; readonly reason: string }
   | { readonly type: "event"; readonly id: number; readonly event: GenerateEvent }
   | { readonly type: "totals"; readonly totals: EngineTotals }

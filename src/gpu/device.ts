@@ -1,5 +1,6 @@
 /** Acquires a GPU from a provider: features are tried, not read from a list. */
 
+import { MATRIX_FEATURE, type MatrixUnits, matrixUnitsOf } from "./matrix_units.ts";
 import subgroupProbe from "../../shaders/lib/subgroup_probe.wgsl" with { type: "text" };
 
 /** Something went wrong on or with the GPU; the message says what to do. */
@@ -17,6 +18,8 @@ export interface GpuOptions {
   readonly provider?: GPU;
   /** `false` runs the plain form of every kernel even where the adapter has subgroups. */
   readonly subgroups?: boolean;
+  /** `false` leaves the matrix units alone even where the adapter has them. */
+  readonly matrixUnits?: boolean;
 }
 
 /** A device with what was found out about it. */
@@ -28,12 +31,16 @@ export interface Gpu extends Disposable {
   readonly limits: GPUSupportedLimits;
   /** Whether kernels exchange rows within a subgroup; found out by running a probe. */
   readonly subgroups: boolean;
+  /** Matrix units that linear layers use; undefined where there are none. */
+  readonly matrixUnits: MatrixUnits | undefined;
   /** Granted optional features. */
   readonly features: readonly string[];
   /** Whether the provider is Deno's own WebGPU. */
   readonly native: boolean;
   /** Whether the adapter computes on the host, in the host's memory. */
   readonly software: boolean;
+  /** What must stand before a shader's first declaration, so that it may use the features. */
+  readonly directives: string;
   /** @throws {GpuError} when the device reported an error or was lost since it was made */
   throwIfFaulty(): void;
   /** @throws {GpuError} naming the limit, when a buffer of this size cannot be made or bound */
@@ -42,6 +49,26 @@ export interface Gpu extends Disposable {
 
 /** Features that some kernel or the profiler makes use of; each works without. */
 export const OPTIONAL_FEATURES: readonly string[] = ["subgroups", "shader-f16", "timestamp-query"];
+
+/** What shaders must say to use a feature. */
+const DIRECTIVES: Readonly<Record<string, string>> = {
+  "subgroups": "subgroups",
+  "shader-f16": "f16",
+  [MATRIX_FEATURE]: "chromium_experimental_subgroup_matrix",
+};
+
+/** The directives that the device's compiler takes: Deno's own refuses one that Dawn asks for. */
+async function directivesFor(device: GPUDevice, features: readonly string[]): Promise<string> {
+  let directives = "";
+  for (const feature of features) {
+    if (!Object.hasOwn(DIRECTIVES, feature)) continue;
+    const directive = `enable ${DIRECTIVES[feature]}; `;
+    device.pushErrorScope("validation");
+    device.createShaderModule({ code: `${directive}@compute @workgroup_size(1) fn main() {}` });
+    if (!await device.popErrorScope()) directives += directive;
+  }
+  return directives;
+}
 
 const PROBE_LANES = 32;
 /** The kernels exchange rows among the first eight lanes of each subgroup. */
@@ -64,12 +91,21 @@ export function noAdapterMessage(os: string): string {
   return `No GPU adapter: this program computes on WebGPU and needs one. ${driver}`;
 }
 
-function prepareEnvironment(): void {
+/** Sets what drivers look for in the environment; before the first adapter is asked for. */
+export function prepareEnvironment(): void {
   if (Deno.build.os !== "linux") return;
   // Without a Vulkan driver Deno may hand out a GL adapter that lacks what the kernels need.
   if (!Deno.env.get("DENO_WEBGPU_BACKEND")) Deno.env.set("DENO_WEBGPU_BACKEND", "vulkan");
   // libwayland prints a complaint when the variable is missing.
   if (!Deno.env.get("XDG_RUNTIME_DIR")) Deno.env.set("XDG_RUNTIME_DIR", "/tmp");
+}
+
+const kept = new Set<GPU>();
+
+/** Keeps a provider for good: a Dawn that is collected takes the process along when a promise settles. */
+export function keepProvider(provider: GPU): GPU {
+  kept.add(provider);
+  return provider;
 }
 
 async function requestDevice(provider: GPU, features: readonly string[]) {
@@ -90,15 +126,16 @@ async function requestDevice(provider: GPU, features: readonly string[]) {
   return { adapter, device };
 }
 
-async function requestWithFeatures(provider: GPU) {
+async function requestWithFeatures(provider: GPU, native: boolean) {
+  const wanted = native ? OPTIONAL_FEATURES : [...OPTIONAL_FEATURES, MATRIX_FEATURE];
   try {
-    const granted = OPTIONAL_FEATURES;
+    const granted = wanted;
     return { ...await requestDevice(provider, granted), granted };
   } catch (error) {
     if (error instanceof GpuError) throw error;
   }
   const granted: string[] = [];
-  for (const feature of OPTIONAL_FEATURES) {
+  for (const feature of wanted) {
     try {
       (await requestDevice(provider, [feature])).device.destroy();
       granted.push(feature);
@@ -110,12 +147,13 @@ async function requestWithFeatures(provider: GPU) {
 }
 
 /** Runs the exchange that the kernels rely on and compares every lane's result. */
-async function exchangesRows(device: GPUDevice): Promise<boolean> {
+async function exchangesRows(device: GPUDevice, directives: string): Promise<boolean> {
   device.pushErrorScope("validation");
   const size = 4 * PROBE_LANES;
+  const module = device.createShaderModule({ code: directives + subgroupProbe });
   const pipeline = device.createComputePipeline({
     layout: "auto",
-    compute: { module: device.createShaderModule({ code: subgroupProbe }), entryPoint: "main" },
+    compute: { module, entryPoint: "main" },
   });
   const output = device.createBuffer({
     size,
@@ -168,7 +206,8 @@ export async function acquireGpu(options: GpuOptions = {}): Promise<Gpu> {
   const native = !options.provider;
   const provider = options.provider ?? navigator.gpu;
   if (!provider) throw new GpuError(noAdapterMessage(Deno.build.os));
-  const { adapter, device, granted } = await requestWithFeatures(provider);
+  keepProvider(provider);
+  const { adapter, device, granted } = await requestWithFeatures(provider, native);
 
   let fault: string | undefined;
   let closed = false;
@@ -180,8 +219,14 @@ export async function acquireGpu(options: GpuOptions = {}): Promise<Gpu> {
     if (!closed) fault ??= `the device was lost (${info.reason}): ${info.message}`;
   });
 
+  const directives = await directivesFor(device, granted);
   const subgroups = options.subgroups !== false && granted.includes("subgroups") &&
-    (adapter.info?.subgroupMinSize ?? 0) >= LEAST_SUBGROUP_SIZE && await exchangesRows(device);
+    (adapter.info?.subgroupMinSize ?? 0) >= LEAST_SUBGROUP_SIZE &&
+    await exchangesRows(device, directives);
+  const matrixUnits = options.matrixUnits !== false && granted.includes(MATRIX_FEATURE) &&
+      granted.includes("shader-f16")
+    ? matrixUnitsOf(adapter.info, device.limits)
+    : undefined;
   const { limits } = device;
   const name = adapter.info?.description || adapter.info?.device || "unnamed adapter";
   return {
@@ -189,9 +234,11 @@ export async function acquireGpu(options: GpuOptions = {}): Promise<Gpu> {
     name,
     limits,
     subgroups,
+    matrixUnits,
     features: granted,
     native,
     software: isSoftware(adapter, name),
+    directives,
     throwIfFaulty() {
       if (fault) throw new GpuError(`GPU error on ${name}: ${fault}`);
     },

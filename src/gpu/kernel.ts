@@ -28,6 +28,8 @@ export interface KernelDeclaration<
   readonly multipliesRows?: boolean;
   /** The shader calls `gather_rows`: a snippet with or without subgroups is added by the device. */
   readonly gathersRows?: boolean;
+  /** The shader multiplies matrices of a subgroup: the snippet with their shape is added. */
+  readonly usesMatrixUnits?: boolean;
 }
 
 /** A checked declaration. */

@@ -42,6 +42,9 @@ export function pipelineFor(
   if (Boolean(kernel.readsWeights) !== Boolean(weights)) {
     throw new Error(`${kernel.name}: ${weights ? "reads no weights" : "needs weights"}`);
   }
+  if (kernel.usesMatrixUnits && !gpu.matrixUnits) {
+    throw new Error(`${kernel.name}: ${gpu.name} has no matrix units`);
+  }
   const arithmetic = kernel.multipliesRows ? weights?.arithmetic : "";
   const all = { ...constants, ...weights?.constants };
   const key = `${kernel.name}|${weights?.scheme ?? ""}|${arithmetic}|${JSON.stringify(all)}`;
@@ -52,6 +55,26 @@ export function pipelineFor(
   return entry;
 }
 
+/** A kernel's whole text for a device: its own lines first, with their numbers. */
+export function shaderCode(
+  gpu: Gpu,
+  kernel: Kernel,
+  weights: Pick<WeightBinding, "snippet" | "arithmetic"> | undefined,
+): string {
+  const arithmetic = kernel.multipliesRows ? weights?.arithmetic : undefined;
+  return [
+    // Directives come first; on the first line they move no line number.
+    gpu.directives + kernel.source,
+    ...kernel.snippets ?? [],
+    ...weights ? [weight8, weights.snippet] : [],
+    ...arithmetic ? MULTIPLY_TILE[arithmetic] : [],
+    ...kernel.gathersRows || kernel.multipliesRows
+      ? [gpu.subgroups ? gatherRowsSubgroup : gatherRowsWorkgroup]
+      : [],
+    ...kernel.usesMatrixUnits ? [gpu.matrixUnits!.snippet] : [],
+  ].join("\n");
+}
+
 function compile(
   gpu: Gpu,
   kernel: Kernel,
@@ -59,17 +82,7 @@ function compile(
   weights: WeightBinding | undefined,
 ): CompiledKernel {
   const { device } = gpu;
-  const arithmetic = kernel.multipliesRows ? weights?.arithmetic : undefined;
-  const code = [
-    // A directive must come first; on the first line it moves no line number.
-    `${arithmetic === "f16" ? "enable f16; " : ""}${kernel.source}`,
-    ...kernel.snippets ?? [],
-    ...weights ? [weight8, weights.snippet] : [],
-    ...arithmetic ? MULTIPLY_TILE[arithmetic] : [],
-    ...kernel.gathersRows || kernel.multipliesRows
-      ? [gpu.subgroups ? gatherRowsSubgroup : gatherRowsWorkgroup]
-      : [],
-  ].join("\n");
+  const code = shaderCode(gpu, kernel, weights);
   const storage = (binding: number, type: GPUBufferBindingType): GPUBindGroupLayoutEntry => ({
     binding,
     visibility: GPUShaderStage.COMPUTE,

@@ -39,7 +39,8 @@ export class Recorder implements Disposable {
   readonly counts: RecorderCounts = { dispatches: 0, submits: 0 };
   /** When set, every dispatch gets a pass of its own and is timed. */
   times: KernelTimes | undefined;
-  readonly #gpu: Gpu;
+  /** The device that the dispatches are for. */
+  readonly gpu: Gpu;
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
   readonly #staging = new ArrayBuffer(ARENA_BYTES);
@@ -51,7 +52,7 @@ export class Recorder implements Disposable {
   readonly #groupsOf = new Map<GPUBuffer, Set<string>>();
 
   constructor(gpu: Gpu) {
-    this.#gpu = gpu;
+    this.gpu = gpu;
     this.#arena = gpu.device.createBuffer({
       label: "params",
       size: ARENA_BYTES,
@@ -60,12 +61,12 @@ export class Recorder implements Disposable {
   }
 
   #commands(): GPUCommandEncoder {
-    return this.#encoder ??= this.#gpu.device.createCommandEncoder();
+    return this.#encoder ??= this.gpu.device.createCommandEncoder();
   }
 
   /** Reserves room for one `Params`; returns its byte offset. */
   #reserve(bytes: number): number {
-    const alignment = this.#gpu.limits.minUniformBufferOffsetAlignment;
+    const alignment = this.gpu.limits.minUniformBufferOffsetAlignment;
     const size = Math.ceil(Math.max(bytes, 16) / alignment) * alignment;
     // A submit in between changes nothing but the number of submits.
     if (this.#used + size > ARENA_BYTES) this.submit();
@@ -82,12 +83,12 @@ export class Recorder implements Disposable {
   >(kernel: Kernel<B, P, C>, call: Dispatch<B, P, C>): void {
     const [x, y = 1, z = 1] = call.workgroups;
     if (x === 0 || y === 0 || z === 0) return;
-    const most = this.#gpu.limits.maxComputeWorkgroupsPerDimension;
+    const most = this.gpu.limits.maxComputeWorkgroupsPerDimension;
     if (x > most || y > most || z > most) {
       throw new Error(`${kernel.name}: ${x} x ${y} x ${z} workgroups, the device allows ${most}`);
     }
     const constants: Record<string, number> = { ...kernel.constants, ...call.constants };
-    const pipeline = pipelineFor(this.#gpu, kernel, constants, call.weights);
+    const pipeline = pipelineFor(this.gpu, kernel, constants, call.weights);
 
     const names = Object.keys(kernel.params);
     const offset = this.#reserve(names.length * 4);
@@ -102,7 +103,7 @@ export class Recorder implements Disposable {
     const key = `${pipeline.id}:${tensors.map((t) => t.key).join(",")}`;
     let group = this.#bindGroups.get(key)?.group;
     if (!group) {
-      group = this.#gpu.device.createBindGroup({
+      group = this.gpu.device.createBindGroup({
         layout: pipeline.layout,
         entries: [
           {
@@ -179,11 +180,11 @@ export class Recorder implements Disposable {
     const commands = this.#encoder?.finish();
     this.#encoder = undefined;
     if (this.#used > 0) {
-      this.#gpu.device.queue.writeBuffer(this.#arena, 0, this.#staging, 0, this.#used);
+      this.gpu.device.queue.writeBuffer(this.#arena, 0, this.#staging, 0, this.#used);
       this.#used = 0;
     }
     if (commands) {
-      this.#gpu.device.queue.submit([commands]);
+      this.gpu.device.queue.submit([commands]);
       this.counts.submits++;
     }
     for (const buffer of this.#retired.splice(0)) buffer.destroy();

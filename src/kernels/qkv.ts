@@ -1,6 +1,7 @@
 /** Queries, keys and values: the projection, the split into heads and the rotary embedding in one. */
 
 import source from "../../shaders/qkv.wgsl" with { type: "text" };
+import storePair from "../../shaders/lib/store_pair.wgsl" with { type: "text" };
 import storeTile from "../../shaders/lib/store_tile.wgsl" with { type: "text" };
 import tile from "../../shaders/lib/tile.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";
@@ -14,13 +15,14 @@ import {
   tiled,
   type TilePlan,
   type WeightMatrix,
+  type WeightPart,
 } from "./weight_matrix.ts";
 
 /** shaders/qkv.wgsl */
 export const qkvKernel = defineKernel({
   name: "qkv",
   source,
-  snippets: [tile, storeTile],
+  snippets: [tile, storeTile, storePair],
   bindings: {
     x: "read",
     row_position: "read",
@@ -70,27 +72,57 @@ export function rotationTable(
   return table;
 }
 
+/** What the projection reads and writes. */
+export interface QkvTensors {
+  /** `[rows, paddedInner]` */
+  readonly x: Tensor;
+  /** `[keys]` */
+  readonly rowPosition: Tensor;
+  /** See {@linkcode rotationTable}. */
+  readonly rotation: Tensor;
+  readonly q: Tensor;
+  readonly k: Tensor;
+  readonly v: Tensor;
+}
+
+/** Which rows are projected: to q from row `firstQuery` on, to k and v from row `firstKey` on. */
+export interface QkvRows {
+  readonly rows: number;
+  readonly firstQuery: number;
+  readonly firstKey: number;
+}
+
+/** Parameters of one part's dispatch. */
+export function qkvParams(
+  weights: WeightMatrix,
+  part: WeightPart,
+  shape: HeadShape,
+  { rows, firstQuery, firstKey }: QkvRows,
+): Record<keyof typeof qkvKernel.params, number> {
+  return {
+    rows,
+    columns: part.columns,
+    blocks: weights.blocks,
+    first_pair: part.firstColumn,
+    first_query: firstQuery,
+    first_key: firstKey,
+    heads: shape.heads,
+    kv_heads: shape.kvHeads,
+    head_dim: shape.headDim,
+    head_stride: shape.headStride,
+  };
+}
+
 /**
- * Records the projection of `rows` rows, over all parts of the matrix: to q from row `firstQuery` on,
- * to k and v from row `firstKey` on.
- * @param tensors.x `[rows, paddedInner]`
- * @param tensors.rowPosition `[keys]`
- * @param tensors.rotation see {@linkcode rotationTable}
+ * Records the projection of some rows, over all parts of the matrix.
  * @param weights pairs of channels; a part holds the first channels of its pairs, then the second
  */
 export function qkv(
   recorder: Recorder,
-  tensors: {
-    readonly x: Tensor;
-    readonly rowPosition: Tensor;
-    readonly rotation: Tensor;
-    readonly q: Tensor;
-    readonly k: Tensor;
-    readonly v: Tensor;
-  },
+  tensors: QkvTensors,
   weights: WeightMatrix,
   shape: HeadShape,
-  options: { readonly rows: number; readonly firstQuery: number; readonly firstKey: number },
+  options: QkvRows,
 ): void {
   const { x, rowPosition, rotation, q, k, v } = tensors;
   const { splits, rowGroups } = weights.tiles ?? DEFAULT_TILES;
@@ -100,18 +132,7 @@ export function qkv(
     const { constants, workgroups } = tiled(tiles, options.rows, 2 * part.columns);
     recorder.dispatch(qkvKernel, {
       bindings: { x, row_position: rowPosition, rotation, q, k, v },
-      params: {
-        rows: options.rows,
-        columns: part.columns,
-        blocks: weights.blocks,
-        first_pair: part.firstColumn,
-        first_query: options.firstQuery,
-        first_key: options.firstKey,
-        heads: shape.heads,
-        kv_heads: shape.kvHeads,
-        head_dim: shape.headDim,
-        head_stride: shape.headStride,
-      },
+      params: qkvParams(weights, part, shape, options),
       constants,
       weights: part.binding,
       cost: productCost(

@@ -1,11 +1,85 @@
-/** What a linear layer's kernel is given: rows as they are, or their codes. */
+/** Linear layers: which kernel, and what it is given, rows as they are or their codes. */
 
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Scratch } from "../gpu/scratch.ts";
 import type { Tensor } from "../gpu/tensor.ts";
+import type { HeadShape } from "../kernels/attention.ts";
+import { matmul } from "../kernels/matmul.ts";
+import { matrixMultiply } from "../kernels/matrix_multiply.ts";
+import { matrixQkv } from "../kernels/matrix_qkv.ts";
+import { matrixSwiglu } from "../kernels/matrix_swiglu.ts";
+import { runsOnMatrixUnits } from "../kernels/matrix_tile.ts";
+import { qkv, type QkvRows, type QkvTensors } from "../kernels/qkv.ts";
 import { quantizedRowWords, quantizeRows } from "../kernels/quantize_rows.ts";
+import { swiglu } from "../kernels/swiglu.ts";
 import type { WeightMatrix } from "../kernels/weight_matrix.ts";
 import { BLOCK } from "../quant/scheme.ts";
+
+/** Where layers are recorded, and where their intermediate results live. */
+export interface LayerSpace {
+  readonly recorder: Recorder;
+  readonly scratch: Scratch;
+}
+
+/**
+ * Records `y = x W^T` (or `y += x W^T`), by the kernel that fits device and weights.
+ * @param x `[rows, 8 * weights.blocks]`
+ * @param y `[rows, yStride]`
+ */
+export function linear(
+  space: LayerSpace,
+  x: Tensor,
+  weights: WeightMatrix,
+  y: Tensor,
+  options: { readonly rows: number; readonly yStride: number; readonly add?: boolean },
+): void {
+  const { recorder } = space;
+  const { matrixUnits } = recorder.gpu;
+  if (runsOnMatrixUnits(matrixUnits, weights)) {
+    matrixMultiply(recorder, matrixUnits, x, weights, y, options);
+  } else {
+    matmul(recorder, rowsFor(weights, x, options.rows, space), weights, y, options);
+  }
+}
+
+/**
+ * Records `y = silu(x G^T) * (x U^T)` of a gate/up pair, by the kernel that fits.
+ * @param x `[rows, 8 * gateUp.blocks]`
+ * @param y `[rows, yStride]`
+ */
+export function gatedLinear(
+  space: LayerSpace,
+  x: Tensor,
+  gateUp: WeightMatrix,
+  y: Tensor,
+  options: { readonly rows: number; readonly yStride: number },
+): void {
+  const { recorder } = space;
+  const { matrixUnits } = recorder.gpu;
+  if (runsOnMatrixUnits(matrixUnits, gateUp)) {
+    matrixSwiglu(recorder, matrixUnits, x, gateUp, y, options);
+  } else {
+    swiglu(recorder, rowsFor(gateUp, x, options.rows, space), gateUp, y, options);
+  }
+}
+
+/** Records queries, keys and values of some rows, by the kernel that fits. */
+export function projectQkv(
+  space: LayerSpace,
+  tensors: QkvTensors,
+  weights: WeightMatrix,
+  shape: HeadShape,
+  options: QkvRows,
+): void {
+  const { recorder } = space;
+  const { matrixUnits } = recorder.gpu;
+  if (runsOnMatrixUnits(matrixUnits, weights)) {
+    matrixQkv(recorder, matrixUnits, tensors, weights, shape, options);
+  } else {
+    const x = rowsFor(weights, tensors.x, options.rows, space);
+    qkv(recorder, { ...tensors, x }, weights, shape, options);
+  }
+}
 
 /**
  * The form of `x` that meets these weights. Codes live in scratch until the next call.
@@ -15,7 +89,7 @@ export function rowsFor(
   weights: WeightMatrix,
   x: Tensor,
   rows: number,
-  { recorder, scratch }: { readonly recorder: Recorder; readonly scratch: Scratch },
+  { recorder, scratch }: LayerSpace,
 ): Tensor {
   if (weights.arithmetic !== "int8") return x;
   const inner = BLOCK * weights.blocks;

@@ -6,14 +6,12 @@ import type { Scratch } from "../gpu/scratch.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { attention, type FreshKeys, type HeadShape } from "../kernels/attention.ts";
 import { embed } from "../kernels/embed.ts";
-import { matmul } from "../kernels/matmul.ts";
 import { rmsNorm } from "../kernels/rms_norm.ts";
-import { qkv, rotationTable } from "../kernels/qkv.ts";
-import { swiglu } from "../kernels/swiglu.ts";
+import { rotationTable } from "../kernels/qkv.ts";
 import type { WeightMatrix } from "../kernels/weight_matrix.ts";
 import { paddedInner } from "../quant/scheme.ts";
 import type { ModelConfig } from "./config.ts";
-import { rowsFor } from "./linear.ts";
+import { gatedLinear, linear, projectQkv } from "./linear.ts";
 import type { WeightPrecision, WeightUpload } from "./upload.ts";
 
 /** One transformer block's weights. */
@@ -204,6 +202,7 @@ export function forward(
       epsilon: config.normEpsilon,
     });
 
+  const space = { recorder, scratch };
   embed(recorder, batch.ids, weights.embedding, x, rows, batch.firstRow);
   observe?.("embed", x);
   for (const [i, layer] of weights.layers.entries()) {
@@ -211,16 +210,9 @@ export function forward(
       { k: scratch.get("k", keyElements), v: scratch.get("v", keyElements) };
     for (const part of chunks) {
       norm(part.x, layer.attentionNorm, part.rows);
-      qkv(
-        recorder,
-        {
-          x: rowsFor(layer.qkv, normed, part.rows, { recorder, scratch }),
-          rowPosition: batch.rowPosition,
-          rotation: weights.rotation,
-          q,
-          k,
-          v,
-        },
+      projectQkv(
+        space,
+        { x: normed, rowPosition: batch.rowPosition, rotation: weights.rotation, q, k, v },
         layer.qkv,
         shape,
         { rows: part.rows, firstQuery: part.first, firstKey: batch.firstRow + part.first },
@@ -240,21 +232,10 @@ export function forward(
     }
     for (const part of chunks) {
       const add = { rows: part.rows, yStride: width, add: true };
-      const rowsOf = (weights: WeightMatrix, rows: Tensor) =>
-        rowsFor(weights, rows, part.rows, { recorder, scratch });
-      matmul(
-        recorder,
-        rowsOf(layer.attentionOut, part.attended),
-        layer.attentionOut,
-        part.x,
-        add,
-      );
+      linear(space, part.attended, layer.attentionOut, part.x, add);
       norm(part.x, layer.ffnNorm, part.rows);
-      swiglu(recorder, rowsOf(layer.gateUp, normed), layer.gateUp, gated, {
-        rows: part.rows,
-        yStride: ffnWidth,
-      });
-      matmul(recorder, rowsOf(layer.down, gated), layer.down, part.x, add);
+      gatedLinear(space, normed, layer.gateUp, gated, { rows: part.rows, yStride: ffnWidth });
+      linear(space, gated, layer.down, part.x, add);
     }
     observe?.(`block.${i}.out`, x);
   }

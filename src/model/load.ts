@@ -10,6 +10,7 @@ import { Model } from "./model.ts";
 import { checkTensors } from "./tensors.ts";
 import { type LoadProgress, type WeightPrecision, WeightUpload } from "./upload.ts";
 
+export { type ProviderName, PROVIDERS } from "../gpu/provider.ts";
 export type { LoadProgress, WeightPrecision } from "./upload.ts";
 
 /** How a model is loaded. */

@@ -1,6 +1,7 @@
 /** A target and its draft on a device of their own, in the precision that its memory has room for. */
 
 import { acquireGpu } from "../gpu/device.ts";
+import { openProvider, type ProviderName } from "../gpu/provider.ts";
 import { readConfig } from "./config.ts";
 import { freeHostBytes } from "./host_memory.ts";
 import { loadModel, type LoadModelOptions, type LoadProgress } from "./load.ts";
@@ -22,8 +23,8 @@ export interface LoadedPair {
 
 /** What is loaded, and how. */
 export interface PlannedLoad extends PlanRequest {
-  /** Any object with the `GPU` interface; default Deno's own. */
-  readonly provider?: GPU;
+  /** The name of a provider, or any object with the `GPU` interface; default Deno's own. */
+  readonly provider?: ProviderName | GPU;
   /** Told while the target's weights are uploaded. */
   readonly onProgress?: LoadProgress;
   /** Told before anything is uploaded. */
@@ -33,12 +34,14 @@ export interface PlannedLoad extends PlanRequest {
 /**
  * Acquires a device, plans its memory and loads. After an error nothing stays on the GPU.
  * @throws as {@linkcode planMemory} and {@linkcode loadModel}
- * @throws {GpuError} when there is no adapter
+ * @throws {GpuError} when the provider does not start or there is no adapter
  */
 export async function loadPlanned(
   { provider, onProgress, onPlan, ...request }: PlannedLoad,
 ): Promise<LoadedPair> {
-  const gpu = await acquireGpu({ provider });
+  const gpu = await acquireGpu({
+    provider: typeof provider === "string" ? (await openProvider(provider)).gpu : provider,
+  });
   try {
     const available = request.available ?? (gpu.software ? freeHostBytes() : undefined);
     const plan = await planMemory(gpu, { ...request, available });

@@ -3,13 +3,17 @@ import { assert, assertEquals } from "@std/assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parityCases } from "../../src/cli/parity.ts";
+import { dawnForms, noDawnForm } from "../gpu/dawn.ts";
 
 const golden = fileURLToPath(new URL("../golden", import.meta.url));
 
-async function failures(dir: string, plain = false): Promise<{ names: string[]; count: number }> {
+async function failures(
+  dir: string,
+  options: Parameters<typeof parityCases>[1] = {},
+): Promise<{ names: string[]; count: number }> {
   const names: string[] = [];
   let count = 0;
-  for await (const { name, passed, detail } of parityCases(dir, { plain })) {
+  for await (const { name, passed, detail } of parityCases(dir, options)) {
     count++;
     if (!passed) names.push(`${name}: ${detail}`);
   }
@@ -18,9 +22,24 @@ async function failures(dir: string, plain = false): Promise<{ names: string[]; 
 
 for (const plain of [false, true]) {
   Deno.test(`every golden case passes${plain ? " without subgroups" : ""}`, async () => {
-    const { names, count } = await failures(golden, plain);
+    const { names, count } = await failures(golden, { plain });
     assertEquals(names, []);
     assert(count >= 70, `only ${count} cases were found`);
+  });
+}
+
+for (const form of ["matrix units", "subgroups", "plain"] as const) {
+  Deno.test({
+    name: `every golden case passes through Dawn, ${form}` +
+      (dawnForms.has(form) ? "" : ` (not run: ${noDawnForm(form)})`),
+    ignore: !dawnForms.has(form),
+    async fn() {
+      const options = { provider: "dawn", plain: form === "plain" } as const;
+      const matrixUnits = form === "matrix units";
+      const { names, count } = await failures(golden, { ...options, matrixUnits });
+      assertEquals(names, []);
+      assert(count >= 70, `only ${count} cases were found`);
+    },
   });
 }
 

@@ -157,6 +157,7 @@ export function uploadHeads(
   matrix: HostMatrix,
   headDim: number,
   partPairs = matrix.columns / 2,
+  arithmetic: Arithmetic = "f32",
 ): WeightMatrix {
   const half = headDim / 2;
   return upload(
@@ -164,7 +165,7 @@ export function uploadHeads(
     matrix,
     matrix.columns / 2,
     partPairs,
-    "f32",
+    arithmetic,
     (first, width) =>
       Array.from({ length: 2 * width }, (_, i) => {
         const pair = first + i % width;
@@ -235,6 +236,23 @@ export function dotF16(x: Float32Array, row: number, matrix: HostMatrix, column:
     sum += eight;
   }
   return sum;
+}
+
+/** The factors that matrix units are given: weights in f16, and with f16 arithmetic x as well. */
+export function unitFactors<
+  I extends {
+    readonly x: Float32Array<ArrayBuffer>;
+    readonly matrix: HostMatrix;
+    readonly arithmetic?: Arithmetic;
+  },
+>(inputs: I): I {
+  const { x, matrix, arithmetic } = inputs;
+  return {
+    ...inputs,
+    x: arithmetic === "f16" ? x.map(Math.f16round) : x,
+    matrix: { ...matrix, values: matrix.values.map(Math.f16round) },
+    arithmetic: "f32",
+  };
 }
 
 /** `sum over k of x[row, k] * w[column, k]`, in f64. */

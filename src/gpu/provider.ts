@@ -1,0 +1,101 @@
+/**
+ * Where WebGPU comes from: Deno itself, or Dawn, Chromium's implementation, from the npm package
+ * `webgpu`. Dawn reaches matrix units, which Deno does not; it is loaded only where it is asked for.
+ */
+
+import { GpuError, keepProvider, prepareEnvironment } from "./device.ts";
+import { matrixUnitsOf } from "./matrix_units.ts";
+
+/** What may be asked for. */
+export const PROVIDERS = ["native", "dawn", "auto"] as const;
+
+/**
+ * `native`: Deno's own WebGPU. `dawn`: the npm package `webgpu`. `auto`: dawn where its adapter has
+ * matrix units that kernels use, else native.
+ */
+export type ProviderName = typeof PROVIDERS[number];
+
+/** The provider that was chosen. */
+export interface Provider {
+  readonly name: "native" | "dawn";
+  /** For `acquireGpu`; undefined is Deno's own. */
+  readonly gpu: GPU | undefined;
+  /** Why `auto` chose it. */
+  readonly reason?: string;
+}
+
+/**
+ * Neither a literal in `import()` nor an entry in deno.json: either would have everyone download its
+ * 51 MB at the first start. deno.lock holds its checksum.
+ */
+const DAWN_PACKAGE = "npm:webgpu@0.6.2";
+
+/** Matrix units count as unsafe while they are experimental; timestamps come in steps of 0.1 ms else. */
+const DAWN_OPTIONS: readonly string[] = [
+  "enable-dawn-features=allow_unsafe_apis",
+  "disable-dawn-features=timestamp_quantization",
+];
+
+const DAWN_PERMISSION =
+  "Dawn is a native library, which this program is not permitted to load. Use `deno task dawn` in " +
+  "place of `deno task unmask`, or add --allow-ffi to `deno run`; --gpu native needs neither.";
+
+/**
+ * Starts Dawn.
+ * @param options more of what the package's `create` takes, such as `backend=null`
+ * @throws {GpuError} when it is not permitted, or cannot be downloaded or loaded
+ */
+export async function startDawn(options: readonly string[] = []): Promise<GPU> {
+  // Asked first: an import that fails later has downloaded the package by then.
+  if (Deno.permissions.querySync({ name: "ffi" }).state !== "granted") {
+    throw new GpuError(DAWN_PERMISSION, { cause: new Deno.errors.NotCapable("ffi") });
+  }
+  prepareEnvironment();
+  try {
+    const { create } = await import(DAWN_PACKAGE) as { create(options: string[]): GPU };
+    return keepProvider(create([...DAWN_OPTIONS, ...options]));
+  } catch (error) {
+    throw new GpuError(
+      `Dawn could not be loaded: ${(error as Error).message}\nIt comes with the npm package ` +
+        "webgpu, for 64-bit Linux, macOS and Windows, and is downloaded when it is first used. Use " +
+        "--gpu native.",
+      { cause: error },
+    );
+  }
+}
+
+/** The message for a machine on which Dawn starts but finds nothing to compute on. */
+export function noDawnAdapterMessage(os: string): string {
+  const driver = os === "linux"
+    ? "It asks more of a Vulkan driver than Deno does: Mesa 22.3 (Debian 12) is too old, 25.0 is " +
+      "new enough (there: sudo apt-get install -t bookworm-backports mesa-vulkan-drivers)."
+    : "Update the graphics driver.";
+  return `Dawn found no GPU adapter that it can use. ${driver} Or use --gpu native.`;
+}
+
+/**
+ * Opens a provider.
+ * @param start starts Dawn
+ * @throws {GpuError} saying what to do: for `dawn` when it cannot be loaded or finds no adapter, for
+ * `auto` only when the program is not permitted to load it
+ */
+export async function openProvider(
+  name: ProviderName,
+  start: () => Promise<GPU> = startDawn,
+): Promise<Provider> {
+  if (name === "native") return { name, gpu: undefined };
+  try {
+    const gpu = await start();
+    const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
+    if (!adapter) throw new GpuError(noDawnAdapterMessage(Deno.build.os));
+    if (name === "dawn") return { name, gpu };
+    const units = matrixUnitsOf(adapter.info, adapter.limits);
+    return units
+      ? { name: "dawn", gpu, reason: `its matrix units multiply ${units.shape}` }
+      : { name: "native", gpu: undefined, reason: "Dawn lists no matrix units that kernels use" };
+  } catch (error) {
+    const forbidden = error instanceof GpuError && error.cause instanceof Deno.errors.NotCapable;
+    if (name === "dawn" || forbidden || !(error instanceof GpuError)) throw error;
+    return { name: "native", gpu: undefined, reason: error.message };
+  }
+}

@@ -1,0 +1,61 @@
+/** Linear layers on matrix units: `y = x W^T`, plain or added to what `y` holds. */
+
+import source from "../../shaders/matrix_multiply.wgsl" with { type: "text" };
+import tile from "../../shaders/lib/matrix_tile.wgsl" with { type: "text" };
+import { defineKernel } from "../gpu/kernel.ts";
+import type { MatrixUnits } from "../gpu/matrix_units.ts";
+import type { Recorder } from "../gpu/recorder.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import { MATRIX_CONSTANTS, matrixTile } from "./matrix_tile.ts";
+import { productCost, type WeightMatrix } from "./weight_matrix.ts";
+
+/** shaders/matrix_multiply.wgsl */
+export const matrixMultiplyKernel = defineKernel({
+  name: "matrix_multiply",
+  source,
+  snippets: [tile],
+  bindings: { x: "read", y: "write" },
+  params: { rows: "u32", columns: "u32", blocks: "u32", y_stride: "u32", y_column: "u32" },
+  constants: { ...MATRIX_CONSTANTS, ADD: 0 },
+  readsWeights: true,
+  usesMatrixUnits: true,
+});
+
+/**
+ * Records `y = x W^T` (or `y += x W^T`), over all parts of the matrix.
+ * @param x `[rows, paddedInner]`
+ * @param y `[rows, yStride]`
+ */
+export function matrixMultiply(
+  recorder: Recorder,
+  units: MatrixUnits,
+  x: Tensor,
+  weights: WeightMatrix,
+  y: Tensor,
+  options: { readonly rows: number; readonly yStride: number; readonly add?: boolean },
+): void {
+  const { rows } = options;
+  const { constants, workgroups } = matrixTile(units, weights, rows);
+  for (const part of weights.parts) {
+    recorder.dispatch(matrixMultiplyKernel, {
+      bindings: { x, y },
+      params: {
+        rows,
+        columns: part.columns,
+        blocks: weights.blocks,
+        y_stride: options.yStride,
+        y_column: part.firstColumn,
+      },
+      constants: { ...constants, ADD: options.add ? 1 : 0 },
+      weights: part.binding,
+      cost: productCost(
+        part,
+        weights,
+        rows,
+        part.columns,
+        (options.add ? 2 : 1) * rows * part.columns,
+      ),
+      workgroups: workgroups(part.columns),
+    });
+  }
+}

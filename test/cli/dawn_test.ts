@@ -1,0 +1,81 @@
+/** The commands with `--gpu`, and Dawn's lock file. */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import config from "../../deno.json" with { type: "json" };
+import { dawnForms, noDawnForm } from "../gpu/dawn.ts";
+import { knownAnswer, runTask, unmask } from "./command.ts";
+
+const file = (path: string) => new URL(`../../${path}`, import.meta.url);
+
+Deno.test("without the permission a command says which task has it", async () => {
+  for (const gpu of ["dawn", "auto"]) {
+    const { code, stdout, stderr } = await unmask(["generate", "Hello", "--gpu", gpu]);
+    assertEquals([code, stdout], [1, ""]);
+    assertMatch(stderr, /deno task dawn.*--allow-ffi.*--gpu native/);
+  }
+  const { code, stderr } = await unmask(["info", "--gpu", "cuda"]);
+  assertEquals(code, 1);
+  assertMatch(stderr, /native, dawn, auto/);
+});
+
+Deno.test("the task that may load Dawn has the command's permissions and one more", () => {
+  const { unmask, dawn } = config.tasks;
+  assertEquals(
+    dawn.command,
+    unmask.command.replace("--no-prompt", '--no-prompt --lock="$ROOT/dawn.lock" --allow-ffi'),
+  );
+  for (const [name, { command }] of Object.entries(config.tasks)) {
+    assertEquals(/--allow-ffi|dawn\.lock/.test(command), ["dawn", "test"].includes(name), name);
+  }
+});
+
+interface Lock {
+  readonly specifiers: Record<string, string>;
+  readonly npm: Record<string, unknown>;
+}
+
+Deno.test("Dawn's lock file is the other one and the package", () => {
+  const [lock, dawn] = ["deno.lock", "dawn.lock"]
+    .map((path) => JSON.parse(Deno.readTextFileSync(file(path))) as Lock);
+  const added = (key: keyof Lock) =>
+    Object.keys(dawn[key]).filter((name) => !Object.hasOwn(lock[key], name));
+  assertEquals(added("specifiers"), ["npm:webgpu@0.6.2"]);
+  assertEquals(added("npm"), ["debug@4.4.3", "ms@2.1.3", "webgpu@0.6.2"]);
+  for (const key of ["specifiers", "npm"] as const) {
+    for (const name of Object.keys(lock[key])) assertEquals(dawn[key][name], lock[key][name]);
+  }
+  assert(!JSON.stringify(lock).includes("webgpu@0.6"), "everyone would download Dawn");
+});
+
+for (const gpu of ["dawn", "auto"]) {
+  Deno.test(`info --gpu ${gpu} says what computes, and why`, async () => {
+    const { code, stdout, stderr } = await runTask("dawn", ["info", "--gpu", gpu, "--json"]);
+    const { adapter, error } = JSON.parse(stdout);
+    if (gpu === "dawn" && dawnForms.size === 0) {
+      assertEquals([code, adapter], [1, null]);
+      assertMatch(error, /--gpu native/);
+      return;
+    }
+    assertEquals(code, 0, stderr);
+    const chosen = gpu === "dawn" || dawnForms.has("matrix units");
+    assertEquals(adapter.provider, chosen ? "Dawn" : `Deno ${Deno.version.deno}`);
+    assertEquals(adapter.provider_reason === undefined, gpu === "dawn");
+    assertEquals(adapter.matrix_units !== null, chosen && dawnForms.has("matrix units"));
+  });
+}
+
+Deno.test({
+  name: "an answer through Dawn, in a Worker, is the recorded one" +
+    (dawnForms.size > 0 ? "" : ` (not run: ${noDawnForm("plain")})`),
+  ignore: dawnForms.size === 0,
+  async fn() {
+    const { items } = JSON.parse(Deno.readTextFileSync(file("models/eval-public.json")));
+    const { prompt, ids } = knownAnswer(items[0].id);
+    const { code, stdout, stderr } = await runTask(
+      "dawn",
+      ["generate", prompt, "--gpu", "dawn", "--strategy", "plain", "--json"],
+    );
+    assertEquals(code, 0, stderr);
+    assertEquals(JSON.parse(stdout).ids, ids);
+  },
+});

@@ -1,0 +1,110 @@
+/** Every kernel through Dawn: compiled without a driver in every variant, run where there is one. */
+
+import { assert, assertEquals } from "@std/assert";
+import type { Gpu } from "../src/gpu/device.ts";
+import { type MatrixUnits, matrixUnitsOf } from "../src/gpu/matrix_units.ts";
+import { shaderCode } from "../src/gpu/pipeline.ts";
+import { Recorder } from "../src/gpu/recorder.ts";
+import { matrixMultiplyKernel } from "../src/kernels/matrix_multiply.ts";
+import { matrixQkvKernel } from "../src/kernels/matrix_qkv.ts";
+import { matrixSwigluKernel } from "../src/kernels/matrix_swiglu.ts";
+import { multiplyAddKernel } from "../src/kernels/multiply_add.ts";
+import { SCHEMES } from "../src/quant/scheme.ts";
+import { dawnCompiler, dawnForms, noDawnCompiler, noDawnForm } from "./gpu/dawn.ts";
+import { compareCase, kernelCases, runCase } from "./kernels/run_case.ts";
+
+/** Lanes of a subgroup, such that four fill the least workgroup that the compiler takes. */
+const SUBGROUP = 32;
+
+/** What the compiler is told of an adapter with these matrix units. */
+function units(size: number): MatrixUnits {
+  const made = matrixUnitsOf({
+    subgroupMinSize: SUBGROUP,
+    subgroupMaxSize: SUBGROUP,
+    subgroupMatrixConfigs: [
+      { componentType: "f16", resultComponentType: "f32", M: size, N: size, K: size },
+    ],
+  }, { maxComputeWorkgroupStorageSize: 32768 });
+  assert(made, `kernels know no units that multiply matrices of size ${size}`);
+  return made;
+}
+
+const unlessMissing = { ignore: !dawnCompiler };
+const why = dawnCompiler ? "" : ` (not run: ${noDawnCompiler})`;
+
+for (const { kernel, runs } of kernelCases) {
+  Deno.test({
+    name: `Dawn compiles ${kernel} in every variant${why}`,
+    ...unlessMissing,
+    async fn() {
+      for (const subgroups of [true, false]) {
+        const gpu: Gpu = { ...dawnCompiler!, subgroups, matrixUnits: units(8) };
+        for (const { name, upload } of runs) {
+          gpu.device.pushErrorScope("validation");
+          const { tensors, record } = upload(gpu);
+          using recorder = new Recorder(gpu);
+          record(recorder);
+          recorder.submit();
+          tensors[Symbol.dispose]();
+          const error = await gpu.device.popErrorScope();
+          assertEquals(error?.message, undefined, name);
+        }
+      }
+      dawnCompiler!.throwIfFaulty();
+    },
+  });
+}
+
+for (const kernel of [matrixMultiplyKernel, matrixQkvKernel, matrixSwigluKernel]) {
+  for (const size of [8, 16]) {
+    // Without a pipeline: larger units take more workgroup memory than an adapter without a driver has.
+    Deno.test({
+      name: `Dawn compiles ${kernel.name} for matrices of ${size}${why}`,
+      ...unlessMissing,
+      async fn() {
+        const gpu: Gpu = { ...dawnCompiler!, matrixUnits: units(size) };
+        for (const { name, snippet } of Object.values(SCHEMES)) {
+          const code = shaderCode(gpu, kernel, { snippet, arithmetic: "f32" });
+          gpu.device.pushErrorScope("validation");
+          const { messages } = await gpu.device.createShaderModule({ code }).getCompilationInfo();
+          assertEquals(messages.map(({ message }) => message), [], name);
+          assertEquals(await gpu.device.popErrorScope(), null, name);
+        }
+      },
+    });
+  }
+}
+
+Deno.test({
+  name: `Dawn says where a shader is wrong, in the shader's own lines${why}`,
+  ...unlessMissing,
+  async fn() {
+    const source = multiplyAddKernel.source.replace("let a = vec4", "let a = vec5");
+    const line = source.split("\n").findIndex((text) => text.includes("vec5")) + 1;
+    const code = shaderCode(dawnCompiler!, { ...multiplyAddKernel, source }, undefined);
+    dawnCompiler!.device.pushErrorScope("validation");
+    dawnCompiler!.device.createShaderModule({ code });
+    const error = await dawnCompiler!.device.popErrorScope();
+    assert(error?.message.includes(`:${line}:`), error?.message);
+  },
+});
+
+for (const { kernel, runs } of kernelCases) {
+  for (const form of ["matrix units", "subgroups", "plain"] as const) {
+    const gpu = dawnForms.get(form);
+    const needed = runs.filter(({ feature }) => !gpu || !feature || gpu.features.includes(feature));
+    const onUnits = kernel.startsWith("matrix_");
+    // Other kernels do not know of matrix units.
+    if (onUnits !== (form === "matrix units")) continue;
+    Deno.test({
+      name: `Dawn runs ${kernel}, ${form}` + (gpu ? "" : ` (not run: ${noDawnForm(form)})`),
+      ignore: !gpu,
+      async fn() {
+        for (const kernelRun of needed) {
+          const found = await runCase(gpu!, kernelRun);
+          compareCase(gpu!, `${kernelRun.name}:`, kernelRun, found, kernelRun.reference());
+        }
+      },
+    });
+  }
+}

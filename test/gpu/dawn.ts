@@ -1,0 +1,51 @@
+/** Dawn for tests: a device that compiles and computes nothing, and those of this machine's driver. */
+
+import { acquireGpu, type Gpu } from "../../src/gpu/device.ts";
+import { MATRIX_FEATURE } from "../../src/gpu/matrix_units.ts";
+import { openProvider, startDawn } from "../../src/gpu/provider.ts";
+
+/** How linear layers and rows are handled. */
+export type DawnForm = "matrix units" | "subgroups" | "plain";
+
+async function attempt<T>(make: () => Promise<T>): Promise<{ made?: T; reason: string }> {
+  try {
+    return { made: await make(), reason: "" };
+  } catch (error) {
+    const [reason] = (error as Error).message.split(/[.\n]/);
+    return { reason };
+  }
+}
+
+const compiling = await attempt(async () => {
+  return await acquireGpu({ provider: await startDawn(["backend=null"]) });
+});
+/** Dawn without a driver: all of its validation and its shader compiler, and no results. */
+export const dawnCompiler: Gpu | undefined = compiling.made;
+/** Why there is none. */
+export const noDawnCompiler: string = compiling.reason;
+
+async function acquireForms(): Promise<Map<DawnForm, Gpu>> {
+  const { gpu: provider } = await openProvider("dawn");
+  const [plain, subgroups, matrix] = [
+    await acquireGpu({ provider, subgroups: false, matrixUnits: false }),
+    await acquireGpu({ provider, matrixUnits: false }),
+    await acquireGpu({ provider }),
+  ];
+  const forms: [DawnForm, Gpu | undefined][] = [
+    ["matrix units", matrix.matrixUnits && matrix],
+    ["subgroups", subgroups.subgroups ? subgroups : undefined],
+    ["plain", plain],
+  ];
+  return new Map(forms.filter((form): form is [DawnForm, Gpu] => form[1] !== undefined));
+}
+
+const computing = await attempt(acquireForms);
+/** Every form that Dawn has on this machine. */
+export const dawnForms: ReadonlyMap<DawnForm, Gpu> = computing.made ?? new Map();
+/** Why there is none of a form. */
+export function noDawnForm(form: DawnForm): string {
+  if (computing.reason !== "") return computing.reason;
+  return form === "matrix units"
+    ? `its adapter has no matrix units: no ${MATRIX_FEATURE} with f16 factors and f32 sums`
+    : "its adapter has no subgroups that kernels can use";
+}

@@ -1,0 +1,125 @@
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { acquireGpu, GpuError } from "../../src/gpu/device.ts";
+import { MATRIX_FEATURE } from "../../src/gpu/matrix_units.ts";
+import { noDawnAdapterMessage, openProvider, startDawn } from "../../src/gpu/provider.ts";
+import { dawnCompiler, dawnForms, noDawnCompiler, noDawnForm } from "./dawn.ts";
+
+const withDawn = {
+  ignore: !dawnCompiler,
+  why: dawnCompiler ? "" : ` (not run: ${noDawnCompiler})`,
+};
+/** Dawn without a driver: its adapter has no matrix units. */
+const starts = () => startDawn(["backend=null"]);
+
+/** The same, except that its adapters list matrix units. */
+async function startsWithUnits(): Promise<GPU> {
+  const gpu = await starts();
+  const info = {
+    subgroupMinSize: 32,
+    subgroupMaxSize: 32,
+    subgroupMatrixConfigs: [
+      { componentType: "f16", resultComponentType: "f32", M: 8, N: 8, K: 8 },
+    ],
+  };
+  return {
+    async requestAdapter(options?: GPURequestAdapterOptions) {
+      const adapter = await gpu.requestAdapter(options);
+      return new Proxy(adapter!, {
+        get(target, name) {
+          if (name === "info") return info;
+          const value = Reflect.get(target, name, target);
+          return typeof value === "function" ? value.bind(target) : value;
+        },
+      });
+    },
+  } as unknown as GPU;
+}
+
+const forbidden = () =>
+  Promise.reject(
+    new GpuError("not permitted", { cause: new Deno.errors.NotCapable("Requires ffi access") }),
+  );
+const broken = () => Promise.reject(new GpuError("Dawn could not be loaded: no such file"));
+const withoutAdapter = () =>
+  Promise.resolve({ requestAdapter: () => Promise.resolve(null) } as unknown as GPU);
+
+Deno.test("native starts nothing", async () => {
+  const provider = await openProvider("native", () => Promise.reject(new Error("was started")));
+  assertEquals(provider, { name: "native", gpu: undefined });
+});
+
+Deno.test({
+  name: `dawn is Dawn${withDawn.why}`,
+  ignore: withDawn.ignore,
+  async fn() {
+    const { name, gpu } = await openProvider("dawn", starts);
+    assertEquals(name, "dawn");
+    using acquired = await acquireGpu({ provider: gpu });
+    assertEquals(acquired.native, false);
+    assert(acquired.features.includes(MATRIX_FEATURE), acquired.features.join());
+    assertEquals(acquired.matrixUnits, undefined);
+    assertEquals(
+      acquired.directives,
+      "enable subgroups; enable f16; enable chromium_experimental_subgroup_matrix; ",
+    );
+  },
+});
+
+Deno.test({
+  name: `auto takes Dawn where it has matrix units, and native where it has none${withDawn.why}`,
+  ignore: withDawn.ignore,
+  async fn() {
+    const without = await openProvider("auto", starts);
+    assertEquals([without.name, without.gpu], ["native", undefined]);
+    assertMatch(without.reason!, /no matrix units/);
+
+    const found = await openProvider("auto", startsWithUnits);
+    assertEquals(found.name, "dawn");
+    assertMatch(found.reason!, /8x8x8/);
+    using gpu = await acquireGpu({ provider: found.gpu });
+    assertEquals([gpu.matrixUnits?.shape, gpu.matrixUnits?.subgroupSize], ["8x8x8", 32]);
+    using left = await acquireGpu({ provider: found.gpu, matrixUnits: false });
+    assertEquals(left.matrixUnits, undefined);
+  },
+});
+
+Deno.test("auto is native where Dawn does not start; dawn says why it did not", async () => {
+  for (
+    const [start, message] of [[broken, /no such file/], [
+      withoutAdapter,
+      /no GPU adapter/,
+    ]] as const
+  ) {
+    const { name, reason } = await openProvider("auto", start);
+    assertEquals(name, "native");
+    assertMatch(reason!, message);
+    const error = await assertRejects(() => openProvider("dawn", start), GpuError);
+    assertMatch(error.message, message);
+  }
+  const other = () => Promise.reject(new TypeError("a mistake of this program"));
+  await assertRejects(() => openProvider("auto", other), TypeError);
+});
+
+Deno.test("what is not permitted is an error even for auto", async () => {
+  for (const name of ["dawn", "auto"] as const) {
+    await assertRejects(() => openProvider(name, forbidden), GpuError, "not permitted");
+  }
+});
+
+Deno.test("no adapter for Dawn: the message says what to do", () => {
+  assertMatch(noDawnAdapterMessage("linux"), /Mesa 22\.3 .* too old.*--gpu native/);
+  for (const os of ["darwin", "windows"]) {
+    assert(!noDawnAdapterMessage(os).includes("Mesa"));
+    assertMatch(noDawnAdapterMessage(os), /--gpu native/);
+  }
+});
+
+Deno.test({
+  name: "Dawn's matrix units are those that its adapter lists" +
+    (dawnForms.size > 0 ? "" : ` (not run: ${noDawnForm("plain")})`),
+  ignore: dawnForms.size === 0,
+  async fn() {
+    const { name } = await openProvider("auto");
+    assertEquals(name, dawnForms.has("matrix units") ? "dawn" : "native");
+  },
+});

@@ -1,0 +1,117 @@
+/** The projection to queries, keys and values on matrix units. */
+
+import type { HeadShape } from "../../src/kernels/attention.ts";
+import type { Arithmetic } from "../../src/gpu/kernel.ts";
+import { MATRIX_FEATURE } from "../../src/gpu/matrix_units.ts";
+import { matrixQkv } from "../../src/kernels/matrix_qkv.ts";
+import { rotationTable } from "../../src/kernels/qkv.ts";
+import { paddedInner, type QuantScheme } from "../../src/quant/scheme.ts";
+import { defineCase } from "./case.ts";
+import {
+  type HostMatrix,
+  matrixBytes,
+  paddedRows,
+  randomMatrix,
+  unitFactors,
+  uploadHeads,
+} from "./matrix.ts";
+import { reference } from "./qkv.ts";
+
+interface Size {
+  readonly name: string;
+  readonly rows: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly inner: number;
+  readonly theta: number;
+  readonly scheme: QuantScheme["name"];
+  /** f32: x in two parts. */
+  readonly arithmetic?: Arithmetic;
+  /** Where the rows lie in q. */
+  readonly firstQuery?: number;
+  /** Where they lie in k, v and the positions. */
+  readonly firstKey?: number;
+  /** Pairs of a weight part. */
+  readonly partPairs?: number;
+}
+
+interface Inputs extends Omit<Size, "scheme"> {
+  readonly shape: HeadShape;
+  readonly x: Float32Array<ArrayBuffer>;
+  readonly matrix: HostMatrix;
+  /** Of all rows of k and v, and as many as q has. */
+  readonly positions: Uint32Array<ArrayBuffer>;
+}
+
+/** Low, so that an angle of the f32 table is as exact as the tolerance. */
+const POSITIONS = 64;
+
+const size = (rows: number, heads: number, kvHeads: number, headDim: number): Size => ({
+  name: `${rows} rows, ${heads} and ${kvHeads} heads of ${headDim}`,
+  rows,
+  heads,
+  kvHeads,
+  headDim,
+  inner: 24,
+  theta: 10000,
+  scheme: "bf16",
+});
+
+/** Heads that fill a tile, lie across two, or leave channels over. */
+export const kernelCase = defineCase<Size, Inputs>({
+  kernel: "matrix_qkv",
+  tolerance: 2e-5,
+  featureOf: () => MATRIX_FEATURE,
+  sizes: [
+    size(1, 4, 4, 16),
+    { ...size(9, 3, 1, 18), theta: 500000, scheme: "f16", inner: 13 },
+    { ...size(6, 2, 1, 64), name: "queries and keys apart", firstQuery: 5, firstKey: 2 },
+    size(33, 6, 2, 32),
+    { ...size(65, 2, 1, 128), scheme: "q8", inner: 40, arithmetic: "f16" },
+    { ...size(3, 5, 1, 32), name: "q4, in parts", partPairs: 24, scheme: "q4" },
+    { ...size(8, 2, 2, 34), name: "in odd parts", partPairs: 7 },
+  ],
+  modelSizes: [{ ...size(128, 16, 16, 64), inner: 1024 }],
+  inputs({ scheme, ...size }, random) {
+    const { rows, heads, kvHeads, headDim, inner, firstQuery = 0, firstKey = 0 } = size;
+    return {
+      ...size,
+      shape: { heads, kvHeads, headDim, headStride: paddedInner(headDim) },
+      x: paddedRows(random, rows, inner),
+      matrix: randomMatrix(random, scheme, (heads + 2 * kvHeads) * headDim, inner),
+      positions: random.integers(Math.max(firstQuery, firstKey) + rows + 1, POSITIONS),
+    };
+  },
+  upload(tensors, inputs) {
+    const { rows, firstQuery = 0, firstKey = 0, shape, x, matrix, positions } = inputs;
+    const { heads, kvHeads, headDim, headStride } = shape;
+    const split = (name: string, count: number) =>
+      tensors.untouched(name, positions.length * count * headStride);
+    const outputs = { q: split("q", heads), k: split("k", kvHeads), v: split("v", kvHeads) };
+    const bound = {
+      x: tensors.of("x", x),
+      rowPosition: tensors.of("positions", positions),
+      rotation: tensors.of("rotation", rotationTable(POSITIONS, headDim, inputs.theta)),
+      q: outputs.q.tensor,
+      k: outputs.k.tensor,
+      v: outputs.v.tensor,
+    };
+    const { arithmetic, partPairs } = inputs;
+    const weights = uploadHeads(tensors, matrix, headDim, partPairs, arithmetic);
+    const { matrixUnits } = tensors.gpu;
+    const at = { rows, firstQuery, firstKey };
+    return {
+      record: (recorder) => matrixQkv(recorder, matrixUnits!, bound, weights, shape, at),
+      outputs,
+    };
+  },
+  reference: (inputs) => reference(unitFactors(inputs)),
+  cost({ rows, heads, kvHeads, headDim, inner, scheme }) {
+    const columns = (heads + 2 * kvHeads) * headDim;
+    return {
+      multiplyAdds: rows * columns * (inner + 2),
+      bytes: matrixBytes(scheme, columns, inner) + 4 * rows * (paddedInner(inner) + columns),
+    };
+  },
+});

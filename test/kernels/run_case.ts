@@ -1,0 +1,85 @@
+/** Finds the kernels' cases, runs them on a device and compares. */
+
+import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
+import type { Gpu } from "../../src/gpu/device.ts";
+import { Readback } from "../../src/gpu/readback.ts";
+import { Recorder } from "../../src/gpu/recorder.ts";
+import type { KernelCase, KernelRun, Word } from "./case.ts";
+
+/** Reference words that rounding may decide: a case must be sure of nearly all of them. */
+const MOST_UNDECIDED = 0.05;
+
+const folder = new URL("./", import.meta.url);
+const files = [...Deno.readDirSync(folder)].map(({ name }) => name)
+  .filter((name) =>
+    /^export const kernelCase = /m.test(Deno.readTextFileSync(new URL(name, folder)))
+  )
+  .sort();
+
+/** Every kernel's case. */
+export const kernelCases: readonly KernelCase[] = await Promise.all(files.map(async (file) => {
+  const { kernelCase }: { kernelCase: KernelCase } = await import(new URL(file, folder).href);
+  return kernelCase;
+}));
+
+/** Bits of every output after the run. */
+export async function runCase(
+  gpu: Gpu,
+  kernelRun: KernelRun,
+): Promise<Map<string, Uint32Array>> {
+  using recorder = new Recorder(gpu);
+  using readback = new Readback(gpu);
+  const { tensors, record, outputs } = kernelRun.upload(gpu);
+  using _ = tensors;
+  record(recorder);
+  const found = new Map<string, Uint32Array>();
+  for (const [name, { tensor, length }] of Object.entries(outputs)) {
+    found.set(name, new Uint32Array(await readback.read(recorder, tensor, 4 * length)));
+  }
+  return found;
+}
+
+/**
+ * Compares every output with the reference.
+ * @param form stands in front of an output's name in errors
+ */
+export function compareCase(
+  gpu: Gpu,
+  form: string,
+  kernelRun: KernelRun,
+  found: ReadonlyMap<string, Uint32Array>,
+  expected: Readonly<Record<string, Float64Array>>,
+): void {
+  const { tensors, outputs } = kernelRun.upload(gpu);
+  tensors[Symbol.dispose]();
+  assertEquals([...found.keys()], Object.keys(expected));
+  for (const [name, bits] of found) {
+    compare(`${form} ${name}`, bits, expected[name], outputs[name].words, kernelRun.tolerance);
+  }
+}
+
+function compare(
+  name: string,
+  bits: Uint32Array,
+  expected: Float64Array,
+  words: readonly Word[],
+  tolerance: number,
+): void {
+  assertEquals(bits.length, expected.length, `${name}: words`);
+  const floats = new Float32Array(bits.buffer);
+  let undecided = 0;
+  expected.forEach((value, i) => {
+    if (Number.isNaN(value)) return undecided++;
+    const isFloat = words[i % words.length] === "f32";
+    const found = isFloat ? floats[i] : bits[i];
+    if (found === value) return;
+    const allowed = isFloat ? tolerance * Math.max(1, Math.abs(value)) : 0;
+    assertAlmostEquals(
+      found,
+      value,
+      allowed,
+      `${name}[${i}]: expected ${value} within ${allowed}, found ${found}`,
+    );
+  });
+  assert(undecided <= MOST_UNDECIDED * expected.length, `${name}: ${undecided} words undecided`);
+}
