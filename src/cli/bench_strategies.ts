@@ -4,7 +4,8 @@ import Table from "cli-table3";
 import { strategyOf } from "../denoise/strategy.ts";
 import type { Engine } from "../engine/engine.ts";
 import { loadEngine } from "../engine/load.ts";
-import type { GenerateRequest, GenerateStats } from "../engine/request.ts";
+import type { EngineTotals, GenerateRequest, GenerateStats, Usage } from "../engine/request.ts";
+import { addAnswer, NO_TOTALS } from "../engine/stats.ts";
 import type { ProviderName } from "../gpu/provider.ts";
 import { type AccuracyItem, isCorrect } from "../evaluate/accuracy.ts";
 import { progressReport } from "./progress.ts";
@@ -47,12 +48,9 @@ const QUALITIES: Readonly<Record<"exact" | "fast", (setting: Setting) => boolean
 /** Figures of one setting over all prompts. */
 export interface StrategyReport extends Setting {
   readonly name: string;
-  readonly prompts: number;
+  /** Answers that are exactly right. */
   readonly correct: number;
-  readonly targetForwards: number;
-  readonly draftForwards: number;
-  readonly tokens: number;
-  readonly seconds: number;
+  readonly totals: EngineTotals;
   /** Steps by what auto chose. */
   readonly choices: Readonly<Record<string, number>>;
 }
@@ -121,31 +119,31 @@ export async function benchStrategies(
   const adapter = engine.model.gpu.name;
   const report = progressReport("answering", (prompts) => `${prompts} prompts`, true);
   const total = warmUp.length + measured.length;
-  const totals = new Map<Setting, StrategyReport>();
+  const reports = new Map<Setting, StrategyReport>();
   try {
     for (const [i, item] of [...warmUp, ...measured].entries()) {
       report.update(i, total);
       for (const setting of settings) {
         const answered = await answer(engine, item, setting, options.steps);
-        if (i >= warmUp.length) totals.set(setting, add(totals.get(setting), setting, answered));
+        if (i >= warmUp.length) reports.set(setting, add(reports.get(setting), setting, answered));
       }
     }
     report.update(total, total);
   } finally {
     report.stop();
   }
-  const reports = settings.map((setting) => totals.get(setting)!);
-  const plain = reports.find(({ name }) => name === "plain");
+  const figures = settings.map((setting) => reports.get(setting)!);
+  const plain = figures.find(({ name }) => name === "plain");
   const bench = {
     model: engine.summary.id,
     adapter,
     warmUpPrompts: warmUp.length,
-    settings: reports.map((one) => ({
+    settings: figures.map((one) => ({
       ...one,
       tokensPerSecond: speed(one),
       ...plain && { toPlain: speed(one) / speed(plain) },
     })),
-    auto: comparisons(reports),
+    auto: comparisons(figures),
   };
   print(bench);
   return bench;
@@ -153,7 +151,7 @@ export async function benchStrategies(
 
 interface Answered {
   readonly correct: boolean;
-  readonly tokens: number;
+  readonly usage: Usage;
   readonly stats: GenerateStats;
 }
 
@@ -170,7 +168,7 @@ async function answer(
   for await (const event of events) {
     if (event.type !== "end") continue;
     const { text, usage, stats } = event;
-    return { correct: isCorrect(item, text), tokens: usage.completionTokens, stats };
+    return { correct: isCorrect(item, text), usage, stats };
   }
   throw new Error("the engine ended without an answer");
 }
@@ -178,27 +176,23 @@ async function answer(
 function add(
   before: StrategyReport | undefined,
   setting: Setting,
-  { correct, tokens, stats }: Answered,
+  answered: Answered,
 ): StrategyReport {
   const choices = { ...before?.choices };
-  for (const [choice, steps] of Object.entries(stats.choices ?? {})) {
+  for (const [choice, steps] of Object.entries(answered.stats.choices ?? {})) {
     choices[choice] = (choices[choice] ?? 0) + steps;
   }
   return {
     ...setting,
     name: settingName(setting),
-    prompts: (before?.prompts ?? 0) + 1,
-    correct: (before?.correct ?? 0) + (correct ? 1 : 0),
-    targetForwards: (before?.targetForwards ?? 0) + stats.forwards,
-    draftForwards: (before?.draftForwards ?? 0) + stats.draftForwards,
-    tokens: (before?.tokens ?? 0) + tokens,
-    seconds: (before?.seconds ?? 0) + stats.seconds,
+    correct: (before?.correct ?? 0) + (answered.correct ? 1 : 0),
+    totals: addAnswer(before?.totals ?? NO_TOTALS, answered),
     choices,
   };
 }
 
-function speed({ tokens, seconds }: StrategyReport): number {
-  return tokens / seconds;
+function speed({ totals }: StrategyReport): number {
+  return totals.completionTokens / totals.seconds;
 }
 
 /** Every quality of auto that was measured beside a fixed strategy. */
@@ -230,14 +224,14 @@ function print({ adapter, warmUpPrompts, settings, auto }: StrategyBench): void 
     style: { head: [], border: [] },
   });
   for (const report of settings) {
-    const { strategy, quality, cache = "", correct, prompts, tokens, toPlain } = report;
+    const { strategy, quality, cache = "", correct, totals, toPlain } = report;
     table.push([
       quality === undefined ? strategy : `${strategy}, ${quality}`,
       cache,
-      `${correct} of ${prompts}`,
-      report.targetForwards,
-      report.draftForwards,
-      (tokens / report.targetForwards).toFixed(2),
+      `${correct} of ${totals.answers}`,
+      totals.forwards,
+      totals.draftForwards,
+      (totals.completionTokens / totals.forwards).toFixed(2),
       report.tokensPerSecond.toFixed(1),
       toPlain === undefined ? "" : `${toPlain.toFixed(2)} x`,
     ]);

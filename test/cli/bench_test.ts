@@ -13,6 +13,7 @@ import {
   type StrategyBench,
   type StrategyReport,
 } from "../../src/cli/bench_strategies.ts";
+import { NO_TOTALS } from "../../src/engine/stats.ts";
 import { anyGpu } from "../gpu/device.ts";
 import { runTask } from "./command.ts";
 
@@ -81,12 +82,8 @@ Deno.test("auto is held against the best fixed strategy that its quality allows"
     return {
       ...setting,
       name,
-      tokens,
-      prompts: 1,
       correct: 1,
-      targetForwards: 1,
-      draftForwards: 0,
-      seconds: 2,
+      totals: { ...NO_TOTALS, answers: 1, completionTokens: tokens, seconds: 2 },
       choices: {},
     };
   };
@@ -124,8 +121,9 @@ Deno.test("bench strategies: the tables, and all of it as JSON", async () => {
     assertMatch(stdout, /auto, fast: \d+% of the best fixed strategy, (threshold\+dual|gate)/);
     const bench: StrategyBench = JSON.parse(await Deno.readTextFile(`${dir}/out.json`));
     assertEquals(bench.settings.map(({ name }) => name), ["threshold+dual", "gate", "auto+fast"]);
-    for (const { prompts, tokens, seconds, tokensPerSecond, toPlain } of bench.settings) {
-      assertEquals([prompts, tokensPerSecond, toPlain], [2, tokens / seconds, undefined]);
+    for (const { totals, tokensPerSecond, toPlain } of bench.settings) {
+      assertEquals(tokensPerSecond, totals.completionTokens / totals.seconds);
+      assertEquals([totals.answers, toPlain], [2, undefined]);
     }
     assertEquals(bench.auto.length, 1);
   } finally {
