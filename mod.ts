@@ -52,6 +52,7 @@ export {
 export { WorkerEngine, type WorkerEngineOptions } from "./src/engine/worker_engine.ts";
 export { GpuError } from "./src/gpu/device.ts";
 export { type Arithmetic, ARITHMETICS } from "./src/gpu/kernel.ts";
+export type { RowGroups, TilePlan } from "./src/kernels/weight_matrix.ts";
 export { type LoadProgress, type ProviderName, PROVIDERS } from "./src/model/load.ts";
 export type {
   MemoryOptions,
@@ -59,6 +60,12 @@ export type {
   ModelMemory,
   WeightChoice,
 } from "./src/model/memory_plan.ts";
+export {
+  parseTunedTiles,
+  TUNED_FORMAT,
+  type TunedEntry,
+  type TunedTiles,
+} from "./src/model/tuned_tiles.ts";
 export type { ForwardResult, RankedToken } from "./src/model/model.ts";
 export {
   CheckpointError,

@@ -4,19 +4,13 @@ import type { Gpu } from "../gpu/device.ts";
 import type { Arithmetic } from "../gpu/kernel.ts";
 import { Recorder } from "../gpu/recorder.ts";
 import { Scratch } from "../gpu/scratch.ts";
-import { createTensor, type Tensor, tensorOf } from "../gpu/tensor.ts";
+import { createTensor, tensorOf } from "../gpu/tensor.ts";
 import { matmul } from "../kernels/matmul.ts";
 import { quantizedRowWords, quantizeRows } from "../kernels/quantize_rows.ts";
-import { defaultTiles, type TilePlan, type WeightMatrix } from "../kernels/weight_matrix.ts";
+import { defaultTiles, type TilePlan } from "../kernels/weight_matrix.ts";
 import { linear } from "../model/linear.ts";
-import {
-  blocksOf,
-  codeBytesPerColumn,
-  type QuantScheme,
-  scaleWords,
-  schemeConstants,
-  SCHEMES,
-} from "../quant/scheme.ts";
+import { randomMatrix } from "../model/random_matrix.ts";
+import { type QuantScheme, SCHEMES } from "../quant/scheme.ts";
 import { measureRate, type Rate } from "./ceilings.ts";
 
 /** A linear layer's timing. */
@@ -26,50 +20,6 @@ export interface LinearRate extends Rate {
   readonly rows: number;
   readonly inner: number;
   readonly columns: number;
-}
-
-/** Random weights in a scheme's units; 16-bit patterns are kept to small finite values. */
-function randomMatrix(
-  gpu: Gpu,
-  scheme: QuantScheme,
-  inner: number,
-  columns: number,
-  arithmetic: Arithmetic,
-  tiles: TilePlan,
-): { matrix: WeightMatrix; tensors: Tensor[] } {
-  const words = new Uint32Array(columns * codeBytesPerColumn(scheme, inner) / 4);
-  let state = 1;
-  for (let i = 0; i < words.length; i++) {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    if (scheme.group) {
-      words[i] = state;
-      continue;
-    }
-    const signs = state & 0x80008000;
-    const mantissas = (state >>> 8) & 0x007f007f;
-    words[i] = scheme.name === "f32"
-      ? signs & 0x80000000 | 0x3d000000 | mantissas
-      : signs | (scheme.name === "bf16" ? 0x3d003d00 : 0x28002800) | mantissas;
-  }
-  const tensors = [tensorOf(gpu, "weights", words)];
-  if (scheme.group) {
-    // Both f16 scales of a word are 2^-7.
-    const scales = new Uint32Array(columns * scaleWords(scheme, inner)).fill(0x20002000);
-    tensors.push(tensorOf(gpu, "scales", scales));
-  }
-  const binding = {
-    // Pipelines are found again by this name.
-    scheme: scheme.snippet === SCHEMES[scheme.name].snippet ? scheme.name : "other snippet",
-    snippet: scheme.snippet,
-    arithmetic,
-    constants: schemeConstants(scheme),
-    buffers: tensors.map(({ buffer }) => buffer),
-  };
-  const parts = [{ binding, firstColumn: 0, columns }];
-  return {
-    matrix: { scheme, blocks: blocksOf(inner), columns, parts, arithmetic, tiles },
-    tensors,
-  };
 }
 
 /** What a rate is asked of besides the shape. */
@@ -93,7 +43,9 @@ export async function linearRate(
   using recorder = new Recorder(gpu);
   using scratch = new Scratch(gpu, recorder);
   const made = { ...SCHEMES[scheme], ...snippet ? { snippet } : {} };
-  const { matrix, tensors } = randomMatrix(gpu, made, inner, columns, arithmetic, tiles);
+  const shape = { scheme: made, inner, columns, arithmetic };
+  const { matrix: untiled, tensors } = randomMatrix(gpu, shape);
+  const matrix = { ...untiled, tiles };
   const words = arithmetic === "int8" ? quantizedRowWords(inner) : inner;
   const values = Float32Array.from({ length: rows * inner }, (_, i) => ((i * 7919) % 1000) / 1000);
   const rowsTensor = tensorOf(gpu, "rows", values);
@@ -101,10 +53,10 @@ export async function linearRate(
   const y = createTensor(gpu, "y", rows * columns);
   try {
     if (arithmetic === "int8") quantizeRows(recorder, rowsTensor, x, { rows, inner });
-    const shape = { rows, yStride: columns };
+    const options = { rows, yStride: columns };
     const rate = await measureRate(gpu, recorder, 2 * rows * inner * columns, () => {
-      if (arithmetic === "int8") matmul(recorder, x, matrix, y, shape);
-      else linear({ recorder, scratch }, x, matrix, y, shape);
+      if (arithmetic === "int8") matmul(recorder, x, matrix, y, options);
+      else linear({ recorder, scratch }, x, matrix, y, options);
     });
     return { scheme, arithmetic, rows, inner, columns, ...rate };
   } finally {

@@ -5,6 +5,7 @@ import { ConfigError, limitContext, readConfig, readGenerationDefaults } from ".
 import type { LoadProgress, ProviderName } from "../model/load.ts";
 import { loadPlanned } from "../model/load_planned.ts";
 import { type MemoryOptions, type MemoryPlan, planLine } from "../model/memory_plan.ts";
+import type { TunedTiles } from "../model/tuned_tiles.ts";
 import { loadChatTemplate } from "../text/chat_template.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
 import { checkDraft, draftWarning } from "./draft.ts";
@@ -28,6 +29,8 @@ export interface EngineOptions extends MemoryOptions {
   readonly draft?: string | false;
   /** Whether answers may keep keys and values, so that there must be room for them (default true). */
   readonly cache?: boolean;
+  /** Tilings that `unmask tune` found; default: a fixed rule. */
+  readonly tuned?: TunedTiles;
   /** Told in one line, before anything is uploaded, what is loaded and what it takes. */
   readonly onPlan?: (line: string, plan: MemoryPlan) => void;
 }

@@ -27,6 +27,8 @@ export interface Gpu extends Disposable {
   readonly device: GPUDevice;
   /** Adapter name as the driver gives it. */
   readonly name: string;
+  /** Vendor, architecture, device and description: what the provider tells adapters apart by. */
+  readonly identity: string;
   /** Limits in force on the device. */
   readonly limits: GPUSupportedLimits;
   /** Whether kernels exchange rows within a subgroup; found out by running a probe. */
@@ -228,10 +230,12 @@ export async function acquireGpu(options: GpuOptions = {}): Promise<Gpu> {
     ? matrixUnitsOf(adapter.info, device.limits)
     : undefined;
   const { limits } = device;
-  const name = adapter.info?.description || adapter.info?.device || "unnamed adapter";
+  const { vendor, architecture, device: model, description } = adapter.info ?? {};
+  const name = description || model || "unnamed adapter";
   return {
     device,
     name,
+    identity: [vendor, architecture, model, description].filter(Boolean).join(", "),
     limits,
     subgroups,
     matrixUnits,

@@ -10,10 +10,10 @@ import type { Tensor } from "../gpu/tensor.ts";
 import type { HeadShape } from "./attention.ts";
 import {
   DEFAULT_TILES,
+  followed,
   productCost,
   TILE_CONSTANTS,
   tiled,
-  type TilePlan,
   type WeightMatrix,
   type WeightPart,
 } from "./weight_matrix.ts";
@@ -125,9 +125,7 @@ export function qkv(
   options: QkvRows,
 ): void {
   const { x, rowPosition, rotation, q, k, v } = tensors;
-  const { splits, rowGroups } = weights.tiles ?? DEFAULT_TILES;
-  // A software adapter takes several seconds to compile the rotation of 32 rows.
-  const tiles: TilePlan = { splits, rowGroups: rowGroups === 4 ? 2 : rowGroups };
+  const tiles = followed("qkv", weights.tiles ?? DEFAULT_TILES);
   for (const part of weights.parts) {
     const { constants, workgroups } = tiled(tiles, options.rows, 2 * part.columns);
     recorder.dispatch(qkvKernel, {

@@ -41,6 +41,33 @@ export interface TilePlan {
   readonly rowGroups: RowGroups;
 }
 
+/** Kernels that are tiled so. */
+export type TiledKernel = "matmul" | "qkv" | "swiglu";
+
+/** The largest tile of a kernel: a software adapter compiles the rotation of 32 rows for seconds. */
+const MOST_ROW_GROUPS: Readonly<Record<TiledKernel, RowGroups>> = { matmul: 4, qkv: 2, swiglu: 4 };
+
+/** The plan as the kernel follows it. */
+export function followed(kernel: TiledKernel, { splits, rowGroups }: TilePlan): TilePlan {
+  return { splits, rowGroups: Math.min(rowGroups, MOST_ROW_GROUPS[kernel]) as RowGroups };
+}
+
+/** Blocks of a split at least: with fewer, adding up costs more than is shared. */
+const SPLIT_BLOCKS = 8;
+
+/** Every plan that a kernel tells from another, for a matrix of this inner size in blocks. */
+export function tilePlans(kernel: TiledKernel, blocks: number): TilePlan[] {
+  const plans: TilePlan[] = [];
+  for (const splits of [1, 2, 4, 8]) {
+    if (splits > 1 && blocks < splits * SPLIT_BLOCKS) break;
+    for (const rowGroups of [1, 2, 4] as const) {
+      const most = splits > 1 ? 2 : MOST_ROW_GROUPS[kernel];
+      if (rowGroups <= most) plans.push({ splits, rowGroups });
+    }
+  }
+  return plans;
+}
+
 /** What is not tuned. */
 export const DEFAULT_TILES: TilePlan = { splits: 1, rowGroups: 2 };
 

@@ -8,6 +8,7 @@ import { limitContext, type ModelConfig, readConfig } from "./config.ts";
 import { uploadLlada } from "./llada.ts";
 import { Model } from "./model.ts";
 import { checkTensors } from "./tensors.ts";
+import type { TileLookup } from "./tiled_matrix.ts";
 import { type LoadProgress, type WeightPrecision, WeightUpload } from "./upload.ts";
 
 export { type ProviderName, PROVIDERS } from "../gpu/provider.ts";
@@ -19,6 +20,8 @@ export interface LoadModelOptions {
   readonly onProgress?: LoadProgress;
   /** Schemes of the matrices on the GPU; default: as they are stored. */
   readonly precision?: WeightPrecision;
+  /** Tiles of matrices that were tuned; default: none was. */
+  readonly tiles?: TileLookup;
   /** Longest prompt plus answer, in tokens; default as config.json says. */
   readonly context?: number;
   /** Disposed of with the model. */
@@ -52,7 +55,7 @@ export async function loadCheckpoint(
   gpu: Gpu,
   config: ModelConfig,
   checkpoint: Checkpoint,
-  { name, onProgress, precision, owned }: LoadModelOptions & { readonly name: string },
+  { name, onProgress, precision, tiles, owned }: LoadModelOptions & { readonly name: string },
 ): Promise<Model> {
   checkArithmetic(gpu, precision?.arithmetic);
   checkTensors(config, checkpoint);
@@ -63,6 +66,7 @@ export async function loadCheckpoint(
     using upload = new WeightUpload(gpu, recorder, checkpoint, {
       stored: config.quantisation,
       arithmetic: precision?.arithmetic,
+      tiles,
       onProgress,
     });
     const weights = await uploadLlada(upload, config, precision);

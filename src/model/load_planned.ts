@@ -13,6 +13,7 @@ import {
   precisionOf,
 } from "./memory_plan.ts";
 import type { Model } from "./model.ts";
+import { tileLookup, type TunedTiles } from "./tuned_tiles.ts";
 
 /** Models that share a device. */
 export interface LoadedPair {
@@ -25,6 +26,8 @@ export interface LoadedPair {
 export interface PlannedLoad extends PlanRequest {
   /** The name of a provider, or any object with the `GPU` interface; default Deno's own. */
   readonly provider?: ProviderName | GPU;
+  /** Tilings that were tuned, of this device and others; default: the fixed rule everywhere. */
+  readonly tuned?: TunedTiles;
   /** Told while the target's weights are uploaded. */
   readonly onProgress?: LoadProgress;
   /** Told before anything is uploaded. */
@@ -37,7 +40,7 @@ export interface PlannedLoad extends PlanRequest {
  * @throws {GpuError} when the provider does not start or there is no adapter
  */
 export async function loadPlanned(
-  { provider, onProgress, onPlan, ...request }: PlannedLoad,
+  { provider, tuned, onProgress, onPlan, ...request }: PlannedLoad,
 ): Promise<LoadedPair> {
   const gpu = await acquireGpu({
     provider: typeof provider === "string" ? (await openProvider(provider)).gpu : provider,
@@ -46,9 +49,11 @@ export async function loadPlanned(
     const available = request.available ?? (gpu.software ? freeHostBytes() : undefined);
     const plan = await planMemory(gpu, { ...request, available });
     onPlan?.(plan);
+    const tiles = tuned && tileLookup(tuned, gpu);
     const options = ({ folder, choice }: ModelMemory): LoadModelOptions => ({
       precision: precisionOf(choice, request.arithmetic, readConfig(folder)),
       context: plan.context,
+      tiles,
     });
     const target = await loadModel(gpu, plan.target.folder, {
       ...options(plan.target),

@@ -10,7 +10,7 @@ import type { WeightMatrix } from "../kernels/weight_matrix.ts";
 import { bytesPerColumn } from "../quant/scheme.ts";
 import type { Checkpoint } from "../weights/checkpoint.ts";
 import type { ModelConfig } from "./config.ts";
-import { type LladaWeights, uploadLlada } from "./llada.ts";
+import { type LladaLayer, type LladaWeights, uploadLlada } from "./llada.ts";
 import { Model } from "./model.ts";
 import { type WeightPrecision, WeightUpload } from "./upload.ts";
 
@@ -61,6 +61,8 @@ export interface Rehearsal {
   readonly hostBytes: number;
   /** The largest matrix. */
   readonly largest: RehearsedMatrix;
+  /** The layers' weights, in buffers that hold nothing. */
+  readonly layers: readonly LladaLayer[];
   /**
    * Bytes that a generation takes besides the weights, in a model that made no other before.
    * @throws {GpuError} naming the limit, when the device has no room for so many rows
@@ -109,6 +111,7 @@ export async function rehearse(
     loadingBytes: whileLoading - weightBytes,
     hostBytes: memory.mostInFlight,
     largest: largestOf(matricesOf(weights)),
+    layers: weights.layers,
     async activationBytes(request) {
       using model = new Model(gpu, config, new Recorder(gpu), weights, []);
       const canvas = await openedCanvas(model, request);
@@ -228,6 +231,7 @@ function countingGpu(
   return {
     device: device as unknown as GPUDevice,
     name,
+    identity: "",
     limits,
     subgroups: false,
     matrixUnits: undefined,

@@ -4,8 +4,14 @@ import type { Gpu } from "../gpu/device.ts";
 import type { Arithmetic } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import { createTensor, type Tensor, tensorOf } from "../gpu/tensor.ts";
-import { defaultTiles, type WeightMatrix, type WeightPart } from "../kernels/weight_matrix.ts";
 import {
+  defaultTiles,
+  type TiledKernel,
+  type WeightMatrix,
+  type WeightPart,
+} from "../kernels/weight_matrix.ts";
+import {
+  BLOCK,
   blocksOf,
   codeBytesPerColumn,
   groupsOf,
@@ -18,6 +24,7 @@ import {
 import { CheckpointError } from "../weights/checkpoint.ts";
 import type { StoredQuantisation } from "./config.ts";
 import { scaleName } from "./tensors.ts";
+import type { TileLookup } from "./tiled_matrix.ts";
 import {
   type LoadProgress,
   type PartTensors,
@@ -48,9 +55,13 @@ export class WeightUpload implements Disposable {
   readonly #stored: StoredQuantisation | undefined;
   readonly #arithmetic: Arithmetic;
   readonly #stream: WeightStream;
+  readonly #tuned: TileLookup | undefined;
   #tensors: Tensor[] = [];
 
-  /** @param stored how config.json says that quantised tensors are stored */
+  /**
+   * @param options.stored how config.json says that quantised tensors are stored
+   * @param options.tiles of matrices that were tuned; the others follow a fixed rule
+   */
   constructor(
     gpu: Gpu,
     recorder: Recorder,
@@ -58,9 +69,11 @@ export class WeightUpload implements Disposable {
     options: {
       readonly stored?: StoredQuantisation;
       readonly arithmetic?: Arithmetic;
+      readonly tiles?: TileLookup;
       readonly onProgress?: LoadProgress;
     } = {},
   ) {
+    this.#tuned = options.tiles;
     this.#arithmetic = options.arithmetic ?? "f32";
     this.#gpu = gpu;
     this.#source = source;
@@ -102,7 +115,6 @@ export class WeightUpload implements Disposable {
     const matrices = names.map((name, i) => this.#matrix(name, outs[i], inner));
     const scheme = this.#scheme(matrices, wanted);
     const arithmetic = this.#arithmeticOf(scheme);
-    const tiles = defaultTiles(this.#gpu, inner);
     const columns = outs.reduce((sum, out) => sum + out, 0);
     const parts: WeightPart[] = [];
     for (const [first, last] of this.#split(columns, codeBytesPerColumn(scheme, inner))) {
@@ -119,7 +131,7 @@ export class WeightUpload implements Disposable {
       }
       parts.push(partOf(scheme, arithmetic, tensors, first, last - first));
     }
-    return { scheme, blocks: blocksOf(inner), columns, parts, arithmetic, tiles };
+    return this.#tiled("matmul", { scheme, blocks: blocksOf(inner), columns, parts, arithmetic });
   }
 
   /**
@@ -136,7 +148,6 @@ export class WeightUpload implements Disposable {
     const matrices = names.map((name) => this.#matrix(name, outs, inner));
     const scheme = this.#scheme(matrices, wanted);
     const arithmetic = this.#arithmeticOf(scheme);
-    const tiles = defaultTiles(this.#gpu, inner);
     const parts: WeightPart[] = [];
     for (const [first, last] of this.#split(outs, 2 * codeBytesPerColumn(scheme, inner))) {
       const width = last - first;
@@ -147,7 +158,8 @@ export class WeightUpload implements Disposable {
       }
       parts.push(partOf(scheme, arithmetic, tensors, first, width));
     }
-    return { scheme, blocks: blocksOf(inner), columns: outs, parts, arithmetic, tiles };
+    const blocks = blocksOf(inner);
+    return this.#tiled("swiglu", { scheme, blocks, columns: outs, parts, arithmetic });
   }
 
   /**
@@ -166,7 +178,6 @@ export class WeightUpload implements Disposable {
     const matrices = names.map((name, i) => this.#matrix(name, heads[i] * headDim, inner));
     const scheme = this.#scheme(matrices, wanted);
     const arithmetic = this.#arithmeticOf(scheme);
-    const tiles = defaultTiles(this.#gpu, inner);
     const half = headDim / 2;
     const columns = half * heads.reduce((sum, count) => sum + count, 0);
     const parts: WeightPart[] = [];
@@ -187,7 +198,7 @@ export class WeightUpload implements Disposable {
       }
       parts.push(partOf(scheme, arithmetic, tensors, first, width));
     }
-    return { scheme, blocks: blocksOf(inner), columns, parts, arithmetic, tiles };
+    return this.#tiled("qkv", { scheme, blocks: blocksOf(inner), columns, parts, arithmetic });
   }
 
   /** Waits for the GPU and hands all tensors over to the caller, who frees them from now on. */
@@ -203,6 +214,12 @@ export class WeightUpload implements Disposable {
     this.#stream[Symbol.dispose]();
     for (const tensor of this.#tensors) tensor.destroy();
     this.#tensors = [];
+  }
+
+  /** The matrix with its tiles, which all numbers of rows share: they decide the order of a sum. */
+  #tiled(kernel: TiledKernel, matrix: WeightMatrix): WeightMatrix {
+    const tuned = this.#tuned?.({ kernel, ...matrix });
+    return { ...matrix, tiles: tuned ?? defaultTiles(this.#gpu, BLOCK * matrix.blocks) };
   }
 
   /** Where a matrix lies in the checkpoint, whether it is stored quantised or not. */
