@@ -7,15 +7,18 @@ import { STRATEGY_NAMES, type StrategyName } from "../engine/request.ts";
 import { type AccuracyResult, evaluateAccuracy, parseAccuracyFile } from "../evaluate/accuracy.ts";
 import {
   addMemoryOptions,
+  addTuningOptions,
   gpuOption,
   type MemoryFlags,
   memoryOf,
   modelOption,
+  tunedOf,
+  type TuningFlags,
   wholeNumber,
 } from "./options.ts";
 import { agreementCommand } from "./eval_agreement.ts";
 
-interface AccuracyFlags extends MemoryFlags {
+interface AccuracyFlags extends MemoryFlags, TuningFlags {
   readonly data: string;
   readonly model: string;
   readonly gpu: ProviderName;
@@ -48,7 +51,7 @@ export function evalCommand(): Command {
         "  unmask eval accuracy --data models/eval-public.json --limit 10",
     )
     .action(runAccuracy);
-  addMemoryOptions(accuracy);
+  addTuningOptions(addMemoryOptions(accuracy));
   return new Command("eval").description("Measures a model's quality.")
     .addCommand(accuracy.exitOverride())
     .addCommand(agreementCommand().exitOverride());
@@ -59,6 +62,7 @@ async function runAccuracy(flags: AccuracyFlags): Promise<void> {
     .slice(0, flags.limit);
   using engine = await loadEngine(flags.model, {
     ...memoryOf(flags),
+    tuned: tunedOf(flags),
     provider: flags.gpu,
     cache: false,
   });

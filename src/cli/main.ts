@@ -12,6 +12,7 @@ import { quantizeCommand } from "./quantize.ts";
 import { serveCommand } from "./serve.ts";
 import { synthCommand } from "./synth.ts";
 import { traceCommand } from "./trace.ts";
+import { tuneCommand } from "./tune.ts";
 import { VERSION } from "./version.ts";
 
 /** A command and its own commands, with the settings of the one above. */
@@ -42,6 +43,7 @@ for (
     evalCommand(),
     quantizeCommand(),
     synthCommand(),
+    tuneCommand(),
     benchCommand(),
   ]
 ) {

@@ -21,7 +21,9 @@ import type { WorkerEngineOptions } from "../engine/worker_engine.ts";
 import type { StoredQuantisation } from "../model/config.ts";
 import { ARITHMETICS } from "../gpu/kernel.ts";
 import { type MemoryOptions, WEIGHT_CHOICES } from "../model/memory_plan.ts";
+import type { TunedTiles } from "../model/tuned_tiles.ts";
 import { GROUP_SIZES, type GroupSize, quantised, type QuantisedName } from "../quant/scheme.ts";
+import { defaultTuningFile, readTuning } from "./tuning_file.ts";
 
 /** `--model DIR` */
 export function modelOption(): Option {
@@ -124,6 +126,30 @@ export function addMemoryOptions(command: Command): Command {
     .option("--context <n>", "longest prompt plus answer, in tokens", wholeNumber(2));
 }
 
+/** `--tuning` and `--no-tuning`, as commander hands them over. */
+export interface TuningFlags {
+  /** File of a tuning; false for none. */
+  readonly tuning?: string | boolean;
+}
+
+/** `--tuning FILE` and `--no-tuning` */
+export function addTuningOptions(command: Command): Command {
+  return command
+    .option("--tuning <file>", "tile sizes that unmask tune found (default: where it keeps them)")
+    .option("--no-tuning", "tile sizes by a fixed rule");
+}
+
+/** The tuning that the options ask for. What is wrong with its file is said on standard error. */
+export function tunedOf({ tuning }: TuningFlags): TunedTiles | undefined {
+  if (tuning === false) return undefined;
+  // Commander's `--no-tuning` makes true the default.
+  const file = typeof tuning === "string" ? tuning : defaultTuningFile();
+  if (file === undefined) return undefined;
+  const { tuned, warning } = readTuning(file);
+  if (warning !== undefined) console.error(`Warning: ${warning}`);
+  return tuned;
+}
+
 /** The memory options alone. */
 export function memoryOf(
   { gpuMemory, weights, draftWeights, arithmetic, context }: MemoryFlags,
@@ -147,7 +173,7 @@ export function repeated(value: string, before: readonly string[] | undefined): 
 }
 
 /** What {@linkcode addGenerationOptions} adds, as commander hands it over. */
-export interface GenerationFlags extends MemoryFlags {
+export interface GenerationFlags extends MemoryFlags, TuningFlags {
   readonly model: string;
   readonly gpu: ProviderName;
   readonly system?: string;
@@ -235,7 +261,7 @@ export function addStrategyOptions(command: Command): Command {
 
 /** Adds the model and how to generate with it; the folder says what holds without an option. */
 export function addGenerationOptions(command: Command): Command {
-  return addStrategyOptions(addMemoryOptions(addDraftOptions(command)))
+  return addStrategyOptions(addTuningOptions(addMemoryOptions(addDraftOptions(command))))
     .addOption(modelOption())
     .addOption(gpuOption())
     .option("-n, --max-tokens <n>", "most tokens in an answer", wholeNumber(1))
@@ -318,7 +344,8 @@ export function messageFor(error: unknown): string {
 /** How the engine of one person's answers is set up. */
 export function engineOptionsOf(flags: GenerationFlags): WorkerEngineOptions {
   const cache = (flags.cache ?? "none") !== "none" || flags.quality === "fast";
-  return { ...memoryOf(flags), draft: draftOf(flags), provider: flags.gpu, cache };
+  const tuned = tunedOf(flags);
+  return { ...memoryOf(flags), tuned, draft: draftOf(flags), provider: flags.gpu, cache };
 }
 
 /** The draft that the options ask for; undefined leaves it to the engine. */

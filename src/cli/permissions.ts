@@ -9,6 +9,7 @@ const WRITERS: Readonly<Record<string, string | true>> = {
   quantize: true,
   synth: "out",
   trace: "png",
+  tune: true,
 };
 
 /**

@@ -9,12 +9,15 @@ import { createApp } from "../server/app.ts";
 import {
   addDraftOptions,
   addMemoryOptions,
+  addTuningOptions,
   draftOf,
   gpuOption,
   type MemoryFlags,
   memoryOf,
   modelOption,
   repeated,
+  tunedOf,
+  type TuningFlags,
   wholeNumber,
 } from "./options.ts";
 import { startEngine } from "./progress.ts";
@@ -24,7 +27,7 @@ import { totalsText } from "./stats_view.ts";
 /** Milliseconds that answers under way have to end once the server stops. */
 const FAREWELL = 1500;
 
-interface ServeFlags extends MemoryFlags {
+interface ServeFlags extends MemoryFlags, TuningFlags {
   readonly model: string;
   readonly gpu: ProviderName;
   readonly host: string;
@@ -38,7 +41,7 @@ interface ServeFlags extends MemoryFlags {
 
 /** `unmask serve` */
 export function serveCommand(): Command {
-  return addMemoryOptions(addDraftOptions(new Command("serve")))
+  return addTuningOptions(addMemoryOptions(addDraftOptions(new Command("serve"))))
     .description("Answers OpenAI clients over HTTP.")
     .addOption(modelOption())
     .addOption(gpuOption())
@@ -80,6 +83,7 @@ async function run(flags: ServeFlags): Promise<void> {
   }
   const { engine, report } = startEngine(flags.model, {
     ...memoryOf(flags),
+    tuned: tunedOf(flags),
     maxWaiting: flags.maxWaiting,
     draft: draftOf(flags),
     provider: flags.gpu,

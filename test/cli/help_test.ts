@@ -14,6 +14,7 @@ const COMMANDS = [
   "eval accuracy",
   "quantize",
   "synth",
+  "tune",
 ];
 
 Deno.test("every command has help with an example, on standard output", async () => {

@@ -37,6 +37,7 @@ Deno.test("only a command that was told to write a file may write", async () => 
       ["granted", "generate", "--trace", "a.json"],
       ["granted", "trace", "--png", "a.png"],
       ["granted", "bench"],
+      ["granted", "tune"],
       ["granted", "quantize"],
       ["prompt", "synth"],
       ["granted", "synth", "--out", "a"],

@@ -1,0 +1,84 @@
+/** The file in which `unmask tune` keeps what it found, and from which models are loaded. */
+
+import { dirname, isAbsolute, join } from "node:path";
+import { parseTunedTiles, type TunedTiles, UNTUNED } from "../model/tuned_tiles.ts";
+
+/** Where a system keeps what can be made again: the variable that names the folder, and what is in it. */
+const CACHE_FOLDERS: Readonly<
+  Partial<Record<typeof Deno.build.os, readonly (readonly [string, ...string[]])[]>>
+> = {
+  windows: [["LOCALAPPDATA", "unmask"]],
+  darwin: [["HOME", "Library", "Caches", "unmask"]],
+};
+const OTHER_CACHE_FOLDERS = [["XDG_CACHE_HOME", "unmask"], ["HOME", ".cache", "unmask"]] as const;
+
+/** Most bytes of a file that is read: a tuning of many devices has a few ten thousand. */
+const MOST_BYTES = 2 ** 20;
+
+/**
+ * The file where the system keeps such files; undefined where no variable that may be read names a
+ * folder. Asks for no permission.
+ */
+export function defaultTuningFile(os: typeof Deno.build.os = Deno.build.os): string | undefined {
+  for (const [variable, ...names] of CACHE_FOLDERS[os] ?? OTHER_CACHE_FOLDERS) {
+    const folder = environmentOf(variable);
+    // A relative one is to be ignored (XDG Base Directory Specification).
+    if (folder && isAbsolute(folder)) return join(folder, ...names, "tiles.json");
+  }
+}
+
+function environmentOf(variable: string): string | undefined {
+  const { state } = Deno.permissions.querySync({ name: "env", variable });
+  return state === "granted" ? Deno.env.get(variable) : undefined;
+}
+
+/** What a file holds, or why nothing of it is used. */
+export interface TuningRead {
+  readonly tuned: TunedTiles;
+  /** One line that names the file and what to do; absent: it is whole, or there is none. */
+  readonly warning?: string;
+}
+
+/** Reads a file without asking for permission: where it may not be read, nothing is tuned. */
+export function readTuning(file: string): TuningRead {
+  if (Deno.permissions.querySync({ name: "read", path: file }).state !== "granted") {
+    return { tuned: UNTUNED };
+  }
+  const problem = (what: string): TuningRead => ({
+    tuned: UNTUNED,
+    warning: `${file}: ${what}. Tiles follow the fixed rule; unmask tune writes the file anew.`,
+  });
+  try {
+    const { size, isFile } = Deno.statSync(file);
+    if (!isFile) return problem("it is no plain file");
+    if (size > MOST_BYTES) return problem(`it has ${size} bytes, expected at most ${MOST_BYTES}`);
+    const tuned = parseTunedTiles(Deno.readTextFileSync(file));
+    return typeof tuned === "string" ? problem(tuned) : { tuned };
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return { tuned: UNTUNED };
+    return problem(`it cannot be read (${error instanceof Error ? error.message : error})`);
+  }
+}
+
+/**
+ * Replaces the file at once: whoever reads it meanwhile finds the old one or the new one.
+ * @throws {Error} naming the file, when it cannot be written
+ */
+export function writeTuning(file: string, tuned: TunedTiles): void {
+  const temporary = `${file}.${crypto.randomUUID()}.part`;
+  try {
+    Deno.mkdirSync(dirname(file), { recursive: true });
+    Deno.writeTextFileSync(temporary, JSON.stringify(tuned, null, 2) + "\n", { createNew: true });
+    Deno.renameSync(temporary, file);
+  } catch (error) {
+    try {
+      Deno.removeSync(temporary);
+    } catch {
+      // It was not made.
+    }
+    throw new Error(
+      `${file}: it cannot be written (${error instanceof Error ? error.message : error}). ` +
+        "Choose another file with --tuning FILE.",
+    );
+  }
+}

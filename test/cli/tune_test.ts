@@ -1,0 +1,103 @@
+/** `unmask tune`, and commands that use what it found. */
+
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { join } from "node:path";
+import { tiledMatrices } from "../../src/model/tiled_matrix.ts";
+import {
+  deviceKey,
+  parseTunedTiles,
+  type TunedTiles,
+  UNTUNED,
+  withEntry,
+} from "../../src/model/tuned_tiles.ts";
+import { rehearse } from "../../src/model/rehearsal.ts";
+import { readConfig } from "../../src/model/config.ts";
+import { openCheckpoint } from "../../src/weights/checkpoint.ts";
+import { anyGpu } from "../gpu/device.ts";
+import { TINY_TARGET } from "../model/models.ts";
+import { goldenPath } from "../reference/golden.ts";
+import { knownAnswer, unmask } from "./command.ts";
+
+const CODE = knownAnswer("2026-000");
+const MODEL = goldenPath("checkpoints/mha-f32");
+
+async function withFolder(body: (dir: string) => Promise<void>): Promise<void> {
+  const dir = await Deno.makeTempDir();
+  try {
+    await body(dir);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+Deno.test("tune shows what every matrix gains, keeps it, and does not tune twice", () =>
+  withFolder(async (dir) => {
+    const file = join(dir, "cache", "tiles.json");
+    const args = ["tune", "--model", MODEL, "--rows", "5,20", "--tuning", file];
+    const { code, stdout, stderr } = await unmask(args);
+    assertEquals(code, 0, stderr);
+    assertMatch(stderr, /^tuning for .+: 100 % of 4 matrices$/m);
+    assertMatch(stdout, /│ matrix .*│ fixed rule .*│ fastest .*│ GFLOP\/s, 5 \/ 20 rows/);
+    assertMatch(stdout, /│ qkv, 64 -> 192 .*│ 16 rows /);
+    assertMatch(
+      stdout,
+      /^\d of 4 matrices get other tiles than by the fixed rule; kept in .*tiles/m,
+    );
+    const text = await Deno.readTextFile(file);
+    const { devices } = parseTunedTiles(text) as TunedTiles;
+    assertEquals(Object.keys(devices), [deviceKey(anyGpu)]);
+    assertEquals(Object.keys(devices[deviceKey(anyGpu)]).sort(), [
+      "matmul, 160 -> 64, f32, f32 arithmetic",
+      "matmul, 64 -> 64, f32, f32 arithmetic",
+      "qkv, 64 -> 192, f32, f32 arithmetic",
+      "swiglu, 64 -> 320, f32, f32 arithmetic",
+    ]);
+    const again = await unmask([...args, "--json"]);
+    assertEquals([again.code, again.stderr], [0, ""]);
+    const { adapter, tuned_before, tuned } = JSON.parse(again.stdout);
+    assertEquals([adapter, tuned_before, tuned], [anyGpu.name, 4, []]);
+    assertEquals(await Deno.readTextFile(file), text);
+  }));
+
+Deno.test("tune does not replace a named file that holds something else", () =>
+  withFolder(async (dir) => {
+    const file = join(dir, "notes.json");
+    await Deno.writeTextFile(file, "mine");
+    const { code, stdout, stderr } = await unmask(["tune", "--model", MODEL, "--tuning", file]);
+    assertEquals([code, stdout], [1, ""]);
+    assertStringIncludes(stderr, `${file}: it is not JSON. Name another file, or replace it`);
+    assertEquals(await Deno.readTextFile(file), "mine");
+  }));
+
+Deno.test("with tuned tiles the recorded answers stay, and lossless is plain", () =>
+  withFolder(async (dir) => {
+    const file = join(dir, "tiles.json");
+    const config = readConfig(TINY_TARGET);
+    using checkpoint = openCheckpoint(TINY_TARGET);
+    const { layers } = await rehearse(config, checkpoint, anyGpu);
+    const measured = { rows: [], gflopPerSecond: [], fixedGflopPerSecond: [] };
+    const tuned = tiledMatrices(anyGpu, layers).reduce(
+      (all, matrix) => withEntry(all, anyGpu, matrix, { splits: 2, rowGroups: 2, ...measured }),
+      UNTUNED,
+    );
+    assertEquals(Object.keys(tuned.devices[deviceKey(anyGpu)]).length, 4);
+    await Deno.writeTextFile(file, JSON.stringify(tuned));
+    for (const strategy of ["plain", "lossless", "self"]) {
+      const args = ["generate", CODE.prompt, "--strategy", strategy, "--tuning", file];
+      const { code, stdout, stderr } = await unmask(args);
+      assertEquals([code, stdout, stderr], [0, `${CODE.answer}\n`, ""], strategy);
+    }
+  }));
+
+Deno.test("a broken tuning is one warning, and the answer comes all the same", () =>
+  withFolder(async (dir) => {
+    const file = join(dir, "tiles.json");
+    await Deno.writeTextFile(file, "{");
+    const { code, stdout, stderr } = await unmask(["generate", CODE.prompt, "--tuning", file]);
+    assertEquals([code, stdout], [0, `${CODE.answer}\n`]);
+    assertEquals(stderr.split(file).length, 2, stderr);
+    assertStringIncludes(stderr, `Warning: ${file}: it is not JSON`);
+    const off = await unmask(["generate", CODE.prompt, "--no-tuning"]);
+    assertEquals([off.code, off.stdout, off.stderr], [0, `${CODE.answer}\n`, ""]);
+    assert((await Deno.readTextFile(file)) === "{");
+  }));
