@@ -63,7 +63,7 @@ export async function loadCheckpoint(
   gpu.device.pushErrorScope("out-of-memory");
   let scoped = true;
   try {
-    using upload = new WeightUpload(gpu, recorder, checkpoint, {
+    await using upload = new WeightUpload(gpu, recorder, checkpoint, {
       stored: config.quantisation,
       arithmetic: precision?.arithmetic,
       tiles,

@@ -103,7 +103,7 @@ export async function rehearse(
   const weights = await uploadLlada(upload, config, precision);
   await upload.release();
   const whileLoading = memory.bytes - before;
-  upload[Symbol.dispose]();
+  await upload[Symbol.asyncDispose]();
   recorder[Symbol.dispose]();
   const weightBytes = memory.bytes;
   return {
@@ -251,7 +251,7 @@ function unread(checkpoint: Checkpoint): Checkpoint {
     byteLength: checkpoint.byteLength,
     tensors: checkpoint.tensors,
     tensor: checkpoint.tensor.bind(checkpoint),
-    readInto() {},
+    loadInto: () => Promise.resolve(),
     read: ({ byteLength }: { readonly byteLength: number }) => new Uint8Array(byteLength),
   } as unknown as Checkpoint;
 }

@@ -104,6 +104,12 @@ export class SyntheticWeights implements TensorFile {
     }
   }
 
+  /** As {@linkcode readInto}; there is nothing to wait for. */
+  // deno-lint-ignore require-await
+  async loadInto(slice: TensorSlice, target: Uint8Array, offset = 0): Promise<void> {
+    this.readInto(slice, target, offset);
+  }
+
   /** Frees the pools. */
   [Symbol.dispose](): void {
     this.#places.clear();

@@ -49,7 +49,7 @@ export interface WeightPrecision {
 }
 
 /** Creates a model's tensors; on disposal before {@linkcode release} it frees all of them. */
-export class WeightUpload implements Disposable {
+export class WeightUpload implements AsyncDisposable {
   readonly #gpu: Gpu;
   readonly #source: WeightSource;
   readonly #stored: StoredQuantisation | undefined;
@@ -201,17 +201,16 @@ export class WeightUpload implements Disposable {
     return this.#tiled("qkv", { scheme, blocks: blocksOf(inner), columns, parts, arithmetic });
   }
 
-  /** Waits for the GPU and hands all tensors over to the caller, who frees them from now on. */
+  /** Waits for all that is under way and hands all tensors over to the caller, who frees them from now on. */
   async release(): Promise<readonly Tensor[]> {
-    await this.#gpu.device.queue.onSubmittedWorkDone();
-    this.#gpu.throwIfFaulty();
+    await this.#stream.finish();
     const tensors = this.#tensors;
     this.#tensors = [];
     return tensors;
   }
 
-  [Symbol.dispose](): void {
-    this.#stream[Symbol.dispose]();
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stream[Symbol.asyncDispose]();
     for (const tensor of this.#tensors) tensor.destroy();
     this.#tensors = [];
   }

@@ -32,6 +32,8 @@ export interface TensorFile extends Disposable {
   readonly tensors: ReadonlyMap<string, TensorSlice>;
   /** Fills `target` with the slice's bytes from its byte `offset` on. */
   readInto(slice: TensorSlice, target: Uint8Array, offset?: number): void;
+  /** As `readInto`, on another thread where there is a file; it must stay open until then. */
+  loadInto(slice: TensorSlice, target: Uint8Array, offset?: number): Promise<void>;
 }
 
 /** An open model folder. Close it with `using` or `[Symbol.dispose]()`. */
@@ -103,9 +105,21 @@ export class Checkpoint implements Disposable {
    * @throws {CheckpointError} when the file has become shorter than its header says
    */
   readInto(slice: TensorSlice, target: Uint8Array, offset = 0): void {
-    const file = this.#files.get(slice.file);
-    if (!file) throw new RangeError(`${show(slice.name)} is not a tensor of ${this.file}`);
-    file.readInto(slice, target, offset);
+    this.#fileOf(slice).readInto(slice, target, offset);
+  }
+
+  /**
+   * As {@linkcode readInto}, on another thread. The checkpoint must stay open and `target` be left
+   * alone until then.
+   */
+  async loadInto(slice: TensorSlice, target: Uint8Array, offset = 0): Promise<void> {
+    await this.#fileOf(slice).loadInto(slice, target, offset);
+  }
+
+  #fileOf({ name, file: path }: TensorSlice): TensorFile {
+    const file = this.#files.get(path);
+    if (!file) throw new RangeError(`${show(name)} is not a tensor of ${this.file}`);
+    return file;
   }
 
   /**

@@ -6,6 +6,8 @@
  * refer: row-major, without gaps or overlaps.
  * Source: https://huggingface.co/docs/safetensors, "Format".
  */
+import { closeSync, openSync, read, readSync } from "node:fs";
+import { promisify } from "node:util";
 import { byteSize, type DType, DTYPES, isDType } from "../gpu/dtype.ts";
 import { fileSize, isJsonObject, type JsonObject, parseJsonObject } from "./json_file.ts";
 import { CheckpointError, type Finding, show } from "./model_file_error.ts";
@@ -191,18 +193,28 @@ function readExactly<T extends Uint8Array>(
 ): T {
   for (let done = 0; done < target.length;) {
     const count = source.read(target.subarray(done), position + done);
-    if (count === 0) {
-      throw new CheckpointError({
-        ...where,
-        field: "size",
-        found: `truncated at byte ${position + done}`,
-        expected: `bytes up to ${position + target.length}`,
-      });
-    }
+    if (count === 0) throw truncated(where, position, done, target.length);
     done += count;
   }
   return target;
 }
+
+function truncated(
+  where: { readonly file: string; readonly tensor?: string },
+  position: number,
+  done: number,
+  length: number,
+): CheckpointError {
+  return new CheckpointError({
+    ...where,
+    field: "size",
+    found: `truncated at byte ${position + done}`,
+    expected: `bytes up to ${position + length}`,
+  });
+}
+
+/** Reads at a place of its own, so that several reads of one file may be under way. */
+const readLater = promisify(read);
 
 /** An open safetensors file. Close it with `using` or `[Symbol.dispose]()`. */
 export class SafetensorsFile implements ByteSource, SafetensorsHeader, Disposable {
@@ -210,7 +222,8 @@ export class SafetensorsFile implements ByteSource, SafetensorsHeader, Disposabl
   readonly size: number;
   readonly tensors: ReadonlyMap<string, TensorSlice>;
   readonly metadata: ReadonlyMap<string, string>;
-  readonly #handle: Deno.FsFile;
+  // A `Deno.FsFile` has one position that all its reads move.
+  readonly #descriptor: number;
 
   /**
    * Opens a file and checks its header; no tensor is read.
@@ -219,19 +232,18 @@ export class SafetensorsFile implements ByteSource, SafetensorsHeader, Disposabl
   constructor(file: string) {
     this.file = file;
     this.size = fileSize(file, CheckpointError);
-    this.#handle = Deno.openSync(file);
+    this.#descriptor = openSync(file, "r");
     try {
       ({ tensors: this.tensors, metadata: this.metadata } = readHeader(this));
     } catch (error) {
-      this.#handle.close();
+      closeSync(this.#descriptor);
       throw error;
     }
   }
 
   /** Reads into `target` from `position` on; returns how many bytes, 0 at the end of the file. */
   read(target: Uint8Array, position: number): number {
-    this.#handle.seekSync(position, Deno.SeekMode.Start);
-    return this.#handle.readSync(target) ?? 0;
+    return readSync(this.#descriptor, target, 0, target.length, position);
   }
 
   /**
@@ -240,16 +252,42 @@ export class SafetensorsFile implements ByteSource, SafetensorsHeader, Disposabl
    * @throws {CheckpointError} when the file has become shorter than its header says
    */
   readInto(slice: TensorSlice, target: Uint8Array, offset = 0): void {
-    const { file, name: tensor, byteOffset, byteLength } = slice;
-    if (offset < 0 || offset + target.length > byteLength) {
-      const range = `[${offset}, ${offset + target.length})`;
-      throw new RangeError(`bytes ${range} asked of ${show(tensor)}, which has ${byteLength}`);
-    }
+    checkRange(slice, target, offset);
+    const { file, name: tensor, byteOffset } = slice;
     readExactly(this, target, byteOffset + offset, { file, tensor });
+  }
+
+  /**
+   * As {@linkcode readInto}, on another thread. The file must stay open and `target` be left alone
+   * until then.
+   * @throws {RangeError} when that reaches beyond the slice
+   * @throws {CheckpointError} when the file has become shorter than its header says
+   */
+  async loadInto(slice: TensorSlice, target: Uint8Array, offset = 0): Promise<void> {
+    checkRange(slice, target, offset);
+    const { file, name: tensor } = slice;
+    const position = slice.byteOffset + offset;
+    for (let done = 0; done < target.length;) {
+      const { bytesRead } = await readLater(
+        this.#descriptor,
+        target,
+        done,
+        target.length - done,
+        position + done,
+      );
+      if (bytesRead === 0) throw truncated({ file, tensor }, position, done, target.length);
+      done += bytesRead;
+    }
   }
 
   /** Closes the file. */
   [Symbol.dispose](): void {
-    this.#handle.close();
+    closeSync(this.#descriptor);
   }
+}
+
+function checkRange({ name, byteLength }: TensorSlice, target: Uint8Array, offset: number): void {
+  if (offset >= 0 && offset + target.length <= byteLength) return;
+  const range = `[${offset}, ${offset + target.length})`;
+  throw new RangeError(`bytes ${range} asked of ${show(name)}, which has ${byteLength}`);
 }
