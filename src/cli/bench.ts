@@ -10,10 +10,12 @@ import { KernelTimes } from "../gpu/kernel_times.ts";
 import { openProvider, type ProviderName } from "../gpu/provider.ts";
 import { loadModel } from "../model/load.ts";
 import type { Model } from "../model/model.ts";
-import { loadSynthetic } from "../model/synthetic.ts";
-import { SYNTHETIC_SHAPES } from "../model/synthetic_shape.ts";
+import { loadSynthetic, syntheticFolder } from "../model/synthetic.ts";
+import { WEIGHT_CHOICES, type WeightChoice } from "../model/memory_plan.ts";
+import { SYNTHETIC_SHAPES, type SyntheticShapeName } from "../model/synthetic_shape.ts";
 import { type LinearRate, linearRate } from "./bench_linear.ts";
 import { type DenoiseTiming, type ForwardTiming, timeDenoise, timeForward } from "./bench_model.ts";
+import { benchLoad } from "./bench_load.ts";
 import { benchPair } from "./bench_pair.ts";
 import { benchRoofline, ROOFLINE_ROWS } from "./bench_roofline.ts";
 import { benchStrategies, chosenSettings } from "./bench_strategies.ts";
@@ -22,6 +24,7 @@ import { multiplyAddCeiling, type Rate } from "./ceilings.ts";
 import { gpuOption, modelOption, wholeNumber } from "./options.ts";
 import { profiled } from "./profile.ts";
 import { VERSION } from "./version.ts";
+import { writeWithReport } from "./write_folder.ts";
 
 /** Rows of the timed forward passes. */
 const ROWS = [32, 128, 512];
@@ -62,6 +65,8 @@ interface BenchFlags {
   readonly rows?: string;
   readonly only?: readonly string[];
   readonly steps?: number;
+  readonly like: SyntheticShapeName;
+  readonly rounds: number;
   readonly profile?: boolean;
 }
 
@@ -104,6 +109,28 @@ async function roofline(flags: BenchFlags): Promise<void> {
   if (json) await Deno.writeTextFile(json, JSON.stringify(report, null, 2) + "\n");
 }
 
+async function load(dir: string | undefined, flags: BenchFlags): Promise<void> {
+  const { json, like, layers, rounds, only = WEIGHT_CHOICES } = flags;
+  const unknown = only.find((name) => !WEIGHT_CHOICES.some((choice) => choice === name));
+  if (unknown) throw new Error(`--only ${unknown}: expected of ${WEIGHT_CHOICES.join(", ")}`);
+  const choices = only as readonly WeightChoice[];
+  using gpu = await deviceOf(flags);
+  const made = dir === undefined ? await Deno.makeTempDir({ prefix: "unmask_load_" }) : undefined;
+  try {
+    if (made !== undefined) {
+      const shape = SYNTHETIC_SHAPES[like];
+      using folder = syntheticFolder({ ...shape, layers: layers ?? shape.layers }, {
+        shardBytes: 5e9,
+      });
+      await writeWithReport(made, folder);
+    }
+    const report = await benchLoad(gpu, dir ?? made!, { choices, rounds });
+    if (json) await Deno.writeTextFile(json, JSON.stringify(report, null, 2) + "\n");
+  } finally {
+    if (made !== undefined) await Deno.remove(made, { recursive: true });
+  }
+}
+
 /** `unmask bench` */
 export function benchCommand(): Command {
   return new Command("bench")
@@ -112,8 +139,9 @@ export function benchCommand(): Command {
       "[what]",
       "strategies: compares ways to denoise; pair: an 8B target and its draft, random weights, " +
         "denoise 128 tokens; roofline: linear layers of the 8B pair against what the device can do; " +
-        "default: kernels and models",
+        "load: a folder becomes a model, against the disk's rate; default: kernels and models",
     )
+    .argument("[dir]", "folder for load; default: a synthetic one, made for the run")
     .addOption(modelOption())
     .addOption(gpuOption())
     .option("--data <file>", "prompts for strategies", EVAL_PUBLIC)
@@ -122,11 +150,17 @@ export function benchCommand(): Command {
       new Option("--weights <scheme>", "of the pair").choices(["bf16", ...QUANTISED]).default("q4"),
     )
     .option("--rows <list>", "of the roofline, as 32,128 (default 32,64,128,512)")
-    .option("--layers <n>", "layers of the pair, for a quick look", wholeNumber(1))
+    .option("--layers <n>", "layers of pair or load, for a quick look", wholeNumber(1))
+    .addOption(
+      new Option("--like <shape>", "of the folder that load makes")
+        .choices(Object.keys(SYNTHETIC_SHAPES)).default("mid"),
+    )
+    .option("--rounds <n>", "of load; medians are told", wholeNumber(1), 3)
     .option("--steps <n>", "denoising steps of a strategy's answer", wholeNumber(1))
     .option(
       "--only <names>",
-      "only these settings of strategies, such as plain,threshold+dual,auto+fast",
+      "only these settings of strategies, such as plain,threshold+dual,auto+fast, or of load: " +
+        "stored,q8,q4",
       (names) => names.split(","),
     )
     .option("--json <file>", "also write all figures to a file")
@@ -137,14 +171,17 @@ export function benchCommand(): Command {
       `
 Examples:
   unmask bench --json bench.json
-  unmask bench strategies --limit 10 --only plain,threshold+dual,auto+fast`,
+  unmask bench strategies --limit 10 --only plain,threshold+dual,auto+fast
+  unmask bench load models/llada-8b --only stored,q4`,
     )
-    .action(async (what: string | undefined, flags: BenchFlags) => {
+    .action(async (what: string | undefined, dir: string | undefined, flags: BenchFlags) => {
+      if (what === "load") return await load(dir, flags);
+      if (dir !== undefined) throw new Error(`bench ${what} ${dir}: only load takes a folder`);
       if (what === "strategies") return await strategies(flags);
       if (what === "pair") return await pair(flags);
       if (what === "roofline") return await roofline(flags);
       if (what !== undefined) {
-        throw new Error(`bench ${what}: expected strategies, pair, roofline, or nothing`);
+        throw new Error(`bench ${what}: expected strategies, pair, roofline, load, or nothing`);
       }
       using gpu = await deviceOf(flags);
       const report = await bench(gpu, flags);

@@ -1,6 +1,7 @@
 /** What `unmask bench` counts, not what it times. */
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { linearRate } from "../../src/cli/bench_linear.ts";
+import { benchLoad, figuresOf } from "../../src/cli/bench_load.ts";
 import { rooflineRow, roofOf } from "../../src/cli/bench_roofline.ts";
 import { measureCeilings } from "../../src/cli/ceilings.ts";
 import { profileRows } from "../../src/cli/profile.ts";
@@ -15,6 +16,7 @@ import {
 } from "../../src/cli/bench_strategies.ts";
 import { NO_TOTALS } from "../../src/engine/stats.ts";
 import { anyGpu } from "../gpu/device.ts";
+import { TINY_TARGET } from "../model/models.ts";
 import { runTask } from "./command.ts";
 
 Deno.test("a synthetic model loads, is timed, and reads back once in four steps", async () => {
@@ -51,6 +53,34 @@ Deno.test("rates of kernels are finite", async () => {
     assert(Number.isFinite(gflopPerSecond) && gflopPerSecond > 0);
     assert(Number.isFinite(gflopPerCpuSecond) && gflopPerCpuSecond > 0);
   }
+});
+
+Deno.test("loads are told beside the plain reads before them", async () => {
+  const run = { hostBytes: 5, gpuBytes: 7 };
+  const runs = [
+    { ...run, readSeconds: 1, loadSeconds: 2 },
+    { ...run, readSeconds: 2, loadSeconds: 16, hostBytes: 9 },
+    { ...run, readSeconds: 4, loadSeconds: 4 },
+  ];
+  assertEquals(figuresOf("q4", runs, 8e9), {
+    weights: "q4",
+    runs,
+    readGigabytesPerSecond: 4,
+    loadGigabytesPerSecond: 2,
+    share: 0.5,
+    hostBytes: 9,
+  });
+  const { loads, bytes } = await benchLoad(anyGpu, TINY_TARGET, {
+    choices: ["stored", "q4"],
+    rounds: 2,
+  });
+  assertEquals(loads.map(({ weights, runs }) => [weights, runs.length]), [["stored", 2], [
+    "q4",
+    2,
+  ]]);
+  const [stored, q4] = loads.map(({ runs }) => runs[0]);
+  assert(stored.gpuBytes > bytes && q4.gpuBytes < stored.gpuBytes);
+  for (const { hostBytes } of [stored, q4]) assert(hostBytes >= 0 && hostBytes < 2 ** 28);
 });
 
 Deno.test("a roof is the lower of arithmetic and bandwidth, and a share is of it", () => {
