@@ -1,7 +1,7 @@
 /** Quality `exact` of the strategy that the controller drives: nothing that changes the result. */
 
 import { mergeTallies, NO_ACCEPTANCE } from "./acceptance.ts";
-import { type Choice, Controller } from "./controller.ts";
+import { type Choice, choiceName, Controller } from "./controller.ts";
 import { denoise, type DenoiseOptions, type DenoiseStep } from "./denoise.ts";
 import { lossless, selfDraft } from "./draft_verify.ts";
 import { observed } from "./observed.ts";
@@ -58,7 +58,7 @@ export async function* autoExact(
     const part = { ...options, from: t, until };
     const run = take(choice, state, target, draft, part);
     const before = count.targetForwards;
-    const name = choice.strategy === "plain" ? "plain" : `${choice.strategy} ${choice.depth}`;
+    const name = choiceName(choice);
     const result = yield* relay(run, (step): DenoiseStep => {
       state = applyCommits(state, step.commits[0]);
       t = step.step + 1;

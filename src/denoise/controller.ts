@@ -2,6 +2,7 @@
 
 import { FastController } from "./fast_controller.ts";
 import { Looks } from "./looks.ts";
+import { PassShares } from "./pass_shares.ts";
 import { Costs, Recent } from "./recent.ts";
 
 /** How the next steps are taken; each gives what the plain schedule gives. */
@@ -38,10 +39,22 @@ const ROUNDS_KEPT = 48;
 /** Assumed before anything was proposed, and so many judged proposals that it counts as. */
 const FIRST_ACCEPTANCE = 0.7;
 const FIRST_WEIGHT = 4;
-/** Steps between two decisions: a canvas is opened for each, or a first pass made. */
-const STEPS_PER_CHOICE = 16;
+/**
+ * Steps between two decisions, doubled each time that the same is chosen: a canvas is opened for each,
+ * or a first pass made.
+ */
+const FEWEST_STEPS = 16;
+const MOST_STEPS = 64;
 /** Steps of a try, which may cost more than it brings. */
 const STEPS_PER_TRY = 4;
+/** Measurements before a way is judged: of two, both can be off. */
+const ENOUGH = 3;
+const DRAFT = "draft";
+
+/** As statistics call it. */
+export function choiceName(choice: Choice): string {
+  return choice.strategy === "plain" ? "plain" : `${choice.strategy} ${choice.depth}`;
+}
 
 /** 1 + a + a^2 + ... + a^n: steps done in a round that proposes n. */
 export function expectedSteps(acceptance: number, proposals: number): number {
@@ -58,55 +71,56 @@ export function expectedSteps(acceptance: number, proposals: number): number {
  * engine: what one request taught serves the next.
  */
 export class Controller {
-  /** `plain`, `draft`, and the target over so many states. */
-  readonly #costs = new Costs();
+  readonly #shares = new PassShares();
+  readonly #draft = new Costs();
   readonly #rounds = new Recent<{ readonly judged: number; readonly accepted: number }>(
     ROUNDS_KEPT,
   );
   readonly #looks = new Looks();
+  /** The last choice that was no try, and its steps. */
+  #chosen: Choice["strategy"] | undefined;
+  #steps = FEWEST_STEPS;
 
   /** @param fast for answers that need not be the plain schedule's */
   constructor(readonly fast: FastController = new FastController()) {}
 
   /** What is known so far. */
   get figures(): ControllerFigures {
+    const { plainStep } = this.#shares;
     return {
-      plainStep: this.#plainStep,
+      plainStep,
       draftStep: this.draftStep,
-      verify: Object.fromEntries(this.#verified.map((states) => [states, this.verifyCost(states)])),
+      verify: Object.fromEntries(
+        this.#shares.measuredStates.map((states) => [
+          states,
+          plainStep! * this.#shares.verify(states),
+        ]),
+      ),
       selfAcceptance: this.#acceptance("self"),
       draftAcceptance: this.#acceptance("lossless"),
       fastRates: this.fast.rates,
     };
   }
 
-  get #plainStep(): number | undefined {
-    return this.#costs.of("plain");
-  }
-
   /** Milliseconds per row of a forward pass of the draft. */
   get draftStep(): number | undefined {
-    return this.#costs.of("draft");
-  }
-
-  /** Numbers of states that a pass of the target was measured with. */
-  get #verified(): number[] {
-    return this.#costs.names.map(Number).filter((states) => states > 0);
+    return this.#draft.of(DRAFT);
   }
 
   /** A step of the plain schedule took so long. */
   learnPlain(millisecondsPerRow: number): void {
-    this.#costs.add("plain", millisecondsPerRow);
+    this.#shares.addPlain(millisecondsPerRow);
   }
 
   /** A step of the draft took so long. */
   learnDraft(millisecondsPerRow: number): void {
-    this.#costs.add("draft", millisecondsPerRow);
+    this.#draft.add(DRAFT, millisecondsPerRow);
+    this.#shares.addDraft(millisecondsPerRow);
   }
 
   /** A forward pass of the target over `states` states took so long. */
   learnVerify(states: number, millisecondsPerRow: number): void {
-    this.#costs.add(`${states}`, millisecondsPerRow);
+    this.#shares.addVerify(states, millisecondsPerRow);
   }
 
   /** Of `proposed` proposals in a round the first `accepted` were right. */
@@ -123,54 +137,44 @@ export class Controller {
     return (sum("accepted") + FIRST_WEIGHT * FIRST_ACCEPTANCE) / (sum("judged") + FIRST_WEIGHT);
   }
 
-  /** The target over `states` states: measured, or on the line through one state and the most. */
-  verifyCost(states: number): number {
-    const known = this.#costs.of(`${states}`);
-    if (known !== undefined) return known;
-    const one = this.#plainStep!;
-    const most = Math.max(...this.#verified);
-    const slope = (this.#costs.of(`${most}`)! - one) / Math.max(1, most - 1);
-    return one + Math.max(0, slope) * (states - 1);
-  }
-
-  /** Milliseconds per row that a step is expected to take. */
+  /** Plain steps' time that a step is expected to take. */
   expected(choice: Choice): number {
-    if (choice.strategy === "plain") return this.#plainStep!;
+    if (choice.strategy === "plain") return 1;
     const { strategy, depth } = choice;
     const acceptance = this.#acceptance(strategy);
     if (strategy === "self") {
-      return this.verifyCost(depth) / expectedSteps(acceptance, depth - 1) +
-        this.verifyCost(1) / STEPS_PER_CHOICE;
+      return this.#shares.verify(depth) / expectedSteps(acceptance, depth - 1) +
+        this.#shares.verify(1) / MOST_STEPS;
     }
-    return (depth * this.draftStep! + this.verifyCost(depth + 1)) /
+    return (depth * this.#shares.draft! + this.#shares.verify(depth + 1)) /
       expectedSteps(acceptance, depth);
   }
 
   /** What to do next. Each way is tried before it is judged. */
   choose(hasDraft: boolean): Choice {
-    const choice = this.#choose(hasDraft);
-    this.#looks.used(choice.strategy);
-    return choice;
+    const { repeated, ...choice } = this.#choose(hasDraft);
+    this.#looks.used(choiceName(choice));
+    if (!repeated) return choice;
+    this.#steps = this.#chosen === choice.strategy
+      ? Math.min(MOST_STEPS, 2 * this.#steps)
+      : FEWEST_STEPS;
+    this.#chosen = choice.strategy;
+    return { ...choice, steps: this.#steps };
   }
 
-  #choose(hasDraft: boolean): Choice {
-    const plain: Choice = { strategy: "plain", steps: STEPS_PER_CHOICE };
-    if (this.#plainStep === undefined) return plain;
-    if (this.#costs.of("2") === undefined) {
-      return { strategy: "self", depth: 2, steps: STEPS_PER_TRY };
-    }
-    if (hasDraft && this.draftStep === undefined) {
-      return { strategy: "lossless", depth: 2, steps: STEPS_PER_TRY };
-    }
-    const steps = STEPS_PER_CHOICE;
+  #choose(hasDraft: boolean): Choice & { readonly repeated?: boolean } {
+    const plain: Choice = { strategy: "plain", steps: FEWEST_STEPS };
+    if (this.#shares.plainStep === undefined) return plain;
+    const steps = STEPS_PER_TRY;
+    if (this.#shares.verifies < ENOUGH) return { strategy: "self", depth: 2, steps };
+    if (hasDraft && this.#shares.drafts < ENOUGH) return { strategy: "lossless", depth: 2, steps };
     const self = DEPTHS.slice(1).map((depth): Choice => ({ strategy: "self", depth, steps }));
     const lossless = DEPTHS.map((depth): Choice => ({ strategy: "lossless", depth, steps }));
-    const ways = [[plain], self, ...hasDraft ? [lossless] : []].map((choices) => {
-      const choice = choices.reduce((a, b) => this.expected(b) < this.expected(a) ? b : a);
-      return { name: choice.strategy, cost: this.expected(choice), choice };
-    });
+    const ways = [plain, ...self, ...hasDraft ? lossless : []].map((choice) => (
+      { name: choiceName(choice), cost: this.expected(choice), choice }
+    ));
     const best = Math.min(...ways.map(({ cost }) => cost));
-    const { choice, cost } = this.#looks.pick(ways, STEPS_PER_TRY / STEPS_PER_CHOICE);
-    return cost > best ? { ...choice, steps: STEPS_PER_TRY } : choice;
+    const { choice, cost } = this.#looks.pick(ways, STEPS_PER_TRY / this.#steps);
+    return cost > best ? { ...choice, steps: STEPS_PER_TRY } : { ...choice, repeated: true };
   }
 }

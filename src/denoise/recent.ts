@@ -26,13 +26,21 @@ export class Recent<T> {
   }
 }
 
+/**
+ * The median, and of few or evenly many values the lower one: what else a machine does makes some
+ * measurements several times too long, and none too short. Undefined of no values.
+ */
+export function middle(values: readonly number[]): number | undefined {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.max(0, (sorted.length >> 1) - 1)];
+}
+
 /** Measurements of a cost that are kept. */
 const KEPT = 15;
 
 /**
  * What things cost that are done again and again. The first measurement of each name is left out: it
- * holds the compilation of kernels. Of the last few the median counts, and of two the lower one: what
- * else a machine does makes some measurements several times too long, and none too short.
+ * holds the compilation of kernels. Of the last few the middle counts.
  */
 export class Costs {
   readonly #recent = new Recent<number>(KEPT);
@@ -43,6 +51,11 @@ export class Costs {
     return this.#recent.of(name).length;
   }
 
+  /** Whether anything was measured, the first included. */
+  has(name: string): boolean {
+    return this.#begun.has(name);
+  }
+
   /** What was measured, by name. */
   get names(): readonly string[] {
     return this.#recent.names;
@@ -50,8 +63,7 @@ export class Costs {
 
   /** Undefined before it was measured. */
   of(name: string): number | undefined {
-    const sorted = this.#recent.of(name).toSorted((a, b) => a - b);
-    return sorted[Math.max(0, (sorted.length >> 1) - 1)];
+    return middle(this.#recent.of(name));
   }
 
   /** Takes a measurement; one that is not above 0 says nothing. */

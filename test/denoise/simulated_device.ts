@@ -71,6 +71,15 @@ export function measured(cost: number, random: () => number): number {
   return cost * Math.exp(0.15 * normal(random)) * hiccup;
 }
 
+/** How many times longer everything takes, by what else the machine does, measurement by measurement. */
+export function driftingLoad(random: () => number): () => number {
+  let load = 1;
+  return () => {
+    load = random() < 0.004 ? 1 + 3 * random() : load * Math.exp(0.04 * random() - 0.02);
+    return load = Math.max(1, Math.min(5, load));
+  };
+}
+
 /**
  * Answers as the controller says, with noise; the first use of a pass compiles for a long time.
  * @returns what it cost without the noise and the compilation, milliseconds per row
