@@ -58,6 +58,7 @@ export async function* autoExact(
     const part = { ...options, from: t, until };
     const run = take(choice, state, target, draft, part);
     const before = count.targetForwards;
+    const begun = t;
     const name = choiceName(choice);
     const result = yield* relay(run, (step): DenoiseStep => {
       state = applyCommits(state, step.commits[0]);
@@ -65,6 +66,7 @@ export async function* autoExact(
       choices[name] = (choices[name] ?? 0) + 1;
       return { ...step, nfe: before + step.nfe };
     });
+    controller.took(choice, t - begun);
     count.targetForwards += result.targetForwards;
     count.targetStates += result.targetStates;
     count.draftForwards += result.draftForwards;

@@ -16,6 +16,8 @@ export type Choice =
     | { readonly strategy: "self" | "lossless"; readonly depth: number }
   );
 
+type Drafting = Exclude<Choice, { readonly strategy: "plain" }>;
+
 /** What the controller has learnt, in milliseconds for each row of a sequence. */
 export interface ControllerFigures {
   /** A denoising step of the plain schedule. */
@@ -49,6 +51,9 @@ const MOST_STEPS = 64;
 const STEPS_PER_TRY = 4;
 /** Measurements before a way is judged: of two, both can be off. */
 const ENOUGH = 3;
+/** Standard deviations of what one judged proposal and one measured pass say, as shares. */
+const OF_A_ROUND = 0.3;
+const OF_A_PASS = 0.15;
 const DRAFT = "draft";
 
 /** As statistics call it. */
@@ -130,30 +135,39 @@ export class Controller {
     this.#rounds.add(strategy, { judged: Math.min(proposed, accepted + 1), accepted });
   }
 
-  #acceptance(strategy: "self" | "lossless"): number {
-    const rounds = this.#rounds.of(strategy);
-    const sum = (of: "judged" | "accepted") =>
-      rounds.reduce((total, round) => total + round[of], 0);
-    return (sum("accepted") + FIRST_WEIGHT * FIRST_ACCEPTANCE) / (sum("judged") + FIRST_WEIGHT);
+  #sum(strategy: "self" | "lossless", of: "judged" | "accepted"): number {
+    return this.#rounds.of(strategy).reduce((total, round) => total + round[of], 0);
   }
 
-  /** Plain steps' time that a step is expected to take. */
-  expected(choice: Choice): number {
-    if (choice.strategy === "plain") return 1;
-    const { strategy, depth } = choice;
+  #acceptance(strategy: "self" | "lossless"): number {
+    return (this.#sum(strategy, "accepted") + FIRST_WEIGHT * FIRST_ACCEPTANCE) /
+      (this.#sum(strategy, "judged") + FIRST_WEIGHT);
+  }
+
+  /** Plain steps' time that a step is expected to take, once begun. */
+  expected({ strategy, depth }: Drafting): number {
     const acceptance = this.#acceptance(strategy);
     if (strategy === "self") {
-      return this.#shares.verify(depth) / expectedSteps(acceptance, depth - 1) +
-        this.#shares.verify(1) / MOST_STEPS;
+      return this.#shares.verify(depth) / expectedSteps(acceptance, depth - 1);
     }
     return (depth * this.#shares.draft! + this.#shares.verify(depth + 1)) /
       expectedSteps(acceptance, depth);
   }
 
+  /** About one standard deviation of what is expected, as a share of it. */
+  #uncertainty(strategy: Drafting["strategy"]): number {
+    const judged = FIRST_WEIGHT + this.#sum(strategy, "judged");
+    return Math.hypot(OF_A_ROUND / Math.sqrt(judged), OF_A_PASS / Math.sqrt(this.#shares.verifies));
+  }
+
+  /** So many steps were taken as chosen. */
+  took(choice: Choice, steps: number): void {
+    this.#looks.used(choiceName(choice), steps / FEWEST_STEPS);
+  }
+
   /** What to do next. Each way is tried before it is judged. */
   choose(hasDraft: boolean): Choice {
     const { repeated, ...choice } = this.#choose(hasDraft);
-    this.#looks.used(choiceName(choice));
     if (!repeated) return choice;
     this.#steps = this.#chosen === choice.strategy
       ? Math.min(MOST_STEPS, 2 * this.#steps)
@@ -168,13 +182,18 @@ export class Controller {
     const steps = STEPS_PER_TRY;
     if (this.#shares.verifies < ENOUGH) return { strategy: "self", depth: 2, steps };
     if (hasDraft && this.#shares.drafts < ENOUGH) return { strategy: "lossless", depth: 2, steps };
-    const self = DEPTHS.slice(1).map((depth): Choice => ({ strategy: "self", depth, steps }));
-    const lossless = DEPTHS.map((depth): Choice => ({ strategy: "lossless", depth, steps }));
-    const ways = [plain, ...self, ...hasDraft ? lossless : []].map((choice) => (
-      { name: choiceName(choice), cost: this.expected(choice), choice }
-    ));
+    const self = DEPTHS.slice(1).map((depth) => ({ strategy: "self", depth, steps }) as const);
+    const lossless = DEPTHS.map((depth) => ({ strategy: "lossless", depth, steps }) as const);
+    const drafting = [...self, ...hasDraft ? lossless : []].map((choice) => {
+      const step = this.expected(choice);
+      const first = choice.strategy === "self" ? this.#shares.verify(1) : 0;
+      const sure = step * (1 + this.#uncertainty(choice.strategy)) + first / MOST_STEPS;
+      return { choice, name: choiceName(choice), cost: sure, tried: steps * step + first };
+    });
+    const ways = [{ choice: plain, name: "plain", cost: 1, tried: steps }, ...drafting];
     const best = Math.min(...ways.map(({ cost }) => cost));
-    const { choice, cost } = this.#looks.pick(ways, STEPS_PER_TRY / this.#steps);
-    return cost > best ? { ...choice, steps: STEPS_PER_TRY } : { ...choice, repeated: true };
+    const looks = ways.map((way) => ({ ...way, look: (way.tried / best - steps) / FEWEST_STEPS }));
+    const { choice, cost } = this.#looks.pick(looks);
+    return cost > best ? { ...choice, steps } : { ...choice, repeated: true };
   }
 }

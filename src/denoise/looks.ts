@@ -14,6 +14,8 @@ export interface Priced {
   readonly name: string;
   /** What a turn of it is expected to cost, in any unit. */
   readonly cost: number;
+  /** What a look at it costs beyond the best, as a share of a turn; by default a turn's difference. */
+  readonly look?: number;
 }
 
 /** Picks the cheapest way, and now and then another, whose cost may have changed. */
@@ -22,20 +24,20 @@ export class Looks {
   #turns = 0;
   #saved = 0;
 
-  /** A turn was taken so. */
-  used(name: string): void {
-    this.#lastUse.set(name, ++this.#turns);
-    this.#saved = Math.min(MOST_SAVED, this.#saved + EARNED);
+  /** So many turns were taken so. */
+  used(name: string, turns = 1): void {
+    this.#turns += turns;
+    this.#lastUse.set(name, this.#turns);
+    this.#saved = Math.min(MOST_SAVED, this.#saved + EARNED * turns);
   }
 
   /**
    * The way to take next.
    * @param ways not empty; of equal ones the first is the best
-   * @param share of a turn that a look takes
    */
-  pick<Way extends Priced>(ways: readonly Way[], share = 1): Way {
+  pick<Way extends Priced>(ways: readonly Way[]): Way {
     const best = ways.reduce((a, b) => b.cost < a.cost ? b : a);
-    const price = ({ cost }: Way) => share * Math.max(LEAST, cost / best.cost - 1);
+    const price = ({ cost, look = cost / best.cost - 1 }: Way) => Math.max(LEAST, look);
     // The dearer, the longer it waits.
     const due = (way: Way) => (this.#turns - (this.#lastUse.get(way.name) ?? 0)) / price(way);
     const others = ways.filter((way) => way !== best && price(way) <= MOST_SAVED);

@@ -58,6 +58,7 @@ function denoiseAll(
       controller.learnAcceptance(strategy, proposals, right);
       done += 1 + right;
     }
+    controller.took(choice, done - before);
     byChoice[choice.strategy] = (byChoice[choice.strategy] ?? 0) + done - before;
   }
   return { total, byChoice };
