@@ -13,6 +13,7 @@ import { serveCommand } from "./serve.ts";
 import { synthCommand } from "./synth.ts";
 import { traceCommand } from "./trace.ts";
 import { tuneCommand } from "./tune.ts";
+import { tuneFirst } from "./tune_model.ts";
 import { VERSION } from "./version.ts";
 
 /** A command and its own commands, with the settings of the one above. */
@@ -30,7 +31,10 @@ const program = new Command("unmask")
     outputError: (text, write) => write(text.replace(/^error:/, "unmask:")),
   })
   .exitOverride()
-  .hook("preAction", (_, command) => dropWriting(command));
+  .hook("preAction", async (_, command) => {
+    await tuneFirst(command);
+    dropWriting(command);
+  });
 
 for (
   const command of [

@@ -126,17 +126,20 @@ export function addMemoryOptions(command: Command): Command {
     .option("--context <n>", "longest prompt plus answer, in tokens", wholeNumber(2));
 }
 
-/** `--tuning` and `--no-tuning`, as commander hands them over. */
+/** `--tuning`, `--no-tuning` and `--tune`, as commander hands them over. */
 export interface TuningFlags {
   /** File of a tuning; false for none. */
   readonly tuning?: string | boolean;
+  /** Whether what is not tuned for this device is tuned first. */
+  readonly tune?: boolean;
 }
 
-/** `--tuning FILE` and `--no-tuning` */
+/** `--tuning FILE`, `--no-tuning` and `--tune` */
 export function addTuningOptions(command: Command): Command {
   return command
     .option("--tuning <file>", "tile sizes that unmask tune found (default: where it keeps them)")
-    .option("--no-tuning", "tile sizes by a fixed rule");
+    .option("--no-tuning", "tile sizes by a fixed rule")
+    .option("--tune", "find tile sizes first, on the first run with a model and device");
 }
 
 /** The tuning that the options ask for. What is wrong with its file is said on standard error. */

@@ -2,38 +2,20 @@
 
 import Table from "cli-table3";
 import { Command, InvalidArgumentError, Option } from "commander";
-import { defaultLengths } from "../engine/generation_plan.ts";
-import { draftFolder } from "../engine/load.ts";
-import { acquireGpu, type Gpu } from "../gpu/device.ts";
-import { openProvider, type ProviderName } from "../gpu/provider.ts";
 import type { TilePlan } from "../kernels/weight_matrix.ts";
-import { limitContext, readConfig, readGenerationDefaults } from "../model/config.ts";
-import { plannedMatrices, syntheticMatrices } from "../model/planned_matrices.ts";
-import { SYNTHETIC_SHAPES, type SyntheticShapeName } from "../model/synthetic_shape.ts";
-import { matrixName, type TiledMatrix } from "../model/tiled_matrix.ts";
-import { tunedEntry, type TunedTiles, withEntry } from "../model/tuned_tiles.ts";
-import { isSame, isSlice, TUNED_ROWS, type TunedMatrix, tuneMatrix } from "../model/tuning.ts";
+import { SYNTHETIC_SHAPES } from "../model/synthetic_shape.ts";
+import { matrixName } from "../model/tiled_matrix.ts";
+import { isSame, isSlice, TUNED_ROWS } from "../model/tuning.ts";
 import {
   addDraftOptions,
   addMemoryOptions,
-  draftOf,
   gpuOption,
-  type MemoryFlags,
-  memoryOf,
   modelOption,
   wholeNumber,
 } from "./options.ts";
-import { progressReport } from "./progress.ts";
-import { defaultTuningFile, readTuning, writeTuning } from "./tuning_file.ts";
+import { type ModelTuning, tuneModel, type TuneModelFlags, tuningLine } from "./tune_model.ts";
 
-interface TuneFlags extends MemoryFlags {
-  readonly model: string;
-  readonly draft?: string | boolean;
-  readonly like?: SyntheticShapeName;
-  readonly gpu: ProviderName;
-  readonly rows?: readonly number[];
-  readonly force?: boolean;
-  readonly tuning?: string;
+interface TuneFlags extends TuneModelFlags {
   readonly json?: boolean;
 }
 
@@ -55,8 +37,8 @@ export function tuneCommand(): Command {
       "after",
       `
 Every tiling of a layer is timed beside the fixed rule, and takes its place only if it is surely
-faster. serve, generate, chat, trace and eval use what was found, unless told --no-tuning. Weights are
-not loaded. Tiles that split a sum change its order: an answer can then differ where two tokens are
+faster. serve, generate, chat and eval accuracy use what was found, unless told --no-tuning; with --tune
+they begin by tuning what was not. Weights are not loaded. Tiles that split a sum change its order: an answer can then differ where two tokens are
 equally likely. With one tuning, the same seed gives the same text.
 
 Examples:
@@ -73,73 +55,15 @@ function rowCounts(text: string): number[] {
   return counts;
 }
 
-async function run(flags: TuneFlags): Promise<void> {
-  const file = flags.tuning ?? defaultTuningFile();
-  if (file === undefined) {
-    throw new Error("tune: no variable names a cache folder. Name a file with --tuning FILE.");
-  }
-  const { tuned: before, warning } = readTuning(file);
-  if (warning !== undefined && flags.tuning !== undefined && !flags.force) {
-    throw new Error(
-      `${warning.replace(/\. .*$/, "")}. Name another file, or replace it by --force.`,
-    );
-  }
-  if (warning !== undefined) console.error(`Warning: ${warning}`);
-  using gpu = await acquireGpu({ provider: (await openProvider(flags.gpu)).gpu });
-  const matrices = await matricesOf(gpu, flags);
-  const missing = matrices.filter((matrix) => flags.force || !tunedEntry(before, gpu, matrix));
-  // Before the time is spent: it must be possible to keep the result.
-  if (missing.length > 0) writeTuning(file, before);
-  const results: TunedMatrix[] = [];
-  let tuned = before;
-  const label = `tuning for ${gpu.name}`;
-  const report = progressReport(
-    label,
-    (all) => `${all} ${all === 1 ? "matrix" : "matrices"}`,
-    true,
-  );
-  try {
-    for (const [i, matrix] of missing.entries()) {
-      const result = await tuneMatrix(gpu, matrix, flags.rows, (done, total) => {
-        report.update(i + done / total, missing.length);
-      });
-      results.push(result);
-      tuned = withResult(tuned, gpu, result);
-      writeTuning(file, tuned);
-    }
-  } finally {
-    report.stop();
-  }
-  if (flags.json) console.log(JSON.stringify(described(gpu, file, matrices, results), null, 2));
-  else print(gpu, file, matrices, results);
+async function run({ json, ...flags }: TuneFlags): Promise<void> {
+  const tuning = await tuneModel(flags);
+  if (json) console.log(JSON.stringify(described(tuning), null, 2));
+  else print(tuning);
 }
 
-async function matricesOf(gpu: Gpu, flags: TuneFlags): Promise<TiledMatrix[]> {
-  if (flags.like) return await syntheticMatrices(gpu, SYNTHETIC_SHAPES[flags.like], flags);
-  const { model: target } = flags;
-  const config = readConfig(target);
-  const answer = defaultLengths(
-    readGenerationDefaults(target, config),
-    limitContext(config, flags.context),
-  );
-  const draft = draftFolder(target, draftOf(flags));
-  return await plannedMatrices(gpu, { ...memoryOf(flags), target, draft, answer, cache: true });
-}
-
-function withResult(tuned: TunedTiles, gpu: Gpu, result: TunedMatrix): TunedTiles {
-  const { matrix, rows, chosen, best, fixedGflopPerSecond, bestGflopPerSecond } = result;
-  const gflopPerSecond = isSame(chosen, best) ? bestGflopPerSecond : fixedGflopPerSecond;
-  return withEntry(tuned, gpu, matrix, { ...chosen, rows, gflopPerSecond, fixedGflopPerSecond });
-}
-
-function described(
-  gpu: Gpu,
-  file: string,
-  matrices: readonly TiledMatrix[],
-  results: readonly TunedMatrix[],
-) {
+function described({ adapter, file, matrices, results }: ModelTuning) {
   return {
-    adapter: gpu.name,
+    adapter,
     file,
     tuned_before: matrices.length - results.length,
     tuned: results.map((result) => ({
@@ -155,14 +79,10 @@ function described(
   };
 }
 
-function print(
-  gpu: Gpu,
-  file: string,
-  matrices: readonly TiledMatrix[],
-  results: readonly TunedMatrix[],
-): void {
+function print(tuning: ModelTuning): void {
+  const { adapter, matrices, results } = tuning;
   if (matrices.length === 0) {
-    console.log(`${gpu.name} multiplies this model on matrix units, whose tiles are not tuned.`);
+    console.log(`${adapter} multiplies this model on matrix units, whose tiles are not tuned.`);
     return;
   }
   if (results.length < matrices.length) {
@@ -189,10 +109,7 @@ function print(
     ]);
   }
   console.log(`${table}`);
-  const changed = results.filter(({ fixed, chosen }) => !isSame(fixed, chosen)).length;
-  console.log(
-    `${changed} of ${results.length} matrices get other tiles than by the fixed rule; kept in ${file}`,
-  );
+  console.log(tuningLine(tuning));
 }
 
 const rates = (values: readonly number[]) => values.map((value) => value.toFixed(1)).join(" / ");

@@ -65,7 +65,7 @@ Deno.test("tune does not replace a named file that holds something else", () =>
     await Deno.writeTextFile(file, "mine");
     const { code, stdout, stderr } = await unmask(["tune", "--model", MODEL, "--tuning", file]);
     assertEquals([code, stdout], [1, ""]);
-    assertStringIncludes(stderr, `${file}: it is not JSON. Name another file, or replace it`);
+    assertStringIncludes(stderr, `${file}: it is not JSON. Name another file, or replace it by`);
     assertEquals(await Deno.readTextFile(file), "mine");
   }));
 
@@ -87,6 +87,29 @@ Deno.test("with tuned tiles the recorded answers stay, and lossless is plain", (
       const { code, stdout, stderr } = await unmask(args);
       assertEquals([code, stdout, stderr], [0, `${CODE.answer}\n`, ""], strategy);
     }
+  }));
+
+Deno.test("--tune tunes on the first run only; what cannot be kept is no reason not to answer", () =>
+  withFolder(async (dir) => {
+    const file = join(dir, "cache", "tiles.json");
+    const args = ["generate", CODE.prompt, "--no-draft", "--tune", "--tuning", file];
+    const first = await unmask(args);
+    assertEquals([first.code, first.stdout], [0, `${CODE.answer}\n`], first.stderr);
+    assertMatch(first.stderr, /^tuning for .+: 100 % of 4 matrices$/m);
+    assertMatch(
+      first.stderr,
+      /^\d of 4 matrices get other tiles than by the fixed rule; kept in /m,
+    );
+    const text = await Deno.readTextFile(file);
+    const second = await unmask(args);
+    assertEquals([second.code, second.stdout, second.stderr], [0, `${CODE.answer}\n`, ""]);
+    assertEquals(await Deno.readTextFile(file), text);
+    const blocked = await unmask([...args.slice(0, -1), join(file, "tiles.json")]);
+    assertEquals([blocked.code, blocked.stdout], [0, `${CODE.answer}\n`]);
+    assertMatch(blocked.stderr, /^Warning: not tuned: .*tiles\.json: it cannot be (read|written)/m);
+    const both = await unmask(["generate", CODE.prompt, "--tune", "--no-tuning"]);
+    assertEquals([both.code, both.stdout], [1, ""]);
+    assertStringIncludes(both.stderr, "--tune and --no-tuning exclude each other");
   }));
 
 Deno.test("a broken tuning is one warning, and the answer comes all the same", () =>

@@ -1,0 +1,122 @@
+/** Tunes what is not tuned yet of a model's matrices, and keeps it. */
+
+import type { Command } from "commander";
+import { defaultLengths } from "../engine/generation_plan.ts";
+import { draftFolder } from "../engine/load.ts";
+import { acquireGpu, type Gpu } from "../gpu/device.ts";
+import { openProvider, type ProviderName } from "../gpu/provider.ts";
+import { limitContext, readConfig, readGenerationDefaults } from "../model/config.ts";
+import { plannedMatrices, syntheticMatrices } from "../model/planned_matrices.ts";
+import { SYNTHETIC_SHAPES, type SyntheticShapeName } from "../model/synthetic_shape.ts";
+import type { TiledMatrix } from "../model/tiled_matrix.ts";
+import { tunedEntry, type TunedTiles, withEntry } from "../model/tuned_tiles.ts";
+import { isSame, type TunedMatrix, tuneMatrix } from "../model/tuning.ts";
+import { draftOf, type MemoryFlags, memoryOf, type TuningFlags } from "./options.ts";
+import { progressReport } from "./progress.ts";
+import { defaultTuningFile, readTuning, writeTuning } from "./tuning_file.ts";
+
+/** What is tuned, and how. */
+export interface TuneModelFlags extends MemoryFlags, Pick<TuningFlags, "tuning"> {
+  readonly model: string;
+  readonly draft?: string | boolean;
+  /** A shape in place of the model and its draft. */
+  readonly like?: SyntheticShapeName;
+  readonly gpu: ProviderName;
+  /** Numbers of rows that are timed. */
+  readonly rows?: readonly number[];
+  /** Tunes again, and replaces a named file that holds something else. */
+  readonly force?: boolean;
+}
+
+/** What it came to. */
+export interface ModelTuning {
+  readonly adapter: string;
+  readonly file: string;
+  /** All that take tiles. */
+  readonly matrices: readonly TiledMatrix[];
+  /** Those that were not tuned before. */
+  readonly results: readonly TunedMatrix[];
+}
+
+/**
+ * Tunes under a bar on standard error; the file is written after every matrix.
+ * @throws {Error} when there is no file that it can be kept in
+ * @throws as planMemory and tuneMatrix
+ */
+export async function tuneModel(flags: TuneModelFlags): Promise<ModelTuning> {
+  const named = typeof flags.tuning === "string" ? flags.tuning : undefined;
+  const file = named ?? defaultTuningFile();
+  if (file === undefined) {
+    throw new Error("no variable names a cache folder. Name a file with --tuning FILE.");
+  }
+  const { tuned: before, warning } = readTuning(file);
+  if (warning !== undefined && named !== undefined && !flags.force) {
+    throw new Error(
+      `${warning.replace(/\. .*$/, "")}. Name another file, or replace it by unmask tune --force.`,
+    );
+  }
+  if (warning !== undefined) console.error(`Warning: ${warning}`);
+  using gpu = await acquireGpu({ provider: (await openProvider(flags.gpu)).gpu });
+  const matrices = await matricesOf(gpu, flags);
+  const missing = matrices.filter((matrix) => flags.force || !tunedEntry(before, gpu, matrix));
+  // Before the time is spent: it must be possible to keep the result.
+  if (missing.length > 0) writeTuning(file, before);
+  const amount = (all: number) => `${all} ${all === 1 ? "matrix" : "matrices"}`;
+  const report = progressReport(`tuning for ${gpu.name}`, amount, true);
+  const results: TunedMatrix[] = [];
+  let tuned = before;
+  try {
+    for (const [i, matrix] of missing.entries()) {
+      const result = await tuneMatrix(gpu, matrix, flags.rows, (done, total) => {
+        report.update(i + done / total, missing.length);
+      });
+      results.push(result);
+      tuned = withResult(tuned, gpu, result);
+      writeTuning(file, tuned);
+    }
+  } finally {
+    report.stop();
+  }
+  return { adapter: gpu.name, file, matrices, results };
+}
+
+/** How many matrices are tiled otherwise now. */
+export function tuningLine({ file, results }: ModelTuning): string {
+  const changed = results.filter(({ fixed, chosen }) => !isSame(fixed, chosen)).length;
+  return `${changed} of ${results.length} matrices get other tiles than by the fixed rule; ` +
+    `kept in ${file}`;
+}
+
+/**
+ * What `--tune` asks for, before a command gives up writing. A device that is not tuned is no reason
+ * not to answer: what fails is said, and the fixed rule holds.
+ */
+export async function tuneFirst(command: Command): Promise<void> {
+  const flags: TuneModelFlags & TuningFlags = command.opts();
+  if (!flags.tune) return;
+  if (flags.tuning === false) throw new Error("--tune and --no-tuning exclude each other");
+  try {
+    const tuning = await tuneModel(flags);
+    if (tuning.results.length > 0) console.error(tuningLine(tuning));
+  } catch (error) {
+    console.error(`Warning: not tuned: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
+async function matricesOf(gpu: Gpu, flags: TuneModelFlags): Promise<TiledMatrix[]> {
+  if (flags.like) return await syntheticMatrices(gpu, SYNTHETIC_SHAPES[flags.like], flags);
+  const { model: target } = flags;
+  const config = readConfig(target);
+  const answer = defaultLengths(
+    readGenerationDefaults(target, config),
+    limitContext(config, flags.context),
+  );
+  const draft = draftFolder(target, draftOf(flags));
+  return await plannedMatrices(gpu, { ...memoryOf(flags), target, draft, answer, cache: true });
+}
+
+function withResult(tuned: TunedTiles, gpu: Gpu, result: TunedMatrix): TunedTiles {
+  const { matrix, rows, chosen, best, fixedGflopPerSecond, bestGflopPerSecond } = result;
+  const gflopPerSecond = isSame(chosen, best) ? bestGflopPerSecond : fixedGflopPerSecond;
+  return withEntry(tuned, gpu, matrix, { ...chosen, rows, gflopPerSecond, fixedGflopPerSecond });
+}
