@@ -10,6 +10,7 @@ import { checkTensors } from "../model/tensors.ts";
 import { type Checkpoint, openCheckpoint } from "../weights/checkpoint.ts";
 import { binarySize } from "../model/memory_plan.ts";
 import { type Rehearsal, rehearse, type RehearsedRequest, UNLIMITED } from "../model/rehearsal.ts";
+import { tunedEntry, UNTUNED } from "../model/tuned_tiles.ts";
 import { describePlan, plainTable, planTable } from "./memory_table.ts";
 import {
   addDraftOptions,
@@ -19,6 +20,8 @@ import {
   type MemoryFlags,
   modelOption,
 } from "./options.ts";
+import { matricesOf } from "./tune_model.ts";
+import { defaultTuningFile, readTuning } from "./tuning_file.ts";
 
 /** Limits that decide how large a tensor and how long a sequence may be. */
 const LIMITS = [
@@ -69,12 +72,14 @@ async function run(flags: InfoFlags): Promise<void> {
   const adapter = gpu && provider && describeAdapter(gpu, provider);
   const model = await describeModel(flags.model, gpu);
   const plan = await describePlan(flags.model, draftOf(flags), gpu, flags);
+  const tuning = gpu ? await describeTuning(gpu, flags) : null;
   if (flags.json) {
-    console.log(JSON.stringify({ adapter: adapter ?? null, error: missing, model, plan }, null, 2));
+    const all = { adapter: adapter ?? null, error: missing, model, plan, tuning };
+    console.log(JSON.stringify(all, null, 2));
   } else {
     console.log(modelTable(model, gpu));
     console.log(planTable(plan));
-    if (adapter) console.log(adapterTable(adapter));
+    if (adapter) console.log(adapterTable(adapter, tuning));
     else console.error(`unmask: ${missing}`);
   }
   if (missing !== undefined) Deno.exitCode = 1;
@@ -92,6 +97,20 @@ function describeAdapter(gpu: Gpu, { name, reason }: Provider) {
     matrix_units: gpu.matrixUnits?.shape ?? null,
     limits: Object.fromEntries(LIMITS.map((name) => [name, gpu.limits[name]])),
   };
+}
+
+/** How many of the matrices that take tiles `unmask tune` has seen; null where there is no plan. */
+async function describeTuning(gpu: Gpu, flags: InfoFlags) {
+  const file = defaultTuningFile();
+  const { tuned, warning } = file === undefined ? { tuned: UNTUNED } : readTuning(file);
+  try {
+    const matrices = await matricesOf(gpu, flags);
+    const known = matrices.filter((matrix) => tunedEntry(tuned, gpu, matrix)).length;
+    return { file: file ?? null, matrices: matrices.length, tuned: known, warning };
+  } catch (error) {
+    if (!(error instanceof GpuError)) throw error;
+    return null;
+  }
 }
 
 /** @param gpu decides into how many buffers a tensor is split; without one, none is */
@@ -195,7 +214,10 @@ function headOf({ tiedHead }: ModelConfig): string {
   return tiedHead ? "head tied to the embedding" : "head of its own";
 }
 
-function adapterTable(adapter: ReturnType<typeof describeAdapter>): string {
+function adapterTable(
+  adapter: ReturnType<typeof describeAdapter>,
+  tuning: Awaited<ReturnType<typeof describeTuning>>,
+): string {
   const table = plainTable();
   const features = Object.entries(adapter.features)
     .map(([name, granted]) => `${name}: ${granted ? "yes" : "no"}`);
@@ -208,9 +230,18 @@ function adapterTable(adapter: ReturnType<typeof describeAdapter>): string {
     ["features tried", features.join(", ")],
     ["kernels", adapter.subgroups_used ? "with subgroups" : "without subgroups"],
     ["matrix units", adapter.matrix_units ?? "none"],
+    ...tuning && tuning.matrices > 0 ? [["tile sizes", tilesOf(tuning)]] : [],
     ...Object.entries(adapter.limits).map(([name, value]) => [name, limit(name, value)]),
   );
   return table.toString();
+}
+
+function tilesOf(
+  { matrices, tuned, warning }: NonNullable<Awaited<ReturnType<typeof describeTuning>>>,
+): string {
+  if (warning !== undefined) return warning;
+  const how = tuned < matrices ? "; the others follow a fixed rule: see unmask tune" : "";
+  return `${tuned} of ${counted(matrices, "kind")} of matrices tuned for this adapter${how}`;
 }
 
 function limit(name: string, value: number): string {

@@ -57,7 +57,9 @@ export async function tuneModel(flags: TuneModelFlags): Promise<ModelTuning> {
   }
   if (warning !== undefined) console.error(`Warning: ${warning}`);
   using gpu = await acquireGpu({ provider: (await openProvider(flags.gpu)).gpu });
-  const matrices = await matricesOf(gpu, flags);
+  const matrices = flags.like
+    ? await syntheticMatrices(gpu, SYNTHETIC_SHAPES[flags.like], flags)
+    : await matricesOf(gpu, flags);
   const missing = matrices.filter((matrix) => flags.force || !tunedEntry(before, gpu, matrix));
   // Before the time is spent: it must be possible to keep the result.
   if (missing.length > 0) writeTuning(file, before);
@@ -103,8 +105,14 @@ export async function tuneFirst(command: Command): Promise<void> {
   }
 }
 
-async function matricesOf(gpu: Gpu, flags: TuneModelFlags): Promise<TiledMatrix[]> {
-  if (flags.like) return await syntheticMatrices(gpu, SYNTHETIC_SHAPES[flags.like], flags);
+/**
+ * The matrices that take tiles when a model is loaded so.
+ * @throws as planMemory
+ */
+export async function matricesOf(
+  gpu: Gpu,
+  flags: Pick<TuneModelFlags, "model" | "draft"> & MemoryFlags,
+): Promise<TiledMatrix[]> {
   const { model: target } = flags;
   const config = readConfig(target);
   const answer = defaultLengths(
