@@ -40,9 +40,10 @@ const CHUNKS = 3;
 const CHUNK_BYTES = 8 * 2 ** 20;
 /**
  * The driver keeps a copy of what is written until the GPU has taken it. A batch is waited for when
- * the next one has been handed over.
+ * the next one has been handed over. Copies that wait leave holes among the buffers of a software
+ * adapter, which has one heap for both: the fewer are in flight, the fewer holes.
  */
-const BATCH_BYTES = 12 * 2 ** 20;
+const BATCH_BYTES = 4 * 2 ** 20;
 
 /** Rows of a chunk whose columns lie side by side on the GPU. */
 interface Run {
