@@ -51,7 +51,7 @@ export class PassShares {
 
   #add(name: string, millisecondsPerRow: number): void {
     const plain = this.plainStep;
-    if (plain === undefined) return;
+    if (plain === undefined || !(millisecondsPerRow > 0)) return;
     const sure = this.#shares.measurements(name) >= ENOUGH;
     if (this.#behindPlain++ >= NEAR && sure) {
       this.#setPace(millisecondsPerRow / this.#shares.of(name)!);

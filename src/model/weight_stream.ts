@@ -104,6 +104,14 @@ interface Reading {
   readonly reads: readonly Promise<void>[];
 }
 
+/** What the largest matrix can need: no chunk holds rows of two. */
+function mostStagedBytes(source: WeightSource, alignment: number): number {
+  let largest = 0;
+  for (const { byteLength } of source.tensors.values()) largest = Math.max(largest, byteLength);
+  // 16-bit rows may be widened to f32; scales lie behind their codes and are no more than those.
+  return Math.ceil((2 * largest + alignment) / alignment) * alignment;
+}
+
 /** Streams rows, a few megabytes at a time. */
 export class WeightStream implements AsyncDisposable {
   readonly #gpu: Gpu;
@@ -127,7 +135,11 @@ export class WeightStream implements AsyncDisposable {
     this.#source = source;
     this.#progress = progress;
     this.#alignment = gpu.limits.minStorageBufferOffsetAlignment;
-    const bytes = Math.min(CHUNK_BYTES, gpu.limits.maxStorageBufferBindingSize);
+    const bytes = Math.min(
+      CHUNK_BYTES,
+      gpu.limits.maxStorageBufferBindingSize,
+      mostStagedBytes(source, this.#alignment),
+    );
     this.#free = Array.from({ length: CHUNKS }, () => new Uint8Array(bytes));
     this.#staging = createTensor(gpu, "upload", bytes / 4);
   }
