@@ -1,6 +1,6 @@
 /** Verify, then commit: positions on which draft and target agree. */
 
-import { checkProbabilities, requireProbability } from "./check_options.ts";
+import { checkProbabilities, checkRanking, requireProbability } from "./check_options.ts";
 import { canvasStep, type DenoiseStep } from "./denoise.ts";
 import type { Commit, Prediction, Predictor } from "./predictor.ts";
 import { type ProposalResult, ProposalRun, question, type RoundOptions } from "./proposal_run.ts";
@@ -21,7 +21,8 @@ export interface GateOptions extends RoundOptions {
  * every masked position of the block is committed where both choose the same token and both are sure
  * enough, and always the target's surest. A block is repeated until it holds no mask. Every committed
  * token is the target's choice at that state; the trajectory is not the plain schedule's.
- * @throws as `denoise`, and {@linkcode RangeError} for a threshold outside [0, 1]
+ * @throws as `denoise`, and {@linkcode RangeError} for a threshold outside [0, 1] or
+ * remasking `random`
  */
 export async function* gate(
   sequence: Sequence,
@@ -33,6 +34,7 @@ export async function* gate(
   const run = new ProposalRun(sequence, target, options);
   checkProbabilities({ draftThreshold, targetThreshold });
   requireProbability("gate", options.confidence);
+  checkRanking(options, "gate");
   const genLength = generationLength(sequence);
   planSteps({ genLength, blockLength, steps: genLength });
   for (let block = 0; block < genLength / blockLength; block++) {

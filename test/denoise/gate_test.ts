@@ -176,6 +176,7 @@ Deno.test("what makes no sense is refused by name before a model is asked", asyn
     [{ targetThreshold: 1.5 }, "targetThreshold is 1.5"],
     [{ rounds: 0 }, "rounds is 0"],
     [{ confidence: "margin" }, "confidence is margin: gate compares probabilities"],
+    [{ remasking: "random" }, "gate goes by confidence, remasking random by noise"],
     [{ seeds: [] }, "seeds has 0 entries"],
   ];
   for (const [change, message] of bad) {
