@@ -18,7 +18,13 @@ const caseArb = fc.record({
 }).map(({ draw: { sequence, options }, disagreement, ...rest }) => ({
   sequence,
   disagreement,
-  options: { ...options, confidence: undefined, cfgScale: 0, ...rest } satisfies GateOptions,
+  options: {
+    ...options,
+    confidence: undefined,
+    remasking: undefined,
+    cfgScale: 0,
+    ...rest,
+  } satisfies GateOptions,
 }));
 
 /** A model that notes its answers. */
