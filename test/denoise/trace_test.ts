@@ -36,7 +36,13 @@ async function recorded({ draw: { sequence, options }, strategy, choosesMask, de
     plain: () => denoise([sequence], target, options),
     lossless: () => lossless(sequence, target, draft, { ...options, depth }),
     self: () => selfDraft(sequence, target, { ...options, depth }),
-    gate: () => gate(sequence, target, draft, { ...options, confidence: undefined, ...thresholds }),
+    gate: () =>
+      gate(sequence, target, draft, {
+        ...options,
+        ...thresholds,
+        remasking: undefined,
+        confidence: undefined,
+      }),
     commit_verify: () =>
       commitVerify(sequence, target, draft, {
         ...options,
