@@ -47,10 +47,11 @@ export {
   STRATEGY_NAMES,
   type StrategyName,
   type TextEngine,
+  UnavailableError,
   type Usage,
 } from "./src/engine/request.ts";
 export { WorkerEngine, type WorkerEngineOptions } from "./src/engine/worker_engine.ts";
-export { GpuError } from "./src/gpu/device.ts";
+export { GpuError, GpuMemoryError } from "./src/gpu/device.ts";
 export { type Arithmetic, ARITHMETICS } from "./src/gpu/kernel.ts";
 export type { RowGroups, TilePlan } from "./src/kernels/weight_matrix.ts";
 export { type LoadProgress, type ProviderName, PROVIDERS } from "./src/model/load.ts";

@@ -2,6 +2,7 @@
 
 import { isIPv4, isIPv6 } from "node:net";
 import { Command } from "commander";
+import { UnavailableError } from "../engine/request.ts";
 import type { WorkerEngine } from "../engine/worker_engine.ts";
 import type { ProviderName } from "../gpu/provider.ts";
 import { LOOPBACK_HOSTS } from "../server/access.ts";
@@ -194,6 +195,7 @@ function readyText(engine: WorkerEngine, url: string, asksKey: boolean): string 
 function privateError(engine: WorkerEngine, error: unknown): string {
   if (engine.state === "failed") return engine.failure ?? "the engine stopped";
   const name = error instanceof Error ? error.name : typeof error;
+  if (error instanceof UnavailableError) return `${error.message} ${engine.failure ?? ""}`.trim();
   if (error instanceof Error && name === "GpuError") return error.message;
   return `a request failed with ${name}`;
 }

@@ -7,7 +7,12 @@ import { newSequence } from "../denoise/sequence.ts";
 import { strategyOf } from "../denoise/strategy.ts";
 import { tracedStep } from "../denoise/trace.ts";
 import type { GenerationDefaults } from "../model/config.ts";
-import type { ForwardResult, Model, RankedToken } from "../model/model.ts";
+import {
+  type ForwardResult,
+  GpuMemoryError,
+  type Model,
+  type RankedToken,
+} from "../model/model.ts";
 import { type ChatTemplate, encodeChat } from "../text/chat_template.ts";
 import { TextStream } from "../text/text_stream.ts";
 import type { TextTokenizer } from "../text/tokenizer.ts";
@@ -20,6 +25,7 @@ import {
   type GenerateRequest,
   type ModelSummary,
   RequestError,
+  UnavailableError,
 } from "./request.ts";
 import { RequestQueue } from "./request_queue.ts";
 import { addAnswer, AnswerMeter, type EngineTotals, NO_TOTALS } from "./stats.ts";
@@ -34,6 +40,8 @@ export interface EngineFolder {
   readonly maxWaiting: number;
   /** What a user should know before using this model. */
   readonly warning?: string;
+  /** What an engine that this one replaces has done. */
+  readonly totals?: EngineTotals;
 }
 
 /** A draft and the name of its folder. */
@@ -53,7 +61,7 @@ export class Engine implements LoadedModel {
   readonly #queue: RequestQueue;
   /** Learns from every answer what is fastest here. */
   readonly #controller = new Controller();
-  #totals = NO_TOTALS;
+  #totals: EngineTotals;
 
   /** Use `loadEngine` of load.ts. */
   constructor(
@@ -65,6 +73,7 @@ export class Engine implements LoadedModel {
   ) {
     const { defaults, id, created, maxWaiting, warning } = folder;
     this.#queue = new RequestQueue(maxWaiting);
+    this.#totals = folder.totals ?? NO_TOTALS;
     this.defaults = defaults;
     const { config } = model;
     const eot = this.eotToken;
@@ -115,7 +124,8 @@ export class Engine implements LoadedModel {
     const left = new AbortController();
     const both = signal ? AbortSignal.any([signal, left.signal]) : left.signal;
     const events = new EventBuffer<GenerateEvent>();
-    const pump = events.fill(this.#counted(this.#denoise(plan, both))).finally(leave);
+    const answer = this.#counted(this.#withinMemory(this.#denoise(plan, both)));
+    const pump = events.fill(answer).finally(leave);
     try {
       yield* events;
     } finally {
@@ -194,6 +204,25 @@ export class Engine implements LoadedModel {
       }
     } finally {
       if (!ended) this.#totals = { ...this.#totals, unfinished: this.#totals.unfinished + 1 };
+    }
+  }
+
+  /** Memory that ran out is freed, and told in the words of a client. */
+  async *#withinMemory(
+    events: AsyncIterable<GenerateEvent>,
+  ): AsyncGenerator<GenerateEvent, void, void> {
+    try {
+      yield* events;
+    } catch (error) {
+      if (!(error instanceof GpuMemoryError)) throw error;
+      await this.model.freeScratch();
+      await this.draft?.model.freeScratch();
+      throw new UnavailableError(
+        "The GPU's memory does not suffice for this request. Shorten the conversation, ask for " +
+          "fewer tokens, or start the server with smaller --weights or --context.",
+        "out_of_memory",
+        { cause: error },
+      );
     }
   }
 

@@ -12,6 +12,7 @@ import { checkDraft, draftWarning } from "./draft.ts";
 import { EMBEDDED_DRAFT, EMBEDDED_TARGET } from "./embedded_models.ts";
 import { Engine } from "./engine.ts";
 import { defaultLengths } from "./generation_plan.ts";
+import type { EngineTotals } from "./stats.ts";
 import type { LoadedModel } from "./loaded_model.ts";
 
 /** How an engine is set up. What is loaded, and in which precision, is planned for the memory there is. */
@@ -31,6 +32,8 @@ export interface EngineOptions extends MemoryOptions {
   readonly cache?: boolean;
   /** Tilings that `unmask tune` found; default: a fixed rule. */
   readonly tuned?: TunedTiles;
+  /** What an engine that this one replaces has done: it is counted on. */
+  readonly totals?: EngineTotals;
   /** Told in one line, before anything is uploaded, what is loaded and what it takes. */
   readonly onPlan?: (line: string, plan: MemoryPlan) => void;
 }
@@ -78,6 +81,7 @@ export async function loadEngine(dir: string, options: EngineOptions = {}): Prom
     defaults,
     maxWaiting: options.maxWaiting ?? DEFAULT_MAX_WAITING,
     warning: draftWarning(dir),
+    totals: options.totals,
   }, named);
 }
 

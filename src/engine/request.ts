@@ -203,22 +203,35 @@ export class BusyError extends Error {
   }
 }
 
+/** The GPU could not finish an answer; the next one may be. */
+export class UnavailableError extends Error {
+  /** What happened. */
+  readonly code: "device_lost" | "out_of_memory";
+  /** A message that quotes nothing of the request. */
+  constructor(message: string, code: UnavailableError["code"], options?: ErrorOptions) {
+    super(message, options);
+    this.name = "UnavailableError";
+    this.code = code;
+  }
+}
+
 /** What a server or a command needs of an engine, wherever it runs. */
 export interface TextEngine {
-  /** `loading` until the weights are on the GPU; `failed` keeps the reason. */
+  /** `loading` until the weights are on the GPU, and again after a lost device; `failed` keeps why. */
   readonly state: "loading" | "ready" | "failed";
-  /** Why loading failed, or why the engine stopped working. */
+  /** Why loading failed, why the engine stopped working, or why it loads again. */
   readonly failure?: string;
   /** Known once `ready`. */
   readonly model?: ModelSummary;
   /** What it has done so far. */
   readonly totals: EngineTotals;
-  /** Resolves when `ready`, rejects when `failed`. */
+  /** Resolves when `ready`, rejects when `failed`; another one after a lost device. */
   readonly ready: Promise<void>;
   /**
    * Denoises one answer. Aborting the signal ends the iteration with its reason at the next step.
    * @throws {RequestError} before the first event, when the request does not fit the model
    * @throws {BusyError} before the first event, when the queue is full
+   * @throws {UnavailableError} when the device was lost, or its memory did not suffice
    */
   generate(request: GenerateRequest, signal?: AbortSignal): AsyncIterable<GenerateEvent>;
   /** Frees the model and stops the Worker. */

@@ -2,8 +2,8 @@
 /// <reference lib="deno.worker" />
 /** The engine in a Worker: the thread that waits for the GPU is not the one that answers HTTP. */
 
-import type { Engine } from "./engine.ts";
-import { loadEngine } from "./load.ts";
+import { RecoveringEngine } from "./recovering_engine.ts";
+import type { GenerateRequest } from "./request.ts";
 import { type FromWorker, toPlain, type ToWorker } from "./worker_messages.ts";
 
 const scope = self as unknown as DedicatedWorkerGlobalScope;
@@ -11,33 +11,35 @@ const scope = self as unknown as DedicatedWorkerGlobalScope;
 const PROGRESS_INTERVAL = 100;
 const CANCELLED = new DOMException("The request was cancelled", "AbortError");
 
-let engine: Engine | undefined;
+let engine: RecoveringEngine | undefined;
 const running = new Map<number, AbortController>();
 
 function send(message: FromWorker): void {
   scope.postMessage(message);
 }
 
-async function load({ dir, options }: ToWorker & { type: "load" }): Promise<void> {
+function load({ dir, options }: ToWorker & { type: "load" }): void {
   let last = 0;
-  try {
-    engine = await loadEngine(dir, {
-      ...options,
-      onPlan: (line, plan) => send({ type: "planned", line, plan }),
-      onProgress(done, total) {
-        const now = performance.now();
-        if (done < total && now - last < PROGRESS_INTERVAL) return;
-        last = now;
-        send({ type: "progress", done, total });
-      },
-    });
-    send({ type: "ready", model: engine.summary, adapter: engine.model.gpu.name });
-  } catch (error) {
-    send({ type: "failed", reason: toPlain(error).message });
-  }
+  engine = new RecoveringEngine(dir, {
+    ...options,
+    onPlan: (line, plan) => send({ type: "planned", line, plan }),
+    onProgress(done, total) {
+      const now = performance.now();
+      if (done < total && now - last < PROGRESS_INTERVAL) return;
+      last = now;
+      send({ type: "progress", done, total });
+    },
+  }, tellState);
 }
 
-async function generate(id: number, request: Parameters<Engine["generate"]>[0]): Promise<void> {
+function tellState(): void {
+  const { state, failure = "unknown", engine: ready } = engine!;
+  if (ready) send({ type: "ready", model: ready.summary, adapter: ready.model.gpu.name });
+  else if (state === "loading") send({ type: "lost", reason: failure });
+  else send({ type: "failed", reason: failure });
+}
+
+async function generate(id: number, request: GenerateRequest): Promise<void> {
   const controller = new AbortController();
   running.set(id, controller);
   try {
@@ -51,11 +53,6 @@ async function generate(id: number, request: Parameters<Engine["generate"]>[0]):
   } catch (error) {
     if (engine) send({ type: "totals", totals: engine.totals });
     send({ type: "error", id, error: toPlain(error) });
-    try {
-      engine?.model.gpu.throwIfFaulty();
-    } catch (fault) {
-      send({ type: "failed", reason: toPlain(fault).message });
-    }
   } finally {
     running.delete(id);
   }
@@ -65,7 +62,7 @@ async function generate(id: number, request: Parameters<Engine["generate"]>[0]):
 async function close(): Promise<void> {
   for (const controller of running.values()) controller.abort(CANCELLED);
   while (running.size > 0) await new Promise((resolve) => setTimeout(resolve, 5));
-  engine?.[Symbol.dispose]();
+  await engine?.close();
   send({ type: "closed" });
 }
 

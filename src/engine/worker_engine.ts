@@ -2,6 +2,7 @@
 
 import type { ProviderName } from "../model/load.ts";
 import type { EngineOptions } from "./load.ts";
+import { Readiness } from "./readiness.ts";
 import type { GenerateEvent, GenerateRequest, ModelSummary, TextEngine } from "./request.ts";
 import { type EngineTotals, NO_TOTALS } from "./stats.ts";
 import { fromPlain, type FromWorker, type ToWorker } from "./worker_messages.ts";
@@ -26,14 +27,10 @@ interface Mailbox {
 
 /** Starts to load in a Worker at once; {@linkcode WorkerEngine.ready} tells when that is done. */
 export class WorkerEngine implements TextEngine {
-  /** Resolves when the model is loaded; rejects with the reason when it cannot be. */
-  readonly ready: Promise<void>;
   readonly #worker: Worker;
   readonly #mailboxes = new Map<number, Mailbox>();
   readonly #told: Pick<WorkerEngineOptions, "onProgress" | "onPlan">;
-  readonly #settle: { resolve: () => void; reject: (reason: Error) => void };
-  #state: TextEngine["state"] = "loading";
-  #failure: string | undefined;
+  readonly #readiness = new Readiness();
   #model: ModelSummary | undefined;
   #adapter: string | undefined;
   #totals = NO_TOTALS;
@@ -44,11 +41,6 @@ export class WorkerEngine implements TextEngine {
   constructor(dir: string, options: WorkerEngineOptions = {}) {
     const { onProgress, onPlan, ...told } = options;
     this.#told = { onProgress, onPlan };
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.ready = promise;
-    this.#settle = { resolve, reject };
-    // A caller may only look at `state`.
-    promise.catch(() => {});
     this.#worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
     this.#worker.onmessage = ({ data }: MessageEvent<FromWorker>) => this.#receive(data);
     this.#worker.onerror = (event) => {
@@ -58,14 +50,19 @@ export class WorkerEngine implements TextEngine {
     this.#post({ type: "load", dir, options: told });
   }
 
-  /** `loading`, then `ready` or `failed`. */
-  get state(): TextEngine["state"] {
-    return this.#state;
+  /** Resolves when the model is loaded; rejects with the reason when it cannot be. */
+  get ready(): Promise<void> {
+    return this.#readiness.ready;
   }
 
-  /** Why loading failed, or why the engine stopped. */
+  /** `loading`, then `ready` or `failed`; `loading` again after a lost device. */
+  get state(): TextEngine["state"] {
+    return this.#readiness.state;
+  }
+
+  /** Why loading failed, why the engine stopped, or why it loads again. */
   get failure(): string | undefined {
-    return this.#failure;
+    return this.#readiness.failure;
   }
 
   /** Known once `ready`. */
@@ -88,9 +85,7 @@ export class WorkerEngine implements TextEngine {
     request: GenerateRequest,
     signal?: AbortSignal,
   ): AsyncGenerator<GenerateEvent, void, void> {
-    await (signal ? Promise.race([this.ready, aborted(signal)]) : this.ready);
-    signal?.throwIfAborted();
-    if (this.#state === "failed") throw new Error(this.#failure);
+    await this.#readiness.wait(signal);
     const id = this.#nextId++;
     const mailbox: Mailbox = { messages: [], wake: () => {} };
     this.#mailboxes.set(id, mailbox);
@@ -148,8 +143,9 @@ export class WorkerEngine implements TextEngine {
     } else if (message.type === "ready") {
       this.#model = message.model;
       this.#adapter = message.adapter;
-      this.#state = "ready";
-      this.#settle.resolve();
+      this.#readiness.succeed();
+    } else if (message.type === "lost") {
+      this.#readiness.again(message.reason);
     } else if (message.type === "totals") {
       this.#totals = message.totals;
     } else if (message.type === "closed") {
@@ -162,10 +158,7 @@ export class WorkerEngine implements TextEngine {
   }
 
   #fail(reason: string): void {
-    if (this.#state === "failed") return;
-    this.#state = "failed";
-    this.#failure = reason;
-    this.#settle.reject(new Error(reason));
+    if (!this.#readiness.fail(reason)) return;
     for (const mailbox of this.#mailboxes.values()) {
       this.#deliver(mailbox, { type: "failed", reason });
     }
@@ -175,12 +168,4 @@ export class WorkerEngine implements TextEngine {
     mailbox?.messages.push(message);
     mailbox?.wake();
   }
-}
-
-/** Rejects with the signal's reason once it is aborted. */
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    else signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-  });
 }

@@ -10,6 +10,7 @@ import {
   type GenerateRequest,
   type ModelSummary,
   RequestError,
+  UnavailableError,
 } from "./request.ts";
 
 /** What of the engine's options a Worker can be told. */
@@ -34,6 +35,7 @@ export type FromWorker =
   | { readonly type: "progress"; readonly done: number; readonly total: number }
   | { readonly type: "planned"; readonly line: string; readonly plan: MemoryPlan }
   | { readonly type: "ready"; readonly model: ModelSummary; readonly adapter: string }
+  | { readonly type: "lost"; readonly reason: string }
   | { readonly type: "failed"; readonly reason: string }
   | { readonly type: "event"; readonly id: number; readonly event: GenerateEvent }
   | { readonly type: "totals"; readonly totals: EngineTotals }
@@ -46,7 +48,7 @@ export interface PlainError {
   readonly name: string;
   readonly message: string;
   readonly field?: string;
-  readonly code?: RequestError["code"];
+  readonly code?: RequestError["code"] | UnavailableError["code"];
   readonly retryAfter?: number;
 }
 
@@ -57,13 +59,20 @@ export function toPlain(error: unknown): PlainError {
   if (error instanceof RequestError) {
     return { name, message, field: error.field, code: error.code };
   }
+  if (error instanceof UnavailableError) return { name, message, code: error.code };
   if (error instanceof BusyError) return { name, message, retryAfter: error.retryAfter };
   return { name, message };
 }
 
 /** The error of the class that it was, as far as the API knows it. */
 export function fromPlain(error: PlainError): Error {
-  if (error.field !== undefined) return new RequestError(error.field, error.message, error.code);
+  const { field, code } = error;
+  if (field !== undefined) {
+    return new RequestError(field, error.message, code as RequestError["code"]);
+  }
+  if (code !== undefined) {
+    return new UnavailableError(error.message, code as UnavailableError["code"]);
+  }
   if (error.retryAfter !== undefined) return new BusyError(error.message, error.retryAfter);
   const other = new Error(error.message);
   other.name = error.name;

@@ -12,6 +12,15 @@ export class GpuError extends Error {
   }
 }
 
+/** The GPU's memory did not suffice; what did not need more goes on working. */
+export class GpuMemoryError extends GpuError {
+  /** An error with a message for the user. */
+  constructor(message: string) {
+    super(message);
+    this.name = "GpuMemoryError";
+  }
+}
+
 /** What `acquireGpu` may be told. */
 export interface GpuOptions {
   /** Any object with the `GPU` interface; default Deno's own `navigator.gpu`. */
@@ -43,8 +52,13 @@ export interface Gpu extends Disposable {
   readonly software: boolean;
   /** What must stand before a shader's first declaration, so that it may use the features. */
   readonly directives: string;
-  /** @throws {GpuError} when the device reported an error or was lost since it was made */
+  /**
+   * @throws {GpuError} when the device reported an error or was lost since it was made
+   * @throws {GpuMemoryError} when memory ran out since {@linkcode forgetOutOfMemory}
+   */
   throwIfFaulty(): void;
+  /** To be called when everything that was made of a buffer for which there was no memory is gone. */
+  forgetOutOfMemory(): void;
   /** @throws {GpuError} naming the limit, when a buffer of this size cannot be made or bound */
   checkBufferSize(label: string, bytes: number): void;
 }
@@ -212,10 +226,15 @@ export async function acquireGpu(options: GpuOptions = {}): Promise<Gpu> {
   const { adapter, device, granted } = await requestWithFeatures(provider, native);
 
   let fault: string | undefined;
+  let outOfMemory: string | undefined;
   let closed = false;
   device.addEventListener("uncapturederror", (event) => {
     event.preventDefault?.();
-    fault ??= (event as GPUUncapturedErrorEvent).error.message;
+    const { error } = event as GPUUncapturedErrorEvent;
+    // By name: another provider has classes of its own. What follows from a buffer that could not be
+    // made is no fault of its own.
+    if (error.constructor.name === "GPUOutOfMemoryError") outOfMemory ??= error.message;
+    else if (outOfMemory === undefined) fault ??= error.message;
   });
   device.lost.then((info) => {
     if (!closed) fault ??= `the device was lost (${info.reason}): ${info.message}`;
@@ -245,6 +264,10 @@ export async function acquireGpu(options: GpuOptions = {}): Promise<Gpu> {
     directives,
     throwIfFaulty() {
       if (fault) throw new GpuError(`GPU error on ${name}: ${fault}`);
+      if (outOfMemory) throw new GpuMemoryError(`${name} is out of memory: ${outOfMemory}`);
+    },
+    forgetOutOfMemory() {
+      outOfMemory = undefined;
     },
     checkBufferSize(label, bytes) {
       for (const limit of ["maxBufferSize", "maxStorageBufferBindingSize"] as const) {

@@ -82,6 +82,6 @@ export class Readback implements Disposable {
 }
 
 /** Errors are delivered only when the event loop turns, and so are a client's messages. */
-function turnEventLoop(): Promise<void> {
+export function turnEventLoop(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
 }

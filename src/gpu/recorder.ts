@@ -190,8 +190,10 @@ export class Recorder implements Disposable {
     for (const buffer of this.#retired.splice(0)) buffer.destroy();
   }
 
-  /** Forgets what was recorded since the last submit, after an error in between. */
+  /** Forgets what was recorded since the last submit, and what was bound, after an error in between. */
   abandon(): void {
+    this.#bindGroups.clear();
+    this.#groupsOf.clear();
     this.#pass?.end();
     this.#pass = undefined;
     this.#encoder = undefined;
@@ -201,8 +203,6 @@ export class Recorder implements Disposable {
 
   [Symbol.dispose](): void {
     this.abandon();
-    this.#bindGroups.clear();
-    this.#groupsOf.clear();
     this.#arena.destroy();
   }
 }

@@ -7,8 +7,8 @@ import type {
   Prediction,
   Predictor,
 } from "../denoise/predictor.ts";
-import { type Gpu, GpuError } from "../gpu/device.ts";
-import { Readback } from "../gpu/readback.ts";
+import { type Gpu, GpuError, GpuMemoryError } from "../gpu/device.ts";
+import { Readback, turnEventLoop } from "../gpu/readback.ts";
 import { Recorder } from "../gpu/recorder.ts";
 import { Scratch } from "../gpu/scratch.ts";
 import type { Tensor } from "../gpu/tensor.ts";
@@ -32,7 +32,16 @@ import {
   readPredictions,
   uploadScratch,
 } from "./prediction_pass.ts";
-import { type PackedRows, packRows, rowsOf, withoutIdleGuidance } from "./rows.ts";
+import {
+  askedRows,
+  type PackedRows,
+  packRows,
+  rowsOf,
+  unpad,
+  withoutIdleGuidance,
+} from "./rows.ts";
+
+export { GpuMemoryError } from "../gpu/device.ts";
 
 /** A token among the likeliest at a position. */
 export interface RankedToken {
@@ -227,6 +236,15 @@ export class Model implements Predictor, Disposable {
     this.also?.[Symbol.dispose]();
   }
 
+  /** Frees what answers took besides the weights, after memory ran out; the next one takes its own. */
+  async freeScratch(): Promise<void> {
+    this.#context.scratch[Symbol.dispose]();
+    this.readback[Symbol.dispose]();
+    this.recorder.abandon();
+    await turnEventLoop();
+    this.gpu.forgetOutOfMemory();
+  }
+
   /** Records of a call that failed must not be submitted with the next one's. */
   async #run(body: () => Promise<void>): Promise<void> {
     this.gpu.throwIfFaulty();
@@ -234,6 +252,7 @@ export class Model implements Predictor, Disposable {
       await body();
     } catch (error) {
       this.recorder.abandon();
+      if (error instanceof GpuMemoryError) await this.freeScratch();
       throw error;
     }
   }
@@ -327,24 +346,4 @@ export class Model implements Predictor, Disposable {
       return logits;
     };
   }
-}
-
-/** Rows of absolute positions of a packed sequence: the shadow's where a position has one. */
-function askedRows(packed: PackedRows, index: number, positions: Uint32Array): number[] {
-  const { firstRow, positions: visible, shadows } = packed.sequences[index];
-  const rows = new Map([...visible, ...shadows].map((position, i) => [position, firstRow + i]));
-  return Array.from(positions, (position) => rows.get(position)!);
-}
-
-function unpad(
-  values: Float32Array,
-  rows: number,
-  stride: number,
-  columns: number,
-): Float32Array {
-  const result = new Float32Array(rows * columns);
-  for (let row = 0; row < rows; row++) {
-    result.set(values.subarray(row * stride, row * stride + columns), row * columns);
-  }
-  return result;
 }

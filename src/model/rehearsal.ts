@@ -240,6 +240,7 @@ function countingGpu(
     software: false,
     directives: "",
     throwIfFaulty() {},
+    forgetOutOfMemory() {},
     checkBufferSize,
     [Symbol.dispose]() {},
   };

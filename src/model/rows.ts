@@ -127,3 +127,28 @@ export function packRows(sequences: readonly SequenceToPack[], maskToken: number
     longest: most(visible),
   };
 }
+
+/** Rows of absolute positions of a packed sequence: the shadow's where a position has one. */
+export function askedRows(
+  packed: PackedRows,
+  index: number,
+  positions: Uint32Array,
+): number[] {
+  const { firstRow, positions: visible, shadows } = packed.sequences[index];
+  const rows = new Map([...visible, ...shadows].map((position, i) => [position, firstRow + i]));
+  return Array.from(positions, (position) => rows.get(position)!);
+}
+
+/** The first `columns` of every row `[stride]`. */
+export function unpad(
+  values: Float32Array,
+  rows: number,
+  stride: number,
+  columns: number,
+): Float32Array {
+  const result = new Float32Array(rows * columns);
+  for (let row = 0; row < rows; row++) {
+    result.set(values.subarray(row * stride, row * stride + columns), row * columns);
+  }
+  return result;
+}

@@ -1,5 +1,5 @@
 /** OpenAI's error body, and how this server's and the engine's errors become one. */
-import { BusyError, RequestError } from "../engine/request.ts";
+import { BusyError, RequestError, UnavailableError } from "../engine/request.ts";
 
 /** What a client gets instead of an answer, with every status from 400 up. */
 export interface ErrorBody {
@@ -82,6 +82,11 @@ export function toApiError(error: unknown, tokenLimit = "max_tokens"): ApiError 
     return new ApiError(429, "rate_limit_exceeded", error.message, {
       headers: { "Retry-After": String(Number.isFinite(seconds) ? seconds : 1) },
     });
+  }
+  if (error instanceof UnavailableError) {
+    const { code, message } = error;
+    const headers: Record<string, string> = code === "device_lost" ? { "Retry-After": "5" } : {};
+    return new ApiError(503, code, message, { headers });
   }
   return new ApiError(
     500,

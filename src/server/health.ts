@@ -6,14 +6,16 @@ import { ApiError } from "./errors.ts";
 /** Seconds after which a client may look again while weights load. */
 const LOADING_RETRY_SECONDS = "2";
 
-/** 200 `{"status":"ok"}`; 503 `loading` with Retry-After, or `failed` with the reason. */
+/** 200 `{"status":"ok"}`; 503 `loading` with Retry-After (after a lost device with the reason), or `failed` with the reason. */
 export function health(engine: TextEngine): (c: Context) => Response {
   return (c) => {
     switch (engine.state) {
       case "ready":
         return c.json({ status: "ok" });
       case "loading":
-        return c.json({ status: "loading" }, 503, { "Retry-After": LOADING_RETRY_SECONDS });
+        return c.json({ status: "loading", reason: engine.failure }, 503, {
+          "Retry-After": LOADING_RETRY_SECONDS,
+        });
       case "failed":
         return c.json({ status: "failed", reason: engine.failure ?? "unknown" }, 503);
     }

@@ -1,0 +1,92 @@
+/** The real server loses its device: the client is told, the model is loaded again, the next is answered. */
+
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { fileURLToPath } from "node:url";
+import { knownAnswer, Running } from "../cli/command.ts";
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const { prompt, answer } = knownAnswer("2026-006");
+const messages = [{ role: "user", content: prompt }];
+/** Decided in no order, in one block: it cannot end early. */
+const LONG = { max_tokens: 256, block_length: 256, remasking: "random" };
+
+function ask(url: string, more: Record<string, unknown> = {}): Promise<Response> {
+  return fetch(`${url}/v1/chat/completions`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ messages, ...more }),
+  });
+}
+
+/** Until `GET /health` has this status. @returns its last body */
+async function healthOf(url: string, status: number): Promise<Record<string, string>> {
+  for (let attempt = 0; attempt < 3000; attempt++) {
+    const response = await fetch(`${url}/health`);
+    const body = await response.json();
+    if (response.status === status) return body;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  throw new Error(`/health did not become ${status}`);
+}
+
+Deno.test("a server whose device is lost answers with an error, loads again and goes on", async (t) => {
+  const command = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "test/engine/losing_server.ts", "serve", "--port", "0"],
+    cwd: root,
+    env: { NO_COLOR: "1" },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+    detached: true,
+  });
+  await using server = new Running(command);
+  const [, url] = await server.stdout.match(/^Listening on (http:\S+)$/m);
+  await server.stdout.match(/Ctrl-C stops/);
+
+  await t.step("while it streams", async () => {
+    const response = await ask(url, { ...LONG, stream: true });
+    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+    let text = (await reader.read()).value ?? "";
+    server.kill("SIGUSR2");
+    const unhealthy = await healthOf(url, 503);
+    assertEquals(unhealthy.status, "loading");
+    assertStringIncludes(unhealthy.reason, "loaded again");
+    for (let next = await reader.read(); !next.done; next = await reader.read()) text += next.value;
+    const error = JSON.parse(text.trim().split("\n\n").at(-1)!.replace(/^data: /, "")).error;
+    assertEquals([error.type, error.code], ["server_error", "device_lost"]);
+    assert(!text.includes("[DONE]"));
+    await healthOf(url, 200);
+    const next = await ask(url);
+    assertEquals((await next.json()).choices[0].message.content, answer);
+  });
+
+  await t.step("while one whole answer is made and another waits", async () => {
+    // Within five seconds the response has no status yet.
+    const asked = [ask(url, LONG), ask(url, LONG)];
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    server.kill("SIGUSR2");
+    for (const response of await Promise.all(asked)) {
+      const { error } = await response.json();
+      assertEquals([response.status, error.code], [503, "device_lost"]);
+      assert(Number(response.headers.get("retry-after")) > 0);
+    }
+    await healthOf(url, 200);
+    assertEquals((await (await ask(url)).json()).choices[0].message.content, answer);
+  });
+
+  await t.step("while nobody asks", async () => {
+    server.kill("SIGUSR2");
+    await healthOf(url, 503);
+    const refused = await ask(url);
+    if (refused.status !== 200) {
+      assertEquals([refused.status, (await refused.json()).error.code], [503, "model_loading"]);
+    } else await refused.body?.cancel();
+    await healthOf(url, 200);
+    assertEquals((await (await ask(url)).json()).choices[0].message.content, answer);
+  });
+
+  assertMatch(server.stderr.text, /^unmask: The GPU device failed while answering\./m);
+  assert(!server.stderr.text.includes(prompt));
+  server.kill("SIGINT");
+  assertEquals(await server.end(), 0);
+});
