@@ -16,6 +16,7 @@ import {
   RequestError,
   STRATEGY_NAMES,
   type StrategyName,
+  UnavailableError,
 } from "../engine/request.ts";
 import type { WorkerEngineOptions } from "../engine/worker_engine.ts";
 import type { StoredQuantisation } from "../model/config.ts";
@@ -334,9 +335,13 @@ const FIELD_OPTIONS: Readonly<Record<string, string>> = {
   backThreshold: "--back-threshold",
 };
 
-/** An error's message; one about a request names the option instead of the engine's field. */
+/**
+ * An error's message; one about a request names the option instead of the engine's field, one about
+ * the GPU what that said.
+ */
 export function messageFor(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
+  if (error instanceof UnavailableError) return `${message} (${error.reason})`;
   if (!(error instanceof RequestError)) return message;
   return Object.entries(FIELD_OPTIONS).reduce(
     (text, [field, option]) => text.replaceAll(new RegExp(`(?<![-\\w])${field}\\b`, "g"), option),

@@ -89,8 +89,18 @@ async function run(flags: ServeFlags): Promise<void> {
     draft: draftOf(flags),
     provider: flags.gpu,
     lines: true,
+    onState: () => tellRecovery(),
   });
   let stopping = false;
+  let lost = false;
+  const tellRecovery = () => {
+    const { state, failure, model } = engine;
+    const wasLost = lost;
+    lost = state === "loading";
+    if (stopping || !(wasLost || lost)) return;
+    if (state === "ready") report.print(`Model ${model!.id} is ready again.`);
+    else console.error(`unmask: ${failure}`);
+  };
   const app = createApp(engine, {
     apiKeys,
     allowedHosts: local ? [...LOOPBACK_HOSTS, inUrl(host)] : "any",
@@ -195,8 +205,8 @@ function readyText(engine: WorkerEngine, url: string, asksKey: boolean): string 
 function privateError(engine: WorkerEngine, error: unknown): string {
   if (engine.state === "failed") return engine.failure ?? "the engine stopped";
   const name = error instanceof Error ? error.name : typeof error;
-  if (error instanceof UnavailableError) return `${error.message} ${engine.failure ?? ""}`.trim();
-  if (error instanceof Error && name === "GpuError") return error.message;
+  if (error instanceof UnavailableError) return `a request failed: ${error.reason}`;
+  if (error instanceof Error && name.startsWith("Gpu")) return error.message;
   return `a request failed with ${name}`;
 }
 

@@ -219,9 +219,9 @@ export class Engine implements LoadedModel {
       await this.draft?.model.freeScratch();
       throw new UnavailableError(
         "The GPU's memory does not suffice for this request. Shorten the conversation, ask for " +
-          "fewer tokens, or start the server with smaller --weights or --context.",
+          "fewer tokens, or load the model in fewer bits (--weights).",
         "out_of_memory",
-        { cause: error },
+        error.message,
       );
     }
   }

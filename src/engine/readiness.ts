@@ -40,6 +40,7 @@ export class Readiness {
 
   /** It is ready. */
   succeed(): void {
+    if (this.#state === "failed") return;
     this.#become("ready", undefined);
     this.#settle.resolve();
   }
@@ -47,7 +48,8 @@ export class Readiness {
   /** It loads once more. */
   again(reason: string): void {
     if (this.#state === "failed") return;
-    this.#settle = pending();
+    // Who waits already goes on waiting.
+    if (this.#state === "ready") this.#settle = pending();
     this.#become("loading", reason);
   }
 

@@ -207,11 +207,14 @@ export class BusyError extends Error {
 export class UnavailableError extends Error {
   /** What happened. */
   readonly code: "device_lost" | "out_of_memory";
-  /** A message that quotes nothing of the request. */
-  constructor(message: string, code: UnavailableError["code"], options?: ErrorOptions) {
-    super(message, options);
+  /** What the GPU said. */
+  readonly reason: string;
+  /** Neither the message nor the reason quotes anything of the request. */
+  constructor(message: string, code: UnavailableError["code"], reason: string) {
+    super(message);
     this.name = "UnavailableError";
     this.code = code;
+    this.reason = reason;
   }
 }
 

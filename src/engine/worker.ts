@@ -29,14 +29,15 @@ function load({ dir, options }: ToWorker & { type: "load" }): void {
       last = now;
       send({ type: "progress", done, total });
     },
-  }, tellState);
+    onState: tellState,
+  });
 }
 
 function tellState(): void {
-  const { state, failure = "unknown", engine: ready } = engine!;
-  if (ready) send({ type: "ready", model: ready.summary, adapter: ready.model.gpu.name });
-  else if (state === "loading") send({ type: "lost", reason: failure });
-  else send({ type: "failed", reason: failure });
+  const { state, failure: reason = "unknown", engine: loaded } = engine!;
+  if (state === "failed") send({ type: "failed", reason });
+  else if (state === "loading") send({ type: "lost", reason });
+  else send({ type: "ready", model: loaded!.summary, adapter: loaded!.model.gpu.name });
 }
 
 async function generate(id: number, request: GenerateRequest): Promise<void> {

@@ -14,6 +14,8 @@ const CLOSE_PATIENCE = 3000;
 export type WorkerEngineOptions = Omit<EngineOptions, "provider"> & {
   /** Where to compute (default `native`). */
   readonly provider?: ProviderName;
+  /** Told whenever the engine's `state` has changed. */
+  readonly onState?: () => void;
 };
 
 /** Milliseconds that a Worker without a model gets to free its device. */
@@ -30,7 +32,7 @@ export class WorkerEngine implements TextEngine {
   readonly #worker: Worker;
   readonly #mailboxes = new Map<number, Mailbox>();
   readonly #told: Pick<WorkerEngineOptions, "onProgress" | "onPlan">;
-  readonly #readiness = new Readiness();
+  readonly #readiness: Readiness;
   #model: ModelSummary | undefined;
   #adapter: string | undefined;
   #totals = NO_TOTALS;
@@ -39,8 +41,9 @@ export class WorkerEngine implements TextEngine {
 
   /** Starts the Worker. @param dir a model folder in Hugging Face layout */
   constructor(dir: string, options: WorkerEngineOptions = {}) {
-    const { onProgress, onPlan, ...told } = options;
+    const { onProgress, onPlan, onState, ...told } = options;
     this.#told = { onProgress, onPlan };
+    this.#readiness = new Readiness(onState);
     this.#worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
     this.#worker.onmessage = ({ data }: MessageEvent<FromWorker>) => this.#receive(data);
     this.#worker.onerror = (event) => {
@@ -121,6 +124,7 @@ export class WorkerEngine implements TextEngine {
   async close(): Promise<void> {
     if (this.#closed) return await this.#closed.promise;
     this.#closed = Promise.withResolvers<void>();
+    const wasReady = this.state === "ready";
     this.#fail("the engine was closed");
     this.#post({ type: "close" });
     const late = setTimeout(() => this.#closed!.resolve(), CLOSE_PATIENCE);
@@ -128,7 +132,7 @@ export class WorkerEngine implements TextEngine {
     clearTimeout(late);
     this.#worker.terminate();
     // A process that exits while a driver that just started is torn down may crash.
-    if (!this.#model) await new Promise((resolve) => setTimeout(resolve, TEARDOWN));
+    if (!wasReady) await new Promise((resolve) => setTimeout(resolve, TEARDOWN));
   }
 
   #post(message: ToWorker): void {

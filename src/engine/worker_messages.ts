@@ -49,6 +49,7 @@ export interface PlainError {
   readonly message: string;
   readonly field?: string;
   readonly code?: RequestError["code"] | UnavailableError["code"];
+  readonly reason?: string;
   readonly retryAfter?: number;
 }
 
@@ -59,19 +60,21 @@ export function toPlain(error: unknown): PlainError {
   if (error instanceof RequestError) {
     return { name, message, field: error.field, code: error.code };
   }
-  if (error instanceof UnavailableError) return { name, message, code: error.code };
+  if (error instanceof UnavailableError) {
+    return { name, message, code: error.code, reason: error.reason };
+  }
   if (error instanceof BusyError) return { name, message, retryAfter: error.retryAfter };
   return { name, message };
 }
 
 /** The error of the class that it was, as far as the API knows it. */
 export function fromPlain(error: PlainError): Error {
-  const { field, code } = error;
+  const { field, code, reason } = error;
   if (field !== undefined) {
     return new RequestError(field, error.message, code as RequestError["code"]);
   }
-  if (code !== undefined) {
-    return new UnavailableError(error.message, code as UnavailableError["code"]);
+  if (reason !== undefined) {
+    return new UnavailableError(error.message, code as UnavailableError["code"], reason);
   }
   if (error.retryAfter !== undefined) return new BusyError(error.message, error.retryAfter);
   const other = new Error(error.message);

@@ -12,6 +12,15 @@ export class GpuError extends Error {
   }
 }
 
+/** The device was lost, or reported an error: it is of no more use, what it holds must be loaded again. */
+export class GpuFaultError extends GpuError {
+  /** An error with a message for the user. */
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "GpuFaultError";
+  }
+}
+
 /** The GPU's memory did not suffice; what did not need more goes on working. */
 export class GpuMemoryError extends GpuError {
   /** An error with a message for the user. */
@@ -53,7 +62,7 @@ export interface Gpu extends Disposable {
   /** What must stand before a shader's first declaration, so that it may use the features. */
   readonly directives: string;
   /**
-   * @throws {GpuError} when the device reported an error or was lost since it was made
+   * @throws {GpuFaultError} when the device reported an error or was lost since it was made
    * @throws {GpuMemoryError} when memory ran out since {@linkcode forgetOutOfMemory}
    */
   throwIfFaulty(): void;
@@ -263,7 +272,7 @@ export async function acquireGpu(options: GpuOptions = {}): Promise<Gpu> {
     software: isSoftware(adapter, name),
     directives,
     throwIfFaulty() {
-      if (fault) throw new GpuError(`GPU error on ${name}: ${fault}`);
+      if (fault) throw new GpuFaultError(`GPU error on ${name}: ${fault}`);
       if (outOfMemory) throw new GpuMemoryError(`${name} is out of memory: ${outOfMemory}`);
     },
     forgetOutOfMemory() {

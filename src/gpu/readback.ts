@@ -1,6 +1,6 @@
 /** Brings results back from the GPU; the one place where the host waits for it. */
 
-import { type Gpu, GpuError } from "./device.ts";
+import { type Gpu, GpuFaultError } from "./device.ts";
 import type { Recorder } from "./recorder.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -30,7 +30,8 @@ export class Readback implements Disposable {
 
   /**
    * Records a copy of the first `bytes` of `from`, submits, waits, and returns them.
-   * @throws {GpuError} when the device reported an error or was lost
+   * @throws {GpuFaultError} when the device reported an error or was lost
+   * @throws {GpuMemoryError} when memory ran out
    */
   async read(recorder: Recorder, from: Tensor, bytes = from.byteLength): Promise<ArrayBuffer> {
     const buffer = this.#reserve(bytes);
@@ -56,7 +57,7 @@ export class Readback implements Disposable {
     } catch (error) {
       await turnEventLoop();
       this.#gpu.throwIfFaulty();
-      throw new GpuError(
+      throw new GpuFaultError(
         `${this.#gpu.name} gave no results back: ${(error as Error).message}. ` +
           "The device was probably lost: load the model again.",
         { cause: error },

@@ -1,6 +1,6 @@
 /** A model folder becomes a model on the GPU. */
 
-import { type Gpu, GpuError } from "../gpu/device.ts";
+import { type Gpu, GpuError, GpuMemoryError } from "../gpu/device.ts";
 import type { Arithmetic } from "../gpu/kernel.ts";
 import { Recorder } from "../gpu/recorder.ts";
 import { type Checkpoint, openCheckpoint } from "../weights/checkpoint.ts";
@@ -49,7 +49,7 @@ export async function loadModel(
  * Loads weights that are open already.
  * @param options.name what an error calls them
  * @throws {CheckpointError} naming the tensor that is not as the configuration says
- * @throws {GpuError} when the device cannot hold it
+ * @throws {GpuError} when the device cannot hold it, or failed
  */
 export async function loadCheckpoint(
   gpu: Gpu,
@@ -62,6 +62,15 @@ export async function loadCheckpoint(
   const recorder = new Recorder(gpu);
   gpu.device.pushErrorScope("out-of-memory");
   let scoped = true;
+  const checkMemory = async () => {
+    scoped = false;
+    const error = await gpu.device.popErrorScope();
+    if (!error) return;
+    throw new GpuMemoryError(
+      `${name}: ${checkpoint.byteLength} bytes of weights do not fit the memory of ${gpu.name}: ` +
+        `${error.message}. Free some of it, load in fewer bits, or use a smaller model.`,
+    );
+  };
   try {
     await using upload = new WeightUpload(gpu, recorder, checkpoint, {
       stored: config.quantisation,
@@ -70,18 +79,12 @@ export async function loadCheckpoint(
       onProgress,
     });
     const weights = await uploadLlada(upload, config, precision);
-    scoped = false;
-    const error = await gpu.device.popErrorScope();
-    if (error) {
-      throw new GpuError(
-        `${name}: ${checkpoint.byteLength} bytes of weights do not fit the memory of ${gpu.name}: ` +
-          error.message,
-      );
-    }
+    await checkMemory();
     return new Model(gpu, config, recorder, weights, await upload.release(), owned);
   } catch (error) {
-    if (scoped) await gpu.device.popErrorScope();
     recorder[Symbol.dispose]();
+    // Where memory ran out, any other error comes of it.
+    if (scoped) await checkMemory();
     throw error;
   }
 }

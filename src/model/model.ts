@@ -41,7 +41,7 @@ import {
   withoutIdleGuidance,
 } from "./rows.ts";
 
-export { GpuMemoryError } from "../gpu/device.ts";
+export { GpuFaultError, GpuMemoryError } from "../gpu/device.ts";
 
 /** A token among the likeliest at a position. */
 export interface RankedToken {
@@ -247,8 +247,8 @@ export class Model implements Predictor, Disposable {
 
   /** Records of a call that failed must not be submitted with the next one's. */
   async #run(body: () => Promise<void>): Promise<void> {
-    this.gpu.throwIfFaulty();
     try {
+      this.gpu.throwIfFaulty();
       await body();
     } catch (error) {
       this.recorder.abandon();

@@ -1,6 +1,9 @@
 /** OpenAI's error body, and how this server's and the engine's errors become one. */
 import { BusyError, RequestError, UnavailableError } from "../engine/request.ts";
 
+/** Seconds after which a client may look again while weights load. */
+export const LOADING_RETRY_SECONDS = "2";
+
 /** What a client gets instead of an answer, with every status from 400 up. */
 export interface ErrorBody {
   readonly error: {
@@ -85,7 +88,10 @@ export function toApiError(error: unknown, tokenLimit = "max_tokens"): ApiError 
   }
   if (error instanceof UnavailableError) {
     const { code, message } = error;
-    const headers: Record<string, string> = code === "device_lost" ? { "Retry-After": "5" } : {};
+    // OpenAI's clients send a request again unless they are told not to.
+    const headers: Record<string, string> = code === "device_lost"
+      ? { "Retry-After": LOADING_RETRY_SECONDS }
+      : { "X-Should-Retry": "false" };
     return new ApiError(503, code, message, { headers });
   }
   return new ApiError(

@@ -1,12 +1,12 @@
 /** `GET /health`, and the gate that holds work back until the engine is ready. */
 import type { Context } from "hono";
 import type { ModelSummary, TextEngine } from "../engine/request.ts";
-import { ApiError } from "./errors.ts";
+import { ApiError, LOADING_RETRY_SECONDS } from "./errors.ts";
 
-/** Seconds after which a client may look again while weights load. */
-const LOADING_RETRY_SECONDS = "2";
-
-/** 200 `{"status":"ok"}`; 503 `loading` with Retry-After (after a lost device with the reason), or `failed` with the reason. */
+/**
+ * 200 `{"status":"ok"}`; 503 `loading` with Retry-After, and with the reason when it loads again
+ * after its device failed; 503 `failed` with the reason.
+ */
 export function health(engine: TextEngine): (c: Context) => Response {
   return (c) => {
     switch (engine.state) {

@@ -1,61 +1,73 @@
 /** A request for which there is no memory fails alone. */
 
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { EMBEDDED_TARGET } from "../../src/engine/embedded_models.ts";
 import { loadEngine } from "../../src/engine/load.ts";
-import { type GenerateEvent, UnavailableError } from "../../src/engine/request.ts";
+import {
+  type GenerateEvent,
+  type GenerateRequest,
+  UnavailableError,
+} from "../../src/engine/request.ts";
+import { GpuMemoryError } from "../../src/gpu/device.ts";
 import { DeviceWatch } from "../gpu/device.ts";
+import { scarceMemory } from "../gpu/scarce_memory.ts";
 
-const request = (maxTokens: number) => ({
-  messages: [{ role: "user", content: "Hello!" }],
-  maxTokens,
-  blockLength: maxTokens,
-  steps: 4,
-  strategy: "plain" as const,
+/** Ways to answer that take different buffers. */
+const WAYS: Readonly<Record<string, Partial<GenerateRequest>>> = {
+  "plain": { strategy: "plain" },
+  "with kept keys": { strategy: "plain", cache: "prefix" },
+  "with a draft": { strategy: "lossless" },
+};
+
+Deno.test("out of memory while answering: told so, freed, and the next request is answered", async (t) => {
+  for (const [name, way] of Object.entries(WAYS)) {
+    await t.step(name, async () => {
+      using engine = await loadEngine(EMBEDDED_TARGET);
+      const { gpu } = engine.model;
+      using watch = new DeviceWatch(gpu);
+      const last = async (maxTokens: number, how = way) => {
+        let event: GenerateEvent | undefined;
+        const request = { ...how, maxTokens, blockLength: maxTokens, steps: 4 };
+        const messages = [{ role: "user", content: "Hello!" }];
+        for await (event of engine.generate({ ...request, messages }));
+        return event?.type === "end" ? event.text : undefined;
+      };
+      const expected = await last(32);
+      assert(watch.alive.size > 10);
+      {
+        using _ = scarceMemory(gpu, watch.largestBuffer);
+        // The plain answer runs out where a draft has kept what its last one took.
+        for (const how of [way, WAYS.plain]) {
+          const error = await assertRejects(
+            () => last(256, how),
+            UnavailableError,
+            "memory does not suffice",
+          );
+          assertEquals(error.code, "out_of_memory");
+          assertMatch(error.reason, /out of memory: (not enough memory left|no room)/);
+          assertEquals(watch.alive.size, 0, "what answers took was not freed");
+          assertEquals(await last(32), expected, "a request that fits is answered");
+        }
+      }
+      await last(256);
+      gpu.throwIfFaulty();
+    });
+  }
 });
 
-/** A device that has no room for a buffer above this size: as one answers that could not make it. */
-function narrow(device: GPUDevice, most: number): Disposable {
-  const { createBuffer } = GPUDevice.prototype;
-  const own = Object.getOwnPropertyDescriptor(device, "createBuffer")!;
-  Object.defineProperty(device, "createBuffer", {
-    configurable: true,
-    value(descriptor: GPUBufferDescriptor) {
-      if (descriptor.size <= most) return own.value(descriptor);
-      const error = new GPUOutOfMemoryError("no room");
-      device.dispatchEvent(new GPUUncapturedErrorEvent("uncapturederror", { error }));
-      // A buffer that is not valid, which everything that uses it is told of.
-      return createBuffer.call(device, { size: 16, usage: 0 });
-    },
-  });
-  return { [Symbol.dispose]: () => Object.defineProperty(device, "createBuffer", own) };
-}
-
-Deno.test("out of memory while answering: told so, freed, and the next request is answered", async () => {
-  using engine = await loadEngine(EMBEDDED_TARGET);
-  const { gpu } = engine.model;
-  using watch = new DeviceWatch(gpu);
-  const last = async (maxTokens: number) => {
-    let event: GenerateEvent | undefined;
-    for await (event of engine.generate(request(maxTokens)));
-    return event?.type === "end" ? event.text : undefined;
-  };
-  const expected = await last(32);
-  const used = watch.alive.size;
-  assert(used > 10);
+Deno.test("out of memory in a call of its own: told so, freed, and the next call works", async () => {
+  using engine = await loadEngine(EMBEDDED_TARGET, { draft: false });
+  using watch = new DeviceWatch(engine.model.gpu);
+  const logits = async (rows: number) =>
+    (await engine.forward(Uint32Array.from({ length: rows }, (_, i) => i))).logits;
+  const expected = await logits(8);
   {
-    using _ = narrow(gpu.device, 100_000);
+    using _ = scarceMemory(engine.model.gpu, watch.largestBuffer);
     for (let i = 0; i < 2; i++) {
-      const error = await assertRejects(
-        () => last(256),
-        UnavailableError,
-        "memory does not suffice",
-      );
-      assertEquals(error.code, "out_of_memory");
-      assertEquals(watch.alive.size, 0, "what answers took was not freed");
-      assertEquals(await last(32), expected, "a request that fits is answered");
+      await assertRejects(() => logits(256), GpuMemoryError, "out of memory");
+      assertEquals(watch.alive.size, 0, "what the call took was not freed");
+      assertEquals(await logits(8), expected);
     }
   }
-  assert(await last(256) !== undefined);
-  gpu.throwIfFaulty();
+  await logits(256);
 });
