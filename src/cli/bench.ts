@@ -31,6 +31,9 @@ const ROWS = [32, 128, 512];
 /** The synthetic model's linear layers and the tiny target's: [inner, columns]. */
 const LINEAR_SHAPES = [[1024, 3072], [1024, 1024], [3072, 1024], [512, 512], [128, 384]];
 
+/** Ids of the model that is compared with other runtimes. */
+const PEERS_IDS = { vocabSize: 2048, maskTokenId: 2047, eosTokenId: 2046 };
+
 /** Figures of one model. */
 interface ModelReport {
   readonly name: string;
@@ -66,7 +69,7 @@ interface BenchFlags {
   readonly only?: readonly string[];
   readonly steps?: number;
   readonly like: SyntheticShapeName;
-  readonly rounds: number;
+  readonly rounds?: number;
   readonly profile?: boolean;
 }
 
@@ -109,8 +112,33 @@ async function roofline(flags: BenchFlags): Promise<void> {
   if (json) await Deno.writeTextFile(json, JSON.stringify(report, null, 2) + "\n");
 }
 
+async function peers(flags: BenchFlags): Promise<void> {
+  const { json, like, layers, rows = "128", rounds = 5, only } = flags;
+  // Only here: other commands start without its libraries.
+  const { benchPeers, PEERS, requirePeers } = await import("./bench_peers.ts");
+  requirePeers();
+  const unknown = only?.find((name) => !PEERS.some((peer) => peer === name));
+  if (unknown) throw new Error(`--only ${unknown}: expected of ${PEERS.join(", ")}`);
+  const count = Number(rows);
+  const shape = SYNTHETIC_SHAPES[like];
+  if (!Number.isInteger(count) || count < 1 || count > shape.maxSequenceLength) {
+    throw new Error(`--rows ${rows}: expected one number from 1 to ${shape.maxSequenceLength}`);
+  }
+  using gpu = await deviceOf(flags);
+  const report = await benchPeers(gpu, {
+    // Few ids, so that the time is that of the layers.
+    shape: { ...shape, ...PEERS_IDS, layers: layers ?? (gpu.software ? 2 : shape.layers) },
+    rows: count,
+    asked: Math.min(32, count),
+    dtype: "BF16",
+    rounds,
+    only: PEERS.filter((peer) => !only || only.includes(peer)),
+  });
+  if (json) await Deno.writeTextFile(json, JSON.stringify(report, null, 2) + "\n");
+}
+
 async function load(dir: string | undefined, flags: BenchFlags): Promise<void> {
-  const { json, like, layers, rounds, only = WEIGHT_CHOICES } = flags;
+  const { json, like, layers, rounds = 3, only = WEIGHT_CHOICES } = flags;
   const unknown = only.find((name) => !WEIGHT_CHOICES.some((choice) => choice === name));
   if (unknown) throw new Error(`--only ${unknown}: expected of ${WEIGHT_CHOICES.join(", ")}`);
   const choices = only as readonly WeightChoice[];
@@ -139,7 +167,8 @@ export function benchCommand(): Command {
       "[what]",
       "strategies: compares ways to denoise; pair: an 8B target and its draft, random weights, " +
         "denoise 128 tokens; roofline: linear layers of the 8B pair against what the device can do; " +
-        "load: a folder becomes a model, against the disk's rate; default: kernels and models",
+        "load: a folder becomes a model, against the disk's rate; peers: the same model through " +
+        "other runtimes (deno task peers); default: kernels and models",
     )
     .argument("[dir]", "folder for load; default: a synthetic one, made for the run")
     .addOption(modelOption())
@@ -149,18 +178,25 @@ export function benchCommand(): Command {
     .addOption(
       new Option("--weights <scheme>", "of the pair").choices(["bf16", ...QUANTISED]).default("q4"),
     )
-    .option("--rows <list>", "of the roofline, as 32,128 (default 32,64,128,512)")
-    .option("--layers <n>", "layers of pair or load, for a quick look", wholeNumber(1))
+    .option(
+      "--rows <list>",
+      "of the roofline, as 32,128 (default 32,64,128,512), or of peers (default 128)",
+    )
+    .option("--layers <n>", "layers of pair, load or peers, for a quick look", wholeNumber(1))
     .addOption(
-      new Option("--like <shape>", "of the folder that load makes")
+      new Option("--like <shape>", "of the model that load or peers makes")
         .choices(Object.keys(SYNTHETIC_SHAPES)).default("mid"),
     )
-    .option("--rounds <n>", "of load; medians are told", wholeNumber(1), 3)
+    .option(
+      "--rounds <n>",
+      "of load (default 3) or peers (default 5); medians are told",
+      wholeNumber(1),
+    )
     .option("--steps <n>", "denoising steps of a strategy's answer", wholeNumber(1))
     .option(
       "--only <names>",
       "only these settings of strategies, such as plain,threshold+dual,auto+fast, or of load: " +
-        "stored,q8,q4",
+        "stored,q8,q4, or of peers: onnxruntime-web,onnxruntime-node",
       (names) => names.split(","),
     )
     .option("--json <file>", "also write all figures to a file")
@@ -180,8 +216,11 @@ Examples:
       if (what === "strategies") return await strategies(flags);
       if (what === "pair") return await pair(flags);
       if (what === "roofline") return await roofline(flags);
+      if (what === "peers") return await peers(flags);
       if (what !== undefined) {
-        throw new Error(`bench ${what}: expected strategies, pair, roofline, load, or nothing`);
+        throw new Error(
+          `bench ${what}: expected strategies, pair, roofline, load, peers, or nothing`,
+        );
       }
       using gpu = await deviceOf(flags);
       const report = await bench(gpu, flags);

@@ -1,0 +1,313 @@
+/** `unmask bench peers`: the same model, the same rows, through other runtimes, side by side. */
+
+import { join } from "node:path";
+import Table from "cli-table3";
+import { GREEDY } from "../denoise/predictor.ts";
+import type { FloatDType } from "../gpu/dtype.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { loadSynthetic, syntheticModel } from "../model/synthetic.ts";
+import type { SyntheticShape } from "../model/synthetic_shape.ts";
+import type { Model } from "../model/model.ts";
+import { forwardOperations, median } from "./bench_model.ts";
+import { ONNX_GRAPH, ONNX_WEIGHTS, type OnnxRows, writeOnnx } from "./onnx_llada.ts";
+import { VERSION } from "./version.ts";
+
+/**
+ * No literals in `import()`, nor entries in deno.json: either would have everyone download these
+ * runtimes, 430 MB. peers.lock holds their checksums.
+ */
+const PACKAGES = {
+  "onnxruntime-web": "npm:onnxruntime-web@1.30.0/webgpu",
+  "onnxruntime-node": "npm:onnxruntime-node@1.30.0",
+} as const;
+
+/** Runtimes that can be asked for, by the names of their packages. */
+export type PeerName = keyof typeof PACKAGES;
+/** All of them. */
+export const PEERS = Object.keys(PACKAGES) as readonly PeerName[];
+
+/** Largest distance of a peer's logits from ours, as a share of ours (Euclidean norms). */
+export const LOGITS_TOLERANCE = 1e-4;
+/** Idle time before each timed pass, in which a runtime's threads stop looking for work. */
+const PAUSE_MILLISECONDS = 100;
+
+/** How to compare. */
+export interface PeersOptions extends OnnxRows {
+  readonly shape: SyntheticShape;
+  /** Type that our weights are stored as; peers get the same numbers in f32. */
+  readonly dtype: FloatDType;
+  readonly rounds: number;
+  readonly only: readonly PeerName[];
+}
+
+/** A runtime that holds the model. */
+export interface Runner {
+  readonly name: string;
+  /** What it computes on. */
+  readonly device: string;
+  /** One forward pass. @returns the likeliest tokens at the asked positions */
+  tokens(): Promise<ArrayLike<number | bigint>>;
+  /** One forward pass. @returns `[asked, ids]` */
+  logits(): Promise<Float32Array>;
+  close(): Promise<void>;
+}
+
+/** Figures of one runtime. */
+export interface PeerFigures {
+  readonly name: string;
+  readonly device: string;
+  /** Time of a forward pass in each round. */
+  readonly milliseconds: readonly number[];
+  /** Of the median time. */
+  readonly gflopPerSecond: number;
+  /** Its time over ours in the same round: quartiles; above 1 it is slower. */
+  readonly timeToOurs: readonly [lower: number, median: number, upper: number];
+  /** Distance of its logits from ours, as a share of ours; at most {@linkcode LOGITS_TOLERANCE}. */
+  readonly logitsDistance: number;
+  /** Asked positions at which its likeliest token is ours. */
+  readonly sameTokens: number;
+}
+
+/** What `--json` writes. */
+export interface PeersReport {
+  readonly version: string;
+  readonly date: string;
+  readonly processors: number;
+  readonly shape: SyntheticShape;
+  readonly rows: number;
+  readonly asked: number;
+  readonly dtype: FloatDType;
+  /** Operations of a forward pass, 10^9. */
+  readonly gflop: number;
+  /** Ours first. */
+  readonly runtimes: readonly PeerFigures[];
+  /** Why a runtime is not among them. */
+  readonly missing: Readonly<Partial<Record<PeerName, string>>>;
+}
+
+/**
+ * Times a random model's forward pass here and in the peers, in turn, round by round.
+ * @throws {Error} when a peer's logits are not ours: then it computes something else
+ */
+export async function benchPeers(gpu: Gpu, options: PeersOptions): Promise<PeersReport> {
+  const { shape, rows, asked, dtype, rounds, only } = options;
+  const dir = await Deno.makeTempDir({ prefix: "unmask_peers_" });
+  const runners: Runner[] = [];
+  const missing: Partial<Record<PeerName, string>> = {};
+  try {
+    using drawn = syntheticModel(shape, { dtype });
+    writeOnnx(dir, drawn.config, drawn.checkpoint, options);
+    using model = await loadSynthetic(gpu, shape, { dtype });
+    const ids = Int32Array.from({ length: rows }, (_, i) => (i * 31) % (shape.vocabSize - 2));
+    const ours = ourRunner(model, ids, asked, dtype);
+    runners.push(ours);
+    for (const name of only) {
+      try {
+        runners.push(await openPeer(name, dir, ids));
+      } catch (error) {
+        missing[name] = (error as Error).message.split("\n")[0];
+      }
+    }
+    if (runners.length === 1) {
+      const reasons = Object.entries(missing).map(([name, why]) => `${name}: ${why}`);
+      throw new Error(
+        `no other runtime could be loaded. ${reasons.join("; ")}\nThey are downloaded from ` +
+          "registry.npmjs.org at the first start of `deno task peers`.",
+      );
+    }
+    const checks = await checkAgreement(runners);
+    const times = await timeInTurn(runners, rounds);
+    const gflop = forwardOperations(model, rows, asked) / 1e9;
+    const report: PeersReport = {
+      version: VERSION,
+      date: new Date().toISOString(),
+      processors: navigator.hardwareConcurrency,
+      shape,
+      rows,
+      asked,
+      dtype,
+      gflop,
+      runtimes: runners.map(({ name, device }, i) => ({
+        name,
+        device,
+        ...checks[i],
+        ...peerFigures(gflop, times[i], times[0]),
+      })),
+      missing,
+    };
+    print(report);
+    return report;
+  } finally {
+    for (const runner of runners) await runner.close();
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+/**
+ * Peers are native libraries and large downloads: they have a task of their own.
+ * @throws {Error} naming it, when this is another one
+ */
+export function requirePeers(): void {
+  if (Deno.permissions.querySync({ name: "ffi" }).state === "granted") return;
+  throw new Error(
+    "the other runtimes are native libraries from npm, which this program is not permitted to " +
+      "load. Run `deno task peers`: it downloads them (430 MB) at its first start.",
+  );
+}
+
+function ourRunner(model: Model, ids: Int32Array, asked: number, dtype: FloatDType): Runner {
+  const first = ids.length - asked;
+  const positions = Uint32Array.from({ length: asked }, (_, i) => first + i);
+  const input = Uint32Array.from(ids);
+  return {
+    name: `unmask, ${dtype} weights`,
+    device: model.gpu.name,
+    async tokens() {
+      const [predictions] = await model.predict([{ ids: input, positions, choice: GREEDY }]);
+      return predictions.map(({ token }) => token);
+    },
+    async logits() {
+      const { logits } = await model.forward(input);
+      return logits.slice(first * model.config.embeddingSize);
+    },
+    close: () => Promise.resolve(),
+  };
+}
+
+/** The parts of both packages that are used; they share an interface, onnxruntime-common's. */
+interface OnnxRuntime {
+  readonly env: { readonly webgpu: { readonly device?: GPUDevice | Promise<GPUDevice> } };
+  readonly InferenceSession: {
+    create(model: string | Uint8Array, options: Record<string, unknown>): Promise<OnnxSession>;
+  };
+  readonly Tensor: new (type: string, data: Int32Array, dims: readonly number[]) => unknown;
+}
+
+interface OnnxSession {
+  run(
+    feeds: Readonly<Record<string, unknown>>,
+    fetches: readonly string[],
+  ): Promise<Readonly<Record<string, { readonly data: Float32Array | BigInt64Array }>>>;
+  release(): Promise<void>;
+}
+
+async function openPeer(name: PeerName, dir: string, ids: Int32Array): Promise<Runner> {
+  const ort = await import(PACKAGES[name]) as OnnxRuntime;
+  const graph = join(dir, ONNX_GRAPH);
+  const onGpu = name === "onnxruntime-web";
+  const session = onGpu
+    ? await ort.InferenceSession.create(await Deno.readFile(graph), {
+      executionProviders: ["webgpu"],
+      externalData: [{ path: ONNX_WEIGHTS, data: await Deno.readFile(join(dir, ONNX_WEIGHTS)) }],
+    })
+    : await ort.InferenceSession.create(graph, { executionProviders: ["cpu"] });
+  const feeds = { ids: new ort.Tensor("int32", ids, [ids.length]) };
+  const fetch = async (output: string) => (await session.run(feeds, [output]))[output].data;
+  return {
+    name: `${PACKAGES[name].slice("npm:".length)}, F32 weights`,
+    device: onGpu ? gpuDevice(await ort.env.webgpu.device) : "CPU",
+    tokens: async () => await fetch("tokens") as BigInt64Array,
+    logits: async () => await fetch("logits") as Float32Array,
+    close: () => session.release(),
+  };
+}
+
+function gpuDevice(device: GPUDevice | undefined): string {
+  const { vendor, device: model, description } = device?.adapterInfo ?? {};
+  return description || [vendor, model].filter(Boolean).join(" ") || "WebGPU";
+}
+
+/** How near each runtime's predictions are to the first one's; compiles what a pass needs as well. */
+async function checkAgreement(runners: readonly Runner[]) {
+  const checks = [];
+  const logits = await runners[0].logits();
+  const tokens = await runners[0].tokens();
+  for (const runner of runners) {
+    const logitsDistance = distance(await runner.logits(), logits);
+    if (!(logitsDistance <= LOGITS_TOLERANCE)) {
+      throw new Error(
+        `${runner.name}: its logits are ${logitsDistance.toExponential(1)} of ours away, ` +
+          `expected at most ${LOGITS_TOLERANCE}: it does not compute the same`,
+      );
+    }
+    const theirs = await runner.tokens();
+    const sameTokens = Array.from(theirs).filter((token, i) => Number(token) === tokens[i]).length;
+    checks.push({ logitsDistance, sameTokens });
+  }
+  return checks;
+}
+
+/** Euclidean norm of `a - b` over that of `b`. NaN when they differ in length, or hold a NaN. */
+export function distance(a: Float32Array, b: Float32Array): number {
+  if (a.length !== b.length) return NaN;
+  let difference = 0;
+  let norm = 0;
+  for (let i = 0; i < b.length; i++) {
+    difference += (a[i] - b[i]) ** 2;
+    norm += b[i] ** 2;
+  }
+  return Math.sqrt(difference / norm);
+}
+
+/** Milliseconds by runtime and round; another one starts each round. */
+async function timeInTurn(runners: readonly Runner[], rounds: number): Promise<number[][]> {
+  const times = runners.map(() => [] as number[]);
+  for (let round = 0; round < rounds; round++) {
+    for (let turn = 0; turn < runners.length; turn++) {
+      const i = (round + turn) % runners.length;
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MILLISECONDS));
+      const start = performance.now();
+      await runners[i].tokens();
+      times[i].push(performance.now() - start);
+    }
+  }
+  return times;
+}
+
+/** A runtime's times as figures. @param ours our times in the same rounds */
+export function peerFigures(
+  gflop: number,
+  milliseconds: readonly number[],
+  ours: readonly number[],
+): Pick<PeerFigures, "milliseconds" | "gflopPerSecond" | "timeToOurs"> {
+  const ratios = milliseconds.map((time, round) => time / ours[round]).sort((a, b) => a - b);
+  const at = (share: number) => ratios[Math.round(share * (ratios.length - 1))];
+  return {
+    milliseconds,
+    gflopPerSecond: gflop * 1000 / median(milliseconds),
+    timeToOurs: [at(0.25), at(0.5), at(0.75)],
+  };
+}
+
+function print({ shape, rows, asked, gflop, runtimes, missing }: PeersReport): void {
+  const { hiddenSize, layers, heads, ffnSize, vocabSize } = shape;
+  console.log(
+    `${layers} layers of d_model ${hiddenSize}, ${heads} heads, FFN ${ffnSize}; ${rows} rows, ` +
+      `${asked} predictions among ${vocabSize} ids: ${gflop.toFixed(1)} GFLOP, computed in f32`,
+  );
+  const table = new Table({
+    head: [
+      "runtime",
+      "on",
+      "ms",
+      "GFLOP/s",
+      "time to ours, quartiles",
+      "logits off",
+      "same tokens",
+    ],
+    style: { head: [], border: [] },
+  });
+  runtimes.forEach((one, i) => {
+    table.push([
+      one.name,
+      one.device,
+      median(one.milliseconds).toFixed(1),
+      one.gflopPerSecond.toFixed(1),
+      i === 0 ? "" : one.timeToOurs.map((ratio) => ratio.toFixed(2)).join("  "),
+      i === 0 ? "" : one.logitsDistance.toExponential(1),
+      `${one.sameTokens} of ${asked}`,
+    ]);
+  });
+  console.log(`${table}`);
+  for (const [name, why] of Object.entries(missing)) console.log(`${name} is missing: ${why}`);
+}

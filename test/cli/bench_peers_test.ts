@@ -1,0 +1,172 @@
+/** `deno task peers`: the model that other runtimes are given, and what is told of them. */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { join } from "node:path";
+import config from "../../deno.json" with { type: "json" };
+import { distance, LOGITS_TOLERANCE, peerFigures } from "../../src/cli/bench_peers.ts";
+import { decodeOnnx, encodeOnnx, type OnnxTensor, onnxValue } from "../../src/cli/onnx_file.ts";
+import { ONNX_GRAPH, ONNX_WEIGHTS, writeOnnx } from "../../src/cli/onnx_llada.ts";
+import { toF32 } from "../../src/gpu/dtype.ts";
+import { syntheticModel } from "../../src/model/synthetic.ts";
+import { SYNTHETIC_SHAPES } from "../../src/model/synthetic_shape.ts";
+import { runTask } from "./command.ts";
+
+Deno.test("an ONNX file reads back as it was written", () => {
+  const model = {
+    irVersion: 8,
+    opsetImport: [{ version: 17 }],
+    graph: {
+      name: "g",
+      node: [{
+        opType: "ReduceMean",
+        input: ["x", "w"],
+        output: ["y"],
+        attribute: [{ name: "axes", type: 7, ints: [-1, 2] }, { name: "keepdims", type: 2, i: -3 }],
+      }],
+      initializer: [
+        { name: "w", dims: [2], dataType: 1, rawData: new Uint8Array([1, 2, 3, 4, 5, 6, 7, 255]) },
+        {
+          name: "far",
+          dims: [3, 2 ** 31],
+          dataType: 1,
+          externalData: [{ key: "location", value: "w.bin" }],
+          dataLocation: 1,
+        },
+      ],
+      input: [onnxValue("x", 6, [7])],
+      output: [onnxValue("y", 1, [7, 300])],
+    },
+  };
+  const read = decodeOnnx(encodeOnnx(model));
+  // The bytes come back as a Buffer.
+  const bytes = (key: string, value: unknown) =>
+    key === "rawData" ? Object.values((value as { data?: object }).data ?? value!) : value;
+  assertEquals(
+    JSON.parse(JSON.stringify(read, bytes)),
+    JSON.parse(JSON.stringify(model, bytes)),
+  );
+});
+
+Deno.test("a graph holds every weight once, matrices turned, and uses only what came before", () => {
+  const dir = Deno.makeTempDirSync();
+  try {
+    using model = syntheticModel({ ...SYNTHETIC_SHAPES["tiny-target"], layers: 2 });
+    writeOnnx(dir, model.config, model.checkpoint, { rows: 9, asked: 4 });
+    const { graph } = decodeOnnx(Deno.readFileSync(join(dir, ONNX_GRAPH)));
+    const known = new Set(["ids", ...graph.initializer.map(({ name }) => name)]);
+    for (const { opType, input, output } of graph.node) {
+      for (const name of input) assert(known.has(name), `${opType} uses ${name}`);
+      for (const name of output) {
+        assert(!known.has(name), `${name} is made twice`);
+        known.add(name);
+      }
+    }
+    assert(["tokens", "logits"].every((name) => known.has(name)));
+
+    const bytes = Deno.readFileSync(join(dir, ONNX_WEIGHTS));
+    const stored = graph.initializer.filter(({ dataLocation }) => dataLocation === 1);
+    assertEquals(stored.length, model.checkpoint.tensors.size);
+    let end = 0;
+    for (const tensor of stored) {
+      const { offset, length } = place(tensor);
+      assertEquals(offset, end);
+      end = offset + length;
+      const name = tensor.name.replace(", rows", "");
+      const slice = model.checkpoint.tensors.get(name)!;
+      const values = toF32(model.checkpoint.read(slice), slice.dtype);
+      const found = new Float32Array(bytes.buffer, offset, length / 4);
+      const turned = name !== tensor.name || slice.shape.length === 1
+        ? values
+        : values.map((_, i) => {
+          const [rows, columns] = slice.shape;
+          return values[(i % rows) * columns + Math.floor(i / rows)];
+        });
+      assertEquals(distance(found, turned), 0, name);
+    }
+    assertEquals(end, bytes.length);
+  } finally {
+    Deno.removeSync(dir, { recursive: true });
+  }
+});
+
+function place({ externalData = [] }: OnnxTensor) {
+  const { location, offset, length } = Object.fromEntries(
+    externalData.map(({ key, value }) => [key, value]),
+  );
+  assertEquals(location, ONNX_WEIGHTS);
+  return { offset: Number(offset), length: Number(length) };
+}
+
+Deno.test("figures are medians and quartiles, round by round", () => {
+  const { gflopPerSecond, timeToOurs } = peerFigures(2, [40, 10, 30, 20, 50], [10, 10, 10, 40, 10]);
+  assertEquals(gflopPerSecond, 2000 / 30);
+  assertEquals(timeToOurs, [1, 3, 4]);
+  assertEquals(distance(new Float32Array([3, 5]), new Float32Array([3, 4])), 0.2);
+  for (const other of [[NaN, 1], [1]]) {
+    assert(!(distance(new Float32Array(other), new Float32Array([1, 1])) <= LOGITS_TOLERANCE));
+  }
+});
+
+Deno.test("the benchmark's own task names the one that may load other runtimes", async () => {
+  const { code, stderr } = await runTask("bench", ["peers"]);
+  assertEquals(code, 1);
+  assertMatch(stderr, /not permitted.*deno task peers/);
+});
+
+interface Lock {
+  readonly specifiers: Record<string, string>;
+  readonly npm: Record<string, unknown>;
+}
+const lockOf = (name: string): Lock =>
+  JSON.parse(Deno.readTextFileSync(new URL(`../../${name}`, import.meta.url)));
+
+Deno.test("the peers' task and lock file are the benchmark's and the runtimes", () => {
+  const { bench, peers } = config.tasks;
+  assertEquals(
+    peers.command,
+    `${bench.command.replace("deno run", "deno run --lock=peers.lock --allow-ffi")} peers`,
+  );
+  const [lock, more] = ["deno.lock", "peers.lock"].map(lockOf);
+  const added = Object.keys(more.specifiers).filter((name) => !(name in lock.specifiers));
+  assertEquals(added, ["npm:onnxruntime-node@1.30.0", "npm:onnxruntime-web@1.30.0"]);
+  for (const key of ["specifiers", "npm"] as const) {
+    for (const name of Object.keys(lock[key])) assertEquals(more[key][name], lock[key][name]);
+  }
+  assert(!JSON.stringify(lock).includes("onnxruntime"), "everyone would download them");
+});
+
+/** Whether `deno task peers` has been run: the test downloads nothing. */
+const downloaded = (() => {
+  const { stdout } = new Deno.Command(Deno.execPath(), { args: ["info", "--json"] }).outputSync();
+  const { npmCache } = JSON.parse(new TextDecoder().decode(stdout));
+  try {
+    const folder = join(npmCache, "registry.npmjs.org");
+    for (const name of ["web", "node"]) Deno.statSync(join(folder, `onnxruntime-${name}/1.30.0`));
+    return true;
+  } catch {
+    return false;
+  }
+})();
+
+Deno.test({
+  name: "other runtimes compute the same logits" +
+    (downloaded ? "" : " (not run: `deno task peers`, run once, downloads them, 430 MB)"),
+  ignore: !downloaded,
+  async fn() {
+    const file = Deno.makeTempFileSync();
+    try {
+      const asked = ["--like", "tiny-target", "--layers", "2", "--rows", "33", "--rounds", "2"];
+      const { code, stdout, stderr } = await runTask("peers", [...asked, "--json", file]);
+      assertEquals(code, 0, stderr);
+      const { runtimes, missing } = JSON.parse(Deno.readTextFileSync(file));
+      assertEquals(missing, {}, stdout);
+      assertEquals(runtimes.length, 3);
+      for (const { name, logitsDistance, sameTokens, milliseconds } of runtimes) {
+        assert(logitsDistance <= LOGITS_TOLERANCE, `${name}: ${logitsDistance}`);
+        assertEquals([sameTokens, milliseconds.length], [32, 2], name);
+      }
+    } finally {
+      Deno.removeSync(file);
+    }
+  },
+});
