@@ -63,7 +63,7 @@ interface BenchFlags {
   readonly synthetic: boolean;
   readonly data: string;
   readonly limit?: number;
-  readonly weights: QuantisedName | "bf16";
+  readonly weights?: QuantisedName | "bf16";
   readonly layers?: number;
   readonly rows?: string;
   readonly only?: readonly string[];
@@ -87,7 +87,7 @@ async function deviceOf(flags: BenchFlags): Promise<Gpu> {
 }
 
 async function pair(flags: BenchFlags): Promise<void> {
-  const { json, weights, layers } = flags;
+  const { json, weights = "q4", layers } = flags;
   using gpu = await deviceOf(flags);
   const report = await benchPair(gpu, {
     target: "llada-8b",
@@ -113,9 +113,10 @@ async function roofline(flags: BenchFlags): Promise<void> {
 }
 
 async function peers(flags: BenchFlags): Promise<void> {
-  const { json, like, layers, rows = "128", rounds = 5, only } = flags;
+  const { json, like, layers, rows = "128", rounds = 5, only, weights = "bf16" } = flags;
   // Only here: other commands start without its libraries.
-  const { benchPeers, PEERS, requirePeers } = await import("./bench_peers.ts");
+  const { PEERS, requirePeers } = await import("./peer_runtimes.ts");
+  const { benchPeers } = await import("./bench_peers.ts");
   requirePeers();
   const unknown = only?.find((name) => !PEERS.some((peer) => peer === name));
   if (unknown) throw new Error(`--only ${unknown}: expected of ${PEERS.join(", ")}`);
@@ -130,7 +131,7 @@ async function peers(flags: BenchFlags): Promise<void> {
     shape: { ...shape, ...PEERS_IDS, layers: layers ?? (gpu.software ? 2 : shape.layers) },
     rows: count,
     asked: Math.min(32, count),
-    dtype: "BF16",
+    weights,
     rounds,
     only: PEERS.filter((peer) => !only || only.includes(peer)),
   });
@@ -176,7 +177,8 @@ export function benchCommand(): Command {
     .option("--data <file>", "prompts for strategies", EVAL_PUBLIC)
     .option("--limit <n>", "only the first n prompts", wholeNumber(1))
     .addOption(
-      new Option("--weights <scheme>", "of the pair").choices(["bf16", ...QUANTISED]).default("q4"),
+      new Option("--weights <scheme>", "of the pair (default q4) or of peers (default bf16)")
+        .choices(["bf16", ...QUANTISED]),
     )
     .option(
       "--rows <list>",

@@ -1,30 +1,20 @@
 /** `unmask bench peers`: the same model, the same rows, through other runtimes, side by side. */
 
-import { join } from "node:path";
 import Table from "cli-table3";
-import { GREEDY } from "../denoise/predictor.ts";
-import type { FloatDType } from "../gpu/dtype.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { loadSynthetic, syntheticModel } from "../model/synthetic.ts";
 import type { SyntheticShape } from "../model/synthetic_shape.ts";
-import type { Model } from "../model/model.ts";
+import { quantised } from "../quant/scheme.ts";
 import { forwardOperations, median } from "./bench_model.ts";
-import { ONNX_GRAPH, ONNX_WEIGHTS, type OnnxRows, writeOnnx } from "./onnx_llada.ts";
+import { type OnnxRows, writeOnnx } from "./onnx_llada.ts";
+import {
+  openPeer,
+  ourRunner,
+  type PeerName,
+  type PeerWeights,
+  type Runner,
+} from "./peer_runtimes.ts";
 import { VERSION } from "./version.ts";
-
-/**
- * No literals in `import()`, nor entries in deno.json: either would have everyone download these
- * runtimes, 430 MB. peers.lock holds their checksums.
- */
-const PACKAGES = {
-  "onnxruntime-web": "npm:onnxruntime-web@1.30.0/webgpu",
-  "onnxruntime-node": "npm:onnxruntime-node@1.30.0",
-} as const;
-
-/** Runtimes that can be asked for, by the names of their packages. */
-export type PeerName = keyof typeof PACKAGES;
-/** All of them. */
-export const PEERS = Object.keys(PACKAGES) as readonly PeerName[];
 
 /** Largest distance of a peer's logits from ours, as a share of ours (Euclidean norms). */
 export const LOGITS_TOLERANCE = 1e-4;
@@ -34,22 +24,9 @@ const PAUSE_MILLISECONDS = 100;
 /** How to compare. */
 export interface PeersOptions extends OnnxRows {
   readonly shape: SyntheticShape;
-  /** Type that our weights are stored as; peers get the same numbers in f32. */
-  readonly dtype: FloatDType;
+  readonly weights: PeerWeights;
   readonly rounds: number;
   readonly only: readonly PeerName[];
-}
-
-/** A runtime that holds the model. */
-export interface Runner {
-  readonly name: string;
-  /** What it computes on. */
-  readonly device: string;
-  /** One forward pass. @returns the likeliest tokens at the asked positions */
-  tokens(): Promise<ArrayLike<number | bigint>>;
-  /** One forward pass. @returns `[asked, ids]` */
-  logits(): Promise<Float32Array>;
-  close(): Promise<void>;
 }
 
 /** Figures of one runtime. */
@@ -76,7 +53,7 @@ export interface PeersReport {
   readonly shape: SyntheticShape;
   readonly rows: number;
   readonly asked: number;
-  readonly dtype: FloatDType;
+  readonly weights: PeerWeights;
   /** Operations of a forward pass, 10^9. */
   readonly gflop: number;
   /** Ours first. */
@@ -90,20 +67,27 @@ export interface PeersReport {
  * @throws {Error} when a peer's logits are not ours: then it computes something else
  */
 export async function benchPeers(gpu: Gpu, options: PeersOptions): Promise<PeersReport> {
-  const { shape, rows, asked, dtype, rounds, only } = options;
+  const { shape, rows, asked, weights, rounds, only } = options;
+  const quantisation = weights === "bf16"
+    ? undefined
+    : { scheme: quantised(weights, 32), head: false };
+  const drawing = { quantisation };
   const dir = await Deno.makeTempDir({ prefix: "unmask_peers_" });
   const runners: Runner[] = [];
   const missing: Partial<Record<PeerName, string>> = {};
   try {
-    using drawn = syntheticModel(shape, { dtype });
+    using drawn = syntheticModel(shape, drawing);
     writeOnnx(dir, drawn.config, drawn.checkpoint, options);
-    using model = await loadSynthetic(gpu, shape, { dtype });
+    using model = await loadSynthetic(gpu, shape, {
+      ...drawing,
+      precision: { arithmetic: "f32" },
+    });
     const ids = Int32Array.from({ length: rows }, (_, i) => (i * 31) % (shape.vocabSize - 2));
-    const ours = ourRunner(model, ids, asked, dtype);
+    const ours = ourRunner(model, ids, asked, weights);
     runners.push(ours);
     for (const name of only) {
       try {
-        runners.push(await openPeer(name, dir, ids));
+        runners.push(await openPeer(name, dir, ids, weights));
       } catch (error) {
         missing[name] = (error as Error).message.split("\n")[0];
       }
@@ -125,7 +109,7 @@ export async function benchPeers(gpu: Gpu, options: PeersOptions): Promise<Peers
       shape,
       rows,
       asked,
-      dtype,
+      weights,
       gflop,
       runtimes: runners.map(({ name, device }, i) => ({
         name,
@@ -141,80 +125,6 @@ export async function benchPeers(gpu: Gpu, options: PeersOptions): Promise<Peers
     for (const runner of runners) await runner.close();
     await Deno.remove(dir, { recursive: true });
   }
-}
-
-/**
- * Peers are native libraries and large downloads: they have a task of their own.
- * @throws {Error} naming it, when this is another one
- */
-export function requirePeers(): void {
-  if (Deno.permissions.querySync({ name: "ffi" }).state === "granted") return;
-  throw new Error(
-    "the other runtimes are native libraries from npm, which this program is not permitted to " +
-      "load. Run `deno task peers`: it downloads them (430 MB) at its first start.",
-  );
-}
-
-function ourRunner(model: Model, ids: Int32Array, asked: number, dtype: FloatDType): Runner {
-  const first = ids.length - asked;
-  const positions = Uint32Array.from({ length: asked }, (_, i) => first + i);
-  const input = Uint32Array.from(ids);
-  return {
-    name: `unmask, ${dtype} weights`,
-    device: model.gpu.name,
-    async tokens() {
-      const [predictions] = await model.predict([{ ids: input, positions, choice: GREEDY }]);
-      return predictions.map(({ token }) => token);
-    },
-    async logits() {
-      const { logits } = await model.forward(input);
-      return logits.slice(first * model.config.embeddingSize);
-    },
-    close: () => Promise.resolve(),
-  };
-}
-
-/** The parts of both packages that are used; they share an interface, onnxruntime-common's. */
-interface OnnxRuntime {
-  readonly env: { readonly webgpu: { readonly device?: GPUDevice | Promise<GPUDevice> } };
-  readonly InferenceSession: {
-    create(model: string | Uint8Array, options: Record<string, unknown>): Promise<OnnxSession>;
-  };
-  readonly Tensor: new (type: string, data: Int32Array, dims: readonly number[]) => unknown;
-}
-
-interface OnnxSession {
-  run(
-    feeds: Readonly<Record<string, unknown>>,
-    fetches: readonly string[],
-  ): Promise<Readonly<Record<string, { readonly data: Float32Array | BigInt64Array }>>>;
-  release(): Promise<void>;
-}
-
-async function openPeer(name: PeerName, dir: string, ids: Int32Array): Promise<Runner> {
-  const ort = await import(PACKAGES[name]) as OnnxRuntime;
-  const graph = join(dir, ONNX_GRAPH);
-  const onGpu = name === "onnxruntime-web";
-  const session = onGpu
-    ? await ort.InferenceSession.create(await Deno.readFile(graph), {
-      executionProviders: ["webgpu"],
-      externalData: [{ path: ONNX_WEIGHTS, data: await Deno.readFile(join(dir, ONNX_WEIGHTS)) }],
-    })
-    : await ort.InferenceSession.create(graph, { executionProviders: ["cpu"] });
-  const feeds = { ids: new ort.Tensor("int32", ids, [ids.length]) };
-  const fetch = async (output: string) => (await session.run(feeds, [output]))[output].data;
-  return {
-    name: `${PACKAGES[name].slice("npm:".length)}, F32 weights`,
-    device: onGpu ? gpuDevice(await ort.env.webgpu.device) : "CPU",
-    tokens: async () => await fetch("tokens") as BigInt64Array,
-    logits: async () => await fetch("logits") as Float32Array,
-    close: () => session.release(),
-  };
-}
-
-function gpuDevice(device: GPUDevice | undefined): string {
-  const { vendor, device: model, description } = device?.adapterInfo ?? {};
-  return description || [vendor, model].filter(Boolean).join(" ") || "WebGPU";
 }
 
 /** How near each runtime's predictions are to the first one's; compiles what a pass needs as well. */

@@ -7,7 +7,7 @@
 import protobuf from "protobufjs/light.js";
 
 /** A type of elements, as `TensorProto.DataType` counts them. */
-export const ONNX_TYPES = { float: 1, int32: 6, int64: 7 } as const;
+export const ONNX_TYPES = { float: 1, uint8: 2, int32: 6, int64: 7 } as const;
 
 /** `TensorProto`: a constant. */
 export interface OnnxTensor {
@@ -25,6 +25,8 @@ export interface OnnxTensor {
 /** `NodeProto`: an operation. */
 export interface OnnxNode {
   readonly opType: string;
+  /** Whose operation; absent: ONNX's own. */
+  readonly domain?: string;
   readonly input: readonly string[];
   readonly output: readonly string[];
   readonly attribute?: readonly OnnxAttribute[];
@@ -52,8 +54,8 @@ export interface OnnxValue {
 /** `ModelProto` */
 export interface OnnxModel {
   readonly irVersion: number;
-  /** Of ONNX's own operations. */
-  readonly opsetImport: readonly { readonly version: number }[];
+  /** Operations used; without a domain ONNX's own. */
+  readonly opsetImport: readonly { readonly domain?: string; readonly version: number }[];
   readonly graph: {
     readonly name: string;
     readonly node: readonly OnnxNode[];
@@ -75,7 +77,7 @@ const schema = protobuf.Root.fromJSON({
         opsetImport: many("OperatorSet", 8),
       },
     },
-    OperatorSet: { fields: { version: one("int64", 2) } },
+    OperatorSet: { fields: { domain: one("string", 1), version: one("int64", 2) } },
     Graph: {
       fields: {
         node: many("Node", 1),
@@ -91,6 +93,7 @@ const schema = protobuf.Root.fromJSON({
         output: many("string", 2),
         opType: one("string", 4),
         attribute: many("Attribute", 5),
+        domain: one("string", 7),
       },
     },
     Attribute: {

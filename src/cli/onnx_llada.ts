@@ -1,12 +1,15 @@
 /**
  * A LLaDA model as an ONNX graph for one number of rows: the forward pass of `llada.ts` in ONNX's own
- * operations, everything in f32, as an exporter would write it.
+ * operations, everything in f32, as an exporter would write it. Codes and scales stay what they are,
+ * in onnxruntime's operation for them.
  */
 
 import { join } from "node:path";
 import { toF32 } from "../gpu/dtype.ts";
 import { rotationTable } from "../kernels/qkv.ts";
 import type { ModelConfig } from "../model/config.ts";
+import { isQuantisable, scaleName } from "../model/tensors.ts";
+import { groupsOf, storedRowBytes } from "../quant/scheme.ts";
 import type { Checkpoint } from "../weights/checkpoint.ts";
 import {
   encodeOnnx,
@@ -23,6 +26,8 @@ export const ONNX_GRAPH = "llada.onnx";
 export const ONNX_WEIGHTS = "llada.bin";
 /** The last operator set before norms of this kind became one operation; every runtime has it. */
 const OPERATOR_SET = 17;
+/** onnxruntime's own operations; they have one version. */
+const ONNXRUNTIME = { domain: "com.microsoft", version: 1 };
 
 /** What the graph computes. */
 export interface OnnxRows {
@@ -51,12 +56,12 @@ export function writeOnnx(
     create: true,
     truncate: true,
   });
-  const graph = new Graph(checkpoint, weights);
+  const graph = new Graph(config, checkpoint, weights);
   const { rows, asked } = shape;
   const [tokens, logits] = addForward(graph, config, shape);
   const bytes = encodeOnnx({
     irVersion: 8,
-    opsetImport: [{ version: OPERATOR_SET }],
+    opsetImport: [{ version: OPERATOR_SET }, ONNXRUNTIME],
     graph: {
       name: "llada",
       node: graph.nodes,
@@ -92,7 +97,7 @@ function addForward(graph: Graph, config: ModelConfig, { rows, asked }: OnnxRows
     return graph.op("Mul", [graph.op("Div", [x, root]), graph.vector(name(tensor), hiddenSize)]);
   };
   const linear = (x: string, tensor: string, inner: number, columns: number) =>
-    graph.op("MatMul", [x, graph.matrix(name(tensor), inner, columns)]);
+    graph.linear(x, name(tensor), inner, columns);
   const inHeads = (x: string) =>
     graph.op("Transpose", [graph.op("Reshape", [x, byHead])], [ints("perm", [1, 0, 2])]);
   const rotated = (x: string) => {
@@ -124,12 +129,7 @@ function addForward(graph: Graph, config: ModelConfig, { rows, asked }: OnnxRows
   const last = Array.from({ length: asked }, (_, i) => rows - asked + i);
   const normed = norm(graph.op("Gather", [x, graph.integers("asked", last)]), "ln_f");
   const head = config.tiedHead ? "wte" : "ff_out";
-  const logits = graph.op(
-    "MatMul",
-    [normed, graph.matrix(name(head), hiddenSize, embeddingSize)],
-    [],
-    "logits",
-  );
+  const logits = graph.linear(normed, name(head), hiddenSize, embeddingSize, "logits");
   const first = [int("axis", -1), int("keepdims", 0)];
   return [graph.op("ArgMax", [logits], first, "tokens"), logits];
 }
@@ -159,7 +159,11 @@ class Graph {
   readonly constants: OnnxTensor[] = [];
   #bytes = 0;
 
-  constructor(readonly checkpoint: Checkpoint, readonly weights: Deno.FsFile) {}
+  constructor(
+    readonly config: ModelConfig,
+    readonly checkpoint: Checkpoint,
+    readonly weights: Deno.FsFile,
+  ) {}
 
   op(
     opType: string,
@@ -195,24 +199,63 @@ class Graph {
     return name;
   }
 
+  /** `x` times a matrix that is stored `[columns, inner]`. @returns `[rows, columns]` */
+  linear(x: string, name: string, inner: number, columns: number, output?: string): string {
+    const { quantisation } = this.config;
+    if (quantisation && isQuantisable(name, [columns, inner], quantisation.head)) {
+      return this.#codedLinear(x, name, inner, columns, output);
+    }
+    const values = transpose(this.#floats(name, [columns, inner]), columns, inner);
+    return this.op("MatMul", [x, this.#external(name, [inner, columns], values)], [], output);
+  }
+
+  /**
+   * The same for codes and scales. MatMulNBits counts codes from half their number, which is what a
+   * signed code becomes when its highest bit is turned.
+   */
+  #codedLinear(x: string, name: string, inner: number, columns: number, output?: string): string {
+    const { scheme } = this.config.quantisation!;
+    const [group, groups] = [scheme.group!, groupsOf(scheme, inner)];
+    if (inner !== group * groups) {
+      throw new RangeError(`${name} has ${inner} columns, expected whole groups of ${group}`);
+    }
+    const rowBytes = storedRowBytes(scheme, inner);
+    const slice = this.checkpoint.tensor(name, {
+      shape: [columns, rowBytes],
+      dtypes: [scheme.dtype],
+    });
+    const highest = scheme.bits === 8 ? 0x80 : 0x88;
+    const codes = this.checkpoint.read(slice).map((byte) => byte ^ highest);
+    const scales = this.#floats(scaleName(name), [columns, groups]);
+    const input = [
+      x,
+      this.#external(name, [columns, groups, rowBytes / groups], codes),
+      this.#external(scaleName(name), [columns, groups], scales),
+    ];
+    const attribute = [
+      int("K", inner),
+      int("N", columns),
+      int("bits", scheme.bits),
+      int("block_size", group),
+    ];
+    const made = output ?? `MatMulNBits_${this.nodes.length}`;
+    const { domain } = ONNXRUNTIME;
+    this.nodes.push({ opType: "MatMulNBits", domain, input, output: [made], attribute });
+    return made;
+  }
+
   /** A tensor of the checkpoint as it is. */
   vector(name: string, length: number): string {
-    return this.#external(name, [length], this.#read(name, [length]));
+    return this.#external(name, [length], this.#floats(name, [length]));
   }
 
   /** Likewise. */
   table(name: string, rows: number, columns: number): string {
     const dims = [rows, columns];
-    return this.#external(`${name}, rows`, dims, this.#read(name, dims));
+    return this.#external(`${name}, rows`, dims, this.#floats(name, dims));
   }
 
-  /** A matrix that is stored `[columns, inner]`, as `[inner, columns]`. */
-  matrix(name: string, inner: number, columns: number): string {
-    const values = transpose(this.#read(name, [columns, inner]), columns, inner);
-    return this.#external(name, [inner, columns], values);
-  }
-
-  #read(name: string, shape: readonly number[]): Float32Array<ArrayBuffer> {
+  #floats(name: string, shape: readonly number[]): Float32Array<ArrayBuffer> {
     const slice = this.checkpoint.tensor(name, { shape });
     return toF32(this.checkpoint.read(slice), slice.dtype);
   }
@@ -220,9 +263,9 @@ class Graph {
   #external(
     name: string,
     dims: readonly number[],
-    values: Float32Array<ArrayBuffer>,
+    values: Float32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>,
   ): string {
-    const bytes = new Uint8Array(values.buffer);
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
     for (let done = 0; done < bytes.length;) {
       done += this.weights.writeSync(bytes.subarray(done));
     }
@@ -231,7 +274,7 @@ class Graph {
     this.constants.push({
       name,
       dims,
-      dataType: ONNX_TYPES.float,
+      dataType: values instanceof Uint8Array ? ONNX_TYPES.uint8 : ONNX_TYPES.float,
       dataLocation: 1,
       externalData: Object.entries(place).map(([key, value]) => ({ key, value: `${value}` })),
     });

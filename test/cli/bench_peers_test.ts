@@ -7,6 +7,8 @@ import { distance, LOGITS_TOLERANCE, peerFigures } from "../../src/cli/bench_pee
 import { decodeOnnx, encodeOnnx, type OnnxTensor, onnxValue } from "../../src/cli/onnx_file.ts";
 import { ONNX_GRAPH, ONNX_WEIGHTS, writeOnnx } from "../../src/cli/onnx_llada.ts";
 import { toF32 } from "../../src/gpu/dtype.ts";
+import { decodeRows } from "../../src/quant/encode.ts";
+import { QUANTISED, quantised } from "../../src/quant/scheme.ts";
 import { syntheticModel } from "../../src/model/synthetic.ts";
 import { SYNTHETIC_SHAPES } from "../../src/model/synthetic_shape.ts";
 import { runTask } from "./command.ts";
@@ -97,6 +99,45 @@ function place({ externalData = [] }: OnnxTensor) {
   return { offset: Number(offset), length: Number(length) };
 }
 
+for (const name of QUANTISED) {
+  Deno.test(`a graph's ${name} codes and scales stand for the same weights`, () => {
+    const dir = Deno.makeTempDirSync();
+    try {
+      const scheme = quantised(name, 32);
+      const quantisation = { scheme, head: false };
+      using model = syntheticModel({ ...SYNTHETIC_SHAPES["tiny-draft"], layers: 1 }, {
+        quantisation,
+      });
+      writeOnnx(dir, model.config, model.checkpoint, { rows: 5, asked: 5 });
+      const { graph } = decodeOnnx(Deno.readFileSync(join(dir, ONNX_GRAPH)));
+      const bytes = Deno.readFileSync(join(dir, ONNX_WEIGHTS));
+      const bytesOf = (tensor: string) => {
+        const { offset, length } = place(graph.initializer.find((one) => one.name === tensor)!);
+        return bytes.slice(offset, offset + length);
+      };
+      const coded = graph.node.filter(({ opType }) => opType === "MatMulNBits");
+      assertEquals(coded.length, 7);
+      for (const { input: [, codes, scales], attribute = [] } of coded) {
+        const { K, N, bits } = Object.fromEntries(attribute.map(({ name, i }) => [name, i!]));
+        const [found, factors] = [bytesOf(codes), new Float32Array(bytesOf(scales).buffer)];
+        // As onnxruntime defines it: (code - 2^(bits - 1)) * scale, the lower half of a byte first.
+        const values = Float32Array.from({ length: N * K }, (_, i) => {
+          const byte = found[Math.floor(i * bits / 8)];
+          const code = bits === 8 ? byte : (byte >> (4 * (i % 2))) & 15;
+          return (code - 2 ** (bits - 1)) * factors[Math.floor(i / 32)];
+        });
+        const read = (tensor: string) =>
+          model.checkpoint.read(model.checkpoint.tensors.get(tensor)!);
+        const stored = new Uint16Array(read(scales).buffer);
+        const expected = decodeRows(scheme, { codes: read(codes), scales: stored }, K);
+        assertEquals(distance(values, expected), 0, codes);
+      }
+    } finally {
+      Deno.removeSync(dir, { recursive: true });
+    }
+  });
+}
+
 Deno.test("figures are medians and quartiles, round by round", () => {
   const { gflopPerSecond, timeToOurs } = peerFigures(2, [40, 10, 30, 20, 50], [10, 10, 10, 40, 10]);
   assertEquals(gflopPerSecond, 2000 / 30);
@@ -152,21 +193,28 @@ Deno.test({
   name: "other runtimes compute the same logits" +
     (downloaded ? "" : " (not run: `deno task peers`, run once, downloads them, 430 MB)"),
   ignore: !downloaded,
-  async fn() {
-    const file = Deno.makeTempFileSync();
-    try {
-      const asked = ["--like", "tiny-target", "--layers", "2", "--rows", "33", "--rounds", "2"];
-      const { code, stdout, stderr } = await runTask("peers", [...asked, "--json", file]);
-      assertEquals(code, 0, stderr);
-      const { runtimes, missing } = JSON.parse(Deno.readTextFileSync(file));
-      assertEquals(missing, {}, stdout);
-      assertEquals(runtimes.length, 3);
-      for (const { name, logitsDistance, sameTokens, milliseconds } of runtimes) {
-        assert(logitsDistance <= LOGITS_TOLERANCE, `${name}: ${logitsDistance}`);
-        assertEquals([sameTokens, milliseconds.length], [32, 2], name);
-      }
-    } finally {
-      Deno.removeSync(file);
+  async fn(t) {
+    for (const weights of ["bf16", "q8", "q4"]) {
+      await t.step(weights, () => compare(["--weights", weights]));
     }
   },
 });
+
+async function compare(chosen: readonly string[]): Promise<void> {
+  const file = Deno.makeTempFileSync();
+  try {
+    const shape = ["--like", "tiny-target", "--layers", "2", "--rows", "33", "--rounds", "2"];
+    const asked = [...shape, ...chosen];
+    const { code, stdout, stderr } = await runTask("peers", [...asked, "--json", file]);
+    assertEquals(code, 0, stderr);
+    const { runtimes, missing } = JSON.parse(Deno.readTextFileSync(file));
+    assertEquals(missing, {}, stdout);
+    assertEquals(runtimes.length, 3);
+    for (const { name, logitsDistance, sameTokens, milliseconds } of runtimes) {
+      assert(logitsDistance <= LOGITS_TOLERANCE, `${name}: ${logitsDistance}`);
+      assertEquals([sameTokens, milliseconds.length], [32, 2], name);
+    }
+  } finally {
+    Deno.removeSync(file);
+  }
+}
