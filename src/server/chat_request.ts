@@ -37,9 +37,10 @@ export function requestLimits(model: ModelSummary, maxMessages: number): Request
  *
  * Fields are OpenAI's (`model`, `messages`, `max_tokens` or `max_completion_tokens`, `temperature`,
  * `seed`, `stop`, `stream`, `stream_options`, and `user`, `safety_identifier`, `prompt_cache_key`,
- * `metadata`, which change nothing) and this server's: `steps`, `block_length`, `remasking`,
- * `cfg_scale`, `stream_events`. null counts as absent. Text parts of a content are joined with
- * nothing between; the role `developer` is `system` to the chat template.
+ * `metadata`, which change nothing) and this server's: `stream_events`, and fields of
+ * {@link GenerateRequest} in snake case, from `steps` to `back_threshold`. {@link chatSchema} has all
+ * of them, with their bounds. null counts as absent. Text parts of a content are joined with nothing between; the role `developer` is
+ * `system` to the chat template.
  *
  * The function throws {@link ApiError}: 400 naming the field, what was expected and what was
  * found, or 404 for another model.
