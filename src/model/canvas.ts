@@ -28,12 +28,6 @@ import { packRows } from "./rows.ts";
 /** Runs `body`, and forgets what it recorded if it throws. */
 export type GuardedRun = (body: () => Promise<void>) => Promise<void>;
 
-/**
- * Milliseconds per step from which steps are submitted one by one, so that a cancellation takes effect
- * between two of them; waiting costs about 11 ms. Faster ones are chained in one submit.
- */
-const SLOW_STEP_MS = 200;
-
 /** A batch whose ids are on the GPU; a copy on the host follows the commits. */
 export class DeviceCanvas implements Canvas {
   readonly #context: PredictionContext;
@@ -117,7 +111,7 @@ export class DeviceCanvas implements Canvas {
     const entries = strides.reduce((sum, stride) => sum + stride * count, 0);
     const log = scratch.get("canvas log", LOG_ENTRY_WORDS * entries);
 
-    const slow = this.#context.pace.millisecondsPerRow * this.#rows.batch.rows > SLOW_STEP_MS;
+    const slow = this.#context.pace.isSlow(this.#rows.batch.rows);
     for (const [i, step] of steps.entries()) {
       if (i > 0 && signal && slow) {
         recorder.submit();

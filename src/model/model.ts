@@ -26,6 +26,7 @@ import {
   type RowBatch,
 } from "./llada.ts";
 import { rowsFor } from "./linear.ts";
+import { Pace } from "./pace.ts";
 import {
   normAsked,
   type PredictionContext,
@@ -66,6 +67,8 @@ export class Model implements Predictor, Disposable {
   /** How often results were brought back, and what was recorded. */
   readonly readback: Readback;
   readonly recorder: Recorder;
+  /** How fast steps are. */
+  readonly pace = new Pace();
   readonly #context: PredictionContext;
   readonly #owned: readonly Tensor[];
 
@@ -82,8 +85,7 @@ export class Model implements Predictor, Disposable {
     this.readback = new Readback(gpu);
     this.#owned = owned;
     const scratch = new Scratch(gpu, recorder);
-    const pace = { millisecondsPerRow: Infinity };
-    this.#context = { gpu, recorder, scratch, config, weights, pace };
+    this.#context = { gpu, recorder, scratch, config, weights, pace: this.pace };
   }
 
   /**

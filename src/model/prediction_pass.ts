@@ -15,6 +15,7 @@ import type { ModelConfig } from "./config.ts";
 import { checkToken } from "./input.ts";
 import { rowsFor } from "./linear.ts";
 import type { LladaWeights } from "./llada.ts";
+import type { Pace } from "./pace.ts";
 
 /** What the pass works with. */
 export interface PredictionContext {
@@ -23,8 +24,7 @@ export interface PredictionContext {
   readonly scratch: Scratch;
   readonly config: ModelConfig;
   readonly weights: LladaWeights;
-  /** Measured by the last canvas run; before it, steps are taken to be slow. */
-  readonly pace: { millisecondsPerRow: number };
+  readonly pace: Pace;
 }
 
 /** The rows that are asked for predictions. */
