@@ -35,6 +35,8 @@ export interface PairReport extends PairOptions {
   readonly targetForwards: number;
   readonly draftForwards: number;
   readonly tokensPerSecond: number;
+  /** Share of the time in which the program did not wait for the GPU. */
+  readonly hostShare: number;
   /** Resident memory of this process behind each round: on a software adapter the device's as well. */
   readonly residentBytes: readonly number[];
   readonly peakBytes: number;
@@ -89,6 +91,8 @@ export async function benchPair(gpu: Gpu, options: PairOptions): Promise<PairRep
     backThreshold: 0,
     cache: "none",
   });
+  const waited = () => target.readback.waitedMilliseconds + draft.readback.waitedMilliseconds;
+  const waitedBefore = waited();
   const begin = performance.now();
   let committed = 0;
   let next = await run.next();
@@ -104,12 +108,15 @@ export async function benchPair(gpu: Gpu, options: PairOptions): Promise<PairRep
     next = await run.next();
   }
   const seconds = (performance.now() - begin) / 1000;
+  const hostShare = 1 - (waited() - waitedBefore) / (1000 * seconds);
   const { sequence: answer, targetForwards, draftForwards } = next.value;
   if (answer.ids.includes(maskTokenId, promptTokens)) throw new Error("the answer holds masks");
   const peakBytes = Math.max(...resident);
   console.log(
     `${tokens} tokens in ${seconds.toFixed(0)} s: ${targetForwards} target and ${draftForwards} ` +
-      `draft forwards; at most ${gigabytes(peakBytes)} resident`,
+      `draft forwards, host share ${(100 * hostShare).toFixed(2)}%; at most ${
+        gigabytes(peakBytes)
+      } resident`,
   );
   return {
     ...options,
@@ -120,6 +127,7 @@ export async function benchPair(gpu: Gpu, options: PairOptions): Promise<PairRep
     targetForwards,
     draftForwards,
     tokensPerSecond: tokens / seconds,
+    hostShare,
     residentBytes: resident,
     peakBytes,
   };

@@ -126,14 +126,17 @@ export class RecoveringEngine implements TextEngine {
   }
 
   /** Frees the model; requests under way end with an error. */
-  // deno-lint-ignore require-await -- as TextEngine has it
   async close(): Promise<void> {
     this.#closing.abort();
     this.#readiness.fail("the engine was closed");
     const engine = this.#engine;
     this.#engine = undefined;
     for (const { fail } of this.#answers) fail(new Error("the engine was closed"));
-    engine?.[Symbol.dispose]();
+    if (!engine) return;
+    // A driver whose device is destroyed while it works may crash the process.
+    const { queue, lost } = engine.model.gpu.device;
+    await Promise.race([queue.onSubmittedWorkDone().catch(() => {}), lost]);
+    engine[Symbol.dispose]();
   }
 
   async #load(): Promise<void> {
