@@ -37,7 +37,7 @@ export interface PartTensors {
 
 /** Chunks in host memory: one that is uploaded, the others are being read. */
 const CHUNKS = 3;
-const CHUNK_BYTES = 8 * 2 ** 20;
+const CHUNK_BYTES = 4 * 2 ** 20;
 /**
  * The driver keeps a copy of what is written until the GPU has taken it. A batch is waited for when
  * the next one has been handed over. Copies that wait leave holes among the buffers of a software
