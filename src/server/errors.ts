@@ -4,6 +4,9 @@ import { BusyError, RequestError, UnavailableError } from "../engine/request.ts"
 /** Seconds after which a client may look again while weights load. */
 export const LOADING_RETRY_SECONDS = "2";
 
+/** Says that the same request will fail again: OpenAI's clients repeat a 5xx unless they are told not to. */
+export const NO_RETRY: Readonly<Record<string, string>> = { "X-Should-Retry": "false" };
+
 /** What a client gets instead of an answer, with every status from 400 up. */
 export interface ErrorBody {
   readonly error: {
@@ -31,7 +34,7 @@ export class ApiError extends Error {
     status: number,
     code: string | null,
     message: string,
-    options: { param?: string | null; headers?: Record<string, string> } = {},
+    options: { param?: string | null; headers?: Readonly<Record<string, string>> } = {},
   ) {
     super(message);
     this.name = "ApiError";
@@ -88,10 +91,7 @@ export function toApiError(error: unknown, tokenLimit = "max_tokens"): ApiError 
   }
   if (error instanceof UnavailableError) {
     const { code, message } = error;
-    // OpenAI's clients send a request again unless they are told not to.
-    const headers: Record<string, string> = code === "device_lost"
-      ? { "Retry-After": LOADING_RETRY_SECONDS }
-      : { "X-Should-Retry": "false" };
+    const headers = code === "device_lost" ? { "Retry-After": LOADING_RETRY_SECONDS } : NO_RETRY;
     return new ApiError(503, code, message, { headers });
   }
   return new ApiError(

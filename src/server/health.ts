@@ -1,7 +1,7 @@
 /** `GET /health`, and the gate that holds work back until the engine is ready. */
 import type { Context } from "hono";
 import type { ModelSummary, TextEngine } from "../engine/request.ts";
-import { ApiError, LOADING_RETRY_SECONDS } from "./errors.ts";
+import { ApiError, LOADING_RETRY_SECONDS, NO_RETRY } from "./errors.ts";
 
 /**
  * 200 `{"status":"ok"}`; 503 `loading` with Retry-After, and with the reason when it loads again
@@ -32,6 +32,7 @@ export function loadedModel(engine: TextEngine): ModelSummary {
       503,
       "model_failed",
       `The model is not available: ${engine.failure ?? "unknown reason"}. Restart the server.`,
+      { headers: NO_RETRY },
     );
   }
   if (engine.state === "loading" || engine.model === undefined) {

@@ -149,6 +149,21 @@ export class Running implements AsyncDisposable {
   }
 }
 
+/** `unmask ARGS` whose GPU fails on signals: see test/engine/failing_unmask.ts. */
+export function failingUnmask(args: readonly string[]): Running {
+  return new Running(
+    new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "test/engine/failing_unmask.ts", ...args],
+      cwd: fileURLToPath(root),
+      env: { NO_COLOR: "1" },
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+      detached: true,
+    }),
+  );
+}
+
 /** What `inTerminal` prints when the command is over: its exit code and the terminal's settings. */
 const AFTERWARDS = 'echo "exit code $?"; stty -a';
 

@@ -1,30 +1,14 @@
 /** A command whose GPU device is lost says so in a line, and does not hang. */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { fileURLToPath } from "node:url";
-import { Running } from "./command.ts";
-
-/** `unmask ARGS`, which loses its device on SIGUSR2 and gets another one on SIGCONT. */
-function losing(args: readonly string[]): Running {
-  return new Running(
-    new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "test/engine/losing_unmask.ts", ...args],
-      cwd: fileURLToPath(new URL("../../", import.meta.url)),
-      env: { NO_COLOR: "1" },
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "piped",
-      detached: true,
-    }),
-  );
-}
+import { failingUnmask } from "./command.ts";
 
 /** Decided in no order, in one block: it cannot end early. */
 const LONG = ["--max-tokens", "64", "--block-length", "64", "--remasking", "random"];
 
 Deno.test("generate: a lost device is one line on standard error, and exit code 1", async () => {
   const prompt = "Where is the letter Q?";
-  await using command = losing(["generate", prompt, "--watch", ...LONG]);
+  await using command = failingUnmask(["generate", prompt, "--watch", ...LONG]);
   await command.stderr.match(/^answering\n/m);
   command.kill("SIGUSR2");
   assertEquals(await command.end(), 1);
@@ -36,7 +20,7 @@ Deno.test("generate: a lost device is one line on standard error, and exit code 
 });
 
 Deno.test("chat: a lost device fails one turn, and the next is answered", async () => {
-  await using command = losing(["chat", ...LONG]);
+  await using command = failingUnmask(["chat", ...LONG]);
   await command.type("Hello!\n");
   await command.stderr.match(/^answering\n/m);
   command.kill("SIGUSR2");

@@ -7,7 +7,7 @@ const RLIMIT_AS = 9;
 const HEADROOM = 2 ** 29;
 
 /** Whether the system can be made to have no memory for the device. */
-export function canStarve({ software }: Gpu): boolean {
+export function canStarve({ software }: Pick<Gpu, "software">): boolean {
   return software && Deno.build.os === "linux";
 }
 
@@ -16,7 +16,7 @@ export function canStarve({ software }: Gpu): boolean {
  * Linux really has none: they are asked for as large as they can be, and the system gives the process
  * no more. Elsewhere they are refused as a device would.
  */
-export function scarceMemory(gpu: Gpu, most: number): Disposable {
+export function scarceMemory(gpu: Pick<Gpu, "device" | "software">, most: number): Disposable {
   const { device } = gpu;
   const own = Object.getOwnPropertyDescriptor(device, "createBuffer");
   const create = (descriptor: GPUBufferDescriptor): GPUBuffer =>

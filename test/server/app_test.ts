@@ -63,7 +63,7 @@ Deno.test("while the model loads, its routes answer 503 with Retry-After; then t
 Deno.test("after a failed load, completions say why", async () => {
   const app = createApp(new FakeEngine({ state: "failed" }));
   const response = await app.request("/v1/chat/completions", chatInit());
-  assertEquals(response.status, 503);
+  assertEquals([response.status, response.headers.get("x-should-retry")], [503, "false"]);
   const { error } = await response.json();
   assertEquals(error.code, "model_failed");
   assertMatch(error.message, /no GPU adapter was found/);

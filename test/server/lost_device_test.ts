@@ -1,12 +1,17 @@
 /** The real server loses its device: the client is told, the model is loaded again, the next is answered. */
 
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { fileURLToPath } from "node:url";
-import { knownAnswer, Running } from "../cli/command.ts";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
+import OpenAI, { APIError } from "openai";
+import { failingUnmask, knownAnswer } from "../cli/command.ts";
 
-const root = fileURLToPath(new URL("../../", import.meta.url));
 const { prompt, answer } = knownAnswer("2026-006");
-const messages = [{ role: "user", content: prompt }];
+const messages = [{ role: "user" as const, content: prompt }];
 /** Decided in no order, in one block: it cannot end early. */
 const LONG = { max_tokens: 256, block_length: 256, remasking: "random" };
 
@@ -32,19 +37,60 @@ async function healthOf(url: string, status: number): Promise<Record<string, str
   throw new Error(`/health did not become ${status}`);
 }
 
-Deno.test("a server whose device is lost answers with an error, loads again and goes on", async (t) => {
-  const command = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "test/engine/losing_unmask.ts", "serve", "--port", "0"],
-    cwd: root,
-    env: { NO_COLOR: "1" },
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-    detached: true,
-  });
-  await using server = new Running(command);
+/** A server on a port of its own, that is ready to answer, and its URL. */
+async function start() {
+  await using started = new AsyncDisposableStack();
+  const server = started.use(failingUnmask(["serve", "--port", "0"]));
   const [, url] = await server.stdout.match(/^Listening on (http:\S+)$/m);
   await server.stdout.match(/Ctrl-C stops/);
+  const running = started.move();
+  return { server, url, [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
+
+/** What a server answers whose device is gone and whose four tries to get another one failed. */
+async function isLostForGood({ server, url }: Awaited<ReturnType<typeof start>>): Promise<void> {
+  await server.stderr.match(/^unmask: .* not to be had again in 4 tries/m);
+  const reason =
+    /^the GPU device failed \(.*lost \(destroyed\).*\) .* in 4 tries\. .* start again\. The last try: No GPU adapter/;
+
+  const health = await fetch(`${url}/health`);
+  assertEquals([health.status, health.headers.get("retry-after")], [503, null]);
+  const { status, reason: told } = await health.json();
+  assertEquals(status, "failed");
+  assertMatch(told, reason);
+
+  for (const stream of [false, true]) {
+    const response = await ask(url, { stream });
+    assertEquals(response.status, 503);
+    assertEquals(response.headers.get("content-type"), "application/json");
+    assertEquals(response.headers.get("x-should-retry"), "false");
+    assertEquals(response.headers.get("retry-after"), null);
+    const { error } = await response.json();
+    assertEquals([error.type, error.code, error.param], ["server_error", "model_failed", null]);
+    assertStringIncludes(error.message, told);
+  }
+  const { length } = server.stdout.text;
+  const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "none" });
+  const error = await assertRejects(
+    () => client.chat.completions.create({ model: "tiny-target", messages: [...messages] }),
+    APIError,
+  );
+  assertEquals([error.status, error.code], [503, "model_failed"]);
+  await server.stdout.match(/completions 503 .*\n/, length);
+
+  server.kill("SIGINT");
+  assertEquals(await server.end(), 0);
+  // Nothing was tried again, by the client or by the server.
+  assertEquals(server.stdout.text.slice(length).match(/completions/g)?.length, 1);
+  assertEquals(server.stderr.text.match(/^unmask: .*tries/gm)?.length, 1);
+}
+
+Deno.test("a server whose device is lost answers with an error, loads again and goes on", async (t) => {
+  await using started = await start();
+  const { server, url } = started;
+  // It waits between its tries, while this test goes on.
+  await using unplugged = await start();
+  unplugged.server.kill("SIGHUP");
 
   await t.step("while it streams", async () => {
     const response = await ask(url, { ...LONG, stream: true });
@@ -100,4 +146,6 @@ Deno.test("a server whose device is lost answers with an error, loads again and 
   assert(!server.stderr.text.includes(prompt));
   server.kill("SIGINT");
   assertEquals(await server.end(), 0);
+
+  await t.step("one that gets no device again says so for good", () => isLostForGood(unplugged));
 });

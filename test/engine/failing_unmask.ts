@@ -1,0 +1,24 @@
+/**
+ * `unmask` with an engine whose GPU fails on signals: on SIGUSR2 it loses its device and gets no other
+ * one until SIGCONT; on SIGHUP it loses its device, and there is no adapter any more; on SIGUSR1 the
+ * device has memory for what it had so far only, until the next SIGUSR1. It says on standard error when
+ * a request goes to the engine, and when the device's memory has changed.
+ */
+
+class FailingWorker extends Worker {
+  constructor(_: string | URL, options?: WorkerOptions) {
+    super(new URL("./failing_worker.ts", import.meta.url), options);
+    const signals = { SIGUSR2: "lose", SIGCONT: "replace", SIGHUP: "unplug", SIGUSR1: "starve" };
+    for (const [signal, type] of Object.entries(signals)) {
+      Deno.addSignalListener(signal as Deno.Signal, () => super.postMessage({ type }));
+    }
+  }
+
+  override postMessage(message: { readonly type: string }): void {
+    // What comes after this line finds the engine at work.
+    super.postMessage(message);
+    if (message.type === "generate") console.error("answering");
+  }
+}
+globalThis.Worker = FailingWorker;
+await import("../../src/cli/main.ts");

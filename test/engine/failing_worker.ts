@@ -1,0 +1,62 @@
+/// <reference no-default-lib="true" />
+/// <reference lib="deno.worker" />
+/** The engine's Worker, whose GPU fails when it is told to: see failing_unmask.ts. */
+
+import { scarceMemory } from "../gpu/scarce_memory.ts";
+
+const scope = self as unknown as DedicatedWorkerGlobalScope;
+const devices: GPUDevice[] = [];
+let software = false;
+/** Bytes of the largest buffer that answers had. */
+let largest = 0;
+let asked = false;
+let mayReplace = Promise.withResolvers<void>();
+mayReplace.resolve();
+let starving: Disposable | undefined;
+
+const { requestDevice } = GPUAdapter.prototype;
+const { createBuffer } = GPUDevice.prototype;
+GPUAdapter.prototype.requestDevice = async function (descriptor) {
+  await mayReplace.promise;
+  const device = await requestDevice.call(this, descriptor);
+  devices.push(device);
+  software = /llvmpipe/.test(this.info.description);
+  return device;
+};
+GPUDevice.prototype.createBuffer = function (descriptor) {
+  if (asked && !starving) largest = Math.max(largest, descriptor.size);
+  return createBuffer.call(this, descriptor);
+};
+
+/** What a message does to the GPU. */
+const failures: Readonly<Record<string, () => void>> = {
+  lose() {
+    mayReplace = Promise.withResolvers();
+    devices.at(-1)!.destroy();
+  },
+  replace() {
+    mayReplace.resolve();
+  },
+  unplug() {
+    GPU.prototype.requestAdapter = () => Promise.resolve(null);
+    devices.at(-1)!.destroy();
+  },
+  starve() {
+    if (starving) {
+      starving[Symbol.dispose]();
+      starving = undefined;
+    } else {
+      starving = scarceMemory({ device: devices.at(-1)!, software }, largest);
+    }
+    console.error(starving ? "starving" : "fed");
+  },
+};
+
+await import("../../src/engine/worker.ts");
+const handle = scope.onmessage!;
+scope.onmessage = (event) => {
+  asked ||= event.data.type === "generate";
+  const fail = failures[event.data.type];
+  if (fail) fail();
+  else handle.call(scope, event);
+};
