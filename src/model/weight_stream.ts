@@ -5,6 +5,7 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import { byteSize, type FloatDType, toF32 } from "../gpu/dtype.ts";
+import { Readback } from "../gpu/readback.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
 import { quantize } from "../kernels/quantize.ts";
@@ -39,11 +40,10 @@ export interface PartTensors {
 const CHUNKS = 3;
 const CHUNK_BYTES = 4 * 2 ** 20;
 /**
- * The driver keeps a copy of what is written until the GPU has taken it. A batch is waited for when
- * the next one has been handed over. Copies that wait leave holes among the buffers of a software
- * adapter, which has one heap for both: the fewer are in flight, the fewer holes.
+ * The driver keeps a copy of what is written until the GPU has taken it, so the host waits each time
+ * that this much has been handed over. In Deno waiting drains the queue: often is slow.
  */
-const BATCH_BYTES = 4 * 2 ** 20;
+const BATCH_BYTES = 32 * 2 ** 20;
 
 /** Rows of a chunk whose columns lie side by side on the GPU. */
 interface Run {
@@ -127,7 +127,7 @@ export class WeightStream implements AsyncDisposable {
   #readings: Reading[] = [];
   #done = 0;
   #inFlight = 0;
-  #batch: Promise<undefined> | undefined;
+  readonly #readback: Readback;
 
   constructor(gpu: Gpu, recorder: Recorder, source: WeightSource, progress?: LoadProgress) {
     this.#gpu = gpu;
@@ -142,6 +142,7 @@ export class WeightStream implements AsyncDisposable {
     );
     this.#free = Array.from({ length: CHUNKS }, () => new Uint8Array(bytes));
     this.#staging = createTensor(gpu, "upload", bytes / 4);
+    this.#readback = new Readback(gpu);
   }
 
   /** A small tensor, widened to f32. */
@@ -181,8 +182,7 @@ export class WeightStream implements AsyncDisposable {
   async finish(): Promise<void> {
     if (this.#open) await this.#read();
     while (this.#readings.length > 0) await this.#upload();
-    await this.#gpu.device.queue.onSubmittedWorkDone();
-    this.#gpu.throwIfFaulty();
+    await this.#wait();
   }
 
   /** Bytes that were read elsewhere count too. */
@@ -271,10 +271,11 @@ export class WeightStream implements AsyncDisposable {
     this.#inFlight += bytes;
     if (this.#inFlight < BATCH_BYTES) return;
     this.#inFlight = 0;
-    await this.#batch;
-    this.#gpu.throwIfFaulty();
-    this.#batch = this.#gpu.device.queue.onSubmittedWorkDone();
-    this.#batch.catch(() => {});
+    await this.#wait();
+  }
+
+  async #wait(): Promise<void> {
+    await this.#readback.read(this.#recorder, this.#staging, 4);
   }
 
   /** Waits for what is under way and frees the staging buffer; the checkpoint may then be closed. */
@@ -282,5 +283,6 @@ export class WeightStream implements AsyncDisposable {
     this.#recorder.abandon();
     await Promise.allSettled(this.#readings.flatMap(({ reads }) => reads));
     this.#staging.destroy();
+    this.#readback[Symbol.dispose]();
   }
 }
