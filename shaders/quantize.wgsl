@@ -11,32 +11,71 @@ struct Params {
   columns: u32, // width of `units`
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> rows: array<u32>;
+@group(0) @binding(1) var<storage, read> rows: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read_write> units: array<u32>;
 @group(0) @binding(3) var<storage, read_write> scales: array<u32>;
 
 override SOURCE: u32 = 2u; // of the weights: 0 f32, 1 f16, 2 bf16
 override BITS: u32 = 8u; // of a code: 8 or 4
 override GROUP: u32 = 32u; // weights that share a scale
+override ALIGNED: u32 = 0u; // rows are whole octets
 
 const F32 = 0u;
 const F16 = 1u;
 const LEAST_SCALE = 0x0400u;
 const MOST_SCALE = 0x7bffu;
 
-fn weight(column: u32, k: u32) -> f32 {
+// Weights 8 * block + 0, 2, 4, 6 of a column, and those behind them.
+struct Octet {
+  evens: vec4<f32>,
+  odds: vec4<f32>,
+}
+
+fn widened(words: vec4<u32>) -> Octet {
+  if (SOURCE == F16) {
+    let x = unpack2x16float(words.x);
+    let y = unpack2x16float(words.y);
+    let z = unpack2x16float(words.z);
+    let w = unpack2x16float(words.w);
+    return Octet(vec4<f32>(x.x, y.x, z.x, w.x), vec4<f32>(x.y, y.y, z.y, w.y));
+  }
+  let odds = bitcast<vec4<f32>>(words & vec4<u32>(0xffff0000u));
+  return Octet(bitcast<vec4<f32>>(words << vec4<u32>(16u)), odds);
+}
+
+// As many bits as SOURCE has; zero behind the row.
+fn element(column: u32, k: u32) -> u32 {
   if (k >= params.inner) {
-    return 0.0;
+    return 0u;
   }
   let at = column * params.inner + k;
   if (SOURCE == F32) {
-    return bitcast<f32>(rows[at]);
+    return rows[at / 4u][at & 3u];
   }
-  let half = (rows[at / 2u] >> (16u * (at & 1u))) & 0xffffu;
-  if (SOURCE == F16) {
-    return unpack2x16float(half).x;
+  return (rows[at / 8u][(at / 2u) & 3u] >> (16u * (at & 1u))) & 0xffffu;
+}
+
+fn octet(column: u32, block: u32) -> Octet {
+  if (ALIGNED == 1u) {
+    let at = column * (params.inner / 8u) + block;
+    if (SOURCE != F32) {
+      return widened(rows[at]);
+    }
+    let low = bitcast<vec4<f32>>(rows[2u * at]);
+    let high = bitcast<vec4<f32>>(rows[2u * at + 1u]);
+    return Octet(vec4<f32>(low.xz, high.xz), vec4<f32>(low.yw, high.yw));
   }
-  return bitcast<f32>(half << 16u);
+  let k = 8u * block;
+  let evens = vec4<u32>(
+    element(column, k), element(column, k + 2u), element(column, k + 4u), element(column, k + 6u),
+  );
+  let odds = vec4<u32>(
+    element(column, k + 1u), element(column, k + 3u), element(column, k + 5u), element(column, k + 7u),
+  );
+  if (SOURCE == F32) {
+    return Octet(bitcast<vec4<f32>>(evens), bitcast<vec4<f32>>(odds));
+  }
+  return widened(evens | (odds << vec4<u32>(16u)));
 }
 
 fn scale_bits(magnitude: f32, most: f32) -> u32 {
@@ -56,44 +95,42 @@ fn scale_bits(magnitude: f32, most: f32) -> u32 {
   return bits;
 }
 
-fn code_of(value: f32, scale: f32, most: f32) -> i32 {
-  var code = floor(value / scale + 0.5);
-  if (value < (code - 0.5) * scale) {
-    code -= 1.0;
-  }
-  if (value >= (code + 0.5) * scale) {
-    code += 1.0;
-  }
-  return i32(clamp(code, -most, most));
+// Two's complement in BITS bits.
+fn codes_of(values: vec4<f32>, scale: f32, inverse: f32) -> vec4<u32> {
+  var codes = floor(values * inverse + 0.5);
+  codes -= select(vec4<f32>(0.0), vec4<f32>(1.0), values < (codes - 0.5) * scale);
+  codes += select(vec4<f32>(0.0), vec4<f32>(1.0), values >= (codes + 0.5) * scale);
+  let most = vec4<f32>(f32((1u << (BITS - 1u)) - 1u));
+  return bitcast<vec4<u32>>(vec4<i32>(clamp(codes, -most, most))) & vec4<u32>((1u << BITS) - 1u);
 }
 
 // Makes one group; returns its scale's bits.
 fn quantize_group(column: u32, group: u32) -> u32 {
-  let first = group * GROUP;
-  if (first >= params.inner) {
+  let blocks = (params.inner + 7u) / 8u;
+  let first = group * (GROUP / 8u);
+  if (first >= blocks) {
     return 0u;
   }
-  let most = f32((1u << (BITS - 1u)) - 1u);
-  var magnitude = 0.0;
-  for (var k = first; k < first + GROUP; k++) {
-    magnitude = max(magnitude, abs(weight(column, k)));
+  let end = min(first + GROUP / 8u, blocks);
+  var largest = vec4<f32>(0.0);
+  for (var block = first; block < end; block++) {
+    let weights = octet(column, block);
+    largest = max(largest, max(abs(weights.evens), abs(weights.odds)));
   }
-  let bits = scale_bits(magnitude, most);
+  let most = f32((1u << (BITS - 1u)) - 1u);
+  let bits = scale_bits(max(max(largest.x, largest.y), max(largest.z, largest.w)), most);
   let scale = unpack2x16float(bits).x;
-  let each = 32u / BITS;
-  let blocks = (params.inner + 7u) / 8u;
-  let end = min(first + GROUP, 8u * blocks);
-  for (var k = first; k < end; k += each) {
-    var word = 0u;
-    for (var i = 0u; i < each; i++) {
-      let code = code_of(weight(column, k + i), scale, most);
-      word |= (bitcast<u32>(code) & ((1u << BITS) - 1u)) << (BITS * i);
-    }
-    let unit = (k / 8u) * params.columns + params.first_column + column;
+  let inverse = 1.0 / scale;
+  for (var block = first; block < end; block++) {
+    let weights = octet(column, block);
+    let low = codes_of(weights.evens, scale, inverse);
+    let pairs = low | (codes_of(weights.odds, scale, inverse) << vec4<u32>(BITS));
+    let unit = block * params.columns + params.first_column + column;
     if (BITS == 8u) {
-      units[2u * unit + ((k / 4u) & 1u)] = word;
+      units[2u * unit] = pairs.x | (pairs.y << 16u);
+      units[2u * unit + 1u] = pairs.z | (pairs.w << 16u);
     } else {
-      units[unit] = word;
+      units[unit] = pairs.x | (pairs.y << 8u) | (pairs.z << 16u) | (pairs.w << 24u);
     }
   }
   return bits;

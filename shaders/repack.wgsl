@@ -6,21 +6,20 @@ struct Params {
   chunk_columns: u32, // columns in `rows`
   first_column: u32, // where they start in `units`
   columns: u32, // width of `units`
+  units: u32, // of a column
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> rows: array<u32>;
+@group(0) @binding(1) var<storage, read> rows: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read_write> units: array<u32>;
 
 override BITS: u32 = 16u; // of an element: 32, 16, 8 or 4
 override UNIT_WORDS: u32 = 4u;
-override ALIGNED: u32 = 0u; // rows are whole words
+override ALIGNED: u32 = 0u; // rows are whole quads of words
 
+// As many bits as an element has; zero behind the row.
 fn element(column: u32, k: u32) -> u32 {
   if (k >= params.inner) {
     return 0u;
-  }
-  if (BITS == 32u) {
-    return rows[column * params.inner + k];
   }
   // In elements: the width of a row, which is whole bytes.
   var stride = params.inner;
@@ -29,18 +28,16 @@ fn element(column: u32, k: u32) -> u32 {
   }
   let each = 32u / BITS;
   let at = column * stride + k;
-  return (rows[at / each] >> (BITS * (at & (each - 1u)))) & ((1u << (BITS & 31u)) - 1u);
+  let word = at / each;
+  let bits = rows[word / 4u][word & 3u] >> (BITS * (at & (each - 1u)));
+  if (BITS == 32u) {
+    return bits;
+  }
+  return bits & ((1u << (BITS & 31u)) - 1u);
 }
 
 fn word(column: u32, index: u32) -> u32 {
   let each = 32u / BITS;
-  if (ALIGNED == 1u) {
-    let stride = params.inner / each;
-    if (index >= stride) {
-      return 0u;
-    }
-    return rows[column * stride + index];
-  }
   var value = 0u;
   for (var i = 0u; i < each; i++) {
     value |= element(column, index * each + i) << ((BITS * i) & 31u);
@@ -48,13 +45,49 @@ fn word(column: u32, index: u32) -> u32 {
   return value;
 }
 
+// Four words of a column, zeros behind its last.
+fn quad(column: u32, index: u32) -> vec4<u32> {
+  if (ALIGNED == 1u) {
+    return rows[column * (params.inner * BITS / 128u) + index];
+  }
+  let first = 4u * index;
+  return vec4<u32>(
+    word(column, first), word(column, first + 1u), word(column, first + 2u), word(column, first + 3u),
+  );
+}
+
+// One invocation brings a quad: a unit or several that follow each other in the column.
 @compute @workgroup_size(32)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   if (id.x >= params.chunk_columns) {
     return;
   }
-  let to = (id.y * params.columns + params.first_column + id.x) * UNIT_WORDS;
-  for (var i = 0u; i < UNIT_WORDS; i++) {
-    units[to + i] = word(id.x, id.y * UNIT_WORDS + i);
+  let words = quad(id.x, id.y);
+  let first = id.y * (4u / UNIT_WORDS);
+  let to = (first * params.columns + params.first_column + id.x) * UNIT_WORDS;
+  if (UNIT_WORDS == 4u) {
+    units[to] = words.x;
+    units[to + 1u] = words.y;
+    units[to + 2u] = words.z;
+    units[to + 3u] = words.w;
+  } else if (UNIT_WORDS == 2u) {
+    let next = to + 2u * params.columns;
+    units[to] = words.x;
+    units[to + 1u] = words.y;
+    if (first + 1u < params.units) {
+      units[next] = words.z;
+      units[next + 1u] = words.w;
+    }
+  } else {
+    units[to] = words.x;
+    if (first + 1u < params.units) {
+      units[to + params.columns] = words.y;
+    }
+    if (first + 2u < params.units) {
+      units[to + 2u * params.columns] = words.z;
+    }
+    if (first + 3u < params.units) {
+      units[to + 3u * params.columns] = words.w;
+    }
   }
 }

@@ -14,7 +14,7 @@ export const quantizeKernel = defineKernel({
   source,
   bindings: { rows: "read", units: "write", scales: "write" },
   params: { inner: "u32", chunk_columns: "u32", first_column: "u32", columns: "u32" },
-  constants: { SOURCE: 2, BITS: 8, GROUP: 32 },
+  constants: { SOURCE: 2, BITS: 8, GROUP: 32, ALIGNED: 0 },
 });
 
 const SOURCES: Readonly<Record<FloatDType, number>> = { F32: 0, F16: 1, BF16: 2 };
@@ -41,7 +41,12 @@ export function quantize(
       first_column: at.firstColumn,
       columns: at.columns,
     },
-    constants: { SOURCE: SOURCES[dtype], BITS: scheme.bits, GROUP: scheme.group! },
+    constants: {
+      SOURCE: SOURCES[dtype],
+      BITS: scheme.bits,
+      GROUP: scheme.group!,
+      ALIGNED: at.inner % 8 === 0 ? 1 : 0,
+    },
     workgroups: [Math.ceil(at.chunkColumns / 32), scaleWords(scheme, at.inner)],
   });
 }

@@ -11,7 +11,7 @@ export const repackKernel = defineKernel({
   name: "repack",
   source,
   bindings: { rows: "read", units: "write" },
-  params: { inner: "u32", chunk_columns: "u32", first_column: "u32", columns: "u32" },
+  params: { inner: "u32", chunk_columns: "u32", first_column: "u32", columns: "u32", units: "u32" },
   constants: { BITS: 16, UNIT_WORDS: 4, ALIGNED: 0 },
 });
 
@@ -41,13 +41,14 @@ function record(
       chunk_columns: at.chunkColumns,
       first_column: at.firstColumn,
       columns: at.columns,
+      units: form.units,
     },
     constants: {
       BITS: form.bits,
       UNIT_WORDS: form.unitWords,
-      ALIGNED: at.inner * form.bits % 32 === 0 ? 1 : 0,
+      ALIGNED: at.inner * form.bits % 128 === 0 ? 1 : 0,
     },
-    workgroups: [Math.ceil(at.chunkColumns / 32), form.units],
+    workgroups: [Math.ceil(at.chunkColumns / 32), Math.ceil(form.units * form.unitWords / 4)],
   });
 }
 
