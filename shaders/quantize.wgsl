@@ -18,7 +18,7 @@ struct Params {
 override SOURCE: u32 = 2u; // of the weights: 0 f32, 1 f16, 2 bf16
 override BITS: u32 = 8u; // of a code: 8 or 4
 override GROUP: u32 = 32u; // weights that share a scale
-override ALIGNED: u32 = 0u; // rows are whole octets
+override ALIGNED: u32 = 0u; // rows are whole groups
 
 const F32 = 0u;
 const F16 = 1u;
@@ -104,6 +104,23 @@ fn codes_of(values: vec4<f32>, scale: f32, inverse: f32) -> vec4<u32> {
   return bitcast<vec4<u32>>(vec4<i32>(clamp(codes, -most, most))) & vec4<u32>((1u << BITS) - 1u);
 }
 
+fn largest_of(weights: Octet) -> f32 {
+  let four = max(abs(weights.evens), abs(weights.odds));
+  return max(max(four.x, four.y), max(four.z, four.w));
+}
+
+fn store_codes(column: u32, block: u32, weights: Octet, scale: f32, inverse: f32) {
+  let low = codes_of(weights.evens, scale, inverse);
+  let pairs = low | (codes_of(weights.odds, scale, inverse) << vec4<u32>(BITS));
+  let unit = block * params.columns + params.first_column + column;
+  if (BITS == 8u) {
+    units[2u * unit] = pairs.x | (pairs.y << 16u);
+    units[2u * unit + 1u] = pairs.z | (pairs.w << 16u);
+  } else {
+    units[unit] = pairs.x | (pairs.y << 8u) | (pairs.z << 16u) | (pairs.w << 24u);
+  }
+}
+
 // Makes one group; returns its scale's bits.
 fn quantize_group(column: u32, group: u32) -> u32 {
   let blocks = (params.inner + 7u) / 8u;
@@ -112,26 +129,32 @@ fn quantize_group(column: u32, group: u32) -> u32 {
     return 0u;
   }
   let end = min(first + GROUP / 8u, blocks);
-  var largest = vec4<f32>(0.0);
-  for (var block = first; block < end; block++) {
-    let weights = octet(column, block);
-    largest = max(largest, max(abs(weights.evens), abs(weights.odds)));
-  }
   let most = f32((1u << (BITS - 1u)) - 1u);
-  let bits = scale_bits(max(max(largest.x, largest.y), max(largest.z, largest.w)), most);
+  if (ALIGNED == 1u && GROUP == 32u) {
+    // Kept rather than loaded twice.
+    let a = octet(column, first);
+    let b = octet(column, first + 1u);
+    let c = octet(column, first + 2u);
+    let d = octet(column, first + 3u);
+    let largest = max(max(largest_of(a), largest_of(b)), max(largest_of(c), largest_of(d)));
+    let bits = scale_bits(largest, most);
+    let scale = unpack2x16float(bits).x;
+    let inverse = 1.0 / scale;
+    store_codes(column, first, a, scale, inverse);
+    store_codes(column, first + 1u, b, scale, inverse);
+    store_codes(column, first + 2u, c, scale, inverse);
+    store_codes(column, first + 3u, d, scale, inverse);
+    return bits;
+  }
+  var largest = 0.0;
+  for (var block = first; block < end; block++) {
+    largest = max(largest, largest_of(octet(column, block)));
+  }
+  let bits = scale_bits(largest, most);
   let scale = unpack2x16float(bits).x;
   let inverse = 1.0 / scale;
   for (var block = first; block < end; block++) {
-    let weights = octet(column, block);
-    let low = codes_of(weights.evens, scale, inverse);
-    let pairs = low | (codes_of(weights.odds, scale, inverse) << vec4<u32>(BITS));
-    let unit = block * params.columns + params.first_column + column;
-    if (BITS == 8u) {
-      units[2u * unit] = pairs.x | (pairs.y << 16u);
-      units[2u * unit + 1u] = pairs.z | (pairs.w << 16u);
-    } else {
-      units[unit] = pairs.x | (pairs.y << 8u) | (pairs.z << 16u) | (pairs.w << 24u);
-    }
+    store_codes(column, block, octet(column, block), scale, inverse);
   }
   return bits;
 }

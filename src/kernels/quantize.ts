@@ -45,7 +45,7 @@ export function quantize(
       SOURCE: SOURCES[dtype],
       BITS: scheme.bits,
       GROUP: scheme.group!,
-      ALIGNED: at.inner % 8 === 0 ? 1 : 0,
+      ALIGNED: at.inner % scheme.group! === 0 ? 1 : 0,
     },
     workgroups: [Math.ceil(at.chunkColumns / 32), scaleWords(scheme, at.inner)],
   });
