@@ -4,16 +4,22 @@ import { type Gpu, GpuFaultError } from "./device.ts";
 import type { Recorder } from "./recorder.ts";
 import type { Tensor } from "./tensor.ts";
 
-/** Deno releases on which {@linkcode Readback} may map without awaiting; see `read`. */
+/** Deno releases on which {@linkcode mapBlocks}. */
 const BLOCKING_MAP_RELEASES = ["2.9.6"];
+
+/**
+ * Whether `mapAsync` itself blocks until the GPU is done, so that a range can be taken at once where
+ * the buffer had been mapped before (a never-mapped one would end the process).
+ */
+export function mapBlocks(gpu: Gpu): boolean {
+  return gpu.native && BLOCKING_MAP_RELEASES.includes(Deno.version.deno);
+}
 
 /**
  * A mappable buffer that is used again and again.
  *
- * An awaited `mapAsync` sleeps about 10 ms in Deno after the work is done. In the releases listed
- * above the call itself blocks until the GPU is done and the range can be taken at once, provided
- * that the buffer had been mapped before (a never-mapped one would end the process), so the first
- * map is awaited and later ones are not. Other providers and releases await every map.
+ * An awaited `mapAsync` sleeps about 10 ms in Deno after the work is done. Where the call itself
+ * blocks, the first map is awaited and later ones are not; elsewhere every map is.
  */
 export class Readback implements Disposable {
   /** How many times results were brought back. */
@@ -40,8 +46,7 @@ export class Readback implements Disposable {
     recorder.submit();
     this.#gpu.throwIfFaulty();
     this.count++;
-    const blocking = this.#mappedBefore && this.#gpu.native &&
-      BLOCKING_MAP_RELEASES.includes(Deno.version.deno);
+    const blocking = this.#mappedBefore && mapBlocks(this.#gpu);
     const start = performance.now();
     try {
       const mapped = buffer.mapAsync(GPUMapMode.READ, 0, bytes);

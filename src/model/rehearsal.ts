@@ -182,7 +182,11 @@ class CountedMemory {
       live = false;
     };
     // Results are read back as zeros: nothing is committed.
-    const mapping = { mapAsync: () => Promise.resolve(), unmap() {} };
+    const mapAsync = () => {
+      this.wait();
+      return Promise.resolve();
+    };
+    const mapping = { mapAsync, unmap() {} };
     const getMappedRange = (_offset: number, length: number) => new ArrayBuffer(length);
     return { size, destroy, getMappedRange, ...mapping } as unknown as GPUBuffer;
   }

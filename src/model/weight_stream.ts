@@ -5,9 +5,9 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import { byteSize, type FloatDType, toF32 } from "../gpu/dtype.ts";
-import { Readback } from "../gpu/readback.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
+import { UploadRing } from "../gpu/upload_ring.ts";
 import { quantize } from "../kernels/quantize.ts";
 import { repack, repackScales } from "../kernels/repack.ts";
 import { groupsOf, type QuantScheme, storedRowBytes } from "../quant/scheme.ts";
@@ -39,11 +39,8 @@ export interface PartTensors {
 /** Chunks in host memory: one that is uploaded, the others are being read. */
 const CHUNKS = 3;
 const CHUNK_BYTES = 4 * 2 ** 20;
-/**
- * The driver keeps a copy of what is written until the GPU has taken it, so the host waits each time
- * that this much has been handed over. In Deno waiting drains the queue: often is slow.
- */
-const BATCH_BYTES = 32 * 2 ** 20;
+/** Chunks that wait for the GPU. */
+const UPLOADS = 8;
 
 /** Rows of a chunk whose columns lie side by side on the GPU. */
 interface Run {
@@ -114,7 +111,6 @@ function mostStagedBytes(source: WeightSource, alignment: number): number {
 
 /** Streams rows, a few megabytes at a time. */
 export class WeightStream implements AsyncDisposable {
-  readonly #gpu: Gpu;
   readonly #recorder: Recorder;
   readonly #source: WeightSource;
   readonly #progress: LoadProgress | undefined;
@@ -126,11 +122,9 @@ export class WeightStream implements AsyncDisposable {
   /** In the order of their uploads. */
   #readings: Reading[] = [];
   #done = 0;
-  #inFlight = 0;
-  readonly #readback: Readback;
+  readonly #ring: UploadRing;
 
   constructor(gpu: Gpu, recorder: Recorder, source: WeightSource, progress?: LoadProgress) {
-    this.#gpu = gpu;
     this.#recorder = recorder;
     this.#source = source;
     this.#progress = progress;
@@ -142,7 +136,8 @@ export class WeightStream implements AsyncDisposable {
     );
     this.#free = Array.from({ length: CHUNKS }, () => new Uint8Array(bytes));
     this.#staging = createTensor(gpu, "upload", bytes / 4);
-    this.#readback = new Readback(gpu);
+    const uploads = Math.min(UPLOADS, Math.ceil(source.byteLength / bytes));
+    this.#ring = new UploadRing(gpu, uploads, bytes);
   }
 
   /** A small tensor, widened to f32. */
@@ -182,7 +177,7 @@ export class WeightStream implements AsyncDisposable {
   async finish(): Promise<void> {
     if (this.#open) await this.#read();
     while (this.#readings.length > 0) await this.#upload();
-    await this.#wait();
+    await this.#ring.wait();
   }
 
   /** Bytes that were read elsewhere count too. */
@@ -233,20 +228,15 @@ export class WeightStream implements AsyncDisposable {
     this.#readings.shift();
     const { rows, rowBytes, scaleBytes, stored } = chunk;
     const length = rows * rowBytes;
-    if (chunk.widened) this.#write(toF32(bytes.subarray(0, length), stored));
-    else this.#write(bytes, scaleBytes ? scalesAt + rows * scaleBytes : length);
-    // The driver has its copy.
+    const staged = chunk.widened
+      ? new Uint8Array(toF32(bytes.subarray(0, length), stored).buffer)
+      // Bytes behind the last row make whole words and are never read.
+      : bytes.subarray(0, Math.ceil((scaleBytes ? scalesAt + rows * scaleBytes : length) / 4) * 4);
+    await this.#ring.write(this.#recorder, staged, this.#staging);
     this.#free.push(bytes);
     for (const run of chunk.runs) this.#convert(chunk, run, scalesAt);
     this.#recorder.submit();
-    await this.#throttle(rows * (rowBytes + scaleBytes));
-  }
-
-  #write(data: Uint8Array<ArrayBuffer> | Float32Array<ArrayBuffer>, bytes?: number): void {
-    // A write must be whole words; bytes behind the last row are never read.
-    const whole = Math.ceil((bytes ?? data.byteLength) / 4) * 4;
-    const elements = whole / data.BYTES_PER_ELEMENT;
-    this.#gpu.device.queue.writeBuffer(this.#staging.buffer, 0, data, 0, elements);
+    this.advance(rows * (rowBytes + scaleBytes));
   }
 
   #convert(chunk: Chunk, run: Run, scalesAt: number): void {
@@ -266,23 +256,11 @@ export class WeightStream implements AsyncDisposable {
     repackScales(this.#recorder, scales, part.scales!, scheme, at);
   }
 
-  async #throttle(bytes: number): Promise<void> {
-    this.advance(bytes);
-    this.#inFlight += bytes;
-    if (this.#inFlight < BATCH_BYTES) return;
-    this.#inFlight = 0;
-    await this.#wait();
-  }
-
-  async #wait(): Promise<void> {
-    await this.#readback.read(this.#recorder, this.#staging, 4);
-  }
-
   /** Waits for what is under way and frees the staging buffer; the checkpoint may then be closed. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#recorder.abandon();
     await Promise.allSettled(this.#readings.flatMap(({ reads }) => reads));
     this.#staging.destroy();
-    this.#readback[Symbol.dispose]();
+    this.#ring[Symbol.dispose]();
   }
 }
