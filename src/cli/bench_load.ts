@@ -176,7 +176,7 @@ async function timeLoad(
   }
 }
 
-/** Adds up a device's buffers that are made while it looks. */
+/** Adds up a device's buffers that are made while it looks, but for those that the host writes. */
 class LiveBuffers implements Disposable {
   bytes = 0;
   readonly #device: GPUDevice;
@@ -188,6 +188,7 @@ class LiveBuffers implements Disposable {
       configurable: true,
       value: (descriptor: GPUBufferDescriptor) => {
         const buffer = create.call(device, descriptor);
+        if (descriptor.usage & GPUBufferUsage.MAP_WRITE) return buffer;
         const { destroy } = buffer;
         this.bytes += descriptor.size;
         Object.defineProperty(buffer, "destroy", {

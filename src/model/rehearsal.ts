@@ -57,7 +57,7 @@ export interface Rehearsal {
   readonly weightBytes: number;
   /** GPU bytes in use only while loading. */
   readonly loadingBytes: number;
-  /** Most bytes handed to the driver that it may not have passed on yet. */
+  /** Most bytes of host memory that the GPU reads from, or that the driver keeps for it. */
   readonly hostBytes: number;
   /** The largest matrix. */
   readonly largest: RehearsedMatrix;
@@ -109,7 +109,7 @@ export async function rehearse(
   return {
     weightBytes,
     loadingBytes: whileLoading - weightBytes,
-    hostBytes: memory.mostInFlight,
+    hostBytes: memory.mostHostBytes,
     largest: largestOf(matricesOf(weights)),
     layers: weights.layers,
     async activationBytes(request) {
@@ -168,17 +168,22 @@ function idsOf(config: ModelConfig, { promptTokens, maxTokens }: RehearsedReques
 
 /** Adds up what is allotted. */
 class CountedMemory {
-  /** Bytes of all buffers that live. */
+  /** Bytes of all buffers that live on the GPU. */
   bytes = 0;
-  /** Most bytes written since the GPU was last waited for. */
-  mostInFlight = 0;
+  /** Most bytes at once of buffers that the host writes, and written since the GPU was waited for. */
+  mostHostBytes = 0;
+  #hostBytes = 0;
   #inFlight = 0;
 
-  createBuffer({ size }: GPUBufferDescriptor): GPUBuffer {
-    this.bytes += size;
+  createBuffer({ size, usage }: GPUBufferDescriptor): GPUBuffer {
+    const add = (bytes: number) => {
+      if (usage & GPUBufferUsage.MAP_WRITE) this.#onHost(bytes, 0);
+      else this.bytes += bytes;
+    };
+    add(size);
     let live = true;
     const destroy = () => {
-      if (live) this.bytes -= size;
+      if (live) add(-size);
       live = false;
     };
     // Results are read back as zeros: nothing is committed.
@@ -192,12 +197,17 @@ class CountedMemory {
   }
 
   write(bytes: number): void {
-    this.#inFlight += bytes;
-    this.mostInFlight = Math.max(this.mostInFlight, this.#inFlight);
+    this.#onHost(0, bytes);
   }
 
   wait(): void {
     this.#inFlight = 0;
+  }
+
+  #onHost(mapped: number, written: number): void {
+    this.#hostBytes += mapped;
+    this.#inFlight += written;
+    this.mostHostBytes = Math.max(this.mostHostBytes, this.#hostBytes + this.#inFlight);
   }
 }
 

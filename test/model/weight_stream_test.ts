@@ -1,6 +1,7 @@
 /** Reading and uploading side by side, with reads that the test holds back or lets fail. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { join } from "node:path";
+import { UploadRing } from "../../src/gpu/upload_ring.ts";
 import { readConfig } from "../../src/model/config.ts";
 import { loadCheckpoint } from "../../src/model/load.ts";
 import { Checkpoint, type TensorFile } from "../../src/weights/checkpoint.ts";
@@ -64,21 +65,17 @@ class WatchedFile implements TensorFile {
 
 /** Loads through the file and closes it; `onUpload` is told of every chunk that goes to the GPU. */
 async function load(file: WatchedFile, onUpload: () => void = () => {}): Promise<Float32Array> {
-  const { queue } = anyGpu.device;
-  const { writeBuffer } = GPUQueue.prototype;
-  Object.defineProperty(queue, "writeBuffer", {
-    configurable: true,
-    value(...call: Parameters<GPUQueue["writeBuffer"]>) {
-      if (call[0].label === "upload") onUpload();
-      writeBuffer.apply(queue, call);
-    },
-  });
+  const { write } = UploadRing.prototype;
+  UploadRing.prototype.write = function (...call) {
+    onUpload();
+    return write.apply(this, call);
+  };
   try {
     using checkpoint = new Checkpoint(file.file, [file]);
     using model = await loadCheckpoint(narrow, readConfig(FOLDER), checkpoint, { name: FOLDER });
     return (await model.forward(Uint32Array.of(5, 9, 2, 77))).logits;
   } finally {
-    Reflect.deleteProperty(queue, "writeBuffer");
+    UploadRing.prototype.write = write;
   }
 }
 
