@@ -3,6 +3,7 @@
 import process from "node:process";
 import type { Gpu } from "../gpu/device.ts";
 import type { Arithmetic } from "../gpu/kernel.ts";
+import { mapBlocks, QueueWait } from "../gpu/mapping.ts";
 import { Recorder } from "../gpu/recorder.ts";
 import { createTensor, type Tensor, tensorOf } from "../gpu/tensor.ts";
 import { multiplyAdd, multiplyAddOperations } from "../kernels/multiply_add.ts";
@@ -18,8 +19,10 @@ export interface Rate {
 
 /** Runs measured; the median is reported. */
 const RUNS = 7;
-/** Operations of a run at least: well above what a submit costs. */
-const OPERATIONS_PER_RUN = 2e9;
+/** Milliseconds of a run at least: well above what submitting and waiting cost. */
+const RUN_MILLISECONDS = { blocking: 50, awaited: 500 } as const;
+/** Calls of a run at most. */
+const MOST_REPEATS = 1 << 14;
 
 /** Median rate of `record`, which does `operations` (of any kind) in all. */
 export async function measureRate(
@@ -28,18 +31,24 @@ export async function measureRate(
   operations: number,
   record: () => void,
 ): Promise<Rate> {
-  const repeats = Math.max(1, Math.round(OPERATIONS_PER_RUN / operations));
-  const rates: Rate[] = [];
-  for (let run = -1; run < RUNS; run++) {
-    const cpu = process.cpuUsage();
+  using queue = new QueueWait(gpu);
+  const run = async (repeats: number) => {
     const start = performance.now();
-    // The first run compiles the pipeline.
-    for (let i = 0; i < (run < 0 ? 1 : repeats); i++) record();
+    for (let i = 0; i < repeats; i++) record();
     recorder.submit();
-    await gpu.device.queue.onSubmittedWorkDone();
-    const milliseconds = performance.now() - start;
+    await queue.wait();
+    return performance.now() - start;
+  };
+  // The first call compiles the pipeline.
+  await run(1);
+  const wanted = RUN_MILLISECONDS[mapBlocks(gpu) ? "blocking" : "awaited"];
+  let repeats = 1;
+  while (repeats < MOST_REPEATS && await run(repeats) < wanted) repeats *= 2;
+  const rates: Rate[] = [];
+  for (let i = 0; i < RUNS; i++) {
+    const cpu = process.cpuUsage();
+    const milliseconds = await run(repeats);
     const used = process.cpuUsage(cpu);
-    if (run < 0) continue;
     rates.push({
       gflopPerSecond: operations * repeats / (milliseconds * 1e6),
       gflopPerCpuSecond: operations * repeats / ((used.user + used.system) * 1e3),
@@ -113,20 +122,14 @@ export async function multiplyAddCeiling(
   arithmetic: Arithmetic = "f32",
 ): Promise<Rate> {
   using recorder = new Recorder(gpu);
-  const workgroups = 1024;
+  // Enough for every core of a large GPU, several times.
+  const workgroups = 8192;
   const { operations, record } = CHAINS[arithmetic];
   const start = tensorOf(gpu, "start", new Float32Array(32 * workgroups).fill(0.5));
   const result = createTensor(gpu, "result", 32 * workgroups);
+  // A call's arithmetic is then well above its loads and stores: 12,288 operations a lane.
+  const rounds = 64;
   try {
-    // As many rounds as keep a run near the same length on slow and fast devices.
-    let rounds = 1 << 5;
-    for (;; rounds *= 4) {
-      const begin = performance.now();
-      record(recorder, start, result, { workgroups, rounds });
-      recorder.submit();
-      await gpu.device.queue.onSubmittedWorkDone();
-      if (performance.now() - begin > 15 || rounds >= 1 << 19) break;
-    }
     return await measureRate(
       gpu,
       recorder,

@@ -1,26 +1,11 @@
 /** Brings results back from the GPU; the one place where the host waits for it. */
 
 import { type Gpu, GpuFaultError } from "./device.ts";
+import { mapBuffers, turnEventLoop } from "./mapping.ts";
 import type { Recorder } from "./recorder.ts";
 import type { Tensor } from "./tensor.ts";
 
-/** Deno releases on which {@linkcode mapBlocks}. */
-const BLOCKING_MAP_RELEASES = ["2.9.6"];
-
-/**
- * Whether `mapAsync` itself blocks until the GPU is done, so that a range can be taken at once where
- * the buffer had been mapped before (a never-mapped one would end the process).
- */
-export function mapBlocks(gpu: Gpu): boolean {
-  return gpu.native && BLOCKING_MAP_RELEASES.includes(Deno.version.deno);
-}
-
-/**
- * A mappable buffer that is used again and again.
- *
- * An awaited `mapAsync` sleeps about 10 ms in Deno after the work is done. Where the call itself
- * blocks, the first map is awaited and later ones are not; elsewhere every map is.
- */
+/** A mappable buffer that is used again and again, so that only its first map need be awaited. */
 export class Readback implements Disposable {
   /** How many times results were brought back. */
   count = 0;
@@ -46,12 +31,12 @@ export class Readback implements Disposable {
     recorder.submit();
     this.#gpu.throwIfFaulty();
     this.count++;
-    const blocking = this.#mappedBefore && mapBlocks(this.#gpu);
     const start = performance.now();
     try {
-      const mapped = buffer.mapAsync(GPUMapMode.READ, 0, bytes);
-      if (blocking) mapped.catch(() => {});
-      else await mapped;
+      await mapBuffers(this.#gpu, [buffer], GPUMapMode.READ, {
+        bytes,
+        first: !this.#mappedBefore,
+      });
       const result = buffer.getMappedRange(0, bytes).slice(0);
       buffer.unmap();
       this.#mappedBefore = true;
@@ -85,9 +70,4 @@ export class Readback implements Disposable {
     this.#buffer?.destroy();
     this.#buffer = undefined;
   }
-}
-
-/** Errors are delivered only when the event loop turns, and so are a client's messages. */
-export function turnEventLoop(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 0));
 }

@@ -1,7 +1,7 @@
 /** Large uploads through host memory that is allotted once. */
 
 import { type Gpu, GpuFaultError } from "./device.ts";
-import { mapBlocks, turnEventLoop } from "./readback.ts";
+import { mapBuffers, turnEventLoop } from "./mapping.ts";
 import type { Recorder } from "./recorder.ts";
 import { Tensor } from "./tensor.ts";
 
@@ -64,10 +64,8 @@ export class UploadRing implements Disposable {
   async wait(): Promise<void> {
     const slots = this.#written;
     this.#written = [];
-    const maps = slots.map(({ buffer }) => buffer.mapAsync(GPUMapMode.WRITE));
-    const mapped = Promise.all(maps);
-    if (mapBlocks(this.#gpu)) mapped.catch(() => {});
-    else await mapped.catch((error) => this.#fail(error));
+    const buffers = slots.map(({ buffer }) => buffer);
+    await mapBuffers(this.#gpu, buffers, GPUMapMode.WRITE).catch((error) => this.#fail(error));
     this.#mapped.push(...slots);
     await turnEventLoop();
     this.#gpu.throwIfFaulty();

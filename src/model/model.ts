@@ -8,7 +8,8 @@ import type {
   Predictor,
 } from "../denoise/predictor.ts";
 import { type Gpu, GpuError, GpuMemoryError } from "../gpu/device.ts";
-import { Readback, turnEventLoop } from "../gpu/readback.ts";
+import { turnEventLoop } from "../gpu/mapping.ts";
+import { Readback } from "../gpu/readback.ts";
 import { Recorder } from "../gpu/recorder.ts";
 import { Scratch } from "../gpu/scratch.ts";
 import type { Tensor } from "../gpu/tensor.ts";

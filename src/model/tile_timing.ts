@@ -2,6 +2,7 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import { KernelTimes } from "../gpu/kernel_times.ts";
+import { QueueWait } from "../gpu/mapping.ts";
 import { Recorder } from "../gpu/recorder.ts";
 import { createTensor, type Tensor, tensorOf } from "../gpu/tensor.ts";
 import { matmul } from "../kernels/matmul.ts";
@@ -33,6 +34,7 @@ export class TileTimer implements Disposable {
   readonly #y: Tensor;
   readonly #tables: readonly [position: Tensor, rotation: Tensor, k: Tensor, v: Tensor];
   readonly #tensors: Tensor[];
+  readonly #queue: QueueWait;
   #times: KernelTimes | undefined;
   readonly #repeats = new Map<number, number>();
 
@@ -41,6 +43,7 @@ export class TileTimer implements Disposable {
     this.#gpu = gpu;
     this.#matrix = matrix;
     this.#recorder = new Recorder(gpu);
+    this.#queue = new QueueWait(gpu);
     const { scheme, blocks, arithmetic } = matrix;
     const inner = BLOCK * blocks;
     const paired = matrix.kernel !== "matmul";
@@ -83,7 +86,7 @@ export class TileTimer implements Disposable {
     device.pushErrorScope("validation");
     this.#record(plan, rows);
     this.#recorder.submit();
-    await device.queue.onSubmittedWorkDone();
+    await this.#queue.wait();
     return !await device.popErrorScope();
   }
 
@@ -116,7 +119,7 @@ export class TileTimer implements Disposable {
     for (let i = 0; i < repeats; i++) this.#record(plan, rows);
     this.#recorder.submit();
     if (times) await times.collect();
-    else await this.#gpu.device.queue.onSubmittedWorkDone();
+    else await this.#queue.wait();
     this.#gpu.throwIfFaulty();
     return (times ? total() : performance.now()) - before;
   }
@@ -142,6 +145,7 @@ export class TileTimer implements Disposable {
 
   [Symbol.dispose](): void {
     this.#times?.[Symbol.dispose]();
+    this.#queue[Symbol.dispose]();
     this.#recorder[Symbol.dispose]();
     for (const tensor of this.#tensors) tensor.destroy();
   }

@@ -1,0 +1,64 @@
+/** How the host waits for the GPU. */
+
+import type { Gpu } from "./device.ts";
+
+/** Deno releases on which {@linkcode mapBlocks}. */
+const BLOCKING_MAP_RELEASES = ["2.9.6"];
+
+/**
+ * Whether `mapAsync` itself blocks until the GPU has done all that was submitted, and its range can
+ * be taken at once if the buffer had been mapped before (a never-mapped one would end the process).
+ * In Deno an awaited `mapAsync` or `onSubmittedWorkDone` sleeps about 10 ms after that.
+ */
+export function mapBlocks(gpu: Gpu): boolean {
+  return gpu.native && BLOCKING_MAP_RELEASES.includes(Deno.version.deno);
+}
+
+/**
+ * Maps buffers as soon as the GPU is done with them, without the sleep where it can be had.
+ * @param options.bytes from each buffer's start
+ * @param options.first whether one of them has never been mapped
+ */
+export async function mapBuffers(
+  gpu: Gpu,
+  buffers: readonly GPUBuffer[],
+  mode: GPUMapModeFlags,
+  { bytes, first = false }: { readonly bytes?: number; readonly first?: boolean } = {},
+): Promise<void> {
+  const mapped = Promise.all(buffers.map((buffer) => buffer.mapAsync(mode, 0, bytes)));
+  // What went wrong is told by whoever takes the range.
+  if (mapBlocks(gpu) && !first) mapped.catch(() => {});
+  else await mapped;
+}
+
+/** Errors are delivered only when the event loop turns, and so are a client's messages. */
+export function turnEventLoop(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
+}
+
+/** Waits for the GPU where nothing is read back: for timings. */
+export class QueueWait implements Disposable {
+  readonly #gpu: Gpu;
+  readonly #buffer: GPUBuffer;
+
+  constructor(gpu: Gpu) {
+    this.#gpu = gpu;
+    this.#buffer = gpu.device.createBuffer({
+      label: "wait",
+      size: 4,
+      usage: GPUBufferUsage.MAP_WRITE | GPUBufferUsage.COPY_SRC,
+      mappedAtCreation: true,
+    });
+    this.#buffer.unmap();
+  }
+
+  /** Returns when all that was submitted is done. Errors and losses are the device's to tell. */
+  async wait(): Promise<void> {
+    await mapBuffers(this.#gpu, [this.#buffer], GPUMapMode.WRITE);
+    this.#buffer.unmap();
+  }
+
+  [Symbol.dispose](): void {
+    this.#buffer.destroy();
+  }
+}
