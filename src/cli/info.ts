@@ -9,6 +9,7 @@ import { type ModelConfig, readConfig, readGenerationDefaults } from "../model/c
 import { checkTensors } from "../model/tensors.ts";
 import { type Checkpoint, openCheckpoint } from "../weights/checkpoint.ts";
 import { binarySize } from "../model/memory_plan.ts";
+import { schemeText } from "../quant/scheme.ts";
 import { type Rehearsal, rehearse, type RehearsedRequest, UNLIMITED } from "../model/rehearsal.ts";
 import { tunedEntry, UNTUNED } from "../model/tuned_tiles.ts";
 import { describePlan, plainTable, planTable } from "./memory_table.ts";
@@ -179,10 +180,7 @@ function modelTable(model: ModelDescription, gpu: Gpu | undefined): string {
   const table = plainTable();
   table.push(
     ["model", `${model.id}, ${millions(model.parameters)} parameters`],
-    [
-      "stored as",
-      Object.keys(model.dtypes).join(", ") + `, ${binarySize(model.file_bytes)} in files`,
-    ],
+    ["stored as", `${storedAs(model)}, ${binarySize(model.file_bytes)} in files`],
     ["layers", `${config.layers} of hidden size ${config.hiddenSize}, FFN ${config.ffnSize}`],
     ["heads", headsOf(config)],
     ["vocabulary", `${config.vocabSize} of ${config.embeddingSize}, ${headOf(config)}`],
@@ -204,6 +202,14 @@ function modelTable(model: ModelDescription, gpu: Gpu | undefined): string {
     ],
   );
   return table.toString();
+}
+
+/** `q4 in groups of 32, head too (BF16, F16, U8)`; a folder of floats has types only. */
+function storedAs({ dtypes, config: { quantisation } }: ModelDescription): string {
+  const types = Object.keys(dtypes).join(", ");
+  if (!quantisation) return types;
+  const { scheme, head } = quantisation;
+  return `${schemeText(scheme)}, head ${head ? "too" : "as it was"} (${types})`;
 }
 
 function headsOf({ heads, kvHeads, headDim }: ModelConfig): string {

@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import { byteSize, toF32 } from "../gpu/dtype.ts";
 import { encodeRows } from "../quant/encode.ts";
-import { groupsOf, type QuantScheme, storedRowBytes } from "../quant/scheme.ts";
+import { groupsOf, type QuantScheme, schemeText, storedRowBytes } from "../quant/scheme.ts";
 import { type Checkpoint, CheckpointError, openCheckpoint } from "../weights/checkpoint.ts";
 import { copiedTensor, type FolderContent, type TensorGroup } from "../weights/folder_writer.ts";
 import { type JsonObject, readJsonObject } from "../weights/json_file.ts";
@@ -86,7 +86,7 @@ function checkQuantisable(
   { head }: StoredQuantisation,
 ): void {
   if (stored) {
-    const found = `${stored.scheme.name} in groups of ${stored.scheme.group}`;
+    const found = schemeText(stored.scheme);
     const remedy = "Quantise the original, not what became of it.";
     const field = "quantization_config";
     throw new ConfigError({ file, field, found, expected: "a folder of floats", remedy });

@@ -13,7 +13,7 @@ import {
   type TilePlan,
   type WeightMatrix,
 } from "../kernels/weight_matrix.ts";
-import { BLOCK, type QuantScheme } from "../quant/scheme.ts";
+import { BLOCK, type QuantScheme, schemeText } from "../quant/scheme.ts";
 import type { LladaLayer } from "./llada.ts";
 
 /** A matrix by what the time of its product depends on. */
@@ -54,9 +54,8 @@ export function fixedPlan(gpu: Gpu, { kernel, blocks }: TiledMatrix): TilePlan {
 /** One line that tells matrices apart: `matmul, 4096 -> 4096, q4 in groups of 32, f32 arithmetic`. */
 export function matrixName(matrix: TiledMatrix): string {
   const { kernel, scheme, arithmetic, blocks } = matrix;
-  const weights = scheme.group ? `${scheme.name} in groups of ${scheme.group}` : scheme.name;
   const sizes = `${BLOCK * blocks} -> ${outputsOf(matrix)}`;
-  return `${kernel}, ${sizes}, ${weights}, ${arithmetic} arithmetic`;
+  return `${kernel}, ${sizes}, ${schemeText(scheme)}, ${arithmetic} arithmetic`;
 }
 
 /** The matrices of layers that take tiles, each kind once. Matrix units take none. */

@@ -19,6 +19,7 @@ import {
   scaleWords,
   schemeConstants,
   SCHEMES,
+  schemeText,
   storedRowBytes,
 } from "../quant/scheme.ts";
 import { CheckpointError } from "../weights/checkpoint.ts";
@@ -247,8 +248,8 @@ export class WeightUpload implements AsyncDisposable {
       throw new CheckpointError({
         file,
         tensor: name,
-        found: `${scheme.name} in groups of ${scheme.group}`,
-        expected: wanted.group ? `${wanted.name} in groups of ${wanted.group}` : wanted.name,
+        found: schemeText(scheme),
+        expected: schemeText(wanted),
         remedy: "A quantised folder loads as it is stored: ask for that, or load the original.",
       });
     }

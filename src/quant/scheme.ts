@@ -58,6 +58,11 @@ export function quantised(name: QuantisedName, group: GroupSize): QuantScheme {
   return { ...SCHEMES[name], group };
 }
 
+/** A scheme in words: `q4 in groups of 32`, or `bf16`. */
+export function schemeText({ name, group }: QuantScheme): string {
+  return group === undefined ? name : `${name} in groups of ${group}`;
+}
+
 /** Weights in a unit. */
 export function elementsPerUnit({ bits, unitWords }: QuantScheme): number {
   return 32 * unitWords / bits;

@@ -23,6 +23,11 @@ Deno.test("the embedded target in q8 answers; its folder is like the original bu
     const { model } = JSON.parse(info.stdout);
     assertEquals(Object.keys(model.dtypes).sort(), ["BF16", "F16", "I8"]);
     assertEquals(model.config.quantisation.scheme.group, 64);
+    const table = await unmask(["info", "--model", out]);
+    assertMatch(
+      table.stdout,
+      /stored as +. q8 in groups of 64, head too \(.*\), 2\.\d MiB in files/,
+    );
     const answer = await unmask(["generate", "What is 7 times 8?", "--model", out]);
     assertEquals([answer.code, answer.stdout], [0, "7 * 8 = 56. The answer is 56.\n"]);
 
@@ -30,6 +35,14 @@ Deno.test("the embedded target in q8 answers; its folder is like the original bu
     assertEquals([again.code, again.stdout], [1, ""]);
     assertStringIncludes(again.stderr, "quantization_config is q8 in groups of 64");
     assertEquals(names(dir), ["q8"]);
+
+    const q4 = join(dir, "q4");
+    const headless = await unmask(["quantize", "tiny-target", "--to", "q4", "--out", q4], {
+      cwd: models,
+    });
+    assertEquals(headless.code, 0, headless.stderr);
+    const other = await unmask(["info", "--model", q4]);
+    assertMatch(other.stdout, /stored as +. q4 in groups of 32, head as it was \(.*\), /);
   }));
 
 Deno.test("what is missing or wrong on the command line is named", async () => {
