@@ -2,6 +2,7 @@
 
 import { assert } from "@std/assert";
 import { fileURLToPath } from "node:url";
+import { OWN_CACHE } from "./own_cache.ts";
 
 const root = new URL("../../", import.meta.url);
 const config = fileURLToPath(new URL("deno.json", root));
@@ -33,7 +34,7 @@ export function taskCommand(
     args: ["task", "--config", config, task, ...args],
     cwd,
     // A task that runs the tests has set it for them.
-    env: { NO_COLOR: "1", INIT_CWD: cwd, ...options.env },
+    env: { NO_COLOR: "1", INIT_CWD: cwd, ...OWN_CACHE, ...options.env },
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
@@ -155,7 +156,7 @@ export function failingUnmask(args: readonly string[]): Running {
     new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", "test/engine/failing_unmask.ts", ...args],
       cwd: fileURLToPath(root),
-      env: { NO_COLOR: "1" },
+      env: { NO_COLOR: "1", ...OWN_CACHE },
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",
@@ -179,7 +180,13 @@ export function inTerminal(args: readonly string[]): Running {
   return new Running(
     new Deno.Command("script", {
       args: ["-qc", `sh -c "$SCRIPT"`, "/dev/null"],
-      env: { SCRIPT: script, TERM: "xterm", INIT_CWD: fileURLToPath(root), SHELL: "/bin/sh" },
+      env: {
+        SCRIPT: script,
+        TERM: "xterm",
+        INIT_CWD: fileURLToPath(root),
+        SHELL: "/bin/sh",
+        ...OWN_CACHE,
+      },
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",

@@ -1,5 +1,6 @@
 /** A server in a process of its own, started with the README's task. */
 import { fileURLToPath } from "node:url";
+import { OWN_CACHE } from "../cli/own_cache.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const LISTENING = /Listening on (http:\/\/\S+)/;
@@ -24,7 +25,7 @@ export async function startServer(...flags: string[]): Promise<TaskServer> {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["task", "serve", "--port", "0", ...flags],
     cwd: ROOT,
-    env: { NO_COLOR: "1" },
+    env: { NO_COLOR: "1", ...OWN_CACHE },
     stdout: "piped",
     stderr: "piped",
   }).spawn();
