@@ -52,7 +52,7 @@ async function run(flags: GenerationFlags): Promise<void> {
     loading[Symbol.dispose]();
     exitCode = await converse(engine, flags, terminal);
   } finally {
-    await engine.close();
+    await engine.close({ exiting: true });
   }
   // A pipe that is still open must not keep the program alive.
   Deno.exit(exitCode);

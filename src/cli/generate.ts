@@ -74,7 +74,7 @@ async function run(prompt: string | undefined, flags: GenerateFlags): Promise<vo
     throw new Error(messageFor(error), { cause: error });
   } finally {
     output.close();
-    await engine.close();
+    await engine.close({ exiting: true });
   }
 }
 

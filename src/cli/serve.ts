@@ -132,7 +132,7 @@ async function run(flags: ServeFlags): Promise<void> {
     const { totals } = engine;
     if (!flags.quiet && totals.answers + totals.unfinished > 0) console.log(totalsText(totals));
   } finally {
-    await engine.close();
+    await engine.close({ exiting: true });
   }
   // Connections that clients keep open must not hold the program.
   Deno.exit(0);
@@ -213,7 +213,7 @@ function privateError(engine: WorkerEngine, error: unknown): string {
 /** Takes no more connections, ends the answers under way, and waits for that a moment. */
 async function farewell(engine: WorkerEngine, server: Deno.HttpServer): Promise<void> {
   const ended = server.shutdown();
-  await engine.close();
+  await engine.close({ exiting: true });
   let timer: ReturnType<typeof setTimeout> | undefined;
   const enough = new Promise<void>((resolve) => timer = setTimeout(resolve, FAREWELL));
   await Promise.race([ended, enough]);

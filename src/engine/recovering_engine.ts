@@ -48,6 +48,8 @@ export class RecoveringEngine implements TextEngine {
   readonly #readiness: Readiness;
   readonly #answers = new Set<Answer>();
   readonly #closing = new AbortController();
+  /** The first load, or the last replacement; over where there is an engine. */
+  #loading: Promise<void>;
   #engine: Engine | undefined;
   #totals = NO_TOTALS;
   /** Tries in a row that gave no device that stayed. */
@@ -61,7 +63,9 @@ export class RecoveringEngine implements TextEngine {
     this.#options = options;
     this.#pauses = pauses ?? PAUSES;
     this.#readiness = new Readiness(onState);
-    this.#load().catch((error) => this.#readiness.fail(messageOf(error)));
+    this.#loading = this.#load().catch((error) => {
+      this.#readiness.fail(messageOf(error));
+    });
   }
 
   get state(): TextEngine["state"] {
@@ -125,14 +129,14 @@ export class RecoveringEngine implements TextEngine {
     }
   }
 
-  /** Frees the model; requests under way end with an error. */
+  /** Frees the model, or breaks off loading it; requests under way end with an error. */
   async close(): Promise<void> {
     this.#closing.abort();
     this.#readiness.fail("the engine was closed");
     const engine = this.#engine;
     this.#engine = undefined;
     for (const { fail } of this.#answers) fail(new Error("the engine was closed"));
-    if (!engine) return;
+    if (!engine) return await this.#loading;
     // A driver whose device is destroyed while it works may crash the process.
     const { queue, lost } = engine.model.gpu.device;
     await Promise.race([queue.onSubmittedWorkDone().catch(() => {}), lost]);
@@ -140,7 +144,14 @@ export class RecoveringEngine implements TextEngine {
   }
 
   async #load(): Promise<void> {
-    const engine = await loadEngine(this.#dir, { ...this.#options, totals: this.#totals });
+    const engine = await loadEngine(this.#dir, {
+      ...this.#options,
+      totals: this.#totals,
+      onProgress: (done, total) => {
+        this.#closing.signal.throwIfAborted();
+        this.#options.onProgress?.(done, total);
+      },
+    });
     if (this.#closing.signal.aborted) return engine[Symbol.dispose]();
     this.#engine = engine;
     this.#staysFrom = performance.now() + STAYED;
@@ -167,7 +178,7 @@ export class RecoveringEngine implements TextEngine {
       );
     }
     this.#readiness.again(`the GPU device failed and the model is loaded again: ${reason}`);
-    void this.#replace(engine, reason);
+    this.#loading = this.#replace(engine, reason);
   }
 
   async #replace(engine: Engine, reason: string): Promise<void> {
@@ -184,6 +195,7 @@ export class RecoveringEngine implements TextEngine {
       try {
         return await this.#load();
       } catch (error) {
+        if (this.#closing.signal.aborted) return;
         last = messageOf(error);
       }
     }

@@ -18,7 +18,7 @@ export type WorkerEngineOptions = Omit<EngineOptions, "provider"> & {
   readonly onState?: () => void;
 };
 
-/** Milliseconds that a Worker without a model gets to free its device. */
+/** Milliseconds that a stopped Worker takes at most to unload its driver. */
 const TEARDOWN = 200;
 
 /** What came for a request and has not been taken yet. */
@@ -120,19 +120,23 @@ export class WorkerEngine implements TextEngine {
     }
   }
 
-  /** Stops the Worker; requests under way end with an error. */
-  async close(): Promise<void> {
+  /**
+   * Frees the model and stops the Worker; requests under way end with an error.
+   * @param options.exiting the process exits next, and the idle Worker is left to that: stopped, it
+   * would unload its driver meanwhile, of which the process may crash
+   */
+  async close({ exiting = false }: { readonly exiting?: boolean } = {}): Promise<void> {
     if (this.#closed) return await this.#closed.promise;
     this.#closed = Promise.withResolvers<void>();
-    const wasReady = this.state === "ready";
     this.#fail("the engine was closed");
     this.#post({ type: "close" });
     const late = setTimeout(() => this.#closed!.resolve(), CLOSE_PATIENCE);
     await this.#closed.promise;
     clearTimeout(late);
+    if (exiting) return;
     this.#worker.terminate();
-    // A process that exits while a driver that just started is torn down may crash.
-    if (!wasReady) await new Promise((resolve) => setTimeout(resolve, TEARDOWN));
+    // Nothing tells when it is over, and a process that exits before may crash.
+    await new Promise((resolve) => setTimeout(resolve, TEARDOWN));
   }
 
   #post(message: ToWorker): void {

@@ -184,3 +184,18 @@ Deno.test("a first load that fails is final", async () => {
   assertEquals(engine.state, "failed");
   assertEquals(await watched.kept(), 0);
 });
+
+Deno.test("closing while it loads breaks that off; it is over once the device is given back", async () => {
+  let closed: Promise<void> | undefined;
+  let pieces = 0;
+  await using watched = new Watched({
+    onProgress() {
+      pieces++;
+      closed ??= watched.engine.close();
+    },
+  });
+  await assertRejects(() => watched.engine.ready, Error, "closed");
+  await closed;
+  assertEquals([pieces, watched.devices.length], [1, 1]);
+  assertEquals(await watched.kept(), 0);
+});

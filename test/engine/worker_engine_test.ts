@@ -168,3 +168,31 @@ Deno.test("a folder that cannot be loaded fails with the loader's message", asyn
     await Deno.remove(dir, { recursive: true });
   }
 });
+
+Deno.test("closed for the exit of the process, the Worker is left alone: unloading its driver may crash it", async () => {
+  const { Worker } = globalThis;
+  let stopped = 0;
+  const workers: Worker[] = [];
+  globalThis.Worker = class extends Worker {
+    constructor(...args: ConstructorParameters<typeof Worker>) {
+      super(...args);
+      workers.push(this);
+    }
+    override terminate() {
+      stopped++;
+      super.terminate();
+    }
+  };
+  try {
+    const engine = new WorkerEngine(EMBEDDED_TARGET, { draft: false });
+    await engine.ready;
+    await engine.close({ exiting: true });
+    assertEquals(stopped, 0);
+    await assertRejects(() => all(engine.generate(ask("hello"))), Error, "closed");
+    workers[0].terminate();
+    await new WorkerEngine(EMBEDDED_TARGET, { draft: false }).close();
+    assertEquals([workers.length, stopped], [2, 2]);
+  } finally {
+    globalThis.Worker = Worker;
+  }
+});
