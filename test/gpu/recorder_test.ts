@@ -94,6 +94,30 @@ Deno.test("abandon forgets what was recorded, and the next records run alone", a
   source.destroy();
 });
 
+Deno.test("what was bound before an abandon is bound anew: a bind group may be what failed", async () => {
+  using recorder = new Recorder(gpu);
+  const places = createTensor(gpu, "places", 4);
+  const { device } = gpu;
+  const { createBindGroup } = GPUDevice.prototype;
+  device.pushErrorScope("validation");
+  Object.defineProperty(device, "createBindGroup", {
+    configurable: true,
+    value: ({ layout }: GPUBindGroupDescriptor) =>
+      createBindGroup.call(device, { layout, entries: [] }),
+  });
+  try {
+    add(recorder, places, 0, 0, 5);
+  } finally {
+    Reflect.deleteProperty(device, "createBindGroup");
+    assert(await device.popErrorScope(), "the bind group is as it should be");
+  }
+  recorder.abandon();
+  add(recorder, places, 1, 1, 7);
+  assertEquals(await words(recorder, places), [0, 7, 0, 0]);
+  gpu.throwIfFaulty();
+  places.destroy();
+});
+
 Deno.test("copies and dispatches keep their order", async () => {
   using recorder = new Recorder(gpu);
   const a = tensorOf(gpu, "a", Uint32Array.of(1, 2, 3, 4));
