@@ -1,6 +1,16 @@
 // Products of rows and weights on matrix units: f16 factors, f32 sums. With PARTS 2 an x is the sum of
-// two f16, so that at most 2^-21 of it is lost; with PARTS 1 it is rounded to one, 2^-11. A weight is
-// rounded to one f16.
+// two f16, with PARTS 1 it is rounded to one. A weight is rounded to one f16. What an x loses at most:
+//
+//   |x|                 PARTS 2                              PARTS 1
+//   below 2^-3          2^-23; 2^-14 on a device that        2^-10 of it; below 2^-14 as PARTS 2
+//                       takes f16 below 2^-14 for zero
+//   2^-3 to 65504       2^-21 of it                          2^-10 of it
+//   to 131008           2^-11 of it: the second part is      what is above 65504
+//                       large, and rounded to 11 bits
+//   more                what is above 131008                 what is above 65504
+//
+// Half of each fraction where conversions round to nearest. Rows behind a norm are far below 65504; what
+// stands between FFN and down may be above.
 //
 // A workgroup is four subgroups. It brings 32 k at a time of its rows and columns to workgroup memory,
 // and each subgroup multiplies 2 x 4 matrices. A sum takes its k in ascending order, in steps of the

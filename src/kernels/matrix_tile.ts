@@ -42,7 +42,7 @@ export function matrixTile(
   const tileColumns = SUBGROUPS / subgroupRows * 4 * units.columns / (paired ? 2 : 1);
   return {
     constants: {
-      // f32 arithmetic is asked for: x in two parts loses next to nothing of it.
+      // f32 arithmetic is asked for: x in two parts loses next to nothing up to 65504.
       PARTS: weights.arithmetic === "f32" ? 2 : 1,
       PAIRED: paired ? 1 : 0,
       WORKGROUP: SUBGROUPS * units.subgroupSize,
