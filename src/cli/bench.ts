@@ -1,60 +1,24 @@
-/** `unmask bench`: how fast kernels and models run here, against the device's own ceiling. */
+/** `unmask bench`: what there is to time, and its options. */
 
-import { basename, resolve } from "node:path";
 import { Command, Option } from "commander";
-import Table from "cli-table3";
 import { EVAL_PUBLIC } from "../engine/embedded_models.ts";
 import { parseAccuracyFile } from "../evaluate/accuracy.ts";
 import { acquireGpu, type Gpu } from "../gpu/device.ts";
-import { KernelTimes } from "../gpu/kernel_times.ts";
 import { openProvider, type ProviderName } from "../gpu/provider.ts";
-import { loadModel } from "../model/load.ts";
-import type { Model } from "../model/model.ts";
-import { loadSynthetic, syntheticFolder } from "../model/synthetic.ts";
+import { syntheticFolder } from "../model/synthetic.ts";
 import { WEIGHT_CHOICES, type WeightChoice } from "../model/memory_plan.ts";
 import { SYNTHETIC_SHAPES, type SyntheticShapeName } from "../model/synthetic_shape.ts";
-import { type LinearRate, linearRate } from "./bench_linear.ts";
-import { type DenoiseTiming, type ForwardTiming, timeDenoise, timeForward } from "./bench_model.ts";
+import { benchDevice } from "./bench_device.ts";
 import { benchLoad } from "./bench_load.ts";
 import { benchPair } from "./bench_pair.ts";
 import { benchRoofline, ROOFLINE_ROWS } from "./bench_roofline.ts";
 import { benchStrategies, chosenSettings } from "./bench_strategies.ts";
 import { QUANTISED, type QuantisedName } from "../quant/scheme.ts";
-import { multiplyAddCeiling, type Rate } from "./ceilings.ts";
 import { gpuOption, modelOption, wholeNumber } from "./options.ts";
-import { profiled } from "./profile.ts";
-import { VERSION } from "./version.ts";
 import { writeWithReport } from "./write_folder.ts";
-
-/** Rows of the timed forward passes. */
-const ROWS = [32, 128, 512];
-/** The synthetic model's linear layers and the tiny target's: [inner, columns]. */
-const LINEAR_SHAPES = [[1024, 3072], [1024, 1024], [3072, 1024], [512, 512], [128, 384]];
 
 /** Ids of the model that is compared with other runtimes. */
 const PEERS_IDS = { vocabSize: 2048, maskTokenId: 2047, eosTokenId: 2046 };
-
-/** Figures of one model. */
-interface ModelReport {
-  readonly name: string;
-  readonly forward: readonly ForwardTiming[];
-  readonly denoise: DenoiseTiming;
-  readonly kernels: readonly { readonly kernel: string; readonly milliseconds: number }[];
-}
-
-/** What `--json` writes. */
-interface BenchReport {
-  readonly version: string;
-  readonly date: string;
-  readonly adapter: string;
-  readonly subgroups: boolean;
-  /** Shape of one multiplication; undefined where there are no matrix units. */
-  readonly matrixUnits: string | undefined;
-  readonly processors: number;
-  readonly ceiling: Rate;
-  readonly linear: readonly LinearRate[];
-  readonly models: readonly ModelReport[];
-}
 
 interface BenchFlags {
   readonly model: string;
@@ -78,7 +42,12 @@ async function strategies(flags: BenchFlags): Promise<void> {
   chosenSettings(only);
   const items = parseAccuracyFile(await Deno.readTextFile(data), data);
   const report = await benchStrategies(model, items, { limit, only, steps, provider: gpu });
-  if (json) await Deno.writeTextFile(json, JSON.stringify(report, null, 2) + "\n");
+  await writeReport(json, report);
+}
+
+/** What `--json` asks for. */
+async function writeReport(file: string | undefined, report: unknown): Promise<void> {
+  if (file) await Deno.writeTextFile(file, JSON.stringify(report, null, 2) + "\n");
 }
 
 async function deviceOf(flags: BenchFlags): Promise<Gpu> {
@@ -98,7 +67,7 @@ async function pair(flags: BenchFlags): Promise<void> {
     tokens: 128,
     blockLength: 32,
   });
-  if (json) await Deno.writeTextFile(json, JSON.stringify(report, null, 2) + "\n");
+  await writeReport(json, report);
 }
 
 async function roofline(flags: BenchFlags): Promise<void> {
@@ -109,7 +78,7 @@ async function roofline(flags: BenchFlags): Promise<void> {
   }
   using gpu = await deviceOf(flags);
   const report = await benchRoofline(gpu, asked);
-  if (json) await Deno.writeTextFile(json, JSON.stringify(report, null, 2) + "\n");
+  await writeReport(json, report);
 }
 
 async function peers(flags: BenchFlags): Promise<void> {
@@ -135,7 +104,7 @@ async function peers(flags: BenchFlags): Promise<void> {
     rounds,
     only: PEERS.filter((peer) => !only || only.includes(peer)),
   });
-  if (json) await Deno.writeTextFile(json, JSON.stringify(report, null, 2) + "\n");
+  await writeReport(json, report);
 }
 
 async function load(dir: string | undefined, flags: BenchFlags): Promise<void> {
@@ -154,7 +123,7 @@ async function load(dir: string | undefined, flags: BenchFlags): Promise<void> {
       await writeWithReport(made, folder);
     }
     const report = await benchLoad(gpu, dir ?? made!, { choices, rounds });
-    if (json) await Deno.writeTextFile(json, JSON.stringify(report, null, 2) + "\n");
+    await writeReport(json, report);
   } finally {
     if (made !== undefined) await Deno.remove(made, { recursive: true });
   }
@@ -225,152 +194,8 @@ Examples:
         );
       }
       using gpu = await deviceOf(flags);
-      const report = await bench(gpu, flags);
-      if (flags.json) {
-        await Deno.writeTextFile(flags.json, JSON.stringify(report, null, 2) + "\n");
-        console.log(`written to ${flags.json}`);
-      }
+      const report = await benchDevice(gpu, flags);
+      await writeReport(flags.json, report);
+      if (flags.json) console.log(`written to ${flags.json}`);
     });
-}
-
-async function bench(gpu: Gpu, flags: BenchFlags): Promise<BenchReport> {
-  const processors = navigator.hardwareConcurrency;
-  const units = gpu.matrixUnits?.shape ?? "none";
-  console.log(
-    `${gpu.name}, ${processors} processors, subgroups ${gpu.subgroups ? "on" : "off"}, ` +
-      `matrix units ${units}`,
-  );
-  const ceiling = await multiplyAddCeiling(gpu);
-  console.log(
-    `multiply-add ceiling: ${rate(ceiling.gflopPerSecond)} GFLOP/s, ` +
-      `${rate(ceiling.gflopPerCpuSecond)} per CPU-second\n`,
-  );
-  const linear: LinearRate[] = [];
-  for (const [inner, columns] of LINEAR_SHAPES) {
-    for (const scheme of ["f32", "f16", "bf16", "q8", "q4"] as const) {
-      linear.push(await linearRate(gpu, scheme, 128, inner, columns));
-    }
-  }
-  printLinear(linear, ceiling);
-
-  const models: ModelReport[] = [];
-  const run = async (
-    name: string,
-    load: () => Promise<Model>,
-    shape: Parameters<typeof timeDenoise>[1],
-  ) => {
-    using model = await load();
-    models.push(await benchModel(name, model, shape));
-    printModel(models.at(-1)!, ceiling);
-    if (flags.profile) await profiled(gpu, [model], () => timeForward(model, 128));
-  };
-  await run(basename(resolve(flags.model)), () => loadModel(gpu, flags.model), {
-    promptTokens: 24,
-    genLength: 64,
-    steps: 64,
-  });
-  if (flags.synthetic) {
-    const { mid } = SYNTHETIC_SHAPES;
-    const name = `synthetic d_model ${mid.hiddenSize}, ${mid.layers} layers`;
-    await run(name, () => loadSynthetic(gpu, mid), { promptTokens: 24, genLength: 8, steps: 8 });
-  }
-  return {
-    version: VERSION,
-    date: new Date().toISOString(),
-    adapter: gpu.name,
-    subgroups: gpu.subgroups,
-    matrixUnits: gpu.matrixUnits?.shape,
-    processors,
-    ceiling,
-    linear,
-    models,
-  };
-}
-
-async function benchModel(
-  name: string,
-  model: Model,
-  shape: Parameters<typeof timeDenoise>[1],
-): Promise<ModelReport> {
-  const forward: ForwardTiming[] = [];
-  for (const rows of ROWS) {
-    if (rows <= model.config.maxSequenceLength) forward.push(await timeForward(model, rows));
-  }
-  const denoise = await timeDenoise(model, shape);
-  const kernels = await kernelShares(model);
-  return { name, forward, denoise, kernels };
-}
-
-/** GPU time of one forward pass of 128 rows by kernel, where the device has timestamps. */
-async function kernelShares(model: Model) {
-  if (!model.gpu.features.includes("timestamp-query")) return [];
-  using times = new KernelTimes(model.gpu);
-  model.recorder.times = times;
-  try {
-    await timeForward(model, 128);
-    await times.collect();
-  } finally {
-    model.recorder.times = undefined;
-  }
-  const totals = times.totals();
-  const all = totals.reduce((sum, { milliseconds }) => sum + milliseconds, 0);
-  return totals.map(({ kernel, dispatches, milliseconds }) => ({
-    kernel,
-    dispatches,
-    milliseconds,
-    share: milliseconds / all,
-  }));
-}
-
-const rate = (value: number) => value.toFixed(1);
-const percent = (value: number) => `${(100 * value).toFixed(0)}%`;
-
-function printLinear(linear: readonly LinearRate[], ceiling: Rate): void {
-  const table = new Table({
-    head: ["linear layer, 128 rows", "weights", "GFLOP/s", "per CPU-second", "of ceiling"],
-    style: { head: [], border: [] },
-  });
-  for (const { scheme, inner, columns, gflopPerSecond, gflopPerCpuSecond } of linear) {
-    table.push([
-      `${inner} -> ${columns}`,
-      scheme,
-      rate(gflopPerSecond),
-      rate(gflopPerCpuSecond),
-      percent(gflopPerSecond / ceiling.gflopPerSecond),
-    ]);
-  }
-  console.log(`${table}\n`);
-}
-
-function printModel({ name, forward, denoise, kernels }: ModelReport, ceiling: Rate): void {
-  const table = new Table({
-    head: [name, "ms per forward", "GFLOP/s", "of ceiling"],
-    style: { head: [], border: [] },
-  });
-  for (const { rows, milliseconds, gflopPerSecond } of forward) {
-    table.push([
-      `${rows} rows`,
-      rate(milliseconds),
-      rate(gflopPerSecond),
-      percent(gflopPerSecond / ceiling.gflopPerSecond),
-    ]);
-  }
-  console.log(`${table}`);
-  console.log(
-    `plain denoising, prompt ${denoise.promptTokens}, ${denoise.genLength} tokens in ` +
-      `${denoise.steps} steps: ${denoise.seconds.toFixed(2)} s, ` +
-      `${rate(denoise.tokensPerSecond)} tokens/s, ${rate(denoise.millisecondsPerStep)} ms a step`,
-  );
-  console.log(
-    `per step: ${rate(denoise.dispatchesPerStep)} dispatches, ` +
-      `${denoise.submitsPerStep.toFixed(2)} submits, ` +
-      `${denoise.readbacksPerStep.toFixed(2)} readbacks, host ${percent(denoise.hostShare)}`,
-  );
-  if (kernels.length > 0) {
-    const all = kernels.reduce((sum, { milliseconds }) => sum + milliseconds, 0);
-    const shares = kernels.slice(0, 6)
-      .map(({ kernel, milliseconds }) => `${kernel} ${percent(milliseconds / all)}`);
-    console.log(`GPU time at 128 rows: ${shares.join(", ")}`);
-  }
-  console.log();
 }
