@@ -6,16 +6,12 @@ import { type ProviderName, PROVIDERS } from "../gpu/provider.ts";
 import { EMBEDDED_TARGET } from "../engine/embedded_models.ts";
 import {
   CACHE_POLICIES,
-  type CachePolicy,
   type ChatMessage,
   CONFIDENCE_MEASURES,
-  type ConfidenceMeasure,
   type GenerateRequest,
   QUALITIES,
-  type Quality,
   RequestError,
   STRATEGY_NAMES,
-  type StrategyName,
   UnavailableError,
 } from "../engine/request.ts";
 import type { WorkerEngineOptions } from "../engine/worker_engine.ts";
@@ -177,33 +173,16 @@ export function repeated(value: string, before: readonly string[] | undefined): 
 }
 
 /** What {@linkcode addGenerationOptions} adds, as commander hands it over. */
-export interface GenerationFlags extends MemoryFlags, TuningFlags {
+export interface GenerationFlags
+  extends
+    Omit<GenerateRequest, "messages" | "stopAtEnd" | "logitsEosInf" | "confidenceEosEotInf">,
+    MemoryFlags,
+    TuningFlags {
   readonly model: string;
   readonly gpu: ProviderName;
   readonly system?: string;
-  readonly maxTokens?: number;
-  readonly steps?: number;
-  readonly blockLength?: number;
-  readonly temperature?: number;
-  readonly seed?: number;
-  readonly cfgScale?: number;
-  readonly remasking?: "low_confidence" | "random";
-  readonly confidence?: ConfidenceMeasure;
-  readonly stop?: readonly string[];
   /** Folder of a draft; false for none. */
   readonly draft?: string | boolean;
-  readonly strategy?: StrategyName;
-  readonly quality?: Quality;
-  readonly cache?: CachePolicy;
-  readonly refreshInterval?: number;
-  readonly suffixWindow?: number;
-  readonly threshold?: number;
-  readonly factor?: number;
-  readonly draftDepth?: number;
-  readonly rounds?: number;
-  readonly draftThreshold?: number;
-  readonly targetThreshold?: number;
-  readonly backThreshold?: number;
 }
 
 /** `--draft DIR` and `--no-draft` */

@@ -10,33 +10,52 @@ import type { Model } from "../model/model.ts";
 import type { ParityResult, SamplingCase, ScheduleFile, TemperatureCase } from "./golden_files.ts";
 
 /** Confidences are informative in the golden data: its README's bound. */
-export const CONFIDENCE_ABS = 5e-4;
+const CONFIDENCE_ABS = 5e-4;
+
+/** Without a canvas: TypeScript selects and commits. */
+export function stepwise(model: Model): Predictor {
+  return { predict: (inputs) => model.predict(inputs) };
+}
+
+/** A trajectory that passed unless something is `wrong` or confidences are off. */
+export function verdict(
+  name: string,
+  wrong: string[],
+  confidence: number,
+  detail: string,
+): ParityResult {
+  if (confidence > CONFIDENCE_ABS) {
+    wrong.push(`confidence off by ${confidence}, ${CONFIDENCE_ABS} allowed`);
+  }
+  return {
+    name,
+    passed: wrong.length === 0,
+    detail: wrong[0] ?? `${detail}, confidence ${confidence.toExponential(1)}`,
+  };
+}
+
+/** Everything a generator of steps yields, and what it returns. */
+export async function drain<R>(steps: AsyncGenerator<DenoiseStep, R, void>) {
+  const yielded: DenoiseStep[] = [];
+  let next = await steps.next();
+  for (; !next.done; next = await steps.next()) yielded.push(next.value);
+  return { steps: yielded, result: next.value };
+}
 
 /**
  * Runs a trajectory twice: on the canvas, where the GPU commits, and step by step, where TypeScript
  * does. Both must equal the record.
  */
 export async function samplingCase(golden: SamplingCase, model: Model): Promise<ParityResult> {
-  const stepwise: Predictor = { predict: (inputs) => model.predict(inputs) };
   const wrong: string[] = [];
   let confidence = 0;
-  for (const [path, predictor] of [["canvas", model], ["step by step", stepwise]] as const) {
+  for (const [path, predictor] of [["canvas", model], ["step by step", stepwise(model)]] as const) {
     const run = await trajectory(golden, model, predictor);
     confidence = Math.max(confidence, run.confidence);
     wrong.push(...run.wrong.map((what) => `${path}: ${what}`));
   }
-  if (confidence > CONFIDENCE_ABS) {
-    wrong.push(`confidence off by ${confidence}, ${CONFIDENCE_ABS} allowed`);
-  }
-  return {
-    name: `sampling/llada ${golden.name}`,
-    passed: wrong.length === 0,
-    detail: wrong.length > 0
-      ? wrong[0]
-      : `${golden.log.length} steps, ${golden.nfe} forwards, confidence ${
-        confidence.toExponential(1)
-      }`,
-  };
+  const detail = `${golden.log.length} steps, ${golden.nfe} forwards`;
+  return verdict(`sampling/llada ${golden.name}`, wrong, confidence, detail);
 }
 
 async function trajectory(golden: SamplingCase, model: Model, predictor: Predictor) {
@@ -50,7 +69,7 @@ async function trajectory(golden: SamplingCase, model: Model, predictor: Predict
     )
   );
   const eosToken = golden.eos_id_for_this_case ?? config.eosTokenId;
-  const steps = denoise(sequences, predictor, {
+  const { steps, result } = await drain(denoise(sequences, predictor, {
     blockLength: golden.block_length,
     steps: golden.steps,
     seeds: sequences.map(() => 0),
@@ -61,15 +80,12 @@ async function trajectory(golden: SamplingCase, model: Model, predictor: Predict
     eotToken: golden.eot_id_for_this_case,
     endTokens: [eosToken],
     stopAtEnd: false,
-  });
-  const taken: DenoiseStep[] = [];
-  let next = await steps.next();
-  for (; !next.done; next = await steps.next()) taken.push(next.value);
-  const { wrong, confidence } = compareSteps(taken, golden.log);
-  if (next.value.nfe !== golden.nfe) {
-    wrong.push(`${next.value.nfe} forwards, expected ${golden.nfe}`);
+  }));
+  const { wrong, confidence } = compareSteps(steps, golden.log);
+  if (result.nfe !== golden.nfe) {
+    wrong.push(`${result.nfe} forwards, expected ${golden.nfe}`);
   }
-  for (const [row, { ids }] of next.value.sequences.entries()) {
+  for (const [row, { ids }] of result.sequences.entries()) {
     if (!sameNumbers(ids, golden.final[row])) wrong.push(`row ${row}: final ids differ`);
   }
   return { wrong, confidence };

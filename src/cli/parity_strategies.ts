@@ -1,37 +1,12 @@
 /** Parallel decoding, cache and draft/verify cases of `unmask parity`. */
 
 import { denoiseBlocks } from "../denoise/blocks.ts";
-import type { DenoiseStep } from "../denoise/denoise.ts";
 import { lossless } from "../denoise/draft_verify.ts";
 import type { Predictor, SelectionRule } from "../denoise/predictor.ts";
 import { newSequence } from "../denoise/sequence.ts";
 import type { Model } from "../model/model.ts";
 import type { FastCase, ParityResult, SpeculativeCase } from "./golden_files.ts";
-import { compareSteps, CONFIDENCE_ABS, sameNumbers } from "./parity_sampling.ts";
-
-/** Without a canvas: TypeScript selects and commits. */
-function stepwise(model: Model): Predictor {
-  return { predict: (inputs) => model.predict(inputs) };
-}
-
-function verdict(name: string, wrong: string[], confidence: number, detail: string): ParityResult {
-  if (confidence > CONFIDENCE_ABS) {
-    wrong.push(`confidence off by ${confidence}, ${CONFIDENCE_ABS} allowed`);
-  }
-  return {
-    name,
-    passed: wrong.length === 0,
-    detail: wrong[0] ?? `${detail}, confidence ${confidence.toExponential(1)}`,
-  };
-}
-
-/** Everything a generator of steps yields, and what it returns. */
-async function drain<R>(steps: AsyncGenerator<DenoiseStep, R, void>) {
-  const yielded: DenoiseStep[] = [];
-  let next = await steps.next();
-  for (; !next.done; next = await steps.next()) yielded.push(next.value);
-  return { steps: yielded, result: next.value };
-}
+import { compareSteps, drain, sameNumbers, stepwise, verdict } from "./parity_sampling.ts";
 
 /** A Fast-dLLM trajectory on the canvas; without a cache also step by step. */
 export async function fastCase(golden: FastCase, model: Model): Promise<ParityResult> {

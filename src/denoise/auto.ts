@@ -6,7 +6,7 @@ import { denoise, type DenoiseOptions, type DenoiseStep } from "./denoise.ts";
 import { lossless, selfDraft } from "./draft_verify.ts";
 import { observed } from "./observed.ts";
 import type { Predictor } from "./predictor.ts";
-import type { ProposalResult } from "./proposal_run.ts";
+import { type ProposalResult, withoutProposals } from "./proposal_run.ts";
 import { relay } from "./relay.ts";
 import { planSteps } from "./schedule.ts";
 import { applyCommits, decidedUpToEnd, generationLength, type Sequence } from "./sequence.ts";
@@ -101,15 +101,5 @@ async function* take(
   if (choice.strategy === "lossless") {
     return yield* lossless(state, target, draft!, { ...options, depth: choice.depth });
   }
-  const { sequences, nfe, readbacks } = yield* denoise([state], target, options);
-  return {
-    sequence: sequences[0],
-    targetForwards: nfe,
-    targetStates: nfe,
-    draftForwards: 0,
-    proposed: [],
-    accepted: [],
-    acceptance: NO_ACCEPTANCE,
-    readbacks,
-  };
+  return withoutProposals(yield* denoise([state], target, options));
 }

@@ -1,6 +1,5 @@
 /** Quality `fast` of the strategy that the controller drives: the result is its own. */
 
-import { NO_ACCEPTANCE } from "./acceptance.ts";
 import type { AutoResult } from "./auto.ts";
 import { denoiseBlocks } from "./blocks.ts";
 import type { CachePolicy } from "./cache_plan.ts";
@@ -9,6 +8,7 @@ import type { DenoiseOptions, DenoiseStep } from "./denoise.ts";
 import type { FastWay, Pass } from "./fast_controller.ts";
 import { observed } from "./observed.ts";
 import { GREEDY, type Prediction, type Predictor, type SelectionRule } from "./predictor.ts";
+import { withoutProposals } from "./proposal_run.ts";
 import { relay } from "./relay.ts";
 import { maskedPositions, type Sequence } from "./sequence.ts";
 
@@ -180,7 +180,7 @@ async function* byBlocks(
       return way.of;
     },
   });
-  const { sequences, nfe, readbacks, idleForwards = 0 } = yield* relay(run, (step) => {
+  const result = yield* relay(run, (step) => {
     const [commits] = step.commits;
     tokens += commits.length;
     open ??= options.blockLength - commits.filter(({ confidence }) => confidence >= sure).length;
@@ -188,18 +188,7 @@ async function* byBlocks(
     return step;
   });
   fast.learnBlock(way, { steps, tokens, open });
-  return {
-    sequence: sequences[0],
-    targetForwards: nfe,
-    targetStates: nfe,
-    draftForwards: 0,
-    proposed: [],
-    accepted: [],
-    acceptance: NO_ACCEPTANCE,
-    readbacks,
-    idleForwards,
-    choices,
-  };
+  return { ...withoutProposals(result), idleForwards: result.idleForwards ?? 0, choices };
 }
 
 /** Here a round, which ends in a forward pass of the target, is what counts as a step. */

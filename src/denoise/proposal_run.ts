@@ -8,7 +8,12 @@ import {
 } from "./acceptance.ts";
 import { checkCounts } from "./check_options.ts";
 import type { Course } from "./course.ts";
-import { checkBatch, type DenoiseOptions, type DenoiseStep } from "./denoise.ts";
+import {
+  checkBatch,
+  type DenoiseOptions,
+  type DenoiseResult,
+  type DenoiseStep,
+} from "./denoise.ts";
 import type {
   Canvas,
   CanvasStep,
@@ -50,6 +55,20 @@ export interface ProposalResult {
   /** Of which tokens, by depth, mask ratio and position. */
   readonly acceptance: AcceptanceTally;
   readonly readbacks: number;
+}
+
+/** What a run of the target alone came to: nothing was proposed. */
+export function withoutProposals({ sequences, nfe, readbacks }: DenoiseResult): ProposalResult {
+  return {
+    sequence: sequences[0],
+    targetForwards: nfe,
+    targetStates: nfe,
+    draftForwards: 0,
+    proposed: [],
+    accepted: [],
+    acceptance: NO_ACCEPTANCE,
+    readbacks,
+  };
 }
 
 /** A sequence with its unconditional twin, which follows the commits. */

@@ -1,6 +1,5 @@
 /** Every way to denoise one answer behind one interface. */
 
-import { NO_ACCEPTANCE } from "./acceptance.ts";
 import { autoExact } from "./auto.ts";
 import { autoFast } from "./auto_fast.ts";
 import { repeatsBlocks } from "./block_steps.ts";
@@ -19,7 +18,7 @@ import { denoise, type DenoiseOptions, type DenoiseStep } from "./denoise.ts";
 import { lossless, selfDraft } from "./draft_verify.ts";
 import { gate } from "./gate.ts";
 import type { Predictor, SelectionRule } from "./predictor.ts";
-import type { ProposalResult } from "./proposal_run.ts";
+import { type ProposalResult, withoutProposals } from "./proposal_run.ts";
 import type { Sequence } from "./sequence.ts";
 
 /**
@@ -94,8 +93,6 @@ export interface Strategy {
   run(sequence: Sequence, models: Models, options: StrategyOptions): Run;
 }
 
-const NO_PROPOSALS = { draftForwards: 0, proposed: [], accepted: [], acceptance: NO_ACCEPTANCE };
-
 /** Adapts a generator of the plain kind. */
 async function* targetOnly(
   sequence: Sequence,
@@ -103,17 +100,10 @@ async function* targetOnly(
   options: StrategyOptions,
   rule: SelectionRule | undefined,
 ): Run {
-  const { sequences, nfe, readbacks, idleForwards = 0 } = rule || repeatsBlocks(options)
+  const result = rule || repeatsBlocks(options)
     ? yield* denoiseBlocks(sequence, target, { ...options, rule: rule ?? { kind: "count" } })
     : yield* denoise([sequence], target, options);
-  return {
-    sequence: sequences[0],
-    targetForwards: nfe,
-    targetStates: nfe,
-    readbacks,
-    idleForwards,
-    ...NO_PROPOSALS,
-  };
+  return { ...withoutProposals(result), idleForwards: result.idleForwards ?? 0 };
 }
 
 async function* proposing(

@@ -1,21 +1,36 @@
 /** A request and a model's defaults become what is denoised; every range is checked here. */
 
 import { SCHEDULE_LIMIT } from "../denoise/schedule.ts";
-import type { CachePolicy } from "../denoise/cache_plan.ts";
-import type { ConfidenceMeasure } from "../denoise/predictor.ts";
 import { OptionError } from "../denoise/check_options.ts";
 import { REMASKINGS } from "../denoise/selection.ts";
 import {
   checkStrategy,
-  type Quality,
   STRATEGY_NAMES,
   type StrategyName,
+  type StrategyOptions,
 } from "../denoise/strategy.ts";
 import type { GenerationDefaults, ModelConfig } from "../model/config.ts";
 import { type GenerateRequest, RequestError } from "./request.ts";
 
+/** Options of the strategies that a request may set; absent: the strategy's own default. */
+type Chosen = Pick<
+  StrategyOptions,
+  | "confidence"
+  | "quality"
+  | "cache"
+  | "refreshInterval"
+  | "suffixWindow"
+  | "threshold"
+  | "factor"
+  | "depth"
+  | "rounds"
+  | "draftThreshold"
+  | "targetThreshold"
+  | "backThreshold"
+>;
+
 /** A request with every value filled in. */
-export interface GenerationPlan {
+export interface GenerationPlan extends Chosen {
   readonly promptIds: Uint32Array;
   readonly maxTokens: number;
   /** Positions of the canvas: `maxTokens` rounded up to whole blocks. */
@@ -31,18 +46,6 @@ export interface GenerationPlan {
   readonly logitsEosInf: boolean;
   readonly confidenceEosEotInf: boolean;
   readonly strategy: StrategyName;
-  readonly confidence?: ConfidenceMeasure;
-  readonly quality?: Quality;
-  readonly cache?: CachePolicy;
-  readonly refreshInterval?: number;
-  readonly suffixWindow?: number;
-  readonly threshold?: number;
-  readonly factor?: number;
-  readonly depth?: number;
-  readonly rounds?: number;
-  readonly draftThreshold?: number;
-  readonly targetThreshold?: number;
-  readonly backThreshold?: number;
 }
 
 /** Most steps that a round may propose: each is a state in the target's batch. */

@@ -8,7 +8,9 @@ import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import {
   DEFAULT_TILES,
+  PRODUCT_PARAMS,
   productCost,
+  productParams,
   TILE_CONSTANTS,
   tiled,
   type WeightMatrix,
@@ -20,7 +22,7 @@ export const matmulKernel = defineKernel({
   source,
   snippets: [tile, storeTile],
   bindings: { x: "read", y: "write" },
-  params: { rows: "u32", columns: "u32", blocks: "u32", y_stride: "u32", y_column: "u32" },
+  params: PRODUCT_PARAMS,
   constants: { ...TILE_CONSTANTS, ADD: 0 },
   readsWeights: true,
   multipliesRows: true,
@@ -46,13 +48,7 @@ export function matmul(
     );
     recorder.dispatch(matmulKernel, {
       bindings: { x, y },
-      params: {
-        rows: options.rows,
-        columns: part.columns,
-        blocks: weights.blocks,
-        y_stride: options.yStride,
-        y_column: part.firstColumn,
-      },
+      params: productParams(weights, part, options),
       constants: { ...constants, ADD: options.add ? 1 : 0 },
       weights: part.binding,
       cost: productCost(

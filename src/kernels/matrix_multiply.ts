@@ -7,7 +7,7 @@ import type { MatrixUnits } from "../gpu/matrix_units.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { MATRIX_CONSTANTS, matrixTile } from "./matrix_tile.ts";
-import { productCost, type WeightMatrix } from "./weight_matrix.ts";
+import { PRODUCT_PARAMS, productCost, productParams, type WeightMatrix } from "./weight_matrix.ts";
 
 /** shaders/matrix_multiply.wgsl */
 export const matrixMultiplyKernel = defineKernel({
@@ -15,7 +15,7 @@ export const matrixMultiplyKernel = defineKernel({
   source,
   snippets: [tile],
   bindings: { x: "read", y: "write" },
-  params: { rows: "u32", columns: "u32", blocks: "u32", y_stride: "u32", y_column: "u32" },
+  params: PRODUCT_PARAMS,
   constants: { ...MATRIX_CONSTANTS, ADD: 0 },
   readsWeights: true,
   usesMatrixUnits: true,
@@ -39,13 +39,7 @@ export function matrixMultiply(
   for (const part of weights.parts) {
     recorder.dispatch(matrixMultiplyKernel, {
       bindings: { x, y },
-      params: {
-        rows,
-        columns: part.columns,
-        blocks: weights.blocks,
-        y_stride: options.yStride,
-        y_column: part.firstColumn,
-      },
+      params: productParams(weights, part, options),
       constants: { ...constants, ADD: options.add ? 1 : 0 },
       weights: part.binding,
       cost: productCost(

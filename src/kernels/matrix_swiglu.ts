@@ -7,7 +7,7 @@ import type { MatrixUnits } from "../gpu/matrix_units.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { MATRIX_CONSTANTS, matrixTile } from "./matrix_tile.ts";
-import { productCost, type WeightMatrix } from "./weight_matrix.ts";
+import { PRODUCT_PARAMS, productCost, productParams, type WeightMatrix } from "./weight_matrix.ts";
 
 /** shaders/matrix_swiglu.wgsl */
 export const matrixSwigluKernel = defineKernel({
@@ -15,7 +15,7 @@ export const matrixSwigluKernel = defineKernel({
   source,
   snippets: [tile],
   bindings: { x: "read", y: "write" },
-  params: { rows: "u32", columns: "u32", blocks: "u32", y_stride: "u32", y_column: "u32" },
+  params: PRODUCT_PARAMS,
   constants: { ...MATRIX_CONSTANTS },
   readsWeights: true,
   usesMatrixUnits: true,
@@ -38,13 +38,7 @@ export function matrixSwiglu(
   for (const part of gateUp.parts) {
     recorder.dispatch(matrixSwigluKernel, {
       bindings: { x, y },
-      params: {
-        rows: options.rows,
-        columns: part.columns,
-        blocks: gateUp.blocks,
-        y_stride: options.yStride,
-        y_column: part.firstColumn,
-      },
+      params: productParams(gateUp, part, options),
       constants,
       weights: part.binding,
       cost: productCost(part, gateUp, options.rows, 2 * part.columns, options.rows * part.columns),

@@ -8,7 +8,9 @@ import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import {
   DEFAULT_TILES,
+  PRODUCT_PARAMS,
   productCost,
+  productParams,
   TILE_CONSTANTS,
   tiled,
   type WeightMatrix,
@@ -20,7 +22,7 @@ export const swigluKernel = defineKernel({
   source,
   snippets: [tile, storeTile],
   bindings: { x: "read", y: "write" },
-  params: { rows: "u32", columns: "u32", blocks: "u32", y_stride: "u32", y_column: "u32" },
+  params: PRODUCT_PARAMS,
   constants: { ...TILE_CONSTANTS },
   readsWeights: true,
   multipliesRows: true,
@@ -46,13 +48,7 @@ export function swiglu(
     );
     recorder.dispatch(swigluKernel, {
       bindings: { x, y },
-      params: {
-        rows: options.rows,
-        columns: part.columns,
-        blocks: gateUp.blocks,
-        y_stride: options.yStride,
-        y_column: part.firstColumn,
-      },
+      params: productParams(gateUp, part, options),
       constants,
       weights: part.binding,
       cost: productCost(part, gateUp, options.rows, 2 * part.columns, options.rows * part.columns),

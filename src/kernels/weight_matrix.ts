@@ -121,6 +121,24 @@ export function tiled(
   };
 }
 
+/** `Params` of the kernels that write `y [rows, y_stride]`, a part's columns from `y_column` on. */
+export const PRODUCT_PARAMS = {
+  rows: "u32",
+  columns: "u32",
+  blocks: "u32",
+  y_stride: "u32",
+  y_column: "u32",
+} as const;
+
+/** {@linkcode PRODUCT_PARAMS} of one part. */
+export function productParams(
+  { blocks }: Pick<WeightMatrix, "blocks">,
+  { columns, firstColumn }: WeightPart,
+  { rows, yStride }: { readonly rows: number; readonly yStride: number },
+): Record<keyof typeof PRODUCT_PARAMS, number> {
+  return { rows, columns, blocks, y_stride: yStride, y_column: firstColumn };
+}
+
 /**
  * What multiplying `rows` rows by a part costs.
  * @param columns as in {@linkcode tiled}
