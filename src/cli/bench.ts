@@ -167,7 +167,7 @@ export function benchCommand(): Command {
     .option(
       "--only <names>",
       "only these settings of strategies, such as plain,threshold+dual,auto+fast, or of load: " +
-        "stored,q8,q4, or of peers: onnxruntime-web,onnxruntime-node",
+        "stored,q8,q4, or of peers: onnxruntime-web,onnxruntime-node,node-llama-cpp-vulkan,node-llama-cpp",
       (names) => names.split(","),
     )
     .option("--json <file>", "also write all figures to a file")

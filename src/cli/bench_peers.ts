@@ -6,18 +6,24 @@ import { loadSynthetic, syntheticModel } from "../model/synthetic.ts";
 import type { SyntheticShape } from "../model/synthetic_shape.ts";
 import { quantised } from "../quant/scheme.ts";
 import { forwardOperations, median } from "./bench_model.ts";
+import { writeGguf } from "./gguf_llada.ts";
 import { type OnnxRows, writeOnnx } from "./onnx_llada.ts";
 import {
   openPeer,
   ourRunner,
   type PeerName,
   type PeerWeights,
+  type Precision,
   type Runner,
 } from "./peer_runtimes.ts";
 import { VERSION } from "./version.ts";
 
-/** Largest distance of a peer's logits from ours, as a share of ours (Euclidean norms). */
-export const LOGITS_TOLERANCE = 1e-4;
+/**
+ * Largest distance of a peer's logits from ours, as a share of ours (Euclidean norms); with int8
+ * products from ours with int8 products. Rounding to f16 is off by 2^-11 = 4.9e-4 at most. Two ways to
+ * round activations to 8 bits part by about 0.008 over two layers, as far as either is from floats; one matrix of another layer leads 0.2 and more away.
+ */
+export const LOGITS_TOLERANCE = { "f32": 1e-4, "attention in f16": 4.9e-4, "int8": 0.02 } as const;
 /** Idle time before each timed pass, in which a runtime's threads stop looking for work. */
 const PAUSE_MILLISECONDS = 100;
 
@@ -39,6 +45,7 @@ export interface PeerFigures {
   readonly gflopPerSecond: number;
   /** Its time over ours in the same round: quartiles; above 1 it is slower. */
   readonly timeToOurs: readonly [lower: number, median: number, upper: number];
+  readonly precision: Precision;
   /** Distance of its logits from ours, as a share of ours; at most {@linkcode LOGITS_TOLERANCE}. */
   readonly logitsDistance: number;
   /** Asked positions at which its likeliest token is ours. */
@@ -75,24 +82,29 @@ export async function benchPeers(gpu: Gpu, options: PeersOptions): Promise<Peers
   const dir = await Deno.makeTempDir({ prefix: "unmask_peers_" });
   const runners: Runner[] = [];
   const missing: Partial<Record<PeerName, string>> = {};
+  let gflop = 0;
   try {
     using drawn = syntheticModel(shape, drawing);
-    writeOnnx(dir, drawn.config, drawn.checkpoint, options);
-    using model = await loadSynthetic(gpu, shape, {
-      ...drawing,
-      precision: { arithmetic: "f32" },
-    });
+    const asks = (family: string) => only.some((name) => name.startsWith(family));
+    if (asks("onnxruntime")) writeOnnx(dir, drawn.config, drawn.checkpoint, options);
+    if (asks("node-llama-cpp")) writeGguf(dir, drawn.config, drawn.checkpoint);
     const ids = Int32Array.from({ length: rows }, (_, i) => (i * 31) % (shape.vocabSize - 2));
-    const ours = ourRunner(model, ids, asked, weights);
-    runners.push(ours);
+    using models = new DisposableStack();
+    const ours = quantisation ? ["f32", "int8"] as const : ["f32"] as const;
+    for (const precision of ours) {
+      const options = { ...drawing, precision: { arithmetic: precision } };
+      const model = models.use(await loadSynthetic(gpu, shape, options));
+      runners.push(ourRunner(model, ids, asked, { weights, precision }));
+      gflop = forwardOperations(model, rows, asked) / 1e9;
+    }
     for (const name of only) {
       try {
-        runners.push(await openPeer(name, dir, ids, weights));
+        runners.push(await openPeer(name, dir, { ids, asked }, weights));
       } catch (error) {
         missing[name] = (error as Error).message.split("\n")[0];
       }
     }
-    if (runners.length === 1) {
+    if (runners.length === ours.length) {
       const reasons = Object.entries(missing).map(([name, why]) => `${name}: ${why}`);
       throw new Error(
         `no other runtime could be loaded. ${reasons.join("; ")}\nThey are downloaded from ` +
@@ -101,7 +113,6 @@ export async function benchPeers(gpu: Gpu, options: PeersOptions): Promise<Peers
     }
     const checks = await checkAgreement(runners);
     const times = await timeInTurn(runners, rounds);
-    const gflop = forwardOperations(model, rows, asked) / 1e9;
     const report: PeersReport = {
       version: VERSION,
       date: new Date().toISOString(),
@@ -111,9 +122,10 @@ export async function benchPeers(gpu: Gpu, options: PeersOptions): Promise<Peers
       asked,
       weights,
       gflop,
-      runtimes: runners.map(({ name, device }, i) => ({
+      runtimes: runners.map(({ name, device, precision }, i) => ({
         name,
         device,
+        precision,
         ...checks[i],
         ...peerFigures(gflop, times[i], times[0]),
       })),
@@ -127,24 +139,44 @@ export async function benchPeers(gpu: Gpu, options: PeersOptions): Promise<Peers
   }
 }
 
-/** How near each runtime's predictions are to the first one's; compiles what a pass needs as well. */
-async function checkAgreement(runners: readonly Runner[]) {
+/**
+ * How near each runtime's predictions are to ours, the first of f32 and of int8; compiles what a pass
+ * needs as well.
+ * @throws {Error} when they are farther than {@linkcode LOGITS_TOLERANCE}
+ */
+export async function checkAgreement(runners: readonly Runner[]) {
   const checks = [];
-  const logits = await runners[0].logits();
-  const tokens = await runners[0].tokens();
+  const ours = new Map<boolean, { logits: Float32Array; tokens: ArrayLike<number | bigint> }>();
   for (const runner of runners) {
-    const logitsDistance = distance(await runner.logits(), logits);
-    if (!(logitsDistance <= LOGITS_TOLERANCE)) {
+    const { name, precision } = runner;
+    const tokens = await runner.tokens();
+    const logits = centred(await runner.logits(), tokens.length);
+    const rounded = precision === "int8";
+    if (!ours.has(rounded)) ours.set(rounded, { logits, tokens });
+    const expected = ours.get(rounded)!;
+    const logitsDistance = distance(logits, expected.logits);
+    const most = LOGITS_TOLERANCE[precision];
+    if (!(logitsDistance <= most)) {
       throw new Error(
-        `${runner.name}: its logits are ${logitsDistance.toExponential(1)} of ours away, ` +
-          `expected at most ${LOGITS_TOLERANCE}: it does not compute the same`,
+        `${name}: its logits are ${logitsDistance.toExponential(1)} of ours away, ` +
+          `expected at most ${most}: it does not compute the same`,
       );
     }
-    const theirs = await runner.tokens();
-    const sameTokens = Array.from(theirs).filter((token, i) => Number(token) === tokens[i]).length;
-    checks.push({ logitsDistance, sameTokens });
+    const same = (token: number | bigint, i: number) =>
+      Number(token) === Number(expected.tokens[i]);
+    checks.push({ logitsDistance, sameTokens: Array.from(tokens).filter(same).length });
   }
   return checks;
+}
+
+/** Every row less its mean: a constant in all logits of a row changes no prediction. */
+function centred(logits: Float32Array, rows: number): Float32Array {
+  const ids = logits.length / rows;
+  const means = Float64Array.from({ length: rows }, (_, row) => {
+    const values = logits.subarray(row * ids, (row + 1) * ids);
+    return values.reduce((sum, value) => sum + value, 0) / ids;
+  });
+  return logits.map((value, i) => value - means[Math.floor(i / ids)]);
 }
 
 /** Euclidean norm of `a - b` over that of `b`. NaN when they differ in length, or hold a NaN. */
@@ -193,12 +225,13 @@ function print({ shape, rows, asked, gflop, runtimes, missing }: PeersReport): v
   const { hiddenSize, layers, heads, ffnSize, vocabSize } = shape;
   console.log(
     `${layers} layers of d_model ${hiddenSize}, ${heads} heads, FFN ${ffnSize}; ${rows} rows, ` +
-      `${asked} predictions among ${vocabSize} ids: ${gflop.toFixed(1)} GFLOP, computed in f32`,
+      `${asked} predictions among ${vocabSize} ids: ${gflop.toFixed(1)} GFLOP`,
   );
   const table = new Table({
     head: [
       "runtime",
       "on",
+      "computed in",
       "ms",
       "GFLOP/s",
       "time to ours, quartiles",
@@ -211,10 +244,11 @@ function print({ shape, rows, asked, gflop, runtimes, missing }: PeersReport): v
     table.push([
       one.name,
       one.device,
+      one.precision,
       median(one.milliseconds).toFixed(1),
       one.gflopPerSecond.toFixed(1),
       i === 0 ? "" : one.timeToOurs.map((ratio) => ratio.toFixed(2)).join("  "),
-      i === 0 ? "" : one.logitsDistance.toExponential(1),
+      one.logitsDistance ? one.logitsDistance.toExponential(1) : "",
       `${one.sameTokens} of ${asked}`,
     ]);
   });

@@ -5,17 +5,20 @@ import { GREEDY } from "../denoise/predictor.ts";
 import type { Model } from "../model/model.ts";
 import type { QuantisedName } from "../quant/scheme.ts";
 import { ONNX_GRAPH, ONNX_WEIGHTS } from "./onnx_llada.ts";
+import { openLlama } from "./peer_llama.ts";
 
 /**
  * No literals in `import()`, nor entries in deno.json: either would have everyone download these
- * runtimes, 430 MB. peers.lock holds their checksums.
+ * runtimes, 1.1 GB. peers.lock holds their checksums.
  */
 const PACKAGES = {
   "onnxruntime-web": "npm:onnxruntime-web@1.30.0/webgpu",
   "onnxruntime-node": "npm:onnxruntime-node@1.30.0",
+  "node-llama-cpp-vulkan": "npm:node-llama-cpp@3.21.1",
+  "node-llama-cpp": "npm:node-llama-cpp@3.21.1",
 } as const;
 
-/** Runtimes that can be asked for, by the names of their packages. */
+/** Runtimes that can be asked for, by the names of their packages; on the CPU unless named otherwise. */
 export type PeerName = keyof typeof PACKAGES;
 /** All of them. */
 export const PEERS = Object.keys(PACKAGES) as readonly PeerName[];
@@ -23,14 +26,18 @@ export const PEERS = Object.keys(PACKAGES) as readonly PeerName[];
 /** How our weights are stored; peers get the same numbers, in f32 where they are bf16. */
 export type PeerWeights = "bf16" | QuantisedName;
 
+/** In what a runtime computes; `attention in f16`: keys and values are rounded to it, all else is f32. */
+export type Precision = "f32" | "attention in f16" | "int8";
+
 /** A runtime that holds the model. */
 export interface Runner {
   readonly name: string;
   /** What it computes on. */
   readonly device: string;
+  readonly precision: Precision;
   /** One forward pass. @returns the likeliest tokens at the asked positions */
   tokens(): Promise<ArrayLike<number | bigint>>;
-  /** One forward pass. @returns `[asked, ids]` */
+  /** One forward pass. @returns `[asked, ids]`, each row up to a constant */
   logits(): Promise<Float32Array>;
   close(): Promise<void>;
 }
@@ -43,7 +50,7 @@ export function requirePeers(): void {
   if (Deno.permissions.querySync({ name: "ffi" }).state === "granted") return;
   throw new Error(
     "the other runtimes are native libraries from npm, which this program is not permitted to " +
-      "load. Run `deno task peers`: it downloads them (430 MB) at its first start.",
+      "load. Run `deno task peers`: it downloads them (1.1 GB) at its first start.",
   );
 }
 
@@ -52,14 +59,18 @@ export function ourRunner(
   model: Model,
   ids: Int32Array,
   asked: number,
-  weights: PeerWeights,
+  { weights, precision }: {
+    readonly weights: PeerWeights;
+    readonly precision: "f32" | "int8";
+  },
 ): Runner {
   const first = ids.length - asked;
   const positions = Uint32Array.from({ length: asked }, (_, i) => first + i);
   const input = Uint32Array.from(ids);
   return {
-    name: `unmask, ${weights} weights`,
+    name: `unmask, ${weights} weights` + (precision === "f32" ? "" : `, ${precision} products`),
     device: model.gpu.name,
+    precision,
     async tokens() {
       const [predictions] = await model.predict([{ ids: input, positions, choice: GREEDY }]);
       return predictions.map(({ token }) => token);
@@ -90,15 +101,20 @@ interface OnnxSession {
 }
 
 /**
- * Loads a peer and the model that `writeOnnx` wrote into a folder.
+ * Loads a peer and the model that `writeOnnx` and `writeGguf` wrote into a folder.
  * @throws {Error} when the package cannot be downloaded or loaded, or finds no device
  */
 export async function openPeer(
   name: PeerName,
   dir: string,
-  ids: Int32Array,
+  rows: { readonly ids: Int32Array; readonly asked: number },
   weights: PeerWeights,
 ): Promise<Runner> {
+  if (name === "node-llama-cpp" || name === "node-llama-cpp-vulkan") {
+    const backend = name === "node-llama-cpp" ? "cpu" : "vulkan";
+    return await openLlama(PACKAGES[name], backend, dir, rows, weights);
+  }
+  const { ids } = rows;
   const ort = await import(PACKAGES[name]) as OnnxRuntime;
   const graph = join(dir, ONNX_GRAPH);
   const onGpu = name === "onnxruntime-web";
@@ -113,6 +129,7 @@ export async function openPeer(
   return {
     name: `${PACKAGES[name].slice("npm:".length)}, ${weights === "bf16" ? "f32" : weights} weights`,
     device: onGpu ? gpuDevice(await ort.env.webgpu.device) : "CPU",
+    precision: "f32",
     tokens: async () => await fetch("tokens") as BigInt64Array,
     logits: async () => await fetch("logits") as Float32Array,
     close: () => session.release(),

@@ -1,11 +1,19 @@
 /** `deno task peers`: the model that other runtimes are given, and what is told of them. */
 
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { join } from "node:path";
 import config from "../../deno.json" with { type: "json" };
-import { distance, LOGITS_TOLERANCE, peerFigures } from "../../src/cli/bench_peers.ts";
+import {
+  checkAgreement,
+  distance,
+  LOGITS_TOLERANCE,
+  peerFigures,
+} from "../../src/cli/bench_peers.ts";
+import { GGML_TYPES, GGUF_ALIGNMENT, ggufHeader } from "../../src/cli/gguf_file.ts";
+import { GGUF_MODEL, writeGguf } from "../../src/cli/gguf_llada.ts";
 import { decodeOnnx, encodeOnnx, type OnnxTensor, onnxValue } from "../../src/cli/onnx_file.ts";
 import { ONNX_GRAPH, ONNX_WEIGHTS, writeOnnx } from "../../src/cli/onnx_llada.ts";
+import type { Precision, Runner } from "../../src/cli/peer_runtimes.ts";
 import { toF32 } from "../../src/gpu/dtype.ts";
 import { decodeRows } from "../../src/quant/encode.ts";
 import { QUANTISED, quantised } from "../../src/quant/scheme.ts";
@@ -138,13 +146,182 @@ for (const name of QUANTISED) {
   });
 }
 
+/** Reads what `ggufHeader` wrote, as the format's description says. */
+function readGguf(bytes: Uint8Array<ArrayBuffer>) {
+  const view = new DataView(bytes.buffer);
+  let at = 4;
+  const u32 = () => view.getUint32((at += 4) - 4, true);
+  const u64 = () => Number(view.getBigUint64((at += 8) - 8, true));
+  const text = () => {
+    const length = u64();
+    return new TextDecoder().decode(bytes.subarray(at, at += length));
+  };
+  const valueOf = (type: number): unknown => {
+    if (type === 8) return text();
+    if (type === 6) return view.getFloat32((at += 4) - 4, true);
+    if (type === 4) return u32();
+    if (type === 5) return view.getInt32((at += 4) - 4, true);
+    assertEquals(type, 9);
+    const element = u32();
+    return Array.from({ length: u64() }, () => valueOf(element));
+  };
+  assertEquals(new TextDecoder().decode(bytes.subarray(0, 4)), "GGUF");
+  assertEquals(u32(), 3);
+  const [tensorCount, valueCount] = [u64(), u64()];
+  const metadata = Object.fromEntries(
+    Array.from({ length: valueCount }, () => [text(), valueOf(u32())]),
+  );
+  const tensors = Array.from({ length: tensorCount }, () => {
+    const name = text();
+    const dims = Array.from({ length: u32() }, u64);
+    return { name, dims, type: u32(), offset: u64() };
+  });
+  return { metadata, tensors, dataAt: Math.ceil(at / GGUF_ALIGNMENT) * GGUF_ALIGNMENT };
+}
+
+Deno.test("a GGUF header reads back as it was written, and ends where tensors may begin", () => {
+  const metadata = {
+    "name": "größe",
+    "epsilon": { f32: 0.5 },
+    "count": { u32: 2 ** 32 - 1 },
+    "texts": ["a", "", "ß"],
+    "floats": new Float32Array([1.5, -2]),
+    "integers": new Int32Array([-1, 6]),
+  };
+  const tensors = [
+    { name: "a", dims: [64, 3], type: GGML_TYPES.Q4_0, offset: 0 },
+    { name: "b", dims: [7], type: GGML_TYPES.F32, offset: 2 ** 33 },
+  ];
+  const bytes = ggufHeader(metadata, tensors);
+  const read = readGguf(bytes);
+  assertEquals(read.metadata, {
+    ...metadata,
+    epsilon: 0.5,
+    count: 2 ** 32 - 1,
+    floats: [1.5, -2],
+    integers: [-1, 6],
+  });
+  assertEquals(read.tensors, tensors);
+  assertEquals(read.dataAt, bytes.length);
+});
+
+for (const weights of ["bf16", ...QUANTISED] as const) {
+  Deno.test(`a GGUF file's ${weights} weights are the model's, heads in llama.cpp's order`, () => {
+    const dir = Deno.makeTempDirSync();
+    try {
+      const scheme = weights === "bf16" ? undefined : quantised(weights, 32);
+      const quantisation = scheme && { scheme, head: false };
+      using model = syntheticModel({ ...SYNTHETIC_SHAPES["tiny-draft"], layers: 1 }, {
+        quantisation,
+      });
+      const { checkpoint, config } = model;
+      writeGguf(dir, config, checkpoint);
+      const bytes = Deno.readFileSync(join(dir, GGUF_MODEL));
+      const { metadata, tensors, dataAt } = readGguf(bytes);
+      assertEquals(metadata["llada.feed_forward_length"], config.ffnSize);
+      assertEquals((metadata["tokenizer.ggml.tokens"] as string[]).length, config.embeddingSize);
+      assertEquals(tensors.length, 3 + 9 * config.layers);
+      const read = (name: string) => checkpoint.read(checkpoint.tensors.get(name)!);
+      for (const { name, dims, type, offset } of tensors) {
+        assertEquals(offset % GGUF_ALIGNMENT, 0);
+        const [inner, columns = 1] = dims;
+        const found = ggmlFloats(bytes.subarray(dataAt + offset), type, inner * columns);
+        const stored = "model.transformer." + name
+          .replace("token_embd", "wte").replace("output_norm", "ln_f").replace(
+            /^output\b/,
+            "ff_out",
+          )
+          .replace("blk", "blocks").replace("attn_output", "attn_out")
+          .replace(/attn_([qkv])\b/, "$1_proj").replace("ffn_norm", "ff_norm")
+          .replace("ffn_gate", "ff_proj").replace("ffn_up", "up_proj").replace(
+            "ffn_down",
+            "ff_out",
+          );
+        const slice = checkpoint.tensors.get(stored)!;
+        const isCoded = type !== GGML_TYPES.F32;
+        assertEquals(isCoded, scheme !== undefined && name.startsWith("blk") && dims.length === 2);
+        const values = isCoded
+          ? decodeRows(scheme!, {
+            codes: read(stored),
+            scales: new Uint16Array(read(`${stored}_scale`).buffer),
+          }, inner)
+          : toF32(read(stored), slice.dtype);
+        const { headDim } = config;
+        const expected = /attn_[qk]\./.test(name)
+          ? values.map((_, i) => {
+            const row = Math.floor(i / inner);
+            const [head, channel] = [Math.floor(row / headDim), row % headDim];
+            // llama.cpp's convert_hf_to_gguf: pairs (i, i + headDim / 2) become neighbours.
+            const from = head * headDim + channel % 2 * (headDim / 2) + Math.floor(channel / 2);
+            return values[from * inner + i % inner];
+          })
+          : values;
+        assertEquals(distance(found, expected), 0, name);
+      }
+    } finally {
+      Deno.removeSync(dir, { recursive: true });
+    }
+  });
+}
+
+/** Values of ggml's blocks: Q8_0 is scale, 32 codes; Q4_0 is scale, then codes i and i + 16 + 8 a byte. */
+function ggmlFloats(data: Uint8Array<ArrayBuffer>, type: number, count: number): Float32Array {
+  const view = new DataView(data.buffer, data.byteOffset);
+  return Float32Array.from({ length: count }, (_, i) => {
+    if (type === GGML_TYPES.F32) return view.getFloat32(4 * i, true);
+    const bytes = type === GGML_TYPES.Q8_0 ? 34 : 18;
+    const [at, k] = [Math.floor(i / 32) * bytes, i % 32];
+    const scale = toF32(data.slice(at, at + 2), "F16")[0];
+    if (type === GGML_TYPES.Q8_0) return scale * view.getInt8(at + 2 + k);
+    return scale * ((data[at + 2 + k % 16] >> (k < 16 ? 0 : 4) & 15) - 8);
+  });
+}
+
+Deno.test("a peer that computes something else is refused, by the bound of its precision", async () => {
+  const logits = Float32Array.from({ length: 3 * 50 }, (_, i) => Math.sin(i * i));
+  const runner = (
+    name: string,
+    precision: Precision,
+    change: (logit: number, i: number) => number,
+  ): Runner => ({
+    name,
+    device: "none",
+    precision,
+    tokens: () => Promise.resolve([1, 2, 3]),
+    logits: () => Promise.resolve(logits.map(change)),
+    close: () => Promise.resolve(),
+  });
+  const same = (logit: number) => logit;
+  const off = (share: number) => (logit: number, i: number) => logit * (1 + (-1) ** i * share);
+  const ours = [runner("ours", "f32", same), runner("ours, int8", "int8", off(0.5))];
+  const byRow = (logit: number, i: number) => logit + Math.floor(i / 50);
+  const checks = await checkAgreement([...ours, runner("log p", "f32", byRow)]);
+  assert(checks.every(({ logitsDistance }) => logitsDistance < 1e-6));
+  assertEquals(checks.map(({ sameTokens }) => sameTokens), [3, 3, 3]);
+  // Those with rounded activations are held against ours with such, not against floats.
+  const bounds = [["f32", 5e-5, 2e-4], ["attention in f16", 4e-4, 6e-4], ["int8", 0.505, 0.55]];
+  for (const [precision, share, other] of bounds as [Precision, number, number][]) {
+    await checkAgreement([...ours, runner("near", precision, off(share))]);
+    await assertRejects(
+      () => checkAgreement([...ours, runner("far", precision, off(other))]),
+      Error,
+      "far: its logits are",
+    );
+  }
+  await assertRejects(
+    () => checkAgreement([...ours, runner("short", "f32", () => NaN)]),
+    Error,
+    "does not compute the same",
+  );
+});
+
 Deno.test("figures are medians and quartiles, round by round", () => {
   const { gflopPerSecond, timeToOurs } = peerFigures(2, [40, 10, 30, 20, 50], [10, 10, 10, 40, 10]);
   assertEquals(gflopPerSecond, 2000 / 30);
   assertEquals(timeToOurs, [1, 3, 4]);
   assertEquals(distance(new Float32Array([3, 5]), new Float32Array([3, 4])), 0.2);
   for (const other of [[NaN, 1], [1]]) {
-    assert(!(distance(new Float32Array(other), new Float32Array([1, 1])) <= LOGITS_TOLERANCE));
+    assert(!(distance(new Float32Array(other), new Float32Array([1, 1])) <= LOGITS_TOLERANCE.f32));
   }
 });
 
@@ -156,7 +333,7 @@ Deno.test("the benchmark's own task names the one that may load other runtimes",
 
 interface Lock {
   readonly specifiers: Record<string, string>;
-  readonly npm: Record<string, unknown>;
+  readonly npm: Record<string, { readonly integrity: string }>;
 }
 const lockOf = (name: string): Lock =>
   JSON.parse(Deno.readTextFileSync(new URL(`../../${name}`, import.meta.url)));
@@ -165,15 +342,28 @@ Deno.test("the peers' task and lock file are the benchmark's and the runtimes", 
   const { bench, peers } = config.tasks;
   assertEquals(
     peers.command,
-    `${bench.command.replace("deno run", "deno run --lock=peers.lock --allow-ffi")} peers`,
+    // A child process tries a library first, and settings go to libraries by the environment.
+    `${
+      bench.command
+        .replace("deno run", "deno run --lock=peers.lock --allow-ffi")
+        .replace(/--allow-env=\S+ --ignore-env/, "--allow-env")
+        .replace("hostname,systemMemoryInfo", "homedir,hostname,systemMemoryInfo,uid --allow-run")
+    } peers`,
   );
   const [lock, more] = ["deno.lock", "peers.lock"].map(lockOf);
   const added = Object.keys(more.specifiers).filter((name) => !(name in lock.specifiers));
-  assertEquals(added, ["npm:onnxruntime-node@1.30.0", "npm:onnxruntime-web@1.30.0"]);
-  for (const key of ["specifiers", "npm"] as const) {
-    for (const name of Object.keys(lock[key])) assertEquals(more[key][name], lock[key][name]);
+  assertEquals(added, [
+    "npm:node-llama-cpp@3.21.1",
+    "npm:onnxruntime-node@1.30.0",
+    "npm:onnxruntime-web@1.30.0",
+  ]);
+  for (const [name, version] of Object.entries(lock.specifiers)) {
+    assertEquals(more.specifiers[name], version);
   }
-  assert(!JSON.stringify(lock).includes("onnxruntime"), "everyone would download them");
+  for (const [name, { integrity }] of Object.entries(lock.npm)) {
+    assertEquals(more.npm[name].integrity, integrity);
+  }
+  assert(!/onnxruntime|llama/.test(JSON.stringify(lock)), "everyone would download them");
 });
 
 /** Whether `deno task peers` has been run: the test downloads nothing. */
@@ -182,7 +372,10 @@ const downloaded = (() => {
   const { npmCache } = JSON.parse(new TextDecoder().decode(stdout));
   try {
     const folder = join(npmCache, "registry.npmjs.org");
-    for (const name of ["web", "node"]) Deno.statSync(join(folder, `onnxruntime-${name}/1.30.0`));
+    for (const name of ["onnxruntime-web/1.30.0", "onnxruntime-node/1.30.0"]) {
+      Deno.statSync(join(folder, name));
+    }
+    Deno.statSync(join(folder, "node-llama-cpp/3.21.1"));
     return true;
   } catch {
     return false;
@@ -191,7 +384,7 @@ const downloaded = (() => {
 
 Deno.test({
   name: "other runtimes compute the same logits" +
-    (downloaded ? "" : " (not run: `deno task peers`, run once, downloads them, 430 MB)"),
+    (downloaded ? "" : " (not run: `deno task peers`, run once, downloads them, 1.1 GB)"),
   ignore: !downloaded,
   async fn(t) {
     for (const weights of ["bf16", "q8", "q4"]) {
@@ -209,10 +402,18 @@ async function compare(chosen: readonly string[]): Promise<void> {
     assertEquals(code, 0, stderr);
     const { runtimes, missing } = JSON.parse(Deno.readTextFileSync(file));
     assertEquals(missing, {}, stdout);
-    assertEquals(runtimes.length, 3);
-    for (const { name, logitsDistance, sameTokens, milliseconds } of runtimes) {
-      assert(logitsDistance <= LOGITS_TOLERANCE, `${name}: ${logitsDistance}`);
-      assertEquals([sameTokens, milliseconds.length], [32, 2], name);
+    assertEquals(runtimes.length, chosen.includes("bf16") ? 5 : 6);
+    for (const { name, precision, logitsDistance, sameTokens, milliseconds } of runtimes) {
+      assert(
+        logitsDistance <= LOGITS_TOLERANCE[precision as Precision],
+        `${name}: ${logitsDistance}`,
+      );
+      // Near-ties fall either way when activations are rounded.
+      assert(
+        sameTokens === 32 || precision === "int8" && sameTokens > 24,
+        `${name}: ${sameTokens}`,
+      );
+      assertEquals(milliseconds.length, 2, name);
     }
   } finally {
     Deno.removeSync(file);
