@@ -62,6 +62,7 @@ export async function openLlama(
   const onGpu = backend === "vulkan";
   const llama = await getLlama({
     gpu: onGpu ? backend : false,
+    maxThreads: 0,
     build: "never",
     skipDownload: true,
     progressLogs: false,

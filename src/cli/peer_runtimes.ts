@@ -9,7 +9,7 @@ import { openLlama } from "./peer_llama.ts";
 
 /**
  * No literals in `import()`, nor entries in deno.json: either would have everyone download these
- * runtimes, 1.1 GB. peers.lock holds their checksums.
+ * runtimes, 0.7 GB. peers.lock holds their checksums.
  */
 const PACKAGES = {
   "onnxruntime-web": "npm:onnxruntime-web@1.30.0/webgpu",
@@ -50,7 +50,7 @@ export function requirePeers(): void {
   if (Deno.permissions.querySync({ name: "ffi" }).state === "granted") return;
   throw new Error(
     "the other runtimes are native libraries from npm, which this program is not permitted to " +
-      "load. Run `deno task peers`: it downloads them (1.1 GB) at its first start.",
+      "load. Run `deno task peers`: it downloads them (0.7 GB) at its first start.",
   );
 }
 

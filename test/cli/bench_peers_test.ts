@@ -342,12 +342,15 @@ Deno.test("the peers' task and lock file are the benchmark's and the runtimes", 
   const { bench, peers } = config.tasks;
   assertEquals(
     peers.command,
-    // A child process tries a library first, and settings go to libraries by the environment.
+    // Deno itself is started to try a library first; settings go to libraries by the environment.
     `${
       bench.command
         .replace("deno run", "deno run --lock=peers.lock --allow-ffi")
-        .replace(/--allow-env=\S+ --ignore-env/, "--allow-env")
-        .replace("hostname,systemMemoryInfo", "homedir,hostname,systemMemoryInfo,uid --allow-run")
+        .replace("TMPDIR", "TMPDIR,GGML_VK_VISIBLE_DEVICES,GGML_VK_DISABLE_F16")
+        .replace(
+          "hostname,systemMemoryInfo",
+          "hostname,systemMemoryInfo,homedir,uid --allow-run=$(deno eval -p Deno.execPath\\(\\))",
+        )
     } peers`,
   );
   const [lock, more] = ["deno.lock", "peers.lock"].map(lockOf);
@@ -384,7 +387,7 @@ const downloaded = (() => {
 
 Deno.test({
   name: "other runtimes compute the same logits" +
-    (downloaded ? "" : " (not run: `deno task peers`, run once, downloads them, 1.1 GB)"),
+    (downloaded ? "" : " (not run: `deno task peers`, run once, downloads them, 0.7 GB)"),
   ignore: !downloaded,
   async fn(t) {
     for (const weights of ["bf16", "q8", "q4"]) {
