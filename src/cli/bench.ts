@@ -7,6 +7,8 @@ import { acquireGpu, type Gpu } from "../gpu/device.ts";
 import { openProvider, type ProviderName } from "../gpu/provider.ts";
 import { syntheticFolder } from "../model/synthetic.ts";
 import { WEIGHT_CHOICES, type WeightChoice } from "../model/memory_plan.ts";
+import type { TileLookup } from "../model/tiled_matrix.ts";
+import { tileLookup } from "../model/tuned_tiles.ts";
 import { SYNTHETIC_SHAPES, type SyntheticShapeName } from "../model/synthetic_shape.ts";
 import { benchDevice } from "./bench_device.ts";
 import { benchLoad } from "./bench_load.ts";
@@ -14,7 +16,13 @@ import { benchPair } from "./bench_pair.ts";
 import { benchRoofline, ROOFLINE_ROWS } from "./bench_roofline.ts";
 import { benchStrategies, chosenSettings } from "./bench_strategies.ts";
 import { QUANTISED, type QuantisedName } from "../quant/scheme.ts";
-import { gpuOption, modelOption, wholeNumber } from "./options.ts";
+import {
+  gpuOption,
+  measuredTuning,
+  measuredTuningOption,
+  modelOption,
+  wholeNumber,
+} from "./options.ts";
 import { writeWithReport } from "./write_folder.ts";
 
 /** Ids of the model that is compared with other runtimes. */
@@ -35,13 +43,20 @@ interface BenchFlags {
   readonly like: SyntheticShapeName;
   readonly rounds?: number;
   readonly profile?: boolean;
+  readonly tuning?: string;
 }
 
 async function strategies(flags: BenchFlags): Promise<void> {
   const { model, gpu, data, limit, only, steps, json } = flags;
   chosenSettings(only);
   const items = parseAccuracyFile(await Deno.readTextFile(data), data);
-  const report = await benchStrategies(model, items, { limit, only, steps, provider: gpu });
+  const report = await benchStrategies(model, items, {
+    limit,
+    only,
+    steps,
+    provider: gpu,
+    tuned: measuredTuning(flags.tuning),
+  });
   await writeReport(json, report);
 }
 
@@ -55,6 +70,12 @@ async function deviceOf(flags: BenchFlags): Promise<Gpu> {
   return await acquireGpu({ provider });
 }
 
+/** What `--tuning` names, for the commands that load models. */
+function tilesOf({ tuning }: BenchFlags, gpu: Gpu): TileLookup | undefined {
+  const tuned = measuredTuning(tuning);
+  return tuned && tileLookup(tuned, gpu);
+}
+
 async function pair(flags: BenchFlags): Promise<void> {
   const { json, weights = "q4", layers } = flags;
   using gpu = await deviceOf(flags);
@@ -66,7 +87,7 @@ async function pair(flags: BenchFlags): Promise<void> {
     promptTokens: 16,
     tokens: 128,
     blockLength: 32,
-  });
+  }, tilesOf(flags, gpu));
   await writeReport(json, report);
 }
 
@@ -143,6 +164,7 @@ export function benchCommand(): Command {
     .argument("[dir]", "folder for load; default: a synthetic one, made for the run")
     .addOption(modelOption())
     .addOption(gpuOption())
+    .addOption(measuredTuningOption())
     .option("--data <file>", "prompts for strategies", EVAL_PUBLIC)
     .option("--limit <n>", "only the first n prompts", wholeNumber(1))
     .addOption(
@@ -194,7 +216,7 @@ Examples:
         );
       }
       using gpu = await deviceOf(flags);
-      const report = await benchDevice(gpu, flags);
+      const report = await benchDevice(gpu, { ...flags, tiles: tilesOf(flags, gpu) });
       await writeReport(flags.json, report);
       if (flags.json) console.log(`written to ${flags.json}`);
     });

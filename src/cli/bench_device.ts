@@ -8,6 +8,7 @@ import { loadModel } from "../model/load.ts";
 import type { Model } from "../model/model.ts";
 import { loadSynthetic } from "../model/synthetic.ts";
 import { SYNTHETIC_SHAPES } from "../model/synthetic_shape.ts";
+import type { TileLookup } from "../model/tiled_matrix.ts";
 import { type LinearRate, linearRate } from "./bench_linear.ts";
 import { type DenoiseTiming, type ForwardTiming, timeDenoise, timeForward } from "./bench_model.ts";
 import { multiplyAddCeiling, type Rate } from "./ceilings.ts";
@@ -47,6 +48,8 @@ export interface DeviceBenchOptions {
   readonly model: string;
   /** Whether the synthetic d_model 1024 model, too. */
   readonly synthetic: boolean;
+  /** Of the models' matrices, as `unmask tune` found them; default: a fixed rule. */
+  readonly tiles?: TileLookup;
   /** Also prints rates by kernel. */
   readonly profile?: boolean;
 }
@@ -54,7 +57,7 @@ export interface DeviceBenchOptions {
 /** Times all of it, and prints it. */
 export async function benchDevice(
   gpu: Gpu,
-  { model, synthetic, profile }: DeviceBenchOptions,
+  { model, synthetic, tiles, profile }: DeviceBenchOptions,
 ): Promise<BenchReport> {
   const processors = navigator.hardwareConcurrency;
   const units = gpu.matrixUnits?.shape ?? "none";
@@ -86,7 +89,7 @@ export async function benchDevice(
     printModel(models.at(-1)!, ceiling);
     if (profile) await profiled(gpu, [loaded], () => timeForward(loaded, 128));
   };
-  await run(basename(resolve(model)), () => loadModel(gpu, model), {
+  await run(basename(resolve(model)), () => loadModel(gpu, model, { tiles }), {
     promptTokens: 24,
     genLength: 64,
     steps: 64,
@@ -94,7 +97,11 @@ export async function benchDevice(
   if (synthetic) {
     const { mid } = SYNTHETIC_SHAPES;
     const name = `synthetic d_model ${mid.hiddenSize}, ${mid.layers} layers`;
-    await run(name, () => loadSynthetic(gpu, mid), { promptTokens: 24, genLength: 8, steps: 8 });
+    await run(name, () => loadSynthetic(gpu, mid, { tiles }), {
+      promptTokens: 24,
+      genLength: 8,
+      steps: 8,
+    });
   }
   return {
     version: VERSION,

@@ -7,6 +7,7 @@ import { newSequence } from "../denoise/sequence.ts";
 import { strategyOf } from "../denoise/strategy.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Model } from "../model/model.ts";
+import type { TileLookup } from "../model/tiled_matrix.ts";
 import { loadSynthetic } from "../model/synthetic.ts";
 import { SYNTHETIC_SHAPES, type SyntheticShapeName } from "../model/synthetic_shape.ts";
 import { quantised, type QuantisedName } from "../quant/scheme.ts";
@@ -42,8 +43,15 @@ export interface PairReport extends PairOptions {
   readonly peakBytes: number;
 }
 
-/** Loads the pair, denoises one answer by `commit_verify`, and prints each round. */
-export async function benchPair(gpu: Gpu, options: PairOptions): Promise<PairReport> {
+/**
+ * Loads the pair, denoises one answer by `commit_verify`, and prints each round.
+ * @param tiles of matrices that were tuned; default: none was
+ */
+export async function benchPair(
+  gpu: Gpu,
+  options: PairOptions,
+  tiles?: TileLookup,
+): Promise<PairReport> {
   const { promptTokens, tokens, blockLength, weights } = options;
   const start = performance.now();
   let weightBytes = 0;
@@ -54,6 +62,7 @@ export async function benchPair(gpu: Gpu, options: PairOptions): Promise<PairRep
     try {
       return await loadSynthetic(gpu, { ...shape, layers: options.layers ?? shape.layers }, {
         seed,
+        tiles,
         quantisation: weights && { scheme: quantised(weights, 32), head: true },
         onProgress(done, total) {
           bytes = total;

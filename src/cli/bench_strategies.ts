@@ -7,6 +7,7 @@ import { loadEngine } from "../engine/load.ts";
 import type { EngineTotals, GenerateRequest, GenerateStats, Usage } from "../engine/request.ts";
 import { addAnswer, NO_TOTALS } from "../engine/stats.ts";
 import type { ProviderName } from "../gpu/provider.ts";
+import type { TunedTiles } from "../model/tuned_tiles.ts";
 import { type AccuracyItem, isCorrect } from "../evaluate/accuracy.ts";
 import { progressReport } from "./progress.ts";
 
@@ -110,12 +111,13 @@ export async function benchStrategies(
     readonly only?: readonly string[];
     readonly steps?: number;
     readonly provider?: ProviderName;
+    readonly tuned?: TunedTiles;
   } = {},
 ): Promise<StrategyBench> {
   const settings = chosenSettings(options.only);
   const measured = items.slice(0, options.limit);
   const warmUp = [...items.slice(measured.length), ...measured].slice(0, WARM_UP);
-  using engine = await loadEngine(dir, { provider: options.provider });
+  using engine = await loadEngine(dir, { provider: options.provider, tuned: options.tuned });
   const adapter = engine.model.gpu.name;
   const report = progressReport("answering", (prompts) => `${prompts} prompts`, true);
   const total = warmUp.length + measured.length;

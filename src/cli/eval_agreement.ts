@@ -21,11 +21,14 @@ import { type Arithmetic, ARITHMETICS } from "../gpu/kernel.ts";
 import { readGenerationDefaults } from "../model/config.ts";
 import { loadModel, type WeightPrecision } from "../model/load.ts";
 import type { Model } from "../model/model.ts";
+import { tileLookup } from "../model/tuned_tiles.ts";
 import { QUANTISED } from "../quant/scheme.ts";
 import { encodeChat, loadChatTemplate } from "../text/chat_template.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
 import {
   addSchemeOptions,
+  measuredTuning,
+  measuredTuningOption,
   modelOption,
   type QuantisationFlags,
   quantisationOf,
@@ -47,6 +50,7 @@ interface AgreementFlags extends QuantisationFlags {
   readonly maxTokens?: number;
   readonly steps?: number;
   readonly json?: boolean;
+  readonly tuning?: string;
 }
 
 /** `unmask eval agreement` */
@@ -66,6 +70,7 @@ export function agreementCommand(): Command {
       new Option("--arithmetic <type>", "of the model's products (default: f32)")
         .choices(ARITHMETICS),
     )
+    .addOption(measuredTuningOption())
     .option("--data <file>", "prompts, laid out like models/eval-public.json", EVAL_PUBLIC)
     .option(
       "--random <n>",
@@ -101,9 +106,11 @@ async function run(flags: AgreementFlags): Promise<void> {
     arithmetic: flags.arithmetic,
   };
   const against = flags.against ?? flags.model;
+  const tuned = measuredTuning(flags.tuning);
   using gpu = await acquireGpu();
-  using original = await loadModel(gpu, against);
-  using model = await loadModel(gpu, flags.model, { precision });
+  const tiles = tuned && tileLookup(tuned, gpu);
+  using original = await loadModel(gpu, against, { tiles });
+  using model = await loadModel(gpu, flags.model, { precision, tiles });
   checkComparable(original, model, flags);
   const { agreements, errors } = await measure(original, model, against, flags);
   const byRatio = MASK_RATIOS.map((ratio) =>

@@ -18,7 +18,7 @@ import type { WorkerEngineOptions } from "../engine/worker_engine.ts";
 import type { StoredQuantisation } from "../model/config.ts";
 import { ARITHMETICS } from "../gpu/kernel.ts";
 import { type MemoryOptions, WEIGHT_CHOICES } from "../model/memory_plan.ts";
-import type { TunedTiles } from "../model/tuned_tiles.ts";
+import { type TunedTiles, UNTUNED } from "../model/tuned_tiles.ts";
 import { GROUP_SIZES, type GroupSize, quantised, type QuantisedName } from "../quant/scheme.ts";
 import { defaultTuningFile, readTuning } from "./tuning_file.ts";
 
@@ -148,6 +148,30 @@ export function tunedOf({ tuning }: TuningFlags): TunedTiles | undefined {
   const { tuned, warning } = readTuning(file);
   if (warning !== undefined) console.error(`Warning: ${warning}`);
   return tuned;
+}
+
+/**
+ * `--tuning` of a command that measures: without it the fixed rule holds, whatever is in the cache, so
+ * that figures of two machines or days compare.
+ */
+export function measuredTuningOption(): Option {
+  return new Option(
+    "--tuning <file>",
+    "tile sizes that unmask tune found (default: by a fixed rule)",
+  );
+}
+
+/**
+ * The tuning that {@linkcode measuredTuningOption} names.
+ * @throws {Error} when the file is missing or wrong: what is measured must be what was asked for
+ */
+export function measuredTuning(file: string | undefined): TunedTiles | undefined {
+  if (file === undefined) return undefined;
+  const { tuned, warning = tuned === UNTUNED ? `${file}: it is missing` : undefined } = readTuning(
+    file,
+  );
+  if (warning === undefined) return tuned;
+  throw new Error(`${warning.replace(/\. .*$/, "")}. unmask tune --tuning FILE writes one.`);
 }
 
 /** The memory options alone. */

@@ -6,6 +6,7 @@ import { acquireGpu } from "../gpu/device.ts";
 import { openProvider, type ProviderName } from "../gpu/provider.ts";
 import { loadModel } from "../model/load.ts";
 import type { Model } from "../model/model.ts";
+import { tileLookup, type TunedTiles } from "../model/tuned_tiles.ts";
 import {
   type FastCase,
   type ForwardFile,
@@ -17,7 +18,7 @@ import {
   type SpeculativeCase,
   type TemperatureCase,
 } from "./golden_files.ts";
-import { gpuOption } from "./options.ts";
+import { gpuOption, measuredTuning, measuredTuningOption } from "./options.ts";
 import { forwardCases } from "./parity_forward.ts";
 import { samplingCase, scheduleCases, temperatureCase } from "./parity_sampling.ts";
 import { fastCase, speculativeCase } from "./parity_strategies.ts";
@@ -26,6 +27,7 @@ interface ParityFlags {
   readonly plain?: boolean;
   readonly matrixUnits: boolean;
   readonly gpu: ProviderName;
+  readonly tuning?: string;
 }
 
 /** `unmask parity` */
@@ -34,6 +36,7 @@ export function parityCommand(): Command {
     .description("Runs every case of a folder of golden data and compares.")
     .argument("<dir>", "folder laid out like test/golden")
     .addOption(gpuOption())
+    .addOption(measuredTuningOption())
     .option("--no-matrix-units", "without matrix units, even where the adapter has them")
     .option("--plain", "without matrix units and without subgroups")
     .addHelpText(
@@ -43,7 +46,12 @@ export function parityCommand(): Command {
     )
     .action(async (dir: string, flags: ParityFlags) => {
       const { plain, gpu: provider } = flags;
-      const options = { plain, provider, matrixUnits: flags.matrixUnits && !plain };
+      const options = {
+        plain,
+        provider,
+        matrixUnits: flags.matrixUnits && !plain,
+        tuned: measuredTuning(flags.tuning),
+      };
       const count = { passed: 0, failed: 0 };
       const start = performance.now();
       for await (
@@ -69,6 +77,8 @@ export interface ParityOptions {
   /** `false`: without matrix units. */
   readonly matrixUnits?: boolean;
   readonly provider?: ProviderName;
+  /** Tilings that `unmask tune` found; default: a fixed rule. */
+  readonly tuned?: TunedTiles;
 }
 
 /** Runs all cases of a folder; a case that throws has failed. */
@@ -116,13 +126,16 @@ export async function* parityCases(
   const { gpu: provider } = await openProvider(options.provider ?? "native");
   const { plain = false, matrixUnits = !plain } = options;
   using gpu = await acquireGpu({ provider, subgroups: !plain, matrixUnits });
+  const tiles = options.tuned && tileLookup(options.tuned, gpu);
+  const load = (checkpoint: string) =>
+    loadModel(gpu, join(dir, "checkpoints", checkpoint), { tiles });
   for (const checkpoint of checkpoints) {
     const names = [...forward].filter(([, of]) => of === checkpoint).map(([name]) => name);
     const cases = sampling.filter((golden) => golden.checkpoint === checkpoint);
     const fastCases = fast.filter((golden) => golden.checkpoint === checkpoint);
     let model: Model;
     try {
-      model = await loadModel(gpu, join(dir, "checkpoints", checkpoint));
+      model = await load(checkpoint);
     } catch (error) {
       for (const name of [...names, ...[...cases, ...fastCases].map((golden) => golden.name)]) {
         yield { name: `${checkpoint} ${name}`, passed: false, detail: (error as Error).message };
@@ -142,8 +155,8 @@ export async function* parityCases(
   }
   for (const golden of speculative) {
     const run = async () => {
-      using target = await loadModel(gpu, join(dir, "checkpoints", golden.target));
-      using draft = await loadModel(gpu, join(dir, "checkpoints", golden.draft));
+      using target = await load(golden.target);
+      using draft = await load(golden.draft);
       return await speculativeCase(golden, target, draft);
     };
     yield* failing(`speculative/step-verify ${golden.name}`, one(run));

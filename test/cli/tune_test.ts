@@ -2,7 +2,8 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
-import { tiledMatrices } from "../../src/model/tiled_matrix.ts";
+import { type TilePlan, tilePlans } from "../../src/kernels/weight_matrix.ts";
+import { tiledMatrices, type TiledMatrix } from "../../src/model/tiled_matrix.ts";
 import {
   deviceKey,
   parseTunedTiles,
@@ -16,10 +17,19 @@ import { openCheckpoint } from "../../src/weights/checkpoint.ts";
 import { anyGpu } from "../gpu/device.ts";
 import { TINY_TARGET } from "../model/models.ts";
 import { goldenPath } from "../reference/golden.ts";
-import { knownAnswer, unmask } from "./command.ts";
+import { knownAnswer, runTask, unmask } from "./command.ts";
 
 const CODE = knownAnswer("2026-000");
 const MODEL = goldenPath("checkpoints/mha-f32");
+
+/** No measurement. */
+const MEASURED = { rows: [], gflopPerSecond: [], fixedGflopPerSecond: [] };
+
+/** A tiling that the fixed rule does not choose, with other sums where there is one. */
+function otherPlan({ kernel, blocks }: TiledMatrix): TilePlan {
+  return tilePlans(kernel, blocks).find(({ splits }) => splits > 1) ??
+    { splits: 1, rowGroups: 1 };
+}
 
 async function withFolder(body: (dir: string) => Promise<void>): Promise<void> {
   const dir = await Deno.makeTempDir();
@@ -75,9 +85,8 @@ Deno.test("with tuned tiles the recorded answers stay, and lossless is plain", (
     const config = readConfig(TINY_TARGET);
     using checkpoint = openCheckpoint(TINY_TARGET);
     const { layers } = await rehearse(config, checkpoint, anyGpu);
-    const measured = { rows: [], gflopPerSecond: [], fixedGflopPerSecond: [] };
     const tuned = tiledMatrices(anyGpu, layers).reduce(
-      (all, matrix) => withEntry(all, anyGpu, matrix, { splits: 2, rowGroups: 2, ...measured }),
+      (all, matrix) => withEntry(all, anyGpu, matrix, { splits: 2, rowGroups: 2, ...MEASURED }),
       UNTUNED,
     );
     assertEquals(Object.keys(tuned.devices[deviceKey(anyGpu)]).length, 4);
@@ -86,6 +95,40 @@ Deno.test("with tuned tiles the recorded answers stay, and lossless is plain", (
       const args = ["generate", CODE.prompt, "--strategy", strategy, "--tuning", file];
       const { code, stdout, stderr } = await unmask(args);
       assertEquals([code, stdout, stderr], [0, `${CODE.answer}\n`, ""], strategy);
+    }
+  }));
+
+Deno.test("parity with tuned tiles: every golden case passes; a tuning that is not there is an error", () =>
+  withFolder(async (dir) => {
+    const file = join(dir, "tiles.json");
+    let tuned = UNTUNED;
+    for (const { name } of Deno.readDirSync(goldenPath("checkpoints"))) {
+      const folder = goldenPath(`checkpoints/${name}`);
+      using checkpoint = openCheckpoint(folder);
+      const { layers } = await rehearse(readConfig(folder), checkpoint, anyGpu);
+      for (const matrix of tiledMatrices(anyGpu, layers)) {
+        tuned = withEntry(tuned, anyGpu, matrix, { ...otherPlan(matrix), ...MEASURED });
+      }
+    }
+    const entries = Object.values(tuned.devices[deviceKey(anyGpu)]);
+    assert(entries.some(({ splits }) => splits > 1), "no tiling changes the order of sums");
+    await Deno.writeTextFile(file, JSON.stringify(tuned));
+    const { code, stdout } = await unmask(["parity", goldenPath(""), "--tuning", file]);
+    assertEquals(code, 0, stdout);
+    // Confidences tell that sums were made in another order.
+    const plain = await unmask(["parity", goldenPath("")]);
+    const cases = (text: string) => text.split("\n").filter((line) => line.startsWith("ok "));
+    assertEquals(cases(stdout).length, cases(plain.stdout).length);
+    assert(cases(stdout).join() !== cases(plain.stdout).join(), "the tuning was not used");
+
+    for (const command of [["parity", goldenPath("")], ["bench"], ["eval", "agreement"]]) {
+      const args = [...command, "--tuning", join(dir, "none.json")];
+      if (command[0] === "eval") args.push("--weights", "q8");
+      const missing = command[0] === "bench"
+        ? await runTask("bench", args.slice(1))
+        : await unmask(args);
+      assertEquals(missing.code, 1, missing.stdout);
+      assertStringIncludes(missing.stderr, "none.json: it is missing. unmask tune --tuning FILE");
     }
   }));
 
