@@ -19,6 +19,17 @@ export function freeBytes(path: string): number | undefined {
   }
 }
 
+/** Bytes that a file takes on its disk, which holes in it do not; 0 where there is none. */
+export function allottedBytes(path: string): number {
+  try {
+    const { blocks, size } = Deno.statSync(path);
+    return blocks === null ? size : 512 * blocks;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return 0;
+    throw error;
+  }
+}
+
 /**
  * @param free as {@linkcode freeBytes} says; unknown is taken for enough
  * @throws {Error} naming the folder, what it takes and what is free

@@ -4,12 +4,14 @@
  * configuration nor index: no loader takes it for a model.
  */
 
+import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
 import { type Checkpoint, CheckpointError, INDEX_FILE, SINGLE_FILE } from "./checkpoint.ts";
-import { checkSpace, freeBytes } from "./disk_space.ts";
-import { type JsonObject, readJsonObject } from "./json_file.ts";
+import { allottedBytes, checkSpace, freeBytes } from "./disk_space.ts";
+import { type JsonObject, readJsonObject, UNFINISHED } from "./json_file.ts";
 import type { TensorSlice } from "./safetensors.ts";
 import {
+  partOf,
   SafetensorsLayout,
   SafetensorsWriter,
   tensorBytes,
@@ -62,8 +64,8 @@ export interface FolderPlan {
   readonly freeBytes: number | undefined;
 }
 
-/** Record of what is being written. */
-const RECORD = "unmask-unfinished.json";
+/** Locked by the process that writes; the system frees it with the process. */
+const LOCK = "unmask-unfinished.lock";
 const MAX_RECORD = 2 ** 20;
 /** Milliseconds after which signals and timers get their turn. */
 const TURN = 50;
@@ -95,7 +97,11 @@ export function planFolder(dir: string, content: FolderContent): FolderPlan {
   });
   let neededBytes = content.copies.reduce((sum, file) => sum + Deno.statSync(file).size, 0);
   for (const { layout, finished } of shards) neededBytes += finished ? 0 : layout.byteLength;
-  const free = freeBytes(dir);
+  let free = freeBytes(dir);
+  // What an interrupted run left of a file is overwritten.
+  for (const { file } of shards) {
+    if (free !== undefined) free += allottedBytes(partOf(join(dir, file)));
+  }
   checkSpace(dir, neededBytes, free);
   const byteLength = content.groups.reduce((sum, group) => sum + groupBytes(group), 0);
   return { dir, content, shards, byteLength, neededBytes, freeBytes: free };
@@ -104,13 +110,17 @@ export function planFolder(dir: string, content: FolderContent): FolderPlan {
 /**
  * Writes the folder. Interrupted, it leaves whole shards, which the same plan goes on from.
  * @param onProgress told the bytes of tensors that are written, of all
+ * @throws {Error} when another process writes into it, or did since it was planned
  */
 export async function writeFolder(
-  { dir, content, shards, byteLength }: FolderPlan,
+  { dir, content }: FolderPlan,
   onProgress: (done: number, total: number) => void = () => {},
 ): Promise<void> {
   Deno.mkdirSync(dir, { recursive: true });
-  writeJson(join(dir, RECORD), content.settings);
+  using _ = lock(dir);
+  // Another process may have written between the plan and the lock.
+  const { shards, byteLength } = planFolder(dir, content);
+  writeJson(join(dir, UNFINISHED), content.settings);
   let done = 0;
   let turned = performance.now();
   const advance = (bytes: number) => onProgress(done += bytes, byteLength);
@@ -134,7 +144,27 @@ export async function writeFolder(
   if (shards.length > 1) writeJson(join(dir, INDEX_FILE), indexOf(shards, byteLength));
   // Last, as without it the folder is no model.
   writeJson(join(dir, "config.json"), content.config);
-  Deno.removeSync(join(dir, RECORD));
+  Deno.removeSync(join(dir, UNFINISHED));
+}
+
+/** Keeps other processes out until it is disposed of. */
+function lock(dir: string): Disposable {
+  const path = join(dir, LOCK);
+  const file = Deno.openSync(path, { write: true, create: true });
+  // One that another process has removed since it was opened keeps nobody out.
+  const isStanding = () => existsSync(path) && Deno.statSync(path).ino === file.statSync().ino;
+  if (!file.tryLockSync(true) || !isStanding()) {
+    file.close();
+    throw new Error(
+      `${dir}: another process is writing this folder. Wait until it ends, or choose another name.`,
+    );
+  }
+  return {
+    [Symbol.dispose]() {
+      Deno.removeSync(path);
+      file.close();
+    },
+  };
 }
 
 /** Groups in order, as many to a shard as it may hold. */
@@ -166,7 +196,7 @@ function shardName(index: number, count: number): string {
 function checkFolder(dir: string, settings: JsonObject): void {
   let names: string[];
   try {
-    names = [...Deno.readDirSync(dir)].map(({ name }) => name);
+    names = [...Deno.readDirSync(dir)].map(({ name }) => name).filter((name) => name !== LOCK);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return;
     if (!Deno.statSync(dir).isDirectory) {
@@ -175,7 +205,7 @@ function checkFolder(dir: string, settings: JsonObject): void {
     throw error;
   }
   if (names.length === 0) return;
-  if (!names.includes(RECORD)) {
+  if (!names.includes(UNFINISHED)) {
     throw new Error(
       `${dir} holds ${names.length} ${
         names.length === 1 ? "file" : "files"
@@ -183,7 +213,7 @@ function checkFolder(dir: string, settings: JsonObject): void {
         `or remove it.`,
     );
   }
-  const begun = readJsonObject(join(dir, RECORD), MAX_RECORD, CheckpointError);
+  const begun = readJsonObject(join(dir, UNFINISHED), MAX_RECORD, CheckpointError);
   const different = [...new Set([...Object.keys(begun), ...Object.keys(settings)])]
     .filter((key) => JSON.stringify(begun[key]) !== JSON.stringify(settings[key]))
     .map((key) => `${key} ${JSON.stringify(begun[key])}, not ${JSON.stringify(settings[key])}`);

@@ -1,4 +1,6 @@
 /** JSON from files that are not trusted: bounded in size, strict UTF-8, one object, no key twice. */
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { type Finding, type ModelFileError, show } from "./model_file_error.ts";
 
 /** A JSON object whose fields are not checked yet. */
@@ -6,6 +8,9 @@ export type JsonObject = { readonly [field: string]: unknown };
 
 /** The error to throw: `ConfigError` or `CheckpointError`. */
 export type ErrorKind = new (finding: Finding) => ModelFileError;
+
+/** In a folder that is being written: what of. No loader takes it for a model. */
+export const UNFINISHED = "unmask-unfinished.json";
 
 /** Whether `value` is a JSON object (no array, no null). */
 export function isJsonObject(value: unknown): value is JsonObject {
@@ -35,9 +40,21 @@ export function fileSize(file: string, kind: ErrorKind): number {
     if (info.isFile) return info.size;
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new kind({ file, field: "file", found: "missing", expected: "a file of this name" });
+    throw new kind(missing(file));
   }
   throw new kind({ file, field: "file", found: "a folder or device", expected: "a plain file" });
+}
+
+function missing(file: string): Finding {
+  const finding = { file, field: "file", found: "missing", expected: "a file of this name" };
+  const dir = dirname(file);
+  if (!existsSync(dir)) return { ...finding, remedy: `There is no folder ${dir}: check its name.` };
+  if (!existsSync(join(dir, UNFINISHED))) return finding;
+  return {
+    ...finding,
+    found: "missing, as the folder was not written to its end",
+    remedy: "Run the command that was writing the folder again: it goes on from where it stopped.",
+  };
 }
 
 /**

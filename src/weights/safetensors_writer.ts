@@ -138,8 +138,13 @@ export class SafetensorsWriter implements Disposable {
   }
 
   get #part(): string {
-    return `${this.#path}.part`;
+    return partOf(this.#path);
   }
+}
+
+/** What a file is called while it is being written. */
+export function partOf(path: string): string {
+  return `${path}.part`;
 }
 
 /**

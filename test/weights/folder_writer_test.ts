@@ -13,7 +13,7 @@ import { syntheticFolder, syntheticModel } from "../../src/model/synthetic.ts";
 import type { SyntheticShape } from "../../src/model/synthetic_shape.ts";
 import { checkTensors } from "../../src/model/tensors.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint.ts";
-import { checkSpace, freeBytes } from "../../src/weights/disk_space.ts";
+import { allottedBytes, checkSpace, freeBytes } from "../../src/weights/disk_space.ts";
 import { type FolderContent, planFolder, writeFolder } from "../../src/weights/folder_writer.ts";
 import { withFolder } from "../model/random_checkpoint.ts";
 
@@ -186,4 +186,62 @@ Deno.test("free space is that of the nearest folder there is, and too little is 
     checkSpace(dir, free, free);
     checkSpace(dir, 2 ** 52, undefined);
     return Promise.resolve();
+  }));
+
+Deno.test("a second writer is refused, and one that was killed keeps nobody out", () =>
+  withFolder(async (dir) => {
+    const out = join(dir, "model");
+    using folder = syntheticFolder(SHAPE, { shardBytes: SHARD_BYTES });
+    const plan = planFolder(out, folder);
+    await assertRejects(() => writeFolder(plan, stopAfter(3)), Error, "interrupted");
+    const script = join(dir, "hold.ts");
+    Deno.writeTextFileSync(
+      script,
+      `const file = Deno.openSync(Deno.args[0], { write: true, create: true });
+       file.lockSync(true);
+       console.log("locked");
+       setInterval(() => {}, 1000);`,
+    );
+    const lock = join(out, "unmask-unfinished.lock");
+    const holder = new Deno.Command(Deno.execPath(), {
+      args: ["run", `--allow-read=${out}`, `--allow-write=${out}`, script, lock],
+      stdout: "piped",
+    }).spawn();
+    const reader = holder.stdout.getReader();
+    await reader.read();
+    const before = filesOf(out);
+    await assertRejects(() => writeFolder(plan), Error, "another process is writing this folder");
+    assertEquals(filesOf(out), before);
+    holder.kill("SIGKILL");
+    await holder.status;
+    await reader.cancel();
+    await writeFolder(planFolder(out, folder));
+    assertEquals([...filesOf(out).keys()].filter((name) => name.startsWith("unmask")), []);
+    using checkpoint = openCheckpoint(out);
+    checkTensors(readConfig(out), checkpoint);
+  }));
+
+Deno.test("what an interrupted run left of a file counts as free", () =>
+  withFolder(async (dir) => {
+    using folder = syntheticFolder(SHAPE, { shardBytes: SHARD_BYTES });
+    const plan = planFolder(dir, folder);
+    await assertRejects(() => writeFolder(plan, stopAfter(0)), Error, "interrupted");
+    const bytes = 2 ** 26;
+    const part = join(dir, `${plan.shards.at(-1)!.file}.part`);
+    using file = Deno.openSync(part, { write: true, create: true });
+    file.writeSync(new Uint8Array(bytes).fill(1));
+    file.syncSync();
+    assert(allottedBytes(part) >= bytes);
+    assertEquals(allottedBytes(`${part}.none`), 0);
+    // Others write to the disk as well, though not half of it.
+    assert(planFolder(dir, folder).freeBytes! > freeBytes(dir)! + bytes / 2);
+  }));
+
+Deno.test("a folder that is not there, or not whole, says so", () =>
+  withFolder(async (dir) => {
+    assertThrows(() => readConfig(join(dir, "mistyped")), Error, "check its name");
+    using folder = syntheticFolder(SHAPE, { shardBytes: SHARD_BYTES });
+    const out = join(dir, "model");
+    await assertRejects(() => writeFolder(planFolder(out, folder), stopAfter(3)));
+    assertThrows(() => readConfig(out), Error, "Run the command that was writing the folder again");
   }));
