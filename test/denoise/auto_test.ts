@@ -5,7 +5,7 @@ import { autoFast } from "../../src/denoise/auto_fast.ts";
 import { denoiseBlocks } from "../../src/denoise/blocks.ts";
 import type { CachePolicy } from "../../src/denoise/cache_plan.ts";
 import { type Choice, Controller } from "../../src/denoise/controller.ts";
-import { denoise } from "../../src/denoise/denoise.ts";
+import { denoise, type DenoiseOptions } from "../../src/denoise/denoise.ts";
 import {
   type BlockRecord,
   FastController,
@@ -126,6 +126,25 @@ class ToldFast extends FastController {
   }
 }
 
+/** An answer of two blocks in each way there is, which the draws may miss one of. */
+const EACH_WAY = ([undefined, "margin"] as const).flatMap((confidence) => {
+  const draw = {
+    sequence: newSequence([1, 2], 8, MASK),
+    options: { ...options, confidence, cfgScale: 0 } as DenoiseOptions,
+  };
+  type Example = [typeof draw, number[], 0.2 | undefined, typeof ToyModel];
+  const picked = (pick: number, threshold?: 0.2): Example => [
+    draw,
+    [pick],
+    threshold,
+    ToyCanvasModel,
+  ];
+  return [
+    ...Array.from({ length: 6 }, (_, pick) => picked(pick)),
+    ...Array.from({ length: 3 }, (_, pick) => picked(pick, 0.2)),
+  ];
+});
+
 /** What a way's name stands for. */
 function meaningOf(name: string): { readonly rule: SelectionRule; readonly cache: CachePolicy } {
   const [, kind, value, cache] = /^(threshold|factor) ([\d.]+)(?: by margin)?, cache (\w+)$/.exec(
@@ -189,7 +208,7 @@ Deno.test("fast: a rule and a cache for each block, as chosen, and what they cos
         assertEquals(learnt, nfe + idleForwards!);
       },
     ),
-    { numRuns: 250 },
+    { numRuns: 250, examples: EACH_WAY },
   );
   assertEquals(taken.size, 18, [...taken].join("; "));
 });
