@@ -74,3 +74,4 @@ export {
   type Finding,
   ModelFileError,
 } from "./src/weights/model_file_error.ts";
+export type { GroupSize } from "./src/quant/scheme.ts";

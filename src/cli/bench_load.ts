@@ -162,7 +162,7 @@ async function timeLoad(
   const start = performance.now();
   try {
     using _ = await loadModel(gpu, dir, {
-      precision: precisionOf(choice, undefined, readConfig(dir)),
+      precision: precisionOf(choice, {}, readConfig(dir)),
       onProgress(done, total) {
         report.update(done, total);
         sample();

@@ -127,6 +127,10 @@ async function describeModel(dir: string, gpu: Gpu | undefined) {
     maxTokens,
     blockLength,
   };
+  const generations: Awaited<ReturnType<typeof describeGeneration>>[] = [];
+  for (const promptTokens of new Set([usual.promptTokens, longest])) {
+    generations.push(await describeGeneration(rehearsal, { ...usual, promptTokens }));
+  }
   return {
     id: basename(resolve(dir)),
     parameters: parametersOf(checkpoint),
@@ -138,10 +142,7 @@ async function describeModel(dir: string, gpu: Gpu | undefined) {
       largest_matrix: rehearsal.largest,
       loading_gpu_bytes: rehearsal.loadingBytes,
       loading_host_bytes: rehearsal.hostBytes,
-      generations: [
-        await describeGeneration(rehearsal, usual),
-        await describeGeneration(rehearsal, { ...usual, promptTokens: longest }),
-      ],
+      generations,
     },
   };
 }

@@ -26,7 +26,7 @@ function inheriting(command: Command, parent: Command): Command {
 const program = new Command("unmask")
   .description("Serves LLaDA masked-diffusion language models on WebGPU.")
   .version(VERSION)
-  .showHelpAfterError()
+  .showHelpAfterError("(--help shows all options)")
   .configureOutput({
     outputError: (text, write) => write(text.replace(/^error:/, "unmask:")),
   })

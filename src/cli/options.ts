@@ -103,7 +103,7 @@ export type MemoryFlags = MemoryOptions;
 
 /** `--gpu-memory` and what decides how a model is laid into it. */
 export function addMemoryOptions(command: Command): Command {
-  return command
+  return addSchemeOptions(command)
     .addOption(
       new Option("--gpu-memory <size>", "most GPU memory that may be used, such as 24GiB")
         .argParser(byteCount),
@@ -139,14 +139,20 @@ export function addTuningOptions(command: Command): Command {
     .option("--tune", "find tile sizes first, on the first run with a model and device");
 }
 
-/** The tuning that the options ask for. What is wrong with its file is said on standard error. */
-export function tunedOf({ tuning }: TuningFlags): TunedTiles | undefined {
+/**
+ * The tuning that the options ask for. What is wrong with its file is said on standard error.
+ * @throws {Error} when a file that was named is missing, and nothing is about to be tuned
+ */
+export function tunedOf({ tuning, tune }: TuningFlags): TunedTiles | undefined {
   if (tuning === false) return undefined;
   // Commander's `--no-tuning` makes true the default.
   const file = typeof tuning === "string" ? tuning : defaultTuningFile();
   if (file === undefined) return undefined;
   const { tuned, warning } = readTuning(file);
   if (warning !== undefined) console.error(`Warning: ${warning}`);
+  else if (typeof tuning === "string" && !tune && tuned === UNTUNED) {
+    throw new Error(`${file}: it is missing. --tune beside --tuning FILE writes it.`);
+  }
   return tuned;
 }
 
@@ -176,9 +182,9 @@ export function measuredTuning(file: string | undefined): TunedTiles | undefined
 
 /** The memory options alone. */
 export function memoryOf(
-  { gpuMemory, weights, draftWeights, arithmetic, context }: MemoryFlags,
+  { gpuMemory, weights, draftWeights, group, head, arithmetic, context }: MemoryFlags,
 ): MemoryOptions {
-  return { gpuMemory, weights, draftWeights, arithmetic, context };
+  return { gpuMemory, weights, draftWeights, group, head, arithmetic, context };
 }
 
 /** `--group` and `--head` */

@@ -68,7 +68,8 @@ export async function loadCheckpoint(
     if (!error) return;
     throw new GpuMemoryError(
       `${name}: ${checkpoint.byteLength} bytes of weights do not fit the memory of ${gpu.name}: ` +
-        `${error.message}. Free some of it, load in fewer bits, or use a smaller model.`,
+        `${error.message}. Free some of it, load in fewer bits ` +
+        `(--weights q8 or q4), without a draft (--no-draft), or use a smaller model.`,
     );
   };
   try {

@@ -1,6 +1,6 @@
 /** A target and its draft on a device of their own, in the precision that its memory has room for. */
 
-import { acquireGpu } from "../gpu/device.ts";
+import { acquireGpu, GpuError, GpuMemoryError } from "../gpu/device.ts";
 import { openProvider, type ProviderName } from "../gpu/provider.ts";
 import { readConfig } from "./config.ts";
 import { freeHostBytes } from "./host_memory.ts";
@@ -30,16 +30,36 @@ export interface PlannedLoad extends PlanRequest {
   readonly tuned?: TunedTiles;
   /** Told while the target's weights are uploaded. */
   readonly onProgress?: LoadProgress;
-  /** Told before anything is uploaded. */
+  /** Told before anything is uploaded, once for each choice that is tried. */
   readonly onPlan?: (plan: MemoryPlan) => void;
 }
 
 /**
- * Acquires a device, plans its memory and loads. After an error nothing stays on the GPU.
+ * Acquires a device, plans its memory and loads. Where memory runs out nonetheless, as on an adapter
+ * that does not say how much it has, the next smaller choice is loaded instead. After an error nothing
+ * stays on the GPU.
  * @throws as {@linkcode planMemory} and {@linkcode loadModel}
  * @throws {GpuError} when the provider does not start or there is no adapter
  */
-export async function loadPlanned(
+export async function loadPlanned(load: PlannedLoad): Promise<LoadedPair> {
+  let lacking: { readonly error: GpuMemoryError; readonly bytes: number } | undefined;
+  while (true) {
+    let plan: MemoryPlan | undefined;
+    const onPlan = (planned: MemoryPlan) => {
+      plan = planned;
+      load.onPlan?.(planned);
+    };
+    try {
+      return await loadOnce({ ...load, onPlan, tooMany: lacking?.bytes });
+    } catch (error) {
+      if (!plan && lacking && error instanceof GpuError) throw lacking.error;
+      if (!plan || !(error instanceof GpuMemoryError)) throw error;
+      lacking = { error, bytes: plan.bytes };
+    }
+  }
+}
+
+async function loadOnce(
   { provider, tuned, onProgress, onPlan, ...request }: PlannedLoad,
 ): Promise<LoadedPair> {
   const gpu = await acquireGpu({
@@ -51,7 +71,7 @@ export async function loadPlanned(
     onPlan?.(plan);
     const tiles = tuned && tileLookup(tuned, gpu);
     const options = ({ folder, choice }: ModelMemory): LoadModelOptions => ({
-      precision: precisionOf(choice, request.arithmetic, readConfig(folder)),
+      precision: precisionOf(choice, request, readConfig(folder)),
       context: plan.context,
       tiles,
     });

@@ -5,9 +5,10 @@
 
 import { GpuError } from "../gpu/device.ts";
 import type { Arithmetic } from "../gpu/kernel.ts";
-import { QUANTISED, type QuantisedName, SCHEMES } from "../quant/scheme.ts";
+import { GROUP_SIZES, type GroupSize, QUANTISED, quantised } from "../quant/scheme.ts";
 import { openCheckpoint } from "../weights/checkpoint.ts";
 import { limitContext, type ModelConfig, readConfig } from "./config.ts";
+import { fittingOptions, LEAST_CONTEXT } from "./fitting_options.ts";
 import {
   type Rehearsal,
   rehearse,
@@ -31,7 +32,11 @@ export interface MemoryOptions {
   readonly weights?: WeightChoice;
   /** Of the draft; default: the largest that fits and is not larger than the target's. */
   readonly draftWeights?: WeightChoice;
-  /** In what products are made (default f32). */
+  /** Weights that share a scale, where weights are quantised while loading (default 32). */
+  readonly group?: GroupSize;
+  /** Whether the output head is quantised with the layers (default false). */
+  readonly head?: boolean;
+  /** In what products are made (default f32); int8 needs quantised weights, and chooses them. */
   readonly arithmetic?: Arithmetic;
   /** Longest prompt plus answer, in tokens; default as config.json says. */
   readonly context?: number;
@@ -49,6 +54,8 @@ export interface PlanRequest extends MemoryOptions {
   readonly cache: boolean;
   /** Bytes that are there where the user names none. */
   readonly available?: number;
+  /** Bytes that turned out to be too many, whatever is said to be there. */
+  readonly tooMany?: number;
 }
 
 /** Bytes of one model on the GPU. */
@@ -81,23 +88,27 @@ export interface MemoryPlan {
   readonly limit: number;
   /** Whether the user named the limit. */
   readonly limited: boolean;
+  /** Bytes of a larger plan for which there turned out to be no memory. */
+  readonly tooMany?: number;
 }
 
 /** States that a round of proposals has at most unless a request asks for more. */
 const STATES = 5;
-/** Contexts are suggested in steps of this many tokens. */
-const CONTEXT_STEP = 64;
 
 /** How a choice is told to the loader. */
 export function precisionOf(
   choice: WeightChoice | undefined,
-  arithmetic: Arithmetic | undefined,
+  { arithmetic, group = GROUP_SIZES[0], head = false }: Pick<
+    MemoryOptions,
+    "arithmetic" | "group" | "head"
+  >,
   config: ModelConfig,
 ): WeightPrecision {
   // A folder that is quantised so already has groups of its own size.
   const stored = choice === undefined || choice === "stored" ||
     choice === config.quantisation?.scheme.name;
-  return { layers: stored ? undefined : SCHEMES[choice], arithmetic };
+  const layers = stored ? undefined : quantised(choice, group);
+  return { layers, head: head ? layers : undefined, arithmetic };
 }
 
 /**
@@ -113,8 +124,11 @@ export async function planMemory(
 ): Promise<MemoryPlan> {
   const limited = request.gpuMemory !== undefined;
   const limit = request.gpuMemory ?? request.available ?? Infinity;
+  const { tooMany = Infinity } = request;
+  checkChoices(request);
   const known = new Map<string, Promise<ModelMemory>>();
-  const fitting = ({ problem, bytes }: Attempt) => problem === undefined && bytes <= limit;
+  const fitting = ({ problem, bytes }: Attempt) =>
+    problem === undefined && bytes <= limit && bytes < tooMany;
   const plan = async (asked: PlanRequest): Promise<Attempt> => {
     let last: Attempt | undefined;
     for (const pair of pairsOf(asked)) {
@@ -126,28 +140,60 @@ export async function planMemory(
   const chosen = await plan(request);
   if (fitting(chosen)) {
     const { target, draft, context, bytes } = chosen;
-    return { target: target!, draft, context, bytes, limit, limited };
+    return {
+      target: target!,
+      draft,
+      context,
+      bytes,
+      limit,
+      limited,
+      tooMany: request.tooMany,
+    };
   }
-  const fits = async (changes: Partial<PlanRequest>) =>
-    fitting(await plan({ ...request, ...changes }));
-  const options = await fittingOptions(request, chosen.context, fits);
+  const options = await fittingOptions(request, chosen.context, async (changes) => {
+    const changed = await plan({ ...request, ...changes });
+    return fitting(changed) ? changed.pair : undefined;
+  });
   const what = limited ? "--gpu-memory" : `what ${device.name} has free`;
   const problem = chosen.problem ??
     `${described(chosen)} need ${binarySize(chosen.bytes)} of GPU memory, ` +
       `${binarySize(chosen.bytes - limit)} more than ${what} of ${binarySize(limit)}.`;
   throw new GpuError(
     `${problem} ` +
-      (options.length > 0
-        ? `What would fit: ${options.join("; ")}.`
-        : "No smaller precision and no shorter context would fit."),
+      (options.length > 0 ? `What would fit: ${options.join("; ")}.` : await least(request, plan)),
   );
+}
+
+/** Says what the least that can be asked for would take. */
+async function least(
+  request: PlanRequest,
+  plan: (asked: PlanRequest) => Promise<Attempt>,
+): Promise<string> {
+  const all = { draft: undefined, weights: undefined, draftWeights: undefined };
+  const attempt = await plan({ ...request, ...all, context: LEAST_CONTEXT });
+  return `Nothing smaller would fit: ` +
+    (attempt.problem ?? `even ${described(attempt)} takes ${binarySize(attempt.bytes)}.`);
+}
+
+/** @throws {GpuError} for arithmetic that the named weights do not have */
+function checkChoices({ target, draft, weights, draftWeights, arithmetic }: PlanRequest): void {
+  if (arithmetic !== "int8") return;
+  const named = [[target, weights, "--weights"], [draft, draftWeights, "--draft-weights"]] as const;
+  for (const [folder, choice, option] of named) {
+    if (folder === undefined || choice !== "stored" || readConfig(folder).quantisation) continue;
+    throw new GpuError(
+      `Arithmetic int8 multiplies quantised weights, and ${nameOf(folder)} as stored has none. ` +
+        `Ask for ${option} q8 or q4, or for arithmetic f32.`,
+    );
+  }
 }
 
 /** One line that says what was chosen. */
 export function planLine(plan: MemoryPlan): string {
-  const { limit, limited, bytes } = plan;
+  const { limit, limited, bytes, tooMany } = plan;
   const of = limit === Infinity ? "" : ` of ${binarySize(limit)} ${limited ? "allowed" : "free"}`;
-  return `GPU memory: ${described(plan)} take at most ${binarySize(bytes)}${of}.`;
+  const instead = tooMany === undefined ? "" : `there was none for ${binarySize(tooMany)}; `;
+  return `GPU memory: ${instead}${described(plan)} take at most ${binarySize(bytes)}${of}.`;
 }
 
 /** Bytes in the largest unit that keeps them above 1. */
@@ -169,18 +215,21 @@ interface Attempt {
   readonly problem?: string;
 }
 
-interface Pair {
+/** How target and draft are kept. */
+export interface Pair {
   readonly target: WeightChoice;
   readonly draft?: WeightChoice;
 }
 
 /** Pairs in the order in which they are tried. */
-function* pairsOf({ target, draft, weights, draftWeights }: PlanRequest): Generator<Pair> {
-  for (const choice of choicesOf(target, weights)) {
+function* pairsOf(
+  { target, draft, weights, draftWeights, arithmetic }: PlanRequest,
+): Generator<Pair> {
+  for (const choice of choicesOf(target, weights, arithmetic)) {
     if (draft === undefined) yield { target: choice };
     else {
       const largest = WEIGHT_CHOICES.indexOf(choice);
-      const choices = choicesOf(draft, draftWeights);
+      const choices = choicesOf(draft, draftWeights, arithmetic);
       const smaller = choices.filter((other) => WEIGHT_CHOICES.indexOf(other) >= largest);
       const allowed = draftWeights || smaller.length === 0 ? choices : smaller;
       for (const other of allowed) yield { target: choice, draft: other };
@@ -189,9 +238,14 @@ function* pairsOf({ target, draft, weights, draftWeights }: PlanRequest): Genera
 }
 
 /** A folder that is quantised loads as it is stored. */
-function choicesOf(folder: string, named: WeightChoice | undefined): readonly WeightChoice[] {
+function choicesOf(
+  folder: string,
+  named: WeightChoice | undefined,
+  arithmetic: Arithmetic | undefined,
+): readonly WeightChoice[] {
   if (named) return [named];
-  return readConfig(folder).quantisation ? ["stored"] : WEIGHT_CHOICES;
+  if (readConfig(folder).quantisation) return ["stored"];
+  return arithmetic === "int8" ? QUANTISED : WEIGHT_CHOICES;
 }
 
 async function attempt(
@@ -240,7 +294,7 @@ async function memoryOf(
   const config = limitContext(own, context);
   using checkpoint = openCheckpoint(folder);
   checkTensors(config, checkpoint);
-  const precision = precisionOf(choice, request.arithmetic, config);
+  const precision = precisionOf(choice, request, config);
   const rehearsal = await rehearse(config, checkpoint, device, precision);
   const { activations, cache } = await answerMemory(rehearsal, context, isDraft, request);
   const { weightBytes: weights, loadingBytes: staging } = rehearsal;
@@ -278,51 +332,4 @@ function described({ target, draft, context, ...rest }: MemoryPlan | Attempt): s
 
 function nameOf(folder: string): string {
   return folder.split(/[/\\]/).findLast((part) => part !== "") ?? folder;
-}
-
-/** Single changes after which there is a plan. */
-async function fittingOptions(
-  request: PlanRequest,
-  context: number,
-  fits: (changes: Partial<PlanRequest>) => Promise<boolean>,
-): Promise<string[]> {
-  const options: string[] = [];
-  for (const choice of QUANTISED) {
-    if (
-      request.weights && request.weights !== choice && await fitsQuantised(request, choice, fits)
-    ) {
-      options.push(`--weights ${choice}`);
-    }
-    if (request.draft && request.draftWeights && request.draftWeights !== choice) {
-      if (await fits({ draftWeights: choice })) options.push(`--draft-weights ${choice}`);
-    }
-  }
-  if (request.draft && await fits({ draft: undefined })) options.push("--no-draft");
-  const longest = await longestContext(context, (tokens) => fits({ context: tokens }));
-  if (longest > 0) options.push(`--context ${longest}`);
-  return options;
-}
-
-/** Whether the target may be quantised, and fits then. */
-async function fitsQuantised(
-  request: PlanRequest,
-  choice: QuantisedName,
-  fits: (changes: Partial<PlanRequest>) => Promise<boolean>,
-): Promise<boolean> {
-  return !readConfig(request.target).quantisation && await fits({ weights: choice });
-}
-
-/** The longest context below this one that fits, in whole steps; 0 where none does. */
-async function longestContext(
-  context: number,
-  fits: (tokens: number) => Promise<boolean>,
-): Promise<number> {
-  let fitting = 0;
-  let failing = Math.ceil(context / CONTEXT_STEP);
-  while (failing - fitting > 1) {
-    const middle = (fitting + failing) >> 1;
-    if (await fits(middle * CONTEXT_STEP)) fitting = middle;
-    else failing = middle;
-  }
-  return fitting * CONTEXT_STEP;
 }

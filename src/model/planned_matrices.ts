@@ -21,7 +21,7 @@ export async function plannedMatrices(gpu: Gpu, request: PlanRequest): Promise<T
   for (const model of [plan.target, ...plan.draft ? [plan.draft] : []]) {
     const config = readConfig(model.folder);
     using checkpoint = openCheckpoint(model.folder);
-    const precision = precisionOf(model.choice, request.arithmetic, config);
+    const precision = precisionOf(model.choice, request, config);
     const { layers } = await rehearse(config, checkpoint, gpu, precision);
     for (const matrix of tiledMatrices(gpu, layers)) found.set(matrixName(matrix), matrix);
   }
@@ -35,7 +35,7 @@ export async function syntheticMatrices(
   { weights, arithmetic }: Pick<PlanRequest, "weights" | "arithmetic">,
 ): Promise<TiledMatrix[]> {
   using model = syntheticModel({ ...shape, layers: 1 });
-  const precision = precisionOf(weights, arithmetic, model.config);
+  const precision = precisionOf(weights, { arithmetic }, model.config);
   const { layers } = await rehearse(model.config, model.checkpoint, gpu, precision);
   return tiledMatrices(gpu, layers);
 }

@@ -17,6 +17,7 @@ import {
   tensorBytes,
   type TensorLayout,
 } from "./safetensors_writer.ts";
+import { writeError } from "./write_error.ts";
 
 /** Takes the next bytes of a tensor. */
 export type Append = (name: string, bytes: Uint8Array) => Promise<void>;
@@ -88,6 +89,14 @@ export function copiedTensor(checkpoint: Checkpoint, slice: TensorSlice): Tensor
  * full; naming what differs or what is missing
  */
 export function planFolder(dir: string, content: FolderContent): FolderPlan {
+  try {
+    return plan(dir, content);
+  } catch (error) {
+    throw writeError(dir, error);
+  }
+}
+
+function plan(dir: string, content: FolderContent): FolderPlan {
   checkFolder(dir, content.settings);
   const parts = divide(content.groups, content.shardBytes);
   const shards = parts.map((groups, i) => {
@@ -110,11 +119,23 @@ export function planFolder(dir: string, content: FolderContent): FolderPlan {
 /**
  * Writes the folder. Interrupted, it leaves whole shards, which the same plan goes on from.
  * @param onProgress told the bytes of tensors that are written, of all
- * @throws {Error} when another process writes into it, or did since it was planned
+ * @throws {Error} when another process writes into it, or did since it was planned; when the system
+ * does not let it be written, saying why
  */
 export async function writeFolder(
-  { dir, content }: FolderPlan,
+  plan: FolderPlan,
   onProgress: (done: number, total: number) => void = () => {},
+): Promise<void> {
+  try {
+    await write(plan, onProgress);
+  } catch (error) {
+    throw writeError(plan.dir, error);
+  }
+}
+
+async function write(
+  { dir, content }: FolderPlan,
+  onProgress: (done: number, total: number) => void,
 ): Promise<void> {
   Deno.mkdirSync(dir, { recursive: true });
   using _ = lock(dir);

@@ -57,7 +57,7 @@ export class DeviceWatch implements Disposable {
   readonly #device: GPUDevice;
 
   /** Takes over `createBuffer` and `createBindGroup` of the device until disposed. */
-  constructor({ device }: Gpu) {
+  constructor({ device }: Pick<Gpu, "device">) {
     this.#device = device;
     const { createBuffer, createBindGroup } = GPUDevice.prototype;
     const { alive } = this;

@@ -16,7 +16,10 @@ export function canStarve({ software }: Pick<Gpu, "software">): boolean {
  * Linux really has none: they are asked for as large as they can be, and the system gives the process
  * no more. Elsewhere they are refused as a device would.
  */
-export function scarceMemory(gpu: Pick<Gpu, "device" | "software">, most: number): Disposable {
+export function scarceMemory(
+  gpu: Pick<Gpu, "device" | "software">,
+  most: number | (() => number),
+): Disposable {
   const { device } = gpu;
   const own = Object.getOwnPropertyDescriptor(device, "createBuffer");
   const create = (descriptor: GPUBufferDescriptor): GPUBuffer =>
@@ -27,7 +30,7 @@ export function scarceMemory(gpu: Pick<Gpu, "device" | "software">, most: number
   Object.defineProperty(device, "createBuffer", {
     configurable: true,
     value(descriptor: GPUBufferDescriptor) {
-      if (descriptor.size <= most) return create(descriptor);
+      if (descriptor.size <= (typeof most === "number" ? most : most())) return create(descriptor);
       if (real) return create({ ...descriptor, size: device.limits.maxBufferSize & ~3 });
       const error = new GPUOutOfMemoryError("no room");
       device.dispatchEvent(new GPUUncapturedErrorEvent("uncapturederror", { error }));

@@ -69,24 +69,80 @@ Deno.test("each option that a refusal names leads to a plan, and what was named 
   const { message } = await assertRejects(() => plan(forced), GpuError);
   const named = /What would fit: (.*)\.$/.exec(message)![1].split("; ");
   assert(named.length >= 2, message);
+  await assertFitting(named, forced);
+  const longest = Number(/--context (\d+)/.exec(message)![1]);
+  await assertRejects(() => plan({ ...forced, context: longest + 64 }), GpuError);
+});
+
+/** What options of the command line change. */
+async function assertFitting(named: readonly string[], request: Partial<PlanRequest>) {
   const changes: Readonly<Record<string, (value: string) => Partial<PlanRequest>>> = {
     "--weights": (value) => ({ weights: value as "q8" }),
     "--draft-weights": (value) => ({ draftWeights: value as "q8" }),
     "--no-draft": () => ({ draft: undefined }),
     "--context": (value) => ({ context: Number(value) }),
   };
-  for (const option of named) {
-    const [name, value] = option.split(" ");
-    const fitting = await plan({ ...forced, ...changes[name](value) });
-    assert(fitting.bytes <= gpuMemory, option);
+  for (const options of named) {
+    let changed = request;
+    for (const [, name, value] of options.matchAll(/(--[-a-z]+)(?: (\w+))?/g)) {
+      changed = { ...changed, ...changes[name](value) };
+    }
+    assert((await plan(changed)).bytes <= request.gpuMemory!, options);
   }
-  const longest = Number(/--context (\d+)/.exec(message)![1]);
-  await assertRejects(() => plan({ ...forced, context: longest + 64 }), GpuError);
+}
+
+Deno.test("where no single change suffices, several together are named", async () => {
+  const bytes = async (changes: Partial<PlanRequest>) => (await plan(changes)).bytes;
+  const alone = { draft: undefined, weights: "q4", context: 64 } as const;
+  const cases: readonly (readonly [Partial<PlanRequest>, RegExp])[] = [
+    [{ gpuMemory: await bytes(alone) }, /What would fit: --no-draft --context 64\.$/],
+    [{ gpuMemory: await bytes({ ...alone, context: 16 }) }, /: --no-draft --context 16\.$/],
+    [
+      { gpuMemory: await bytes(alone), weights: "stored" },
+      /: --weights q4 --no-draft --context 64\.$/,
+    ],
+    [
+      {
+        gpuMemory: await bytesOf("q8", "q4"),
+        weights: "stored",
+        draftWeights: "stored",
+      },
+      /What would fit: --weights q8 --draft-weights q4; /,
+    ],
+  ];
+  for (const [request, expected] of cases) {
+    const { message } = await assertRejects(() => plan(request), GpuError);
+    assertMatch(message, expected);
+    await assertFitting(/What would fit: (.*)\.$/.exec(message)![1].split("; "), request);
+  }
+});
+
+Deno.test("int8 arithmetic chooses quantised weights, and is refused with others", async () => {
+  assertEquals(choices(await plan({ arithmetic: "int8" })), ["q8", "q8"]);
+  for (const named of [{ weights: "stored" }, { draftWeights: "stored" }] as const) {
+    await assertRejects(() => plan({ arithmetic: "int8", ...named }), GpuError, "q8 or q4");
+  }
+});
+
+Deno.test("larger groups and a quantised head take less", async () => {
+  const weights = "q4";
+  const bytes = async (changes: Partial<PlanRequest>) =>
+    (await plan({ weights, draft: undefined, ...changes })).target.weights;
+  const plain = await bytes({});
+  assert(await bytes({ group: 64 }) < plain);
+  const config = readConfig(EMBEDDED_TARGET);
+  assertEquals(precisionOf(weights, { head: true, group: 64 }, config).head?.group, 64);
+  assertEquals(precisionOf("stored", { head: true }, config).head, undefined);
+  if (config.tiedHead) assertEquals(await bytes({ head: true }), plain);
+  else assert(await bytes({ head: true }) < plain);
 });
 
 Deno.test("nothing fits: said as it is", async () => {
   const { message } = await assertRejects(() => plan({ gpuMemory: 1000 }), GpuError);
-  assertMatch(message, /No smaller precision and no shorter context would fit\.$/);
+  assertMatch(
+    message,
+    /Nothing smaller would fit: even tiny-target in q4 at 16 tokens of context takes [\d.]+ .iB\.$/,
+  );
 });
 
 Deno.test("what is there bounds a plan without --gpu-memory, and a line says what was chosen", async () => {
@@ -157,7 +213,7 @@ for (const [weights, draftWeights] of [["stored", "stored"], ["q8", "q4"]] as co
     const load = (dir: string, choice: "stored" | "q8" | "q4") =>
       loadModel(anyGpu, dir, {
         context,
-        precision: precisionOf(choice, undefined, config),
+        precision: precisionOf(choice, {}, config),
         onProgress: sample,
       });
     using target = await load(EMBEDDED_TARGET, weights);

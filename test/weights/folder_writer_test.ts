@@ -12,6 +12,7 @@ import { readConfig } from "../../src/model/config.ts";
 import { syntheticFolder, syntheticModel } from "../../src/model/synthetic.ts";
 import type { SyntheticShape } from "../../src/model/synthetic_shape.ts";
 import { checkTensors } from "../../src/model/tensors.ts";
+import { writeError } from "../../src/weights/write_error.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint.ts";
 import { allottedBytes, checkSpace, freeBytes } from "../../src/weights/disk_space.ts";
 import { type FolderContent, planFolder, writeFolder } from "../../src/weights/folder_writer.ts";
@@ -244,4 +245,27 @@ Deno.test("a folder that is not there, or not whole, says so", () =>
     const out = join(dir, "model");
     await assertRejects(() => writeFolder(planFolder(out, folder), stopAfter(3)));
     assertThrows(() => readConfig(out), Error, "Run the command that was writing the folder again");
+  }));
+
+Deno.test("what the system says when a folder cannot be written names it, and what to do", () =>
+  withFolder(async (dir) => {
+    using folder = syntheticFolder(SHAPE, { shardBytes: SHARD_BYTES });
+    const file = join(dir, "file");
+    await Deno.writeTextFile(file, "");
+    assertThrows(
+      () => planFolder(join(file, "model"), folder),
+      Error,
+      "A part of its path is a file",
+    );
+    assertThrows(() => planFolder("/proc/model", folder), Error, "Deno was not allowed to");
+    const full = Object.assign(new Error("No space left on device (os error 28)"), {
+      code: "ENOSPC",
+    });
+    const { message, cause } = writeError(dir, full) as Error;
+    assertEquals([message.startsWith(`${dir} cannot be written: No space left`), cause], [
+      true,
+      full,
+    ]);
+    const other = new Error("interrupted");
+    assertEquals(writeError(dir, other), other);
   }));
