@@ -18,13 +18,15 @@ import {
 } from "../evaluate/agreement.ts";
 import { acquireGpu } from "../gpu/device.ts";
 import { type Arithmetic, ARITHMETICS } from "../gpu/kernel.ts";
-import { readGenerationDefaults } from "../model/config.ts";
+import { readConfig, readGenerationDefaults } from "../model/config.ts";
 import { loadModel, type WeightPrecision } from "../model/load.ts";
+import { checkRoom } from "../model/memory_room.ts";
 import type { Model } from "../model/model.ts";
 import { tileLookup } from "../model/tuned_tiles.ts";
 import { QUANTISED } from "../quant/scheme.ts";
 import { encodeChat, loadChatTemplate } from "../text/chat_template.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
+import { openCheckpoint } from "../weights/checkpoint.ts";
 import {
   addSchemeOptions,
   measuredTuning,
@@ -39,6 +41,9 @@ import {
 const RANDOM_LENGTH = 24;
 /** Prompts whose hidden states are compared: all of them cross the bus. */
 const COMPARED_STATES = 4;
+
+/** Tokens of prompt and answer that memory is asked for; what is compared is seldom longer. */
+const ROOM_TOKENS = 512;
 
 interface AgreementFlags extends QuantisationFlags {
   readonly model: string;
@@ -109,6 +114,14 @@ async function run(flags: AgreementFlags): Promise<void> {
   const tuned = measuredTuning(flags.tuning);
   using gpu = await acquireGpu();
   const tiles = tuned && tileLookup(tuned, gpu);
+  {
+    using first = openCheckpoint(against);
+    using second = openCheckpoint(flags.model);
+    await checkRoom(gpu, [
+      { name: against, config: readConfig(against), checkpoint: first },
+      { name: flags.model, config: readConfig(flags.model), checkpoint: second, precision },
+    ], ROOM_TOKENS);
+  }
   using original = await loadModel(gpu, against, { tiles });
   using model = await loadModel(gpu, flags.model, { precision, tiles });
   checkComparable(original, model, flags);

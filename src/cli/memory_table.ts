@@ -84,7 +84,7 @@ export function planTable(plan: PlanDescription): string {
     row(`memory at ${context_tokens} tokens`, (model) => model === target ? "target" : "draft"),
     row("weights", (model) => `${binarySize(model.weight_bytes)}, ${nameOf(model.weights)}`),
     row("kept keys and values", (model) => binarySize(model.cache_bytes)),
-    row("activations", (model) => binarySize(model.activation_bytes)),
+    row("activations of an answer", (model) => binarySize(model.activation_bytes)),
     row("only while loading", (model) => binarySize(model.staging_bytes)),
   );
   const limit = limit_bytes === null ? "no limit known" : `of ${binarySize(limit_bytes)}`;

@@ -85,10 +85,15 @@ export interface QuantisationFlags {
   readonly head?: boolean;
 }
 
-/** The scheme that `--weights` asks for; undefined without it. */
+/**
+ * The scheme that `--weights` asks for; undefined without it.
+ * @throws {Error} when a group or the head is named and nothing is to be quantised
+ */
 export function quantisationOf(
   { weights, group = GROUP_SIZES[0], head = false }: QuantisationFlags,
 ): StoredQuantisation | undefined {
+  if (!weights && head) throw new Error("--head goes with --weights");
+  if (!weights && group !== GROUP_SIZES[0]) throw new Error("--group goes with --weights");
   return weights && { scheme: quantised(weights, group), head };
 }
 

@@ -10,6 +10,7 @@ import { type Ceilings, measureCeilings } from "./ceilings.ts";
 export interface ProfileRow extends KernelTime {
   /** Of the GPU time of all kernels. */
   readonly share: number;
+  /** Absent where nothing is calculated. */
   readonly gflopPerSecond?: number;
   readonly gigabytesPerSecond?: number;
   /** Of the multiply-add ceiling of its arithmetic; f32 where it multiplies no rows. */
@@ -26,15 +27,16 @@ export function profileRows(
   return totals.map((total) => {
     const share = total.milliseconds / all;
     if (!total.cost) return { ...total, share };
-    const gflopPerSecond = total.cost.operations / (1e6 * total.milliseconds);
-    const gigabytesPerSecond = total.cost.bytes / (1e6 * total.milliseconds);
+    const { operations, bytes } = total.cost;
+    const gflopPerSecond = operations > 0 ? operations / (1e6 * total.milliseconds) : undefined;
+    const gigabytesPerSecond = bytes / (1e6 * total.milliseconds);
     const ceiling = multiplyAdd[total.arithmetic ?? "f32"];
     return {
       ...total,
       share,
       gflopPerSecond,
       gigabytesPerSecond,
-      shareOfMultiplyAdd: ceiling && gflopPerSecond / ceiling.gflopPerSecond,
+      shareOfMultiplyAdd: ceiling && gflopPerSecond && gflopPerSecond / ceiling.gflopPerSecond,
       shareOfCopy: gigabytesPerSecond / copyGigabytesPerSecond,
     };
   });

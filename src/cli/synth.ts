@@ -5,6 +5,7 @@ import { Command, Option } from "commander";
 import { GREEDY } from "../denoise/predictor.ts";
 import { acquireGpu } from "../gpu/device.ts";
 import type { FloatDType } from "../gpu/dtype.ts";
+import { checkRoom } from "../model/memory_room.ts";
 import type { Model } from "../model/model.ts";
 import {
   loadSynthetic,
@@ -71,7 +72,10 @@ export function synthCommand(): Command {
         .choices(Object.keys(SYNTHETIC_SHAPES)).makeOptionMandatory(),
     )
     .option("--out <dir>", "writes a model folder; run again, it goes on where it was interrupted")
-    .option("--on-gpu", "loads it without a file and times a forward pass")
+    .addOption(
+      new Option("--on-gpu", "loads it without a file and times a forward pass")
+        .conflicts(["shardSize", "tokenizer"]),
+    )
     .option("--seed <n>", "same seed, same weights", wholeNumber(0, 2 ** 32 - 1), 1)
     .addOption(
       new Option("--dtype <type>", "of weights that are not quantised")
@@ -106,7 +110,6 @@ async function run(flags: SynthFlags): Promise<void> {
   if (!flags.out === !flags.onGpu) {
     throw new Error("synth: expected either --out DIR or --on-gpu");
   }
-  if (flags.head && !flags.weights) throw new Error("synth: --head goes with --weights");
   const shape = shapeOf(flags);
   const options = {
     seed: flags.seed,
@@ -172,6 +175,10 @@ async function fillGpu(
   { like, weights, group, dtype }: SynthFlags,
 ): Promise<void> {
   using gpu = await acquireGpu();
+  {
+    using asked = syntheticModel(shape, options);
+    await checkRoom(gpu, [{ name: like, ...asked }], TIMED_TOKENS);
+  }
   const report = progressReport(`filling ${like}`, inMebibytes, true);
   const start = performance.now();
   let bytes = 0;
@@ -194,7 +201,10 @@ async function fillGpu(
     `${like}, ${(parametersOf(shape) / 1e6).toFixed(1)} million parameters, ${scheme}: ` +
       `${gigabytes(bytes)} on ${gpu.name} in ${seconds.toFixed(1)} s`,
   );
-  console.log(`forward pass of ${TIMED_TOKENS} tokens: ${await timeForward(loaded)}`);
+  const tokens = Math.min(TIMED_TOKENS, loaded.config.maxSequenceLength);
+  console.log(
+    `forward pass of ${tokens} token${tokens > 1 ? "s" : ""}: ${await timeForward(loaded, tokens)}`,
+  );
 }
 
 function parametersOf(shape: SyntheticShape): number {
@@ -207,8 +217,7 @@ function parametersOf(shape: SyntheticShape): number {
 }
 
 /** Seconds of the first pass, in which kernels are compiled, and of a second. */
-async function timeForward(model: Model): Promise<string> {
-  const rows = Math.min(TIMED_TOKENS, model.config.maxSequenceLength);
+async function timeForward(model: Model, rows: number): Promise<string> {
   const positions = Uint32Array.from({ length: rows }, (_, position) => position);
   const ids = new Uint32Array(rows).fill(model.config.maskTokenId);
   const times: string[] = [];

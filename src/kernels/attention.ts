@@ -46,6 +46,32 @@ export interface FreshKeys {
   readonly row: number;
 }
 
+/** What the sequences of a call come to. */
+export interface AttentionWork {
+  /** Sequences. */
+  readonly count: number;
+  /** Most queries of one sequence. */
+  readonly longest: number;
+  readonly queries: number;
+  /** A key that several sequences see counts for each of them. */
+  readonly keys: number;
+  /** Queries times keys, of each sequence. */
+  readonly pairs: number;
+}
+
+/** Adds up ranges: `[count, 4]` of (first query, queries, first key, keys). */
+export function attentionWork(ranges: Uint32Array): AttentionWork {
+  const work = { count: ranges.length / 4, longest: 0, queries: 0, keys: 0, pairs: 0 };
+  for (let at = 0; at < ranges.length; at += 4) {
+    const [, queries, , keys] = ranges.subarray(at, at + 4);
+    work.longest = Math.max(work.longest, queries);
+    work.queries += queries;
+    work.keys += keys;
+    work.pairs += queries * keys;
+  }
+  return work;
+}
+
 /**
  * Records attention over a batch of sequences, each within itself (Vaswani et al. 2017, eq. 1).
  * @param q `[queries, heads, headStride]`
@@ -55,6 +81,7 @@ export interface FreshKeys {
  * @param shadows `[queries]` of (key row, key row): every query of the call sees all keys of its sequence
  * but the first of these, and the second besides; absent: all keys and no other
  * @param y `[queries, yStride]`
+ * @param work of `sequences`
  */
 export function attention(
   recorder: Recorder,
@@ -68,27 +95,32 @@ export function attention(
   },
   shape: HeadShape,
   options: {
-    readonly count: number;
-    readonly longest: number;
+    readonly work: AttentionWork;
     readonly yStride: number;
     readonly fresh?: FreshKeys;
   },
 ): void {
-  const { fresh } = options;
+  const { fresh, work } = options;
+  const { heads, kvHeads, headDim } = shape;
   recorder.dispatch(attentionKernel, {
     bindings: { ...tensors, shadows: tensors.shadows ?? tensors.sequences },
     params: {
-      heads: shape.heads,
-      kv_heads: shape.kvHeads,
-      head_dim: shape.headDim,
+      heads,
+      kv_heads: kvHeads,
+      head_dim: headDim,
       head_stride: shape.headStride,
       y_stride: options.yStride,
-      scale: 1 / Math.sqrt(shape.headDim),
+      scale: 1 / Math.sqrt(headDim),
       fresh_first: fresh?.first ?? 0,
       fresh_keys: fresh?.count ?? 0,
       fresh_row: fresh?.row ?? 0,
     },
-    constants: { UNITS: 8 * Math.ceil(shape.headDim / 32), SHADOWS: tensors.shadows ? 1 : 0 },
-    workgroups: [Math.ceil(options.longest / 32), shape.heads, options.count],
+    constants: { UNITS: 8 * Math.ceil(headDim / 32), SHADOWS: tensors.shadows ? 1 : 0 },
+    // Scores and their mix of values; queries and answers, keys and values.
+    cost: {
+      operations: 4 * work.pairs * heads * headDim,
+      bytes: 8 * headDim * (work.queries * heads + work.keys * kvHeads),
+    },
+    workgroups: [Math.ceil(work.longest / 32), heads, work.count],
   });
 }

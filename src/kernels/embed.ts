@@ -4,7 +4,7 @@ import source from "../../shaders/embed.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import type { WeightMatrix } from "./weight_matrix.ts";
+import { rowsCost, type WeightMatrix } from "./weight_matrix.ts";
 
 /** shaders/embed.wgsl */
 export const embedKernel = defineKernel({
@@ -39,6 +39,7 @@ export function embed(
         first_row: firstRow,
       },
       weights: part.binding,
+      cost: rowsCost(part, embedding, rows),
       workgroups: [Math.ceil(embedding.blocks / 32), rows],
     });
   }

@@ -7,6 +7,7 @@ import stepPlan from "../../shaders/lib/step_plan.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
+import { CANDIDATE_WORDS } from "./head.ts";
 
 /** shaders/predict.wgsl */
 export const predictKernel = defineKernel({
@@ -48,6 +49,11 @@ export function predict(
     bindings: tensors,
     params: { tiles: options.tiles, plan_offset: options.planOffset },
     constants: { MEASURED: options.measured ? 1 : 0 },
+    // Of a candidate: two comparisons, and its sum times an exponential.
+    cost: {
+      operations: 5 * options.entries * options.tiles,
+      bytes: 4 * options.entries * (CANDIDATE_WORDS * options.tiles + PREDICTION_WORDS),
+    },
     workgroups: [options.entries],
   });
 }

@@ -39,6 +39,8 @@ export function quantizeRows(
   recorder.dispatch(quantizeRowsKernel, {
     bindings: { x, y },
     params: { rows, blocks: blocksOf(inner), groups },
+    // The largest of a group, and each divided by it.
+    cost: { operations: 3 * rows * inner, bytes: 4 * rows * (inner + groups * GROUP_WORDS) },
     workgroups: [Math.ceil(groups / 32), rows],
   });
 }

@@ -30,10 +30,15 @@ export function topK(
     readonly guidance: number | undefined;
   },
 ): void {
+  const guided = options.guidance !== undefined;
   recorder.dispatch(topKKernel, {
     bindings: { logits, found },
     params: { columns: options.columns, k: options.k, guidance: options.guidance ?? 0 },
-    constants: { GUIDED: options.guidance === undefined ? 0 : 1 },
+    constants: { GUIDED: guided ? 1 : 0 },
+    cost: {
+      operations: 0,
+      bytes: 4 * options.rows * (options.columns * (guided ? 2 : 1) + 2 * options.k),
+    },
     workgroups: [options.rows],
   });
 }

@@ -139,22 +139,32 @@ export function productParams(
   return { rows, columns, blocks, y_stride: yStride, y_column: firstColumn };
 }
 
+/** Bytes that a part's codes and scales take. */
+function partBytes({ binding }: WeightPart): number {
+  return binding.buffers.reduce((sum, { size }) => sum + size, 0);
+}
+
+/** What looking up `rows` columns of a matrix costs in one of its parts: its share of them. */
+export function rowsCost(part: WeightPart, { blocks, columns }: WeightMatrix, rows: number): Cost {
+  const read = rows * partBytes(part) / columns;
+  return { operations: 0, bytes: read + 4 * rows * 8 * blocks * part.columns / columns };
+}
+
 /**
  * What multiplying `rows` rows by a part costs.
  * @param columns as in {@linkcode tiled}
  * @param words of 4 bytes written, and read back where they are added to
  */
 export function productCost(
-  { binding }: WeightPart,
+  part: WeightPart,
   { blocks }: Pick<WeightMatrix, "blocks">,
   rows: number,
   columns: number,
   words: number,
 ): Cost {
   const inner = 8 * blocks;
-  const weights = binding.buffers.reduce((sum, { size }) => sum + size, 0);
   return {
     operations: 2 * rows * inner * columns,
-    bytes: weights + 4 * (rows * inner + words),
+    bytes: partBytes(part) + 4 * (rows * inner + words),
   };
 }

@@ -2,6 +2,7 @@
 
 import type { CanvasStep } from "../denoise/predictor.ts";
 import { type Tensor, tensorOf, upload } from "../gpu/tensor.ts";
+import { attentionWork } from "../kernels/attention.ts";
 import { createKvCache } from "./kv_cache.ts";
 import { type KvCache, mostRows, type RowBatch } from "./llada.ts";
 import { type PredictionContext, uploadScratch } from "./prediction_pass.ts";
@@ -33,11 +34,10 @@ export class CanvasRows {
     this.batch = {
       rows: packed.ids.length,
       firstRow: 0,
-      count: packed.ranges.length / 4,
-      longest: packed.longest,
       ids: tensorOf(gpu, "canvas ids", packed.ids),
       rowPosition: tensorOf(gpu, "canvas rotation", packed.rowPositions),
       ranges: tensorOf(gpu, "canvas ranges", packed.ranges),
+      work: attentionWork(packed.ranges),
     };
   }
 
@@ -89,11 +89,10 @@ export class CanvasRows {
       batch: {
         firstRow: own,
         rows: states.length * rows,
-        count: states.length,
-        longest: rows,
         ids: behind("state ids", idsOf),
         rowPosition: behind("state rotation", () => rowPositions),
         ranges: uploadScratch(this.#context, "state ranges", ranges),
+        work: attentionWork(ranges),
         fresh: { first, count: rows, row: own },
         kept,
       },
@@ -138,13 +137,14 @@ export class CanvasRows {
 
   /** What a batch says of a span, its range uploaded once. */
   #range(first: number, rows: number, keys: number) {
+    const range = Uint32Array.of(0, rows, 0, keys);
     const key = `${first}+${rows} of ${keys}`;
     let ranges = this.#partRanges.get(key);
     if (!ranges) {
-      ranges = tensorOf(this.#context.gpu, "canvas part", Uint32Array.of(0, rows, 0, keys));
+      ranges = tensorOf(this.#context.gpu, "canvas part", range);
       this.#partRanges.set(key, ranges);
     }
-    return { firstRow: first, rows, longest: rows, ranges };
+    return { firstRow: first, rows, ranges, work: attentionWork(range) };
   }
 
   /** The keys and values that are kept, with room for so many rows. */

@@ -4,7 +4,12 @@ import type { Gpu } from "../gpu/device.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Scratch } from "../gpu/scratch.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import { attention, type FreshKeys, type HeadShape } from "../kernels/attention.ts";
+import {
+  attention,
+  type AttentionWork,
+  type FreshKeys,
+  type HeadShape,
+} from "../kernels/attention.ts";
 import { embed } from "../kernels/embed.ts";
 import { rmsNorm } from "../kernels/rms_norm.ts";
 import { rotationTable } from "../kernels/qkv.ts";
@@ -94,16 +99,14 @@ export interface RowBatch {
   readonly rows: number;
   /** 0 unless the keys and values of other rows are kept. */
   readonly firstRow: number;
-  /** Sequences. */
-  readonly count: number;
-  /** Most rows that are run of one sequence. */
-  readonly longest: number;
   /** `[all rows]` token ids */
   readonly ids: Tensor;
   /** `[all rows]` positions for the rotation */
   readonly rowPosition: Tensor;
   /** `[count]` of (first row that is run, counted from firstRow; their number; first key; keys) */
   readonly ranges: Tensor;
+  /** Of `ranges`. */
+  readonly work: AttentionWork;
   /** Rows that attend as shadows, outside `ranges`; absent: there are none. */
   readonly shadows?: ShadowBatch;
   /** Keys and values that sequences do not share with each other, among those kept; default none. */
@@ -114,12 +117,10 @@ export interface RowBatch {
 
 /** Shadow rows of all sequences, on the GPU. */
 export interface ShadowBatch {
-  /** Ranges. */
-  readonly count: number;
-  /** Most shadow rows of one sequence. */
-  readonly longest: number;
   /** `[count]` of (first shadow row, shadow rows, first key, keys) */
   readonly ranges: Tensor;
+  /** Of `ranges`. */
+  readonly work: AttentionWork;
   /** `[all rows]` of (row whose key is not seen, own row) */
   readonly keys: Tensor;
 }
@@ -222,13 +223,13 @@ export function forward(
       recorder,
       { q, k, v, sequences: batch.ranges, y: attended },
       shape,
-      { count: batch.count, longest: batch.longest, yStride: width, fresh: batch.fresh },
+      { work: batch.work, yStride: width, fresh: batch.fresh },
     );
     if (batch.shadows) {
       // A call of its own: the other rows keep their pipeline, and with it their bits.
-      const { ranges: sequences, keys, count, longest } = batch.shadows;
+      const { ranges: sequences, keys, work } = batch.shadows;
       const shadowed = { q, k, v, sequences, shadows: keys, y: attended };
-      attention(recorder, shadowed, shape, { count, longest, yStride: width });
+      attention(recorder, shadowed, shape, { work, yStride: width });
     }
     for (const part of chunks) {
       const add = { rows: part.rows, yStride: width, add: true };

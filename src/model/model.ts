@@ -13,6 +13,7 @@ import { Readback } from "../gpu/readback.ts";
 import { Recorder } from "../gpu/recorder.ts";
 import { Scratch } from "../gpu/scratch.ts";
 import type { Tensor } from "../gpu/tensor.ts";
+import { attentionWork } from "../kernels/attention.ts";
 import { matmul } from "../kernels/matmul.ts";
 import { topK } from "../kernels/top_k.ts";
 import { paddedInner } from "../quant/scheme.ts";
@@ -294,15 +295,13 @@ export class Model implements Predictor, Disposable {
     return {
       rows: packed.ids.length,
       firstRow: 0,
-      count: packed.ranges.length / 4,
-      longest: packed.longest,
       ids: put("ids", packed.ids),
       rowPosition: put("row_position", packed.rowPositions),
       ranges: put("ranges", packed.ranges),
+      work: attentionWork(packed.ranges),
       shadows: packed.shadows && {
-        count: packed.shadows.ranges.length / 4,
-        longest: packed.shadows.longest,
         ranges: put("shadow_ranges", packed.shadows.ranges),
+        work: attentionWork(packed.shadows.ranges),
         keys: put("shadow_keys", packed.shadows.keys),
       },
     };

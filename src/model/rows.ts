@@ -29,8 +29,6 @@ export interface PackedShadows {
   readonly ranges: Uint32Array<ArrayBuffer>;
   /** `[rows, 2]` of a shadow: the row whose key it does not see, and its own; zero for other rows */
   readonly keys: Uint32Array<ArrayBuffer>;
-  /** Shadows of the sequence that has most. */
-  readonly longest: number;
 }
 
 /** Rows of a batch as they are uploaded. */
@@ -47,8 +45,6 @@ export interface PackedRows {
   readonly sequences: readonly PackedSequence[];
   /** From a row to its twin; 0 without guidance. */
   readonly twinRows: number;
-  /** Rows of the longest sequence, without its shadows. */
-  readonly longest: number;
 }
 
 /** The sequence, without guidance where its scale is 0: a second sequence would change nothing. */
@@ -109,8 +105,6 @@ export function packRows(sequences: readonly SequenceToPack[], maskToken: number
     shadows: shadows[i],
   }));
   if (guided) sequences.forEach(({ guidance }, i) => add(i, guidance!.unconditionalIds));
-  const most = (lists: readonly Uint32Array[]) =>
-    lists.reduce((most, { length }) => Math.max(most, length), 0);
   return {
     ids,
     rowPositions,
@@ -119,12 +113,10 @@ export function packRows(sequences: readonly SequenceToPack[], maskToken: number
       shadows: {
         ranges: Uint32Array.from(shadowRanges),
         keys: shadowKeys,
-        longest: most(shadows),
       },
     },
     sequences: packed,
     twinRows: guided ? half : 0,
-    longest: most(visible),
   };
 }
 

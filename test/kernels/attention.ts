@@ -1,6 +1,11 @@
 /** Bidirectional attention: queries of every sequence, all of them or some, over its keys. */
 
-import { attention, type FreshKeys, type HeadShape } from "../../src/kernels/attention.ts";
+import {
+  attention,
+  attentionWork,
+  type FreshKeys,
+  type HeadShape,
+} from "../../src/kernels/attention.ts";
 import { paddedInner } from "../../src/quant/scheme.ts";
 import { defineCase, GUARD_ROWS, untouchedReference } from "./case.ts";
 import type { Random } from "./random.ts";
@@ -193,20 +198,16 @@ export const kernelCase = defineCase<Size, Inputs>({
   },
   upload(tensors, { shape, yStride, ranges, shadows, fresh, q, k, v }) {
     const y = tensors.untouched("y", (queriesOf(ranges) + GUARD_ROWS) * yStride);
+    const sequences = Uint32Array.from(ranges.flat());
     const bound = {
       q: tensors.of("q", q),
       k: tensors.of("k", k),
       v: tensors.of("v", v),
-      sequences: tensors.of("sequences", Uint32Array.from(ranges.flat())),
+      sequences: tensors.of("sequences", sequences),
       shadows: shadows && tensors.of("shadows", Uint32Array.from(shadows.flat())),
       y: y.tensor,
     };
-    const options = {
-      count: ranges.length,
-      longest: Math.max(...ranges.map(([, queries]) => queries)),
-      yStride,
-      fresh,
-    };
+    const options = { work: attentionWork(sequences), yStride, fresh };
     return { record: (recorder) => attention(recorder, bound, shape, options), outputs: { y } };
   },
   reference,

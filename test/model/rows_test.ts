@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { attentionWork } from "../../src/kernels/attention.ts";
 import { packRows, rowsOf } from "../../src/model/rows.ts";
 
 const ids = (...tokens: number[]) => Uint32Array.from(tokens);
@@ -20,7 +21,6 @@ Deno.test("sequences lie one behind another; hidden positions are left out", () 
       { firstRow: 3, positions: ids(2, 4), shadows: ids() },
     ],
     twinRows: 0,
-    longest: 3,
   });
 });
 
@@ -35,7 +35,7 @@ Deno.test("with guidance a twin of every sequence stands behind them all", () =>
   assertEquals(packed.rowPositions, ids(0, 1, 0, 0, 1, 0));
   // Queries, then keys: every row is run.
   assertEquals(packed.ranges, ids(0, 2, 0, 2, 2, 1, 2, 1, 3, 2, 3, 2, 5, 1, 5, 1));
-  assertEquals([packed.twinRows, packed.longest], [3, 2]);
+  assertEquals(packed.twinRows, 3);
   assertEquals(packed.sequences.map(({ firstRow }) => firstRow), [0, 2]);
   assertEquals(sequences.map(rowsOf), [4, 2]);
 });
@@ -56,16 +56,26 @@ Deno.test("shadows follow their sequence's rows, and their twins the twin's", ()
   assertEquals(packed.rowPositions, ids(0, 1, 2, 3, 0, 1, 2, 0, 2, 0, 1, 2, 3, 0, 1, 2, 0, 2));
   // Shadows are no keys of the others.
   assertEquals(packed.ranges, ids(0, 4, 0, 4, 4, 3, 4, 3, 9, 4, 9, 4, 13, 3, 13, 3));
-  assertEquals([packed.twinRows, packed.longest], [9, 4]);
+  assertEquals(packed.twinRows, 9);
   assertEquals(packed.sequences[1], {
     firstRow: 4,
     positions: ids(1, 2, 3),
     shadows: ids(1, 3),
   });
-  const { ranges, keys, longest } = packed.shadows!;
-  assertEquals([ranges, longest], [ids(7, 2, 4, 3, 16, 2, 13, 3), 2]);
+  const { ranges, keys } = packed.shadows!;
+  assertEquals(ranges, ids(7, 2, 4, 3, 16, 2, 13, 3));
   const seen = [...keys.keys()].filter((i) => keys[i] > 0);
   assertEquals(seen, [7, 8, 16, 17].flatMap((row) => [2 * row, 2 * row + 1]));
   assertEquals(seen.map((i) => keys[i]), [4, 7, 6, 8, 13, 16, 15, 17]);
   assertEquals(sequences.map(rowsOf), [8, 10]);
+});
+
+Deno.test("attention's work is that of every sequence's queries with its keys", () => {
+  assertEquals(attentionWork(ids(0, 3, 0, 5, 3, 4, 5, 2)), {
+    count: 2,
+    longest: 4,
+    queries: 7,
+    keys: 7,
+    pairs: 23,
+  });
 });

@@ -1,0 +1,58 @@
+/** Whether models fit a device that are loaded as they are asked for, with no choice left to plan. */
+
+import { type Gpu, GpuError } from "../gpu/device.ts";
+import type { Checkpoint } from "../weights/checkpoint.ts";
+import type { ModelConfig } from "./config.ts";
+import { freeHostBytes } from "./host_memory.ts";
+import { binarySize } from "./memory_plan.ts";
+import { rehearse } from "./rehearsal.ts";
+import { checkTensors } from "./tensors.ts";
+import type { WeightPrecision } from "./upload.ts";
+
+/** A model that is about to be loaded. */
+export interface AskedModel {
+  /** What an error calls it. */
+  readonly name: string;
+  readonly config: ModelConfig;
+  readonly checkpoint: Checkpoint;
+  readonly precision?: WeightPrecision;
+}
+
+/**
+ * Rehearses loading the models one after another and a forward pass of `tokens` through each, before
+ * anything is uploaded.
+ * @param free bytes that may be used; default: on a software adapter what the host has free, which the
+ * system would take back by ending the program
+ * @returns the most bytes that are in use at any time
+ * @throws {GpuError} when they do not fit, saying by how much
+ * @throws {CheckpointError} naming the tensor that is not as the configuration says
+ */
+export async function checkRoom(
+  gpu: Pick<Gpu, "name" | "limits" | "checkBufferSize" | "software">,
+  models: readonly AskedModel[],
+  tokens: number,
+  free: number = (gpu.software ? freeHostBytes() : undefined) ?? Infinity,
+): Promise<number> {
+  let weights = 0;
+  let activations = 0;
+  let whileLoading = 0;
+  for (const { config, checkpoint, precision } of models) {
+    checkTensors(config, checkpoint);
+    const rehearsal = await rehearse(config, checkpoint, gpu, precision);
+    weights += rehearsal.weightBytes;
+    whileLoading = Math.max(whileLoading, weights + rehearsal.loadingBytes);
+    const maxTokens = Math.max(1, Math.min(tokens, config.maxSequenceLength) - 1);
+    activations += await rehearsal.activationBytes({
+      promptTokens: 1,
+      maxTokens,
+      blockLength: maxTokens,
+    });
+  }
+  const bytes = Math.max(whileLoading, weights + activations);
+  if (bytes <= free) return bytes;
+  throw new GpuError(
+    `${models.map(({ name }) => name).join(" and ")} need ${binarySize(bytes)} of GPU memory, ` +
+      `${binarySize(bytes - free)} more than what ${gpu.name} has free (${binarySize(free)}). ` +
+      "Load fewer bits (--weights q8 or q4) or use a smaller model.",
+  );
+}
