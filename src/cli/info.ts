@@ -127,10 +127,10 @@ async function describeModel(dir: string, gpu: Gpu | undefined) {
     maxTokens,
     blockLength,
   };
-  const generations: Awaited<ReturnType<typeof describeGeneration>>[] = [];
-  for (const promptTokens of new Set([usual.promptTokens, longest])) {
-    generations.push(await describeGeneration(rehearsal, { ...usual, promptTokens }));
-  }
+  const generations = await Array.fromAsync(
+    new Set([usual.promptTokens, longest]),
+    (promptTokens) => describeGeneration(rehearsal, { ...usual, promptTokens }),
+  );
   return {
     id: basename(resolve(dir)),
     parameters: parametersOf(checkpoint),

@@ -40,7 +40,7 @@ export async function describePlan(
         limitContext(config, options.context),
       ),
       cache: true,
-      available: gpu?.software ? freeHostBytes() : undefined,
+      available: gpu && freeHostBytes(gpu),
     });
     const { target, draft: second, context, bytes, limit } = plan;
     return {

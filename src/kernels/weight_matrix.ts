@@ -146,8 +146,8 @@ function partBytes({ binding }: WeightPart): number {
 
 /** What looking up `rows` columns of a matrix costs in one of its parts: its share of them. */
 export function rowsCost(part: WeightPart, { blocks, columns }: WeightMatrix, rows: number): Cost {
-  const read = rows * partBytes(part) / columns;
-  return { operations: 0, bytes: read + 4 * rows * 8 * blocks * part.columns / columns };
+  const written = 4 * 8 * blocks * part.columns;
+  return { operations: 0, bytes: rows * (partBytes(part) + written) / columns };
 }
 
 /**

@@ -66,7 +66,7 @@ async function loadOnce(
     provider: typeof provider === "string" ? (await openProvider(provider)).gpu : provider,
   });
   try {
-    const available = request.available ?? (gpu.software ? freeHostBytes() : undefined);
+    const available = request.available ?? freeHostBytes(gpu);
     const plan = await planMemory(gpu, { ...request, available });
     onPlan?.(plan);
     const tiles = tuned && tileLookup(tuned, gpu);

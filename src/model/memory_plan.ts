@@ -74,6 +74,9 @@ export interface ModelMemory {
   readonly staging: number;
 }
 
+/** The bytes alone. */
+export type ModelBytes = Omit<ModelMemory, "folder" | "choice">;
+
 /** What is loaded and what it takes. */
 export interface MemoryPlan {
   /** The model that answers. */
@@ -267,19 +270,27 @@ async function attempt(
     const draft = request.draft === undefined
       ? undefined
       : await memory(request.draft, pair.draft!, true);
-    return { pair, request, target, draft, context, bytes: bytesOf(target, draft) };
+    return {
+      pair,
+      request,
+      target,
+      draft,
+      context,
+      bytes: bytesOf(draft ? [target, draft] : [target]),
+    };
   } catch (error) {
     if (!(error instanceof GpuError)) throw error;
     return { pair, request, context, bytes: Infinity, problem: error.message };
   }
 }
 
-/** The models are loaded one behind the other, then both answer. */
-function bytesOf(target: ModelMemory, draft: ModelMemory | undefined): number {
-  const answering = (model: ModelMemory | undefined) => model ? model.cache + model.activations : 0;
-  const staging = Math.max(target.staging, draft?.staging ?? 0);
-  return target.weights + (draft?.weights ?? 0) +
-    Math.max(staging, answering(target) + answering(draft));
+/** The most bytes that are in use at any time: models are loaded one behind the other, then all answer. */
+export function bytesOf(models: readonly ModelBytes[]): number {
+  const sum = (of: (model: ModelBytes) => number) =>
+    models.reduce((total, model) => total + of(model), 0);
+  const staging = Math.max(...models.map(({ staging }) => staging));
+  return sum(({ weights }) => weights) +
+    Math.max(staging, sum(({ cache, activations }) => cache + activations));
 }
 
 async function memoryOf(

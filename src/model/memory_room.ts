@@ -4,7 +4,7 @@ import { type Gpu, GpuError } from "../gpu/device.ts";
 import type { Checkpoint } from "../weights/checkpoint.ts";
 import type { ModelConfig } from "./config.ts";
 import { freeHostBytes } from "./host_memory.ts";
-import { binarySize } from "./memory_plan.ts";
+import { binarySize, bytesOf, type ModelBytes } from "./memory_plan.ts";
 import { rehearse } from "./rehearsal.ts";
 import { checkTensors } from "./tensors.ts";
 import type { WeightPrecision } from "./upload.ts";
@@ -31,24 +31,19 @@ export async function checkRoom(
   gpu: Pick<Gpu, "name" | "limits" | "checkBufferSize" | "software">,
   models: readonly AskedModel[],
   tokens: number,
-  free: number = (gpu.software ? freeHostBytes() : undefined) ?? Infinity,
+  free: number = freeHostBytes(gpu) ?? Infinity,
 ): Promise<number> {
-  let weights = 0;
-  let activations = 0;
-  let whileLoading = 0;
+  const memories: ModelBytes[] = [];
   for (const { config, checkpoint, precision } of models) {
     checkTensors(config, checkpoint);
     const rehearsal = await rehearse(config, checkpoint, gpu, precision);
-    weights += rehearsal.weightBytes;
-    whileLoading = Math.max(whileLoading, weights + rehearsal.loadingBytes);
     const maxTokens = Math.max(1, Math.min(tokens, config.maxSequenceLength) - 1);
-    activations += await rehearsal.activationBytes({
-      promptTokens: 1,
-      maxTokens,
-      blockLength: maxTokens,
-    });
+    const answer = { promptTokens: 1, maxTokens, blockLength: maxTokens };
+    const activations = await rehearsal.activationBytes(answer);
+    const { weightBytes: weights, loadingBytes: staging } = rehearsal;
+    memories.push({ weights, cache: 0, activations, staging });
   }
-  const bytes = Math.max(whileLoading, weights + activations);
+  const bytes = bytesOf(memories);
   if (bytes <= free) return bytes;
   throw new GpuError(
     `${models.map(({ name }) => name).join(" and ")} need ${binarySize(bytes)} of GPU memory, ` +

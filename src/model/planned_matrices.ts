@@ -15,7 +15,7 @@ import { matrixName, tiledMatrices, type TiledMatrix } from "./tiled_matrix.ts";
  * @throws as planMemory
  */
 export async function plannedMatrices(gpu: Gpu, request: PlanRequest): Promise<TiledMatrix[]> {
-  const available = request.available ?? (gpu.software ? freeHostBytes() : undefined);
+  const available = request.available ?? freeHostBytes(gpu);
   const plan = await planMemory(gpu, { ...request, available });
   const found = new Map<string, TiledMatrix>();
   for (const model of [plan.target, ...plan.draft ? [plan.draft] : []]) {
