@@ -32,7 +32,7 @@ override UNITS: u32 = 32u; // vec4 of a head, rounded up to 8, 16, 24 or 32
 override SHADOWS: u32 = 0u;
 
 const LANES = 32u;
-const HIDDEN = -3.0e38;
+const HIDDEN = -1.0e38; // as in lib/candidate.wgsl
 
 var<private> query: array<vec4<f32>, 32>;
 var<private> sums: array<vec4<f32>, 32>;

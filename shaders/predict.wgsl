@@ -41,7 +41,7 @@ fn fall(g: f32) -> f32 {
   if (g < 0.01) {
     return g * (1.0 - g * (0.5 - g * (1.0 / 6.0 - g * (1.0 / 24.0))));
   }
-  return 1.0 - exp(-g);
+  return 1.0 - fade(g);
 }
 
 // Bits of the odds against a token of this logit.
@@ -64,7 +64,7 @@ fn uncertainty(c: Candidate, odds: u32, measure: u32) -> u32 {
   if (gap <= 0.0) {
     return INFINITY_BITS;
   }
-  return bitcast<u32>((c.others + exp(-gap)) / fall(gap));
+  return bitcast<u32>((c.others + fade(gap)) / fall(gap));
 }
 
 @compute @workgroup_size(32)

@@ -7,6 +7,16 @@ Deno.test("the software adapter runs both forms of every kernel", () => {
   assert(forms.has("plain"));
 });
 
+Deno.test("exp of a hidden number is 0 on every GPU: its product with log2(e) is finite", () => {
+  const shaders = ["attention.wgsl", "lib/candidate.wgsl"];
+  for (const name of shaders) {
+    const source = Deno.readTextFileSync(new URL(`../shaders/${name}`, import.meta.url));
+    const hidden = Number(/^const HIDDEN = ([-\d.e]+);/m.exec(source)?.[1]);
+    assert(hidden < -1e37, name);
+    assert(Number.isFinite(Math.fround(2 * hidden * Math.LOG2E)), name);
+  }
+});
+
 for (const { kernel, runs } of kernelCases) {
   for (const kernelRun of runs) {
     const { feature } = kernelRun;

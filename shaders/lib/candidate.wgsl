@@ -14,10 +14,16 @@ struct Candidate {
   aside: f32,
 }
 
-// Counts as -inf: below every finite logit that a model can give, and free of inf - inf.
-const HIDDEN = -3.0e38;
+// Counts as -inf: below every finite logit that a model can give, and free of inf - inf. Its product
+// with log2(e) is finite as well: an H200 makes exp(-3e38) a NaN.
+const HIDDEN = -1.0e38;
 // exp(-FAR) is 0, and FAR times any number of tokens is finite.
 const FAR = 200.0;
+
+// exp(-gap), gap >= 0, which may reach from a logit to HIDDEN.
+fn fade(gap: f32) -> f32 {
+  return exp(-min(gap, FAR));
+}
 
 fn no_candidate(measure: u32) -> Candidate {
   return Candidate(HIDDEN, NO_TOKEN, HIDDEN, HIDDEN, 0.0, HIDDEN, no_aside(measure));
@@ -30,7 +36,7 @@ fn no_aside(measure: u32) -> f32 {
 // The sum of ENTROPY over both candidates' tokens, from the larger maximum.
 fn weighted(high: Candidate, low: Candidate) -> f32 {
   let gap = min(high.maximum - low.maximum, FAR);
-  return high.aside + exp(-gap) * (low.aside + (1.0 + low.others) * gap);
+  return high.aside + fade(gap) * (low.aside + (1.0 + low.others) * gap);
 }
 
 // Keeping the maximum's own term apart keeps p = 1 / (1 + others) exact where p rounds to 1.
@@ -43,9 +49,9 @@ fn merge(a: Candidate, b: Candidate, measure: u32) -> Candidate {
   }
   if (b.maximum > a.maximum) {
     c.maximum = b.maximum;
-    c.others = b.others + (1.0 + a.others) * exp(a.maximum - b.maximum);
+    c.others = b.others + (1.0 + a.others) * fade(b.maximum - a.maximum);
   } else {
-    c.others = a.others + (1.0 + b.others) * exp(b.maximum - a.maximum);
+    c.others = a.others + (1.0 + b.others) * fade(a.maximum - b.maximum);
   }
   c.judged = max(a.judged, b.judged);
   if (MEASURED == 1u && measure == MARGIN) {

@@ -54,6 +54,8 @@ export class QueueWait implements Disposable {
 
   /** Returns when all that was submitted is done. Errors and losses are the device's to tell. */
   async wait(): Promise<void> {
+    // Elsewhere a buffer that no command uses is mapped at once, whatever else is under way.
+    if (!mapBlocks(this.#gpu)) return await this.#gpu.device.queue.onSubmittedWorkDone();
     await mapBuffers(this.#gpu, [this.#buffer], GPUMapMode.WRITE);
     this.#buffer.unmap();
   }

@@ -30,9 +30,12 @@ export interface Provider {
  */
 const DAWN_PACKAGE = "npm:webgpu@0.6.2";
 
-/** Matrix units count as unsafe while they are experimental; timestamps come in steps of 0.1 ms else. */
+/**
+ * Matrix units count as unsafe while they are experimental; on NVIDIA Dawn hides f16 unless it is asked
+ * for; timestamps come in steps of 0.1 ms else.
+ */
 const DAWN_OPTIONS: readonly string[] = [
-  "enable-dawn-features=allow_unsafe_apis",
+  "enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia",
   "disable-dawn-features=timestamp_quantization",
 ];
 

@@ -44,7 +44,7 @@ interface Inputs extends Omit<Size, "scheme" | "plans"> {
 }
 
 /** Stands for -inf (candidate.wgsl). */
-export const HIDDEN = Math.fround(-3e38);
+export const HIDDEN = Math.fround(-1e38);
 
 /** Score, token, logit, maximum, others, judged, aside. */
 export const CANDIDATE_FORM = ["f32", "u32", "f32", "f32", "f32", "f32", "f32"] as const;
