@@ -22,8 +22,8 @@ export {
   type Prediction,
   type TokenChoice,
 } from "./src/denoise/predictor.ts";
-export type { AcceptanceCount, AcceptanceTally } from "./src/denoise/acceptance.ts";
-export type { ControllerFigures } from "./src/denoise/controller.ts";
+export type { AcceptanceCount, AcceptanceTally } from "./src/denoise/strategies/acceptance.ts";
+export type { ControllerFigures } from "./src/denoise/auto/controller.ts";
 export { EMBEDDED_DRAFT, EMBEDDED_TARGET } from "./src/engine/embedded_models.ts";
 export { type EngineOptions, load } from "./src/engine/load.ts";
 export type { LoadedModel } from "./src/engine/loaded_model.ts";
@@ -54,19 +54,15 @@ export { WorkerEngine, type WorkerEngineOptions } from "./src/engine/worker_engi
 export { GpuError, GpuMemoryError } from "./src/gpu/device.ts";
 export { type Arithmetic, ARITHMETICS } from "./src/gpu/kernel.ts";
 export type { RowGroups, TilePlan } from "./src/kernels/weight_matrix.ts";
-export { type LoadProgress, type ProviderName, PROVIDERS } from "./src/model/load.ts";
-export type {
-  MemoryOptions,
-  MemoryPlan,
-  ModelMemory,
-  WeightChoice,
-} from "./src/model/memory_plan.ts";
+export { type LoadProgress, type ProviderName, PROVIDERS } from "./src/model/loading/load.ts";
+export type { MemoryPlan, ModelMemory } from "./src/model/memory/memory_plan.ts";
+export type { MemoryOptions, WeightChoice } from "./src/model/memory/plan_request.ts";
 export {
   parseTunedTiles,
   TUNED_FORMAT,
   type TunedEntry,
   type TunedTiles,
-} from "./src/model/tuned_tiles.ts";
+} from "./src/model/tiles/tuned_tiles.ts";
 export type { ForwardResult, RankedToken } from "./src/model/model.ts";
 export {
   CheckpointError,

@@ -24,9 +24,11 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   kernels: ["gpu", "quant"],
   model: ["kernels", "gpu", "quant", "weights", "types of denoise/predictor.ts"],
   engine: ["model", "denoise", "text"],
-  evaluate: ["engine", "model", "denoise", "text"],
+  // Golden data lies in safetensors files: evaluate/parity reads them as a model's weights are read.
+  evaluate: ["engine", "model", "denoise", "text", "weights/safetensors.ts", "gpu/dtype.ts"],
   compress: ["evaluate", "engine", "model", "kernels", "weights", "text", "gpu"],
   server: ["engine", "types of denoise"],
+  bench: ["evaluate", "engine", "model", "kernels", "denoise", "weights", "quant", "gpu"],
 };
 /** Folders that may import any other. */
 const FREE = ["cli"];
@@ -106,6 +108,43 @@ Deno.test("each folder imports only from those on its line of the table", () => 
   );
   assertEquals(wrong, []);
 });
+
+Deno.test("no file imports itself by way of others, types included", () => {
+  const files = [...sources, "mod.ts"];
+  const imports = new Map(files.map((path) => [
+    path,
+    importsOf(path).map(({ target }) => target).filter((target) => files.includes(target)),
+  ]));
+  assertEquals(circleIn(imports), undefined);
+});
+
+Deno.test("a circle is found, and told as it runs", () => {
+  const imports = new Map([["a", ["b"]], ["b", ["c", "d"]], ["c", []], ["d", ["b"]]]);
+  assertEquals(circleIn(imports), ["b", "d", "b"]);
+  assertEquals(circleIn(new Map([["a", ["a"]]])), ["a", "a"]);
+  assertEquals(circleIn(new Map([["a", ["b", "c"]], ["b", ["c"]], ["c", []]])), undefined);
+});
+
+/** The first circle of a graph, its first member again at the end. */
+function circleIn(imports: ReadonlyMap<string, readonly string[]>): string[] | undefined {
+  const done = new Set<string>();
+  const follow = (path: string, trail: readonly string[]): string[] | undefined => {
+    const at = trail.indexOf(path);
+    if (at >= 0) return [...trail.slice(at), path];
+    if (done.has(path)) return undefined;
+    for (const next of imports.get(path) ?? []) {
+      const circle = follow(next, [...trail, path]);
+      if (circle) return circle;
+    }
+    done.add(path);
+    return undefined;
+  };
+  for (const path of imports.keys()) {
+    const circle = follow(path, []);
+    if (circle) return circle;
+  }
+  return undefined;
+}
 
 Deno.test("modules name packages of deno.json, and nothing of the tests", () => {
   const { imports } = JSON.parse(textOf("deno.json")) as { imports: Record<string, string> };

@@ -5,16 +5,16 @@ import { EVAL_PUBLIC } from "../engine/embedded_models.ts";
 import { parseAccuracyFile } from "../evaluate/accuracy.ts";
 import { acquireGpu, type Gpu } from "../gpu/device.ts";
 import { openProvider, type ProviderName } from "../gpu/provider.ts";
-import { syntheticFolder } from "../model/synthetic.ts";
-import { WEIGHT_CHOICES, type WeightChoice } from "../model/memory_plan.ts";
-import type { TileLookup } from "../model/tiled_matrix.ts";
-import { tileLookup } from "../model/tuned_tiles.ts";
-import { SYNTHETIC_SHAPES, type SyntheticShapeName } from "../model/synthetic_shape.ts";
-import { benchDevice } from "./bench_device.ts";
-import { benchLoad } from "./bench_load.ts";
-import { benchPair } from "./bench_pair.ts";
-import { benchRoofline, ROOFLINE_ROWS } from "./bench_roofline.ts";
-import { benchStrategies, chosenSettings } from "./bench_strategies.ts";
+import { syntheticFolder } from "../model/synthetic/synthetic.ts";
+import { WEIGHT_CHOICES, type WeightChoice } from "../model/memory/plan_request.ts";
+import type { TileLookup } from "../model/tiles/tiled_matrix.ts";
+import { tileLookup } from "../model/tiles/tuned_tiles.ts";
+import { SYNTHETIC_SHAPES, type SyntheticShapeName } from "../model/synthetic/synthetic_shape.ts";
+import { benchDevice } from "../bench/device.ts";
+import { benchLoad } from "../bench/loading.ts";
+import { benchPair } from "../bench/pair.ts";
+import { benchRoofline, ROOFLINE_ROWS } from "../bench/roofline.ts";
+import { benchStrategies, chosenSettings } from "../bench/strategies.ts";
 import { QUANTISED, type QuantisedName } from "../quant/scheme.ts";
 import {
   gpuOption,
@@ -23,6 +23,8 @@ import {
   modelOption,
   wholeNumber,
 } from "./options.ts";
+import { profiled } from "./terminal/profile.ts";
+import { progressReport } from "./terminal/progress.ts";
 import { writeWithReport } from "./write_folder.ts";
 
 /** Ids of the model that is compared with other runtimes. */
@@ -56,6 +58,7 @@ async function strategies(flags: BenchFlags): Promise<void> {
     steps,
     provider: gpu,
     tuned: measuredTuning(flags.tuning),
+    progress: progressReport,
   });
   await writeReport(json, report);
 }
@@ -87,7 +90,7 @@ async function pair(flags: BenchFlags): Promise<void> {
     promptTokens: 16,
     tokens: 128,
     blockLength: 32,
-  }, tilesOf(flags, gpu));
+  }, { tiles: tilesOf(flags, gpu), progress: progressReport });
   await writeReport(json, report);
 }
 
@@ -105,8 +108,8 @@ async function roofline(flags: BenchFlags): Promise<void> {
 async function peers(flags: BenchFlags): Promise<void> {
   const { json, like, layers, rows = "128", rounds = 5, only, weights = "bf16" } = flags;
   // Only here: other commands start without its libraries.
-  const { PEERS, requirePeers } = await import("./peer_runtimes.ts");
-  const { benchPeers } = await import("./bench_peers.ts");
+  const { PEERS, requirePeers } = await import("../bench/peers/peer_runtimes.ts");
+  const { benchPeers } = await import("../bench/peers.ts");
   requirePeers();
   const unknown = only?.find((name) => !PEERS.some((peer) => peer === name));
   if (unknown) throw new Error(`--only ${unknown}: expected of ${PEERS.join(", ")}`);
@@ -143,7 +146,11 @@ async function load(dir: string | undefined, flags: BenchFlags): Promise<void> {
       });
       await writeWithReport(made, folder);
     }
-    const report = await benchLoad(gpu, dir ?? made!, { choices, rounds });
+    const report = await benchLoad(gpu, dir ?? made!, {
+      choices,
+      rounds,
+      progress: progressReport,
+    });
     await writeReport(json, report);
   } finally {
     if (made !== undefined) await Deno.remove(made, { recursive: true });
@@ -216,7 +223,11 @@ Examples:
         );
       }
       using gpu = await deviceOf(flags);
-      const report = await benchDevice(gpu, { ...flags, tiles: tilesOf(flags, gpu) });
+      const report = await benchDevice(gpu, {
+        ...flags,
+        profile: flags.profile ? profiled : undefined,
+        tiles: tilesOf(flags, gpu),
+      });
       await writeReport(flags.json, report);
       if (flags.json) console.log(`written to ${flags.json}`);
     });

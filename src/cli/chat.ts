@@ -11,10 +11,10 @@ import {
   messageFor,
   requestOf,
 } from "./options.ts";
-import { startEngine } from "./progress.ts";
-import { onStop } from "./signals.ts";
-import { totalsText } from "./stats_view.ts";
-import { harmless, write } from "./terminal.ts";
+import { startEngine } from "./terminal/progress.ts";
+import { onStop } from "./terminal/signals.ts";
+import { totalsText } from "./terminal/stats_view.ts";
+import { harmless, write } from "./terminal/terminal.ts";
 
 const COMMANDS = "/reset forgets the conversation, /stats tells what the answers cost, " +
   "/exit or Ctrl-D leaves, Ctrl-C stops an answer";

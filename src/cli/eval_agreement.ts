@@ -18,11 +18,11 @@ import {
 } from "../evaluate/agreement.ts";
 import { acquireGpu } from "../gpu/device.ts";
 import { type Arithmetic, ARITHMETICS } from "../gpu/kernel.ts";
-import { readConfig, readGenerationDefaults } from "../model/config.ts";
-import { loadModel, type WeightPrecision } from "../model/load.ts";
-import { checkRoom } from "../model/memory_room.ts";
+import { readConfig, readGenerationDefaults } from "../model/loading/config.ts";
+import { loadModel, type WeightPrecision } from "../model/loading/load.ts";
+import { checkRoom } from "../model/memory/memory_room.ts";
 import type { Model } from "../model/model.ts";
-import { tileLookup } from "../model/tuned_tiles.ts";
+import { tileLookup } from "../model/tiles/tuned_tiles.ts";
 import { QUANTISED } from "../quant/scheme.ts";
 import { encodeChat, loadChatTemplate } from "../text/chat_template.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";

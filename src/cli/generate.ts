@@ -5,7 +5,7 @@ import { createLogUpdate } from "log-update";
 import type { Engine } from "../engine/engine.ts";
 import { loadEngine } from "../engine/load.ts";
 import type { GenerateEvent, GenerateRequest, TextEngine } from "../engine/request.ts";
-import { CanvasView } from "./canvas_view.ts";
+import { CanvasView } from "./terminal/canvas_view.ts";
 import {
   addGenerationOptions,
   engineOptionsOf,
@@ -13,11 +13,11 @@ import {
   messageFor,
   requestOf,
 } from "./options.ts";
-import { profiled } from "./profile.ts";
-import { startEngine } from "./progress.ts";
-import { onStop } from "./signals.ts";
-import { canRedraw, harmless, terminalSize, write } from "./terminal.ts";
-import { answerText } from "./stats_view.ts";
+import { profiled } from "./terminal/profile.ts";
+import { startEngine } from "./terminal/progress.ts";
+import { onStop } from "./terminal/signals.ts";
+import { canRedraw, harmless, terminalSize, write } from "./terminal/terminal.ts";
+import { answerText } from "./terminal/stats_view.ts";
 import { EventTrace, TraceFile } from "./trace.ts";
 
 /** Most bytes of a prompt on standard input. */

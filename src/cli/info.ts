@@ -5,14 +5,14 @@ import { Command } from "commander";
 import { defaultLengths } from "../engine/generation_plan.ts";
 import { acquireGpu, type Gpu, GpuError, OPTIONAL_FEATURES } from "../gpu/device.ts";
 import { openProvider, type Provider, type ProviderName } from "../gpu/provider.ts";
-import { type ModelConfig, readConfig, readGenerationDefaults } from "../model/config.ts";
-import { checkTensors } from "../model/tensors.ts";
+import { type ModelConfig, readConfig, readGenerationDefaults } from "../model/loading/config.ts";
+import { checkTensors } from "../model/loading/tensors.ts";
 import { type Checkpoint, openCheckpoint } from "../weights/checkpoint.ts";
-import { binarySize } from "../model/memory_plan.ts";
+import { binarySize } from "../model/memory/memory_plan.ts";
 import { schemeText } from "../quant/scheme.ts";
-import { type Rehearsal, rehearse, type RehearsedRequest, UNLIMITED } from "../model/rehearsal.ts";
-import { tunedEntry, UNTUNED } from "../model/tuned_tiles.ts";
-import { describePlan, plainTable, planTable } from "./memory_table.ts";
+import { type AnswerShape, type DryRun, dryRun, UNLIMITED } from "../model/memory/dry_run.ts";
+import { tunedEntry, UNTUNED } from "../model/tiles/tuned_tiles.ts";
+import { describePlan, plainTable, planTable } from "./terminal/memory_table.ts";
 import {
   addDraftOptions,
   addMemoryOptions,
@@ -120,7 +120,7 @@ async function describeModel(dir: string, gpu: Gpu | undefined) {
   const { maxTokens, blockLength } = defaultLengths(readGenerationDefaults(dir, config), config);
   using checkpoint = openCheckpoint(dir);
   checkTensors(config, checkpoint);
-  const rehearsal = await rehearse(config, checkpoint, gpu ?? UNLIMITED);
+  const planned = await dryRun(config, checkpoint, gpu ?? UNLIMITED);
   const longest = config.maxSequenceLength - maxTokens;
   const usual = {
     promptTokens: Math.max(1, Math.min(maxTokens, longest)),
@@ -129,7 +129,7 @@ async function describeModel(dir: string, gpu: Gpu | undefined) {
   };
   const generations = await Array.fromAsync(
     new Set([usual.promptTokens, longest]),
-    (promptTokens) => describeGeneration(rehearsal, { ...usual, promptTokens }),
+    (promptTokens) => describeGeneration(planned, { ...usual, promptTokens }),
   );
   return {
     id: basename(resolve(dir)),
@@ -138,20 +138,20 @@ async function describeModel(dir: string, gpu: Gpu | undefined) {
     file_bytes: checkpoint.byteLength,
     config: { ...config },
     memory: {
-      weight_bytes: rehearsal.weightBytes,
-      largest_matrix: rehearsal.largest,
-      loading_gpu_bytes: rehearsal.loadingBytes,
-      loading_host_bytes: rehearsal.hostBytes,
+      weight_bytes: planned.weightBytes,
+      largest_matrix: planned.largest,
+      loading_gpu_bytes: planned.loadingBytes,
+      loading_host_bytes: planned.hostBytes,
       generations,
     },
   };
 }
 
 /** What a generation needs besides the weights, or why the device has no room for it. */
-async function describeGeneration(rehearsal: Rehearsal, request: RehearsedRequest) {
+async function describeGeneration(planned: DryRun, request: AnswerShape) {
   const lengths = { prompt_tokens: request.promptTokens, answer_tokens: request.maxTokens };
   try {
-    return { ...lengths, bytes: await rehearsal.activationBytes(request) };
+    return { ...lengths, bytes: await planned.activationBytes(request) };
   } catch (error) {
     if (!(error instanceof GpuError)) throw error;
     return { ...lengths, bytes: null, error: error.message };

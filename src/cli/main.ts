@@ -7,14 +7,14 @@ import { generateCommand } from "./generate.ts";
 import { infoCommand } from "./info.ts";
 import { parityCommand } from "./parity.ts";
 import { benchCommand } from "./bench.ts";
-import { dropWriting } from "./permissions.ts";
+import { dropWriting } from "./terminal/permissions.ts";
 import { quantizeCommand } from "./quantize.ts";
 import { serveCommand } from "./serve.ts";
 import { synthCommand } from "./synth.ts";
 import { traceCommand } from "./trace.ts";
 import { tuneCommand } from "./tune.ts";
 import { tuneFirst } from "./tune_model.ts";
-import { VERSION } from "./version.ts";
+import { VERSION } from "../engine/version.ts";
 
 /** A command and its own commands, with the settings of the one above. */
 function inheriting(command: Command, parent: Command): Command {

@@ -15,10 +15,10 @@ import {
   UnavailableError,
 } from "../engine/request.ts";
 import type { WorkerEngineOptions } from "../engine/worker_engine.ts";
-import type { StoredQuantisation } from "../model/config.ts";
+import type { StoredQuantisation } from "../model/loading/config.ts";
 import { ARITHMETICS } from "../gpu/kernel.ts";
-import { type MemoryOptions, WEIGHT_CHOICES } from "../model/memory_plan.ts";
-import { type TunedTiles, UNTUNED } from "../model/tuned_tiles.ts";
+import { type MemoryOptions, WEIGHT_CHOICES } from "../model/memory/plan_request.ts";
+import { type TunedTiles, UNTUNED } from "../model/tiles/tuned_tiles.ts";
 import { GROUP_SIZES, type GroupSize, quantised, type QuantisedName } from "../quant/scheme.ts";
 import { defaultTuningFile, readTuning } from "./tuning_file.ts";
 

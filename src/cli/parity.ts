@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { Command } from "commander";
 import { acquireGpu } from "../gpu/device.ts";
 import { openProvider, type ProviderName } from "../gpu/provider.ts";
-import { loadModel } from "../model/load.ts";
+import { loadModel } from "../model/loading/load.ts";
 import type { Model } from "../model/model.ts";
-import { tileLookup, type TunedTiles } from "../model/tuned_tiles.ts";
+import { tileLookup, type TunedTiles } from "../model/tiles/tuned_tiles.ts";
 import {
   type FastCase,
   type ForwardFile,
@@ -17,11 +17,11 @@ import {
   type ScheduleFile,
   type SpeculativeCase,
   type TemperatureCase,
-} from "./golden_files.ts";
+} from "../evaluate/parity/golden_files.ts";
 import { gpuOption, measuredTuning, measuredTuningOption } from "./options.ts";
-import { forwardCases } from "./parity_forward.ts";
-import { samplingCase, scheduleCases, temperatureCase } from "./parity_sampling.ts";
-import { fastCase, speculativeCase } from "./parity_strategies.ts";
+import { forwardCases } from "../evaluate/parity/forward_cases.ts";
+import { samplingCase, scheduleCases, temperatureCase } from "../evaluate/parity/sampling_cases.ts";
+import { fastCase, speculativeCase } from "../evaluate/parity/strategy_cases.ts";
 
 interface ParityFlags {
   readonly plain?: boolean;

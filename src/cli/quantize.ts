@@ -2,7 +2,7 @@
 
 import { resolve } from "node:path";
 import { Command, Option } from "commander";
-import { quantisedFolder } from "../model/quantised_folder.ts";
+import { quantisedFolder } from "../model/loading/quantised_folder.ts";
 import { type GroupSize, QUANTISED, type QuantisedName } from "../quant/scheme.ts";
 import { addSchemeOptions, addShardOption, quantisationOf } from "./options.ts";
 import { writeWithReport } from "./write_folder.ts";

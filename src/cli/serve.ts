@@ -21,9 +21,9 @@ import {
   type TuningFlags,
   wholeNumber,
 } from "./options.ts";
-import { startEngine } from "./progress.ts";
-import { onStop } from "./signals.ts";
-import { totalsText } from "./stats_view.ts";
+import { startEngine } from "./terminal/progress.ts";
+import { onStop } from "./terminal/signals.ts";
+import { totalsText } from "./terminal/stats_view.ts";
 
 /** Milliseconds that answers under way have to end once the server stops. */
 const FAREWELL = 1500;

@@ -5,19 +5,19 @@ import { Command, Option } from "commander";
 import { GREEDY } from "../denoise/predictor.ts";
 import { acquireGpu } from "../gpu/device.ts";
 import type { FloatDType } from "../gpu/dtype.ts";
-import { checkRoom } from "../model/memory_room.ts";
+import { checkRoom } from "../model/memory/memory_room.ts";
 import type { Model } from "../model/model.ts";
 import {
   loadSynthetic,
   syntheticFolder,
   syntheticModel,
   type SyntheticOptions,
-} from "../model/synthetic.ts";
+} from "../model/synthetic/synthetic.ts";
 import {
   SYNTHETIC_SHAPES,
   type SyntheticShape,
   type SyntheticShapeName,
-} from "../model/synthetic_shape.ts";
+} from "../model/synthetic/synthetic_shape.ts";
 import { QUANTISED } from "../quant/scheme.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
 import { gigabytes } from "../weights/disk_space.ts";
@@ -28,7 +28,7 @@ import {
   quantisationOf,
   wholeNumber,
 } from "./options.ts";
-import { inMebibytes, progressReport } from "./progress.ts";
+import { inMebibytes, progressReport } from "./terminal/progress.ts";
 import { writeWithReport } from "./write_folder.ts";
 
 /** What a tokenizer's folder may hold of it. */

@@ -11,7 +11,7 @@ import {
 } from "../denoise/trace.ts";
 import type { GenerateEvent } from "../engine/request.ts";
 import { acquireGpu } from "../gpu/device.ts";
-import { drawTrace, pngOf } from "./trace_picture.ts";
+import { drawTrace, pngOf } from "./trace_picture/picture.ts";
 
 /** Most bytes of a trace file. */
 const MAX_TRACE_BYTES = 256 * 2 ** 20;

@@ -3,9 +3,9 @@
 import Table from "cli-table3";
 import { Command, InvalidArgumentError, Option } from "commander";
 import type { TilePlan } from "../kernels/weight_matrix.ts";
-import { SYNTHETIC_SHAPES } from "../model/synthetic_shape.ts";
-import { matrixName } from "../model/tiled_matrix.ts";
-import { isSame, isSlice, TUNED_ROWS } from "../model/tuning.ts";
+import { SYNTHETIC_SHAPES } from "../model/synthetic/synthetic_shape.ts";
+import { matrixName } from "../model/tiles/tiled_matrix.ts";
+import { isSame, isSlice, TUNED_ROWS } from "../model/tiles/tuning.ts";
 import {
   addDraftOptions,
   addMemoryOptions,

@@ -5,14 +5,14 @@ import { defaultLengths } from "../engine/generation_plan.ts";
 import { draftFolder } from "../engine/load.ts";
 import { acquireGpu, type Gpu } from "../gpu/device.ts";
 import { openProvider, type ProviderName } from "../gpu/provider.ts";
-import { limitContext, readConfig, readGenerationDefaults } from "../model/config.ts";
-import { plannedMatrices, syntheticMatrices } from "../model/planned_matrices.ts";
-import { SYNTHETIC_SHAPES, type SyntheticShapeName } from "../model/synthetic_shape.ts";
-import type { TiledMatrix } from "../model/tiled_matrix.ts";
-import { tunedEntry, type TunedTiles, withEntry } from "../model/tuned_tiles.ts";
-import { isSame, type TunedMatrix, tuneMatrix } from "../model/tuning.ts";
+import { limitContext, readConfig, readGenerationDefaults } from "../model/loading/config.ts";
+import { plannedMatrices, syntheticMatrices } from "../model/memory/planned_matrices.ts";
+import { SYNTHETIC_SHAPES, type SyntheticShapeName } from "../model/synthetic/synthetic_shape.ts";
+import type { TiledMatrix } from "../model/tiles/tiled_matrix.ts";
+import { tunedEntry, type TunedTiles, withEntry } from "../model/tiles/tuned_tiles.ts";
+import { isSame, type TunedMatrix, tuneMatrix } from "../model/tiles/tuning.ts";
 import { draftOf, type MemoryFlags, memoryOf, type TuningFlags } from "./options.ts";
-import { progressReport } from "./progress.ts";
+import { progressReport } from "./terminal/progress.ts";
 import { defaultTuningFile, readTuning, writeTuning } from "./tuning_file.ts";
 
 /** What is tuned, and how. */

@@ -1,7 +1,7 @@
 /** The file in which `unmask tune` keeps what it found, and from which models are loaded. */
 
 import { dirname, isAbsolute, join } from "node:path";
-import { parseTunedTiles, type TunedTiles, UNTUNED } from "../model/tuned_tiles.ts";
+import { parseTunedTiles, type TunedTiles, UNTUNED } from "../model/tiles/tuned_tiles.ts";
 
 /** Where a system keeps what can be made again: the variable that names the folder, and what is in it. */
 const CACHE_FOLDERS: Readonly<

@@ -3,8 +3,8 @@
 import { basename, resolve } from "node:path";
 import { gigabytes } from "../weights/disk_space.ts";
 import { type FolderContent, planFolder, writeFolder } from "../weights/folder_writer.ts";
-import { inMebibytes, progressReport } from "./progress.ts";
-import { onStop } from "./signals.ts";
+import { inMebibytes, progressReport } from "./terminal/progress.ts";
+import { onStop } from "./terminal/signals.ts";
 
 /**
  * Plans the folder, says what it takes, and writes it under a bar.

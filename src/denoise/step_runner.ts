@@ -1,6 +1,6 @@
 /** Runs denoising steps, on a canvas or one by one. */
 
-import type { DenoiseOptions } from "./denoise.ts";
+import type { DenoiseOptions } from "./denoise_step.ts";
 import type { CanvasSequence, CanvasStep, Commit, Predictor } from "./predictor.ts";
 import { selectCommits } from "./selection.ts";
 import {

@@ -1,10 +1,10 @@
 /** Every way to denoise one answer behind one interface. */
 
-import { autoExact } from "./auto.ts";
-import { autoFast } from "./auto_fast.ts";
-import { repeatsBlocks } from "./block_steps.ts";
-import { denoiseBlocks } from "./blocks.ts";
-import type { Controller } from "./controller.ts";
+import { autoExact } from "./auto/auto.ts";
+import { autoFast } from "./auto/auto_fast.ts";
+import { repeatsBlocks } from "./strategies/block_steps.ts";
+import { denoiseBlocks } from "./strategies/blocks.ts";
+import type { Controller } from "./auto/controller.ts";
 import type { CachePolicy } from "./cache_plan.ts";
 import {
   checkCache,
@@ -13,12 +13,13 @@ import {
   checkSuffixWindow,
   OptionError,
 } from "./check_options.ts";
-import { commitVerify } from "./commit_verify.ts";
-import { denoise, type DenoiseOptions, type DenoiseStep } from "./denoise.ts";
-import { lossless, selfDraft } from "./draft_verify.ts";
-import { gate } from "./gate.ts";
+import { commitVerify } from "./strategies/commit_verify.ts";
+import { denoise } from "./denoise.ts";
+import type { DenoiseOptions, DenoiseStep } from "./denoise_step.ts";
+import { lossless, selfDraft } from "./strategies/draft_verify.ts";
+import { gate } from "./strategies/gate.ts";
 import type { Predictor, SelectionRule } from "./predictor.ts";
-import { type ProposalResult, withoutProposals } from "./proposal_run.ts";
+import { type ProposalResult, withoutProposals } from "./strategies/proposal_run.ts";
 import type { Sequence } from "./sequence.ts";
 
 /**

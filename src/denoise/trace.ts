@@ -1,6 +1,6 @@
 /** What happened at every denoising step of one answer, as a plain value for a JSON file. */
 
-import type { DenoiseStep } from "./denoise.ts";
+import type { DenoiseStep } from "./denoise_step.ts";
 
 /** A token at a position; a commit or a guess. */
 export interface TracedToken {

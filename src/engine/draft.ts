@@ -1,7 +1,7 @@
 /** Whether a draft fits a target, and what to say of a draft that is used alone. */
 
 import { join } from "node:path";
-import { ConfigError, readConfig } from "../model/config.ts";
+import { ConfigError, readConfig } from "../model/loading/config.ts";
 import { readTokenizerFile } from "../text/tokenizer_file.ts";
 
 /** Fields of config.json in which a draft must equal its target. */

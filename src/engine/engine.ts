@@ -1,12 +1,12 @@
 /** One loaded model with its tokenizer: conversations in, streams of denoising steps out. */
 
-import { Controller } from "../denoise/controller.ts";
+import { Controller } from "../denoise/auto/controller.ts";
 import type { ForwardInput, Prediction } from "../denoise/predictor.ts";
-import { relay } from "../denoise/relay.ts";
+import { forwardSteps } from "../denoise/forward_steps.ts";
 import { newSequence } from "../denoise/sequence.ts";
 import { strategyOf } from "../denoise/strategy.ts";
 import { tracedStep } from "../denoise/trace.ts";
-import type { GenerationDefaults } from "../model/config.ts";
+import type { GenerationDefaults } from "../model/loading/config.ts";
 import {
   type ForwardResult,
   GpuMemoryError,
@@ -266,7 +266,7 @@ export class Engine implements LoadedModel {
         signal,
       },
     );
-    const result = yield* relay(steps, (step): GenerateEvent => {
+    const result = yield* forwardSteps(steps, (step): GenerateEvent => {
       // A position that was committed as the mask itself is still masked, and comes again.
       const decided = step.commits[0].filter(({ token }) => token !== config.maskTokenId);
       const commits = decided.map((commit): CommittedToken => ({

@@ -9,7 +9,7 @@ import {
   type StrategyName,
   type StrategyOptions,
 } from "../denoise/strategy.ts";
-import type { GenerationDefaults, ModelConfig } from "../model/config.ts";
+import type { GenerationDefaults, ModelConfig } from "../model/loading/config.ts";
 import { type GenerateRequest, RequestError } from "./request.ts";
 
 /** Options of the strategies that a request may set; absent: the strategy's own default. */

@@ -1,11 +1,17 @@
 /** A model folder becomes an engine. */
 
 import { basename, join, resolve } from "node:path";
-import { ConfigError, limitContext, readConfig, readGenerationDefaults } from "../model/config.ts";
-import type { LoadProgress, ProviderName } from "../model/load.ts";
-import { loadPlanned } from "../model/load_planned.ts";
-import { type MemoryOptions, type MemoryPlan, planLine } from "../model/memory_plan.ts";
-import type { TunedTiles } from "../model/tuned_tiles.ts";
+import {
+  ConfigError,
+  limitContext,
+  readConfig,
+  readGenerationDefaults,
+} from "../model/loading/config.ts";
+import type { LoadProgress, ProviderName } from "../model/loading/load.ts";
+import { loadPlanned } from "../model/loading/load_planned.ts";
+import { type MemoryPlan, planLine } from "../model/memory/memory_plan.ts";
+import type { MemoryOptions } from "../model/memory/plan_request.ts";
+import type { TunedTiles } from "../model/tiles/tuned_tiles.ts";
 import { loadChatTemplate } from "../text/chat_template.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
 import { checkDraft, draftWarning } from "./draft.ts";

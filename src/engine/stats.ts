@@ -1,9 +1,13 @@
 /** What answers cost: of each one, and of all that an engine gave. */
 
-import { type AcceptanceTally, mergeTallies, NO_ACCEPTANCE } from "../denoise/acceptance.ts";
+import {
+  type AcceptanceTally,
+  mergeTallies,
+  NO_ACCEPTANCE,
+} from "../denoise/strategies/acceptance.ts";
 import type { CachePolicy } from "../denoise/cache_plan.ts";
-import type { ControllerFigures } from "../denoise/controller.ts";
-import { observed } from "../denoise/observed.ts";
+import type { ControllerFigures } from "../denoise/auto/controller.ts";
+import { timedPredictor } from "../denoise/auto/timed_predictor.ts";
 import type { Predictor } from "../denoise/predictor.ts";
 import type { StrategyName, StrategyResult } from "../denoise/strategy.ts";
 
@@ -176,7 +180,7 @@ export class AnswerMeter {
   }
 
   #observe(model: Predictor, name: "target" | "draft"): Predictor {
-    return observed(model, {
+    return timedPredictor(model, {
       predicted: (_answers, milliseconds, cache) => {
         this.#spent[name] += milliseconds;
         if (cache === "refresh") this.#cacheRefreshes++;

@@ -1,6 +1,6 @@
 /** An engine in a Worker, seen from the thread that owns it. */
 
-import type { ProviderName } from "../model/load.ts";
+import type { ProviderName } from "../model/loading/load.ts";
 import type { EngineOptions } from "./load.ts";
 import { Readiness } from "./readiness.ts";
 import type { GenerateEvent, GenerateRequest, ModelSummary, TextEngine } from "./request.ts";

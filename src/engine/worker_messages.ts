@@ -1,7 +1,7 @@
 /** What the engine's Worker and its owner say to each other. */
 
-import type { ProviderName } from "../model/load.ts";
-import type { MemoryPlan } from "../model/memory_plan.ts";
+import type { ProviderName } from "../model/loading/load.ts";
+import type { MemoryPlan } from "../model/memory/memory_plan.ts";
 import type { EngineOptions } from "./load.ts";
 import {
   BusyError,

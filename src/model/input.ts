@@ -3,7 +3,7 @@
 import type { ForwardInput, TokenChoice } from "../denoise/predictor.ts";
 import { GpuError } from "../gpu/device.ts";
 import { LIST_TOKENS, MEASURES, NO_TOKEN } from "../kernels/step_plan.ts";
-import type { ModelConfig } from "./config.ts";
+import type { ModelConfig } from "./loading/config.ts";
 import type { SequenceToPack } from "./rows.ts";
 
 /**

@@ -2,7 +2,7 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import { createTensor } from "../gpu/tensor.ts";
-import type { ModelConfig } from "./config.ts";
+import type { ModelConfig } from "./loading/config.ts";
 import { headShape, type KvCache } from "./llada.ts";
 
 /**

@@ -15,9 +15,9 @@ import { rmsNorm } from "../kernels/rms_norm.ts";
 import { rotationTable } from "../kernels/qkv.ts";
 import type { WeightMatrix } from "../kernels/weight_matrix.ts";
 import { paddedInner } from "../quant/scheme.ts";
-import type { ModelConfig } from "./config.ts";
+import type { ModelConfig } from "./loading/config.ts";
 import { gatedLinear, linear, projectQkv } from "./linear.ts";
-import type { WeightPrecision, WeightUpload } from "./upload.ts";
+import type { WeightPrecision, WeightUpload } from "./loading/upload.ts";
 
 /** One transformer block's weights. */
 export interface LladaLayer {

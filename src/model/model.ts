@@ -18,7 +18,7 @@ import { matmul } from "../kernels/matmul.ts";
 import { topK } from "../kernels/top_k.ts";
 import { paddedInner } from "../quant/scheme.ts";
 import { DeviceCanvas } from "./canvas.ts";
-import type { ModelConfig } from "./config.ts";
+import type { ModelConfig } from "./loading/config.ts";
 import { checkChoice, checkInput } from "./input.ts";
 import {
   forward,
@@ -28,7 +28,7 @@ import {
   type RowBatch,
 } from "./llada.ts";
 import { rowsFor } from "./linear.ts";
-import { Pace } from "./pace.ts";
+import { StepPace } from "./step_pace.ts";
 import {
   normAsked,
   type PredictionContext,
@@ -70,7 +70,7 @@ export class Model implements Predictor, Disposable {
   readonly readback: Readback;
   readonly recorder: Recorder;
   /** How fast steps are. */
-  readonly pace = new Pace();
+  readonly pace = new StepPace();
   readonly #context: PredictionContext;
   readonly #owned: readonly Tensor[];
 

@@ -11,11 +11,11 @@ import { predict, PREDICTION_WORDS } from "../kernels/predict.ts";
 import { rmsNorm } from "../kernels/rms_norm.ts";
 import { ASKED_WORDS, NO_TOKEN, STEP_PLAN_WORDS, writeStepPlan } from "../kernels/step_plan.ts";
 import { paddedInner } from "../quant/scheme.ts";
-import type { ModelConfig } from "./config.ts";
+import type { ModelConfig } from "./loading/config.ts";
 import { checkToken } from "./input.ts";
 import { rowsFor } from "./linear.ts";
 import type { LladaWeights } from "./llada.ts";
-import type { Pace } from "./pace.ts";
+import type { StepPace } from "./step_pace.ts";
 
 /** What the pass works with. */
 export interface PredictionContext {
@@ -24,7 +24,7 @@ export interface PredictionContext {
   readonly scratch: Scratch;
   readonly config: ModelConfig;
   readonly weights: LladaWeights;
-  readonly pace: Pace;
+  readonly pace: StepPace;
 }
 
 /** The rows that are asked for predictions. */

@@ -1,19 +1,19 @@
 /** What `unmask bench` counts, not what it times. */
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
-import { linearRate } from "../../src/cli/bench_linear.ts";
-import { benchLoad, figuresOf } from "../../src/cli/bench_load.ts";
-import { rooflineRow, roofOf } from "../../src/cli/bench_roofline.ts";
-import { measureCeilings } from "../../src/cli/ceilings.ts";
-import { profileRows } from "../../src/cli/profile.ts";
-import { forwardOperations, timeDenoise, timeForward } from "../../src/cli/bench_model.ts";
-import { loadSynthetic } from "../../src/model/synthetic.ts";
+import { linearRate } from "../../src/bench/linear_layers.ts";
+import { benchLoad, figuresOf } from "../../src/bench/loading.ts";
+import { rooflineRow, roofOf } from "../../src/bench/roofline.ts";
+import { measureCeilings } from "../../src/bench/ceilings.ts";
+import { profileRows } from "../../src/cli/terminal/profile.ts";
+import { forwardOperations, timeDenoise, timeForward } from "../../src/bench/model.ts";
+import { loadSynthetic } from "../../src/model/synthetic/synthetic.ts";
 import {
   chosenSettings,
   comparisons,
   settingName,
   type StrategyBench,
   type StrategyReport,
-} from "../../src/cli/bench_strategies.ts";
+} from "../../src/bench/strategies.ts";
 import { NO_TOTALS } from "../../src/engine/stats.ts";
 import { anyGpu } from "../gpu/device.ts";
 import { TINY_TARGET } from "../model/models.ts";

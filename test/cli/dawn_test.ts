@@ -22,7 +22,7 @@ Deno.test("the task that may load Dawn has the command's permissions and one mor
   const { unmask, dawn } = config.tasks;
   assertEquals(
     dawn.command,
-    unmask.command.replace("--no-prompt", '--no-prompt --lock="$ROOT/dawn.lock" --allow-ffi'),
+    unmask.command.replace("--no-prompt", '--no-prompt --lock="$ROOT/.lock/dawn.lock" --allow-ffi'),
   );
   for (const [name, { command }] of Object.entries(config.tasks)) {
     assertEquals(/dawn\.lock/.test(command), ["dawn", "test"].includes(name), name);
@@ -36,7 +36,7 @@ interface Lock {
 }
 
 Deno.test("Dawn's lock file is the other one and the package", () => {
-  const [lock, dawn] = ["deno.lock", "dawn.lock"]
+  const [lock, dawn] = ["deno.lock", ".lock/dawn.lock"]
     .map((path) => JSON.parse(Deno.readTextFileSync(file(path))) as Lock);
   const added = (key: keyof Lock) =>
     Object.keys(dawn[key]).filter((name) => !Object.hasOwn(lock[key], name));

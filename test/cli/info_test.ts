@@ -3,17 +3,13 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import {
-  rehearse,
-  type RehearsedDevice,
-  type RehearsedRequest,
-} from "../../src/model/rehearsal.ts";
+import { type AnswerShape, type DeviceLimits, dryRun } from "../../src/model/memory/dry_run.ts";
 import { denoise } from "../../src/denoise/denoise.ts";
 import { newSequence } from "../../src/denoise/sequence.ts";
 import { acquireGpu, type Gpu } from "../../src/gpu/device.ts";
-import { parseConfig, readConfig } from "../../src/model/config.ts";
-import { loadModel } from "../../src/model/load.ts";
-import { expectedTensors } from "../../src/model/tensors.ts";
+import { parseConfig, readConfig } from "../../src/model/loading/config.ts";
+import { loadModel } from "../../src/model/loading/load.ts";
+import { expectedTensors } from "../../src/model/loading/tensors.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint.ts";
 import { unmask } from "./command.ts";
 
@@ -168,7 +164,7 @@ function withBindingLimit(gpu: Gpu, bytes: number): Gpu {
   return { ...gpu, limits };
 }
 
-const REQUEST: RehearsedRequest = { promptTokens: 9, maxTokens: 16, blockLength: 8 };
+const REQUEST: AnswerShape = { promptTokens: 9, maxTokens: 16, blockLength: 8 };
 
 for (
   const [dir, bindingLimit] of [
@@ -186,10 +182,10 @@ for (
     using own = await acquireGpu();
     const count = countBuffers(own);
     const gpu = bindingLimit ? withBindingLimit(own, bindingLimit) : own;
-    const device: RehearsedDevice = gpu;
+    const device: DeviceLimits = gpu;
     using checkpoint = openCheckpoint(dir);
-    const rehearsal = await rehearse(config, checkpoint, device);
-    assertEquals(count.bytes, 0, "the rehearsal touched the device");
+    const planned = await dryRun(config, checkpoint, device);
+    assertEquals(count.bytes, 0, "the planned touched the device");
 
     using model = await loadModel(gpu, dir);
     const loaded = count.bytes;
@@ -206,9 +202,9 @@ for (
     });
     await steps.next();
     const generating = count.bytes;
-    assertEquals(await rehearsal.activationBytes(REQUEST), generating - rehearsal.weightBytes);
+    assertEquals(await planned.activationBytes(REQUEST), generating - planned.weightBytes);
     // The parameters of dispatches belong to what a generation takes.
-    assertEquals(loaded - rehearsal.weightBytes, 256 * 1024);
+    assertEquals(loaded - planned.weightBytes, 256 * 1024);
     await steps.return({ sequences: [], nfe: 0, readbacks: 0 });
   });
 }

@@ -4,7 +4,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { Buffer } from "node:buffer";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { readConfig } from "../../src/model/config.ts";
+import { readConfig } from "../../src/model/loading/config.ts";
 import { withFolder } from "../model/random_checkpoint.ts";
 import { Running, taskCommand, unmask } from "./command.ts";
 

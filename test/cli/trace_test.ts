@@ -3,10 +3,23 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { decode } from "fast-png";
 import fc from "fast-check";
-import type { Colour } from "../../src/cli/draw_quads.ts";
+import type { Colour } from "../../src/cli/trace_picture/draw_quads.ts";
 import { readTrace, traceText } from "../../src/cli/trace.ts";
-import { cellsAt, colourOf, MASKED, paleOf, REMASKED, WHITE } from "../../src/cli/trace_cells.ts";
-import { drawTrace, INK, layoutTrace, PICTURE_LIMIT, pngOf } from "../../src/cli/trace_picture.ts";
+import {
+  cellsAt,
+  colourOf,
+  MASKED,
+  paleOf,
+  REMASKED,
+  WHITE,
+} from "../../src/cli/trace_picture/cells.ts";
+import {
+  drawTrace,
+  INK,
+  layoutTrace,
+  PICTURE_LIMIT,
+  pngOf,
+} from "../../src/cli/trace_picture/picture.ts";
 import {
   type Trace,
   traceOf,

@@ -3,16 +3,17 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
 import { type TilePlan, tilePlans } from "../../src/kernels/weight_matrix.ts";
-import { tiledMatrices, type TiledMatrix } from "../../src/model/tiled_matrix.ts";
+import type { TiledMatrix } from "../../src/model/tiles/tiled_matrix.ts";
+import { tiledMatrices } from "../../src/model/tiles/layer_matrices.ts";
 import {
   deviceKey,
   parseTunedTiles,
   type TunedTiles,
   UNTUNED,
   withEntry,
-} from "../../src/model/tuned_tiles.ts";
-import { rehearse } from "../../src/model/rehearsal.ts";
-import { readConfig } from "../../src/model/config.ts";
+} from "../../src/model/tiles/tuned_tiles.ts";
+import { dryRun } from "../../src/model/memory/dry_run.ts";
+import { readConfig } from "../../src/model/loading/config.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint.ts";
 import { anyGpu } from "../gpu/device.ts";
 import { TINY_TARGET } from "../model/models.ts";
@@ -84,7 +85,7 @@ Deno.test("with tuned tiles the recorded answers stay, and lossless is plain", (
     const file = join(dir, "tiles.json");
     const config = readConfig(TINY_TARGET);
     using checkpoint = openCheckpoint(TINY_TARGET);
-    const { layers } = await rehearse(config, checkpoint, anyGpu);
+    const { layers } = await dryRun(config, checkpoint, anyGpu);
     const tuned = tiledMatrices(anyGpu, layers).reduce(
       (all, matrix) => withEntry(all, anyGpu, matrix, { splits: 2, rowGroups: 2, ...MEASURED }),
       UNTUNED,
@@ -105,7 +106,7 @@ Deno.test("parity with tuned tiles: every golden case passes; a tuning that is n
     for (const { name } of Deno.readDirSync(goldenPath("checkpoints"))) {
       const folder = goldenPath(`checkpoints/${name}`);
       using checkpoint = openCheckpoint(folder);
-      const { layers } = await rehearse(readConfig(folder), checkpoint, anyGpu);
+      const { layers } = await dryRun(readConfig(folder), checkpoint, anyGpu);
       for (const matrix of tiledMatrices(anyGpu, layers)) {
         tuned = withEntry(tuned, anyGpu, matrix, { ...otherPlan(matrix), ...MEASURED });
       }

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { join } from "node:path";
 import { defaultTuningFile, readTuning, writeTuning } from "../../src/cli/tuning_file.ts";
-import { TUNED_FORMAT, type TunedTiles, UNTUNED } from "../../src/model/tuned_tiles.ts";
+import { TUNED_FORMAT, type TunedTiles, UNTUNED } from "../../src/model/tiles/tuned_tiles.ts";
 
 const ENTRY = {
   splits: 2,

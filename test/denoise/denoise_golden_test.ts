@@ -1,7 +1,8 @@
 import { assert, assertAlmostEquals, assertEquals, assertNotEquals } from "@std/assert";
-import { denoise, type DenoiseOptions } from "../../src/denoise/denoise.ts";
+import { denoise } from "../../src/denoise/denoise.ts";
+import type { DenoiseOptions } from "../../src/denoise/denoise_step.ts";
 import { newSequence } from "../../src/denoise/sequence.ts";
-import type { SamplingCase } from "../../src/cli/golden_files.ts";
+import type { SamplingCase } from "../../src/evaluate/parity/golden_files.ts";
 import { goldenPath, readGolden } from "../reference/golden.ts";
 import { loadReference } from "../reference/llada.ts";
 

@@ -6,12 +6,8 @@ import {
   assertRejects,
 } from "@std/assert";
 import fc from "fast-check";
-import {
-  denoise,
-  type DenoiseOptions,
-  type DenoiseResult,
-  type DenoiseStep,
-} from "../../src/denoise/denoise.ts";
+import { denoise } from "../../src/denoise/denoise.ts";
+import type { DenoiseOptions, DenoiseResult, DenoiseStep } from "../../src/denoise/denoise_step.ts";
 import { predictRow } from "../../src/denoise/noise.ts";
 import type { Predictor } from "../../src/denoise/predictor.ts";
 import { planSteps, ScheduleError } from "../../src/denoise/schedule.ts";

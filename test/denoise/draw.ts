@@ -1,7 +1,7 @@
 /** Random answers to denoise, and a stream of steps gathered up. */
 
 import fc from "fast-check";
-import type { DenoiseOptions, DenoiseStep } from "../../src/denoise/denoise.ts";
+import type { DenoiseOptions, DenoiseStep } from "../../src/denoise/denoise_step.ts";
 import { newSequence } from "../../src/denoise/sequence.ts";
 import { MASK, VOCABULARY } from "./toy_model.ts";
 

@@ -1,6 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import type { TemperatureCase } from "../../src/cli/golden_files.ts";
+import type { TemperatureCase } from "../../src/evaluate/parity/golden_files.ts";
 import {
   gumbel,
   hash,

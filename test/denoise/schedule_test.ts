@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import type { ScheduleFile, ScheduleShape } from "../../src/cli/golden_files.ts";
+import type { ScheduleFile, ScheduleShape } from "../../src/evaluate/parity/golden_files.ts";
 import {
   numTransferTokens,
   planSteps,

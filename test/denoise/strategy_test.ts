@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { OptionError } from "../../src/denoise/check_options.ts";
-import { denoiseBlocks } from "../../src/denoise/blocks.ts";
+import { denoiseBlocks } from "../../src/denoise/strategies/blocks.ts";
 import { denoise } from "../../src/denoise/denoise.ts";
 import {
   checkStrategy,

@@ -1,9 +1,10 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { commitVerify } from "../../src/denoise/commit_verify.ts";
-import { denoise, type DenoiseStep } from "../../src/denoise/denoise.ts";
-import { lossless, selfDraft } from "../../src/denoise/draft_verify.ts";
-import { gate } from "../../src/denoise/gate.ts";
+import { commitVerify } from "../../src/denoise/strategies/commit_verify.ts";
+import { denoise } from "../../src/denoise/denoise.ts";
+import type { DenoiseStep } from "../../src/denoise/denoise_step.ts";
+import { lossless, selfDraft } from "../../src/denoise/strategies/draft_verify.ts";
+import { gate } from "../../src/denoise/strategies/gate.ts";
 import { newSequence } from "../../src/denoise/sequence.ts";
 import {
   parseTrace,

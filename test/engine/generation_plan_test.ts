@@ -2,7 +2,7 @@ import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { planGeneration } from "../../src/engine/generation_plan.ts";
 import { type GenerateRequest, RequestError } from "../../src/engine/request.ts";
-import { readConfig, readGenerationDefaults } from "../../src/model/config.ts";
+import { readConfig, readGenerationDefaults } from "../../src/model/loading/config.ts";
 import { EMBEDDED_TARGET } from "../../src/engine/embedded_models.ts";
 
 const config = readConfig(EMBEDDED_TARGET);

@@ -12,7 +12,7 @@ import {
   stateError,
   total,
 } from "../../src/evaluate/agreement.ts";
-import { loadModel } from "../../src/model/load.ts";
+import { loadModel } from "../../src/model/loading/load.ts";
 import { quantised } from "../../src/quant/scheme.ts";
 import { anyGpu } from "../gpu/device.ts";
 import { modelOf } from "../model/models.ts";

@@ -2,7 +2,7 @@
 
 import { assertAlmostEquals, assertEquals } from "@std/assert";
 import type { Prediction } from "../../src/denoise/predictor.ts";
-import { loadModel } from "../../src/model/load.ts";
+import { loadModel } from "../../src/model/loading/load.ts";
 import type { Model } from "../../src/model/model.ts";
 import { anyGpu } from "../gpu/device.ts";
 import { ReferenceLlada } from "../reference/llada.ts";

@@ -5,7 +5,7 @@ import {
   type Commit,
   GREEDY,
 } from "../../src/denoise/predictor.ts";
-import { loadModel } from "../../src/model/load.ts";
+import { loadModel } from "../../src/model/loading/load.ts";
 import type { Model } from "../../src/model/model.ts";
 import { anyGpu, DeviceWatch } from "../gpu/device.ts";
 import { goldenPath } from "../reference/golden.ts";

@@ -1,11 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import {
-  denoise,
-  type DenoiseOptions,
-  type DenoiseResult,
-  type DenoiseStep,
-} from "../../src/denoise/denoise.ts";
+import { denoise } from "../../src/denoise/denoise.ts";
+import type { DenoiseOptions, DenoiseResult, DenoiseStep } from "../../src/denoise/denoise_step.ts";
 import { GREEDY, type Predictor } from "../../src/denoise/predictor.ts";
 import { decidedUpToEnd, newSequence, type Sequence } from "../../src/denoise/sequence.ts";
 import type { Model } from "../../src/model/model.ts";

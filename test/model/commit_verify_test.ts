@@ -2,7 +2,10 @@
 
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { commitVerify, type CommitVerifyOptions } from "../../src/denoise/commit_verify.ts";
+import {
+  commitVerify,
+  type CommitVerifyOptions,
+} from "../../src/denoise/strategies/commit_verify.ts";
 import type { Predictor } from "../../src/denoise/predictor.ts";
 import { newSequence } from "../../src/denoise/sequence.ts";
 import type { Model } from "../../src/model/model.ts";

@@ -1,5 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
-import type { ForwardFile } from "../../src/cli/golden_files.ts";
+import type { ForwardFile } from "../../src/evaluate/parity/golden_files.ts";
 import { GREEDY } from "../../src/denoise/predictor.ts";
 import { forms } from "../gpu/device.ts";
 import { goldenPath, readGolden } from "../reference/golden.ts";

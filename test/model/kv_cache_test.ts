@@ -1,6 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
 import fc from "fast-check";
-import { type BlockOptions, denoiseBlocks } from "../../src/denoise/blocks.ts";
+import { type BlockOptions, denoiseBlocks } from "../../src/denoise/strategies/blocks.ts";
 import {
   type Canvas,
   type CanvasSequence,

@@ -2,7 +2,7 @@ import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/as
 import { CONFIDENCE_MEASURES } from "../../src/denoise/confidence.ts";
 import { type ForwardInput, GREEDY, NO_TOKEN } from "../../src/denoise/predictor.ts";
 import { acquireGpu, GpuError } from "../../src/gpu/device.ts";
-import { loadModel } from "../../src/model/load.ts";
+import { loadModel } from "../../src/model/loading/load.ts";
 import { anyGpu, forms } from "../gpu/device.ts";
 import { Random } from "../kernels/random.ts";
 import { goldenPath } from "../reference/golden.ts";

@@ -2,7 +2,7 @@
 
 import { fileURLToPath } from "node:url";
 import type { Gpu } from "../../src/gpu/device.ts";
-import { loadModel } from "../../src/model/load.ts";
+import { loadModel } from "../../src/model/loading/load.ts";
 import type { Model } from "../../src/model/model.ts";
 import { goldenPath } from "../reference/golden.ts";
 

@@ -3,10 +3,10 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { join } from "node:path";
 import { type FloatDType, fromF32, toF32 } from "../../src/gpu/dtype.ts";
-import { readConfig, type StoredQuantisation } from "../../src/model/config.ts";
-import { loadModel } from "../../src/model/load.ts";
-import { quantisedFolder } from "../../src/model/quantised_folder.ts";
-import { expectedTensors, isQuantisable } from "../../src/model/tensors.ts";
+import { readConfig, type StoredQuantisation } from "../../src/model/loading/config.ts";
+import { loadModel } from "../../src/model/loading/load.ts";
+import { quantisedFolder } from "../../src/model/loading/quantised_folder.ts";
+import { expectedTensors, isQuantisable } from "../../src/model/loading/tensors.ts";
 import { decodeRows, encodeRows } from "../../src/quant/encode.ts";
 import { GROUP_SIZES, QUANTISED, quantised } from "../../src/quant/scheme.ts";
 import { CheckpointError, openCheckpoint } from "../../src/weights/checkpoint.ts";

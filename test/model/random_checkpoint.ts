@@ -2,8 +2,8 @@
 
 import { join } from "node:path";
 import { type FloatDType, fromF32 } from "../../src/gpu/dtype.ts";
-import { parseConfig } from "../../src/model/config.ts";
-import { expectedTensors } from "../../src/model/tensors.ts";
+import { parseConfig } from "../../src/model/loading/config.ts";
+import { expectedTensors } from "../../src/model/loading/tensors.ts";
 import { writeSafetensors } from "../../src/weights/safetensors_writer.ts";
 import { Random } from "../kernels/random.ts";
 

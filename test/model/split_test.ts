@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type ForwardInput, GREEDY } from "../../src/denoise/predictor.ts";
 import { type Gpu, GpuError } from "../../src/gpu/device.ts";
-import { loadModel } from "../../src/model/load.ts";
+import { loadModel } from "../../src/model/loading/load.ts";
 import type { Model } from "../../src/model/model.ts";
 import { anyGpu, DeviceWatch, forms, withLimits } from "../gpu/device.ts";
 import { Random } from "../kernels/random.ts";

@@ -1,7 +1,7 @@
 /** Suffix pruning on the canvas: far masks are left out of the pass, as if they were not there. */
 import { assert, assertEquals } from "@std/assert";
-import { type BlockOptions, denoiseBlocks } from "../../src/denoise/blocks.ts";
-import type { DenoiseStep } from "../../src/denoise/denoise.ts";
+import { type BlockOptions, denoiseBlocks } from "../../src/denoise/strategies/blocks.ts";
+import type { DenoiseStep } from "../../src/denoise/denoise_step.ts";
 import type { Predictor } from "../../src/denoise/predictor.ts";
 import { newSequence } from "../../src/denoise/sequence.ts";
 import { anyGpu } from "../gpu/device.ts";

@@ -5,11 +5,11 @@
  */
 
 import { assert } from "@std/assert";
-import { loadModel, type WeightPrecision } from "../../src/model/load.ts";
+import { loadModel, type WeightPrecision } from "../../src/model/loading/load.ts";
 import type { Model } from "../../src/model/model.ts";
 import { quantised } from "../../src/quant/scheme.ts";
 import { forms } from "../gpu/device.ts";
-import type { ForwardFile } from "../../src/cli/golden_files.ts";
+import type { ForwardFile } from "../../src/evaluate/parity/golden_files.ts";
 import { goldenPath, readGolden } from "../reference/golden.ts";
 import { readSafetensors } from "../reference/read.ts";
 

@@ -1,7 +1,7 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { confidenceOf } from "../../src/denoise/confidence.ts";
 import { GREEDY } from "../../src/denoise/predictor.ts";
-import type { ForwardFile } from "../../src/cli/golden_files.ts";
+import type { ForwardFile } from "../../src/evaluate/parity/golden_files.ts";
 import { goldenPath, readGolden } from "./golden.ts";
 import { loadReference } from "./llada.ts";
 import { readSafetensors } from "./read.ts";

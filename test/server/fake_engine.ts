@@ -8,7 +8,7 @@ import {
   type TextEngine,
 } from "../../src/engine/request.ts";
 
-import { NO_ACCEPTANCE } from "../../src/denoise/acceptance.ts";
+import { NO_ACCEPTANCE } from "../../src/denoise/strategies/acceptance.ts";
 import { addAnswer, NO_TOTALS } from "../../src/engine/stats.ts";
 
 /** How a fake engine behaves. */

@@ -2,8 +2,8 @@ import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { toF32 } from "../../src/gpu/dtype.ts";
-import { readConfig } from "../../src/model/config.ts";
-import { checkTensors, expectedTensors } from "../../src/model/tensors.ts";
+import { readConfig } from "../../src/model/loading/config.ts";
+import { checkTensors, expectedTensors } from "../../src/model/loading/tensors.ts";
 import { CheckpointError, openCheckpoint } from "../../src/weights/checkpoint.ts";
 
 const golden = fileURLToPath(new URL("../golden/checkpoints/", import.meta.url));

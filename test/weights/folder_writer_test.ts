@@ -8,10 +8,10 @@ import {
   assertThrows,
 } from "@std/assert";
 import { join } from "node:path";
-import { readConfig } from "../../src/model/config.ts";
-import { syntheticFolder, syntheticModel } from "../../src/model/synthetic.ts";
-import type { SyntheticShape } from "../../src/model/synthetic_shape.ts";
-import { checkTensors } from "../../src/model/tensors.ts";
+import { readConfig } from "../../src/model/loading/config.ts";
+import { syntheticFolder, syntheticModel } from "../../src/model/synthetic/synthetic.ts";
+import type { SyntheticShape } from "../../src/model/synthetic/synthetic_shape.ts";
+import { checkTensors } from "../../src/model/loading/tensors.ts";
 import { writeError } from "../../src/weights/write_error.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint.ts";
 import { allottedBytes, checkSpace, freeBytes } from "../../src/weights/disk_space.ts";

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { fileURLToPath } from "node:url";
-import { readConfig } from "../../src/model/config.ts";
-import { checkTensors } from "../../src/model/tensors.ts";
+import { readConfig } from "../../src/model/loading/config.ts";
+import { checkTensors } from "../../src/model/loading/tensors.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint.ts";
 import { ModelFileError, show } from "../../src/weights/model_file_error.ts";
 import { MALFORMED } from "./malformed.ts";

@@ -1,0 +1,246 @@
+/** `unmask bench load`: how fast a folder becomes a model on the GPU, against the disk that holds it. */
+
+import Table from "cli-table3";
+import type { Gpu } from "../gpu/device.ts";
+import { readConfig } from "../model/loading/config.ts";
+import { loadModel } from "../model/loading/load.ts";
+import { binarySize, precisionOf } from "../model/memory/memory_plan.ts";
+import type { WeightChoice } from "../model/memory/plan_request.ts";
+import { openCheckpoint } from "../weights/checkpoint.ts";
+import { gigabytes } from "../weights/disk_space.ts";
+import { median } from "./model.ts";
+import { type ShowProgress, SILENT } from "./progress.ts";
+import { VERSION } from "../engine/version.ts";
+
+/** Bytes that one plain read asks for. */
+const READ_BYTES = 16 * 2 ** 20;
+/** Bytes of a fresh buffer whose first use is timed. */
+const FRESH_BYTES = 128 * 2 ** 20;
+
+/** A load, and a plain read of the same files right before it. */
+export interface LoadRun {
+  /** Seconds in which the files are read from end to end and forgotten. */
+  readonly readSeconds: number;
+  readonly loadSeconds: number;
+  /** Most memory of the process above what it had before and what lies in GPU buffers. */
+  readonly hostBytes: number;
+  /** Bytes of GPU buffers when it was loaded. */
+  readonly gpuBytes: number;
+}
+
+/** The loads of one precision. */
+export interface LoadFigures {
+  readonly weights: WeightChoice;
+  readonly runs: readonly LoadRun[];
+  /** 10^9 bytes of the folder a second; medians. */
+  readonly readGigabytesPerSecond: number;
+  readonly loadGigabytesPerSecond: number;
+  /** Loading over reading; the median of the runs. */
+  readonly share: number;
+  /** The most of all runs. */
+  readonly hostBytes: number;
+}
+
+/** What `--json` writes. */
+export interface LoadReport {
+  readonly version: string;
+  readonly date: string;
+  readonly adapter: string;
+  readonly software: boolean;
+  readonly processors: number;
+  readonly folder: string;
+  /** Bytes of all tensors. */
+  readonly bytes: number;
+  /** 10^9 bytes a second of buffers that are used for the first time; medians. */
+  readonly freshGigabytesPerSecond: number;
+  readonly loads: readonly LoadFigures[];
+}
+
+/**
+ * Loads a folder again and again, as stored and quantised by the GPU, and prints the rates. Before
+ * each load the same files are read, so that both find them alike in the system's page cache.
+ */
+export async function benchLoad(
+  gpu: Gpu,
+  dir: string,
+  { choices, rounds, progress = SILENT }: {
+    readonly choices: readonly WeightChoice[];
+    readonly rounds: number;
+    readonly progress?: ShowProgress;
+  },
+): Promise<LoadReport> {
+  const { bytes, files } = weightsOf(dir);
+  console.log(`${dir}: ${gigabytes(bytes)}; ${gpu.name}, ${cacheLine(bytes)}`);
+  const runs = new Map(choices.map((choice) => [choice, [] as LoadRun[]]));
+  const fresh: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    fresh.push(FRESH_BYTES / await firstUse(gpu) / 1e9);
+    for (const choice of choices) {
+      const readSeconds = readPlainly(files);
+      runs.get(choice)!.push({ readSeconds, ...await timeLoad(gpu, dir, choice, progress) });
+    }
+  }
+  const report: LoadReport = {
+    version: VERSION,
+    date: new Date().toISOString(),
+    adapter: gpu.name,
+    software: gpu.software,
+    processors: navigator.hardwareConcurrency,
+    folder: dir,
+    bytes,
+    freshGigabytesPerSecond: median(fresh),
+    loads: choices.map((choice) => figuresOf(choice, runs.get(choice)!, bytes)),
+  };
+  print(report);
+  return report;
+}
+
+/** A choice's runs as rates. */
+export function figuresOf(
+  weights: WeightChoice,
+  runs: readonly LoadRun[],
+  bytes: number,
+): LoadFigures {
+  const rate = (seconds: (run: LoadRun) => number) =>
+    bytes / median(runs.map((run) => seconds(run))) / 1e9;
+  return {
+    weights,
+    runs,
+    readGigabytesPerSecond: rate(({ readSeconds }) => readSeconds),
+    loadGigabytesPerSecond: rate(({ loadSeconds }) => loadSeconds),
+    share: median(runs.map(({ readSeconds, loadSeconds }) => readSeconds / loadSeconds)),
+    hostBytes: Math.max(...runs.map(({ hostBytes }) => hostBytes)),
+  };
+}
+
+function weightsOf(dir: string): { bytes: number; files: readonly string[] } {
+  using checkpoint = openCheckpoint(dir);
+  const files = new Set([...checkpoint.tensors.values()].map(({ file }) => file));
+  return { bytes: checkpoint.byteLength, files: [...files].sort() };
+}
+
+function cacheLine(bytes: number): string {
+  const { available } = Deno.systemMemoryInfo();
+  return bytes < available
+    ? "it fits the system's page cache: unless that is dropped, disk means memory here"
+    : "more than the system's page cache holds";
+}
+
+/** Seconds to read files from end to end. */
+function readPlainly(files: readonly string[]): number {
+  const buffer = new Uint8Array(READ_BYTES);
+  const start = performance.now();
+  for (const file of files) {
+    using open = Deno.openSync(file);
+    while (open.readSync(buffer)) { /* nothing is kept */ }
+  }
+  return (performance.now() - start) / 1000;
+}
+
+/** Seconds until a new buffer has been written for the first time. */
+async function firstUse({ device }: Gpu): Promise<number> {
+  const buffer = device.createBuffer({ size: FRESH_BYTES, usage: GPUBufferUsage.COPY_DST });
+  const start = performance.now();
+  const encoder = device.createCommandEncoder();
+  encoder.clearBuffer(buffer);
+  device.queue.submit([encoder.finish()]);
+  await device.queue.onSubmittedWorkDone();
+  const seconds = (performance.now() - start) / 1000;
+  buffer.destroy();
+  return seconds;
+}
+
+async function timeLoad(
+  gpu: Gpu,
+  dir: string,
+  choice: WeightChoice,
+  progress: ShowProgress,
+): Promise<Omit<LoadRun, "readSeconds">> {
+  const report = progress(`loading ${choice}`, binarySize, false);
+  using buffers = new LiveBuffers(gpu);
+  const before = Deno.memoryUsage().rss;
+  let hostBytes = 0;
+  const sample = () => {
+    // A software adapter's buffers lie in the process's own memory.
+    const onDevice = gpu.software ? buffers.bytes : 0;
+    hostBytes = Math.max(hostBytes, Deno.memoryUsage().rss - before - onDevice);
+  };
+  const start = performance.now();
+  try {
+    using _ = await loadModel(gpu, dir, {
+      precision: precisionOf(choice, {}, readConfig(dir)),
+      onProgress(done, total) {
+        report.update(done, total);
+        sample();
+      },
+    });
+    const loadSeconds = (performance.now() - start) / 1000;
+    sample();
+    return { loadSeconds, hostBytes, gpuBytes: buffers.bytes };
+  } finally {
+    report.stop();
+  }
+}
+
+/** Adds up a device's buffers that are made while it looks, but for those that the host writes. */
+class LiveBuffers implements Disposable {
+  bytes = 0;
+  readonly #device: GPUDevice;
+
+  constructor({ device }: Gpu) {
+    this.#device = device;
+    const create = device.createBuffer;
+    Object.defineProperty(device, "createBuffer", {
+      configurable: true,
+      value: (descriptor: GPUBufferDescriptor) => {
+        const buffer = create.call(device, descriptor);
+        if (descriptor.usage & GPUBufferUsage.MAP_WRITE) return buffer;
+        const { destroy } = buffer;
+        this.bytes += descriptor.size;
+        Object.defineProperty(buffer, "destroy", {
+          configurable: true,
+          value: () => {
+            // Buffers may be destroyed twice.
+            Reflect.deleteProperty(buffer, "destroy");
+            this.bytes -= descriptor.size;
+            destroy.call(buffer);
+          },
+        });
+        return buffer;
+      },
+    });
+  }
+
+  [Symbol.dispose](): void {
+    Reflect.deleteProperty(this.#device, "createBuffer");
+  }
+}
+
+function print({ loads, bytes, freshGigabytesPerSecond, software }: LoadReport): void {
+  const table = new Table({
+    head: ["weights", "seconds", "GB/s", "plain read, GB/s", "of it", "on the GPU", "host memory"],
+    style: { head: [], border: [] },
+  });
+  for (const load of loads) {
+    table.push([
+      load.weights === "stored" ? "as stored" : `${load.weights}, made on the GPU`,
+      (bytes / load.loadGigabytesPerSecond / 1e9).toFixed(2),
+      load.loadGigabytesPerSecond.toFixed(2),
+      load.readGigabytesPerSecond.toFixed(2),
+      `${(100 * load.share).toFixed(0)}%`,
+      gigabytes(load.runs[0].gpuBytes),
+      binarySize(load.hostBytes),
+    ]);
+  }
+  console.log(`${table}`);
+  console.log(
+    `GB/s are of the folder's bytes. New GPU memory: ${
+      freshGigabytesPerSecond.toFixed(2)
+    } GB/s at ` +
+      "its first use" + (software ? ", which on this adapter is the host's memory." : "."),
+  );
+  console.log(
+    "Host memory: the most of the process at once above what it had before" +
+      (software ? " and above the bytes of GPU buffers." : "."),
+  );
+}

@@ -1,0 +1,251 @@
+/** `unmask bench peers`: the same model, the same rows, through other runtimes, side by side. */
+
+import Table from "cli-table3";
+import type { Gpu } from "../gpu/device.ts";
+import { loadSynthetic, syntheticModel } from "../model/synthetic/synthetic.ts";
+import type { SyntheticShape } from "../model/synthetic/synthetic_shape.ts";
+import { quantised } from "../quant/scheme.ts";
+import { forwardOperations, median } from "./model.ts";
+import { writeGguf } from "./peers/gguf_llada.ts";
+import { type OnnxRows, writeOnnx } from "./peers/onnx_llada.ts";
+import { openPeer, ourRunner, type PeerName } from "./peers/peer_runtimes.ts";
+import type { PeerWeights, Precision, Runner } from "./peers/runner.ts";
+import { VERSION } from "../engine/version.ts";
+
+/**
+ * Largest distance of a peer's logits from ours, as a share of ours (Euclidean norms); with int8
+ * products from ours with int8 products. Rounding to f16 is off by 2^-11 = 4.9e-4 at most. Two ways to
+ * round activations to 8 bits part by about 0.008 over two layers, as far as either is from floats; one matrix of another layer leads 0.2 and more away.
+ */
+export const LOGITS_TOLERANCE = { "f32": 1e-4, "attention in f16": 4.9e-4, "int8": 0.02 } as const;
+/** Idle time before each timed pass, in which a runtime's threads stop looking for work. */
+const PAUSE_MILLISECONDS = 100;
+
+/** How to compare. */
+export interface PeersOptions extends OnnxRows {
+  readonly shape: SyntheticShape;
+  readonly weights: PeerWeights;
+  readonly rounds: number;
+  readonly only: readonly PeerName[];
+}
+
+/** Figures of one runtime. */
+export interface PeerFigures {
+  readonly name: string;
+  readonly device: string;
+  /** Time of a forward pass in each round. */
+  readonly milliseconds: readonly number[];
+  /** Of the median time. */
+  readonly gflopPerSecond: number;
+  /** Its time over ours in the same round: quartiles; above 1 it is slower. */
+  readonly timeToOurs: readonly [lower: number, median: number, upper: number];
+  readonly precision: Precision;
+  /** Distance of its logits from ours, as a share of ours; at most {@linkcode LOGITS_TOLERANCE}. */
+  readonly logitsDistance: number;
+  /** Asked positions at which its likeliest token is ours. */
+  readonly sameTokens: number;
+}
+
+/** What `--json` writes. */
+export interface PeersReport {
+  readonly version: string;
+  readonly date: string;
+  readonly processors: number;
+  readonly shape: SyntheticShape;
+  readonly rows: number;
+  readonly asked: number;
+  readonly weights: PeerWeights;
+  /** Operations of a forward pass, 10^9. */
+  readonly gflop: number;
+  /** Ours first. */
+  readonly runtimes: readonly PeerFigures[];
+  /** Why a runtime is not among them. */
+  readonly missing: Readonly<Partial<Record<PeerName, string>>>;
+}
+
+/**
+ * Times a random model's forward pass here and in the peers, in turn, round by round.
+ * @throws {Error} when a peer's logits are not ours: then it computes something else
+ */
+export async function benchPeers(gpu: Gpu, options: PeersOptions): Promise<PeersReport> {
+  const { shape, rows, asked, weights, rounds, only } = options;
+  const quantisation = weights === "bf16"
+    ? undefined
+    : { scheme: quantised(weights, 32), head: false };
+  const drawing = { quantisation };
+  const dir = await Deno.makeTempDir({ prefix: "unmask_peers_" });
+  const runners: Runner[] = [];
+  const missing: Partial<Record<PeerName, string>> = {};
+  let gflop = 0;
+  try {
+    using drawn = syntheticModel(shape, drawing);
+    const asks = (family: string) => only.some((name) => name.startsWith(family));
+    if (asks("onnxruntime")) writeOnnx(dir, drawn.config, drawn.checkpoint, options);
+    if (asks("node-llama-cpp")) writeGguf(dir, drawn.config, drawn.checkpoint);
+    const ids = Int32Array.from({ length: rows }, (_, i) => (i * 31) % (shape.vocabSize - 2));
+    using models = new DisposableStack();
+    const ours = quantisation ? ["f32", "int8"] as const : ["f32"] as const;
+    for (const precision of ours) {
+      const options = { ...drawing, precision: { arithmetic: precision } };
+      const model = models.use(await loadSynthetic(gpu, shape, options));
+      runners.push(ourRunner(model, ids, asked, { weights, precision }));
+      gflop = forwardOperations(model, rows, asked) / 1e9;
+    }
+    for (const name of only) {
+      try {
+        runners.push(await openPeer(name, dir, { ids, asked }, weights));
+      } catch (error) {
+        missing[name] = (error as Error).message.split("\n")[0];
+      }
+    }
+    if (runners.length === ours.length) {
+      const reasons = Object.entries(missing).map(([name, why]) => `${name}: ${why}`);
+      throw new Error(
+        `no other runtime could be loaded. ${reasons.join("; ")}\nThey are downloaded from ` +
+          "registry.npmjs.org at the first start of `deno task peers`.",
+      );
+    }
+    const checks = await checkAgreement(runners);
+    const times = await timeInTurn(runners, rounds);
+    const report: PeersReport = {
+      version: VERSION,
+      date: new Date().toISOString(),
+      processors: navigator.hardwareConcurrency,
+      shape,
+      rows,
+      asked,
+      weights,
+      gflop,
+      runtimes: runners.map(({ name, device, precision }, i) => ({
+        name,
+        device,
+        precision,
+        ...checks[i],
+        ...peerFigures(gflop, times[i], times[0]),
+      })),
+      missing,
+    };
+    print(report);
+    return report;
+  } finally {
+    for (const runner of runners) await runner.close();
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+/**
+ * How near each runtime's predictions are to ours, the first of f32 and of int8; compiles what a pass
+ * needs as well.
+ * @throws {Error} when they are farther than {@linkcode LOGITS_TOLERANCE}
+ */
+export async function checkAgreement(runners: readonly Runner[]) {
+  const checks = [];
+  const ours = new Map<boolean, { logits: Float32Array; tokens: ArrayLike<number | bigint> }>();
+  for (const runner of runners) {
+    const { name, precision } = runner;
+    const tokens = await runner.tokens();
+    const logits = centred(await runner.logits(), tokens.length);
+    const rounded = precision === "int8";
+    if (!ours.has(rounded)) ours.set(rounded, { logits, tokens });
+    const expected = ours.get(rounded)!;
+    const logitsDistance = distance(logits, expected.logits);
+    const most = LOGITS_TOLERANCE[precision];
+    if (!(logitsDistance <= most)) {
+      throw new Error(
+        `${name}: its logits are ${logitsDistance.toExponential(1)} of ours away, ` +
+          `expected at most ${most}: it does not compute the same`,
+      );
+    }
+    const same = (token: number | bigint, i: number) =>
+      Number(token) === Number(expected.tokens[i]);
+    checks.push({ logitsDistance, sameTokens: Array.from(tokens).filter(same).length });
+  }
+  return checks;
+}
+
+/** Every row less its mean: a constant in all logits of a row changes no prediction. */
+function centred(logits: Float32Array, rows: number): Float32Array {
+  const ids = logits.length / rows;
+  const means = Float64Array.from({ length: rows }, (_, row) => {
+    const values = logits.subarray(row * ids, (row + 1) * ids);
+    return values.reduce((sum, value) => sum + value, 0) / ids;
+  });
+  return logits.map((value, i) => value - means[Math.floor(i / ids)]);
+}
+
+/** Euclidean norm of `a - b` over that of `b`. NaN when they differ in length, or hold a NaN. */
+export function distance(a: Float32Array, b: Float32Array): number {
+  if (a.length !== b.length) return NaN;
+  let difference = 0;
+  let norm = 0;
+  for (let i = 0; i < b.length; i++) {
+    difference += (a[i] - b[i]) ** 2;
+    norm += b[i] ** 2;
+  }
+  return Math.sqrt(difference / norm);
+}
+
+/** Milliseconds by runtime and round; another one starts each round. */
+async function timeInTurn(runners: readonly Runner[], rounds: number): Promise<number[][]> {
+  const times = runners.map(() => [] as number[]);
+  for (let round = 0; round < rounds; round++) {
+    for (let turn = 0; turn < runners.length; turn++) {
+      const i = (round + turn) % runners.length;
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MILLISECONDS));
+      const start = performance.now();
+      await runners[i].tokens();
+      times[i].push(performance.now() - start);
+    }
+  }
+  return times;
+}
+
+/** A runtime's times as figures. @param ours our times in the same rounds */
+export function peerFigures(
+  gflop: number,
+  milliseconds: readonly number[],
+  ours: readonly number[],
+): Pick<PeerFigures, "milliseconds" | "gflopPerSecond" | "timeToOurs"> {
+  const ratios = milliseconds.map((time, round) => time / ours[round]).sort((a, b) => a - b);
+  const at = (share: number) => ratios[Math.round(share * (ratios.length - 1))];
+  return {
+    milliseconds,
+    gflopPerSecond: gflop * 1000 / median(milliseconds),
+    timeToOurs: [at(0.25), at(0.5), at(0.75)],
+  };
+}
+
+function print({ shape, rows, asked, gflop, runtimes, missing }: PeersReport): void {
+  const { hiddenSize, layers, heads, ffnSize, vocabSize } = shape;
+  console.log(
+    `${layers} layers of d_model ${hiddenSize}, ${heads} heads, FFN ${ffnSize}; ${rows} rows, ` +
+      `${asked} predictions among ${vocabSize} ids: ${gflop.toFixed(1)} GFLOP`,
+  );
+  const table = new Table({
+    head: [
+      "runtime",
+      "on",
+      "computed in",
+      "ms",
+      "GFLOP/s",
+      "time to ours, quartiles",
+      "logits off",
+      "same tokens",
+    ],
+    style: { head: [], border: [] },
+  });
+  runtimes.forEach((one, i) => {
+    table.push([
+      one.name,
+      one.device,
+      one.precision,
+      median(one.milliseconds).toFixed(1),
+      one.gflopPerSecond.toFixed(1),
+      i === 0 ? "" : one.timeToOurs.map((ratio) => ratio.toFixed(2)).join("  "),
+      one.logitsDistance ? one.logitsDistance.toExponential(1) : "",
+      `${one.sameTokens} of ${asked}`,
+    ]);
+  });
+  console.log(`${table}`);
+  for (const [name, why] of Object.entries(missing)) console.log(`${name} is missing: ${why}`);
+}

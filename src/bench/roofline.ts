@@ -1,0 +1,194 @@
+/** `unmask bench roofline`: linear layers of the 8B pair against the device's measured ceilings. */
+
+import Table from "cli-table3";
+import constantWeights from "../../shaders/lib/constant_weights.wgsl" with { type: "text" };
+import type { Gpu } from "../gpu/device.ts";
+import type { Arithmetic } from "../gpu/kernel.ts";
+import { bytesPerColumn, SCHEMES } from "../quant/scheme.ts";
+import { type LinearRate, linearRate } from "./linear_layers.ts";
+import { type Ceilings, measureCeilings } from "./ceilings.ts";
+import { VERSION } from "../engine/version.ts";
+
+/** Rows that are timed unless others are asked for. */
+export const ROOFLINE_ROWS: readonly number[] = [32, 64, 128, 512];
+
+/** [inner, columns]: output projection; queries, keys and values, and gate or up; down; the draft's. */
+const SHAPES = [[4096, 4096], [4096, 12288], [12288, 4096], [4096, 9216], [9216, 4096]] as const;
+
+const FORMS: readonly (readonly [LinearRate["scheme"], readonly Arithmetic[]])[] = [
+  ["bf16", ["f32", "f16"]],
+  ["q8", ["f32", "f16", "int8"]],
+  ["q4", ["f32", "f16", "int8"]],
+];
+
+/** Most seconds that a single call may be expected to take. */
+const LONGEST_SECONDS = 8;
+/** Share of its ceiling that a kernel is expected to reach when its time is foretold. */
+const EXPECTED_SHARE = 0.3;
+
+/** What a layer can reach. */
+export interface Roof {
+  readonly bound: "multiply-add" | "memory";
+  readonly gflopPerSecond: number;
+}
+
+/** A layer's rate beside its roof. */
+export interface RooflineRow extends LinearRate {
+  readonly roof: Roof;
+  /** Of the roof. */
+  readonly share: number;
+  /** Rate per CPU-second over the ceiling's: what holds on a software adapter that shares its CPU. */
+  readonly shareOfCpuCeiling: number;
+}
+
+/** What `--json` writes. */
+export interface RooflineReport {
+  readonly version: string;
+  readonly date: string;
+  readonly adapter: string;
+  readonly subgroups: boolean;
+  readonly processors: number;
+  readonly ceilings: Ceilings;
+  readonly rows: readonly RooflineRow[];
+  /** Layers whose weights are made from their place instead of loaded. */
+  readonly withoutLoads: readonly LinearRate[];
+}
+
+type Layer = Pick<LinearRate, "scheme" | "arithmetic" | "rows" | "inner" | "columns">;
+
+/**
+ * The lower of the multiply-add ceiling and copy bandwidth times intensity. Bytes are weights, scales,
+ * rows and results, each moved once.
+ * @throws when there is no ceiling for the layer's arithmetic
+ */
+export function roofOf(layer: Layer, ceilings: Ceilings): Roof {
+  const { scheme, arithmetic, rows, inner, columns } = layer;
+  const most = ceilings.multiplyAdd[arithmetic];
+  if (!most) throw new Error(`no ceiling was measured for ${arithmetic} arithmetic`);
+  const bytes = columns * bytesPerColumn(SCHEMES[scheme], inner) + 4 * rows * (inner + columns);
+  const fromMemory = ceilings.copyGigabytesPerSecond * 2 * rows * inner * columns / bytes;
+  return fromMemory < most.gflopPerSecond
+    ? { bound: "memory", gflopPerSecond: fromMemory }
+    : { bound: "multiply-add", gflopPerSecond: most.gflopPerSecond };
+}
+
+/** A measured layer beside its roof. */
+export function rooflineRow(rate: LinearRate, ceilings: Ceilings): RooflineRow {
+  const roof = roofOf(rate, ceilings);
+  return {
+    ...rate,
+    roof,
+    share: rate.gflopPerSecond / roof.gflopPerSecond,
+    shareOfCpuCeiling: rate.gflopPerCpuSecond /
+      ceilings.multiplyAdd[rate.arithmetic]!.gflopPerCpuSecond,
+  };
+}
+
+/** Measures and prints. */
+export async function benchRoofline(
+  gpu: Gpu,
+  rowCounts: readonly number[],
+): Promise<RooflineReport> {
+  const processors = navigator.hardwareConcurrency;
+  console.log(`${gpu.name}, ${processors} processors, subgroups ${gpu.subgroups ? "on" : "off"}`);
+  const ceilings = await measureCeilings(gpu);
+  printCeilings(ceilings);
+  const rows: RooflineRow[] = [];
+  for (const [inner, columns] of SHAPES) {
+    for (const [scheme, arithmetics] of FORMS) {
+      for (const arithmetic of arithmetics) {
+        for (const count of rowCounts) {
+          const layer = { scheme, arithmetic, rows: count, inner, columns };
+          const skipped = whySkipped(layer, ceilings);
+          if (skipped) {
+            console.log(`${nameOf(layer)}: left out, ${skipped}`);
+            continue;
+          }
+          const rate = await linearRate(gpu, scheme, count, inner, columns, { arithmetic });
+          rows.push(rooflineRow(rate, ceilings));
+          printRow(rows.at(-1)!);
+        }
+      }
+    }
+  }
+  const [inner, columns] = SHAPES[0];
+  const withoutLoads: LinearRate[] = [];
+  for (const count of rowCounts) {
+    const form = { snippet: constantWeights };
+    withoutLoads.push(await linearRate(gpu, "bf16", count, inner, columns, form));
+  }
+  printTable(gpu, rows, withoutLoads, ceilings);
+  return {
+    version: VERSION,
+    date: new Date().toISOString(),
+    adapter: gpu.name,
+    subgroups: gpu.subgroups,
+    processors,
+    ceilings,
+    rows,
+    withoutLoads,
+  };
+}
+
+const nameOf = ({ scheme, arithmetic, rows, inner, columns }: Layer) =>
+  `${inner} -> ${columns}, ${scheme}, ${arithmetic}, ${rows} rows`;
+const percent = (value: number) => `${(100 * value).toFixed(0)}%`;
+
+/** Undefined: it is measured. */
+function whySkipped(layer: Layer, ceilings: Ceilings): string | undefined {
+  const most = ceilings.multiplyAdd[layer.arithmetic];
+  if (!most) return "the device lacks shader-f16";
+  const seconds = 2 * layer.rows * layer.inner * layer.columns /
+    (1e9 * EXPECTED_SHARE * most.gflopPerSecond);
+  return seconds > LONGEST_SECONDS ? `a call would take about ${seconds.toFixed(0)} s` : undefined;
+}
+
+function printCeilings({ multiplyAdd, copyGigabytesPerSecond }: Ceilings): void {
+  for (const [arithmetic, rate] of Object.entries(multiplyAdd)) {
+    console.log(
+      `multiply-add ceiling, ${arithmetic}: ${rate.gflopPerSecond.toFixed(1)} GFLOP/s, ` +
+        `${rate.gflopPerCpuSecond.toFixed(1)} per CPU-second`,
+    );
+  }
+  if (!multiplyAdd.f16) console.log("multiply-add ceiling, f16: the device lacks shader-f16");
+  console.log(`copy: ${copyGigabytesPerSecond.toFixed(1)} GB/s, read and written\n`);
+}
+
+function printRow(row: RooflineRow): void {
+  console.log(
+    `${nameOf(row)}: ${row.gflopPerSecond.toFixed(1)} GFLOP/s, ` +
+      `${row.gflopPerCpuSecond.toFixed(1)} per CPU-second`,
+  );
+}
+
+function printTable(
+  { name }: Gpu,
+  rows: readonly RooflineRow[],
+  withoutLoads: readonly LinearRate[],
+  { multiplyAdd }: Ceilings,
+): void {
+  const table = new Table({
+    head: [name, "rows", "GFLOP/s", "per CPU-s", "bound by", "of roof", "of it per CPU-s"],
+    style: { head: [], border: [] },
+  });
+  for (const row of rows) {
+    table.push([
+      `${row.inner} -> ${row.columns}, ${row.scheme}, ${row.arithmetic}`,
+      row.rows,
+      row.gflopPerSecond.toFixed(1),
+      row.gflopPerCpuSecond.toFixed(1),
+      row.roof.bound,
+      percent(row.share),
+      percent(row.shareOfCpuCeiling),
+    ]);
+  }
+  console.log(`\n${table}`);
+  for (const rate of withoutLoads) {
+    console.log(
+      `${rate.inner} -> ${rate.columns}, ${rate.rows} rows, weights made in place of loaded: ` +
+        `${rate.gflopPerSecond.toFixed(1)} GFLOP/s, ${rate.gflopPerCpuSecond.toFixed(1)} per ` +
+        `CPU-second, ${percent(rate.gflopPerCpuSecond / multiplyAdd.f32!.gflopPerCpuSecond)} of ` +
+        "the ceiling",
+    );
+  }
+}

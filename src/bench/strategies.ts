@@ -1,0 +1,258 @@
+/** `unmask bench strategies`: what each way to denoise costs and how well it answers. */
+
+import Table from "cli-table3";
+import { strategyOf } from "../denoise/strategy.ts";
+import type { Engine } from "../engine/engine.ts";
+import { loadEngine } from "../engine/load.ts";
+import type { EngineTotals, GenerateRequest, GenerateStats, Usage } from "../engine/request.ts";
+import { addAnswer, NO_TOTALS } from "../engine/stats.ts";
+import type { ProviderName } from "../gpu/provider.ts";
+import type { TunedTiles } from "../model/tiles/tuned_tiles.ts";
+import { type AccuracyItem, isCorrect } from "../evaluate/accuracy.ts";
+import { type ShowProgress, SILENT } from "./progress.ts";
+
+/** One way to denoise. */
+type Setting =
+  & Pick<GenerateRequest, "quality" | "cache" | "threshold" | "factor" | "draftDepth">
+  & Required<Pick<GenerateRequest, "strategy">>;
+
+/** Every strategy, with and without caches where it can have one. */
+const SETTINGS: readonly Setting[] = [
+  { strategy: "plain", cache: "none" },
+  { strategy: "plain", cache: "prefix" },
+  { strategy: "plain", cache: "dual" },
+  { strategy: "threshold", cache: "none" },
+  { strategy: "threshold", cache: "prefix" },
+  { strategy: "threshold", cache: "dual" },
+  { strategy: "factor", cache: "none" },
+  { strategy: "factor", cache: "dual" },
+  { strategy: "lossless" },
+  { strategy: "lossless", cache: "dual" },
+  { strategy: "self" },
+  { strategy: "self", cache: "dual" },
+  { strategy: "gate" },
+  { strategy: "commit_verify" },
+  { strategy: "commit_verify", cache: "dual" },
+  { strategy: "auto" },
+  { strategy: "auto", quality: "fast" },
+];
+
+/** Prompts that every setting answers before the clock runs: kernels are compiled, auto has learnt. */
+const WARM_UP = 5;
+
+/** What each quality of auto is held against: fixed strategies that it may choose. */
+const QUALITIES: Readonly<Record<"exact" | "fast", (setting: Setting) => boolean>> = {
+  exact: ({ strategy, cache = "none" }) => strategyOf(strategy).lossless && cache === "none",
+  fast: () => true,
+};
+
+/** Figures of one setting over all prompts. */
+export interface StrategyReport extends Setting {
+  readonly name: string;
+  /** Answers that are exactly right. */
+  readonly correct: number;
+  readonly totals: EngineTotals;
+  /** Steps by what auto chose. */
+  readonly choices: Readonly<Record<string, number>>;
+}
+
+/** How fast auto was, against the best fixed strategy that its quality setting allows. */
+export interface AutoComparison {
+  readonly quality: "exact" | "fast";
+  readonly best: string;
+  /** Tokens per second of auto by those of the best. */
+  readonly ratio: number;
+}
+
+/** What `--json` writes. */
+export interface StrategyBench {
+  readonly model: string;
+  readonly adapter: string;
+  readonly warmUpPrompts: number;
+  readonly settings: readonly (StrategyReport & {
+    readonly tokensPerSecond: number;
+    /** By those of plain without a cache, where that was measured. */
+    readonly toPlain?: number;
+  })[];
+  readonly auto: readonly AutoComparison[];
+}
+
+/** A setting as `--only` calls it: `threshold+dual`, `auto+fast`. */
+export function settingName({ strategy, cache = "none", quality }: Setting): string {
+  return [strategy, ...cache === "none" ? [] : [cache], ...quality ? [quality] : []].join("+");
+}
+
+/**
+ * The settings of `--only`, or all.
+ * @throws {Error} naming those that are unknown, and all that there are
+ */
+export function chosenSettings(only?: readonly string[]): readonly Setting[] {
+  const unknown = only?.filter((name) => !SETTINGS.some((one) => settingName(one) === name)) ?? [];
+  if (unknown.length > 0) {
+    throw new Error(
+      `no setting is called ${unknown.join(", ")}; there are ${
+        SETTINGS.map(settingName).join(", ")
+      }`,
+    );
+  }
+  return SETTINGS.filter((setting) => only?.includes(settingName(setting)) ?? true);
+}
+
+/**
+ * Answers every prompt in every setting, prompt by prompt side by side, so that a slow minute of the
+ * machine falls on all of them; prints tables.
+ * @param items of which the first `limit` are measured; the warm-up takes those behind, where there are
+ */
+export async function benchStrategies(
+  dir: string,
+  items: readonly AccuracyItem[],
+  options: {
+    readonly limit?: number;
+    readonly only?: readonly string[];
+    readonly steps?: number;
+    readonly provider?: ProviderName;
+    readonly tuned?: TunedTiles;
+    readonly progress?: ShowProgress;
+  } = {},
+): Promise<StrategyBench> {
+  const settings = chosenSettings(options.only);
+  const measured = items.slice(0, options.limit);
+  const warmUp = [...items.slice(measured.length), ...measured].slice(0, WARM_UP);
+  using engine = await loadEngine(dir, { provider: options.provider, tuned: options.tuned });
+  const adapter = engine.model.gpu.name;
+  const { progress = SILENT } = options;
+  const report = progress("answering", (prompts) => `${prompts} prompts`, true);
+  const total = warmUp.length + measured.length;
+  const reports = new Map<Setting, StrategyReport>();
+  try {
+    for (const [i, item] of [...warmUp, ...measured].entries()) {
+      report.update(i, total);
+      for (const setting of settings) {
+        const answered = await answer(engine, item, setting, options.steps);
+        if (i >= warmUp.length) reports.set(setting, add(reports.get(setting), setting, answered));
+      }
+    }
+    report.update(total, total);
+  } finally {
+    report.stop();
+  }
+  const figures = settings.map((setting) => reports.get(setting)!);
+  const plain = figures.find(({ name }) => name === "plain");
+  const bench = {
+    model: engine.summary.id,
+    adapter,
+    warmUpPrompts: warmUp.length,
+    settings: figures.map((one) => ({
+      ...one,
+      tokensPerSecond: speed(one),
+      ...plain && { toPlain: speed(one) / speed(plain) },
+    })),
+    auto: comparisons(figures),
+  };
+  print(bench);
+  return bench;
+}
+
+interface Answered {
+  readonly correct: boolean;
+  readonly usage: Usage;
+  readonly stats: GenerateStats;
+}
+
+async function answer(
+  engine: Engine,
+  item: AccuracyItem,
+  setting: Setting,
+  steps: number | undefined,
+): Promise<Answered> {
+  const messages = [{ role: "user", content: item.prompt }];
+  const { defaultMaxTokens } = engine.summary;
+  const request = { messages, maxTokens: defaultMaxTokens, steps, seed: 0, ...setting };
+  const events = engine.generate(request);
+  for await (const event of events) {
+    if (event.type !== "end") continue;
+    const { text, usage, stats } = event;
+    return { correct: isCorrect(item, text), usage, stats };
+  }
+  throw new Error("the engine ended without an answer");
+}
+
+function add(
+  before: StrategyReport | undefined,
+  setting: Setting,
+  answered: Answered,
+): StrategyReport {
+  const choices = { ...before?.choices };
+  for (const [choice, steps] of Object.entries(answered.stats.choices ?? {})) {
+    choices[choice] = (choices[choice] ?? 0) + steps;
+  }
+  return {
+    ...setting,
+    name: settingName(setting),
+    correct: (before?.correct ?? 0) + (answered.correct ? 1 : 0),
+    totals: addAnswer(before?.totals ?? NO_TOTALS, answered),
+    choices,
+  };
+}
+
+function speed({ totals }: StrategyReport): number {
+  return totals.completionTokens / totals.seconds;
+}
+
+/** Every quality of auto that was measured beside a fixed strategy. */
+export function comparisons(reports: readonly StrategyReport[]): AutoComparison[] {
+  return Object.entries(QUALITIES).flatMap(([name, allows]) => {
+    const quality = name as AutoComparison["quality"];
+    const auto = reports.find((one) =>
+      one.strategy === "auto" && (one.quality ?? "exact") === quality
+    );
+    const fixed = reports.filter((one) => one.strategy !== "auto" && allows(one));
+    if (!auto || fixed.length === 0) return [];
+    const best = fixed.reduce((a, b) => speed(b) > speed(a) ? b : a);
+    return [{ quality, best: best.name, ratio: speed(auto) / speed(best) }];
+  });
+}
+
+function print({ adapter, warmUpPrompts, settings, auto }: StrategyBench): void {
+  const table = new Table({
+    head: [
+      "strategy",
+      "cache",
+      "exact answers",
+      "target forwards",
+      "draft forwards",
+      "tokens per target forward",
+      "tokens/s",
+      "to plain",
+    ],
+    style: { head: [], border: [] },
+  });
+  for (const report of settings) {
+    const { strategy, quality, cache = "", correct, totals, toPlain } = report;
+    table.push([
+      quality === undefined ? strategy : `${strategy}, ${quality}`,
+      cache,
+      `${correct} of ${totals.answers}`,
+      totals.forwards,
+      totals.draftForwards,
+      (totals.completionTokens / totals.forwards).toFixed(2),
+      report.tokensPerSecond.toFixed(1),
+      toPlain === undefined ? "" : `${toPlain.toFixed(2)} x`,
+    ]);
+  }
+  console.log(`${table}`);
+  console.log(
+    `${adapter}; side by side, prompt by prompt, behind ${warmUpPrompts} prompts of warm-up for ` +
+      "every setting alike",
+  );
+  for (const { quality = "exact", choices } of settings.filter((one) => one.strategy === "auto")) {
+    const chosen = Object.entries(choices).toSorted(([, a], [, b]) => b - a)
+      .map(([choice, steps]) => `${choice} (${steps} steps)`);
+    console.log(`auto, ${quality}, chose ${chosen.join("; ")}`);
+  }
+  for (const { quality, best, ratio } of auto) {
+    console.log(
+      `auto, ${quality}: ${(100 * ratio).toFixed(0)}% of the best fixed strategy, ${best}`,
+    );
+  }
+}

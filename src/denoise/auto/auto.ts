@@ -1,0 +1,106 @@
+/** Quality `exact` of the strategy that the controller drives: nothing that changes the result. */
+
+import { mergeTallies, NO_ACCEPTANCE } from "../strategies/acceptance.ts";
+import { type Choice, choiceName, Controller } from "./controller.ts";
+import { denoise } from "../denoise.ts";
+import type { DenoiseOptions, DenoiseStep } from "../denoise_step.ts";
+import { lossless, selfDraft } from "../strategies/draft_verify.ts";
+import { timedPredictor } from "./timed_predictor.ts";
+import type { Predictor } from "../predictor.ts";
+import { type ProposalResult, withoutProposals } from "../strategies/proposal_run.ts";
+import { forwardSteps } from "../forward_steps.ts";
+import { planSteps } from "../schedule.ts";
+import { applyCommits, decidedUpToEnd, generationLength, type Sequence } from "../sequence.ts";
+
+/** What a finished answer cost, and what was chosen on the way. */
+export interface AutoResult extends ProposalResult {
+  /** Denoising steps taken by each choice, such as `plain` or `self 4`. */
+  readonly choices: Readonly<Record<string, number>>;
+}
+
+/**
+ * Takes the plain schedule's steps, a few at a time, in whichever lossless way the controller expects
+ * to be fastest; when drafting does not pay, it does not draft. With guidance it is plain.
+ * @throws as `denoise`
+ */
+export async function* autoExact(
+  sequence: Sequence,
+  models: { readonly target: Predictor; readonly draft?: Predictor },
+  options: DenoiseOptions & { readonly controller?: Controller },
+): AsyncGenerator<DenoiseStep, AutoResult, void> {
+  const { blockLength, steps, controller = new Controller() } = options;
+  const total = planSteps({ genLength: generationLength(sequence), blockLength, steps }).length;
+  const rows = sequence.ids.length;
+  const target = timedPredictor(models.target, {
+    predicted: (answers, milliseconds) =>
+      controller.learnVerify(answers.length, milliseconds / rows),
+    ran: (steps, milliseconds) => controller.learnPlain(milliseconds / steps.length / rows),
+  });
+  const draft = models.draft && timedPredictor(models.draft, {
+    predicted: (_answers, milliseconds) => controller.learnDraft(milliseconds / rows),
+    ran: (steps, milliseconds) => controller.learnDraft(milliseconds / steps.length / rows),
+  });
+  const count = { targetForwards: 0, targetStates: 0, draftForwards: 0, readbacks: 0 };
+  const proposed: number[] = [];
+  const accepted: number[] = [];
+  let acceptance = NO_ACCEPTANCE;
+  const choices: Record<string, number> = {};
+  const guided = (options.cfgScale ?? 0) > 0;
+  const finished = () =>
+    options.finished?.() || (options.stopAtEnd && decidedUpToEnd(state, options.endTokens));
+  let state = sequence;
+  let t = 0;
+  while (t < total && !finished()) {
+    // Guidance's second sequence follows the commits from the first step on: no second beginning.
+    const choice: Choice = guided
+      ? { strategy: "plain", steps: total }
+      : controller.choose(draft !== undefined);
+    const until = Math.min(total, t + choice.steps);
+    const part = { ...options, from: t, until };
+    const run = take(choice, state, target, draft, part);
+    const before = count.targetForwards;
+    const begun = t;
+    const name = choiceName(choice);
+    const result = yield* forwardSteps(run, (step): DenoiseStep => {
+      state = applyCommits(state, step.commits[0]);
+      t = step.step + 1;
+      choices[name] = (choices[name] ?? 0) + 1;
+      return { ...step, nfe: before + step.nfe };
+    });
+    controller.took(choice, t - begun);
+    count.targetForwards += result.targetForwards;
+    count.targetStates += result.targetStates;
+    count.draftForwards += result.draftForwards;
+    count.readbacks += result.readbacks;
+    proposed.push(...result.proposed);
+    accepted.push(...result.accepted);
+    acceptance = mergeTallies(acceptance, result.acceptance);
+    if (choice.strategy !== "plain") {
+      result.proposed.forEach((proposals, i) =>
+        controller.learnAcceptance(
+          choice.strategy as "self" | "lossless",
+          proposals,
+          result.accepted[i],
+        )
+      );
+    }
+  }
+  return { sequence: state, ...count, proposed, accepted, acceptance, choices };
+}
+
+/** Some steps of the schedule, in the chosen way. */
+async function* take(
+  choice: Choice,
+  state: Sequence,
+  target: Predictor,
+  draft: Predictor | undefined,
+  options: DenoiseOptions,
+): AsyncGenerator<DenoiseStep, ProposalResult, void> {
+  if (choice.strategy === "self") {
+    return yield* selfDraft(state, target, { ...options, depth: choice.depth });
+  }
+  if (choice.strategy === "lossless") {
+    return yield* lossless(state, target, draft!, { ...options, depth: choice.depth });
+  }
+  return withoutProposals(yield* denoise([state], target, options));
+}

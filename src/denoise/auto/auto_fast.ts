@@ -1,0 +1,250 @@
+/** Quality `fast` of the strategy that the controller drives: the result is its own. */
+
+import type { AutoResult } from "./auto.ts";
+import { denoiseBlocks } from "../strategies/blocks.ts";
+import type { CachePolicy } from "../cache_plan.ts";
+import { Controller } from "./controller.ts";
+import type { DenoiseOptions, DenoiseStep } from "../denoise_step.ts";
+import type { FastWay, Pass } from "./fast_controller.ts";
+import { timedPredictor } from "./timed_predictor.ts";
+import { GREEDY, type Prediction, type Predictor, type SelectionRule } from "../predictor.ts";
+import { withoutProposals } from "../strategies/proposal_run.ts";
+import { forwardSteps } from "../forward_steps.ts";
+import { maskedPositions, type Sequence } from "../sequence.ts";
+
+/** What a finished answer cost, and what was chosen on the way. */
+export interface AutoFastResult extends AutoResult {
+  /** Forward passes that found nothing left to do. */
+  readonly idleForwards: number;
+}
+
+/** Options of quality fast. */
+export interface AutoFastOptions extends DenoiseOptions {
+  readonly controller?: Controller;
+  /** Least confidence that is committed; given, no rule but the threshold is tried. */
+  readonly threshold?: number;
+}
+
+/** The models at hand. */
+interface Models {
+  readonly target: Predictor;
+  readonly draft?: Predictor;
+}
+
+/** A lossy strategy that needs a draft, over a whole answer. */
+export type DraftRun = (
+  sequence: Sequence,
+  models: Models,
+  options: DenoiseOptions,
+) => AsyncGenerator<DenoiseStep, Omit<AutoFastResult, "choices">, void>;
+
+/** A rule and a cache, which may change from block to block. */
+interface BlockWay extends FastWay {
+  readonly of: { readonly rule: SelectionRule; readonly cache: CachePolicy };
+}
+
+/** A strategy with a draft. */
+interface DraftWay extends FastWay {
+  readonly run: DraftRun;
+}
+
+const BLOCK: Pass = { name: "block", contains: [] };
+const FROM_BLOCK: Pass = { name: "from the block on", contains: ["block"] };
+const PARTS = ["block", "from the block on"];
+const ALL: Pass = { name: "all", contains: PARTS, like: "all, kept" };
+const ALL_KEPT: Pass = { name: "all, kept", contains: PARTS, like: "all" };
+
+/** The passes of a block by its cache. Those tried first stand first. */
+const PASSES: Readonly<Record<CachePolicy, Pick<FastWay, "first" | "later">>> = {
+  dual: { first: ALL_KEPT, later: BLOCK },
+  prefix: { first: ALL_KEPT, later: FROM_BLOCK },
+  none: { first: ALL, later: ALL },
+};
+
+/**
+ * Commits several tokens a step, in whichever way the controller expects to be fastest: a rule and a
+ * cache for each block, or a strategy with the draft for an answer. With guidance there is no cache;
+ * with another confidence than the probability there is no draft.
+ * @param draftRuns the strategies with a draft by name; used where there is a draft
+ * @throws as `denoiseBlocks` and the strategies
+ */
+export async function* autoFast(
+  sequence: Sequence,
+  models: Models,
+  options: AutoFastOptions,
+  draftRuns: Readonly<Record<string, DraftRun>> = {},
+): AsyncGenerator<DenoiseStep, AutoFastResult, void> {
+  const { controller = new Controller() } = options;
+  const blockWays = blockWaysOf(models.target, options);
+  const drafting = models.draft && (options.confidence ?? "probability") === "probability";
+  const ways = [...blockWays, ...drafting ? draftWaysOf(draftRuns) : []];
+  const choose = () => controller.fast.choose<BlockWay | DraftWay>(ways, controller.draftStep);
+  let way = choose();
+  let probes = 0;
+  while (way.drafts && controller.draftStep === undefined) {
+    await probe(models.draft!, sequence, controller);
+    way = choose();
+    probes++;
+  }
+  const run = "run" in way
+    ? withDraft(sequence, models, { ...options, controller }, way)
+    : byBlocks(sequence, models.target, { ...options, controller }, way, blockWays);
+  const result = yield* run;
+  const { draftForwards, readbacks } = result;
+  return { ...result, draftForwards: draftForwards + probes, readbacks: readbacks + probes };
+}
+
+/** Measures a forward pass of the draft: where it is dear, no whole answer need be spent on it. */
+async function probe(draft: Predictor, sequence: Sequence, controller: Controller): Promise<void> {
+  const { ids, attentionMask } = sequence;
+  const positions = maskedPositions(sequence, ids.length);
+  const start = performance.now();
+  await draft.predict([{ ids, attentionMask, positions, choice: GREEDY }]);
+  controller.learnDraft((performance.now() - start) / ids.length);
+}
+
+function blockWaysOf(target: Predictor, options: AutoFastOptions): BlockWay[] {
+  const { threshold = 0.9, cfgScale = 0, confidence = "probability" } = options;
+  const measure = confidence === "probability" ? "" : ` by ${confidence}`;
+  const rules: Record<string, SelectionRule> = {
+    ...options.threshold === undefined
+      ? { [`factor 1${measure}`]: { kind: "factor", factor: 1 } }
+      : {},
+    [`threshold ${threshold}${measure}`]: { kind: "threshold", threshold },
+  };
+  const caches = target.openCanvas && cfgScale === 0
+    ? Object.keys(PASSES) as CachePolicy[]
+    : ["none"] as const;
+  return Object.entries(rules).flatMap(([name, rule]) =>
+    caches.map((cache) => ({
+      name: `${name}, cache ${cache}`,
+      rule: name,
+      ...PASSES[cache],
+      drafts: false,
+      of: { rule, cache },
+    }))
+  );
+}
+
+function draftWaysOf(runs: Readonly<Record<string, DraftRun>>): DraftWay[] {
+  return Object.entries(runs).map(([name, run]) => {
+    const pass: Pass = { name, contains: [...PARTS, "all", "all, kept"] };
+    return { name, rule: name, first: pass, later: pass, drafts: true, run };
+  });
+}
+
+/** Rows that a forward pass over everything runs. */
+function rowsOf(sequence: Sequence, { cfgScale = 0 }: DenoiseOptions): number {
+  return sequence.ids.length * (cfgScale > 0 ? 2 : 1);
+}
+
+/** Confidence that either rule commits: the factor's bound for one more token than a block has. */
+function surely(blockLength: number): number {
+  return 1 - 1 / (blockLength + 2);
+}
+
+async function* byBlocks(
+  sequence: Sequence,
+  predictor: Predictor,
+  options: AutoFastOptions & { readonly controller: Controller },
+  chosen: BlockWay,
+  ways: readonly BlockWay[],
+): AsyncGenerator<DenoiseStep, AutoFastResult, void> {
+  const { fast } = options.controller;
+  const rows = rowsOf(sequence, options);
+  const choices: Record<string, number> = {};
+  const sure = surely(options.blockLength);
+  let way = chosen;
+  let steps = 0;
+  let tokens = 0;
+  let open: number | undefined;
+  const learn = (count: number, milliseconds: number) => {
+    const passes = Array.from({ length: count }, (_, i) => steps + i === 0 ? way.first : way.later);
+    fast.learnSteps(passes, milliseconds / rows);
+    steps += count;
+  };
+  const target = timedPredictor(predictor, {
+    predicted: (_answers, milliseconds) => learn(1, milliseconds),
+    ran: (chunk, milliseconds) => learn(chunk.length, milliseconds),
+  });
+  const run = denoiseBlocks(sequence, target, {
+    ...options,
+    ...way.of,
+    ofBlock(block) {
+      if (block > 0) {
+        fast.learnBlock(way, { steps, tokens, open });
+        way = fast.choose(ways);
+        steps = tokens = 0;
+        open = undefined;
+      }
+      return way.of;
+    },
+  });
+  const result = yield* forwardSteps(run, (step) => {
+    const [commits] = step.commits;
+    tokens += commits.length;
+    open ??= options.blockLength - commits.filter(({ confidence }) => confidence >= sure).length;
+    choices[way.name] = (choices[way.name] ?? 0) + 1;
+    return step;
+  });
+  fast.learnBlock(way, { steps, tokens, open });
+  return { ...withoutProposals(result), idleForwards: result.idleForwards ?? 0, choices };
+}
+
+/** Here a round, which ends in a forward pass of the target, is what counts as a step. */
+async function* withDraft(
+  sequence: Sequence,
+  models: Models,
+  options: AutoFastOptions & { readonly controller: Controller },
+  way: DraftWay,
+): AsyncGenerator<DenoiseStep, AutoFastResult, void> {
+  const { controller, blockLength } = options;
+  const rows = rowsOf(sequence, options);
+  const sure = surely(blockLength);
+  let spent = 0;
+  let asked: readonly Prediction[] = [];
+  const drafted = (forwards: number, milliseconds: number) => {
+    spent += milliseconds;
+    controller.learnDraft(milliseconds / forwards / rows);
+  };
+  const target = timedPredictor(models.target, {
+    predicted(answers, milliseconds) {
+      spent += milliseconds;
+      asked = answers[0];
+    },
+    ran: (_steps, milliseconds) => spent += milliseconds,
+  });
+  const draft = timedPredictor(models.draft!, {
+    predicted: (_answers, milliseconds) => drafted(1, milliseconds),
+    ran: (steps, milliseconds) => drafted(steps.length, milliseconds),
+  });
+  let block = 0;
+  let nfe = 0;
+  let steps = 0;
+  let rounds = 0;
+  let tokens = 0;
+  let open: number | undefined;
+  const result = yield* forwardSteps(way.run(sequence, { target, draft }, options), (step) => {
+    if (step.block !== block) {
+      controller.fast.learnBlock(way, { steps: rounds, tokens, open });
+      block = step.block;
+      rounds = tokens = 0;
+      open = undefined;
+    }
+    if (step.nfe !== nfe) {
+      controller.fast.learnSteps([way.later], spent / rows);
+      nfe = step.nfe;
+      rounds++;
+      spent = 0;
+    }
+    const first = sequence.promptLength + block * blockLength;
+    open ??= asked.filter(({ position, confidence }) =>
+      position >= first && position < first + blockLength && confidence < sure
+    ).length;
+    tokens += step.commits[0].length;
+    steps++;
+    return step;
+  });
+  controller.fast.learnBlock(way, { steps: rounds, tokens, open });
+  return { ...result, choices: { [way.name]: steps } };
+}

@@ -1,0 +1,48 @@
+/** A predictor that tells what its calls took. */
+
+import type { Canvas, CanvasStep, Prediction, Predictor } from "../predictor.ts";
+
+/** Is told of the calls of a predictor, once they are done. */
+export interface PredictorObserver {
+  /** A forward pass over some states, one answer for each; `cache` where it was one on a canvas. */
+  predicted(
+    answers: readonly (readonly Prediction[])[],
+    milliseconds: number,
+    cache?: CanvasStep["cache"],
+  ): void;
+  /** Steps that ran on a canvas and were read back together. */
+  ran(steps: readonly CanvasStep[], milliseconds: number): void;
+}
+
+/** The predictor, with an observer; what the caller does between two calls is not in the times. */
+export function timedPredictor(predictor: Predictor, observer: PredictorObserver): Predictor {
+  return {
+    async predict(inputs) {
+      const start = performance.now();
+      const answers = await predictor.predict(inputs);
+      observer.predicted(answers, performance.now() - start);
+      return answers;
+    },
+    openCanvas: predictor.openCanvas && (async (sequences) => {
+      const canvas = await predictor.openCanvas!(sequences);
+      const run: Canvas["run"] = async (steps, signal) => {
+        const start = performance.now();
+        const commits = await canvas.run(steps, signal);
+        if (steps.length > 0) observer.ran(steps, performance.now() - start);
+        return commits;
+      };
+      const predict: Canvas["predict"] = async (asked, cache) => {
+        const start = performance.now();
+        const answers = await canvas.predict(asked, cache);
+        observer.predicted(answers, performance.now() - start, cache);
+        return answers;
+      };
+      return {
+        run,
+        predict,
+        setIds: (sequence, ids, unconditional) => canvas.setIds(sequence, ids, unconditional),
+        destroy: () => canvas.destroy(),
+      };
+    }),
+  };
+}

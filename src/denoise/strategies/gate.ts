@@ -1,0 +1,85 @@
+/** Verify, then commit: positions on which draft and target agree. */
+
+import { checkProbabilities, checkRanking, requireProbability } from "../check_options.ts";
+import { canvasStep } from "../denoise.ts";
+import type { DenoiseStep } from "../denoise_step.ts";
+import type { Commit, Prediction, Predictor } from "../predictor.ts";
+import { type ProposalResult, ProposalRun, question, type RoundOptions } from "./proposal_run.ts";
+import { planSteps } from "../schedule.ts";
+import { selectCommits } from "../selection.ts";
+import { generationLength, maskedPositions, type Sequence } from "../sequence.ts";
+
+/** When two models' agreement is enough. */
+export interface GateOptions extends RoundOptions {
+  /** Least confidence of the draft. */
+  readonly draftThreshold: number;
+  /** Least confidence of the target; two models agree, so it may lie below the usual 0.9. */
+  readonly targetThreshold: number;
+}
+
+/**
+ * `gate` (verify, then commit; this project's definition): the same state through draft and target;
+ * every masked position of the block is committed where both choose the same token and both are sure
+ * enough, and always the target's surest. A block is repeated until it holds no mask. Every committed
+ * token is the target's choice at that state; the trajectory is not the plain schedule's.
+ * @throws as `denoise`, and {@linkcode RangeError} for a threshold outside [0, 1] or
+ * remasking `random`
+ */
+export async function* gate(
+  sequence: Sequence,
+  target: Predictor,
+  draft: Predictor,
+  options: GateOptions,
+): AsyncGenerator<DenoiseStep, ProposalResult, void> {
+  const { signal, blockLength, draftThreshold, targetThreshold, seeds } = options;
+  const run = new ProposalRun(sequence, target, options);
+  checkProbabilities({ draftThreshold, targetThreshold });
+  requireProbability("gate", options.confidence);
+  checkRanking(options, "gate");
+  const genLength = generationLength(sequence);
+  planSteps({ genLength, blockLength, steps: genLength });
+  for (let block = 0; block < genLength / blockLength; block++) {
+    const planned = { block, blockEnd: (block + 1) * blockLength, commits: 1 };
+    const blockEnd = sequence.promptLength + planned.blockEnd;
+    let left = maskedPositions(run.state.sequence, blockEnd).length;
+    while (left > 0 && !run.isFinished()) {
+      signal?.throwIfAborted();
+      const { state, targetForwards: index } = run;
+      const step = canvasStep(planned, index, sequence.promptLength, options);
+      let drafted: Prediction[] = [];
+      if (run.mayPropose(block)) {
+        run.spendRound(block);
+        [drafted] = await draft.predict([question(state, step, blockEnd, options)]);
+        run.countDraft(1, 1);
+      }
+      const [verified] = await run.ask([state], [step], [blockEnd]);
+      const ranking = { remasking: "low_confidence", seed: seeds[0], step: index } as const;
+      const surest = selectCommits(verified, 1, ranking)[0];
+      const commits = verified.filter((prediction, i) =>
+        prediction.position === surest.position ||
+        (prediction.token === drafted[i]?.token && drafted[i].confidence >= draftThreshold &&
+          prediction.confidence >= targetThreshold)
+      ).map(asCommit);
+      const guesses = drafted.filter(({ confidence }) => confidence >= draftThreshold)
+        .map(asCommit);
+      const rejected = guesses.filter(({ position, token }) =>
+        !commits.some((commit) => commit.position === position && commit.token === token)
+      );
+      run.countRound(guesses.length, guesses.length - rejected.length);
+      run.judge(state, 1, guesses, commits);
+      run.commit(commits);
+      const { targetForwards: nfe } = run;
+      yield { step: index, block, nfe, commits: [commits], proposed: guesses, rejected };
+      const before = left;
+      left = maskedPositions(run.state.sequence, blockEnd).length;
+      // Nothing but mask tokens were committed: the same would follow for ever.
+      if (left === before) break;
+    }
+    if (run.isFinished()) break;
+  }
+  return run.result();
+}
+
+function asCommit({ position, token, confidence, logProbability }: Prediction): Commit {
+  return { position, token, confidence, logProbability };
+}

@@ -1,0 +1,96 @@
+/** Parallel decoding, cache and draft/verify cases of `unmask parity`. */
+
+import { denoiseBlocks } from "../../denoise/strategies/blocks.ts";
+import { lossless } from "../../denoise/strategies/draft_verify.ts";
+import type { Predictor, SelectionRule } from "../../denoise/predictor.ts";
+import { newSequence } from "../../denoise/sequence.ts";
+import type { Model } from "../../model/model.ts";
+import type { FastCase, ParityResult, SpeculativeCase } from "./golden_files.ts";
+import { compareSteps, drain, sameNumbers, stepwise, verdict } from "./sampling_cases.ts";
+
+/** A Fast-dLLM trajectory on the canvas; without a cache also step by step. */
+export async function fastCase(golden: FastCase, model: Model): Promise<ParityResult> {
+  const rule: SelectionRule = golden.threshold !== null
+    ? { kind: "threshold", threshold: golden.threshold }
+    : golden.factor !== null
+    ? { kind: "factor", factor: golden.factor }
+    : { kind: "count" };
+  const paths: [string, Predictor][] = [["canvas", model]];
+  if (golden.cache === "none") paths.push(["step by step", stepwise(model)]);
+  const wrong: string[] = [];
+  let confidence = 0;
+  const { maskTokenId, eosTokenId } = model.config;
+  for (const [path, predictor] of paths) {
+    const sequence = newSequence(
+      Uint32Array.from(golden.prompt[0]),
+      golden.gen_length,
+      maskTokenId,
+    );
+    const { steps, result } = await drain(denoiseBlocks(sequence, predictor, {
+      rule,
+      cache: golden.cache,
+      blockLength: golden.block_length,
+      steps: golden.steps,
+      seeds: [0],
+      eosToken: eosTokenId,
+      endTokens: [eosTokenId],
+      stopAtEnd: false,
+    }));
+    const compared = compareSteps(steps, golden.log);
+    confidence = Math.max(confidence, compared.confidence);
+    wrong.push(...compared.wrong.map((what) => `${path}: ${what}`));
+    if (result.nfe !== golden.nfe) {
+      wrong.push(`${path}: ${result.nfe} forwards, expected ${golden.nfe}`);
+    }
+    if (!sameNumbers(result.sequences[0].ids, golden.final[0])) {
+      wrong.push(`${path}: final ids differ`);
+    }
+  }
+  const detail = `${golden.log.length} steps, cache ${golden.cache}`;
+  return verdict(`sampling/fast ${golden.name}`, wrong, confidence, detail);
+}
+
+/** A draft-and-verify trajectory: acceptances round by round, and the target-only steps. */
+export async function speculativeCase(
+  golden: SpeculativeCase,
+  target: Model,
+  draft: Model,
+): Promise<ParityResult> {
+  const { maskTokenId, eosTokenId } = target.config;
+  const sequence = newSequence(Uint32Array.from(golden.prompt[0]), golden.gen_length, maskTokenId);
+  const wrong: string[] = [];
+  let confidence = 0;
+  const pairs: [string, Predictor, Predictor][] = [
+    ["canvas", target, draft],
+    ["step by step", stepwise(target), stepwise(draft)],
+  ];
+  for (const [path, verifier, proposer] of pairs) {
+    const { steps, result } = await drain(lossless(sequence, verifier, proposer, {
+      depth: golden.k,
+      blockLength: golden.block_length,
+      steps: golden.steps,
+      seeds: [0],
+      eosToken: eosTokenId,
+      endTokens: [eosTokenId],
+      stopAtEnd: false,
+    }));
+    const compared = compareSteps(steps, golden.target_only_log);
+    confidence = Math.max(confidence, compared.confidence);
+    wrong.push(...compared.wrong.map((what) => `${path}: ${what}`));
+    const counts: [string, ArrayLike<number>, ArrayLike<number>][] = [
+      ["accepted per round", result.accepted, golden.accepted_per_round],
+      ["drafted per round", result.proposed, golden.drafted_per_round],
+      ["target forwards", [result.targetForwards], [golden.target_batched_forwards]],
+      ["target states", [result.targetStates], [golden.target_rows]],
+      ["draft forwards", [result.draftForwards], [golden.draft_forwards]],
+      ["final ids", result.sequence.ids, golden.final[0]],
+    ];
+    for (const [what, found, expected] of counts) {
+      if (sameNumbers(found, expected)) continue;
+      wrong.push(`${path}: ${what} [${Array.from(found)}], expected [${Array.from(expected)}]`);
+    }
+  }
+  const accepted = golden.accepted_per_round.reduce((sum, count) => sum + count, 0);
+  const detail = `${golden.accepted_per_round.length} rounds, ${accepted} accepted`;
+  return verdict(`speculative/step-verify ${golden.name}`, wrong, confidence, detail);
+}

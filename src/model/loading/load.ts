@@ -1,0 +1,99 @@
+/** A model folder becomes a model on the GPU. */
+
+import { type Gpu, GpuError, GpuMemoryError } from "../../gpu/device.ts";
+import type { Arithmetic } from "../../gpu/kernel.ts";
+import { Recorder } from "../../gpu/recorder.ts";
+import { type Checkpoint, openCheckpoint } from "../../weights/checkpoint.ts";
+import { limitContext, type ModelConfig, readConfig } from "./config.ts";
+import { uploadLlada } from "../llada.ts";
+import { Model } from "../model.ts";
+import { checkTensors } from "./tensors.ts";
+import type { TileLookup } from "../tiles/tiled_matrix.ts";
+import { type LoadProgress, type WeightPrecision, WeightUpload } from "./upload.ts";
+
+export { type ProviderName, PROVIDERS } from "../../gpu/provider.ts";
+export type { LoadProgress, WeightPrecision } from "./upload.ts";
+
+/** How a model is loaded. */
+export interface LoadModelOptions {
+  /** Told after every piece. */
+  readonly onProgress?: LoadProgress;
+  /** Schemes of the matrices on the GPU; default: as they are stored. */
+  readonly precision?: WeightPrecision;
+  /** Tiles of matrices that were tuned; default: none was. */
+  readonly tiles?: TileLookup;
+  /** Longest prompt plus answer, in tokens; default as config.json says. */
+  readonly context?: number;
+  /** Disposed of with the model. */
+  readonly owned?: Disposable;
+}
+
+/**
+ * Loads a folder in Hugging Face layout. Everything is checked before the first upload; after an
+ * error nothing of the model stays on the GPU.
+ * @throws {ConfigError} naming the field of config.json that is wrong or not supported
+ * @throws {CheckpointError} naming the file or tensor that is wrong
+ * @throws {GpuError} when the device cannot hold it
+ */
+export async function loadModel(
+  gpu: Gpu,
+  dir: string,
+  options: LoadModelOptions = {},
+): Promise<Model> {
+  const config = limitContext(readConfig(dir), options.context);
+  using checkpoint = openCheckpoint(dir);
+  return await loadCheckpoint(gpu, config, checkpoint, { ...options, name: dir });
+}
+
+/**
+ * Loads weights that are open already.
+ * @param options.name what an error calls them
+ * @throws {CheckpointError} naming the tensor that is not as the configuration says
+ * @throws {GpuError} when the device cannot hold it, or failed
+ */
+export async function loadCheckpoint(
+  gpu: Gpu,
+  config: ModelConfig,
+  checkpoint: Checkpoint,
+  { name, onProgress, precision, tiles, owned }: LoadModelOptions & { readonly name: string },
+): Promise<Model> {
+  checkArithmetic(gpu, precision?.arithmetic);
+  checkTensors(config, checkpoint);
+  const recorder = new Recorder(gpu);
+  gpu.device.pushErrorScope("out-of-memory");
+  let scoped = true;
+  const checkMemory = async () => {
+    scoped = false;
+    const error = await gpu.device.popErrorScope();
+    if (!error) return;
+    throw new GpuMemoryError(
+      `${name}: ${checkpoint.byteLength} bytes of weights do not fit the memory of ${gpu.name}: ` +
+        `${error.message}. Free some of it, load in fewer bits ` +
+        `(--weights q8 or q4), without a draft (--no-draft), or use a smaller model.`,
+    );
+  };
+  try {
+    await using upload = new WeightUpload(gpu, recorder, checkpoint, {
+      stored: config.quantisation,
+      arithmetic: precision?.arithmetic,
+      tiles,
+      onProgress,
+    });
+    const weights = await uploadLlada(upload, config, precision);
+    await checkMemory();
+    return new Model(gpu, config, recorder, weights, await upload.release(), owned);
+  } catch (error) {
+    recorder[Symbol.dispose]();
+    // Where memory ran out, any other error comes of it.
+    if (scoped) await checkMemory();
+    throw error;
+  }
+}
+
+/** @throws {GpuError} when the device cannot make products so */
+function checkArithmetic(gpu: Gpu, arithmetic: Arithmetic | undefined): void {
+  if (arithmetic !== "f16" || gpu.features.includes("shader-f16")) return;
+  throw new GpuError(
+    `${gpu.name} has no f16 arithmetic (shader-f16): choose arithmetic f32 or int8.`,
+  );
+}

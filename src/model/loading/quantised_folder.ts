@@ -1,0 +1,159 @@
+/** A model folder with its matrices quantised ahead of time, which loads without the original. */
+
+import { join } from "node:path";
+import { byteSize, toF32 } from "../../gpu/dtype.ts";
+import { encodeRows } from "../../quant/encode.ts";
+import { groupsOf, type QuantScheme, schemeText, storedRowBytes } from "../../quant/scheme.ts";
+import { type Checkpoint, CheckpointError, openCheckpoint } from "../../weights/checkpoint.ts";
+import { copiedTensor, type FolderContent, type TensorGroup } from "../../weights/folder_writer.ts";
+import { type JsonObject, readJsonObject } from "../../weights/json_file.ts";
+import type { TensorSlice } from "../../weights/safetensors.ts";
+import {
+  ConfigError,
+  MAX_CONFIG,
+  type ModelConfig,
+  quantisationJson,
+  readConfig,
+  type StoredQuantisation,
+} from "./config.ts";
+import { checkTensors, expectedTensors, isQuantisable, scaleName } from "./tensors.ts";
+
+/** Bytes of weights that are encoded at once. */
+const CHUNK_BYTES = 4 * 2 ** 20;
+
+/** Weights in any format, and lists of their shards: the new folder has its own. */
+const WEIGHTS =
+  /\.(safetensors|bin|pt|pth|ckpt|gguf|onnx|h5|msgpack)(\.index\.json|\.part|_data)?$/i;
+
+/** How a folder is quantised. */
+export interface QuantisedFolderOptions extends StoredQuantisation {
+  /** Most bytes of tensors in a file. */
+  readonly shardBytes: number;
+}
+
+/**
+ * The quantised form of a folder, to be planned and written; dispose of it afterwards. Linear layers,
+ * and the head if asked for, become codes and scales. Everything else stays as it is stored, so that
+ * the folder gives the very logits that the original gives when it is quantised at load. All plain
+ * files that are no weights are copied.
+ * @throws {ConfigError} when the folder is quantised already, or has no head of its own to quantise
+ * @throws {CheckpointError} naming the file or tensor that is wrong; while it is written, also for a
+ * weight that is not finite
+ */
+export function quantisedFolder(
+  dir: string,
+  { shardBytes, ...quantisation }: QuantisedFolderOptions,
+): FolderContent & Disposable {
+  const config = readConfig(dir);
+  const file = join(dir, "config.json");
+  checkQuantisable(file, config, quantisation);
+  using opened = new DisposableStack();
+  const checkpoint = opened.use(openCheckpoint(dir));
+  checkTensors(config, checkpoint);
+  const { scheme, head } = quantisation;
+  const groups = expectedTensors(config).map(({ name, shape }) => {
+    const slice = checkpoint.tensor(name, { shape });
+    return isQuantisable(name, shape, head)
+      ? encodedMatrix(checkpoint, slice, scheme)
+      : copiedTensor(checkpoint, slice);
+  });
+  const json = readJsonObject(file, MAX_CONFIG, ConfigError);
+  const names = [...Deno.readDirSync(dir)].map(({ name }) => name).filter((name) =>
+    !name.startsWith(".") && Deno.statSync(join(dir, name)).isFile
+  ).sort();
+  const copies = names.filter((name) => name !== "config.json" && !WEIGHTS.test(name));
+  const closing = opened.move();
+  return {
+    config: { ...json, quantization_config: quantisationJson(quantisation) },
+    groups,
+    copies: copies.map((name) => join(dir, name)),
+    shardBytes,
+    settings: {
+      made_by: "unmask quantize",
+      to: scheme.name,
+      group: scheme.group,
+      head,
+      shard_bytes: shardBytes,
+      ...originals(dir, checkpoint),
+    },
+    [Symbol.dispose]: () => closing.dispose(),
+  };
+}
+
+function checkQuantisable(
+  file: string,
+  { quantisation: stored, tiedHead }: ModelConfig,
+  { head }: StoredQuantisation,
+): void {
+  if (stored) {
+    const found = schemeText(stored.scheme);
+    const remedy = "Quantise the original, not what became of it.";
+    const field = "quantization_config";
+    throw new ConfigError({ file, field, found, expected: "a folder of floats", remedy });
+  }
+  if (head && tiedHead) {
+    throw new ConfigError({
+      file,
+      field: "weight_tying",
+      found: "true",
+      expected: "a head of its own, which could be quantised",
+      remedy: "The head is the embedding, which is not quantised: leave the head out.",
+    });
+  }
+}
+
+/** Codes and scales of a matrix, some rows at a time. */
+function encodedMatrix(
+  checkpoint: Checkpoint,
+  slice: TensorSlice,
+  scheme: QuantScheme,
+): TensorGroup {
+  const { file, name, dtype, shape: [rows, inner] } = slice;
+  const scales = scaleName(name);
+  return {
+    tensors: [
+      { name, dtype: scheme.dtype, shape: [rows, storedRowBytes(scheme, inner)] },
+      { name: scales, dtype: "F16", shape: [rows, groupsOf(scheme, inner)] },
+    ],
+    async write(append) {
+      const rowBytes = inner * byteSize(dtype);
+      const buffer = new Uint8Array(rowBytes * Math.max(1, Math.floor(CHUNK_BYTES / rowBytes)));
+      let row = 0;
+      for (const piece of checkpoint.chunks(slice, buffer)) {
+        const encoded = encodeFinite(scheme, toF32(piece, dtype as "BF16"), inner, row, file, name);
+        await append(name, encoded.codes);
+        await append(scales, new Uint8Array(encoded.scales.buffer));
+        row += piece.length / rowBytes;
+      }
+    },
+  };
+}
+
+function encodeFinite(
+  scheme: QuantScheme,
+  weights: Float32Array,
+  inner: number,
+  firstRow: number,
+  file: string,
+  tensor: string,
+) {
+  try {
+    return encodeRows(scheme, weights, inner, firstRow);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    const expected = "finite weights";
+    throw new CheckpointError({ file, tensor, found: `damaged (${error.message})`, expected });
+  }
+}
+
+/** What tells the original from another, or from what it was: its files' sizes and dates. */
+function originals(dir: string, { tensors }: Checkpoint): JsonObject {
+  const files = new Set([...tensors.values()].map(({ file }) => file));
+  return Object.fromEntries(
+    [join(dir, "config.json"), ...[...files].sort()].map((file) => {
+      const { size, mtime } = Deno.statSync(file);
+      const name = file.slice(dir.length).replace(/^[/\\]/, "");
+      return [`original ${name}`, `${size} bytes of ${mtime?.toISOString() ?? "no date"}`];
+    }),
+  );
+}

@@ -1,0 +1,266 @@
+/**
+ * Weights from a checkpoint into the units that kernels read. The next chunks are read on other
+ * threads while this one is uploaded and converted on the GPU.
+ */
+
+import type { Gpu } from "../../gpu/device.ts";
+import { byteSize, type FloatDType, toF32 } from "../../gpu/dtype.ts";
+import type { Recorder } from "../../gpu/recorder.ts";
+import { createTensor, type Tensor } from "../../gpu/tensor.ts";
+import { UploadRing } from "../../gpu/upload_ring.ts";
+import { quantize } from "../../kernels/quantize.ts";
+import { repack, repackScales } from "../../kernels/repack.ts";
+import { groupsOf, type QuantScheme, storedRowBytes } from "../../quant/scheme.ts";
+import type { Checkpoint } from "../../weights/checkpoint.ts";
+import type { TensorSlice } from "../../weights/safetensors.ts";
+
+/** Reported while loading: bytes uploaded so far, of all that will be. */
+export type LoadProgress = (done: number, total: number) => void;
+
+/** What loading needs of a checkpoint. */
+export type WeightSource = Pick<
+  Checkpoint,
+  "byteLength" | "tensor" | "tensors" | "loadInto" | "read"
+>;
+
+/** A matrix `[out, inner]` as it is stored. */
+export interface StoredMatrix {
+  readonly codes: TensorSlice;
+  /** `[out, groups]` f16, of quantised ones. */
+  readonly scales?: TensorSlice;
+}
+
+/** Buffers of one part of a matrix. */
+export interface PartTensors {
+  readonly units: Tensor;
+  readonly scales?: Tensor;
+}
+
+/** Chunks in host memory: one that is uploaded, the others are being read. */
+const CHUNKS = 3;
+const CHUNK_BYTES = 4 * 2 ** 20;
+/** Chunks that wait for the GPU. */
+const UPLOADS = 8;
+
+/** Rows of a chunk whose columns lie side by side on the GPU. */
+interface Run {
+  /** Counted from the chunk's first. */
+  readonly firstRow: number;
+  readonly rows: number;
+  readonly firstColumn: number;
+}
+
+/** Rows of one matrix that follow each other in the file and go to one part. */
+class Chunk {
+  readonly runs: Run[] = [];
+  rows = 0;
+
+  constructor(
+    readonly matrix: StoredMatrix,
+    readonly inner: number,
+    readonly part: PartTensors,
+    readonly scheme: QuantScheme,
+    /** Width of the part. */
+    readonly columns: number,
+    /** In the matrix. */
+    readonly firstRow: number,
+  ) {}
+
+  get stored(): FloatDType {
+    return this.matrix.codes.dtype as FloatDType;
+  }
+
+  /** Whether rows become f32 on the host: matrices of several types are read as one. */
+  get widened(): boolean {
+    return !this.scheme.group && this.stored !== this.scheme.dtype;
+  }
+
+  /** Bytes of a row of codes, or of floats. */
+  get rowBytes(): number {
+    const { matrix, inner, scheme } = this;
+    return matrix.scales ? storedRowBytes(scheme, inner) : inner * byteSize(this.stored);
+  }
+
+  /** Bytes of a row of stored scales. */
+  get scaleBytes(): number {
+    return this.matrix.scales ? 2 * groupsOf(this.scheme, this.inner) : 0;
+  }
+
+  /** Bytes of a row in the staging buffer. */
+  get stagedRowBytes(): number {
+    return this.widened ? 4 * this.inner : this.rowBytes;
+  }
+}
+
+/** A chunk whose bytes have been asked for. */
+interface Reading {
+  readonly chunk: Chunk;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Where the scales lie in `bytes`. */
+  readonly scalesAt: number;
+  readonly reads: readonly Promise<void>[];
+}
+
+/** What the largest matrix can need: no chunk holds rows of two. */
+function mostStagedBytes(source: WeightSource, alignment: number): number {
+  let largest = 0;
+  for (const { byteLength } of source.tensors.values()) largest = Math.max(largest, byteLength);
+  // 16-bit rows may be widened to f32; scales lie behind their codes and are no more than those.
+  return Math.ceil((2 * largest + alignment) / alignment) * alignment;
+}
+
+/** Streams rows, a few megabytes at a time. */
+export class WeightStream implements AsyncDisposable {
+  readonly #recorder: Recorder;
+  readonly #source: WeightSource;
+  readonly #progress: LoadProgress | undefined;
+  readonly #free: Uint8Array<ArrayBuffer>[];
+  readonly #staging: Tensor;
+  readonly #alignment: number;
+  /** Still growing: what is asked for next may lie behind it in the file. */
+  #open: Chunk | undefined;
+  /** In the order of their uploads. */
+  #readings: Reading[] = [];
+  #done = 0;
+  readonly #ring: UploadRing;
+
+  constructor(gpu: Gpu, recorder: Recorder, source: WeightSource, progress?: LoadProgress) {
+    this.#recorder = recorder;
+    this.#source = source;
+    this.#progress = progress;
+    this.#alignment = gpu.limits.minStorageBufferOffsetAlignment;
+    const bytes = Math.min(
+      CHUNK_BYTES,
+      gpu.limits.maxStorageBufferBindingSize,
+      mostStagedBytes(source, this.#alignment),
+    );
+    this.#free = Array.from({ length: CHUNKS }, () => new Uint8Array(bytes));
+    this.#staging = createTensor(gpu, "upload", bytes / 4);
+    const uploads = Math.min(UPLOADS, Math.ceil(source.byteLength / bytes));
+    this.#ring = new UploadRing(gpu, uploads, bytes);
+  }
+
+  /** A small tensor, widened to f32. */
+  vector(slice: TensorSlice): Float32Array<ArrayBuffer> {
+    this.advance(slice.byteLength);
+    return toF32(this.#source.read(slice), slice.dtype);
+  }
+
+  /**
+   * Rows [from, to) of a stored matrix become columns of a part, in time for {@linkcode finish}.
+   * @param at.firstColumn where row `from` goes
+   * @throws {CheckpointError} when the file was cut short, here or at an earlier place
+   */
+  async fill(
+    matrix: StoredMatrix,
+    inner: number,
+    from: number,
+    to: number,
+    part: PartTensors,
+    scheme: QuantScheme,
+    at: { readonly firstColumn: number; readonly columns: number },
+  ): Promise<void> {
+    for (let row = from; row < to;) {
+      if (this.#open && !this.#goesOn(this.#open, matrix, part, row)) await this.#read();
+      this.#open ??= new Chunk(matrix, inner, part, scheme, at.columns, row);
+      const chunk: Chunk = this.#open;
+      const rows = Math.min(this.#most(chunk) - chunk.rows, to - row);
+      const firstColumn = at.firstColumn + row - from;
+      chunk.runs.push({ firstRow: chunk.rows, rows, firstColumn });
+      chunk.rows += rows;
+      row += rows;
+      if (chunk.rows === this.#most(chunk)) await this.#read();
+    }
+  }
+
+  /** Waits until everything is on the GPU. @throws {GpuError} when the device failed */
+  async finish(): Promise<void> {
+    if (this.#open) await this.#read();
+    while (this.#readings.length > 0) await this.#upload();
+    await this.#ring.wait();
+  }
+
+  /** Bytes that were read elsewhere count too. */
+  advance(bytes: number): void {
+    this.#done += bytes;
+    this.#progress?.(this.#done, this.#source.byteLength);
+  }
+
+  /** Rows that fit a chunk. */
+  #most(chunk: Chunk): number {
+    const room = this.#staging.byteLength - (chunk.matrix.scales ? this.#alignment : 0);
+    return Math.max(1, Math.floor(room / (chunk.stagedRowBytes + chunk.scaleBytes)));
+  }
+
+  /** Whether a row of a matrix lies behind a chunk's last, where kernels can be bound to it. */
+  #goesOn(chunk: Chunk, matrix: StoredMatrix, part: PartTensors, row: number): boolean {
+    const { rows, stagedRowBytes, scaleBytes } = chunk;
+    return chunk.matrix.codes === matrix.codes && chunk.part === part &&
+      chunk.firstRow + rows === row &&
+      rows * stagedRowBytes % this.#alignment === 0 && rows * scaleBytes % this.#alignment === 0;
+  }
+
+  /** Asks for the bytes of the open chunk. */
+  async #read(): Promise<void> {
+    const chunk = this.#open!;
+    this.#open = undefined;
+    while (this.#free.length === 0) await this.#upload();
+    const bytes = this.#free.pop()!;
+    const { matrix: { codes, scales }, firstRow, rows, rowBytes, scaleBytes } = chunk;
+    const length = rows * rowBytes;
+    const scalesAt = Math.ceil(length / this.#alignment) * this.#alignment;
+    const load = (slice: TensorSlice, at: number, width: number) => {
+      const target = bytes.subarray(at, at + rows * width);
+      const read = this.#source.loadInto(slice, target, firstRow * width);
+      // An error is thrown when it is the chunk's turn.
+      read.catch(() => {});
+      return read;
+    };
+    const reads = [load(codes, 0, rowBytes)];
+    if (scales) reads.push(load(scales, scalesAt, scaleBytes));
+    this.#readings.push({ chunk, bytes, scalesAt, reads });
+  }
+
+  /** Uploads and converts the chunk that was asked for first. */
+  async #upload(): Promise<void> {
+    const { chunk, bytes, scalesAt, reads } = this.#readings[0];
+    await Promise.all(reads);
+    this.#readings.shift();
+    const { rows, rowBytes, scaleBytes, stored } = chunk;
+    const length = rows * rowBytes;
+    const staged = chunk.widened
+      ? new Uint8Array(toF32(bytes.subarray(0, length), stored).buffer)
+      // Bytes behind the last row make whole words and are never read.
+      : bytes.subarray(0, Math.ceil((scaleBytes ? scalesAt + rows * scaleBytes : length) / 4) * 4);
+    await this.#ring.write(this.#recorder, staged, this.#staging);
+    this.#free.push(bytes);
+    for (const run of chunk.runs) this.#convert(chunk, run, scalesAt);
+    this.#recorder.submit();
+    this.advance(rows * (rowBytes + scaleBytes));
+  }
+
+  #convert(chunk: Chunk, run: Run, scalesAt: number): void {
+    const { matrix, part, scheme, stored, columns, inner } = chunk;
+    const at = { inner, chunkColumns: run.rows, firstColumn: run.firstColumn, columns };
+    const staged = (offset: number) =>
+      this.#staging.part(offset / 4, this.#staging.byteLength / 4 - offset / 4);
+    const rows = staged(run.firstRow * chunk.stagedRowBytes);
+    if (part.scales && !matrix.scales) {
+      const to = { units: part.units, scales: part.scales };
+      quantize(this.#recorder, rows, stored, to, scheme, at);
+      return;
+    }
+    repack(this.#recorder, rows, part.units, scheme, at);
+    if (!matrix.scales) return;
+    const scales = staged(scalesAt + run.firstRow * chunk.scaleBytes);
+    repackScales(this.#recorder, scales, part.scales!, scheme, at);
+  }
+
+  /** Waits for what is under way and frees the staging buffer; the checkpoint may then be closed. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#recorder.abandon();
+    await Promise.allSettled(this.#readings.flatMap(({ reads }) => reads));
+    this.#staging.destroy();
+    this.#ring[Symbol.dispose]();
+  }
+}

@@ -1,0 +1,295 @@
+/**
+ * What a model would take of a GPU's memory: loading and denoising are run dry, by the very code
+ * that does them, on a device that counts bytes instead of computing. Weights are not read.
+ */
+
+import type { Canvas, ForwardInput, TokenChoice } from "../../denoise/predictor.ts";
+import type { Gpu } from "../../gpu/device.ts";
+import { Recorder } from "../../gpu/recorder.ts";
+import type { WeightMatrix } from "../../kernels/weight_matrix.ts";
+import { bytesPerColumn } from "../../quant/scheme.ts";
+import type { Checkpoint } from "../../weights/checkpoint.ts";
+import type { ModelConfig } from "../loading/config.ts";
+import { type LladaLayer, type LladaWeights, uploadLlada } from "../llada.ts";
+import { Model } from "../model.ts";
+import { type WeightPrecision, WeightUpload } from "../loading/upload.ts";
+
+/** Denoising steps that are chained between two readbacks, as `denoise` does unless told otherwise. */
+const CHAINED_STEPS = 4;
+
+/** The likeliest token. */
+const CHOICE: TokenChoice = {
+  temperature: 0,
+  seed: 0,
+  step: 0,
+  bannedTokens: [],
+  unconfidentTokens: [],
+};
+
+/** What a device says of itself; of one that is not there, limits that nothing reaches. */
+export type DeviceLimits = Pick<Gpu, "name" | "limits" | "checkBufferSize">;
+
+/** Stands for a device that is not known. */
+export const UNLIMITED: DeviceLimits = {
+  name: "an unknown adapter",
+  limits: {
+    maxBufferSize: 2 ** 52,
+    maxStorageBufferBindingSize: 2 ** 52,
+    maxComputeWorkgroupsPerDimension: 2 ** 52,
+    minUniformBufferOffsetAlignment: 256,
+    minStorageBufferOffsetAlignment: 256,
+  } as GPUSupportedLimits,
+  checkBufferSize() {},
+};
+
+/** A weight matrix as it would lie on the GPU. */
+export interface PlannedMatrix {
+  readonly name: string;
+  readonly scheme: string;
+  readonly bytes: number;
+  /** Buffers it is split into. */
+  readonly parts: number;
+}
+
+/** A model as it would lie on the GPU. */
+export interface DryRun {
+  /** Bytes of all weights and the rotation table. */
+  readonly weightBytes: number;
+  /** GPU bytes in use only while loading. */
+  readonly loadingBytes: number;
+  /** Most bytes of host memory that the GPU reads from, or that the driver keeps for it. */
+  readonly hostBytes: number;
+  /** The largest matrix. */
+  readonly largest: PlannedMatrix;
+  /** The layers' weights, in buffers that hold nothing. */
+  readonly layers: readonly LladaLayer[];
+  /**
+   * Bytes that a generation takes besides the weights, in a model that made no other before.
+   * @throws {GpuError} naming the limit, when the device has no room for so many rows
+   */
+  activationBytes(request: AnswerShape): Promise<number>;
+}
+
+/** The shape of a generation. */
+export interface AnswerShape {
+  readonly promptTokens: number;
+  readonly maxTokens: number;
+  readonly blockLength: number;
+  /** Whether keys and values are kept (default false). */
+  readonly cache?: boolean;
+  /** States that are verified in one batch besides (default none). */
+  readonly states?: number;
+}
+
+/**
+ * Loads a checkpoint onto a device that only counts.
+ * @throws {CheckpointError} when a tensor is not as the configuration says
+ * @throws {GpuError} when the device cannot hold it
+ */
+export async function dryRun(
+  config: ModelConfig,
+  checkpoint: Checkpoint,
+  device: DeviceLimits,
+  precision: WeightPrecision = {},
+): Promise<DryRun> {
+  const memory = new CountedMemory();
+  const gpu = countingGpu(memory, device);
+  const recorder = new Recorder(gpu);
+  const before = memory.bytes;
+  const upload = new WeightUpload(gpu, recorder, unread(checkpoint), {
+    stored: config.quantisation,
+    arithmetic: precision.arithmetic,
+  });
+  const weights = await uploadLlada(upload, config, precision);
+  await upload.release();
+  const whileLoading = memory.bytes - before;
+  await upload[Symbol.asyncDispose]();
+  recorder[Symbol.dispose]();
+  const weightBytes = memory.bytes;
+  return {
+    weightBytes,
+    loadingBytes: whileLoading - weightBytes,
+    hostBytes: memory.mostHostBytes,
+    largest: largestOf(matricesOf(weights)),
+    layers: weights.layers,
+    async activationBytes(request) {
+      using model = new Model(gpu, config, new Recorder(gpu), weights, []);
+      const canvas = await openedCanvas(model, request);
+      // States are verified while the canvas is open.
+      if (request.states) await model.predict(states(config, request, request.states));
+      const bytes = memory.bytes - weightBytes;
+      canvas.destroy();
+      return bytes;
+    },
+  };
+}
+
+/** A canvas that has taken the steps of one readback. */
+async function openedCanvas(model: Model, request: AnswerShape): Promise<Canvas> {
+  const { promptTokens, maxTokens, blockLength, cache } = request;
+  const { maskTokenId: maskToken, eosTokenId } = model.config;
+  const canvas = await model.openCanvas([{
+    ids: idsOf(model.config, request),
+    promptLength: promptTokens,
+    endTokens: [eosTokenId],
+    maskToken,
+  }]);
+  const steps = Array.from({ length: Math.min(CHAINED_STEPS, maxTokens) }, (_, step) => {
+    const blockStart = promptTokens + step - step % blockLength;
+    const blockEnd = Math.min(blockStart + blockLength, promptTokens + maxTokens);
+    const part = step === 0 ? "refresh" as const : { first: blockStart, end: blockEnd };
+    return {
+      blockEnd,
+      commits: 1,
+      cache: cache ? part : undefined,
+      remasking: "low_confidence" as const,
+      choices: [{ ...CHOICE, step }],
+      stopAtEnd: true,
+    };
+  });
+  await canvas.run(steps);
+  return canvas;
+}
+
+/** Inputs as a strategy with proposals verifies them. */
+function states(config: ModelConfig, request: AnswerShape, count: number): ForwardInput[] {
+  const { promptTokens, maxTokens, blockLength } = request;
+  const ids = idsOf(config, request);
+  const positions = Uint32Array.from(
+    { length: Math.min(blockLength, maxTokens) },
+    (_, i) => promptTokens + i,
+  );
+  return Array.from({ length: count }, () => ({ ids, positions, choice: CHOICE }));
+}
+
+function idsOf(config: ModelConfig, { promptTokens, maxTokens }: AnswerShape): Uint32Array {
+  return new Uint32Array(promptTokens + maxTokens).fill(config.maskTokenId, promptTokens);
+}
+
+/** Adds up what is allotted. */
+class CountedMemory {
+  /** Bytes of all buffers that live on the GPU. */
+  bytes = 0;
+  /** Most bytes at once of buffers that the host writes, and written since the GPU was waited for. */
+  mostHostBytes = 0;
+  #hostBytes = 0;
+  #inFlight = 0;
+
+  createBuffer({ size, usage }: GPUBufferDescriptor): GPUBuffer {
+    const add = (bytes: number) => {
+      if (usage & GPUBufferUsage.MAP_WRITE) this.#onHost(bytes, 0);
+      else this.bytes += bytes;
+    };
+    add(size);
+    let live = true;
+    const destroy = () => {
+      if (live) add(-size);
+      live = false;
+    };
+    // Results are read back as zeros: nothing is committed.
+    const mapAsync = () => {
+      this.wait();
+      return Promise.resolve();
+    };
+    const mapping = { mapAsync, unmap() {} };
+    const getMappedRange = (_offset: number, length: number) => new ArrayBuffer(length);
+    return { size, destroy, getMappedRange, ...mapping } as unknown as GPUBuffer;
+  }
+
+  write(bytes: number): void {
+    this.#onHost(0, bytes);
+  }
+
+  wait(): void {
+    this.#inFlight = 0;
+  }
+
+  #onHost(mapped: number, written: number): void {
+    this.#hostBytes += mapped;
+    this.#inFlight += written;
+    this.mostHostBytes = Math.max(this.mostHostBytes, this.#hostBytes + this.#inFlight);
+  }
+}
+
+/** A `Gpu` whose device allots memory in `memory` and does nothing else. */
+function countingGpu(
+  memory: CountedMemory,
+  { name, limits, checkBufferSize }: DeviceLimits,
+): Gpu {
+  const nothing = () => ({});
+  const queue = {
+    writeBuffer(_to: GPUBuffer, _at: number, data: ArrayBufferView, _from = 0, bytes?: number) {
+      memory.write(bytes ?? data.byteLength);
+    },
+    submit() {},
+    onSubmittedWorkDone() {
+      memory.wait();
+      return Promise.resolve();
+    },
+  };
+  const pass = { setPipeline() {}, setBindGroup() {}, dispatchWorkgroups() {}, end() {} };
+  const device = {
+    queue,
+    createBuffer: (descriptor: GPUBufferDescriptor) => memory.createBuffer(descriptor),
+    createShaderModule: nothing,
+    createBindGroupLayout: nothing,
+    createPipelineLayout: nothing,
+    createComputePipeline: nothing,
+    createBindGroup: nothing,
+    createCommandEncoder: () => ({
+      beginComputePass: () => pass,
+      copyBufferToBuffer() {},
+      finish: nothing,
+    }),
+  };
+  return {
+    device: device as unknown as GPUDevice,
+    name,
+    identity: "",
+    limits,
+    subgroups: false,
+    matrixUnits: undefined,
+    features: [],
+    native: false,
+    software: false,
+    directives: "",
+    throwIfFaulty() {},
+    forgetOutOfMemory() {},
+    checkBufferSize,
+    [Symbol.dispose]() {},
+  };
+}
+
+/** The checkpoint with its headers, and zeros for weights. */
+function unread(checkpoint: Checkpoint): Checkpoint {
+  return {
+    byteLength: checkpoint.byteLength,
+    tensors: checkpoint.tensors,
+    tensor: checkpoint.tensor.bind(checkpoint),
+    loadInto: () => Promise.resolve(),
+    read: ({ byteLength }: { readonly byteLength: number }) => new Uint8Array(byteLength),
+  } as unknown as Checkpoint;
+}
+
+function matricesOf({ embedding, head, layers }: LladaWeights): PlannedMatrix[] {
+  const describe = (name: string, { scheme, blocks, columns, parts }: WeightMatrix, each = 1) => ({
+    name,
+    scheme: scheme.name,
+    bytes: each * columns * bytesPerColumn(scheme, 8 * blocks),
+    parts: parts.length,
+  });
+  return [
+    describe("embedding", embedding),
+    ...head === embedding ? [] : [describe("head", head)],
+    ...layers.flatMap(({ qkv, attentionOut, gateUp, down }, i) => [
+      describe(`layer ${i} q, k and v`, qkv, 2),
+      describe(`layer ${i} attention output`, attentionOut),
+      describe(`layer ${i} gate and up`, gateUp, 2),
+      describe(`layer ${i} down`, down),
+    ]),
+  ];
+}
+
+function largestOf(matrices: readonly PlannedMatrix[]): PlannedMatrix {
+  return matrices.reduce((largest, matrix) => matrix.bytes > largest.bytes ? matrix : largest);
+}

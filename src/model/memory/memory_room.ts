@@ -1,0 +1,53 @@
+/** Whether models fit a device that are loaded as they are asked for, with no choice left to plan. */
+
+import { type Gpu, GpuError } from "../../gpu/device.ts";
+import type { Checkpoint } from "../../weights/checkpoint.ts";
+import type { ModelConfig } from "../loading/config.ts";
+import { freeHostBytes } from "./host_memory.ts";
+import { binarySize, bytesOf, type ModelBytes } from "./memory_plan.ts";
+import { dryRun } from "./dry_run.ts";
+import { checkTensors } from "../loading/tensors.ts";
+import type { WeightPrecision } from "../loading/upload.ts";
+
+/** A model that is about to be loaded. */
+export interface AskedModel {
+  /** What an error calls it. */
+  readonly name: string;
+  readonly config: ModelConfig;
+  readonly checkpoint: Checkpoint;
+  readonly precision?: WeightPrecision;
+}
+
+/**
+ * Goes through loading the models one after another and a forward pass of `tokens` through each, before
+ * anything is uploaded.
+ * @param free bytes that may be used; default: on a software adapter what the host has free, which the
+ * system would take back by ending the program
+ * @returns the most bytes that are in use at any time
+ * @throws {GpuError} when they do not fit, saying by how much
+ * @throws {CheckpointError} naming the tensor that is not as the configuration says
+ */
+export async function checkRoom(
+  gpu: Pick<Gpu, "name" | "limits" | "checkBufferSize" | "software">,
+  models: readonly AskedModel[],
+  tokens: number,
+  free: number = freeHostBytes(gpu) ?? Infinity,
+): Promise<number> {
+  const memories: ModelBytes[] = [];
+  for (const { config, checkpoint, precision } of models) {
+    checkTensors(config, checkpoint);
+    const planned = await dryRun(config, checkpoint, gpu, precision);
+    const maxTokens = Math.max(1, Math.min(tokens, config.maxSequenceLength) - 1);
+    const answer = { promptTokens: 1, maxTokens, blockLength: maxTokens };
+    const activations = await planned.activationBytes(answer);
+    const { weightBytes: weights, loadingBytes: staging } = planned;
+    memories.push({ weights, cache: 0, activations, staging });
+  }
+  const bytes = bytesOf(memories);
+  if (bytes <= free) return bytes;
+  throw new GpuError(
+    `${models.map(({ name }) => name).join(" and ")} need ${binarySize(bytes)} of GPU memory, ` +
+      `${binarySize(bytes - free)} more than what ${gpu.name} has free (${binarySize(free)}). ` +
+      "Load fewer bits (--weights q8 or q4) or use a smaller model.",
+  );
+}

@@ -1,0 +1,163 @@
+/** Times a matrix's product under any tiling, on the device. */
+
+import type { Gpu } from "../../gpu/device.ts";
+import { KernelTimes } from "../../gpu/kernel_times.ts";
+import { QueueWait } from "../../gpu/mapping.ts";
+import { Recorder } from "../../gpu/recorder.ts";
+import { createTensor, type Tensor, tensorOf } from "../../gpu/tensor.ts";
+import { matmul } from "../../kernels/matmul.ts";
+import { qkv } from "../../kernels/qkv.ts";
+import { quantizedRowWords, quantizeRows } from "../../kernels/quantize_rows.ts";
+import { swiglu } from "../../kernels/swiglu.ts";
+import { TILE_COLUMNS, type TilePlan, type WeightMatrix } from "../../kernels/weight_matrix.ts";
+import { BLOCK, bytesPerColumn } from "../../quant/scheme.ts";
+import { randomMatrix } from "../synthetic/random_matrix.ts";
+import { outputsOf, type TiledMatrix } from "./tiled_matrix.ts";
+
+/** Outputs that are timed on a software adapter, whose cores a few tiles keep busy. */
+const SOFTWARE_OUTPUTS = 1024;
+/** Head size of the timed projection. */
+const HEAD_DIM = 128;
+/** Milliseconds of a sample, so that ticks of the clock and what a submit costs do not count. */
+const SAMPLE = { timestamps: 10, clock: 40 } as const;
+const MOST_REPEATS = 100;
+
+/** Products of random rows by random weights of one shape. */
+export class TileTimer implements Disposable {
+  /** Outputs of the matrix that are timed: all, or a slice that fits a binding and the patience. */
+  readonly outputs: number;
+  readonly #gpu: Gpu;
+  readonly #recorder: Recorder;
+  readonly #matrix: TiledMatrix;
+  readonly #weights: WeightMatrix;
+  readonly #x: Tensor;
+  readonly #y: Tensor;
+  readonly #tables: readonly [position: Tensor, rotation: Tensor, k: Tensor, v: Tensor];
+  readonly #tensors: Tensor[];
+  readonly #queue: QueueWait;
+  #times: KernelTimes | undefined;
+  readonly #repeats = new Map<number, number>();
+
+  /** @param mostRows that are timed */
+  constructor(gpu: Gpu, matrix: TiledMatrix, mostRows: number) {
+    this.#gpu = gpu;
+    this.#matrix = matrix;
+    this.#recorder = new Recorder(gpu);
+    this.#queue = new QueueWait(gpu);
+    const { scheme, blocks, arithmetic } = matrix;
+    const inner = BLOCK * blocks;
+    const paired = matrix.kernel !== "matmul";
+    this.outputs = timedOutputs(gpu, matrix, mostRows);
+    const columns = this.outputs / (paired ? 2 : 1);
+    const made = randomMatrix(gpu, { scheme, inner, columns, paired, arithmetic });
+    this.#weights = made.matrix;
+    const values = Float32Array.from(
+      { length: mostRows * inner },
+      (_, i) => ((i * 7919) % 1000) / 1e4,
+    );
+    const rows = tensorOf(gpu, "rows", values);
+    this.#x = arithmetic === "int8"
+      ? createTensor(gpu, "codes", mostRows * quantizedRowWords(inner))
+      : rows;
+    const width = Math.ceil(this.outputs / HEAD_DIM) * HEAD_DIM;
+    this.#y = createTensor(gpu, "y", mostRows * width);
+    this.#tables = [
+      createTensor(gpu, "position", mostRows),
+      createTensor(gpu, "rotation", HEAD_DIM),
+      createTensor(gpu, "keys", 4),
+      createTensor(gpu, "values", 4),
+    ];
+    this.#tensors = [...new Set([...made.tensors, rows, this.#x, this.#y, ...this.#tables])];
+    if (arithmetic === "int8") {
+      quantizeRows(this.#recorder, rows, this.#x, { rows: mostRows, inner });
+      this.#recorder.submit();
+    }
+    if (gpu.features.includes("timestamp-query")) this.#times = new KernelTimes(gpu);
+  }
+
+  /** Multiplications and additions of one product. */
+  operations(rows: number): number {
+    return 2 * rows * BLOCK * this.#matrix.blocks * this.outputs;
+  }
+
+  /** Compiles a tiling and runs it once. @returns whether the device takes it */
+  async accepts(plan: TilePlan, rows: number): Promise<boolean> {
+    const { device } = this.#gpu;
+    device.pushErrorScope("validation");
+    this.#record(plan, rows);
+    this.#recorder.submit();
+    await this.#queue.wait();
+    return !await device.popErrorScope();
+  }
+
+  /** Milliseconds of one product, the mean of a few; as many of them for every tiling. */
+  async time(plan: TilePlan, rows: number): Promise<number> {
+    const repeats = this.#repeats.get(rows) ?? await this.#calibrated(plan, rows);
+    return await this.#sample(plan, rows, repeats) / repeats;
+  }
+
+  async #calibrated(plan: TilePlan, rows: number): Promise<number> {
+    let once = await this.#sample(plan, rows, 1);
+    if (this.#times && !(once > 0)) {
+      // Some drivers have timestamps that stand still.
+      this.#times[Symbol.dispose]();
+      this.#times = undefined;
+      once = await this.#sample(plan, rows, 1);
+    }
+    const wanted = SAMPLE[this.#times ? "timestamps" : "clock"];
+    const repeats = Math.max(1, Math.min(MOST_REPEATS, Math.ceil(wanted / once)));
+    this.#repeats.set(rows, repeats);
+    return repeats;
+  }
+
+  /** Milliseconds of so many products. */
+  async #sample(plan: TilePlan, rows: number, repeats: number): Promise<number> {
+    const times = this.#times;
+    const total = () => times!.totals().reduce((sum, { milliseconds }) => sum + milliseconds, 0);
+    const before = times ? total() : performance.now();
+    this.#recorder.times = times;
+    for (let i = 0; i < repeats; i++) this.#record(plan, rows);
+    this.#recorder.submit();
+    if (times) await times.collect();
+    else await this.#queue.wait();
+    this.#gpu.throwIfFaulty();
+    return (times ? total() : performance.now()) - before;
+  }
+
+  #record(tiles: TilePlan, rows: number): void {
+    const recorder = this.#recorder;
+    const weights = { ...this.#weights, tiles };
+    const { kernel } = this.#matrix;
+    const options = { rows, yStride: weights.columns };
+    if (kernel === "matmul") {
+      matmul(recorder, this.#x, weights, this.#y, { ...options, add: true });
+    } else if (kernel === "swiglu") {
+      swiglu(recorder, this.#x, weights, this.#y, options);
+    } else {
+      const [rowPosition, rotation, k, v] = this.#tables;
+      // All are queries: keys and values take the same way.
+      const heads = Math.ceil(this.outputs / HEAD_DIM);
+      const shape = { heads, kvHeads: heads, headDim: HEAD_DIM, headStride: HEAD_DIM };
+      const tensors = { x: this.#x, rowPosition, rotation, q: this.#y, k, v };
+      qkv(recorder, tensors, weights, shape, { rows, firstQuery: 0, firstKey: 0 });
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#times?.[Symbol.dispose]();
+    this.#queue[Symbol.dispose]();
+    this.#recorder[Symbol.dispose]();
+    for (const tensor of this.#tensors) tensor.destroy();
+  }
+}
+
+/** Whole tiles of outputs, unless the matrix is smaller. */
+function timedOutputs(gpu: Gpu, matrix: TiledMatrix, rows: number): number {
+  const all = outputsOf(matrix);
+  const { maxStorageBufferBindingSize: bytes } = gpu.limits;
+  const weightBytes = bytesPerColumn(matrix.scheme, BLOCK * matrix.blocks);
+  const fitting = Math.floor(bytes / Math.max(weightBytes, 4 * rows));
+  const most = gpu.software ? Math.min(fitting, SOFTWARE_OUTPUTS) : fitting;
+  if (all <= most) return all;
+  return Math.max(TILE_COLUMNS, most - most % TILE_COLUMNS);
+}

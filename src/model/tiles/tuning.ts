@@ -1,0 +1,124 @@
+/** Finds the fastest tiling of a matrix on a device by timing all of them side by side. */
+
+import type { Gpu } from "../../gpu/device.ts";
+import { type TilePlan, tilePlans } from "../../kernels/weight_matrix.ts";
+import { isFaster, mostPromising, quantile, type RoundTimes, timeRatios } from "./tile_choice.ts";
+import { TileTimer } from "./tile_timing.ts";
+import { fixedPlan, outputsOf, type TiledMatrix } from "./tiled_matrix.ts";
+
+/** Rows that are timed unless others are asked for: a block of 32, and a prompt with its answer. */
+export const TUNED_ROWS: readonly number[] = [32, 128];
+
+/** Rounds in which all tilings are timed, to find one. */
+const HEATS = 5;
+/** Rounds of the best against the fixed rule, which decide. */
+const FINALS = 12;
+
+/** What tuning a matrix came to. */
+export interface TunedMatrix {
+  readonly matrix: TiledMatrix;
+  /** What the fixed rule says. */
+  readonly fixed: TilePlan;
+  /** The fastest of the first rounds. */
+  readonly best: TilePlan;
+  /** `best` where it held its own, else `fixed`. */
+  readonly chosen: TilePlan;
+  /** Tilings that were timed. */
+  readonly tried: number;
+  /** Outputs that were timed, of {@linkcode outputsOf}. */
+  readonly outputs: number;
+  readonly rows: readonly number[];
+  /** Medians of the last rounds, by number of rows. */
+  readonly fixedGflopPerSecond: readonly number[];
+  /** Of `best`, likewise. */
+  readonly bestGflopPerSecond: readonly number[];
+  /** Time of `best` over that of `fixed`, in the last rounds: quartiles. */
+  readonly timeRatios: readonly [lower: number, median: number, upper: number];
+}
+
+/** Told the share that is done. */
+export type TuneProgress = (done: number, total: number) => void;
+
+/**
+ * Tunes one matrix. Tilings are timed in turn, round by round, since machines drift; a candidate must
+ * then beat the fixed rule in rounds of its own.
+ * @throws {GpuError} when the device fails, or has no room for the matrix
+ */
+export async function tuneMatrix(
+  gpu: Gpu,
+  matrix: TiledMatrix,
+  rows: readonly number[] = TUNED_ROWS,
+  onProgress: TuneProgress = () => {},
+): Promise<TunedMatrix> {
+  using timer = new TileTimer(gpu, matrix, Math.max(...rows));
+  const fixed = fixedPlan(gpu, matrix);
+  const all = tilePlans(matrix.kernel, matrix.blocks);
+  const total = all.length * (1 + HEATS) + 2 * FINALS;
+  let done = 0;
+  const advance = (steps = 1) => onProgress(done += steps, total);
+
+  const plans: TilePlan[] = [];
+  for (const plan of all) {
+    if (await acceptsAll(timer, plan, rows) || isSame(plan, fixed)) plans.push(plan);
+    advance();
+  }
+  const race = async (racers: readonly TilePlan[], rounds: number): Promise<RoundTimes[]> => {
+    const times: number[][][] = racers.map(() => []);
+    for (let round = 0; round < rounds; round++) {
+      for (let turn = 0; turn < racers.length; turn++) {
+        // Each starts a round as often as the others.
+        const racer = (round + turn) % racers.length;
+        const samples: number[] = [];
+        for (const count of rows) samples.push(await timer.time(racers[racer], count));
+        times[racer].push(samples);
+        advance();
+      }
+    }
+    return times;
+  };
+
+  await timeOnce(timer, fixed, rows);
+  const heats = await race(plans, HEATS);
+  const fixedAt = plans.findIndex((plan) => isSame(plan, fixed));
+  const best = plans[mostPromising(heats, heats[fixedAt])];
+  const same = isSame(best, fixed);
+  const [fixedTimes, bestTimes = fixedTimes] = await race(same ? [fixed] : [fixed, best], FINALS);
+  advance(total - done);
+  const ratios = timeRatios(bestTimes, fixedTimes);
+  const rates = (times: RoundTimes) =>
+    rows.map((count, i) =>
+      timer.operations(count) / (1e6 * quantile(times.map((samples) => samples[i]), 0.5))
+    );
+  return {
+    matrix,
+    fixed,
+    best,
+    chosen: !same && isFaster(bestTimes, fixedTimes) ? best : fixed,
+    tried: plans.length,
+    outputs: timer.outputs,
+    rows,
+    fixedGflopPerSecond: rates(fixedTimes),
+    bestGflopPerSecond: rates(bestTimes),
+    timeRatios: [quantile(ratios, 0.25), quantile(ratios, 0.5), quantile(ratios, 0.75)],
+  };
+}
+
+/** Whether two plans are one. */
+export function isSame(a: TilePlan, b: TilePlan): boolean {
+  return a.splits === b.splits && a.rowGroups === b.rowGroups;
+}
+
+/** Whether a slice stood for the matrix. */
+export function isSlice({ matrix, outputs }: TunedMatrix): boolean {
+  return outputs < outputsOf(matrix);
+}
+
+async function acceptsAll(timer: TileTimer, plan: TilePlan, rows: readonly number[]) {
+  for (const count of rows) if (!await timer.accepts(plan, count)) return false;
+  return true;
+}
+
+/** The fixed rule's times say how many products make a sample. */
+async function timeOnce(timer: TileTimer, fixed: TilePlan, rows: readonly number[]) {
+  for (const count of rows) await timer.time(fixed, count);
+}
