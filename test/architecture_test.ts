@@ -191,6 +191,17 @@ Deno.test("a test is skipped only with its reason, by skipIf, and none is left a
   assertEquals(found.filter((path) => path !== "test/summary_test.ts"), []);
 });
 
+Deno.test("slow tests are named one by one, and are there", () => {
+  const lines = textOf("test/slow.txt").trimEnd().split("\n");
+  const files = lines.map((line) => line.replace("--ignore=", ""));
+  assertEquals(lines, files.map((file) => `--ignore=${file}`));
+  assertEquals(files, [...new Set(files)].sort());
+  const tests = filesIn("test").filter((path) => path.endsWith("_test.ts"));
+  assertEquals(files.filter((file) => !tests.includes(file)), []);
+  // Most files are quick.
+  assert(files.length < tests.length / 2, `${files.length} of ${tests.length} are slow`);
+});
+
 /** Files that may be longer than the rest, and how long. */
 const LONG: Readonly<Record<string, number>> = { "src/model/model.ts": 420 };
 
