@@ -55,7 +55,8 @@ export { GpuError, GpuMemoryError } from "./src/gpu/device.ts";
 export { type Arithmetic, ARITHMETICS } from "./src/gpu/kernel.ts";
 export type { RowGroups, TilePlan } from "./src/kernels/weight_matrix.ts";
 export { type LoadProgress, type ProviderName, PROVIDERS } from "./src/model/loading/load.ts";
-export type { MemoryPlan, ModelMemory } from "./src/model/memory/memory_plan.ts";
+export type { MemoryPlan } from "./src/model/memory/memory_plan.ts";
+export type { ModelMemory } from "./src/model/memory/model_memory.ts";
 export type { MemoryOptions, WeightChoice } from "./src/model/memory/plan_request.ts";
 export {
   parseTunedTiles,

@@ -7,7 +7,7 @@ import { newSequence } from "../denoise/sequence.ts";
 import { strategyOf } from "../denoise/strategy.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Model } from "../model/model.ts";
-import { binarySize } from "../model/memory/memory_plan.ts";
+import { binarySize } from "../model/memory/binary_size.ts";
 import type { TileLookup } from "../model/tiles/tiled_matrix.ts";
 import { loadSynthetic } from "../model/synthetic/synthetic.ts";
 import { SYNTHETIC_SHAPES, type SyntheticShapeName } from "../model/synthetic/synthetic_shape.ts";

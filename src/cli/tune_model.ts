@@ -1,17 +1,15 @@
 /** Tunes what is not tuned yet of a model's matrices, and keeps it. */
 
 import type { Command } from "commander";
-import { defaultLengths } from "../engine/generation_plan.ts";
-import { draftFolder } from "../engine/load.ts";
 import { acquireGpu, type Gpu } from "../gpu/device.ts";
 import { openProvider, type ProviderName } from "../gpu/provider.ts";
-import { limitContext, readConfig, readGenerationDefaults } from "../model/loading/config.ts";
 import { plannedMatrices, syntheticMatrices } from "../model/memory/planned_matrices.ts";
 import { SYNTHETIC_SHAPES, type SyntheticShapeName } from "../model/synthetic/synthetic_shape.ts";
 import type { TiledMatrix } from "../model/tiles/tiled_matrix.ts";
 import { tunedEntry, type TunedTiles, withEntry } from "../model/tiles/tuned_tiles.ts";
 import { isSame, type TunedMatrix, tuneMatrix } from "../model/tiles/tuning.ts";
-import { draftOf, type MemoryFlags, memoryOf, type TuningFlags } from "./options.ts";
+import { type MemoryFlags, type TuningFlags } from "./options.ts";
+import { planRequest } from "./plan_request.ts";
 import { progressReport } from "./terminal/progress.ts";
 import { defaultTuningFile, readTuning, writeTuning } from "./tuning_file.ts";
 
@@ -59,7 +57,7 @@ export async function tuneModel(flags: TuneModelFlags): Promise<ModelTuning> {
   using gpu = await acquireGpu({ provider: (await openProvider(flags.gpu)).gpu });
   const matrices = flags.like
     ? await syntheticMatrices(gpu, SYNTHETIC_SHAPES[flags.like], flags)
-    : await matricesOf(gpu, flags);
+    : await plannedMatrices(gpu, planRequest(flags, gpu));
   const missing = matrices.filter((matrix) => flags.force || !tunedEntry(before, gpu, matrix));
   // Before the time is spent: it must be possible to keep the result.
   if (missing.length > 0) writeTuning(file, before);
@@ -103,24 +101,6 @@ export async function tuneFirst(command: Command): Promise<void> {
   } catch (error) {
     console.error(`Warning: not tuned: ${error instanceof Error ? error.message : error}`);
   }
-}
-
-/**
- * The matrices that take tiles when a model is loaded so.
- * @throws as planMemory
- */
-export async function matricesOf(
-  gpu: Gpu,
-  flags: Pick<TuneModelFlags, "model" | "draft"> & MemoryFlags,
-): Promise<TiledMatrix[]> {
-  const { model: target } = flags;
-  const config = readConfig(target);
-  const answer = defaultLengths(
-    readGenerationDefaults(target, config),
-    limitContext(config, flags.context),
-  );
-  const draft = draftFolder(target, draftOf(flags));
-  return await plannedMatrices(gpu, { ...memoryOf(flags), target, draft, answer, cache: true });
 }
 
 function withResult(tuned: TunedTiles, gpu: Gpu, result: TunedMatrix): TunedTiles {

@@ -88,7 +88,8 @@ export async function uploadLlada(
       : await upload.stacked([name("ff_out")], [embeddingSize], hiddenSize, precision.head),
     rotation: upload.table(
       "rotation",
-      rotationTable(config.maxSequenceLength, headDim, config.ropeTheta),
+      config.maxSequenceLength * headDim,
+      () => rotationTable(config.maxSequenceLength, headDim, config.ropeTheta),
     ),
   };
 }

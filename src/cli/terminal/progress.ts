@@ -106,7 +106,8 @@ export function startEngine(
   return { engine, report };
 }
 
-/** Whether a model is not loaded as it is stored. */
-function isSmaller({ target, draft }: MemoryPlan): boolean {
-  return [target, draft].some((model) => model && model.choice !== "stored");
+/** Whether a model is not loaded as it is stored, or not with all of its context. */
+function isSmaller({ target, draft, context, fullContext }: MemoryPlan): boolean {
+  return context < fullContext ||
+    [target, draft].some((model) => model && model.choice !== "stored");
 }

@@ -5,12 +5,9 @@ import { openProvider, type ProviderName } from "../../gpu/provider.ts";
 import { readConfig } from "./config.ts";
 import { freeHostBytes } from "../memory/host_memory.ts";
 import { loadModel, type LoadModelOptions, type LoadProgress } from "./load.ts";
-import {
-  type MemoryPlan,
-  type ModelMemory,
-  planMemory,
-  precisionOf,
-} from "../memory/memory_plan.ts";
+import { type MemoryPlan, planMemory } from "../memory/memory_plan.ts";
+import type { ModelMemory } from "../memory/model_memory.ts";
+import { precisionOf } from "../memory/precision.ts";
 import type { PlanRequest } from "../memory/plan_request.ts";
 import type { Model } from "../model.ts";
 import { tileLookup, type TunedTiles } from "../tiles/tuned_tiles.ts";

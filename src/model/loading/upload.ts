@@ -62,6 +62,7 @@ export class WeightUpload implements AsyncDisposable {
   /**
    * @param options.stored how config.json says that quantised tensors are stored
    * @param options.tiles of matrices that were tuned; the others follow a fixed rule
+   * @param options.stream what brings the bytes; default: they are read and converted
    */
   constructor(
     gpu: Gpu,
@@ -72,6 +73,7 @@ export class WeightUpload implements AsyncDisposable {
       readonly arithmetic?: Arithmetic;
       readonly tiles?: TileLookup;
       readonly onProgress?: LoadProgress;
+      readonly stream?: typeof WeightStream;
     } = {},
   ) {
     this.#tuned = options.tiles;
@@ -79,7 +81,8 @@ export class WeightUpload implements AsyncDisposable {
     this.#gpu = gpu;
     this.#source = source;
     this.#stored = options.stored;
-    this.#stream = new WeightStream(gpu, recorder, source, options.onProgress);
+    const { stream: Stream = WeightStream } = options;
+    this.#stream = new Stream(gpu, recorder, source, options.onProgress);
   }
 
   /** A vector, widened to f32. `[length]` */
@@ -95,10 +98,14 @@ export class WeightUpload implements AsyncDisposable {
     this.#gpu.checkBufferSize(label, 4 * elements);
   }
 
-  /** A table made on the host. */
-  table(label: string, data: Float32Array<ArrayBuffer>): Tensor {
-    const tensor = tensorOf(this.#gpu, label, data);
+  /**
+   * A table made on the host.
+   * @param make is called where weights are read
+   */
+  table(label: string, elements: number, make: () => Float32Array<ArrayBuffer>): Tensor {
+    const tensor = createTensor(this.#gpu, label, elements);
     this.#tensors.push(tensor);
+    this.#stream.table(tensor, make);
     return tensor;
   }
 

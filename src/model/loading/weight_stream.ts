@@ -6,7 +6,7 @@
 import type { Gpu } from "../../gpu/device.ts";
 import { byteSize, type FloatDType, toF32 } from "../../gpu/dtype.ts";
 import type { Recorder } from "../../gpu/recorder.ts";
-import { createTensor, type Tensor } from "../../gpu/tensor.ts";
+import { createTensor, type Tensor, upload } from "../../gpu/tensor.ts";
 import { UploadRing } from "../../gpu/upload_ring.ts";
 import { quantize } from "../../kernels/quantize.ts";
 import { repack, repackScales } from "../../kernels/repack.ts";
@@ -111,6 +111,7 @@ function mostStagedBytes(source: WeightSource, alignment: number): number {
 
 /** Streams rows, a few megabytes at a time. */
 export class WeightStream implements AsyncDisposable {
+  readonly #gpu: Gpu;
   readonly #recorder: Recorder;
   readonly #source: WeightSource;
   readonly #progress: LoadProgress | undefined;
@@ -125,6 +126,7 @@ export class WeightStream implements AsyncDisposable {
   readonly #ring: UploadRing;
 
   constructor(gpu: Gpu, recorder: Recorder, source: WeightSource, progress?: LoadProgress) {
+    this.#gpu = gpu;
     this.#recorder = recorder;
     this.#source = source;
     this.#progress = progress;
@@ -144,6 +146,11 @@ export class WeightStream implements AsyncDisposable {
   vector(slice: TensorSlice): Float32Array<ArrayBuffer> {
     this.advance(slice.byteLength);
     return toF32(this.#source.read(slice), slice.dtype);
+  }
+
+  /** A table made on the host, at a tensor's start. */
+  table(to: Tensor, make: () => Float32Array<ArrayBuffer>): void {
+    upload(this.#gpu, to, make());
   }
 
   /**

@@ -9,10 +9,12 @@ import { Recorder } from "../../gpu/recorder.ts";
 import type { WeightMatrix } from "../../kernels/weight_matrix.ts";
 import { bytesPerColumn } from "../../quant/scheme.ts";
 import type { Checkpoint } from "../../weights/checkpoint.ts";
+import type { TensorSlice } from "../../weights/safetensors.ts";
 import type { ModelConfig } from "../loading/config.ts";
 import { type LladaLayer, type LladaWeights, uploadLlada } from "../llada.ts";
 import { Model } from "../model.ts";
 import { type WeightPrecision, WeightUpload } from "../loading/upload.ts";
+import { WeightStream } from "../loading/weight_stream.ts";
 
 /** Denoising steps that are chained between two readbacks, as `denoise` does unless told otherwise. */
 const CHAINED_STEPS = 4;
@@ -96,9 +98,10 @@ export async function dryRun(
   const gpu = countingGpu(memory, device);
   const recorder = new Recorder(gpu);
   const before = memory.bytes;
-  const upload = new WeightUpload(gpu, recorder, unread(checkpoint), {
+  const upload = new WeightUpload(gpu, recorder, checkpoint, {
     stored: config.quantisation,
     arithmetic: precision.arithmetic,
+    stream: UnreadWeights,
   });
   const weights = await uploadLlada(upload, config, precision);
   await upload.release();
@@ -260,15 +263,17 @@ function countingGpu(
   };
 }
 
-/** The checkpoint with its headers, and zeros for weights. */
-function unread(checkpoint: Checkpoint): Checkpoint {
-  return {
-    byteLength: checkpoint.byteLength,
-    tensors: checkpoint.tensors,
-    tensor: checkpoint.tensor.bind(checkpoint),
-    loadInto: () => Promise.resolve(),
-    read: ({ byteLength }: { readonly byteLength: number }) => new Uint8Array(byteLength),
-  } as unknown as Checkpoint;
+/** Takes the buffers that streaming takes, and leaves the checkpoint's data alone. */
+class UnreadWeights extends WeightStream {
+  override vector({ shape }: TensorSlice): Float32Array<ArrayBuffer> {
+    return new Float32Array(shape.reduce((elements, size) => elements * size, 1));
+  }
+
+  override table(): void {}
+
+  override fill(): Promise<void> {
+    return Promise.resolve();
+  }
 }
 
 function matricesOf({ embedding, head, layers }: LladaWeights): PlannedMatrix[] {

@@ -61,14 +61,18 @@ function subsets(losses: readonly Loss[]): Loss[][] {
   return all.slice(1).sort((a, b) => a.length - b.length);
 }
 
-/** The longest context below this one that fits; undefined where none does. */
-async function longestContext(
+/**
+ * The longest context below this one that fits; undefined where none does.
+ * @param least the shortest that is of use, in tokens
+ */
+export async function longestContext(
   context: number,
-  fit: (tokens: number) => Promise<Pair | undefined>,
+  fit: (tokens: number) => Promise<unknown>,
+  least: number = LEAST_CONTEXT,
 ): Promise<number | undefined> {
   const contexts = [LEAST_CONTEXT, CONTEXT_STEP / 2];
   for (let tokens = CONTEXT_STEP; tokens < context; tokens += CONTEXT_STEP) contexts.push(tokens);
-  const shorter = contexts.filter((tokens) => tokens < context);
+  const shorter = contexts.filter((tokens) => tokens >= least && tokens < context);
   let fitting = -1;
   let failing = shorter.length;
   while (failing - fitting > 1) {

@@ -4,7 +4,9 @@ import type { Gpu } from "../../gpu/device.ts";
 import { openCheckpoint } from "../../weights/checkpoint.ts";
 import { readConfig } from "../loading/config.ts";
 import { freeHostBytes } from "./host_memory.ts";
-import { planMemory, precisionOf } from "./memory_plan.ts";
+import type { KnownMemory } from "./model_memory.ts";
+import { planMemory } from "./memory_plan.ts";
+import { precisionOf } from "./precision.ts";
 import type { PlanRequest } from "./plan_request.ts";
 import { dryRun } from "./dry_run.ts";
 import { syntheticModel } from "../synthetic/synthetic.ts";
@@ -14,11 +16,16 @@ import { tiledMatrices } from "../tiles/layer_matrices.ts";
 
 /**
  * Of a target and its draft, in the precision that is planned for the device's memory.
+ * @param known what was asked before of the same device
  * @throws as planMemory
  */
-export async function plannedMatrices(gpu: Gpu, request: PlanRequest): Promise<TiledMatrix[]> {
+export async function plannedMatrices(
+  gpu: Gpu,
+  request: PlanRequest,
+  known?: KnownMemory,
+): Promise<TiledMatrix[]> {
   const available = request.available ?? freeHostBytes(gpu);
-  const plan = await planMemory(gpu, { ...request, available });
+  const plan = await planMemory(gpu, { ...request, available }, known);
   const found = new Map<string, TiledMatrix>();
   for (const model of [plan.target, ...plan.draft ? [plan.draft] : []]) {
     const config = readConfig(model.folder);

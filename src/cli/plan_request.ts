@@ -1,0 +1,32 @@
+/** Options of a command become what a memory plan is asked for. */
+
+import { defaultLengths } from "../engine/generation_plan.ts";
+import { draftFolder } from "../engine/load.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { limitContext, readConfig, readGenerationDefaults } from "../model/loading/config.ts";
+import { freeHostBytes } from "../model/memory/host_memory.ts";
+import type { PlanRequest } from "../model/memory/plan_request.ts";
+import { draftOf, type MemoryFlags, memoryOf } from "./options.ts";
+
+/**
+ * What loading a folder plans with.
+ * @param gpu undefined: limits and free memory are not known
+ */
+export function planRequest(
+  flags: MemoryFlags & { readonly model: string; readonly draft?: string | boolean },
+  gpu: Gpu | undefined,
+): PlanRequest {
+  const { model: target } = flags;
+  const config = readConfig(target);
+  return {
+    ...memoryOf(flags),
+    target,
+    draft: draftFolder(target, draftOf(flags)),
+    answer: defaultLengths(
+      readGenerationDefaults(target, config),
+      limitContext(config, flags.context),
+    ),
+    cache: true,
+    available: gpu && freeHostBytes(gpu),
+  };
+}
