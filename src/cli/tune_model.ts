@@ -1,11 +1,11 @@
 /** Tunes what is not tuned yet of a model's matrices, and keeps it. */
 
 import type { Command } from "commander";
-import { defaultLengths } from "../engine/generation_plan.ts";
+import { defaultLengths, folderDefaults } from "../engine/generation_plan.ts";
 import { draftFolder } from "../engine/load.ts";
 import { acquireGpu, type Gpu } from "../gpu/device.ts";
 import { openProvider, type ProviderName } from "../gpu/provider.ts";
-import { limitContext, readConfig, readGenerationDefaults } from "../model/loading/config.ts";
+import { limitContext, readConfig } from "../model/loading/config.ts";
 import { plannedMatrices, syntheticMatrices } from "../model/memory/planned_matrices.ts";
 import { SYNTHETIC_SHAPES, type SyntheticShapeName } from "../model/synthetic/synthetic_shape.ts";
 import type { TiledMatrix } from "../model/tiles/tiled_matrix.ts";
@@ -116,7 +116,7 @@ export async function matricesOf(
   const { model: target } = flags;
   const config = readConfig(target);
   const answer = defaultLengths(
-    readGenerationDefaults(target, config),
+    folderDefaults(target, config),
     limitContext(config, flags.context),
   );
   const draft = draftFolder(target, draftOf(flags));

@@ -61,6 +61,8 @@ export class ToyCanvasModel extends ToyModel {
   readonly runs: number[] = [];
   /** Every step run. */
   readonly steps: CanvasStep[] = [];
+  /** Which steps its canvases take; default all. */
+  hasTwin: Canvas["hasTwin"] = () => true;
   /** How many canvases were opened, and destroyed. */
   opened = 0;
   destroyed = 0;
@@ -97,6 +99,7 @@ export class ToyCanvasModel extends ToyModel {
       }));
     };
     const run = (steps: readonly CanvasStep[]) => {
+      assert(steps.every(this.hasTwin));
       this.runs.push(steps.length);
       this.steps.push(...steps);
       return Promise.resolve(
@@ -136,7 +139,9 @@ export class ToyCanvasModel extends ToyModel {
       rows[sequence].ids.set(ids);
       if (unconditional) rows[sequence].unconditional!.set(unconditional);
     };
-    return Promise.resolve({ run, predict, setIds, destroy: () => void this.destroyed++ });
+    const { hasTwin } = this;
+    const destroy = () => void this.destroyed++;
+    return Promise.resolve({ hasTwin, run, predict, setIds, destroy });
   }
 }
 

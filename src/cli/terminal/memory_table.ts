@@ -1,10 +1,10 @@
 /** The memory plan as `unmask info` shows it. */
 
 import Table from "cli-table3";
-import { defaultLengths } from "../../engine/generation_plan.ts";
+import { defaultLengths, folderDefaults } from "../../engine/generation_plan.ts";
 import { draftFolder } from "../../engine/load.ts";
 import { type Gpu, GpuError } from "../../gpu/device.ts";
-import { limitContext, readConfig, readGenerationDefaults } from "../../model/loading/config.ts";
+import { limitContext, readConfig } from "../../model/loading/config.ts";
 import { freeHostBytes } from "../../model/memory/host_memory.ts";
 import {
   binarySize,
@@ -36,7 +36,7 @@ export async function describePlan(
       target: dir,
       draft: draftFolder(dir, draft),
       answer: defaultLengths(
-        readGenerationDefaults(dir, config),
+        folderDefaults(dir, config),
         limitContext(config, options.context),
       ),
       cache: true,

@@ -6,6 +6,7 @@
  * Sources: `config.json` and `configuration_llada.py` of GSAI-ML/LLaDA-8B-Instruct.
  */
 import { join } from "node:path";
+import type { CanvasStep } from "../../denoise/predictor.ts";
 import { GROUP_SIZES, quantised, type QuantScheme } from "../../quant/scheme.ts";
 import { isJsonObject, type JsonObject, readJsonObject } from "../../weights/json_file.ts";
 import { ConfigError } from "../../weights/model_file_error.ts";
@@ -224,6 +225,8 @@ function readFfnSize(fields: Fields, hiddenSize: number): number {
   return fields.integer("mlp_ratio", 1, Math.floor(MAX_SIZE / hiddenSize)) * hiddenSize;
 }
 
+type Remasking = CanvasStep["remasking"];
+
 /** What a model folder says about generating with it; a field is undefined where it says nothing. */
 export interface GenerationDefaults {
   /** `gen_length`: tokens of an answer, in whole blocks. */
@@ -237,7 +240,7 @@ export interface GenerationDefaults {
   /** `cfg_scale`; 0 is off. */
   readonly cfgScale?: number;
   /** `remasking`. */
-  readonly remasking?: "low_confidence" | "random";
+  readonly remasking?: Remasking;
   /** `bos_token_id`. */
   readonly bosTokenId?: number;
   /** `eot_token_id`: ends a turn. */
@@ -247,9 +250,14 @@ export interface GenerationDefaults {
 /**
  * Reads `generation_config.json` of a model folder; without one, nothing is defined.
  * @param config of the same folder: token ids must fit it, and those in both files must agree
+ * @param remaskings what `remasking` may be
  * @throws {ConfigError} naming the field that is wrong
  */
-export function readGenerationDefaults(dir: string, config: ModelConfig): GenerationDefaults {
+export function readGenerationDefaults(
+  dir: string,
+  config: ModelConfig,
+  remaskings: readonly Remasking[],
+): GenerationDefaults {
   const file = join(dir, "generation_config.json");
   let json: JsonObject;
   try {
@@ -284,7 +292,7 @@ export function readGenerationDefaults(dir: string, config: ModelConfig): Genera
     steps,
     temperature: amount("temperature"),
     cfgScale: amount("cfg_scale"),
-    remasking: fields.onlyIfPresent("remasking", ["low_confidence", "random"]),
+    remasking: fields.onlyIfPresent("remasking", remaskings),
     bosTokenId: integer("bos_token_id", ...token),
     eotTokenId: integer("eot_token_id", ...token),
   };
