@@ -59,7 +59,11 @@ export { type Arithmetic, ARITHMETICS } from "./src/gpu/kernel.ts";
 export type { RowGroups, TilePlan } from "./src/kernels/weight_matrix.ts";
 export { type LoadProgress, type ProviderName, PROVIDERS } from "./src/model/loading/load.ts";
 export type { MemoryPlan, ModelMemory } from "./src/model/memory/memory_plan.ts";
-export type { MemoryOptions, WeightChoice } from "./src/model/memory/plan_request.ts";
+export {
+  type MemoryOptions,
+  WEIGHT_CHOICES,
+  type WeightChoice,
+} from "./src/model/memory/plan_request.ts";
 export {
   parseTunedTiles,
   TUNED_FORMAT,
@@ -73,4 +77,4 @@ export {
   type Finding,
   ModelFileError,
 } from "./src/weights/model_file_error.ts";
-export type { GroupSize } from "./src/quant/scheme.ts";
+export { GROUP_SIZES, type GroupSize } from "./src/quant/scheme.ts";

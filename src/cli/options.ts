@@ -20,7 +20,13 @@ import type { StoredQuantisation } from "../model/loading/config.ts";
 import { ARITHMETICS } from "../gpu/kernel.ts";
 import { type MemoryOptions, WEIGHT_CHOICES } from "../model/memory/plan_request.ts";
 import { type TunedTiles, UNTUNED } from "../model/tiles/tuned_tiles.ts";
-import { GROUP_SIZES, type GroupSize, quantised, type QuantisedName } from "../quant/scheme.ts";
+import {
+  GROUP_SIZES,
+  type GroupSize,
+  QUANTISED,
+  quantised,
+  type QuantisedName,
+} from "../quant/scheme.ts";
 import { defaultTuningFile, readTuning } from "./tuning_file.ts";
 
 /** `--model DIR` */
@@ -123,7 +129,10 @@ export function addMemoryOptions(command: Command): Command {
         .choices(WEIGHT_CHOICES),
     )
     .addOption(
-      new Option("--arithmetic <type>", "of products; int8 needs q8 or q4 (default: f32)")
+      new Option(
+        "--arithmetic <type>",
+        `of products; int8 needs ${QUANTISED.join(" or ")} (default: f32)`,
+      )
         .choices(ARITHMETICS),
     )
     .option("--context <n>", "longest prompt plus answer, in tokens", wholeNumber(2));

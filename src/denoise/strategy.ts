@@ -24,7 +24,7 @@ import {
   type StrategyOptions,
 } from "./strategy_options.ts";
 
-export { QUALITIES };
+export { EXACT, QUALITIES };
 export type {
   Models,
   Quality,

@@ -1,7 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { forwardSteps } from "../../src/denoise/forward_steps.ts";
-import { strategyOf } from "../../src/denoise/strategy.ts";
-import { QUALITIES } from "../../src/denoise/strategy_options.ts";
+import { QUALITIES, strategyOf } from "../../src/denoise/strategy.ts";
 import { newSequence } from "../../src/denoise/sequence.ts";
 import { MASK, ToyCanvasModel } from "./toy_model.ts";
 

@@ -12,7 +12,11 @@ import {
   planLine,
   planMemory,
 } from "../../model/memory/memory_plan.ts";
-import type { MemoryOptions } from "../../model/memory/plan_request.ts";
+import {
+  isStored,
+  type MemoryOptions,
+  type WeightChoice,
+} from "../../model/memory/plan_request.ts";
 import { UNLIMITED } from "../../model/memory/dry_run.ts";
 import { memoryOf } from "../options.ts";
 
@@ -93,8 +97,8 @@ export function planTable(plan: PlanDescription): string {
   return table.toString();
 }
 
-function nameOf(choice: string): string {
-  return choice === "stored" ? "as stored" : choice;
+function nameOf(choice: WeightChoice): string {
+  return isStored(choice) ? "as stored" : choice;
 }
 
 /** A table without rules between rows. */

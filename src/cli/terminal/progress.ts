@@ -5,6 +5,7 @@ import process from "node:process";
 // @ts-types="@types/cli-progress"
 import cliProgress from "cli-progress";
 import type { MemoryPlan } from "../../model/memory/memory_plan.ts";
+import { isStored } from "../../model/memory/plan_request.ts";
 import { WorkerEngine, type WorkerEngineOptions } from "../../engine/worker_engine.ts";
 
 /** Without a terminal a line is printed each time another of these shares is there. */
@@ -108,5 +109,5 @@ export function startEngine(
 
 /** Whether a model is not loaded as it is stored. */
 function isSmaller({ target, draft }: MemoryPlan): boolean {
-  return [target, draft].some((model) => model && model.choice !== "stored");
+  return [target, draft].some((model) => model && !isStored(model.choice));
 }

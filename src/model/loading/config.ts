@@ -7,7 +7,14 @@
  */
 import { join } from "node:path";
 import type { CanvasStep } from "../../denoise/predictor.ts";
-import { GROUP_SIZES, quantised, type QuantScheme } from "../../quant/scheme.ts";
+import {
+  GROUP_SIZES,
+  QUANTISED,
+  quantised,
+  type QuantisedName,
+  type QuantScheme,
+  SCHEMES,
+} from "../../quant/scheme.ts";
 import { isJsonObject, type JsonObject, readJsonObject } from "../../weights/json_file.ts";
 import { ConfigError } from "../../weights/model_file_error.ts";
 import { Fields } from "./config_fields.ts";
@@ -161,7 +168,9 @@ function readQuantisation(
     inner.only("quant_method", [QUANT_METHOD]);
     inner.only("symmetric", [true]);
     inner.only("scale_dtype", ["float16"]);
-    const name = inner.only("bits", [8, 4]) === 8 ? "q8" : "q4";
+    const bitsOf = (name: QuantisedName) => SCHEMES[name].bits;
+    const bits = inner.only("bits", QUANTISED.map(bitsOf));
+    const name = QUANTISED.find((name) => bitsOf(name) === bits)!;
     const scheme = quantised(name, inner.only("group_size", GROUP_SIZES));
     return { scheme, head: inner.only("head", [true, false]) };
   });

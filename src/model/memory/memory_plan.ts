@@ -11,6 +11,7 @@ import { limitContext, type ModelConfig, readConfig } from "../loading/config.ts
 import { fittingOptions, LEAST_CONTEXT } from "./fitting_options.ts";
 import { type DeviceLimits, type DryRun, dryRun } from "./dry_run.ts";
 import {
+  isStored,
   type MemoryOptions,
   type Pair,
   type PlanRequest,
@@ -70,7 +71,7 @@ export function precisionOf(
   config: ModelConfig,
 ): WeightPrecision {
   // A folder that is quantised so already has groups of its own size.
-  const stored = choice === undefined || choice === "stored" ||
+  const stored = choice === undefined || isStored(choice) ||
     choice === config.quantisation?.scheme.name;
   const layers = stored ? undefined : quantised(choice, group);
   return { layers, head: head ? layers : undefined, arithmetic };
@@ -145,10 +146,11 @@ function checkChoices({ target, draft, weights, draftWeights, arithmetic }: Plan
   if (arithmetic !== "int8") return;
   const named = [[target, weights, "--weights"], [draft, draftWeights, "--draft-weights"]] as const;
   for (const [folder, choice, option] of named) {
-    if (folder === undefined || choice !== "stored" || readConfig(folder).quantisation) continue;
+    if (folder === undefined || choice === undefined || !isStored(choice)) continue;
+    if (readConfig(folder).quantisation) continue;
     throw new GpuError(
       `Arithmetic int8 multiplies quantised weights, and ${nameOf(folder)} as stored has none. ` +
-        `Ask for ${option} q8 or q4, or for arithmetic f32.`,
+        `Ask for ${option} ${QUANTISED.join(" or ")}, or for arithmetic f32.`,
     );
   }
 }
@@ -203,7 +205,7 @@ function choicesOf(
   arithmetic: Arithmetic | undefined,
 ): readonly WeightChoice[] {
   if (named) return [named];
-  if (readConfig(folder).quantisation) return ["stored"];
+  if (readConfig(folder).quantisation) return WEIGHT_CHOICES.filter(isStored);
   return arithmetic === "int8" ? QUANTISED : WEIGHT_CHOICES;
 }
 
@@ -291,7 +293,7 @@ async function answerMemory(
 function described({ target, draft, context, ...rest }: MemoryPlan | Attempt): string {
   const { pair, request } = "pair" in rest ? rest : {};
   const name = (folder: string, choice: WeightChoice) =>
-    `${nameOf(folder)} ${choice === "stored" ? "as stored" : `in ${choice}`}`;
+    `${nameOf(folder)} ${isStored(choice) ? "as stored" : `in ${choice}`}`;
   const models = [name(target?.folder ?? request!.target, target?.choice ?? pair!.target)];
   if (draft) models.push(name(draft.folder, draft.choice));
   return `${models.join(" and ")} at ${context} tokens of context`;
