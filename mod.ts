@@ -36,6 +36,7 @@ export {
   CONFIDENCE_MEASURES,
   type ConfidenceMeasure,
   type EngineTotals,
+  type FinishReason,
   type GenerateEvent,
   type GenerateRequest,
   type GenerateStats,
@@ -43,6 +44,8 @@ export {
   type PassStats,
   QUALITIES,
   type Quality,
+  type Remasking,
+  REMASKINGS,
   RequestError,
   STRATEGY_NAMES,
   type StrategyName,
@@ -57,7 +60,11 @@ export type { RowGroups, TilePlan } from "./src/kernels/weight_matrix.ts";
 export { type LoadProgress, type ProviderName, PROVIDERS } from "./src/model/loading/load.ts";
 export type { MemoryPlan } from "./src/model/memory/memory_plan.ts";
 export type { ModelMemory } from "./src/model/memory/model_memory.ts";
-export type { MemoryOptions, WeightChoice } from "./src/model/memory/plan_request.ts";
+export {
+  type MemoryOptions,
+  WEIGHT_CHOICES,
+  type WeightChoice,
+} from "./src/model/memory/plan_request.ts";
 export {
   parseTunedTiles,
   TUNED_FORMAT,
@@ -71,4 +78,4 @@ export {
   type Finding,
   ModelFileError,
 } from "./src/weights/model_file_error.ts";
-export type { GroupSize } from "./src/quant/scheme.ts";
+export { GROUP_SIZES, type GroupSize } from "./src/quant/scheme.ts";

@@ -12,7 +12,7 @@ struct StepPlan {
   unconfident: vec4<u32>, // tokens that the confidence's softmax leaves out
 }
 
-// See ConfidenceMeasure in src/denoise/predictor.ts.
+// See ConfidenceMeasure in src/denoise/confidence.ts; numbered as MEASURES in src/kernels/step_plan.ts.
 const PROBABILITY = 0u;
 const MARGIN = 1u;
 const ENTROPY = 2u;

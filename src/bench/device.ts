@@ -9,6 +9,7 @@ import type { Model } from "../model/model.ts";
 import { loadSynthetic } from "../model/synthetic/synthetic.ts";
 import { SYNTHETIC_SHAPES } from "../model/synthetic/synthetic_shape.ts";
 import type { TileLookup } from "../model/tiles/tiled_matrix.ts";
+import { SCHEME_NAMES } from "../quant/scheme.ts";
 import { type LinearRate, linearRate } from "./linear_layers.ts";
 import { type DenoiseTiming, type ForwardTiming, timeDenoise, timeForward } from "./model.ts";
 import { multiplyAddCeiling, type Rate } from "./ceilings.ts";
@@ -78,7 +79,7 @@ export async function benchDevice(
   );
   const linear: LinearRate[] = [];
   for (const [inner, columns] of LINEAR_SHAPES) {
-    for (const scheme of ["f32", "f16", "bf16", "q8", "q4"] as const) {
+    for (const scheme of SCHEME_NAMES) {
       linear.push(await linearRate(gpu, scheme, 128, inner, columns));
     }
   }

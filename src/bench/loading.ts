@@ -6,7 +6,7 @@ import { readConfig } from "../model/loading/config.ts";
 import { loadModel } from "../model/loading/load.ts";
 import { precisionOf } from "../model/memory/precision.ts";
 import { binarySize } from "../model/memory/binary_size.ts";
-import type { WeightChoice } from "../model/memory/plan_request.ts";
+import { isStored, type WeightChoice } from "../model/memory/plan_request.ts";
 import { openCheckpoint } from "../weights/checkpoint.ts";
 import { gigabytes } from "../weights/disk_space.ts";
 import { median } from "./model.ts";
@@ -224,7 +224,7 @@ function print({ loads, bytes, freshGigabytesPerSecond, software }: LoadReport):
   });
   for (const load of loads) {
     table.push([
-      load.weights === "stored" ? "as stored" : `${load.weights}, made on the GPU`,
+      isStored(load.weights) ? "as stored" : `${load.weights}, made on the GPU`,
       (bytes / load.loadGigabytesPerSecond / 1e9).toFixed(2),
       load.loadGigabytesPerSecond.toFixed(2),
       load.readGigabytesPerSecond.toFixed(2),

@@ -1,6 +1,7 @@
 /** Timings of whole models for `unmask bench`. */
 
 import { denoise } from "../denoise/denoise.ts";
+import { BY_CONFIDENCE } from "../denoise/selection.ts";
 import { type CanvasStep, GREEDY } from "../denoise/predictor.ts";
 import { newSequence } from "../denoise/sequence.ts";
 import type { Model } from "../model/model.ts";
@@ -121,7 +122,7 @@ async function warmUp(model: Model, promptTokens: number): Promise<void> {
   const step: CanvasStep = {
     blockEnd: ids.length,
     commits: 1,
-    remasking: "low_confidence",
+    remasking: BY_CONFIDENCE,
     choices: [GREEDY],
     stopAtEnd: false,
   };

@@ -4,7 +4,7 @@
  */
 
 import { newSequence } from "../denoise/sequence.ts";
-import { strategyOf } from "../denoise/strategy.ts";
+import { commitVerify } from "../denoise/strategies/commit_verify.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Model } from "../model/model.ts";
 import { binarySize } from "../model/memory/binary_size.ts";
@@ -91,7 +91,7 @@ export async function benchPair(
   const prompt = Uint32Array.from({ length: promptTokens }, (_, i) => 101 + 7919 * i % 50000);
   const sequence = newSequence(prompt, tokens, maskTokenId);
   // Random weights are sure of nothing: the draft fills a block, and no guess is taken back.
-  const run = strategyOf("commit_verify").run(sequence, { target, draft }, {
+  const run = commitVerify(sequence, target, draft, {
     blockLength,
     steps: tokens,
     seeds: [0],
@@ -102,7 +102,6 @@ export async function benchPair(
     draftThreshold: 0,
     targetThreshold: 0,
     backThreshold: 0,
-    cache: "none",
   });
   const waited = () => target.readback.waitedMilliseconds + draft.readback.waitedMilliseconds;
   const waitedBefore = waited();

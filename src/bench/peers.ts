@@ -9,15 +9,15 @@ import { forwardOperations, median } from "./model.ts";
 import { writeGguf } from "./peers/gguf_llada.ts";
 import { type OnnxRows, writeOnnx } from "./peers/onnx_llada.ts";
 import { openPeer, ourRunner, type PeerName } from "./peers/peer_runtimes.ts";
-import type { PeerWeights, Precision, Runner } from "./peers/runner.ts";
+import {
+  LOGITS_TOLERANCE,
+  type PeerWeights,
+  type Precision,
+  quantisedName,
+  type Runner,
+} from "./peers/runner.ts";
 import { VERSION } from "../engine/version.ts";
 
-/**
- * Largest distance of a peer's logits from ours, as a share of ours (Euclidean norms); with int8
- * products from ours with int8 products. Rounding to f16 is off by 2^-11 = 4.9e-4 at most. Two ways to
- * round activations to 8 bits part by about 0.008 over two layers, as far as either is from floats; one matrix of another layer leads 0.2 and more away.
- */
-export const LOGITS_TOLERANCE = { "f32": 1e-4, "attention in f16": 4.9e-4, "int8": 0.02 } as const;
 /** Idle time before each timed pass, in which a runtime's threads stop looking for work. */
 const PAUSE_MILLISECONDS = 100;
 
@@ -69,9 +69,8 @@ export interface PeersReport {
  */
 export async function benchPeers(gpu: Gpu, options: PeersOptions): Promise<PeersReport> {
   const { shape, rows, asked, weights, rounds, only } = options;
-  const quantisation = weights === "bf16"
-    ? undefined
-    : { scheme: quantised(weights, 32), head: false };
+  const codes = quantisedName(weights);
+  const quantisation = codes && { scheme: quantised(codes, 32), head: false };
   const drawing = { quantisation };
   const dir = await Deno.makeTempDir({ prefix: "unmask_peers_" });
   const runners: Runner[] = [];

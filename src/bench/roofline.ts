@@ -3,8 +3,8 @@
 import Table from "cli-table3";
 import constantWeights from "../../shaders/lib/constant_weights.wgsl" with { type: "text" };
 import type { Gpu } from "../gpu/device.ts";
-import type { Arithmetic } from "../gpu/kernel.ts";
-import { bytesPerColumn, SCHEMES } from "../quant/scheme.ts";
+import { type Arithmetic, ARITHMETICS } from "../gpu/kernel.ts";
+import { bytesPerColumn, QUANTISED, SCHEMES } from "../quant/scheme.ts";
 import { type LinearRate, linearRate } from "./linear_layers.ts";
 import { type Ceilings, measureCeilings } from "./ceilings.ts";
 import { VERSION } from "../engine/version.ts";
@@ -16,9 +16,8 @@ export const ROOFLINE_ROWS: readonly number[] = [32, 64, 128, 512];
 const SHAPES = [[4096, 4096], [4096, 12288], [12288, 4096], [4096, 9216], [9216, 4096]] as const;
 
 const FORMS: readonly (readonly [LinearRate["scheme"], readonly Arithmetic[]])[] = [
-  ["bf16", ["f32", "f16"]],
-  ["q8", ["f32", "f16", "int8"]],
-  ["q4", ["f32", "f16", "int8"]],
+  ["bf16", ARITHMETICS.filter((arithmetic) => arithmetic !== "int8")],
+  ...QUANTISED.map((name) => [name, ARITHMETICS] as const),
 ];
 
 /** Most seconds that a single call may be expected to take. */

@@ -1,7 +1,8 @@
 /** `unmask bench strategies`: what each way to denoise costs and how well it answers. */
 
 import Table from "cli-table3";
-import { strategyOf } from "../denoise/strategy.ts";
+import { NO_CACHE } from "../denoise/cache_plan.ts";
+import { EXACT, PLAIN, QUALITIES, type Quality, strategyOf } from "../denoise/strategy.ts";
 import type { Engine } from "../engine/engine.ts";
 import { loadEngine } from "../engine/load.ts";
 import type { EngineTotals, GenerateRequest, GenerateStats, Usage } from "../engine/request.ts";
@@ -41,8 +42,8 @@ const SETTINGS: readonly Setting[] = [
 const WARM_UP = 5;
 
 /** What each quality of auto is held against: fixed strategies that it may choose. */
-const QUALITIES: Readonly<Record<"exact" | "fast", (setting: Setting) => boolean>> = {
-  exact: ({ strategy, cache = "none" }) => strategyOf(strategy).lossless && cache === "none",
+const ALLOWED: Readonly<Record<Quality, (setting: Setting) => boolean>> = {
+  exact: ({ strategy, cache = NO_CACHE }) => strategyOf(strategy).lossless && cache === NO_CACHE,
   fast: () => true,
 };
 
@@ -58,7 +59,7 @@ export interface StrategyReport extends Setting {
 
 /** How fast auto was, against the best fixed strategy that its quality setting allows. */
 export interface AutoComparison {
-  readonly quality: "exact" | "fast";
+  readonly quality: Quality;
   readonly best: string;
   /** Tokens per second of auto by those of the best. */
   readonly ratio: number;
@@ -78,8 +79,8 @@ export interface StrategyBench {
 }
 
 /** A setting as `--only` calls it: `threshold+dual`, `auto+fast`. */
-export function settingName({ strategy, cache = "none", quality }: Setting): string {
-  return [strategy, ...cache === "none" ? [] : [cache], ...quality ? [quality] : []].join("+");
+export function settingName({ strategy, cache = NO_CACHE, quality }: Setting): string {
+  return [strategy, ...cache === NO_CACHE ? [] : [cache], ...quality ? [quality] : []].join("+");
 }
 
 /**
@@ -137,7 +138,7 @@ export async function benchStrategies(
     report.stop();
   }
   const figures = settings.map((setting) => reports.get(setting)!);
-  const plain = figures.find(({ name }) => name === "plain");
+  const plain = figures.find(({ name }) => name === settingName({ strategy: PLAIN }));
   const bench = {
     model: engine.summary.id,
     adapter,
@@ -201,10 +202,10 @@ function speed({ totals }: StrategyReport): number {
 
 /** Every quality of auto that was measured beside a fixed strategy. */
 export function comparisons(reports: readonly StrategyReport[]): AutoComparison[] {
-  return Object.entries(QUALITIES).flatMap(([name, allows]) => {
-    const quality = name as AutoComparison["quality"];
+  return QUALITIES.flatMap((quality) => {
+    const allows = ALLOWED[quality];
     const auto = reports.find((one) =>
-      one.strategy === "auto" && (one.quality ?? "exact") === quality
+      one.strategy === "auto" && (one.quality ?? EXACT) === quality
     );
     const fixed = reports.filter((one) => one.strategy !== "auto" && allows(one));
     if (!auto || fixed.length === 0) return [];
@@ -245,7 +246,7 @@ function print({ adapter, warmUpPrompts, settings, auto }: StrategyBench): void 
     `${adapter}; side by side, prompt by prompt, behind ${warmUpPrompts} prompts of warm-up for ` +
       "every setting alike",
   );
-  for (const { quality = "exact", choices } of settings.filter((one) => one.strategy === "auto")) {
+  for (const { quality = EXACT, choices } of settings.filter((one) => one.strategy === "auto")) {
     const chosen = Object.entries(choices).toSorted(([, a], [, b]) => b - a)
       .map(([choice, steps]) => `${choice} (${steps} steps)`);
     console.log(`auto, ${quality}, chose ${chosen.join("; ")}`);

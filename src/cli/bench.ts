@@ -15,7 +15,7 @@ import { benchLoad } from "../bench/loading.ts";
 import { benchPair } from "../bench/pair.ts";
 import { benchRoofline, ROOFLINE_ROWS } from "../bench/roofline.ts";
 import { benchStrategies, chosenSettings } from "../bench/strategies.ts";
-import { QUANTISED, type QuantisedName } from "../quant/scheme.ts";
+import { PEER_WEIGHTS, type PeerWeights, quantisedName } from "../bench/peers/runner.ts";
 import {
   gpuOption,
   measuredTuning,
@@ -37,7 +37,7 @@ interface BenchFlags {
   readonly synthetic: boolean;
   readonly data: string;
   readonly limit?: number;
-  readonly weights?: QuantisedName | "bf16";
+  readonly weights?: PeerWeights;
   readonly layers?: number;
   readonly rows?: string;
   readonly only?: readonly string[];
@@ -85,7 +85,7 @@ async function pair(flags: BenchFlags): Promise<void> {
   const report = await benchPair(gpu, {
     target: "llada-8b",
     draft: "llada-24l",
-    weights: weights === "bf16" ? undefined : weights,
+    weights: quantisedName(weights),
     layers,
     promptTokens: 16,
     tokens: 128,
@@ -176,7 +176,7 @@ export function benchCommand(): Command {
     .option("--limit <n>", "only the first n prompts", wholeNumber(1))
     .addOption(
       new Option("--weights <scheme>", "of the pair (default q4) or of peers (default bf16)")
-        .choices(["bf16", ...QUANTISED]),
+        .choices(PEER_WEIGHTS),
     )
     .option(
       "--rows <list>",
@@ -196,7 +196,8 @@ export function benchCommand(): Command {
     .option(
       "--only <names>",
       "only these settings of strategies, such as plain,threshold+dual,auto+fast, or of load: " +
-        "stored,q8,q4, or of peers: onnxruntime-web,onnxruntime-node,node-llama-cpp-vulkan,node-llama-cpp",
+        `${WEIGHT_CHOICES.join(",")}, or of peers: ` +
+        "onnxruntime-web,onnxruntime-node,node-llama-cpp-vulkan,node-llama-cpp",
       (names) => names.split(","),
     )
     .option("--json <file>", "also write all figures to a file")

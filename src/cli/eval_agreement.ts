@@ -4,7 +4,7 @@ import { basename, resolve } from "node:path";
 import Table from "cli-table3";
 import { Command, Option } from "commander";
 import { EVAL_PUBLIC } from "../engine/embedded_models.ts";
-import { defaultLengths } from "../engine/generation_plan.ts";
+import { defaultLengths, folderDefaults } from "../engine/generation_plan.ts";
 import { parseAccuracyFile } from "../evaluate/accuracy.ts";
 import {
   type Agreement,
@@ -18,7 +18,7 @@ import {
 } from "../evaluate/agreement.ts";
 import { acquireGpu } from "../gpu/device.ts";
 import { type Arithmetic, ARITHMETICS } from "../gpu/kernel.ts";
-import { readConfig, readGenerationDefaults } from "../model/loading/config.ts";
+import { readConfig } from "../model/loading/config.ts";
 import { loadModel, type WeightPrecision } from "../model/loading/load.ts";
 import { checkRoom } from "../model/memory/memory_room.ts";
 import type { Model } from "../model/model.ts";
@@ -158,7 +158,7 @@ function checkComparable(original: Model, model: Model, { model: dir }: Agreemen
 
 async function measure(original: Model, model: Model, dir: string, flags: AgreementFlags) {
   const { config } = original;
-  const lengths = defaultLengths(readGenerationDefaults(dir, config), config);
+  const lengths = defaultLengths(folderDefaults(dir, config), config);
   const genLength = flags.maxTokens ?? lengths.maxTokens;
   const blockLength = Math.min(genLength, lengths.blockLength);
   const blocks = genLength / blockLength;

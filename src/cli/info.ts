@@ -2,10 +2,10 @@
 
 import { basename, resolve } from "node:path";
 import { Command } from "commander";
-import { defaultLengths } from "../engine/generation_plan.ts";
+import { defaultLengths, folderDefaults } from "../engine/generation_plan.ts";
 import { acquireGpu, type Gpu, GpuError, OPTIONAL_FEATURES } from "../gpu/device.ts";
 import { openProvider, type Provider, type ProviderName } from "../gpu/provider.ts";
-import { type ModelConfig, readConfig, readGenerationDefaults } from "../model/loading/config.ts";
+import { type ModelConfig, readConfig } from "../model/loading/config.ts";
 import { checkTensors } from "../model/loading/tensors.ts";
 import { type Checkpoint, openCheckpoint } from "../weights/checkpoint.ts";
 import { binarySize } from "../model/memory/binary_size.ts";
@@ -131,7 +131,7 @@ async function describeTuning(gpu: Gpu, request: PlanRequest, known: KnownMemory
 /** @param gpu decides into how many buffers a tensor is split; without one, none is */
 async function describeModel(dir: string, gpu: Gpu | undefined) {
   const config = readConfig(dir);
-  const { maxTokens, blockLength } = defaultLengths(readGenerationDefaults(dir, config), config);
+  const { maxTokens, blockLength } = defaultLengths(folderDefaults(dir, config), config);
   using checkpoint = openCheckpoint(dir);
   checkTensors(config, checkpoint);
   const planned = await dryRun(config, checkpoint, gpu ?? UNLIMITED);

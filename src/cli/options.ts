@@ -1,7 +1,7 @@
 /** Options that several commands share. */
 
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { REMASKINGS } from "../denoise/selection.ts";
+import { mayKeepKeys, strategiesUsing } from "../denoise/strategy.ts";
 import { type ProviderName, PROVIDERS } from "../gpu/provider.ts";
 import { EMBEDDED_TARGET } from "../engine/embedded_models.ts";
 import {
@@ -10,6 +10,7 @@ import {
   CONFIDENCE_MEASURES,
   type GenerateRequest,
   QUALITIES,
+  REMASKINGS,
   RequestError,
   STRATEGY_NAMES,
   UnavailableError,
@@ -19,7 +20,13 @@ import type { StoredQuantisation } from "../model/loading/config.ts";
 import { ARITHMETICS } from "../gpu/kernel.ts";
 import { type MemoryOptions, WEIGHT_CHOICES } from "../model/memory/plan_request.ts";
 import { type TunedTiles, UNTUNED } from "../model/tiles/tuned_tiles.ts";
-import { GROUP_SIZES, type GroupSize, quantised, type QuantisedName } from "../quant/scheme.ts";
+import {
+  GROUP_SIZES,
+  type GroupSize,
+  QUANTISED,
+  quantised,
+  type QuantisedName,
+} from "../quant/scheme.ts";
 import { defaultTuningFile, readTuning } from "./tuning_file.ts";
 
 /** `--model DIR` */
@@ -122,7 +129,10 @@ export function addMemoryOptions(command: Command): Command {
         .choices(WEIGHT_CHOICES),
     )
     .addOption(
-      new Option("--arithmetic <type>", "of products; int8 needs q8 or q4 (default: f32)")
+      new Option(
+        "--arithmetic <type>",
+        `of products; int8 needs ${QUANTISED.join(" or ")} (default: f32)`,
+      )
         .choices(ARITHMETICS),
     )
     .option("--context <n>", "longest prompt plus answer, in tokens", wholeNumber(2));
@@ -252,27 +262,27 @@ export function addStrategyOptions(command: Command): Command {
     .option("--factor <f>", "Fast-dLLM's factor, strategy factor", numberBetween(0, 1000))
     .option(
       "--draft-depth <n>",
-      "steps proposed a round: lossless, self, commit_verify",
+      `steps proposed a round: ${strategiesUsing("depth").join(", ")}`,
       wholeNumber(1, 64),
     )
     .option(
       "--rounds <n>",
-      "rounds of proposals a block: lossless, self, gate, commit_verify",
+      `rounds of proposals a block: ${strategiesUsing("rounds").join(", ")}`,
       wholeNumber(1),
     )
     .option(
       "--draft-threshold <p>",
-      "least confidence of the draft: gate, commit_verify",
+      `least confidence of the draft: ${strategiesUsing("draftThreshold").join(", ")}`,
       numberBetween(0, 1),
     )
     .option(
       "--target-threshold <p>",
-      "least confidence of the target: gate, commit_verify",
+      `least confidence of the target: ${strategiesUsing("targetThreshold").join(", ")}`,
       numberBetween(0, 1),
     )
     .option(
       "--back-threshold <p>",
-      "least probability of a guess that stays: commit_verify",
+      `least probability of a guess that stays: ${strategiesUsing("backThreshold").join(", ")}`,
       numberBetween(0, 1),
     );
 }
@@ -365,9 +375,14 @@ export function messageFor(error: unknown): string {
 
 /** How the engine of one person's answers is set up. */
 export function engineOptionsOf(flags: GenerationFlags): WorkerEngineOptions {
-  const cache = (flags.cache ?? "none") !== "none" || flags.quality === "fast";
   const tuned = tunedOf(flags);
-  return { ...memoryOf(flags), tuned, draft: draftOf(flags), provider: flags.gpu, cache };
+  return {
+    ...memoryOf(flags),
+    tuned,
+    draft: draftOf(flags),
+    provider: flags.gpu,
+    cache: mayKeepKeys(flags),
+  };
 }
 
 /** The draft that the options ask for; undefined leaves it to the engine. */

@@ -1,9 +1,9 @@
 /** Options of a command become what a memory plan is asked for. */
 
-import { defaultLengths } from "../engine/generation_plan.ts";
+import { defaultLengths, folderDefaults } from "../engine/generation_plan.ts";
 import { draftFolder } from "../engine/load.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { limitContext, readConfig, readGenerationDefaults } from "../model/loading/config.ts";
+import { limitContext, readConfig } from "../model/loading/config.ts";
 import { freeHostBytes } from "../model/memory/host_memory.ts";
 import type { PlanRequest } from "../model/memory/plan_request.ts";
 import { draftOf, type MemoryFlags, memoryOf } from "./options.ts";
@@ -23,7 +23,7 @@ export function planRequest(
     target,
     draft: draftFolder(target, draftOf(flags)),
     answer: defaultLengths(
-      readGenerationDefaults(target, config),
+      folderDefaults(target, config),
       limitContext(config, flags.context),
     ),
     cache: true,

@@ -15,26 +15,29 @@ export interface CacheSituation {
   readonly refreshInterval: number;
 }
 
+/** The cache policies there are. */
+export const CACHE_POLICIES = ["none", "prefix", "dual"] as const;
+
 /**
- * The policies (Wu et al. 2025, Fast-dLLM, arXiv 2505.22618). `none` runs everything at every step.
- * The others run everything at a block's first step and keep the keys and values, those from before
- * that step's commits. Then `prefix` runs all positions from the block's start on against what was
- * kept before them; `dual` runs the block's positions only, whose fresh keys and values replace the
- * kept ones, against everything.
+ * Which keys and values are reused (Wu et al. 2025, Fast-dLLM, arXiv 2505.22618). `none` runs everything
+ * at every step. The others run everything at a block's first step and keep the keys and values, those
+ * from before that step's commits. Then `prefix` runs all positions from the block's start on against
+ * what was kept before them; `dual` runs the block's positions only, whose fresh keys and values replace
+ * the kept ones, against everything.
  */
+export type CachePolicy = typeof CACHE_POLICIES[number];
+
+/** The positions that a policy runs between two refreshes; undefined: all, and nothing is kept. */
 const POLICIES: Readonly<
   Record<CachePolicy, (situation: CacheSituation) => PositionRange | undefined>
 > = {
   none: () => undefined,
-  prefix: ({ blockStart, length }: CacheSituation) => ({ first: blockStart, end: length }),
-  dual: ({ blockStart, blockEnd }: CacheSituation) => ({ first: blockStart, end: blockEnd }),
+  prefix: ({ blockStart, length }) => ({ first: blockStart, end: length }),
+  dual: ({ blockStart, blockEnd }) => ({ first: blockStart, end: blockEnd }),
 };
 
-/** Name of a cache policy. */
-export type CachePolicy = "none" | "prefix" | "dual";
-
-/** The policies there are. */
-export const CACHE_POLICIES = Object.keys(POLICIES) as readonly CachePolicy[];
+/** The policy where none is named. */
+export const NO_CACHE: CachePolicy = "none";
 
 /** What a step does with keys and values. */
 export function cachePlan(policy: CachePolicy, situation: CacheSituation): CanvasStep["cache"] {

@@ -1,9 +1,14 @@
 /** What options may be, alone and together: asked by whoever is given them. */
 
-import { CACHE_POLICIES, type CachePolicy } from "./cache_plan.ts";
-import { CONFIDENCE_MEASURES } from "./confidence.ts";
-import type { ConfidenceMeasure, SelectionRule } from "./predictor.ts";
-import { type Remasking, REMASKINGS } from "./selection.ts";
+import { CACHE_POLICIES, type CachePolicy, NO_CACHE } from "./cache_plan.ts";
+import { CONFIDENCE_MEASURES, type ConfidenceMeasure, isShare, PROBABILITY } from "./confidence.ts";
+import {
+  BY_CONFIDENCE,
+  rankedBy,
+  type Remasking,
+  REMASKINGS,
+  type SelectionRule,
+} from "./selection.ts";
 
 /** An option that is out of range or does not go with another; `option` names what to change. */
 export class OptionError extends RangeError {
@@ -19,7 +24,7 @@ export class OptionError extends RangeError {
 
 /** @throws {OptionError} for an unknown cache, an interval below 1, or a cache with guidance */
 export function checkCache(
-  { cache = "none", refreshInterval = Infinity, cfgScale = 0 }: {
+  { cache = NO_CACHE, refreshInterval = Infinity, cfgScale = 0 }: {
     readonly cache?: CachePolicy;
     readonly refreshInterval?: number;
     readonly cfgScale?: number;
@@ -28,10 +33,10 @@ export function checkCache(
   if (!CACHE_POLICIES.includes(cache)) {
     throw new OptionError("cache", `cache is ${cache}: expected ${CACHE_POLICIES.join(", ")}`);
   }
-  if (cache !== "none" && cfgScale > 0) {
+  if (cache !== NO_CACHE && cfgScale > 0) {
     throw new OptionError(
       "cache",
-      "keys and values are kept for one sequence, guidance needs two: cache none",
+      `keys and values are kept for one sequence, guidance needs two: cache ${NO_CACHE}`,
     );
   }
   if (!(refreshInterval >= 1)) {
@@ -79,7 +84,7 @@ export function checkRule(rule: SelectionRule): void {
  * @throws {OptionError} for an unknown remasking or confidence, or two that do not go together
  */
 export function checkRanking(
-  { remasking = "low_confidence", confidence = "probability" }: {
+  { remasking = BY_CONFIDENCE, confidence = PROBABILITY }: {
     readonly remasking?: Remasking;
     readonly confidence?: ConfidenceMeasure;
   },
@@ -93,37 +98,35 @@ export function checkRanking(
     const known = CONFIDENCE_MEASURES.join(", ");
     throw new OptionError("confidence", `confidence is ${confidence}: expected one of ${known}`);
   }
-  if (comparer !== undefined && confidence === "entropy") {
+  if (comparer !== undefined && !isShare(confidence)) {
     throw new OptionError(
       "confidence",
-      `${comparer} needs a confidence in [0, 1], which entropy is not: ` +
-        "choose confidence probability or margin",
+      `${comparer} needs a confidence in [0, 1], which ${confidence} is not: ` +
+        `choose confidence ${CONFIDENCE_MEASURES.filter(isShare).join(" or ")}`,
     );
   }
-  if (comparer !== undefined && remasking === "random") {
+  if (comparer !== undefined && remasking !== BY_CONFIDENCE) {
     throw new OptionError(
       "remasking",
-      `${comparer} goes by confidence, remasking random by noise: choose one of the two`,
+      `${comparer} goes by confidence, remasking ${remasking} by ${rankedBy(remasking)}: ` +
+        "choose one of the two",
     );
   }
-  if (confidence !== "probability" && remasking === "random") {
+  if (confidence !== PROBABILITY && remasking !== BY_CONFIDENCE) {
     throw new OptionError(
       "confidence",
-      `confidence ${confidence} is for ranking, and remasking random ranks by noise: ` +
-        "choose one of the two",
+      `confidence ${confidence} is for ranking, and remasking ${remasking} ranks by ` +
+        `${rankedBy(remasking)}: choose one of the two`,
     );
   }
 }
 
-/** @throws {OptionError} unless confidence is the probability, which this strategy compares */
-export function requireProbability(
-  strategy: string,
-  confidence: ConfidenceMeasure = "probability",
-): void {
-  if (confidence === "probability") return;
+/** @throws {OptionError} unless confidence is the probability, which a strategy compares */
+export function requireProbability(confidence: ConfidenceMeasure = PROBABILITY): void {
+  if (confidence === PROBABILITY) return;
   throw new OptionError(
     "confidence",
-    `confidence is ${confidence}: ${strategy} compares probabilities, leave it out`,
+    `confidence is ${confidence}: this strategy compares probabilities, leave it out`,
   );
 }
 

@@ -1,12 +1,12 @@
 /** How sure a row of logits is: of one token, and as a whole by each measure of confidence. */
 
-import type { ConfidenceMeasure, Prediction } from "./predictor.ts";
-
-/** How sure `confidenceOf` found a token. */
-export type Confidence = Pick<
-  Prediction,
-  "oddsAgainst" | "confidence" | "logProbability" | "logSumExp"
->;
+/** How sure `confidenceOf` found a token; the fields are those of `Prediction`. */
+export interface Confidence {
+  readonly oddsAgainst: number;
+  readonly confidence: number;
+  readonly logProbability: number;
+  readonly logSumExp: number;
+}
 
 /** The softmax over the tokens that are not hidden, its largest term kept apart. */
 interface Softmax {
@@ -57,15 +57,33 @@ export function confidenceOf(
   };
 }
 
-/** A row's uncertainty by measure, its softmax not empty. */
-const UNCERTAINTIES: Readonly<
-  Record<
-    ConfidenceMeasure,
-    (logits: ArrayLike<number>, token: number, hidden: ReadonlySet<number>) => number
-  >
-> = {
-  probability: (logits, token, hidden) => confidenceOf(logits, token, hidden).oddsAgainst,
-  margin(logits, _token, hidden) {
+/** The measures of confidence there are. Each has a number in `src/kernels/step_plan.ts`. */
+export const CONFIDENCE_MEASURES = ["probability", "margin", "entropy"] as const;
+
+/**
+ * What a position's confidence c is, within the noise-free softmax: `probability`, that of the chosen
+ * token; `margin`, the largest probability less the second largest (Kim et al. 2025, arXiv 2502.06768;
+ * `topk_margin` in Dream's published code); `entropy`, none in [0, 1]: positions are ranked by the
+ * softmax's entropy in nats, the lowest first (`entropy` in Dream's).
+ */
+export type ConfidenceMeasure = typeof CONFIDENCE_MEASURES[number];
+
+/** A measure of confidence. */
+interface Measure {
+  /** Whether it is a confidence in [0, 1], which a threshold can be held against. */
+  readonly isShare: boolean;
+  /** A row's uncertainty, its softmax not empty. */
+  uncertainty(logits: ArrayLike<number>, token: number, hidden: ReadonlySet<number>): number;
+}
+
+const probability: Measure = {
+  isShare: true,
+  uncertainty: (logits, token, hidden) => confidenceOf(logits, token, hidden).oddsAgainst,
+};
+
+const margin: Measure = {
+  isShare: true,
+  uncertainty(logits, _token, hidden) {
     const { peak, max, others } = softmaxOf(logits, hidden);
     let second = -Infinity;
     for (let i = 0; i < logits.length; i++) {
@@ -74,7 +92,11 @@ const UNCERTAINTIES: Readonly<
     const gap = max - second;
     return (others + Math.exp(-gap)) / -Math.expm1(-gap);
   },
-  entropy(logits, _token, hidden) {
+};
+
+const entropy: Measure = {
+  isShare: false,
+  uncertainty(logits, _token, hidden) {
     const { max, others } = softmaxOf(logits, hidden);
     let weighted = 0;
     for (let i = 0; i < logits.length; i++) {
@@ -86,8 +108,15 @@ const UNCERTAINTIES: Readonly<
   },
 };
 
-/** The measures there are. */
-export const CONFIDENCE_MEASURES = Object.keys(UNCERTAINTIES) as readonly ConfidenceMeasure[];
+const MEASURES: Readonly<Record<ConfidenceMeasure, Measure>> = { probability, margin, entropy };
+
+/** The measure where none is named, and the only one that the choice of a token itself has. */
+export const PROBABILITY: ConfidenceMeasure = "probability";
+
+/** Whether a measure is a confidence in [0, 1], which a threshold can be held against. */
+export function isShare(measure: ConfidenceMeasure): boolean {
+  return MEASURES[measure].isShare;
+}
 
 /**
  * The key by which positions are ranked, as `Prediction.uncertainty` has it, of a row of which `token`
@@ -99,7 +128,7 @@ export function uncertaintyOf(
   logits: ArrayLike<number>,
   token: number,
   hidden: ReadonlySet<number>,
-  measure: ConfidenceMeasure = "probability",
+  measure: ConfidenceMeasure = PROBABILITY,
 ): number {
-  return hidden.has(token) ? Infinity : UNCERTAINTIES[measure](logits, token, hidden);
+  return hidden.has(token) ? Infinity : MEASURES[measure].uncertainty(logits, token, hidden);
 }

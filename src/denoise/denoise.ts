@@ -2,8 +2,10 @@
 
 import { checkCounts, checkRanking } from "./check_options.ts";
 import type { DenoiseOptions, DenoiseResult, DenoiseStep } from "./denoise_step.ts";
+import { PROBABILITY } from "./confidence.ts";
 import type { CanvasStep, Predictor, TokenChoice } from "./predictor.ts";
 import { type PlannedStep, planSteps } from "./schedule.ts";
+import { BY_CONFIDENCE } from "./selection.ts";
 import { applyCommits, decidedUpToEnd, generationLength, type Sequence } from "./sequence.ts";
 import { openRunner } from "./step_runner.ts";
 
@@ -48,7 +50,7 @@ export async function* denoise(
       const chunk = plan.slice(first, Math.min(until, first + runner.chunkLength))
         .map((planned, i) => canvasStep(planned, first + i, promptLength, options));
       const commitsByStep = await runner.run(chunk, state);
-      nfe += chunk.length;
+      nfe += commitsByStep.length;
       readbacks++;
       for (const [i, commits] of commitsByStep.entries()) {
         signal?.throwIfAborted();
@@ -76,14 +78,14 @@ export function canvasStep(
   return {
     blockEnd: promptLength + planned.blockEnd,
     commits: planned.commits,
-    remasking: options.remasking ?? "low_confidence",
+    remasking: options.remasking ?? BY_CONFIDENCE,
     choices: options.seeds.map((seed): TokenChoice => ({
       temperature: options.temperature ?? 0,
       seed,
       step,
       bannedTokens: options.logitsEosInf ? [eosToken] : [],
       unconfidentTokens: options.confidenceEosEotInf ? ends : [],
-      measure: options.confidence ?? "probability",
+      measure: options.confidence ?? PROBABILITY,
     })),
     stopAtEnd: options.stopAtEnd,
   };

@@ -1,6 +1,7 @@
 /** What denoising is told, what it yields at each step, and what it comes to. */
 
-import type { Commit, ConfidenceMeasure } from "./predictor.ts";
+import type { ConfidenceMeasure } from "./confidence.ts";
+import type { Commit } from "./prediction.ts";
 import type { Remasking } from "./selection.ts";
 import type { Sequence } from "./sequence.ts";
 

@@ -5,7 +5,7 @@
  */
 
 import { confidenceOf, uncertaintyOf } from "./confidence.ts";
-import { NO_TOKEN, type Prediction, type TokenChoice } from "./predictor.ts";
+import { NO_TOKEN, type Prediction, type TokenChoice } from "./prediction.ts";
 
 /** Takes the token's place in the key of {@linkcode randomRank}; no vocabulary reaches it. */
 const RANK_SLOT = 0xffffffff;

@@ -3,45 +3,11 @@
  * for comes out. `src/model` implements it on the GPU, `test/reference` in plain loops.
  */
 
-/**
- * What a position's confidence c is, within the noise-free softmax: `probability`, that of the chosen
- * token; `margin`, the largest probability less the second largest (Kim et al. 2025, arXiv 2502.06768;
- * `topk_margin` in Dream's published code); `entropy`, none in [0, 1]: positions are ranked by the
- * softmax's entropy in nats, the lowest first (`entropy` in Dream's).
- */
-export type ConfidenceMeasure = "probability" | "margin" | "entropy";
+import type { Commit, Prediction, TokenChoice } from "./prediction.ts";
+import type { Remasking, SelectionRule } from "./selection.ts";
 
-/** How a token is chosen from a row of logits, and how sure the choice counts. */
-export interface TokenChoice {
-  /** 0 takes the largest logit; above 0 adds Gumbel noise scaled by it (noise.ts). */
-  readonly temperature: number;
-  /** Seed of the noise, an integer in [0, 2^53). */
-  readonly seed: number;
-  /** Denoising step of the request, from 0: with seed, position and token it keys the noise.
-   * Positions count from the first that the attention mask shows. */
-  readonly step: number;
-  /** Tokens whose logit counts as -inf for choice and softmax alike (`logits_eos_inf`). */
-  readonly bannedTokens: readonly number[];
-  /**
-   * Tokens whose logit becomes -inf after the choice and before the softmax that gives confidence
-   * (`confidence_eos_eot_inf`); a position that chose one has confidence 0.
-   */
-  readonly unconfidentTokens: readonly number[];
-  /** By which positions are ranked; default `probability`. */
-  readonly measure?: ConfidenceMeasure;
-}
-
-/** The choice at temperature 0 with nothing hidden. */
-export const GREEDY: TokenChoice = {
-  temperature: 0,
-  seed: 0,
-  step: 0,
-  bannedTokens: [],
-  unconfidentTokens: [],
-};
-
-/** Stands in {@linkcode ForwardInput.judged} where no token is judged. */
-export const NO_TOKEN = 0xffffffff;
+export { GREEDY, NO_TOKEN } from "./prediction.ts";
+export type { Commit, Prediction, TokenChoice };
 
 /** One sequence of a forward pass. */
 export interface ForwardInput {
@@ -75,39 +41,6 @@ export interface ForwardInput {
   readonly choice: TokenChoice;
 }
 
-/** The model's answer at one position. */
-export interface Prediction {
-  /** Absolute position in the sequence. */
-  readonly position: number;
-  /** The chosen token id (`x0` in the published code). */
-  readonly token: number;
-  /**
-   * Odds against the chosen token, `(1 - p) / p`, with p its noise-free softmax probability. Ranking
-   * by it ascending ranks by p descending, without p's saturation at 1 in f32. Infinity for p = 0.
-   */
-  readonly oddsAgainst: number;
-  /**
-   * The ranking key, lowest first, by the choice's measure: of a confidence c it is `(1 - c) / c`, so
-   * for `probability` it is `oddsAgainst`; for `entropy` the entropy itself. With m the largest logit,
-   * `s = sum of exp(l - m)` over all tokens but one that has it, and g the second-largest logit's
-   * distance from m: margin `(s + exp(-g)) / (1 - exp(-g))`, Infinity at g = 0; entropy
-   * `log1p(s) + (sum of exp(l - m) (m - l)) / (1 + s)`. Infinity where an unconfident token was chosen,
-   * whatever the measure.
-   */
-  readonly uncertainty: number;
-  /** p itself, `1 / (1 + oddsAgainst)` (`x0_p` in the published code). */
-  readonly confidence: number;
-  /** Natural logarithm of p. */
-  readonly logProbability: number;
-  /** Natural logarithm of the sum of `exp(logit)` over the softmax's tokens. */
-  readonly logSumExp: number;
-  /**
-   * Noise-free probability of the token that was judged here, 0 for one that the softmax leaves out.
-   * Absent where none was.
-   */
-  readonly judgedConfidence?: number;
-}
-
 /** Answers forward passes. */
 export interface Predictor {
   /**
@@ -139,18 +72,6 @@ export interface CanvasSequence {
   readonly maskToken: number;
 }
 
-/**
- * Which of the ranked candidates a step commits, c their confidences by the step's measure, largest
- * first; that must be a probability or a margin for a rule that compares c.
- * `count`: as many as the step's `commits`. `threshold`: all with c >= threshold, and always the first.
- * `factor`: those before the first i > 0 with c_i < 1 - factor / (i + 2); when only the last fails it is
- * committed too (Wu et al. 2025, Fast-dLLM, arXiv 2505.22618, and its published code).
- */
-export type SelectionRule =
-  | { readonly kind: "count" }
-  | { readonly kind: "threshold"; readonly threshold: number }
-  | { readonly kind: "factor"; readonly factor: number };
-
 /** Absolute positions `[first, end)`. */
 export interface PositionRange {
   readonly first: number;
@@ -177,8 +98,8 @@ export interface CanvasStep {
    * none. One sequence without guidance.
    */
   readonly horizon?: number;
-  /** Rank by the choices' measure of confidence, or by noise keyed by seed, step and position. */
-  readonly remasking: "low_confidence" | "random";
+  /** What ranks them. */
+  readonly remasking: Remasking;
   /** How tokens are chosen, one per sequence. */
   readonly choices: readonly TokenChoice[];
   /**
@@ -188,25 +109,19 @@ export interface CanvasStep {
   readonly stopAtEnd: boolean;
 }
 
-/** A token fixed at a position. */
-export interface Commit {
-  /** Absolute position in the sequence. */
-  readonly position: number;
-  /** The token id. */
-  readonly token: number;
-  /** Its noise-free probability at the step that committed it. */
-  readonly confidence: number;
-  /** Natural logarithm of that probability. */
-  readonly logProbability: number;
-}
-
 /** Sequences that live with the model. */
 export interface Canvas {
+  /**
+   * Whether `run` takes such a step: ranking and rule have a twin where the sequences live. Without one
+   * the step's predictions are asked for, and its commits written back by `setIds`.
+   */
+  hasTwin(step: CanvasStep): boolean;
   /**
    * Runs the steps one behind another and reads back once. An aborted signal ends it between two
    * steps where steps are slow, else behind them; the canvas is then of no more use.
    * @returns per step, per sequence, what was committed, positions ascending
    * @throws the signal's reason
+   * @throws {RangeError} for a step that has no twin
    */
   run(steps: readonly CanvasStep[], signal?: AbortSignal): Promise<Commit[][][]>;
   /**

@@ -1,6 +1,7 @@
 /** One loaded model with its tokenizer: conversations in, streams of denoising steps out. */
 
 import { Controller } from "../denoise/auto/controller.ts";
+import { NO_CACHE } from "../denoise/cache_plan.ts";
 import type { ForwardInput, Prediction } from "../denoise/predictor.ts";
 import { forwardSteps } from "../denoise/forward_steps.ts";
 import { newSequence } from "../denoise/sequence.ts";
@@ -246,7 +247,7 @@ export class Engine implements LoadedModel {
       steps: plan.steps,
       seed: plan.seed,
       strategy: plan.strategy,
-      cache: plan.cache ?? "none",
+      cache: plan.cache ?? NO_CACHE,
       maskToken: config.maskTokenId,
     };
     const meter = new AnswerMeter(this.model, this.draft?.model);
@@ -304,9 +305,9 @@ export class Engine implements LoadedModel {
         ...meter.stats(result),
         seed: plan.seed,
         strategy: plan.strategy,
-        cache: plan.cache ?? "none",
+        cache: plan.cache ?? NO_CACHE,
         choices: result.choices,
-        figures: plan.strategy === "auto" ? this.#controller.figures : undefined,
+        figures: result.choices && this.#controller.figures,
       },
     };
   }

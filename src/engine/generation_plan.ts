@@ -2,32 +2,26 @@
 
 import { SCHEDULE_LIMIT } from "../denoise/schedule.ts";
 import { OptionError } from "../denoise/check_options.ts";
-import { REMASKINGS } from "../denoise/selection.ts";
+import type { DenoiseOptions } from "../denoise/denoise_step.ts";
+import { BY_CONFIDENCE, type Remasking, REMASKINGS } from "../denoise/selection.ts";
 import {
   checkStrategy,
+  defaultStrategy,
   STRATEGY_NAMES,
   type StrategyName,
   type StrategyOptions,
 } from "../denoise/strategy.ts";
-import type { GenerationDefaults, ModelConfig } from "../model/loading/config.ts";
+import {
+  type GenerationDefaults,
+  type ModelConfig,
+  readGenerationDefaults,
+} from "../model/loading/config.ts";
 import { type GenerateRequest, RequestError } from "./request.ts";
 
 /** Options of the strategies that a request may set; absent: the strategy's own default. */
-type Chosen = Pick<
-  StrategyOptions,
-  | "confidence"
-  | "quality"
-  | "cache"
-  | "refreshInterval"
-  | "suffixWindow"
-  | "threshold"
-  | "factor"
-  | "depth"
-  | "rounds"
-  | "draftThreshold"
-  | "targetThreshold"
-  | "backThreshold"
->;
+type Chosen =
+  & Pick<StrategyOptions, "confidence">
+  & Omit<StrategyOptions, keyof DenoiseOptions | "controller">;
 
 /** A request with every value filled in. */
 export interface GenerationPlan extends Chosen {
@@ -40,7 +34,7 @@ export interface GenerationPlan extends Chosen {
   readonly temperature: number;
   readonly seed: number;
   readonly cfgScale: number;
-  readonly remasking: "low_confidence" | "random";
+  readonly remasking: Remasking;
   readonly stop: readonly string[];
   readonly stopAtEnd: boolean;
   readonly logitsEosInf: boolean;
@@ -55,6 +49,14 @@ const MOST_DEPTH = 64;
 const DEFAULT_MAX_TOKENS = 128;
 /** Tokens per block, likewise. */
 const DEFAULT_BLOCK_LENGTH = 32;
+
+/**
+ * What a folder says about generating with it.
+ * @throws {ConfigError} naming the field of its generation_config.json that is wrong
+ */
+export function folderDefaults(dir: string, config: ModelConfig): GenerationDefaults {
+  return readGenerationDefaults(dir, config, REMASKINGS);
+}
 
 /** Answer and block length of a folder. */
 export function defaultLengths(
@@ -122,7 +124,7 @@ export function planGeneration(
         (below > 0 ? `${below} or ${below + blocks}` : `${blocks}`),
     );
   }
-  const remasking = request.remasking ?? defaults.remasking ?? "low_confidence";
+  const remasking = request.remasking ?? defaults.remasking ?? BY_CONFIDENCE;
   if (!REMASKINGS.includes(remasking)) {
     throw new RequestError(
       "remasking",
@@ -177,9 +179,7 @@ export function planGeneration(
 const STRATEGY_FIELDS: Readonly<Record<string, string>> = { depth: "draftDepth" };
 
 function planStrategy(request: GenerateRequest, hasDraft: boolean) {
-  // A cache or a threshold says what is meant; else the controller decides.
-  const strategy = request.strategy ??
-    ((request.cache ?? "none") !== "none" || request.suffixWindow !== undefined ? "plain" : "auto");
+  const strategy = request.strategy ?? defaultStrategy(request);
   if (!STRATEGY_NAMES.includes(strategy)) {
     throw new RequestError(
       "strategy",

@@ -1,12 +1,7 @@
 /** A model folder becomes an engine. */
 
 import { basename, join, resolve } from "node:path";
-import {
-  ConfigError,
-  limitContext,
-  readConfig,
-  readGenerationDefaults,
-} from "../model/loading/config.ts";
+import { ConfigError, limitContext, readConfig } from "../model/loading/config.ts";
 import type { LoadProgress, ProviderName } from "../model/loading/load.ts";
 import { loadPlanned } from "../model/loading/load_planned.ts";
 import { type MemoryPlan, planLine } from "../model/memory/memory_plan.ts";
@@ -17,7 +12,7 @@ import { loadTokenizer } from "../text/tokenizer.ts";
 import { checkDraft, draftWarning } from "./draft.ts";
 import { EMBEDDED_DRAFT, EMBEDDED_TARGET } from "./embedded_models.ts";
 import { Engine } from "./engine.ts";
-import { defaultLengths } from "./generation_plan.ts";
+import { defaultLengths, folderDefaults } from "./generation_plan.ts";
 import type { EngineTotals } from "./stats.ts";
 import type { LoadedModel } from "./loaded_model.ts";
 
@@ -56,7 +51,7 @@ const DEFAULT_MAX_WAITING = 64;
  */
 export async function loadEngine(dir: string, options: EngineOptions = {}): Promise<Engine> {
   const config = readConfig(dir);
-  const defaults = readGenerationDefaults(dir, config);
+  const defaults = folderDefaults(dir, config);
   const tokenizer = await loadTokenizer(dir);
   const template = await loadChatTemplate(dir);
   for (const [token, id] of tokenizer.controlTokens) {

@@ -1,12 +1,13 @@
 /** What can be asked of an engine and what it answers: plain values that cross a Worker boundary. */
 
 import { CACHE_POLICIES, type CachePolicy } from "../denoise/cache_plan.ts";
-import { CONFIDENCE_MEASURES } from "../denoise/confidence.ts";
-import type { ConfidenceMeasure } from "../denoise/predictor.ts";
+import { CONFIDENCE_MEASURES, type ConfidenceMeasure } from "../denoise/confidence.ts";
+import { type Remasking, REMASKINGS } from "../denoise/selection.ts";
 import { QUALITIES, type Quality, STRATEGY_NAMES, type StrategyName } from "../denoise/strategy.ts";
+import type { FinishReason } from "../text/text_stream.ts";
 import type { EngineTotals, GenerateStats, PassStats, Usage } from "./stats.ts";
 
-export type { EngineTotals, GenerateStats, PassStats, Usage };
+export type { EngineTotals, FinishReason, GenerateStats, PassStats, Usage };
 export {
   CACHE_POLICIES,
   type CachePolicy,
@@ -14,6 +15,8 @@ export {
   type ConfidenceMeasure,
   QUALITIES,
   type Quality,
+  type Remasking,
+  REMASKINGS,
   STRATEGY_NAMES,
   type StrategyName,
 };
@@ -43,7 +46,7 @@ export interface GenerateRequest {
   /** Classifier-free guidance; 0 (default) is off. */
   readonly cfgScale?: number;
   /** Which positions are committed first. */
-  readonly remasking?: "low_confidence" | "random";
+  readonly remasking?: Remasking;
   /** What ranks them by confidence; default `probability`, that of the chosen token. */
   readonly confidence?: ConfidenceMeasure;
   /** The answer is cut before the first of these. */
@@ -162,8 +165,7 @@ export type GenerateEvent =
   }
   | {
     readonly type: "end";
-    /** `stop`: an end token or a stop string; `length`: the token limit. */
-    readonly finishReason: "stop" | "length";
+    readonly finishReason: FinishReason;
     /** The whole answer; every delta is a piece of it, in order. */
     readonly text: string;
     /** All ids of the generation, masks where an early stop left them. */
@@ -182,7 +184,7 @@ export class RequestError extends Error {
   constructor(
     field: string,
     message: string,
-    code: "invalid_value" | "context_length_exceeded" = "invalid_value",
+    code: RequestError["code"] = "invalid_value",
   ) {
     super(message);
     this.name = "RequestError";

@@ -71,5 +71,6 @@ scope.onmessage = ({ data }: MessageEvent<ToWorker>) => {
   if (data.type === "load") load(data);
   else if (data.type === "generate") generate(data.id, data.request);
   else if (data.type === "cancel") running.get(data.id)?.abort(CANCELLED);
-  else close();
+  else if (data.type === "close") close();
+  else data satisfies never;
 };

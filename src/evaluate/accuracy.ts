@@ -1,6 +1,7 @@
 /** Scores a model on prompts whose answers are known, and checks recorded reference answers. */
 
-import { strategyOf } from "../denoise/strategy.ts";
+import { BY_CONFIDENCE } from "../denoise/selection.ts";
+import { PLAIN, strategyOf } from "../denoise/strategy.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { StrategyName } from "../engine/request.ts";
 
@@ -123,9 +124,9 @@ export async function* evaluateAccuracy(
       const difference = compareIds("prompt_ids", found, item.prompt_ids);
       if (difference) differences.push(difference);
     }
-    const { strategy = "plain" } = options;
+    const { strategy = PLAIN } = options;
     type Shape = Pick<ReferenceAnswer, "gen_length" | "block_length" | "steps">;
-    const run = (shape: Shape, by: StrategyName = "plain") => answer(engine, messages, shape, by);
+    const run = (shape: Shape, by: StrategyName = PLAIN) => answer(engine, messages, shape, by);
     const scored = {
       gen_length: defaultMaxTokens,
       block_length: defaultBlockLength,
@@ -168,7 +169,7 @@ async function answer(
     steps: shape.steps,
     temperature: 0,
     cfgScale: 0,
-    remasking: "low_confidence",
+    remasking: BY_CONFIDENCE,
     seed: 0,
     strategy,
     stopAtEnd: false,

@@ -54,7 +54,7 @@ export interface Gpu extends Disposable {
   /** Matrix units that linear layers use; undefined where there are none. */
   readonly matrixUnits: MatrixUnits | undefined;
   /** Granted optional features. */
-  readonly features: readonly string[];
+  readonly features: readonly GpuFeature[];
   /** Whether the provider is Deno's own WebGPU. */
   readonly native: boolean;
   /** Whether the adapter computes on the host, in the host's memory. */
@@ -73,21 +73,27 @@ export interface Gpu extends Disposable {
 }
 
 /** Features that some kernel or the profiler makes use of; each works without. */
-export const OPTIONAL_FEATURES: readonly string[] = ["subgroups", "shader-f16", "timestamp-query"];
+export const OPTIONAL_FEATURES = ["subgroups", "shader-f16", "timestamp-query"] as const;
+/** A feature that is asked for; matrix units of providers other than Deno's own. */
+export type GpuFeature = typeof OPTIONAL_FEATURES[number] | typeof MATRIX_FEATURE;
 
 /** What shaders must say to use a feature. */
-const DIRECTIVES: Readonly<Record<string, string>> = {
+const DIRECTIVES: Readonly<Partial<Record<GpuFeature, string>>> = {
   "subgroups": "subgroups",
   "shader-f16": "f16",
   [MATRIX_FEATURE]: "chromium_experimental_subgroup_matrix",
 };
 
 /** The directives that the device's compiler takes: Deno's own refuses one that Dawn asks for. */
-async function directivesFor(device: GPUDevice, features: readonly string[]): Promise<string> {
+async function directivesFor(
+  device: GPUDevice,
+  features: readonly GpuFeature[],
+): Promise<string> {
   let directives = "";
   for (const feature of features) {
-    if (!Object.hasOwn(DIRECTIVES, feature)) continue;
-    const directive = `enable ${DIRECTIVES[feature]}; `;
+    const name = DIRECTIVES[feature];
+    if (name === undefined) continue;
+    const directive = `enable ${name}; `;
     device.pushErrorScope("validation");
     device.createShaderModule({ code: `${directive}@compute @workgroup_size(1) fn main() {}` });
     if (!await device.popErrorScope()) directives += directive;
@@ -133,7 +139,7 @@ export function keepProvider(provider: GPU): GPU {
   return provider;
 }
 
-async function requestDevice(provider: GPU, features: readonly string[]) {
+async function requestDevice(provider: GPU, features: readonly GpuFeature[]) {
   const adapter = await provider.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) throw new GpuError(noAdapterMessage(Deno.build.os));
   const { limits } = adapter;
@@ -152,14 +158,16 @@ async function requestDevice(provider: GPU, features: readonly string[]) {
 }
 
 async function requestWithFeatures(provider: GPU, native: boolean) {
-  const wanted = native ? OPTIONAL_FEATURES : [...OPTIONAL_FEATURES, MATRIX_FEATURE];
+  const wanted: readonly GpuFeature[] = native
+    ? OPTIONAL_FEATURES
+    : [...OPTIONAL_FEATURES, MATRIX_FEATURE];
   try {
     const granted = wanted;
     return { ...await requestDevice(provider, granted), granted };
   } catch (error) {
     if (error instanceof GpuError) throw error;
   }
-  const granted: string[] = [];
+  const granted: GpuFeature[] = [];
   for (const feature of wanted) {
     try {
       (await requestDevice(provider, [feature])).device.destroy();

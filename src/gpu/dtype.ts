@@ -5,8 +5,15 @@
  * over them as they are.
  */
 
+/** Types that hold real numbers: what weights may be stored as. */
+export const FLOAT_DTYPES = ["F32", "F16", "BF16"] as const;
+/** One of {@linkcode FLOAT_DTYPES}. */
+export type FloatDType = typeof FLOAT_DTYPES[number];
+
+/** Every type that can be read and written. */
+export const DTYPES = [...FLOAT_DTYPES, "I32", "U32", "I8", "U8"] as const;
 /** Element type of a tensor, by its name in a safetensors header. */
-export type DType = "F32" | "F16" | "BF16" | "I32" | "U32" | "I8" | "U8";
+export type DType = typeof DTYPES[number];
 
 const BYTES: Readonly<Record<DType, number>> = {
   F32: 4,
@@ -17,15 +24,6 @@ const BYTES: Readonly<Record<DType, number>> = {
   I8: 1,
   U8: 1,
 };
-
-/** Types that hold real numbers: what weights may be stored as. */
-export type FloatDType = "F32" | "F16" | "BF16";
-
-/** Every type that can be read and written. */
-export const DTYPES = Object.keys(BYTES) as readonly DType[];
-
-/** The types that weights may be stored as. */
-export const FLOAT_DTYPES: readonly FloatDType[] = ["F32", "F16", "BF16"];
 
 /** Whether `name` is one of {@linkcode DTYPES}. */
 export function isDType(name: unknown): name is DType {

@@ -17,7 +17,7 @@ export type ProviderName = typeof PROVIDERS[number];
 
 /** The provider that was chosen. */
 export interface Provider {
-  readonly name: "native" | "dawn";
+  readonly name: Exclude<ProviderName, "auto">;
   /** For `acquireGpu`; undefined is Deno's own. */
   readonly gpu: GPU | undefined;
   /** Why `auto` chose it. */

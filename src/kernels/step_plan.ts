@@ -12,8 +12,14 @@ export const LIST_TOKENS = 4;
 /** Stands where a token might be and none is. */
 export const NO_TOKEN = 0xffffffff;
 
-/** Measures of confidence as the shaders number them. */
+/**
+ * Measures of confidence as the shaders number them. What takes a plan of src/denoise's measures does
+ * not compile while one of those has no number here: the logits stay on the GPU, so there is no other
+ * way to measure.
+ */
 export const MEASURES = { probability: 0, margin: 1, entropy: 2 } as const;
+/** Where none is named; the head has it without further sums. */
+const DEFAULT_MEASURE = "probability";
 
 /** One sequence's part in one denoising step. */
 export interface StepPlan {
@@ -30,6 +36,11 @@ export interface StepPlan {
   readonly unconfident: readonly number[];
   /** What ranks the rows by confidence; default `probability`. */
   readonly measure?: keyof typeof MEASURES;
+}
+
+/** Whether the head must sum more than the probability takes. */
+export function isMeasured({ measure = DEFAULT_MEASURE }: Pick<StepPlan, "measure">): boolean {
+  return measure !== DEFAULT_MEASURE;
 }
 
 function writeTokens(
@@ -53,7 +64,7 @@ export function writeStepPlan(words: Uint32Array<ArrayBuffer>, at: number, plan:
   words[at + 4] = plan.seed >>> 0;
   words[at + 5] = Math.floor(plan.seed / 2 ** 32);
   words[at + 6] = plan.candidateFirst;
-  words[at + 7] = MEASURES[plan.measure ?? "probability"];
+  words[at + 7] = MEASURES[plan.measure ?? DEFAULT_MEASURE];
   writeTokens(words, at + 8, plan.banned, "bannedTokens");
   writeTokens(words, at + 12, plan.unconfident, "unconfidentTokens");
 }

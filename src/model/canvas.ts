@@ -10,7 +10,7 @@ import type {
 } from "../denoise/predictor.ts";
 import type { Readback } from "../gpu/readback.ts";
 import { createTensor, type Tensor, tensorOf, upload } from "../gpu/tensor.ts";
-import { commit, LOG_ENTRY_WORDS } from "../kernels/commit.ts";
+import { commit, type CommitRule, LOG_ENTRY_WORDS, RANKINGS, RULES } from "../kernels/commit.ts";
 import { listMasked } from "../kernels/list_masked.ts";
 import {
   ANSWER_WORDS,
@@ -24,6 +24,20 @@ import { checkChoice, checkToken } from "./input.ts";
 import { forward } from "./llada.ts";
 import { type PredictionContext, readPredictions, recordPredictions } from "./prediction_pass.ts";
 import { packRows } from "./rows.ts";
+
+/**
+ * A step that the commit kernel can take. A ranking or rule of the kernel's that src/denoise does not
+ * have does not compile here; one that only src/denoise has is no twin, and is run there.
+ */
+interface TwinStep extends CanvasStep {
+  readonly remasking: keyof typeof RANKINGS;
+  readonly rule?: CommitRule;
+}
+
+function isTwin(step: CanvasStep): step is TwinStep {
+  const { remasking, rule } = step;
+  return Object.hasOwn(RANKINGS, remasking) && (!rule || Object.hasOwn(RULES, rule.kind));
+}
 
 /** Runs `body`, and forgets what it recorded if it throws. */
 export type GuardedRun = (body: () => Promise<void>) => Promise<void>;
@@ -79,9 +93,16 @@ export class DeviceCanvas implements Canvas {
     this.#finished = createTensor(gpu, "canvas finished", sequences.length);
   }
 
+  hasTwin(step: CanvasStep): boolean {
+    return isTwin(step);
+  }
+
   /** @throws {GpuError} when the device failed; the canvas is then of no more use */
   async run(steps: readonly CanvasStep[], signal?: AbortSignal): Promise<Commit[][][]> {
     if (this.#destroyed) throw new Error("the canvas was destroyed");
+    if (!steps.every(isTwin)) {
+      throw new RangeError("a step's ranking or rule has no twin on the GPU: ask hasTwin first");
+    }
     let results: Commit[][][] = [];
     await this.#guarded(async () => {
       const start = performance.now();
@@ -92,7 +113,7 @@ export class DeviceCanvas implements Canvas {
     return results;
   }
 
-  async #run(steps: readonly CanvasStep[], signal?: AbortSignal): Promise<Commit[][][]> {
+  async #run(steps: readonly TwinStep[], signal?: AbortSignal): Promise<Commit[][][]> {
     if (steps.length === 0) return [];
     const { gpu, recorder, scratch, config, weights } = this.#context;
     const count = this.#sequences.length;
@@ -138,7 +159,7 @@ export class DeviceCanvas implements Canvas {
   }
 
   #recordCommit(
-    step: CanvasStep,
+    step: TwinStep,
     hidden: Tensor,
     log: Tensor,
     plans: Tensor,
@@ -196,9 +217,9 @@ export class DeviceCanvas implements Canvas {
       ...shared,
       logOffset: at.logOffset,
       logStride: at.logStride,
-      random: step.remasking === "random",
+      ranking: step.remasking,
       stopAtEnd: step.stopAtEnd,
-      rule: step.rule ?? { kind: "count" },
+      rule: step.rule,
     });
   }
 

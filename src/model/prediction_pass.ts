@@ -9,7 +9,13 @@ import { type Tensor, upload } from "../gpu/tensor.ts";
 import { CANDIDATE_WORDS, head, headTiles } from "../kernels/head.ts";
 import { predict, PREDICTION_WORDS } from "../kernels/predict.ts";
 import { rmsNorm } from "../kernels/rms_norm.ts";
-import { ASKED_WORDS, NO_TOKEN, STEP_PLAN_WORDS, writeStepPlan } from "../kernels/step_plan.ts";
+import {
+  ASKED_WORDS,
+  isMeasured,
+  NO_TOKEN,
+  STEP_PLAN_WORDS,
+  writeStepPlan,
+} from "../kernels/step_plan.ts";
 import { paddedInner } from "../quant/scheme.ts";
 import type { ModelConfig } from "./loading/config.ts";
 import { checkToken } from "./input.ts";
@@ -82,7 +88,7 @@ export function recordPredictions(
   const { recorder, scratch, weights } = context;
   const tiles = headTiles(weights.head);
   const most = entriesPerPass(context);
-  const measured = asked.choices.some(({ measure = "probability" }) => measure !== "probability");
+  const measured = asked.choices.some(isMeasured);
   const rowsEach = asked.guidance === undefined ? 1 : 2;
   const predictions = scratch.get("predictions", PREDICTION_WORDS * asked.entries);
   for (let first = 0; first < asked.entries; first += most) {

@@ -7,11 +7,22 @@ import q4Snippet from "../../shaders/lib/load_weight_q4.wgsl" with { type: "text
 import q8Snippet from "../../shaders/lib/load_weight_q8.wgsl" with { type: "text" };
 import type { DType } from "../gpu/dtype.ts";
 
-/** Name of a scheme. */
-export type SchemeName = "f32" | "f16" | "bf16" | "q8" | "q4";
+/** Schemes whose codes are the weights themselves. */
+export const FLOATS = ["f32", "f16", "bf16"] as const;
+/** Schemes that have codes and scales, the largest first; each has its own number of bits. */
+export const QUANTISED = ["q8", "q4"] as const;
+/** Every scheme. */
+export const SCHEME_NAMES = [...FLOATS, ...QUANTISED] as const;
 
+/** Name of a scheme. */
+export type SchemeName = typeof SCHEME_NAMES[number];
+/** Name of a scheme that has codes and scales. */
+export type QuantisedName = typeof QUANTISED[number];
+
+/** Sizes of groups that a quantised scheme may have; the first where none is named. */
+export const GROUP_SIZES = [32, 64] as const;
 /** Weights of a column that share a scale. */
-export type GroupSize = 32 | 64;
+export type GroupSize = typeof GROUP_SIZES[number];
 
 /**
  * A weight format. Codes lie in units `[inner / elementsPerUnit, columns]`, so that a lane that
@@ -37,21 +48,13 @@ export interface QuantScheme {
 export const BLOCK = 8;
 
 /** Every scheme, by name; the quantised ones with groups of 32. */
-export const SCHEMES: Readonly<Record<SchemeName, QuantScheme>> = {
+export const SCHEMES: { readonly [Name in SchemeName]: QuantScheme & { readonly name: Name } } = {
   f32: { name: "f32", dtype: "F32", bits: 32, unitWords: 4, snippet: f32Snippet },
   f16: { name: "f16", dtype: "F16", bits: 16, unitWords: 4, snippet: f16Snippet },
   bf16: { name: "bf16", dtype: "BF16", bits: 16, unitWords: 4, snippet: bf16Snippet },
   q8: { name: "q8", dtype: "I8", bits: 8, unitWords: 2, group: 32, snippet: q8Snippet },
   q4: { name: "q4", dtype: "U8", bits: 4, unitWords: 1, group: 32, snippet: q4Snippet },
 };
-
-/** The schemes that have codes and scales. */
-export const QUANTISED = ["q8", "q4"] as const;
-/** Name of a scheme that has codes and scales. */
-export type QuantisedName = typeof QUANTISED[number];
-
-/** Group sizes that a quantised scheme may have. */
-export const GROUP_SIZES: readonly GroupSize[] = [32, 64];
 
 /** A quantised scheme with groups of this size. */
 export function quantised(name: QuantisedName, group: GroupSize): QuantScheme {

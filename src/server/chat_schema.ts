@@ -4,6 +4,7 @@ import {
   CACHE_POLICIES,
   CONFIDENCE_MEASURES,
   QUALITIES,
+  REMASKINGS,
   STRATEGY_NAMES,
 } from "../engine/request.ts";
 import {
@@ -128,8 +129,7 @@ export function chatSchema(limits: RequestLimits) {
       .optional(),
     steps: integer(1, limits.maxSteps).optional(),
     block_length: integer(1, limits.contextLength).optional(),
-    remasking: z.enum(["low_confidence", "random"], { error: '"low_confidence" or "random"' })
-      .optional(),
+    remasking: oneOf(REMASKINGS).optional(),
     confidence: oneOf(CONFIDENCE_MEASURES).optional(),
     cfg_scale: number(0, 10).optional(),
     strategy: oneOf(STRATEGY_NAMES).optional(),

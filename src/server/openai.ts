@@ -3,7 +3,7 @@
  * what it adds for diffusion. Requests are checked in chat_request.ts.
  */
 import { createHash } from "node:crypto";
-import type { GenerateEvent, ModelSummary, PassStats } from "../engine/request.ts";
+import type { FinishReason, GenerateEvent, ModelSummary, PassStats } from "../engine/request.ts";
 import type { DenoiseEvent } from "./denoise_events.ts";
 
 /** The last event of a generation. */
@@ -72,9 +72,6 @@ export interface CompletionUsage {
   readonly total_tokens: number;
   readonly diffusion: DiffusionUsage;
 }
-
-/** Why an answer ended. */
-export type FinishReason = "stop" | "length";
 
 /** The answer to a request without `stream`. */
 export interface ChatCompletion {

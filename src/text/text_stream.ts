@@ -1,5 +1,8 @@
 /** Tokens decided out of order -> text that may be shown so far. */
 
+/** Why a text ended: `stop`, at an end token or a stop string; `length`, at the token limit. */
+export type FinishReason = "stop" | "length";
+
 /** What ends the text. */
 export interface TextStreamOptions {
   /** Token ids of which the first one ends the answer. */
@@ -39,7 +42,7 @@ export class TextStream {
   #text = "";
   /** Decoded, but it might be the start of a stop string. */
   #held = "";
-  #finishReason: "stop" | "length" | undefined;
+  #finishReason: FinishReason | undefined;
   #completionTokens = 0;
 
   /**
@@ -72,7 +75,7 @@ export class TextStream {
    * `stop` for an end token or a stop string, `length` for the limit; undefined while more text may
    * come.
    */
-  get finishReason(): "stop" | "length" | undefined {
+  get finishReason(): FinishReason | undefined {
     return this.#finishReason;
   }
 
@@ -129,7 +132,7 @@ export class TextStream {
     if (this.#completionTokens === this.#maxTokens) this.#end("length");
   }
 
-  #end(reason: "stop" | "length"): void {
+  #end(reason: FinishReason): void {
     this.#finishReason = reason;
     this.#take(this.#decoder.decode());
     this.#text += this.#held;

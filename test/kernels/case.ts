@@ -3,7 +3,7 @@
  * awkward sizes, a bench can time it at model size.
  */
 
-import type { Gpu } from "../../src/gpu/device.ts";
+import type { Gpu, GpuFeature } from "../../src/gpu/device.ts";
 import type { Recorder } from "../../src/gpu/recorder.ts";
 import { type Tensor, tensorOf } from "../../src/gpu/tensor.ts";
 import { Random } from "./random.ts";
@@ -93,7 +93,7 @@ export interface CaseDeclaration<Size extends { readonly name: string }, Inputs>
   /** Of sizes that are computed more coarsely than the others. */
   readonly toleranceOf?: (size: Size) => number | undefined;
   /** An optional feature of the device that a size needs. */
-  readonly featureOf?: (size: Size) => string | undefined;
+  readonly featureOf?: (size: Size) => GpuFeature | undefined;
   /** Small and awkward, for comparison. */
   readonly sizes: readonly Size[];
   /** As a model of hidden size 1024 has them, for timing. */
@@ -115,7 +115,7 @@ export interface KernelRun {
   readonly name: string;
   readonly tolerance: number;
   /** The device must have it. */
-  readonly feature: string | undefined;
+  readonly feature: GpuFeature | undefined;
   readonly cost: Cost;
   upload(gpu: Gpu): UploadedRun;
   reference(): Record<string, Float64Array>;

@@ -1,9 +1,9 @@
 /** The best candidates of each sequence are committed: held against `selectCommits`. */
 
 import { randomRank } from "../../src/denoise/noise.ts";
-import type { Prediction, SelectionRule } from "../../src/denoise/predictor.ts";
-import { selectCommits } from "../../src/denoise/selection.ts";
-import { commit, LOG_ENTRY_WORDS } from "../../src/kernels/commit.ts";
+import type { Prediction } from "../../src/denoise/predictor.ts";
+import { selectCommits, type SelectionRule } from "../../src/denoise/selection.ts";
+import { commit, LOG_ENTRY_WORDS, type RANKINGS } from "../../src/kernels/commit.ts";
 import { PREDICTION_WORDS } from "../../src/kernels/predict.ts";
 import {
   ANSWER_WORDS,
@@ -69,9 +69,13 @@ function tyingPositions(count: number): number[] {
   return pairs.sort((a, b) => a - b);
 }
 
+function rankingOf({ random }: Size): keyof typeof RANKINGS {
+  return random ? "random" : "low_confidence";
+}
+
 /** Ids, finished flags and log after the step. */
 export function reference(inputs: Inputs) {
-  const { counts, commits, promptRows = 0, random, stopAtEnd, guided, rowsEach } = inputs;
+  const { counts, commits, promptRows = 0, stopAtEnd, guided, rowsEach } = inputs;
   const { capacity, rows, predictions, seeds, rule } = inputs;
   const ids = Float64Array.from(inputs.ids);
   const finished = new Float64Array(counts.length);
@@ -83,7 +87,7 @@ export function reference(inputs: Inputs) {
   counts.forEach((count, sequence) => {
     const own = predictions.slice(sequence * capacity, sequence * capacity + count);
     const ranking = {
-      remasking: random ? "random" as const : "low_confidence" as const,
+      remasking: rankingOf(inputs),
       seed: seeds[sequence],
       step: STEP,
     };
@@ -226,7 +230,7 @@ export const kernelCase = defineCase<Size, Inputs>({
     return { ...size, rowsEach, capacity, ids, rows, predictions, seeds, positions };
   },
   upload(tensors, inputs) {
-    const { counts, commits, promptRows = 0, random, stopAtEnd, guided, rowsEach } = inputs;
+    const { counts, commits, promptRows = 0, stopAtEnd, guided, rowsEach } = inputs;
     const { capacity, ids, rows, predictions, seeds, positions, rule } = inputs;
     const count = counts.length;
     const asked = new Uint32Array(ASKED_WORDS * rows.length);
@@ -291,7 +295,7 @@ export const kernelCase = defineCase<Size, Inputs>({
           twinRows: guided ? count * rowsEach : 0,
           logOffset: LOG_OFFSET,
           logStride,
-          random: random ?? false,
+          ranking: rankingOf(inputs),
           stopAtEnd: stopAtEnd ?? false,
           rule: rule ?? { kind: "count" },
         }),

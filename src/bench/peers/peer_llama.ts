@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import { GGUF_MODEL } from "./gguf_llada.ts";
-import type { PeerWeights, Runner } from "./runner.ts";
+import { type PeerWeights, quantisedName, type Runner } from "./runner.ts";
 
 /** Where llama.cpp computes. */
 export type LlamaBackend = "cpu" | "vulkan";
@@ -95,13 +95,14 @@ export async function openLlama(
       return found.slice(first).map((prediction) => prediction!.next);
     };
     const options = { temperature: 0 };
+    const codes = quantisedName(weights);
     const [device] = onGpu ? await llama.getGpuDeviceNames() : ["CPU"];
     return {
-      name: `${specifier.slice("npm:".length)}, ${weights === "bf16" ? "f32" : weights} weights`,
+      name: `${specifier.slice("npm:".length)}, ${codes ?? "f32"} weights`,
       device,
       // Its Vulkan kernels take keys and values in f16 only; its CPU kernels multiply codes by rows that
       // they round to 8 bits first.
-      precision: onGpu ? "attention in f16" : weights === "bf16" ? "f32" : "int8",
+      precision: onGpu ? "attention in f16" : codes ? "int8" : "f32",
       async tokens() {
         return (await evaluate({ token: true, options })).map(({ token }) => token);
       },

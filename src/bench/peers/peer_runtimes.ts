@@ -2,10 +2,11 @@
 
 import { join } from "node:path";
 import { GREEDY } from "../../denoise/predictor.ts";
+import type { Arithmetic } from "../../gpu/kernel.ts";
 import type { Model } from "../../model/model.ts";
 import { ONNX_GRAPH, ONNX_WEIGHTS } from "./onnx_llada.ts";
 import { openLlama } from "./peer_llama.ts";
-import type { PeerWeights, Runner } from "./runner.ts";
+import { type PeerWeights, type Precision, quantisedName, type Runner } from "./runner.ts";
 
 /**
  * No literals in `import()`, nor entries in deno.json: either would have everyone download these
@@ -42,7 +43,7 @@ export function ourRunner(
   asked: number,
   { weights, precision }: {
     readonly weights: PeerWeights;
-    readonly precision: "f32" | "int8";
+    readonly precision: Extract<Precision, Arithmetic>;
   },
 ): Runner {
   const first = ids.length - asked;
@@ -108,7 +109,7 @@ export async function openPeer(
   const feeds = { ids: new ort.Tensor("int32", ids, [ids.length]) };
   const fetch = async (output: string) => (await session.run(feeds, [output]))[output].data;
   return {
-    name: `${PACKAGES[name].slice("npm:".length)}, ${weights === "bf16" ? "f32" : weights} weights`,
+    name: `${PACKAGES[name].slice("npm:".length)}, ${quantisedName(weights) ?? "f32"} weights`,
     device: onGpu ? gpuDevice(await ort.env.webgpu.device) : "CPU",
     precision: "f32",
     tokens: async () => await fetch("tokens") as BigInt64Array,

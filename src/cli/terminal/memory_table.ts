@@ -6,7 +6,7 @@ import { limitContext } from "../../model/loading/config.ts";
 import { planLine, planMemory } from "../../model/memory/memory_plan.ts";
 import type { KnownMemory, ModelMemory } from "../../model/memory/model_memory.ts";
 import { binarySize } from "../../model/memory/binary_size.ts";
-import type { PlanRequest } from "../../model/memory/plan_request.ts";
+import { isStored, type PlanRequest, type WeightChoice } from "../../model/memory/plan_request.ts";
 import { memoryChoices } from "../../model/memory/choices.ts";
 import { UNLIMITED } from "../../model/memory/dry_run.ts";
 import { LEAST_CONTEXT } from "../../model/memory/fitting_options.ts";
@@ -106,8 +106,8 @@ export function planTable(plan: PlanDescription): string {
   return table.toString();
 }
 
-function nameOf(choice: string): string {
-  return choice === "stored" ? "as stored" : choice;
+function nameOf(choice: WeightChoice): string {
+  return isStored(choice) ? "as stored" : choice;
 }
 
 /**

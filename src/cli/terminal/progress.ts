@@ -5,6 +5,7 @@ import process from "node:process";
 // @ts-types="@types/cli-progress"
 import cliProgress from "cli-progress";
 import type { MemoryPlan } from "../../model/memory/memory_plan.ts";
+import { isStored } from "../../model/memory/plan_request.ts";
 import { WorkerEngine, type WorkerEngineOptions } from "../../engine/worker_engine.ts";
 
 /** Without a terminal a line is printed each time another of these shares is there. */
@@ -109,5 +110,5 @@ export function startEngine(
 /** Whether a model is not loaded as it is stored, or not with all of its context. */
 function isSmaller({ target, draft, context, fullContext }: MemoryPlan): boolean {
   return context < fullContext ||
-    [target, draft].some((model) => model && model.choice !== "stored");
+    [target, draft].some((model) => model && !isStored(model.choice));
 }

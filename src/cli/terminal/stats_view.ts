@@ -1,6 +1,7 @@
 /** Statistics in words and tables. */
 
 import Table from "cli-table3";
+import { NO_CACHE } from "../../denoise/cache_plan.ts";
 import type { AcceptanceCount, AcceptanceTally } from "../../denoise/strategies/acceptance.ts";
 import type {
   EngineTotals,
@@ -16,7 +17,7 @@ const POSITIONS_PER_LINE = 8;
 /** What one answer cost, and what was chosen and accepted on the way. */
 export function answerText({ usage, stats }: Extract<GenerateEvent, { type: "end" }>): string {
   const { strategy, cache, seed } = stats;
-  const how = `strategy ${strategy}${cache === "none" ? "" : `, cache ${cache}`}`;
+  const how = `strategy ${strategy}${cache === NO_CACHE ? "" : `, cache ${cache}`}`;
   return [
     `${speedText(usage, stats)}, ${stats.readbacks} readbacks, seed ${seed}`,
     how,

@@ -2,15 +2,13 @@
 
 import { mergeTallies, NO_ACCEPTANCE } from "../strategies/acceptance.ts";
 import { type Choice, choiceName, Controller } from "./controller.ts";
-import { denoise } from "../denoise.ts";
 import type { DenoiseOptions, DenoiseStep } from "../denoise_step.ts";
-import { lossless, selfDraft } from "../strategies/draft_verify.ts";
 import { timedPredictor } from "./timed_predictor.ts";
-import type { Predictor } from "../predictor.ts";
-import { type ProposalResult, withoutProposals } from "../strategies/proposal_run.ts";
+import type { ProposalResult } from "../strategies/proposal_run.ts";
 import { forwardSteps } from "../forward_steps.ts";
 import { planSteps } from "../schedule.ts";
 import { applyCommits, decidedUpToEnd, generationLength, type Sequence } from "../sequence.ts";
+import type { Models, Strategy } from "../strategy_options.ts";
 
 /** What a finished answer cost, and what was chosen on the way. */
 export interface AutoResult extends ProposalResult {
@@ -21,12 +19,14 @@ export interface AutoResult extends ProposalResult {
 /**
  * Takes the plain schedule's steps, a few at a time, in whichever lossless way the controller expects
  * to be fastest; when drafting does not pay, it does not draft. With guidance it is plain.
+ * @param ways the strategies that the controller chooses among
  * @throws as `denoise`
  */
 export async function* autoExact(
   sequence: Sequence,
-  models: { readonly target: Predictor; readonly draft?: Predictor },
+  models: Models,
   options: DenoiseOptions & { readonly controller?: Controller },
+  ways: Readonly<Record<Choice["strategy"], Pick<Strategy, "run">>>,
 ): AsyncGenerator<DenoiseStep, AutoResult, void> {
   const { blockLength, steps, controller = new Controller() } = options;
   const total = planSteps({ genLength: generationLength(sequence), blockLength, steps }).length;
@@ -40,7 +40,13 @@ export async function* autoExact(
     predicted: (_answers, milliseconds) => controller.learnDraft(milliseconds / rows),
     ran: (steps, milliseconds) => controller.learnDraft(milliseconds / steps.length / rows),
   });
-  const count = { targetForwards: 0, targetStates: 0, draftForwards: 0, readbacks: 0 };
+  const count = {
+    targetForwards: 0,
+    targetStates: 0,
+    draftForwards: 0,
+    readbacks: 0,
+    idleForwards: 0,
+  };
   const proposed: number[] = [];
   const accepted: number[] = [];
   let acceptance = NO_ACCEPTANCE;
@@ -56,8 +62,13 @@ export async function* autoExact(
       ? { strategy: "plain", steps: total }
       : controller.choose(draft !== undefined);
     const until = Math.min(total, t + choice.steps);
-    const part = { ...options, from: t, until };
-    const run = take(choice, state, target, draft, part);
+    const depth = "depth" in choice ? choice.depth : undefined;
+    const run = ways[choice.strategy].run(state, { target, draft }, {
+      ...options,
+      from: t,
+      until,
+      depth,
+    });
     const before = count.targetForwards;
     const begun = t;
     const name = choiceName(choice);
@@ -72,35 +83,15 @@ export async function* autoExact(
     count.targetStates += result.targetStates;
     count.draftForwards += result.draftForwards;
     count.readbacks += result.readbacks;
+    count.idleForwards += result.idleForwards;
     proposed.push(...result.proposed);
     accepted.push(...result.accepted);
     acceptance = mergeTallies(acceptance, result.acceptance);
-    if (choice.strategy !== "plain") {
+    if ("depth" in choice) {
       result.proposed.forEach((proposals, i) =>
-        controller.learnAcceptance(
-          choice.strategy as "self" | "lossless",
-          proposals,
-          result.accepted[i],
-        )
+        controller.learnAcceptance(choice.strategy, proposals, result.accepted[i])
       );
     }
   }
   return { sequence: state, ...count, proposed, accepted, acceptance, choices };
-}
-
-/** Some steps of the schedule, in the chosen way. */
-async function* take(
-  choice: Choice,
-  state: Sequence,
-  target: Predictor,
-  draft: Predictor | undefined,
-  options: DenoiseOptions,
-): AsyncGenerator<DenoiseStep, ProposalResult, void> {
-  if (choice.strategy === "self") {
-    return yield* selfDraft(state, target, { ...options, depth: choice.depth });
-  }
-  if (choice.strategy === "lossless") {
-    return yield* lossless(state, target, draft!, { ...options, depth: choice.depth });
-  }
-  return withoutProposals(yield* denoise([state], target, options));
 }

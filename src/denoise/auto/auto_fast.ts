@@ -2,21 +2,18 @@
 
 import type { AutoResult } from "./auto.ts";
 import { denoiseBlocks } from "../strategies/blocks.ts";
-import type { CachePolicy } from "../cache_plan.ts";
+import { type CachePolicy, NO_CACHE } from "../cache_plan.ts";
+import { PROBABILITY } from "../confidence.ts";
 import { Controller } from "./controller.ts";
 import type { DenoiseOptions, DenoiseStep } from "../denoise_step.ts";
 import type { FastWay, Pass } from "./fast_controller.ts";
 import { timedPredictor } from "./timed_predictor.ts";
-import { GREEDY, type Prediction, type Predictor, type SelectionRule } from "../predictor.ts";
+import { GREEDY, type Prediction, type Predictor } from "../predictor.ts";
+import type { SelectionRule } from "../selection.ts";
+import type { Models, Strategy } from "../strategy_options.ts";
 import { withoutProposals } from "../strategies/proposal_run.ts";
 import { forwardSteps } from "../forward_steps.ts";
 import { maskedPositions, type Sequence } from "../sequence.ts";
-
-/** What a finished answer cost, and what was chosen on the way. */
-export interface AutoFastResult extends AutoResult {
-  /** Forward passes that found nothing left to do. */
-  readonly idleForwards: number;
-}
 
 /** Options of quality fast. */
 export interface AutoFastOptions extends DenoiseOptions {
@@ -25,18 +22,8 @@ export interface AutoFastOptions extends DenoiseOptions {
   readonly threshold?: number;
 }
 
-/** The models at hand. */
-interface Models {
-  readonly target: Predictor;
-  readonly draft?: Predictor;
-}
-
-/** A lossy strategy that needs a draft, over a whole answer. */
-export type DraftRun = (
-  sequence: Sequence,
-  models: Models,
-  options: DenoiseOptions,
-) => AsyncGenerator<DenoiseStep, Omit<AutoFastResult, "choices">, void>;
+/** Lossy strategies that need a draft, by name. */
+export type DraftStrategies = Readonly<Record<string, Pick<Strategy, "run">>>;
 
 /** A rule and a cache, which may change from block to block. */
 interface BlockWay extends FastWay {
@@ -45,7 +32,7 @@ interface BlockWay extends FastWay {
 
 /** A strategy with a draft. */
 interface DraftWay extends FastWay {
-  readonly run: DraftRun;
+  readonly run: Strategy["run"];
 }
 
 const BLOCK: Pass = { name: "block", contains: [] };
@@ -65,19 +52,19 @@ const PASSES: Readonly<Record<CachePolicy, Pick<FastWay, "first" | "later">>> = 
  * Commits several tokens a step, in whichever way the controller expects to be fastest: a rule and a
  * cache for each block, or a strategy with the draft for an answer. With guidance there is no cache;
  * with another confidence than the probability there is no draft.
- * @param draftRuns the strategies with a draft by name; used where there is a draft
+ * @param drafting the strategies with a draft; used where there is one
  * @throws as `denoiseBlocks` and the strategies
  */
 export async function* autoFast(
   sequence: Sequence,
   models: Models,
   options: AutoFastOptions,
-  draftRuns: Readonly<Record<string, DraftRun>> = {},
-): AsyncGenerator<DenoiseStep, AutoFastResult, void> {
+  drafting: DraftStrategies = {},
+): AsyncGenerator<DenoiseStep, AutoResult, void> {
   const { controller = new Controller() } = options;
   const blockWays = blockWaysOf(models.target, options);
-  const drafting = models.draft && (options.confidence ?? "probability") === "probability";
-  const ways = [...blockWays, ...drafting ? draftWaysOf(draftRuns) : []];
+  const drafts = models.draft && (options.confidence ?? PROBABILITY) === PROBABILITY;
+  const ways = [...blockWays, ...drafts ? draftWaysOf(drafting) : []];
   const choose = () => controller.fast.choose<BlockWay | DraftWay>(ways, controller.draftStep);
   let way = choose();
   let probes = 0;
@@ -104,8 +91,8 @@ async function probe(draft: Predictor, sequence: Sequence, controller: Controlle
 }
 
 function blockWaysOf(target: Predictor, options: AutoFastOptions): BlockWay[] {
-  const { threshold = 0.9, cfgScale = 0, confidence = "probability" } = options;
-  const measure = confidence === "probability" ? "" : ` by ${confidence}`;
+  const { threshold = 0.9, cfgScale = 0, confidence = PROBABILITY } = options;
+  const measure = confidence === PROBABILITY ? "" : ` by ${confidence}`;
   const rules: Record<string, SelectionRule> = {
     ...options.threshold === undefined
       ? { [`factor 1${measure}`]: { kind: "factor", factor: 1 } }
@@ -114,7 +101,7 @@ function blockWaysOf(target: Predictor, options: AutoFastOptions): BlockWay[] {
   };
   const caches = target.openCanvas && cfgScale === 0
     ? Object.keys(PASSES) as CachePolicy[]
-    : ["none"] as const;
+    : [NO_CACHE];
   return Object.entries(rules).flatMap(([name, rule]) =>
     caches.map((cache) => ({
       name: `${name}, cache ${cache}`,
@@ -126,8 +113,8 @@ function blockWaysOf(target: Predictor, options: AutoFastOptions): BlockWay[] {
   );
 }
 
-function draftWaysOf(runs: Readonly<Record<string, DraftRun>>): DraftWay[] {
-  return Object.entries(runs).map(([name, run]) => {
+function draftWaysOf(drafting: DraftStrategies): DraftWay[] {
+  return Object.entries(drafting).map(([name, { run }]) => {
     const pass: Pass = { name, contains: [...PARTS, "all", "all, kept"] };
     return { name, rule: name, first: pass, later: pass, drafts: true, run };
   });
@@ -149,7 +136,7 @@ async function* byBlocks(
   options: AutoFastOptions & { readonly controller: Controller },
   chosen: BlockWay,
   ways: readonly BlockWay[],
-): AsyncGenerator<DenoiseStep, AutoFastResult, void> {
+): AsyncGenerator<DenoiseStep, AutoResult, void> {
   const { fast } = options.controller;
   const rows = rowsOf(sequence, options);
   const choices: Record<string, number> = {};
@@ -188,7 +175,7 @@ async function* byBlocks(
     return step;
   });
   fast.learnBlock(way, { steps, tokens, open });
-  return { ...withoutProposals(result), idleForwards: result.idleForwards ?? 0, choices };
+  return { ...withoutProposals(result), choices };
 }
 
 /** Here a round, which ends in a forward pass of the target, is what counts as a step. */
@@ -197,7 +184,7 @@ async function* withDraft(
   models: Models,
   options: AutoFastOptions & { readonly controller: Controller },
   way: DraftWay,
-): AsyncGenerator<DenoiseStep, AutoFastResult, void> {
+): AsyncGenerator<DenoiseStep, AutoResult, void> {
   const { controller, blockLength } = options;
   const rows = rowsOf(sequence, options);
   const sure = surely(blockLength);

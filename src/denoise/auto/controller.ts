@@ -5,7 +5,10 @@ import { Exploration } from "./exploration.ts";
 import { RelativeCosts } from "./relative_costs.ts";
 import { Costs, Recent } from "./recent_costs.ts";
 
-/** How the next steps are taken; each gives what the plain schedule gives. */
+/**
+ * How the next steps are taken; each gives what the plain schedule gives. The names are those of
+ * strategies: src/denoise/strategy.ts hands over what is called so, and does not compile without.
+ */
 export type Choice =
   & {
     /** How many of them, before the next choice. */
@@ -16,7 +19,7 @@ export type Choice =
     | { readonly strategy: "self" | "lossless"; readonly depth: number }
   );
 
-type Drafting = Exclude<Choice, { readonly strategy: "plain" }>;
+type Drafting = Extract<Choice, { readonly depth: number }>;
 
 /** What the controller has learnt, in milliseconds for each row of a sequence. */
 export interface ControllerFigures {
@@ -58,7 +61,7 @@ const DRAFT = "draft";
 
 /** As statistics call it. */
 export function choiceName(choice: Choice): string {
-  return choice.strategy === "plain" ? "plain" : `${choice.strategy} ${choice.depth}`;
+  return "depth" in choice ? `${choice.strategy} ${choice.depth}` : choice.strategy;
 }
 
 /** 1 + a + a^2 + ... + a^n: steps done in a round that proposes n. */
@@ -129,17 +132,17 @@ export class Controller {
   }
 
   /** Of `proposed` proposals in a round the first `accepted` were right. */
-  learnAcceptance(strategy: "self" | "lossless", proposed: number, accepted: number): void {
+  learnAcceptance(strategy: Drafting["strategy"], proposed: number, accepted: number): void {
     if (proposed === 0) return;
     // Those behind the first refusal were never judged.
     this.#rounds.add(strategy, { judged: Math.min(proposed, accepted + 1), accepted });
   }
 
-  #sum(strategy: "self" | "lossless", of: "judged" | "accepted"): number {
+  #sum(strategy: Drafting["strategy"], of: "judged" | "accepted"): number {
     return this.#rounds.of(strategy).reduce((total, round) => total + round[of], 0);
   }
 
-  #acceptance(strategy: "self" | "lossless"): number {
+  #acceptance(strategy: Drafting["strategy"]): number {
     return (this.#sum(strategy, "accepted") + FIRST_WEIGHT * FIRST_ACCEPTANCE) /
       (this.#sum(strategy, "judged") + FIRST_WEIGHT);
   }
@@ -190,7 +193,7 @@ export class Controller {
       const sure = step * (1 + this.#uncertainty(choice.strategy)) + first / MOST_STEPS;
       return { choice, name: choiceName(choice), cost: sure, tried: steps * step + first };
     });
-    const ways = [{ choice: plain, name: "plain", cost: 1, tried: steps }, ...drafting];
+    const ways = [{ choice: plain, name: choiceName(plain), cost: 1, tried: steps }, ...drafting];
     const best = Math.min(...ways.map(({ cost }) => cost));
     const looks = ways.map((way) => ({ ...way, look: (way.tried / best - steps) / FEWEST_STEPS }));
     const { choice, cost } = this.#looks.pick(looks);

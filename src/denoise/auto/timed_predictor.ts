@@ -38,6 +38,7 @@ export function timedPredictor(predictor: Predictor, observer: PredictorObserver
         return answers;
       };
       return {
+        hasTwin: (step) => canvas.hasTwin(step),
         run,
         predict,
         setIds: (sequence, ids, unconditional) => canvas.setIds(sequence, ids, unconditional),

@@ -1,6 +1,6 @@
 /** The steps of a block that is repeated until it holds no mask, and what each keeps and sees. */
 
-import { cachePlan, type CachePolicy } from "../cache_plan.ts";
+import { cachePlan, type CachePolicy, NO_CACHE } from "../cache_plan.ts";
 import { canvasStep } from "../denoise.ts";
 import type { DenoiseOptions } from "../denoise_step.ts";
 import type { CanvasStep, Commit } from "../predictor.ts";
@@ -21,8 +21,8 @@ export interface PassOptions extends DenoiseOptions {
 }
 
 /** Whether a block is repeated until it holds no mask, instead of following the plain schedule. */
-export function repeatsBlocks({ cache = "none", suffixWindow }: PassOptions): boolean {
-  return cache !== "none" || suffixWindow !== undefined;
+export function repeatsBlocks({ cache = NO_CACHE, suffixWindow }: PassOptions): boolean {
+  return cache !== NO_CACHE || suffixWindow !== undefined;
 }
 
 /** Masked positions of a block. */
@@ -45,7 +45,7 @@ export function blockStep(
   { step, stepInBlock }: { readonly step: number; readonly stepInBlock: number },
   options: PassOptions,
 ): CanvasStep {
-  const { cache = "none", refreshInterval = Infinity, suffixWindow } = options;
+  const { cache = NO_CACHE, refreshInterval = Infinity, suffixWindow } = options;
   const { promptLength, ids } = sequence;
   const planned = schedule[stepInBlock] ?? { ...schedule[0], commits: 1 };
   const blockEnd = promptLength + planned.blockEnd;

@@ -4,8 +4,9 @@ import { blockStep, givesUp, masksLeft, type PassOptions } from "./block_steps.t
 import { checkCache, checkRanking, checkRule, checkSuffixWindow } from "../check_options.ts";
 import { checkBatch } from "../denoise.ts";
 import type { DenoiseResult, DenoiseStep } from "../denoise_step.ts";
-import type { CanvasStep, Predictor, SelectionRule } from "../predictor.ts";
+import type { CanvasStep, Predictor } from "../predictor.ts";
 import { planSteps } from "../schedule.ts";
+import { comparesConfidence, type SelectionRule } from "../selection.ts";
 import { applyCommits, decidedUpToEnd, generationLength, type Sequence } from "../sequence.ts";
 import { openRunner } from "../step_runner.ts";
 
@@ -36,7 +37,7 @@ export async function* denoiseBlocks(
   checkBatch([sequence], options);
   checkBlocks(options);
   const genLength = generationLength(sequence);
-  const steps = options.rule.kind === "count" ? options.steps : genLength;
+  const steps = comparesConfidence(options.rule) ? genLength : options.steps;
   const plan = planSteps({ genLength, blockLength, steps });
   signal?.throwIfAborted();
   const runner = await openRunner([sequence], predictor, options);
@@ -52,6 +53,7 @@ export async function* denoiseBlocks(
     for (let block = 0; block < genLength / blockLength && !finished(); block++) {
       const passes = { ...options, ...options.ofBlock?.(block) };
       const { rule } = passes;
+      const compares = comparesConfidence(rule);
       checkBlocks(passes);
       const schedule = plan.filter((planned) => planned.block === block);
       const masked = () => masksLeft(state, block, blockLength);
@@ -61,14 +63,14 @@ export async function* denoiseBlocks(
       for (let left = all; left > 0 && !given && !finished(); left = masked()) {
         signal?.throwIfAborted();
         if (stepInBlock > 0) pace = (all - left) / stepInBlock;
-        const paced = rule.kind === "count" ? left : Math.max(1, Math.ceil(left / pace));
+        const paced = compares ? Math.max(1, Math.ceil(left / pace)) : left;
         // Whether it goes on behind the schedule is seen step by step.
         const scheduled = Math.max(1, schedule.length - stepInBlock);
         const length = Math.min(runner.chunkLength, left, paced, scheduled);
         const chunk = Array.from({ length }, (_, i): CanvasStep => {
           const at = { step: nfe + i, stepInBlock: stepInBlock + i };
           const step = blockStep(state, schedule, at, passes);
-          return { ...step, commits: rule.kind === "count" ? step.commits : blockLength, rule };
+          return { ...step, commits: compares ? blockLength : step.commits, rule };
         });
         const commitsByStep = await runner.run(chunk, [state]);
         readbacks++;
@@ -85,7 +87,7 @@ export async function* denoiseBlocks(
           stepInBlock++;
           yield { step: nfe - 1, block, nfe, commits };
           if (finished()) {
-            idle = chunk.length - i - 1;
+            idle = commitsByStep.length - i - 1;
             break;
           }
         }
@@ -103,5 +105,5 @@ function checkBlocks(options: BlockOptions): void {
   checkCache(options);
   checkSuffixWindow(options);
   checkRule(rule);
-  if (rule.kind !== "count") checkRanking(options, `rule ${rule.kind}`);
+  if (comparesConfidence(rule)) checkRanking(options, `rule ${rule.kind}`);
 }

@@ -1,6 +1,6 @@
 /** Commit, then verify: the draft writes ahead, the target judges every token as if it were masked. */
 
-import { cachePlan, type CachePolicy } from "../cache_plan.ts";
+import { cachePlan, type CachePolicy, NO_CACHE } from "../cache_plan.ts";
 import {
   checkCache,
   checkCounts,
@@ -27,9 +27,16 @@ import {
   type State,
 } from "./proposal_run.ts";
 import { planSteps } from "../schedule.ts";
-import { selectCommits } from "../selection.ts";
+import { BY_CONFIDENCE, selectCommits } from "../selection.ts";
 import { generationLength, maskedPositions, type Sequence } from "../sequence.ts";
 import { openRunner, type StepRunner } from "../step_runner.ts";
+import type { Strategy } from "../strategy_options.ts";
+
+/**
+ * From 0.5 on a guess is the target's own choice, so the rule says something only below; at 0.3 no
+ * more than two other tokens are as likely.
+ */
+const BACK_THRESHOLD = 0.3;
 
 /** How far the draft goes, and what the target lets stand. */
 export interface CommitVerifyOptions extends RoundOptions {
@@ -48,12 +55,6 @@ export interface CommitVerifyOptions extends RoundOptions {
   readonly cache?: CachePolicy;
   /** Draft steps of a block from one refresh to the next; default: its first step only. */
   readonly refreshInterval?: number;
-}
-
-/** What a finished answer cost and came to. */
-export interface CommitVerifyResult extends ProposalResult {
-  /** Passes that the draft's canvas ran after its block was full; not in `draftForwards`. */
-  readonly idleForwards: number;
 }
 
 /**
@@ -76,7 +77,7 @@ export async function* commitVerify(
   target: Predictor,
   draft: Predictor,
   options: CommitVerifyOptions,
-): AsyncGenerator<DenoiseStep, CommitVerifyResult, void> {
+): AsyncGenerator<DenoiseStep, ProposalResult, void> {
   const { signal, blockLength, depth } = options;
   const run = new ProposalRun(sequence, target, options);
   checkOptions(options);
@@ -85,7 +86,6 @@ export async function* commitVerify(
   planSteps({ genLength, blockLength, steps: genLength });
   signal?.throwIfAborted();
   const drafting = await openRunner([sequence], draft, { ...options, stepsPerReadback: depth });
-  let idleForwards = 0;
   try {
     for (let block = 0; block < genLength / blockLength && !run.isFinished(); block++) {
       const planned = { block, blockEnd: (block + 1) * blockLength, commits: blockLength };
@@ -109,8 +109,7 @@ export async function* commitVerify(
           );
           ahead = drafted;
           draftSteps += ahead.steps.length;
-          idleForwards += idle;
-          run.countDraft(ahead.steps.length, readbacks);
+          run.countDraft(ahead.steps.length, readbacks, idle);
         }
         const [answers] = await run.predict([judging(ahead.state, step, left, options)]);
         const commits = verdict(answers, ahead.state.sequence, step, options);
@@ -134,7 +133,7 @@ export async function* commitVerify(
   } finally {
     drafting.close();
   }
-  return { ...run.result(), idleForwards };
+  return run.result();
 }
 
 /** What came of the draft's steps of a round. */
@@ -155,7 +154,7 @@ async function draftAhead(
   step: CanvasStep,
   /** Draft steps of this block so far. */
   taken: number,
-  { depth, draftThreshold, cache = "none", refreshInterval = Infinity }: CommitVerifyOptions,
+  { depth, draftThreshold, cache = NO_CACHE, refreshInterval = Infinity }: CommitVerifyOptions,
 ): Promise<Ahead & { readonly idle: number; readonly readbacks: number }> {
   const { blockStart = 0, blockEnd } = step;
   const { maskToken } = from.sequence;
@@ -231,7 +230,7 @@ function verdict(
     } else if (confidence >= targetThreshold) commits.push(own);
     else open.push(answer);
   }
-  const surest = selectCommits(open, 1, { remasking: "low_confidence", seed, step });
+  const surest = selectCommits(open, 1, { remasking: BY_CONFIDENCE, seed, step });
   return [...commits, ...surest].sort((a, b) => a.position - b.position);
 }
 
@@ -242,9 +241,32 @@ function maskedIn(sequence: Sequence, first: number, end: number): Uint32Array {
 /** @throws {RangeError} naming the option that is out of range */
 function checkOptions(options: CommitVerifyOptions): void {
   checkCache(options);
-  requireProbability("commit_verify", options.confidence);
-  checkRanking(options, "commit_verify");
+  requireProbability(options.confidence);
+  checkRanking(options, "this strategy");
   const { depth, draftThreshold, targetThreshold, backThreshold } = options;
   checkProbabilities({ draftThreshold, targetThreshold, backThreshold });
   checkCounts({ depth });
 }
+
+/** `commit_verify`, as {@linkcode commitVerify} has it. */
+export const commitVerifyStrategy: Strategy = {
+  lossless: false,
+  needsDraft: true,
+  uses: [
+    "cache",
+    "refreshInterval",
+    "depth",
+    "rounds",
+    "draftThreshold",
+    "targetThreshold",
+    "backThreshold",
+  ],
+  run: (sequence, { target, draft }, options) =>
+    commitVerify(sequence, target, draft!, {
+      ...options,
+      depth: options.depth ?? 2,
+      draftThreshold: options.draftThreshold ?? 0.9,
+      targetThreshold: options.targetThreshold ?? 0.7,
+      backThreshold: options.backThreshold ?? BACK_THRESHOLD,
+    }),
+};

@@ -21,6 +21,7 @@ import {
 } from "./proposal_run.ts";
 import type { Sequence } from "../sequence.ts";
 import { openRunner } from "../step_runner.ts";
+import type { Strategy } from "../strategy_options.ts";
 
 /** How many steps are guessed at. */
 export interface ProposalOptions extends RoundOptions, PassOptions {
@@ -142,13 +143,14 @@ async function openDrafter(
       if (steps.length === 0) return proposals;
       let { state } = run;
       runner.setIds?.(0, state.sequence.ids, state.unconditional?.ids);
-      for (let i = 0; i < steps.length; i += runner.chunkLength) {
-        const chunk = steps.slice(i, i + runner.chunkLength).map(stepOf);
+      while (proposals.length < steps.length) {
+        const taken = proposals.length;
+        const chunk = steps.slice(taken, taken + runner.chunkLength).map(stepOf);
         for (const [commits] of await runner.run(chunk, [state.sequence])) {
           proposals.push(commits);
           state = commit(state, commits);
         }
-        run.countDraft(chunk.length, 1);
+        run.countDraft(proposals.length - taken, 1);
       }
       return proposals;
     },
@@ -225,3 +227,25 @@ export async function* selfDraft(
   }
   return run.result();
 }
+
+const USES = ["confidence", "cache", "refreshInterval", "suffixWindow", "depth", "rounds"] as const;
+/** Steps proposed a round, at most, where a request names no depth. */
+const DEPTH = 4;
+
+/** `lossless`, as {@linkcode lossless} has it. */
+export const losslessStrategy: Strategy = {
+  lossless: true,
+  needsDraft: true,
+  uses: USES,
+  run: (sequence, { target, draft }, options) =>
+    lossless(sequence, target, draft!, { ...options, depth: options.depth ?? DEPTH }),
+};
+
+/** `self`, as {@linkcode selfDraft} has it. */
+export const selfStrategy: Strategy = {
+  lossless: true,
+  needsDraft: false,
+  uses: USES,
+  run: (sequence, { target }, options) =>
+    selfDraft(sequence, target, { ...options, depth: options.depth ?? DEPTH }),
+};

@@ -6,8 +6,9 @@ import type { DenoiseStep } from "../denoise_step.ts";
 import type { Commit, Prediction, Predictor } from "../predictor.ts";
 import { type ProposalResult, ProposalRun, question, type RoundOptions } from "./proposal_run.ts";
 import { planSteps } from "../schedule.ts";
-import { selectCommits } from "../selection.ts";
+import { BY_CONFIDENCE, selectCommits } from "../selection.ts";
 import { generationLength, maskedPositions, type Sequence } from "../sequence.ts";
+import type { Strategy } from "../strategy_options.ts";
 
 /** When two models' agreement is enough. */
 export interface GateOptions extends RoundOptions {
@@ -34,8 +35,8 @@ export async function* gate(
   const { signal, blockLength, draftThreshold, targetThreshold, seeds } = options;
   const run = new ProposalRun(sequence, target, options);
   checkProbabilities({ draftThreshold, targetThreshold });
-  requireProbability("gate", options.confidence);
-  checkRanking(options, "gate");
+  requireProbability(options.confidence);
+  checkRanking(options, "this strategy");
   const genLength = generationLength(sequence);
   planSteps({ genLength, blockLength, steps: genLength });
   for (let block = 0; block < genLength / blockLength; block++) {
@@ -53,7 +54,7 @@ export async function* gate(
         run.countDraft(1, 1);
       }
       const [verified] = await run.ask([state], [step], [blockEnd]);
-      const ranking = { remasking: "low_confidence", seed: seeds[0], step: index } as const;
+      const ranking = { remasking: BY_CONFIDENCE, seed: seeds[0], step: index };
       const surest = selectCommits(verified, 1, ranking)[0];
       const commits = verified.filter((prediction, i) =>
         prediction.position === surest.position ||
@@ -83,3 +84,16 @@ export async function* gate(
 function asCommit({ position, token, confidence, logProbability }: Prediction): Commit {
   return { position, token, confidence, logProbability };
 }
+
+/** `gate`, as {@linkcode gate} has it. */
+export const gateStrategy: Strategy = {
+  lossless: false,
+  needsDraft: true,
+  uses: ["draftThreshold", "targetThreshold", "rounds"],
+  run: (sequence, { target, draft }, options) =>
+    gate(sequence, target, draft!, {
+      ...options,
+      draftThreshold: options.draftThreshold ?? 0.9,
+      targetThreshold: options.targetThreshold ?? 0.7,
+    }),
+};

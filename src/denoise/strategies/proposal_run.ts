@@ -51,10 +51,14 @@ export interface ProposalResult {
   /** Of which tokens, by depth, mask ratio and position. */
   readonly acceptance: AcceptanceTally;
   readonly readbacks: number;
+  /** Forward passes on a canvas that found nothing left to do; in none of the other counts. */
+  readonly idleForwards: number;
 }
 
 /** What a run of the target alone came to: nothing was proposed. */
-export function withoutProposals({ sequences, nfe, readbacks }: DenoiseResult): ProposalResult {
+export function withoutProposals(
+  { sequences, nfe, readbacks, idleForwards = 0 }: DenoiseResult,
+): ProposalResult {
   return {
     sequence: sequences[0],
     targetForwards: nfe,
@@ -64,6 +68,7 @@ export function withoutProposals({ sequences, nfe, readbacks }: DenoiseResult): 
     accepted: [],
     acceptance: NO_ACCEPTANCE,
     readbacks,
+    idleForwards,
   };
 }
 
@@ -136,6 +141,7 @@ export class ProposalRun {
   #targetStates = 0;
   #draftForwards = 0;
   #readbacks = 0;
+  #idleForwards = 0;
   readonly #proposed: number[] = [];
   readonly #accepted: number[] = [];
   #acceptance = NO_ACCEPTANCE;
@@ -213,10 +219,11 @@ export class ProposalRun {
     this.#canvas?.destroy();
   }
 
-  /** The draft ran. */
-  countDraft(forwards: number, readbacks: number): void {
+  /** The draft ran, `idle` times with nothing left to do. */
+  countDraft(forwards: number, readbacks: number, idle = 0): void {
     this.#draftForwards += forwards;
     this.#readbacks += readbacks;
+    this.#idleForwards += idle;
   }
 
   /** A round of proposals begins in this block. */
@@ -264,6 +271,7 @@ export class ProposalRun {
       proposed: this.#proposed,
       accepted: this.#accepted,
       acceptance: this.#acceptance,
+      idleForwards: this.#idleForwards,
     };
   }
 }

@@ -1,6 +1,8 @@
 /** Golden data as `unmask parity` and the tests read it; see test/golden/README.md for the layout. */
 
 import { join } from "node:path";
+import type { CachePolicy } from "../../denoise/cache_plan.ts";
+import type { Remasking } from "../../denoise/selection.ts";
 import { toF32 } from "../../gpu/dtype.ts";
 import { SafetensorsFile } from "../../weights/safetensors.ts";
 
@@ -42,7 +44,7 @@ export interface SamplingCase {
   readonly steps: number;
   readonly cfg_scale: number;
   readonly temperature: number;
-  readonly remasking: "low_confidence" | "random";
+  readonly remasking: Remasking;
   readonly logits_eos_inf?: boolean;
   readonly confidence_eos_eot_inf?: boolean;
   readonly eos_id_for_this_case?: number;
@@ -69,7 +71,7 @@ export interface FastCase {
   readonly gen_length: number;
   readonly block_length: number;
   readonly steps: number;
-  readonly cache: "none" | "prefix" | "dual";
+  readonly cache: CachePolicy;
   readonly threshold: number | null;
   readonly factor: number | null;
   readonly nfe: number;

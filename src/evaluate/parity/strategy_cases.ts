@@ -1,8 +1,10 @@
 /** Parallel decoding, cache and draft/verify cases of `unmask parity`. */
 
+import { NO_CACHE } from "../../denoise/cache_plan.ts";
 import { denoiseBlocks } from "../../denoise/strategies/blocks.ts";
 import { lossless } from "../../denoise/strategies/draft_verify.ts";
-import type { Predictor, SelectionRule } from "../../denoise/predictor.ts";
+import type { Predictor } from "../../denoise/predictor.ts";
+import { COUNT, type SelectionRule } from "../../denoise/selection.ts";
 import { newSequence } from "../../denoise/sequence.ts";
 import type { Model } from "../../model/model.ts";
 import type { FastCase, ParityResult, SpeculativeCase } from "./golden_files.ts";
@@ -14,9 +16,9 @@ export async function fastCase(golden: FastCase, model: Model): Promise<ParityRe
     ? { kind: "threshold", threshold: golden.threshold }
     : golden.factor !== null
     ? { kind: "factor", factor: golden.factor }
-    : { kind: "count" };
+    : COUNT;
   const paths: [string, Predictor][] = [["canvas", model]];
-  if (golden.cache === "none") paths.push(["step by step", stepwise(model)]);
+  if (golden.cache === NO_CACHE) paths.push(["step by step", stepwise(model)]);
   const wrong: string[] = [];
   let confidence = 0;
   const { maskTokenId, eosTokenId } = model.config;

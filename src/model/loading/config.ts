@@ -6,7 +6,15 @@
  * Sources: `config.json` and `configuration_llada.py` of GSAI-ML/LLaDA-8B-Instruct.
  */
 import { join } from "node:path";
-import { GROUP_SIZES, quantised, type QuantScheme } from "../../quant/scheme.ts";
+import type { CanvasStep } from "../../denoise/predictor.ts";
+import {
+  GROUP_SIZES,
+  QUANTISED,
+  quantised,
+  type QuantisedName,
+  type QuantScheme,
+  SCHEMES,
+} from "../../quant/scheme.ts";
 import { isJsonObject, type JsonObject, readJsonObject } from "../../weights/json_file.ts";
 import { ConfigError } from "../../weights/model_file_error.ts";
 import { Fields } from "./config_fields.ts";
@@ -160,7 +168,9 @@ function readQuantisation(
     inner.only("quant_method", [QUANT_METHOD]);
     inner.only("symmetric", [true]);
     inner.only("scale_dtype", ["float16"]);
-    const name = inner.only("bits", [8, 4]) === 8 ? "q8" : "q4";
+    const bitsOf = (name: QuantisedName) => SCHEMES[name].bits;
+    const bits = inner.only("bits", QUANTISED.map(bitsOf));
+    const name = QUANTISED.find((name) => bitsOf(name) === bits)!;
     const scheme = quantised(name, inner.only("group_size", GROUP_SIZES));
     return { scheme, head: inner.only("head", [true, false]) };
   });
@@ -224,6 +234,8 @@ function readFfnSize(fields: Fields, hiddenSize: number): number {
   return fields.integer("mlp_ratio", 1, Math.floor(MAX_SIZE / hiddenSize)) * hiddenSize;
 }
 
+type Remasking = CanvasStep["remasking"];
+
 /** What a model folder says about generating with it; a field is undefined where it says nothing. */
 export interface GenerationDefaults {
   /** `gen_length`: tokens of an answer, in whole blocks. */
@@ -237,7 +249,7 @@ export interface GenerationDefaults {
   /** `cfg_scale`; 0 is off. */
   readonly cfgScale?: number;
   /** `remasking`. */
-  readonly remasking?: "low_confidence" | "random";
+  readonly remasking?: Remasking;
   /** `bos_token_id`. */
   readonly bosTokenId?: number;
   /** `eot_token_id`: ends a turn. */
@@ -247,9 +259,14 @@ export interface GenerationDefaults {
 /**
  * Reads `generation_config.json` of a model folder; without one, nothing is defined.
  * @param config of the same folder: token ids must fit it, and those in both files must agree
+ * @param remaskings what `remasking` may be
  * @throws {ConfigError} naming the field that is wrong
  */
-export function readGenerationDefaults(dir: string, config: ModelConfig): GenerationDefaults {
+export function readGenerationDefaults(
+  dir: string,
+  config: ModelConfig,
+  remaskings: readonly Remasking[],
+): GenerationDefaults {
   const file = join(dir, "generation_config.json");
   let json: JsonObject;
   try {
@@ -284,7 +301,7 @@ export function readGenerationDefaults(dir: string, config: ModelConfig): Genera
     steps,
     temperature: amount("temperature"),
     cfgScale: amount("cfg_scale"),
-    remasking: fields.onlyIfPresent("remasking", ["low_confidence", "random"]),
+    remasking: fields.onlyIfPresent("remasking", remaskings),
     bosTokenId: integer("bos_token_id", ...token),
     eotTokenId: integer("eot_token_id", ...token),
   };

@@ -3,6 +3,7 @@
 import { type Gpu, GpuError, GpuMemoryError } from "../../gpu/device.ts";
 import type { Arithmetic } from "../../gpu/kernel.ts";
 import { Recorder } from "../../gpu/recorder.ts";
+import { QUANTISED } from "../../quant/scheme.ts";
 import { type Checkpoint, openCheckpoint } from "../../weights/checkpoint.ts";
 import { limitContext, type ModelConfig, readConfig } from "./config.ts";
 import { uploadLlada } from "../llada.ts";
@@ -69,7 +70,9 @@ export async function loadCheckpoint(
     throw new GpuMemoryError(
       `${name}: ${checkpoint.byteLength} bytes of weights do not fit the memory of ${gpu.name}: ` +
         `${error.message}. Free some of it, load in fewer bits ` +
-        `(--weights q8 or q4), without a draft (--no-draft), or use a smaller model.`,
+        `(--weights ${
+          QUANTISED.join(" or ")
+        }), without a draft (--no-draft), or use a smaller model.`,
     );
   };
   try {

@@ -9,7 +9,7 @@ import { binarySize } from "./binary_size.ts";
 import type { DeviceLimits } from "./dry_run.ts";
 import { fittingOptions, LEAST_CONTEXT, longestContext } from "./fitting_options.ts";
 import { bytesOf, KnownMemory, type ModelMemory } from "./model_memory.ts";
-import type { Pair, PlanRequest, WeightChoice } from "./plan_request.ts";
+import { isStored, type Pair, type PlanRequest, type WeightChoice } from "./plan_request.ts";
 import { checkChoices, nameOf, pairsOf } from "./precision.ts";
 
 /** A context that is cut by itself holds at least this many of the answers that are usual. */
@@ -161,7 +161,7 @@ export async function attempt(
 function described({ target, draft, context, ...rest }: MemoryPlan | Attempt): string {
   const { pair, request } = "pair" in rest ? rest : {};
   const name = (folder: string, choice: WeightChoice) =>
-    `${nameOf(folder)} ${choice === "stored" ? "as stored" : `in ${choice}`}`;
+    `${nameOf(folder)} ${isStored(choice) ? "as stored" : `in ${choice}`}`;
   const models = [name(target?.folder ?? request!.target, target?.choice ?? pair!.target)];
   if (draft) models.push(name(draft.folder, draft.choice));
   return `${models.join(" and ")} at ${context} tokens of context`;

@@ -4,11 +4,15 @@ import type { Arithmetic } from "../../gpu/kernel.ts";
 import { type GroupSize, QUANTISED } from "../../quant/scheme.ts";
 import type { AnswerShape } from "./dry_run.ts";
 
-/** How the linear layers of a model are kept on the GPU: as the folder stores them, or quantised. */
-export type WeightChoice = "stored" | "q8" | "q4";
+/** How the linear layers of a model may be kept on the GPU, the largest first. */
+export const WEIGHT_CHOICES = ["stored", ...QUANTISED] as const;
+/** How they are kept: `stored`, as the folder has them, or quantised while loading. */
+export type WeightChoice = typeof WEIGHT_CHOICES[number];
 
-/** The choices, the largest first. */
-export const WEIGHT_CHOICES: readonly WeightChoice[] = ["stored", ...QUANTISED];
+/** Whether the layers are kept as the folder has them. */
+export function isStored(choice: WeightChoice): choice is typeof WEIGHT_CHOICES[0] {
+  return choice === WEIGHT_CHOICES[0];
+}
 
 /** What decides a plan. */
 export interface MemoryOptions {

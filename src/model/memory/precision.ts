@@ -6,6 +6,7 @@ import { GROUP_SIZES, QUANTISED, quantised } from "../../quant/scheme.ts";
 import type { ModelConfig } from "../loading/config.ts";
 import type { WeightPrecision } from "../loading/upload.ts";
 import {
+  isStored,
   type MemoryOptions,
   type Pair,
   type PlanRequest,
@@ -23,7 +24,7 @@ export function precisionOf(
   config: ModelConfig,
 ): WeightPrecision {
   // A folder that is quantised so already has groups of its own size.
-  const stored = choice === undefined || choice === "stored" ||
+  const stored = choice === undefined || isStored(choice) ||
     choice === config.quantisation?.scheme.name;
   const layers = stored ? undefined : quantised(choice, group);
   return { layers, head: head ? layers : undefined, arithmetic };
@@ -53,7 +54,7 @@ export function choicesOf(
   arithmetic: Arithmetic | undefined,
 ): readonly WeightChoice[] {
   if (named) return [named];
-  if (quantisation) return ["stored"];
+  if (quantisation) return WEIGHT_CHOICES.filter(isStored);
   return arithmetic === "int8" ? QUANTISED : WEIGHT_CHOICES;
 }
 
@@ -65,10 +66,11 @@ export function checkChoices(
   if (arithmetic !== "int8") return;
   const named = [[target, weights, "--weights"], [draft, draftWeights, "--draft-weights"]] as const;
   for (const [folder, choice, option] of named) {
-    if (folder === undefined || choice !== "stored" || configOf(folder).quantisation) continue;
+    if (folder === undefined || choice === undefined || !isStored(choice)) continue;
+    if (configOf(folder).quantisation) continue;
     throw new GpuError(
       `Arithmetic int8 multiplies quantised weights, and ${nameOf(folder)} as stored has none. ` +
-        `Ask for ${option} q8 or q4, or for arithmetic f32.`,
+        `Ask for ${option} ${QUANTISED.join(" or ")}, or for arithmetic f32.`,
     );
   }
 }

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { REMASKINGS } from "../../../src/denoise/selection.ts";
 import {
   ConfigError,
   type ModelConfig,
@@ -157,7 +158,7 @@ Deno.test("the golden configs differ where they are meant to", () => {
 });
 
 Deno.test("generation_config.json of the embedded model", () => {
-  assertEquals(readGenerationDefaults(tiny, readConfig(tiny)), {
+  assertEquals(readGenerationDefaults(tiny, readConfig(tiny), REMASKINGS), {
     genLength: 64,
     blockLength: 32,
     steps: 64,
@@ -174,14 +175,15 @@ function generationDefaults(text: string) {
   const dir = Deno.makeTempDirSync({ prefix: "unmask-config-" });
   try {
     Deno.writeTextFileSync(join(dir, "generation_config.json"), text);
-    return readGenerationDefaults(dir, readConfig(tiny));
+    return readGenerationDefaults(dir, readConfig(tiny), REMASKINGS);
   } finally {
     Deno.removeSync(dir, { recursive: true });
   }
 }
 
 Deno.test("a folder without generation defaults, or with few, defines no others", () => {
-  const none = readGenerationDefaults(join(golden, "mha-f32"), readConfig(join(golden, "mha-f32")));
+  const mha = join(golden, "mha-f32");
+  const none = readGenerationDefaults(mha, readConfig(mha), REMASKINGS);
   assert(Object.values(none).every((value) => value === undefined));
   const few = generationDefaults(
     '{"eos_token_id": [2033, 2036], "steps": null, "transformers_version": "4.46.3", "steps_": 3,' +
