@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { FAMILIES } from "../src/model/family.ts";
 
 const root = new URL("../", import.meta.url);
 
@@ -155,6 +156,16 @@ Deno.test("modules name packages of deno.json, and nothing of the tests", () => 
       const isPackage = known.some((name) => target === name || target.startsWith(`${name}/`));
       assert(own || isPackage || target.startsWith("node:"), `${path} imports ${target}`);
     }
+  }
+});
+
+Deno.test("a model family is a file of its name, which src/model/family.ts alone imports", () => {
+  for (const modelType of Object.keys(FAMILIES)) {
+    const file = `src/model/${modelType}.ts`;
+    const importers = sources.filter((path) =>
+      importsOf(path).some(({ target }) => target === file)
+    );
+    assertEquals(importers, ["src/model/family.ts"], file);
   }
 });
 

@@ -20,13 +20,8 @@ import { paddedInner } from "../quant/scheme.ts";
 import { DeviceCanvas } from "./canvas.ts";
 import type { ModelConfig } from "./loading/config.ts";
 import { checkChoice, checkInput } from "./input.ts";
-import {
-  forward,
-  type HiddenObserver,
-  type LladaWeights,
-  mostRows,
-  type RowBatch,
-} from "./llada.ts";
+import { familyOf } from "./family.ts";
+import { type HiddenObserver, type ModelWeights, mostRows, type RowBatch } from "./forward_pass.ts";
 import { rowsFor } from "./linear.ts";
 import { StepPace } from "./step_pace.ts";
 import {
@@ -79,7 +74,7 @@ export class Model implements Predictor, Disposable {
     readonly gpu: Gpu,
     readonly config: ModelConfig,
     recorder: Recorder,
-    weights: LladaWeights,
+    weights: ModelWeights,
     owned: readonly Tensor[],
     readonly also?: Disposable,
   ) {
@@ -87,7 +82,8 @@ export class Model implements Predictor, Disposable {
     this.readback = new Readback(gpu);
     this.#owned = owned;
     const scratch = new Scratch(gpu, recorder);
-    this.#context = { gpu, recorder, scratch, config, weights, pace: this.pace };
+    const family = familyOf(config);
+    this.#context = { gpu, recorder, scratch, config, weights, family, pace: this.pace };
   }
 
   /**
@@ -308,8 +304,7 @@ export class Model implements Predictor, Disposable {
   }
 
   #forward(batch: RowBatch, observe?: HiddenObserver): Tensor {
-    const { gpu, recorder, scratch, config, weights } = this.#context;
-    return forward(gpu, recorder, scratch, config, weights, batch, observe);
+    return this.#context.family.forward(this.#context, batch, observe);
   }
 
   async #predictGroup(inputs: readonly ForwardInput[]): Promise<Prediction[][]> {

@@ -10,7 +10,8 @@ import type { WeightMatrix } from "../../kernels/weight_matrix.ts";
 import { bytesPerColumn } from "../../quant/scheme.ts";
 import type { Checkpoint } from "../../weights/checkpoint.ts";
 import type { ModelConfig } from "../loading/config.ts";
-import { type LladaLayer, type LladaWeights, uploadLlada } from "../llada.ts";
+import { familyOf } from "../family.ts";
+import type { LayerWeights, ModelWeights } from "../forward_pass.ts";
 import { Model } from "../model.ts";
 import { type WeightPrecision, WeightUpload } from "../loading/upload.ts";
 
@@ -62,7 +63,7 @@ export interface DryRun {
   /** The largest matrix. */
   readonly largest: PlannedMatrix;
   /** The layers' weights, in buffers that hold nothing. */
-  readonly layers: readonly LladaLayer[];
+  readonly layers: readonly LayerWeights[];
   /**
    * Bytes that a generation takes besides the weights, in a model that made no other before.
    * @throws {GpuError} naming the limit, when the device has no room for so many rows
@@ -100,7 +101,7 @@ export async function dryRun(
     stored: config.quantisation,
     arithmetic: precision.arithmetic,
   });
-  const weights = await uploadLlada(upload, config, precision);
+  const weights = await familyOf(config).upload(upload, config, precision);
   await upload.release();
   const whileLoading = memory.bytes - before;
   await upload[Symbol.asyncDispose]();
@@ -271,7 +272,7 @@ function unread(checkpoint: Checkpoint): Checkpoint {
   } as unknown as Checkpoint;
 }
 
-function matricesOf({ embedding, head, layers }: LladaWeights): PlannedMatrix[] {
+function matricesOf({ embedding, head, layers }: ModelWeights): PlannedMatrix[] {
   const describe = (name: string, { scheme, blocks, columns, parts }: WeightMatrix, each = 1) => ({
     name,
     scheme: scheme.name,
