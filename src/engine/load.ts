@@ -15,7 +15,7 @@ import type { TunedTiles } from "../model/tiles/tuned_tiles.ts";
 import { loadChatTemplate } from "../text/chat_template.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
 import { checkDraft, draftWarning } from "./draft.ts";
-import { EMBEDDED_DRAFT, EMBEDDED_TARGET } from "./embedded_models.ts";
+import { EMBEDDED_TARGET, embeddedDraftOf, localPlace } from "./embedded_models.ts";
 import { Engine } from "./engine.ts";
 import { defaultLengths } from "./generation_plan.ts";
 import type { EngineTotals } from "./stats.ts";
@@ -54,7 +54,8 @@ const DEFAULT_MAX_WAITING = 64;
  * @throws {GpuError} when there is no adapter, or it cannot hold the model
  * @throws {Error} naming the tokenizer file that is missing or wrong
  */
-export async function loadEngine(dir: string, options: EngineOptions = {}): Promise<Engine> {
+export async function loadEngine(place: string, options: EngineOptions = {}): Promise<Engine> {
+  const dir = await localPlace(place);
   const config = readConfig(dir);
   const defaults = readGenerationDefaults(dir, config);
   const tokenizer = await loadTokenizer(dir);
@@ -69,7 +70,8 @@ export async function loadEngine(dir: string, options: EngineOptions = {}): Prom
       remedy: "Tokenizer and config.json are not of the same model: download the folder again.",
     });
   }
-  const draftDir = draftFolder(dir, options.draft);
+  const draftPlace = draftFolder(dir, options.draft);
+  const draftDir = draftPlace && await localPlace(draftPlace);
   if (draftDir !== undefined) await checkDraft(dir, draftDir);
   const { mtime } = await Deno.stat(join(dir, "config.json"));
   const { target, draft } = await loadPlanned({
@@ -97,7 +99,7 @@ export async function loadEngine(dir: string, options: EngineOptions = {}): Prom
  */
 export function draftFolder(dir: string, draft: string | false | undefined): string | undefined {
   if (draft !== undefined) return draft || undefined;
-  return resolve(dir) === resolve(EMBEDDED_TARGET) ? EMBEDDED_DRAFT : undefined;
+  return embeddedDraftOf(dir);
 }
 
 /**
