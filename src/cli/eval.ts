@@ -12,8 +12,8 @@ import {
   type MemoryFlags,
   memoryOf,
   modelOption,
-  tunedOf,
   type TuningFlags,
+  tuningOf,
   wholeNumber,
 } from "./options.ts";
 import { agreementCommand } from "./eval_agreement.ts";
@@ -62,7 +62,7 @@ async function runAccuracy(flags: AccuracyFlags): Promise<void> {
     .slice(0, flags.limit);
   using engine = await loadEngine(flags.model, {
     ...memoryOf(flags),
-    tuned: tunedOf(flags),
+    tuning: tuningOf(flags),
     provider: flags.gpu,
     cache: false,
   });

@@ -22,7 +22,7 @@ import {
   modelOption,
 } from "./options.ts";
 import { matricesOf } from "./tune_model.ts";
-import { defaultTuningFile, readTuning } from "./tuning_file.ts";
+import { defaultTuningFile, readTuning } from "../engine/tuning_file.ts";
 
 /** Limits that decide how large a tensor and how long a sequence may be. */
 const LIMITS = [

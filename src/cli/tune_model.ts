@@ -13,7 +13,7 @@ import { tunedEntry, type TunedTiles, withEntry } from "../model/tiles/tuned_til
 import { isSame, type TunedMatrix, tuneMatrix } from "../model/tiles/tuning.ts";
 import { draftOf, type MemoryFlags, memoryOf, type TuningFlags } from "./options.ts";
 import { progressReport } from "./terminal/progress.ts";
-import { defaultTuningFile, readTuning, writeTuning } from "./tuning_file.ts";
+import { defaultTuningFile, readTuning, writeTuning } from "../engine/tuning_file.ts";
 
 /** What is tuned, and how. */
 export interface TuneModelFlags extends MemoryFlags, Pick<TuningFlags, "tuning"> {

@@ -49,13 +49,19 @@ export interface RankedToken {
   readonly logit: number;
 }
 
-/** What {@linkcode Model.forward} returns: everything, for tests and inspection. */
+/**
+ * What a forward pass over one sequence gives, for inspection. A row belongs to a position that the
+ * attention mask shows, in ascending order; matrices are row-major.
+ */
 export interface ForwardResult {
-  /** `[rows, embeddingSize]` logits of the visible positions, ascending. */
+  /** `[rows, embeddingSize]`: a token's score is at `row * embeddingSize + token`. */
   readonly logits: Float32Array;
-  /** The visible positions. */
+  /** `[rows]`: the position of each row in the sequence. */
   readonly positions: Uint32Array;
-  /** Hidden states `[rows, hiddenSize]` by name: `embed`, `block.<i>.out`, `final_norm`. */
+  /**
+   * Hidden states `[rows, hiddenSize]` by name: `embed` behind the embedding, `block.<i>.out` behind
+   * layer i, from 0, and `final_norm`, which the head reads.
+   */
   readonly hidden: ReadonlyMap<string, Float32Array>;
 }
 

@@ -1,7 +1,7 @@
 /** The file in which `unmask tune` keeps what it found, and from which models are loaded. */
 
 import { dirname, join } from "node:path";
-import { cacheFolder } from "../engine/cache_folder.ts";
+import { cacheFolder } from "./cache_folder.ts";
 import { parseTunedTiles, type TunedTiles, UNTUNED } from "../model/tiles/tuned_tiles.ts";
 
 /** Most bytes of a file that is read: a tuning of many devices has a few ten thousand. */
@@ -42,6 +42,22 @@ export function readTuning(file: string): TuningRead {
     if (error instanceof Deno.errors.NotFound) return { tuned: UNTUNED };
     return problem(`it cannot be read (${error instanceof Error ? error.message : error})`);
   }
+}
+
+/**
+ * Reads a file that somebody named.
+ * @throws {Error} naming the file, when it is missing or wrong: what was asked for must be what is used
+ */
+export function namedTuning(file: string): TunedTiles {
+  const { tuned, warning } = readTuning(file);
+  if (warning === undefined && tuned !== UNTUNED) return tuned;
+  const { state } = Deno.permissions.querySync({ name: "read", path: file });
+  const problem = state === "granted" ? "it is missing" : "it may not be read (--allow-read)";
+  throw new Error(
+    `${
+      warning?.replace(/\. .*$/, "") ?? `${file}: ${problem}`
+    }. unmask tune --tuning FILE writes one.`,
+  );
 }
 
 /**
