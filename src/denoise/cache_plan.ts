@@ -30,7 +30,10 @@ const POLICIES: Readonly<
   dual: ({ blockStart, blockEnd }: CacheSituation) => ({ first: blockStart, end: blockEnd }),
 };
 
-/** Name of a cache policy. */
+/**
+ * Keys and values that a step reuses, as they were at the last refresh: `none`; `prefix`, those before
+ * the block; `dual`, those before it and behind it (Wu et al. 2025, Fast-dLLM, arXiv 2505.22618).
+ */
 export type CachePolicy = "none" | "prefix" | "dual";
 
 /** The policies there are. */

@@ -31,7 +31,7 @@ export interface TokenChoice {
   readonly measure?: ConfidenceMeasure;
 }
 
-/** The choice at temperature 0 with nothing hidden. */
+/** The likeliest token: temperature 0, no token left out. */
 export const GREEDY: TokenChoice = {
   temperature: 0,
   seed: 0,
@@ -40,10 +40,10 @@ export const GREEDY: TokenChoice = {
   unconfidentTokens: [],
 };
 
-/** Stands in {@linkcode ForwardInput.judged} where no token is judged. */
+/** Stands in {@linkcode ForwardInput.judged} for a position at which no token is judged. */
 export const NO_TOKEN = 0xffffffff;
 
-/** One sequence of a forward pass. */
+/** One sequence of a forward pass, and what is asked of it. */
 export interface ForwardInput {
   /** Token ids, `[length]`. */
   readonly ids: Uint32Array;

@@ -59,7 +59,10 @@ export interface StrategyOptions extends DenoiseOptions {
   readonly controller?: Controller;
 }
 
-/** Which strategies auto may choose among. */
+/**
+ * What strategy `auto` may choose: `exact`, only what gives the answer of `plain`; `fast`, also what
+ * commits several tokens a step and may give another.
+ */
 export type Quality = "exact" | "fast";
 
 /** The qualities there are. */
@@ -201,7 +204,13 @@ const LOSSY_DRAFTING = Object.fromEntries(
     .map(([name, { run }]) => [name, run]),
 );
 
-/** Name of a strategy. */
+/**
+ * How an answer is denoised. `plain`: one forward pass a step, then the schedule's number of commits.
+ * `threshold` and `factor`: a step commits all that is sure enough. `lossless` (by a draft) and `self`:
+ * steps are proposed ahead and verified, the answer is plain's. `gate`: commits where draft and target
+ * agree. `commit_verify`: the draft writes ahead, the target judges each token. `auto`: measures what
+ * steps cost here and chooses, within the request's quality.
+ */
 export type StrategyName =
   | "plain"
   | "threshold"

@@ -38,7 +38,7 @@ export interface LoadOptions extends MemoryOptions {
   readonly cache?: boolean;
   /** Most requests that wait for their turn (default 64); further ones are refused by `BusyError`. */
   readonly maxWaiting?: number;
-  /** Path of a file of tile sizes that `unmask tune` wrote; default: a fixed rule. */
+  /** Path of a file of tile sizes for this GPU that `unmask tune` wrote; default: a fixed rule. */
   readonly tuning?: string;
   /** Told while the weights are uploaded: bytes so far, of all. */
   readonly onProgress?: (done: number, total: number) => void;
@@ -126,7 +126,7 @@ export function draftFolder(dir: string, draft: string | false | undefined): str
  * console.log(model.facts.layers, model.facts.maskTokenId);
  * ```
  *
- * @param dir path of the folder
+ * @param dir path of the folder; default the embedded tiny model
  * @throws {ConfigError} naming the field of config.json that is wrong or not supported
  * @throws {CheckpointError} naming the file or tensor that is wrong
  * @throws {GpuError} when there is no adapter, or it cannot hold the model; what to do

@@ -58,7 +58,7 @@ export class WorkerEngine implements TextEngine {
 
   /**
    * Starts the Worker.
-   * @param dir path of a model folder as `load` takes it; permissions are the same
+   * @param dir path of a model folder, default the embedded tiny model; permissions are those of `load`
    * @throws {Error} naming the tuning file that is missing or wrong
    */
   constructor(dir: string = EMBEDDED_TARGET, options: WorkerEngineOptions = {}) {
@@ -105,7 +105,11 @@ export class WorkerEngine implements TextEngine {
     return this.#totals;
   }
 
-  /** As `TextEngine.generate`; waits until the model is loaded. */
+  /**
+   * Denoises one answer, as `LoadedModel.generate`; waits until the model is loaded.
+   * @throws as {@linkcode TextEngine.generate}
+   * @throws {Error} when the model could not be loaded, or the engine was closed
+   */
   async *generate(
     request: GenerateRequest,
     signal?: AbortSignal,

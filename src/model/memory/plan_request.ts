@@ -10,7 +10,7 @@ export type WeightChoice = "stored" | "q8" | "q4";
 /** The choices, the largest first. */
 export const WEIGHT_CHOICES: readonly WeightChoice[] = ["stored", ...QUANTISED];
 
-/** What decides a plan. */
+/** How much memory a model may take, in which precision it is loaded, and for how long a context. */
 export interface MemoryOptions {
   /** Bytes of GPU memory that may be used; default: on a software adapter what the host has free. */
   readonly gpuMemory?: number;
