@@ -1,15 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-
-const root = new URL("../", import.meta.url);
-
-/** Paths of all files below a folder, from the root, with "/" on every system. */
-function filesIn(folder: string): string[] {
-  return [...Deno.readDirSync(new URL(`${folder}/`, root))].flatMap(({ name, isDirectory }) =>
-    isDirectory ? filesIn(`${folder}/${name}`) : [`${folder}/${name}`]
-  ).sort();
-}
-
-const textOf = (path: string) => Deno.readTextFileSync(new URL(path, root));
+import { FAMILIES } from "../src/model/family.ts";
+import { filesIn, type Import, importsOf, reachedFrom, textOf } from "./module_graph.ts";
 
 const sources = filesIn("src").filter((path) => path.endsWith(".ts"));
 const nameOf = (path: string) => path.slice(path.lastIndexOf("/") + 1).replace(/\.\w+$/, "");
@@ -26,38 +17,6 @@ function arrowsOf(page: string): Record<string, string[]> {
   return Object.fromEntries(
     [...rows].map(([, folder, names]) => [folder, names === "nothing" ? [] : names.split(", ")]),
   );
-}
-
-interface Import {
-  /** Path from the root, or a package's name. */
-  readonly target: string;
-  readonly typeOnly: boolean;
-}
-
-/** Everything that a module names: imports, re-exports, dynamic imports, and URLs of workers. */
-function importsOf(path: string): Import[] {
-  const text = textOf(path).replace(/^\s*(\/\/|\/?\*).*$/gm, "");
-  const found: Import[] = [];
-  const resolve = (specifier: string) =>
-    specifier.startsWith(".")
-      ? new URL(specifier, new URL(path, root)).href.slice(root.href.length)
-      : specifier;
-  const statements =
-    /^\s*(?:import|export)\s+(type\s+)?((?:[\w*\s,]|\{[^}]*\})*?)\s*(?:from\s*)?"([^"]+)"/gm;
-  for (const [, type, names, specifier] of text.matchAll(statements)) {
-    const list = /\{([^}]*)\}/.exec(names)?.[1].split(",").map((name) => name.trim())
-      .filter(Boolean);
-    const everyType = list !== undefined && /^\s*\{/.test(names) &&
-      list.every((name) => name.startsWith("type "));
-    found.push({ target: resolve(specifier), typeOnly: type !== undefined || everyType });
-  }
-  const urls = /(?:import\(|new URL\()\s*"([^"]+)"/g;
-  for (const [, specifier] of text.matchAll(urls)) {
-    if (!/^\w+:\/\//.test(specifier)) {
-      found.push({ target: resolve(specifier), typeOnly: false });
-    }
-  }
-  return found;
 }
 
 function allowed(folder: string, { target, typeOnly }: Import): boolean {
@@ -146,15 +105,37 @@ function circleIn(imports: ReadonlyMap<string, readonly string[]>): string[] | u
   return undefined;
 }
 
+const OWN = /^(src|shaders|models)\/|^(mod\.ts|deno\.json)$/;
+
 Deno.test("modules name packages of deno.json, and nothing of the tests", () => {
   const { imports } = JSON.parse(textOf("deno.json")) as { imports: Record<string, string> };
   const known = Object.keys(imports).filter((name) => name !== "@std/assert");
   for (const path of sources) {
     for (const { target } of importsOf(path)) {
-      const own = /^(src|shaders|models)\/|^(mod\.ts|deno\.json)$/.test(target);
-      const isPackage = known.some((name) => target === name || target.startsWith(`${name}/`));
-      assert(own || isPackage || target.startsWith("node:"), `${path} imports ${target}`);
+      const isPackage = target.startsWith("npm:")
+        ? Object.values(imports).includes(target)
+        : known.some((name) => target === name || target.startsWith(`${name}/`));
+      const allowed = OWN.test(target) || isPackage || target.startsWith("node:");
+      assert(allowed, `${path} imports ${target}`);
     }
+  }
+});
+
+Deno.test("what mod.ts reaches needs no deno.json: packages are named with their versions", () => {
+  const reached = reachedFrom(["mod.ts"]);
+  assert(reached.includes("src/engine/worker.ts"), "the Worker is reached");
+  const packages = reached.filter((target) => !OWN.test(target) && !target.startsWith("node:"));
+  assert(packages.length > 0);
+  for (const name of packages) assertMatch(name, /^npm:(@[\w-]+\/)?[\w-]+@\d+\.\d+\.\d+$/);
+});
+
+Deno.test("a model family is a file of its name, which src/model/family.ts alone imports", () => {
+  for (const modelType of Object.keys(FAMILIES)) {
+    const file = `src/model/${modelType}.ts`;
+    const importers = sources.filter((path) =>
+      importsOf(path).some(({ target }) => target === file)
+    );
+    assertEquals(importers, ["src/model/family.ts"], file);
   }
 });
 

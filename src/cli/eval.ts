@@ -13,8 +13,8 @@ import {
   type MemoryFlags,
   memoryOf,
   modelOption,
-  tunedOf,
   type TuningFlags,
+  tuningOf,
   wholeNumber,
 } from "./options.ts";
 import { agreementCommand } from "./eval_agreement.ts";
@@ -63,7 +63,7 @@ async function runAccuracy(flags: AccuracyFlags): Promise<void> {
     .slice(0, flags.limit);
   using engine = await loadEngine(flags.model, {
     ...memoryOf(flags),
-    tuned: tunedOf(flags),
+    tuning: tuningOf(flags),
     provider: flags.gpu,
     cache: false,
   });

@@ -30,7 +30,7 @@ import {
   type MemoryFlags,
   modelOption,
 } from "./options.ts";
-import { defaultTuningFile, readTuning } from "./tuning_file.ts";
+import { defaultTuningFile, readTuning } from "../engine/tuning_file.ts";
 
 /** Limits that decide how large a tensor and how long a sequence may be. */
 const LIMITS = [

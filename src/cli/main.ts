@@ -7,6 +7,7 @@ import { generateCommand } from "./generate.ts";
 import { infoCommand } from "./info.ts";
 import { parityCommand } from "./parity.ts";
 import { benchCommand } from "./bench.ts";
+import { localPlace } from "../engine/embedded_models.ts";
 import { dropWriting } from "./terminal/permissions.ts";
 import { quantizeCommand } from "./quantize.ts";
 import { serveCommand } from "./serve.ts";
@@ -23,6 +24,14 @@ function inheriting(command: Command, parent: Command): Command {
   return command;
 }
 
+/** Options that may name what is embedded: commands read paths, a package may lie at an address. */
+async function makeLocal(command: Command): Promise<void> {
+  for (const name of ["model", "data"]) {
+    const place = command.opts()[name];
+    if (typeof place === "string") command.setOptionValue(name, await localPlace(place));
+  }
+}
+
 const program = new Command("unmask")
   .description("Serves LLaDA masked-diffusion language models on WebGPU.")
   .version(VERSION)
@@ -32,6 +41,7 @@ const program = new Command("unmask")
   })
   .exitOverride()
   .hook("preAction", async (_, command) => {
+    await makeLocal(command);
     await tuneFirst(command);
     dropWriting(command);
   });

@@ -15,6 +15,7 @@ import {
   STRATEGY_NAMES,
   UnavailableError,
 } from "../engine/request.ts";
+import { defaultTuningFile, namedTuning, readTuning } from "../engine/tuning_file.ts";
 import type { WorkerEngineOptions } from "../engine/worker_engine.ts";
 import type { StoredQuantisation } from "../model/loading/config.ts";
 import { ARITHMETICS } from "../gpu/kernel.ts";
@@ -27,7 +28,6 @@ import {
   quantised,
   type QuantisedName,
 } from "../quant/scheme.ts";
-import { defaultTuningFile, readTuning } from "./tuning_file.ts";
 
 /** `--model DIR` */
 export function modelOption(): Option {
@@ -155,10 +155,11 @@ export function addTuningOptions(command: Command): Command {
 }
 
 /**
- * The tuning that the options ask for. What is wrong with its file is said on standard error.
+ * The file of the tuning that the options ask for, where it holds one. What is wrong with it is said on
+ * standard error.
  * @throws {Error} when a file that was named is missing, and nothing is about to be tuned
  */
-export function tunedOf({ tuning, tune }: TuningFlags): TunedTiles | undefined {
+export function tuningOf({ tuning, tune }: TuningFlags): string | undefined {
   if (tuning === false) return undefined;
   // Commander's `--no-tuning` makes true the default.
   const file = typeof tuning === "string" ? tuning : defaultTuningFile();
@@ -168,7 +169,7 @@ export function tunedOf({ tuning, tune }: TuningFlags): TunedTiles | undefined {
   else if (typeof tuning === "string" && !tune && tuned === UNTUNED) {
     throw new Error(`${file}: it is missing. --tune beside --tuning FILE writes it.`);
   }
-  return tuned;
+  return tuned === UNTUNED ? undefined : file;
 }
 
 /**
@@ -187,12 +188,7 @@ export function measuredTuningOption(): Option {
  * @throws {Error} when the file is missing or wrong: what is measured must be what was asked for
  */
 export function measuredTuning(file: string | undefined): TunedTiles | undefined {
-  if (file === undefined) return undefined;
-  const { tuned, warning = tuned === UNTUNED ? `${file}: it is missing` : undefined } = readTuning(
-    file,
-  );
-  if (warning === undefined) return tuned;
-  throw new Error(`${warning.replace(/\. .*$/, "")}. unmask tune --tuning FILE writes one.`);
+  return file === undefined ? undefined : namedTuning(file);
 }
 
 /** The memory options alone. */
@@ -375,10 +371,9 @@ export function messageFor(error: unknown): string {
 
 /** How the engine of one person's answers is set up. */
 export function engineOptionsOf(flags: GenerationFlags): WorkerEngineOptions {
-  const tuned = tunedOf(flags);
   return {
     ...memoryOf(flags),
-    tuned,
+    tuning: tuningOf(flags),
     draft: draftOf(flags),
     provider: flags.gpu,
     cache: mayKeepKeys(flags),

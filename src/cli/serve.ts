@@ -17,8 +17,8 @@ import {
   memoryOf,
   modelOption,
   repeated,
-  tunedOf,
   type TuningFlags,
+  tuningOf,
   wholeNumber,
 } from "./options.ts";
 import { startEngine } from "./terminal/progress.ts";
@@ -84,7 +84,7 @@ async function run(flags: ServeFlags): Promise<void> {
   }
   const { engine, report } = startEngine(flags.model, {
     ...memoryOf(flags),
-    tuned: tunedOf(flags),
+    tuning: tuningOf(flags),
     maxWaiting: flags.maxWaiting,
     draft: draftOf(flags),
     provider: flags.gpu,

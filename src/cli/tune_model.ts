@@ -11,7 +11,7 @@ import { isSame, type TunedMatrix, tuneMatrix } from "../model/tiles/tuning.ts";
 import { type MemoryFlags, type TuningFlags } from "./options.ts";
 import { planRequest } from "./plan_request.ts";
 import { progressReport } from "./terminal/progress.ts";
-import { defaultTuningFile, readTuning, writeTuning } from "./tuning_file.ts";
+import { defaultTuningFile, readTuning, writeTuning } from "../engine/tuning_file.ts";
 
 /** What is tuned, and how. */
 export interface TuneModelFlags extends MemoryFlags, Pick<TuningFlags, "tuning"> {

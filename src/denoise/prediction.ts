@@ -22,7 +22,7 @@ export interface TokenChoice {
   readonly measure?: ConfidenceMeasure;
 }
 
-/** The choice at temperature 0 with nothing hidden. */
+/** The likeliest token: temperature 0, no token left out. */
 export const GREEDY: TokenChoice = {
   temperature: 0,
   seed: 0,
@@ -31,7 +31,7 @@ export const GREEDY: TokenChoice = {
   unconfidentTokens: [],
 };
 
-/** Stands in `ForwardInput.judged` where no token is judged. */
+/** Stands in `ForwardInput.judged` for a position at which no token is judged. */
 export const NO_TOKEN = 0xffffffff;
 
 /** The model's answer at one position. */

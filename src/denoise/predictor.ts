@@ -9,7 +9,7 @@ import type { Remasking, SelectionRule } from "./selection.ts";
 export { GREEDY, NO_TOKEN } from "./prediction.ts";
 export type { Commit, Prediction, TokenChoice };
 
-/** One sequence of a forward pass. */
+/** One sequence of a forward pass, and what is asked of it. */
 export interface ForwardInput {
   /** Token ids, `[length]`. */
   readonly ids: Uint32Array;

@@ -45,7 +45,13 @@ export const STRATEGY_NAMES = [
   "auto",
 ] as const;
 
-/** Name of a strategy. What each does is told where it is written, in `strategies/` and `auto/`. */
+/**
+ * How an answer is denoised. `plain`: one forward pass a step, then the schedule's number of commits.
+ * `threshold` and `factor`: a step commits all that is sure enough. `lossless` (by a draft) and `self`:
+ * steps are proposed ahead and verified, the answer is plain's. `gate`: commits where draft and target
+ * agree. `commit_verify`: the draft writes ahead, the target judges each token. `auto`: measures what
+ * steps cost here and chooses, within the request's quality.
+ */
 export type StrategyName = typeof STRATEGY_NAMES[number];
 
 /** All but auto, which chooses among them. */

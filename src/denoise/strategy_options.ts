@@ -42,8 +42,8 @@ export interface StrategyOptions extends DenoiseOptions {
 export const QUALITIES = ["exact", "fast"] as const;
 
 /**
- * Which strategies auto may choose among: `exact`, those whose result is the plain schedule's; `fast`,
- * any.
+ * What strategy `auto` may choose: `exact`, only what gives the answer of `plain`; `fast`, also what
+ * commits several tokens a step and may give another.
  */
 export type Quality = typeof QUALITIES[number];
 

@@ -7,7 +7,7 @@ import { forwardSteps } from "../denoise/forward_steps.ts";
 import { newSequence } from "../denoise/sequence.ts";
 import { strategyOf } from "../denoise/strategy.ts";
 import { tracedStep } from "../denoise/trace.ts";
-import type { GenerationDefaults } from "../model/loading/config.ts";
+import type { GenerationDefaults, ModelConfig } from "../model/loading/config.ts";
 import {
   type ForwardResult,
   GpuMemoryError,
@@ -19,7 +19,7 @@ import { TextStream } from "../text/text_stream.ts";
 import type { TextTokenizer } from "../text/tokenizer.ts";
 import { defaultLengths, type GenerationPlan, planGeneration } from "./generation_plan.ts";
 import { EventBuffer } from "./event_buffer.ts";
-import type { LoadedModel } from "./loaded_model.ts";
+import type { LoadedModel, ModelFacts } from "./loaded_model.ts";
 import {
   type CommittedToken,
   type GenerateEvent,
@@ -55,8 +55,7 @@ export interface NamedDraft {
 export class Engine implements LoadedModel {
   /** What `GET /v1/models` tells. */
   readonly summary: ModelSummary;
-  /** Token ids of which the first one ends an answer. */
-  readonly endTokens: readonly number[];
+  readonly facts: ModelFacts;
   /** What the folder says about generating. */
   readonly defaults: GenerationDefaults;
   readonly #queue: RequestQueue;
@@ -78,12 +77,13 @@ export class Engine implements LoadedModel {
     this.defaults = defaults;
     const { config } = model;
     const eot = this.eotToken;
-    this.endTokens = eot === undefined ? [config.eosTokenId] : [config.eosTokenId, eot];
+    const { eosTokenId } = config;
+    this.facts = factsOf(config, eot === undefined ? [eosTokenId] : [eosTokenId, eot]);
     const lengths = defaultLengths(defaults, config);
     this.summary = {
       id,
       created,
-      contextLength: config.maxSequenceLength,
+      contextLength: this.facts.contextLength,
       defaultMaxTokens: lengths.maxTokens,
       defaultBlockLength: lengths.blockLength,
       draft: draft?.id,
@@ -235,7 +235,7 @@ export class Engine implements LoadedModel {
     const { promptIds, genLength } = plan;
     const promptLength = promptIds.length;
     const stream = new TextStream(this.tokenizer, {
-      endTokens: this.endTokens,
+      endTokens: this.facts.endTokenIds,
       stop: plan.stop,
       maxTokens: plan.maxTokens,
     });
@@ -261,7 +261,7 @@ export class Engine implements LoadedModel {
         seeds: [plan.seed],
         eosToken: config.eosTokenId,
         eotToken: this.eotToken,
-        endTokens: this.endTokens,
+        endTokens: this.facts.endTokenIds,
         // A stop string or the token limit settles the text as an end token does.
         finished: () => plan.stopAtEnd && stream.finishReason !== undefined,
         signal,
@@ -311,4 +311,23 @@ export class Engine implements LoadedModel {
       },
     };
   }
+}
+
+function factsOf(config: ModelConfig, endTokenIds: readonly number[]): ModelFacts {
+  const { modelType, maskTokenId, vocabSize, embeddingSize, maxSequenceLength } = config;
+  const { hiddenSize, layers, heads, kvHeads, headDim, ffnSize } = config;
+  return {
+    modelType,
+    maskTokenId,
+    endTokenIds,
+    vocabSize,
+    embeddingSize,
+    contextLength: maxSequenceLength,
+    hiddenSize,
+    layers,
+    heads,
+    kvHeads,
+    headDim,
+    ffnSize,
+  };
 }

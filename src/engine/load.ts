@@ -2,7 +2,7 @@
 
 import { basename, join, resolve } from "node:path";
 import { ConfigError, limitContext, readConfig } from "../model/loading/config.ts";
-import type { LoadProgress, ProviderName } from "../model/loading/load.ts";
+import type { ProviderName } from "../model/loading/load.ts";
 import { loadPlanned } from "../model/loading/load_planned.ts";
 import { type MemoryPlan, planLine } from "../model/memory/memory_plan.ts";
 import type { MemoryOptions } from "../model/memory/plan_request.ts";
@@ -10,20 +10,20 @@ import type { TunedTiles } from "../model/tiles/tuned_tiles.ts";
 import { loadChatTemplate } from "../text/chat_template.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
 import { checkDraft, draftWarning } from "./draft.ts";
-import { EMBEDDED_DRAFT, EMBEDDED_TARGET } from "./embedded_models.ts";
+import { EMBEDDED_TARGET, embeddedDraftOf, localPlace } from "./embedded_models.ts";
 import { Engine } from "./engine.ts";
 import { defaultLengths, folderDefaults } from "./generation_plan.ts";
-import type { EngineTotals } from "./stats.ts";
 import type { LoadedModel } from "./loaded_model.ts";
+import type { EngineTotals } from "./stats.ts";
+import { namedTuning } from "./tuning_file.ts";
 
-/** How an engine is set up. What is loaded, and in which precision, is planned for the memory there is. */
-export interface EngineOptions extends MemoryOptions {
-  /** The name of a provider, or any object with the `GPU` interface; default Deno's own. */
+/** How a model is loaded. In which precision, unless it is named, is planned for the memory there is. */
+export interface LoadOptions extends MemoryOptions {
+  /**
+   * Where to compute: Deno's own WebGPU (default), Dawn, or any object with the `GPU` interface, such
+   * as `navigator.gpu` or one of another package.
+   */
   readonly provider?: ProviderName | GPU;
-  /** Told while the weights are uploaded: bytes so far, of all. */
-  readonly onProgress?: LoadProgress;
-  /** Most requests that wait for their turn (default 64). */
-  readonly maxWaiting?: number;
   /**
    * Folder of a draft, for the strategies that need one; false for none. Default: the embedded draft
    * beside the embedded target, none beside another model.
@@ -31,25 +31,32 @@ export interface EngineOptions extends MemoryOptions {
   readonly draft?: string | false;
   /** Whether answers may keep keys and values, so that there must be room for them (default true). */
   readonly cache?: boolean;
-  /** Tilings that `unmask tune` found; default: a fixed rule. */
+  /** Most requests that wait for their turn (default 64); further ones are refused by `BusyError`. */
+  readonly maxWaiting?: number;
+  /** Path of a file of tile sizes for this GPU that `unmask tune` wrote; default: a fixed rule. */
+  readonly tuning?: string;
+  /** Told while the weights are uploaded: bytes so far, of all. */
+  readonly onProgress?: (done: number, total: number) => void;
+  /** Told in one line, before anything is uploaded, what is loaded and what it takes. */
+  readonly onPlan?: (line: string, plan: MemoryPlan) => void;
+}
+
+/** What the project's own programs say besides. */
+export interface EngineOptions extends LoadOptions {
+  /** In place of the file `tuning`: what it holds. */
   readonly tuned?: TunedTiles;
   /** What an engine that this one replaces has done: it is counted on. */
   readonly totals?: EngineTotals;
-  /** Told in one line, before anything is uploaded, what is loaded and what it takes. */
-  readonly onPlan?: (line: string, plan: MemoryPlan) => void;
 }
 
 const DEFAULT_MAX_WAITING = 64;
 
 /**
- * Loads a folder in Hugging Face layout: config.json, weights, tokenizer.json, tokenizer_config.json
- * and, where there is one, generation_config.json. After an error nothing stays on the GPU.
- * @throws {ConfigError} naming the field that is wrong or not supported
- * @throws {CheckpointError} naming the file or tensor that is wrong
- * @throws {GpuError} when there is no adapter, or it cannot hold the model
- * @throws {Error} naming the tokenizer file that is missing or wrong
+ * As {@linkcode load}, with all that an engine can do.
+ * @param place a folder, or an embedded model's
  */
-export async function loadEngine(dir: string, options: EngineOptions = {}): Promise<Engine> {
+export async function loadEngine(place: string, options: EngineOptions = {}): Promise<Engine> {
+  const dir = await localPlace(place);
   const config = readConfig(dir);
   const defaults = folderDefaults(dir, config);
   const tokenizer = await loadTokenizer(dir);
@@ -64,7 +71,8 @@ export async function loadEngine(dir: string, options: EngineOptions = {}): Prom
       remedy: "Tokenizer and config.json are not of the same model: download the folder again.",
     });
   }
-  const draftDir = draftFolder(dir, options.draft);
+  const draftPlace = draftFolder(dir, options.draft);
+  const draftDir = draftPlace && await localPlace(draftPlace);
   if (draftDir !== undefined) await checkDraft(dir, draftDir);
   const { mtime } = await Deno.stat(join(dir, "config.json"));
   const { target, draft } = await loadPlanned({
@@ -73,6 +81,8 @@ export async function loadEngine(dir: string, options: EngineOptions = {}): Prom
     draft: draftDir,
     answer: defaultLengths(defaults, limitContext(config, options.context)),
     cache: options.cache ?? true,
+    tuned: options.tuned ??
+      (options.tuning === undefined ? undefined : namedTuning(options.tuning)),
     onPlan: (plan) => options.onPlan?.(planLine(plan), plan),
   });
   const named = draft && { id: basename(resolve(draftDir!)), model: draft };
@@ -92,18 +102,34 @@ export async function loadEngine(dir: string, options: EngineOptions = {}): Prom
  */
 export function draftFolder(dir: string, draft: string | false | undefined): string | undefined {
   if (draft !== undefined) return draft || undefined;
-  return resolve(dir) === resolve(EMBEDDED_TARGET) ? EMBEDDED_DRAFT : undefined;
+  return embeddedDraftOf(dir);
 }
 
 /**
- * Loads a model folder in Hugging Face layout; without one, the embedded tiny target.
+ * Loads a model onto the GPU: the embedded tiny one, or a folder in Hugging Face layout with
+ * config.json, weights (*.safetensors), tokenizer.json, tokenizer_config.json and, where there is one,
+ * generation_config.json. After an error nothing stays on the GPU.
+ *
+ * Permissions: `--allow-read` for the folder, `--allow-env` for what drivers look up. Where this package
+ * is imported over `https:`, the embedded model is fetched once (9 MB with its draft) and kept in the
+ * system's cache folder, which takes `--allow-net` and `--allow-write` the first time.
+ *
+ * ```ts
+ * import { load } from "@unmask/unmask";
+ *
+ * using model = await load("models/LLaDA-8B-Instruct", { weights: "q4", onPlan: console.log });
+ * console.log(model.facts.layers, model.facts.maskTokenId);
+ * ```
+ *
+ * @param dir path of the folder; default the embedded tiny model
  * @throws {ConfigError} naming the field of config.json that is wrong or not supported
  * @throws {CheckpointError} naming the file or tensor that is wrong
- * @throws {GpuError} when there is no adapter, or it cannot hold the model
+ * @throws {GpuError} when there is no adapter, or it cannot hold the model; what to do
+ * @throws {Error} naming the tokenizer or tuning file that is missing or wrong, or what to permit
  */
 export function load(
   dir: string = EMBEDDED_TARGET,
-  options: EngineOptions = {},
+  options: LoadOptions = {},
 ): Promise<LoadedModel> {
   return loadEngine(dir, options);
 }

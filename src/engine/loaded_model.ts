@@ -10,15 +10,61 @@ import type {
   ModelSummary,
 } from "./request.ts";
 
+/** What a program must know of a model to build its inputs and to read its outputs. */
+export interface ModelFacts {
+  /** The family, as config.json's `model_type` names it: `llada`. */
+  readonly modelType: string;
+  /** The id that stands for "not decided yet"; a generation begins as nothing else. */
+  readonly maskTokenId: number;
+  /** Ids of which the first one ends an answer: end of text, and end of turn where there is one. */
+  readonly endTokenIds: readonly number[];
+  /** Ids that the tokenizer may know, `[0, vocabSize)`. */
+  readonly vocabSize: number;
+  /** Columns of the logits and rows of the embedding; at least `vocabSize`, padding ids behind it. */
+  readonly embeddingSize: number;
+  /** Longest sequence, prompt and generation together, in tokens. */
+  readonly contextLength: number;
+  /** Channels of a hidden state. */
+  readonly hiddenSize: number;
+  /** Transformer blocks. */
+  readonly layers: number;
+  /** Query heads of a layer. */
+  readonly heads: number;
+  /** Heads of keys and values of a layer; it divides `heads`. */
+  readonly kvHeads: number;
+  /** Channels of a head. */
+  readonly headDim: number;
+  /** Channels inside the feed-forward layer. */
+  readonly ffnSize: number;
+}
+
 /** A model on the GPU with its tokenizer. Calls queue up: one uses the GPU at a time. */
 export interface LoadedModel extends Disposable {
-  /** Name, context length and defaults. */
+  /** Name, defaults of a request, and what to know before using it. */
   readonly summary: ModelSummary;
+  /** Token ids and sizes. */
+  readonly facts: ModelFacts;
   /** What it has done so far. */
   readonly totals: EngineTotals;
   /**
    * Denoises one answer: an event for the start, for every denoising step, and for the end.
+   *
+   * ```ts
+   * import { load } from "@unmask/unmask";
+   *
+   * using model = await load();
+   * const messages = [{ role: "user", content: "What is 7 times 8?" }];
+   * const request = { messages, strategy: "threshold", threshold: 0.95 } as const;
+   * for await (const event of model.generate(request, AbortSignal.timeout(60_000))) {
+   *   if (event.type === "step") console.log(event.commits.map(({ position }) => position));
+   *   if (event.type === "end") console.log(event.text, event.stats.forwards);
+   * }
+   * ```
+   *
    * @throws {RequestError} before the first event, when the request does not fit the model
+   * @throws {BusyError} before the first event, when too many requests wait
+   * @throws {UnavailableError} when the GPU's memory does not suffice for it
+   * @throws {GpuFaultError} when the device was lost: load the model again
    * @throws the signal's reason at the next step after it was aborted
    */
   generate(request: GenerateRequest, signal?: AbortSignal): AsyncIterable<GenerateEvent>;
@@ -33,7 +79,25 @@ export interface LoadedModel extends Disposable {
   encodeChat(messages: readonly ChatMessage[]): Uint32Array;
   /**
    * Logits and hidden states of one sequence, brought to the host: for inspection.
+   *
+   * ```ts
+   * import { load } from "@unmask/unmask";
+   *
+   * using model = await load();
+   * const { maskTokenId, embeddingSize } = model.facts;
+   * const prompt = model.encodeChat([{ role: "user", content: "What is 7 times 8?" }]);
+   * const ids = Uint32Array.of(...prompt, maskTokenId, maskTokenId);
+   * const { logits } = await model.forward(ids); // [ids.length, embeddingSize], row-major f32
+   * const lastRow = logits.subarray((ids.length - 1) * embeddingSize);
+   * console.log(lastRow.indexOf(Math.max(...lastRow)));
+   * ```
+   *
+   * @param ids `[length]`, masks where nothing is decided
+   * @param options.attentionMask `[length]`, 0 hides a position: it gets no row; default all ones
+   * @returns logits `[rows, embeddingSize]` and hidden states `[rows, hiddenSize]`, a row for each
+   * position that is not hidden
    * @throws {RangeError} naming what is wrong with the input
+   * @throws {GpuError} when the sequence is too long for the device, or the device was lost
    */
   forward(
     ids: Uint32Array,
@@ -42,12 +106,44 @@ export interface LoadedModel extends Disposable {
   /**
    * Predictions at the positions asked for, one forward pass for all inputs. A sequence's answer has
    * the same bits whatever else is in the batch.
+   *
+   * ```ts
+   * import { GREEDY, load } from "@unmask/unmask";
+   *
+   * using model = await load();
+   * const prompt = model.encodeChat([{ role: "user", content: "What is 7 times 8?" }]);
+   * const ids = Uint32Array.of(...prompt, model.facts.maskTokenId);
+   * const positions = Uint32Array.of(prompt.length);
+   * const [[first]] = await model.predict([{ ids, positions, choice: GREEDY }]);
+   * console.log(model.decode([first.token]), first.confidence);
+   * ```
+   *
+   * @returns for each input, its predictions in the order of `positions`
    * @throws {RangeError} naming what is wrong with an input
+   * @throws {GpuError} when a sequence is too long for the device, or the device was lost
    */
   predict(inputs: readonly ForwardInput[]): Promise<Prediction[][]>;
-  /** The k likeliest tokens at some positions of a sequence, largest logit first. */
+  /**
+   * The k likeliest tokens at some positions of a sequence, largest logit first.
+   *
+   * ```ts
+   * import { load } from "@unmask/unmask";
+   *
+   * using model = await load();
+   * const prompt = model.encodeChat([{ role: "user", content: "What is 7 times 8?" }]);
+   * const ids = Uint32Array.of(...prompt, model.facts.maskTokenId);
+   * const [top] = await model.topTokens({ ids, positions: Uint32Array.of(prompt.length) }, 5);
+   * for (const { token, logit } of top) console.log(model.decode([token]), logit);
+   * ```
+   *
+   * @returns for each of `positions`, `min(k, embeddingSize)` tokens
+   * @throws {RangeError} naming what is wrong with the input, or a k below 1
+   * @throws {GpuError} when the sequence is too long for the device, or the device was lost
+   */
   topTokens(
     input: Pick<ForwardInput, "ids" | "attentionMask" | "positions" | "guidance">,
     k: number,
   ): Promise<RankedToken[][]>;
+  /** Frees the model, and the device that it was loaded onto. `using` calls it. */
+  [Symbol.dispose](): void;
 }

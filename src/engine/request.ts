@@ -124,7 +124,7 @@ export interface CommittedToken {
   readonly logProbability: number;
 }
 
-/** What `generate` yields: one `start`, a `step` per denoising step, one `end`. */
+/** What `generate` yields: one `start`, a `step` per denoising step, one `end`; told apart by `type`. */
 export type GenerateEvent =
   | {
     readonly type: "start";
@@ -220,7 +220,7 @@ export class UnavailableError extends Error {
   }
 }
 
-/** What a server or a command needs of an engine, wherever it runs. */
+/** A model that answers requests, wherever it runs: what a server needs of a `WorkerEngine`. */
 export interface TextEngine {
   /** `loading` until the weights are on the GPU, and again after a lost device; `failed` keeps why. */
   readonly state: "loading" | "ready" | "failed";

@@ -1,22 +1,24 @@
 /** An engine in a Worker, seen from the thread that owns it. */
 
 import type { ProviderName } from "../model/loading/load.ts";
-import type { EngineOptions } from "./load.ts";
+import { EMBEDDED_TARGET } from "./embedded_models.ts";
+import type { LoadOptions } from "./load.ts";
 import { Readiness } from "./readiness.ts";
 import type { GenerateEvent, GenerateRequest, ModelSummary, TextEngine } from "./request.ts";
 import { type EngineTotals, NO_TOTALS } from "./stats.ts";
+import { namedTuning } from "./tuning_file.ts";
 import { fromPlain, type FromWorker, type ToWorker } from "./worker_messages.ts";
 
 /** Milliseconds that a Worker may take to end what it runs before it is stopped as it is. */
 const CLOSE_PATIENCE = 3000;
 
-/** How a Worker's engine is set up: as in `EngineOptions`, on a provider that has a name. */
-export type WorkerEngineOptions = Omit<EngineOptions, "provider"> & {
+/** How a Worker's model is loaded: on a provider that has a name, since no object reaches a Worker. */
+export interface WorkerEngineOptions extends LoadOptions {
   /** Where to compute (default `native`). */
   readonly provider?: ProviderName;
   /** Told whenever the engine's `state` has changed. */
   readonly onState?: () => void;
-};
+}
 
 /** Milliseconds that a stopped Worker takes at most to unload its driver. */
 const TEARDOWN = 200;
@@ -27,7 +29,22 @@ interface Mailbox {
   wake: () => void;
 }
 
-/** Starts to load in a Worker at once; {@linkcode WorkerEngine.ready} tells when that is done. */
+/**
+ * A model in a Worker, for programs that must answer while the GPU computes: a server, an interface.
+ * It starts to load at once, and loads again by itself after the device was lost.
+ *
+ * ```ts
+ * import { WorkerEngine } from "@unmask/unmask";
+ *
+ * const engine = new WorkerEngine(); // the embedded tiny model, or new WorkerEngine("path/to/a/model")
+ * await engine.ready;
+ * const messages = [{ role: "user", content: "What is 7 times 8?" }];
+ * for await (const event of engine.generate({ messages, maxTokens: 32 })) {
+ *   if (event.type === "end") console.log(event.text, event.usage.completionTokens);
+ * }
+ * await engine.close();
+ * ```
+ */
 export class WorkerEngine implements TextEngine {
   readonly #worker: Worker;
   readonly #mailboxes = new Map<number, Mailbox>();
@@ -39,9 +56,14 @@ export class WorkerEngine implements TextEngine {
   #nextId = 0;
   #closed: PromiseWithResolvers<void> | undefined;
 
-  /** Starts the Worker. @param dir a model folder in Hugging Face layout */
-  constructor(dir: string, options: WorkerEngineOptions = {}) {
-    const { onProgress, onPlan, onState, ...told } = options;
+  /**
+   * Starts the Worker.
+   * @param dir path of a model folder, default the embedded tiny model; permissions are those of `load`
+   * @throws {Error} naming the tuning file that is missing or wrong
+   */
+  constructor(dir: string = EMBEDDED_TARGET, options: WorkerEngineOptions = {}) {
+    const { onProgress, onPlan, onState, tuning, ...told } = options;
+    const tuned = tuning === undefined ? undefined : namedTuning(tuning);
     this.#told = { onProgress, onPlan };
     this.#readiness = new Readiness(onState);
     this.#worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
@@ -50,7 +72,7 @@ export class WorkerEngine implements TextEngine {
       event.preventDefault();
       this.#fail(`the engine stopped: ${event.message}`);
     };
-    this.#post({ type: "load", dir, options: told });
+    this.#post({ type: "load", dir, options: { ...told, tuned } });
   }
 
   /** Resolves when the model is loaded; rejects with the reason when it cannot be. */
@@ -83,7 +105,11 @@ export class WorkerEngine implements TextEngine {
     return this.#totals;
   }
 
-  /** As `TextEngine.generate`; waits until the model is loaded. */
+  /**
+   * Denoises one answer, as `LoadedModel.generate`; waits until the model is loaded.
+   * @throws as {@linkcode TextEngine.generate}
+   * @throws {Error} when the model could not be loaded, or the engine was closed
+   */
   async *generate(
     request: GenerateRequest,
     signal?: AbortSignal,

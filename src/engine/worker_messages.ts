@@ -14,10 +14,12 @@ import {
 } from "./request.ts";
 
 /** What of the engine's options a Worker can be told. */
-export type WorkerLoadOptions = Omit<EngineOptions, "provider" | "onProgress" | "onPlan"> & {
-  /** A name: an object stays in the thread that made it. */
-  readonly provider?: ProviderName;
-};
+export type WorkerLoadOptions =
+  & Omit<EngineOptions, "provider" | "tuning" | "onProgress" | "onPlan">
+  & {
+    /** A name: an object stays in the thread that made it. */
+    readonly provider?: ProviderName;
+  };
 
 /** To the Worker. */
 export type ToWorker =

@@ -236,8 +236,8 @@ function isSoftware({ info }: GPUAdapter, name: string): boolean {
  */
 export async function acquireGpu(options: GpuOptions = {}): Promise<Gpu> {
   prepareEnvironment();
-  const native = !options.provider;
   const provider = options.provider ?? navigator.gpu;
+  const native = provider === navigator.gpu;
   if (!provider) throw new GpuError(noAdapterMessage(Deno.build.os));
   keepProvider(provider);
   const { adapter, device, granted } = await requestWithFeatures(provider, native);

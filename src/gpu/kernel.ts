@@ -46,9 +46,10 @@ export interface Kernel<
  * In what the products of a linear layer are made: `f32`; `f16`, eight of them added up before they
  * join an f32 sum; `int8`, 32 codes of activations by 32 of weights, exact, before scales and an f32 sum.
  */
-export const ARITHMETICS = ["f32", "f16", "int8"] as const;
-/** One of {@linkcode ARITHMETICS}. */
-export type Arithmetic = typeof ARITHMETICS[number];
+export type Arithmetic = "f32" | "f16" | "int8";
+
+/** All of them. */
+export const ARITHMETICS: readonly Arithmetic[] = ["f32", "f16", "int8"];
 
 /** What a call does and moves, for rates. Weights count once a call, as though every row tile found them
  * in a cache. */

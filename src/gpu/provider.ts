@@ -6,14 +6,14 @@
 import { GpuError, keepProvider, prepareEnvironment } from "./device.ts";
 import { matrixUnitsOf } from "./matrix_units.ts";
 
-/** What may be asked for. */
-export const PROVIDERS = ["native", "dawn", "auto"] as const;
-
 /**
  * `native`: Deno's own WebGPU. `dawn`: the npm package `webgpu`. `auto`: dawn where its adapter has
- * matrix units that kernels use, else native.
+ * matrix units that kernels use, else native. Dawn takes `--allow-ffi`.
  */
-export type ProviderName = typeof PROVIDERS[number];
+export type ProviderName = "native" | "dawn" | "auto";
+
+/** All of them. */
+export const PROVIDERS: readonly ProviderName[] = ["native", "dawn", "auto"];
 
 /** The provider that was chosen. */
 export interface Provider {

@@ -21,7 +21,6 @@ import {
 } from "../kernels/step_plan.ts";
 import { CanvasRows, visibleBefore } from "./canvas_rows.ts";
 import { checkChoice, checkToken } from "./input.ts";
-import { forward } from "./llada.ts";
 import { type PredictionContext, readPredictions, recordPredictions } from "./prediction_pass.ts";
 import { packRows } from "./rows.ts";
 
@@ -115,7 +114,7 @@ export class DeviceCanvas implements Canvas {
 
   async #run(steps: readonly TwinStep[], signal?: AbortSignal): Promise<Commit[][][]> {
     if (steps.length === 0) return [];
-    const { gpu, recorder, scratch, config, weights } = this.#context;
+    const { gpu, recorder, scratch, family } = this.#context;
     const count = this.#sequences.length;
     const plans = scratch.get("canvas plans", STEP_PLAN_WORDS * count * steps.length);
     upload(gpu, plans, this.#planWords(steps));
@@ -140,7 +139,7 @@ export class DeviceCanvas implements Canvas {
         signal.throwIfAborted();
       }
       const batch = this.#rows.batchOf(step);
-      const hidden = forward(gpu, recorder, scratch, config, weights, batch);
+      const hidden = family.forward(this.#context, batch);
       if (strides[i] === 1) continue; // nothing to commit: the pass itself is still spent
       this.#recordCommit(step, hidden, log, plans, {
         firstHiddenRow: batch.firstRow,
@@ -247,7 +246,6 @@ export class DeviceCanvas implements Canvas {
     asked: readonly Pick<ForwardInput, "ids" | "positions" | "choice">[],
     cache: NonNullable<CanvasStep["cache"]>,
   ): Promise<Prediction[][]> {
-    const { gpu, recorder, scratch, config, weights } = this.#context;
     const { batch, rowAt, stride } = this.#rows.batchOfStates(asked.map(({ ids }) => ids), cache);
     const [{ positions: visible }] = this.#rows.packed.sequences;
     const questions = asked.map(({ positions, choice }, state) => ({
@@ -260,7 +258,7 @@ export class DeviceCanvas implements Canvas {
       }),
       rowPositions: Array.from(positions, (position) => position - visible[0]),
     }));
-    const hidden = forward(gpu, recorder, scratch, config, weights, batch);
+    const hidden = this.#context.family.forward(this.#context, batch);
     return await readPredictions(this.#context, this.#readback, hidden, questions);
   }
 

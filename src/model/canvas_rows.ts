@@ -3,8 +3,8 @@
 import type { CanvasStep } from "../denoise/predictor.ts";
 import { type Tensor, tensorOf, upload } from "../gpu/tensor.ts";
 import { attentionWork } from "../kernels/attention.ts";
+import { type KvCache, mostRows, type RowBatch } from "./forward_pass.ts";
 import { createKvCache } from "./kv_cache.ts";
-import { type KvCache, mostRows, type RowBatch } from "./llada.ts";
 import { type PredictionContext, uploadScratch } from "./prediction_pass.ts";
 import type { PackedRows } from "./rows.ts";
 

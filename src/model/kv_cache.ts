@@ -3,7 +3,7 @@
 import type { Gpu } from "../gpu/device.ts";
 import { createTensor } from "../gpu/tensor.ts";
 import type { ModelConfig } from "./loading/config.ts";
-import { headShape, type KvCache } from "./llada.ts";
+import { headShape, type KvCache } from "./forward_pass.ts";
 
 /**
  * Buffers for the keys and values of `rows` rows in every layer, in f32.

@@ -20,13 +20,8 @@ import { paddedInner } from "../quant/scheme.ts";
 import { DeviceCanvas } from "./canvas.ts";
 import type { ModelConfig } from "./loading/config.ts";
 import { checkChoice, checkInput } from "./input.ts";
-import {
-  forward,
-  type HiddenObserver,
-  type LladaWeights,
-  mostRows,
-  type RowBatch,
-} from "./llada.ts";
+import { familyOf } from "./family.ts";
+import { type HiddenObserver, type ModelWeights, mostRows, type RowBatch } from "./forward_pass.ts";
 import { rowsFor } from "./linear.ts";
 import { StepPace } from "./step_pace.ts";
 import {
@@ -54,13 +49,19 @@ export interface RankedToken {
   readonly logit: number;
 }
 
-/** What {@linkcode Model.forward} returns: everything, for tests and inspection. */
+/**
+ * What a forward pass over one sequence gives, for inspection. A row belongs to a position that the
+ * attention mask shows, in ascending order; matrices are row-major.
+ */
 export interface ForwardResult {
-  /** `[rows, embeddingSize]` logits of the visible positions, ascending. */
+  /** `[rows, embeddingSize]`: a token's score is at `row * embeddingSize + token`. */
   readonly logits: Float32Array;
-  /** The visible positions. */
+  /** `[rows]`: the position of each row in the sequence. */
   readonly positions: Uint32Array;
-  /** Hidden states `[rows, hiddenSize]` by name: `embed`, `block.<i>.out`, `final_norm`. */
+  /**
+   * Hidden states `[rows, hiddenSize]` by name: `embed` behind the embedding, `block.<i>.out` behind
+   * layer i, from 0, and `final_norm`, which the head reads.
+   */
   readonly hidden: ReadonlyMap<string, Float32Array>;
 }
 
@@ -79,7 +80,7 @@ export class Model implements Predictor, Disposable {
     readonly gpu: Gpu,
     readonly config: ModelConfig,
     recorder: Recorder,
-    weights: LladaWeights,
+    weights: ModelWeights,
     owned: readonly Tensor[],
     readonly also?: Disposable,
   ) {
@@ -87,7 +88,8 @@ export class Model implements Predictor, Disposable {
     this.readback = new Readback(gpu);
     this.#owned = owned;
     const scratch = new Scratch(gpu, recorder);
-    this.#context = { gpu, recorder, scratch, config, weights, pace: this.pace };
+    const family = familyOf(config);
+    this.#context = { gpu, recorder, scratch, config, weights, family, pace: this.pace };
   }
 
   /**
@@ -308,8 +310,7 @@ export class Model implements Predictor, Disposable {
   }
 
   #forward(batch: RowBatch, observe?: HiddenObserver): Tensor {
-    const { gpu, recorder, scratch, config, weights } = this.#context;
-    return forward(gpu, recorder, scratch, config, weights, batch, observe);
+    return this.#context.family.forward(this.#context, batch, observe);
   }
 
   async #predictGroup(inputs: readonly ForwardInput[]): Promise<Prediction[][]> {

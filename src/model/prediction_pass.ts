@@ -1,10 +1,7 @@
 /** From hidden states to predictions: final norm of the asked rows, head, merge. */
 
 import type { ForwardInput, Prediction, TokenChoice } from "../denoise/predictor.ts";
-import type { Gpu } from "../gpu/device.ts";
 import type { Readback } from "../gpu/readback.ts";
-import type { Recorder } from "../gpu/recorder.ts";
-import type { Scratch } from "../gpu/scratch.ts";
 import { type Tensor, upload } from "../gpu/tensor.ts";
 import { CANDIDATE_WORDS, head, headTiles } from "../kernels/head.ts";
 import { predict, PREDICTION_WORDS } from "../kernels/predict.ts";
@@ -17,19 +14,15 @@ import {
   writeStepPlan,
 } from "../kernels/step_plan.ts";
 import { paddedInner } from "../quant/scheme.ts";
-import type { ModelConfig } from "./loading/config.ts";
+import type { Family } from "./family.ts";
+import type { ForwardPass } from "./forward_pass.ts";
 import { checkToken } from "./input.ts";
 import { rowsFor } from "./linear.ts";
-import type { LladaWeights } from "./llada.ts";
 import type { StepPace } from "./step_pace.ts";
 
 /** What the pass works with. */
-export interface PredictionContext {
-  readonly gpu: Gpu;
-  readonly recorder: Recorder;
-  readonly scratch: Scratch;
-  readonly config: ModelConfig;
-  readonly weights: LladaWeights;
+export interface PredictionContext extends ForwardPass {
+  readonly family: Family;
   readonly pace: StepPace;
 }
 

@@ -1,5 +1,5 @@
 /** Messages -> prompt text -> token ids, by the chat template of the model folder. */
-import { Template } from "@huggingface/jinja";
+import { Template } from "npm:@huggingface/jinja@0.5.11";
 import { literalPattern, type TextTokenizer } from "./tokenizer.ts";
 import {
   AGAIN,

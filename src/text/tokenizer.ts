@@ -1,5 +1,5 @@
 /** tokenizer.json: text <-> token ids, for the byte-level BPE that LLaDA checkpoints carry. */
-import { Tokenizer } from "@huggingface/tokenizers";
+import { Tokenizer } from "npm:@huggingface/tokenizers@0.2.0";
 import {
   type AddedToken,
   AGAIN,

@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import { toF32 } from "../../gpu/dtype.ts";
 import type { ModelConfig } from "../../model/loading/config.ts";
-import { isQuantisable, scaleName } from "../../model/loading/tensors.ts";
+import { scaleName } from "../../model/model_config.ts";
 import { groupsOf, storedRowBytes } from "../../quant/scheme.ts";
 import type { Checkpoint } from "../../weights/checkpoint.ts";
 import {
@@ -39,7 +39,7 @@ export function writeGguf(dir: string, config: ModelConfig, checkpoint: Checkpoi
   const tensors: GgufTensor[] = [];
   let offset = 0;
   for (const { name, of, shape } of sources) {
-    const type = typeOf(config, of, shape);
+    const type = typeOf(config, checkpoint, of, shape);
     tensors.push({ name, dims: shape.toReversed(), type, offset });
     offset += aligned(byteLength(type, shape));
   }
@@ -134,11 +134,12 @@ function vocabularyOf(ids: number): Record<string, GgufValue> {
 
 function typeOf(
   { quantisation }: ModelConfig,
+  { tensors }: Checkpoint,
   name: string,
   shape: readonly number[],
 ): number {
-  if (!quantisation || !isQuantisable(name, shape, quantisation.head)) return GGML_TYPES.F32;
-  const { bits, group } = quantisation.scheme;
+  if (!tensors.has(scaleName(name))) return GGML_TYPES.F32;
+  const { bits, group } = quantisation!.scheme;
   const inner = shape[1];
   if (group !== GROUP || inner % GROUP !== 0) {
     throw new RangeError(

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { toF32 } from "../../gpu/dtype.ts";
 import { rotationTable } from "../../kernels/qkv.ts";
 import type { ModelConfig } from "../../model/loading/config.ts";
-import { isQuantisable, scaleName } from "../../model/loading/tensors.ts";
+import { scaleName } from "../../model/model_config.ts";
 import { groupsOf, storedRowBytes } from "../../quant/scheme.ts";
 import type { Checkpoint } from "../../weights/checkpoint.ts";
 import {
@@ -201,8 +201,7 @@ class Graph {
 
   /** `x` times a matrix that is stored `[columns, inner]`. @returns `[rows, columns]` */
   linear(x: string, name: string, inner: number, columns: number, output?: string): string {
-    const { quantisation } = this.config;
-    if (quantisation && isQuantisable(name, [columns, inner], quantisation.head)) {
+    if (this.checkpoint.tensors.has(scaleName(name))) {
       return this.#codedLinear(x, name, inner, columns, output);
     }
     const values = transpose(this.#floats(name, [columns, inner]), columns, inner);

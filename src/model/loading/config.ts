@@ -1,9 +1,6 @@
 /**
- * `config.json` -> {@linkcode ModelConfig}. Every field that changes what the model computes is
- * checked here and nowhere else, and none is assumed: the defaults of the published configuration
- * class differ from the published file (`weight_tying` true, `rope` false, `embedding_size` 50304).
- *
- * Sources: `config.json` and `configuration_llada.py` of GSAI-ML/LLaDA-8B-Instruct.
+ * `config.json` -> {@linkcode ModelConfig}: the model's family reads the fields that are its own, and
+ * this file what all folders have alike. `generation_config.json` -> {@linkcode GenerationDefaults}.
  */
 import { join } from "node:path";
 import type { CanvasStep } from "../../denoise/predictor.ts";
@@ -12,68 +9,19 @@ import {
   QUANTISED,
   quantised,
   type QuantisedName,
-  type QuantScheme,
   SCHEMES,
 } from "../../quant/scheme.ts";
 import { isJsonObject, type JsonObject, readJsonObject } from "../../weights/json_file.ts";
 import { ConfigError } from "../../weights/model_file_error.ts";
-import { Fields } from "./config_fields.ts";
+import { FAMILIES, familyOf } from "../family.ts";
+import type { ModelConfig, StoredQuantisation } from "../model_config.ts";
+import { Fields, MAX_SIZE } from "./config_fields.ts";
 
 export { ConfigError } from "../../weights/model_file_error.ts";
+export type { ModelConfig, StoredQuantisation } from "../model_config.ts";
 
 /** Largest config.json read, in bytes; the published one has about 1500. */
 export const MAX_CONFIG = 2 ** 20;
-/** Sizes and positions are exact in f32 up to here. */
-const MAX_SIZE = 2 ** 24;
-/** Far above any model, and low enough to list their tensors. */
-const MAX_LAYERS = 4096;
-
-/** What a LLaDA model computes, in this project's names. */
-export interface ModelConfig {
-  /** `model_type`: the family. */
-  readonly modelType: "llada";
-  /** `d_model`, equal to `heads * headDim`. */
-  readonly hiddenSize: number;
-  /** `n_layers`. */
-  readonly layers: number;
-  /** `n_heads`: query heads. */
-  readonly heads: number;
-  /** `n_kv_heads`: query head j reads KV head `floor(j / (heads / kvHeads))`. */
-  readonly kvHeads: number;
-  /** Channels of one head, even, 16 to 128. */
-  readonly headDim: number;
-  /** `mlp_hidden_size`. */
-  readonly ffnSize: number;
-  /** `vocab_size`: ids that the tokenizer may know. */
-  readonly vocabSize: number;
-  /** `embedding_size`: rows of embedding and head, columns of the logits; at least `vocabSize`. */
-  readonly embeddingSize: number;
-  /** `max_sequence_length`: longest prompt plus generation, in tokens. */
-  readonly maxSequenceLength: number;
-  /** `rms_norm_eps`. */
-  readonly normEpsilon: number;
-  /** `rope_theta`. */
-  readonly ropeTheta: number;
-  /** `weight_tying`: the head is the embedding, and the checkpoint has no head of its own. */
-  readonly tiedHead: boolean;
-  /** `mask_token_id`. */
-  readonly maskTokenId: number;
-  /** `eos_token_id`. */
-  readonly eosTokenId: number;
-  /** `pad_token_id`. */
-  readonly padTokenId: number;
-  /** `quantization_config`: how matrices are stored; undefined where they are floats. */
-  readonly quantisation?: StoredQuantisation;
-}
-
-/** How a folder stores its quantised matrices. */
-export interface StoredQuantisation {
-  /** Of the linear layers inside the blocks. */
-  readonly scheme: QuantScheme;
-  /** Whether the head is stored so too; embedding and norms never are. */
-  readonly head: boolean;
-}
-
 /** `quant_method` of the folders that this project writes. */
 export const QUANT_METHOD = "unmask";
 
@@ -115,44 +63,9 @@ export function parseConfig(json: unknown, file: string): ModelConfig {
   }
   const fields = new Fields(json, file);
   // First, so that a folder of another family is told by this and not by the fields it lacks.
-  fields.only("model_type", ["llada"]);
-  checkArchitecture(fields);
-
-  const hiddenSize = fields.integer("d_model", 1, MAX_SIZE);
-  const heads = fields.divisor("n_heads", "d_model", hiddenSize);
-  const headDim = hiddenSize / heads;
-  if (headDim % 2 !== 0 || headDim < 16 || headDim > 128) {
-    const found = `${heads}, which makes heads of ${headDim} channels`;
-    throw fields.wrong("n_heads", found, "heads of an even number of channels from 16 to 128");
-  }
-  const embeddingSize = fields.integer("embedding_size", 1, MAX_SIZE);
-  const rows = `embedding_size is ${embeddingSize}`;
-  const tokens = {
-    maskTokenId: fields.integer("mask_token_id", 0, embeddingSize - 1, rows),
-    eosTokenId: fields.integer("eos_token_id", 0, embeddingSize - 1, rows),
-    padTokenId: fields.integer("pad_token_id", 0, embeddingSize - 1, rows),
-  };
-  if (tokens.maskTokenId === tokens.eosTokenId) {
-    const expected = "another id than eos_token_id, or an answer could not end";
-    throw fields.wrong("mask_token_id", `${tokens.maskTokenId}`, expected);
-  }
-  return {
-    modelType: "llada",
-    hiddenSize,
-    layers: fields.integer("n_layers", 1, MAX_LAYERS),
-    heads,
-    kvHeads: readKvHeads(fields, heads),
-    headDim,
-    ffnSize: readFfnSize(fields, hiddenSize),
-    vocabSize: fields.integer("vocab_size", 1, embeddingSize, rows),
-    embeddingSize,
-    maxSequenceLength: fields.integer("max_sequence_length", 1, MAX_SIZE),
-    normEpsilon: fields.positive("rms_norm_eps"),
-    ropeTheta: fields.positive("rope_theta"),
-    tiedHead: fields.only("weight_tying", [true, false]),
-    ...tokens,
-    ...readQuantisation(fields, file),
-  };
+  const modelType = fields.only("model_type", Object.keys(FAMILIES));
+  const config = familyOf({ modelType }).readConfig(fields);
+  return { modelType, ...config, ...readQuantisation(fields, file) };
 }
 
 /** `quantization_config`; without one nothing is quantised. */
@@ -187,51 +100,6 @@ export function quantisationJson({ scheme, head }: StoredQuantisation): JsonObje
     scale_dtype: "float16",
     head,
   };
-}
-
-/** Fields with one supported value: what the forward pass does, and the parts it does not have. */
-function checkArchitecture(fields: Fields): void {
-  fields.only("block_type", ["llama"]);
-  fields.only("block_group_size", [1]);
-  fields.only("activation_type", ["silu"]);
-  fields.only("layer_norm_type", ["rms"]);
-  fields.only("layer_norm_with_affine", [true]);
-  fields.only("attention_layer_norm", [false]);
-  fields.only("rope", [true]);
-  fields.only("rope_full_precision", [true]);
-  fields.only("alibi", [false]);
-  fields.only("include_bias", [false]);
-  fields.only("include_qkv_bias", [false]);
-  fields.only("input_emb_norm", [false]);
-  fields.only("scale_logits", [false]);
-  // Absent or null takes the value of include_bias, which is false.
-  fields.onlyIfPresent("bias_for_layer_norm", [false]);
-  // No part of the published configuration; where they stand, they change the numbers.
-  for (const field of ["rope_scaling", "clip_qkv", "sliding_window"]) {
-    fields.onlyIfPresent(field, []);
-  }
-}
-
-/** `n_kv_heads`; null means as many as query heads. */
-function readKvHeads(fields: Fields, heads: number): number {
-  const multiQuery = fields.only("multi_query_attention", [null, false]);
-  const kvHeads = fields.value("n_kv_heads") === null
-    ? heads
-    : fields.divisor("n_kv_heads", "n_heads", heads);
-  // The configuration class, too, refuses a false that contradicts n_kv_heads.
-  if (multiQuery === false && kvHeads !== heads) {
-    const expected = `null, or n_kv_heads equal to n_heads (${heads})`;
-    throw fields.wrong("multi_query_attention", `false with n_kv_heads ${kvHeads}`, expected);
-  }
-  return kvHeads;
-}
-
-/** `mlp_hidden_size`; null means `mlp_ratio * d_model`. */
-function readFfnSize(fields: Fields, hiddenSize: number): number {
-  if (fields.value("mlp_hidden_size") !== null) {
-    return fields.integer("mlp_hidden_size", 1, MAX_SIZE);
-  }
-  return fields.integer("mlp_ratio", 1, Math.floor(MAX_SIZE / hiddenSize)) * hiddenSize;
 }
 
 type Remasking = CanvasStep["remasking"];

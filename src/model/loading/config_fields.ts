@@ -2,6 +2,11 @@
 import type { JsonObject } from "../../weights/json_file.ts";
 import { ConfigError, show } from "../../weights/model_file_error.ts";
 
+/** Sizes and positions are exact in f32 up to here. */
+export const MAX_SIZE = 2 ** 24;
+/** Layers: far above any model, and low enough to list their tensors. */
+export const MAX_LAYERS = 4096;
+
 /** The fields of one file. A field that is asked for has to be there; none has a default. */
 export class Fields {
   readonly #json: JsonObject;

@@ -6,7 +6,7 @@ import { Recorder } from "../../gpu/recorder.ts";
 import { QUANTISED } from "../../quant/scheme.ts";
 import { type Checkpoint, openCheckpoint } from "../../weights/checkpoint.ts";
 import { limitContext, type ModelConfig, readConfig } from "./config.ts";
-import { uploadLlada } from "../llada.ts";
+import { familyOf } from "../family.ts";
 import { Model } from "../model.ts";
 import { checkTensors } from "./tensors.ts";
 import type { TileLookup } from "../tiles/tiled_matrix.ts";
@@ -82,7 +82,7 @@ export async function loadCheckpoint(
       tiles,
       onProgress,
     });
-    const weights = await uploadLlada(upload, config, precision);
+    const weights = await familyOf(config).upload(upload, config, precision);
     await checkMemory();
     return new Model(gpu, config, recorder, weights, await upload.release(), owned);
   } catch (error) {

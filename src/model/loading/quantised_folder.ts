@@ -16,7 +16,8 @@ import {
   readConfig,
   type StoredQuantisation,
 } from "./config.ts";
-import { checkTensors, expectedTensors, isQuantisable, scaleName } from "./tensors.ts";
+import { scaleName } from "../model_config.ts";
+import { checkTensors, expectedTensors, quantisedNames } from "./tensors.ts";
 
 /** Bytes of weights that are encoded at once. */
 const CHUNK_BYTES = 4 * 2 ** 20;
@@ -51,9 +52,10 @@ export function quantisedFolder(
   const checkpoint = opened.use(openCheckpoint(dir));
   checkTensors(config, checkpoint);
   const { scheme, head } = quantisation;
+  const quantised = quantisedNames(config, head);
   const groups = expectedTensors(config).map(({ name, shape }) => {
     const slice = checkpoint.tensor(name, { shape });
-    return isQuantisable(name, shape, head)
+    return quantised.has(name)
       ? encodedMatrix(checkpoint, slice, scheme)
       : copiedTensor(checkpoint, slice);
   });

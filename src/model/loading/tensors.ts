@@ -1,9 +1,11 @@
-/** The tensors of a LLaDA checkpoint: which there must be, and of what shape. */
+/** The tensors of a checkpoint, quantised or not: which there must be, and of what shape. */
+
 import { type DType, FLOAT_DTYPES } from "../../gpu/dtype.ts";
-import { groupsOf, storedRowBytes } from "../../quant/scheme.ts";
+import { groupsOf, type QuantScheme, storedRowBytes } from "../../quant/scheme.ts";
 import type { Checkpoint } from "../../weights/checkpoint.ts";
 import { CheckpointError } from "../../weights/checkpoint.ts";
-import type { ModelConfig } from "./config.ts";
+import { familyOf } from "../family.ts";
+import { type ModelConfig, scaleName } from "../model_config.ts";
 
 /** A tensor that the checkpoint must hold. */
 export interface ExpectedTensor {
@@ -15,56 +17,32 @@ export interface ExpectedTensor {
   readonly dtypes: readonly DType[];
 }
 
-/** Name of the scales beside a quantised matrix. */
-export function scaleName(matrix: string): string {
-  return `${matrix}_scale`;
+/** Names of the matrices that are quantised: linear layers, and the head if asked for. */
+export function quantisedNames(config: ModelConfig, head: boolean): ReadonlySet<string> {
+  return new Set(
+    familyOf(config).tensors(config)
+      .filter(({ quantisable }) => quantisable === "layer" || (head && quantisable === "head"))
+      .map(({ name }) => name),
+  );
 }
 
-/** Whether a matrix is among those that are quantised: linear layers, and the head if asked for. */
-export function isQuantisable(name: string, shape: readonly number[], head: boolean): boolean {
-  if (shape.length !== 2) return false;
-  return name.includes(".blocks.") || (head && name === HEAD);
-}
-
-const HEAD = "model.transformer.ff_out.weight";
-
-/**
- * Every tensor of a checkpoint with this configuration: embedding, layers in order, final norm, and
- * the head where it is not tied to the embedding.
- * Source: `model.safetensors.index.json` of GSAI-ML/LLaDA-8B-Instruct (291 tensors).
- */
+/** Every tensor of a checkpoint with this configuration, in the order of its family. */
 export function expectedTensors(config: ModelConfig): ExpectedTensor[] {
-  const { hiddenSize, kvHeads, headDim, ffnSize, embeddingSize, layers, tiedHead } = config;
-  const layer: readonly (readonly [name: string, shape: readonly number[]])[] = [
-    ["attn_norm", [hiddenSize]],
-    ["q_proj", [hiddenSize, hiddenSize]],
-    ["k_proj", [kvHeads * headDim, hiddenSize]],
-    ["v_proj", [kvHeads * headDim, hiddenSize]],
-    ["attn_out", [hiddenSize, hiddenSize]],
-    ["ff_norm", [hiddenSize]],
-    ["ff_proj", [ffnSize, hiddenSize]],
-    ["up_proj", [ffnSize, hiddenSize]],
-    ["ff_out", [hiddenSize, ffnSize]],
-  ];
-  const named = (name: string, shape: readonly number[]): ExpectedTensor => ({
-    name: `model.transformer.${name}.weight`,
-    shape,
-    dtypes: FLOAT_DTYPES,
-  });
-  const tensors = [named("wte", [embeddingSize, hiddenSize])];
-  for (let i = 0; i < layers; i++) {
-    for (const [name, shape] of layer) tensors.push(named(`blocks.${i}.${name}`, shape));
-  }
-  tensors.push(named("ln_f", [hiddenSize]));
-  if (!tiedHead) tensors.push(named("ff_out", [embeddingSize, hiddenSize]));
-  return config.quantisation ? tensors.flatMap((tensor) => stored(tensor, config)) : tensors;
+  const { quantisation } = config;
+  const quantised = quantisation && quantisedNames(config, quantisation.head);
+  return familyOf(config).tensors(config).flatMap(({ name, shape }) =>
+    quantised?.has(name)
+      ? encoded(name, shape, quantisation!.scheme)
+      : [{ name, shape, dtypes: FLOAT_DTYPES }]
+  );
 }
 
 /** Codes and scales in the place of a quantised matrix. */
-function stored(tensor: ExpectedTensor, { quantisation }: ModelConfig): ExpectedTensor[] {
-  const { scheme, head } = quantisation!;
-  const { name, shape: [out, inner] } = tensor;
-  if (!isQuantisable(name, tensor.shape, head)) return [tensor];
+function encoded(
+  name: string,
+  [out, inner]: readonly number[],
+  scheme: QuantScheme,
+): ExpectedTensor[] {
   return [
     { name, shape: [out, storedRowBytes(scheme, inner)], dtypes: [scheme.dtype] },
     { name: scaleName(name), shape: [out, groupsOf(scheme, inner)], dtypes: ["F16"] },

@@ -23,8 +23,7 @@ import {
   storedRowBytes,
 } from "../../quant/scheme.ts";
 import { CheckpointError } from "../../weights/checkpoint.ts";
-import type { StoredQuantisation } from "./config.ts";
-import { scaleName } from "./tensors.ts";
+import { scaleName, type StoredQuantisation } from "../model_config.ts";
 import type { TileLookup } from "../tiles/tiled_matrix.ts";
 import {
   type LoadProgress,

@@ -11,7 +11,8 @@ import { bytesPerColumn } from "../../quant/scheme.ts";
 import type { Checkpoint } from "../../weights/checkpoint.ts";
 import type { TensorSlice } from "../../weights/safetensors.ts";
 import type { ModelConfig } from "../loading/config.ts";
-import { type LladaLayer, type LladaWeights, uploadLlada } from "../llada.ts";
+import { familyOf } from "../family.ts";
+import type { LayerWeights, ModelWeights } from "../forward_pass.ts";
 import { Model } from "../model.ts";
 import { type WeightPrecision, WeightUpload } from "../loading/upload.ts";
 import { WeightStream } from "../loading/weight_stream.ts";
@@ -64,7 +65,7 @@ export interface DryRun {
   /** The largest matrix. */
   readonly largest: PlannedMatrix;
   /** The layers' weights, in buffers that hold nothing. */
-  readonly layers: readonly LladaLayer[];
+  readonly layers: readonly LayerWeights[];
   /**
    * Bytes that a generation takes besides the weights, in a model that made no other before.
    * @throws {GpuError} naming the limit, when the device has no room for so many rows
@@ -103,7 +104,7 @@ export async function dryRun(
     arithmetic: precision.arithmetic,
     stream: UnreadWeights,
   });
-  const weights = await uploadLlada(upload, config, precision);
+  const weights = await familyOf(config).upload(upload, config, precision);
   await upload.release();
   const whileLoading = memory.bytes - before;
   await upload[Symbol.asyncDispose]();
@@ -276,7 +277,7 @@ class UnreadWeights extends WeightStream {
   }
 }
 
-function matricesOf({ embedding, head, layers }: LladaWeights): PlannedMatrix[] {
+function matricesOf({ embedding, head, layers }: ModelWeights): PlannedMatrix[] {
   const describe = (name: string, { scheme, blocks, columns, parts }: WeightMatrix, each = 1) => ({
     name,
     scheme: scheme.name,

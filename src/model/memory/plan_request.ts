@@ -14,7 +14,7 @@ export function isStored(choice: WeightChoice): choice is typeof WEIGHT_CHOICES[
   return choice === WEIGHT_CHOICES[0];
 }
 
-/** What decides a plan. */
+/** How much memory a model may take, in which precision it is loaded, and for how long a context. */
 export interface MemoryOptions {
   /** Bytes of GPU memory that may be used; default: on a software adapter what the host has free. */
   readonly gpuMemory?: number;

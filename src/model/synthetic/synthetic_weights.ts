@@ -12,8 +12,8 @@ import type { QuantScheme } from "../../quant/scheme.ts";
 import type { TensorFile } from "../../weights/checkpoint.ts";
 import type { TensorSlice } from "../../weights/safetensors.ts";
 import { ConfigError } from "../../weights/model_file_error.ts";
-import type { ModelConfig } from "../loading/config.ts";
-import { expectedTensors, scaleName } from "../loading/tensors.ts";
+import { expectedTensors } from "../loading/tensors.ts";
+import { type ModelConfig, scaleName } from "../model_config.ts";
 
 /** Weights of a unit of the pool: the largest group, so that a unit holds whole groups. */
 const UNIT = 64;

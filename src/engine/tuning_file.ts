@@ -1,35 +1,19 @@
 /** The file in which `unmask tune` keeps what it found, and from which models are loaded. */
 
-import { dirname, isAbsolute, join } from "node:path";
+import { dirname, join } from "node:path";
+import { cacheFolder } from "./cache_folder.ts";
 import { parseTunedTiles, type TunedTiles, UNTUNED } from "../model/tiles/tuned_tiles.ts";
-
-/** Where a system keeps what can be made again: the variable that names the folder, and what is in it. */
-const CACHE_FOLDERS: Readonly<
-  Partial<Record<typeof Deno.build.os, readonly (readonly [string, ...string[]])[]>>
-> = {
-  windows: [["LOCALAPPDATA", "unmask"]],
-  darwin: [["HOME", "Library", "Caches", "unmask"]],
-};
-const OTHER_CACHE_FOLDERS = [["XDG_CACHE_HOME", "unmask"], ["HOME", ".cache", "unmask"]] as const;
 
 /** Most bytes of a file that is read: a tuning of many devices has a few ten thousand. */
 const MOST_BYTES = 2 ** 20;
 
 /**
- * The file where the system keeps such files; undefined where no variable that may be read names a
- * folder. Asks for no permission.
+ * The file in the system's cache folder; undefined where no variable that may be read names one. Asks
+ * for no permission.
  */
-export function defaultTuningFile(os: typeof Deno.build.os = Deno.build.os): string | undefined {
-  for (const [variable, ...names] of CACHE_FOLDERS[os] ?? OTHER_CACHE_FOLDERS) {
-    const folder = environmentOf(variable);
-    // A relative one is to be ignored (XDG Base Directory Specification).
-    if (folder && isAbsolute(folder)) return join(folder, ...names, "tiles.json");
-  }
-}
-
-function environmentOf(variable: string): string | undefined {
-  const { state } = Deno.permissions.querySync({ name: "env", variable });
-  return state === "granted" ? Deno.env.get(variable) : undefined;
+export function defaultTuningFile(os?: typeof Deno.build.os): string | undefined {
+  const folder = cacheFolder(os);
+  return folder && join(folder, "tiles.json");
 }
 
 /** What a file holds, or why nothing of it is used. */
@@ -58,6 +42,22 @@ export function readTuning(file: string): TuningRead {
     if (error instanceof Deno.errors.NotFound) return { tuned: UNTUNED };
     return problem(`it cannot be read (${error instanceof Error ? error.message : error})`);
   }
+}
+
+/**
+ * Reads a file that somebody named.
+ * @throws {Error} naming the file, when it is missing or wrong: what was asked for must be what is used
+ */
+export function namedTuning(file: string): TunedTiles {
+  const { tuned, warning } = readTuning(file);
+  if (warning === undefined && tuned !== UNTUNED) return tuned;
+  const { state } = Deno.permissions.querySync({ name: "read", path: file });
+  const problem = state === "granted" ? "it is missing" : "it may not be read (--allow-read)";
+  throw new Error(
+    `${
+      warning?.replace(/\. .*$/, "") ?? `${file}: ${problem}`
+    }. unmask tune --tuning FILE writes one.`,
+  );
 }
 
 /**

@@ -1,0 +1,46 @@
+/** The families of models: what a folder's `model_type` stands for. */
+
+import type { Tensor } from "../gpu/tensor.ts";
+import type { ForwardPass, HiddenObserver, ModelWeights, RowBatch } from "./forward_pass.ts";
+import * as llada from "./llada.ts";
+import type { Fields } from "./loading/config_fields.ts";
+import type { WeightPrecision, WeightUpload } from "./loading/upload.ts";
+import type { FloatTensor, ModelConfig } from "./model_config.ts";
+
+/** What a family's file exports. */
+export interface Family {
+  /**
+   * Reads the fields of config.json that are the family's own: all but `model_type` and how weights
+   * are quantised.
+   * @throws {ConfigError} naming the field that is missing, wrong or not supported
+   */
+  readConfig(fields: Fields): Omit<ModelConfig, "modelType" | "quantisation">;
+  /** Every tensor of a checkpoint of floats, in the order in which it is written. */
+  tensors(config: ModelConfig): readonly FloatTensor[];
+  /**
+   * Uploads a checkpoint.
+   * @param precision schemes on the GPU; the embedding stays as it is stored
+   * @throws {CheckpointError} when a tensor is not as it must be
+   */
+  upload(
+    to: WeightUpload,
+    config: ModelConfig,
+    precision?: WeightPrecision,
+  ): Promise<ModelWeights>;
+  /**
+   * Records the embedding and all layers.
+   * @param observe told `embed` and, for each layer i, `block.<i>.out`
+   * @returns hidden states before the final norm, `[rows, paddedInner(hiddenSize)]`
+   */
+  forward(pass: ForwardPass, batch: RowBatch, observe?: HiddenObserver): Tensor;
+}
+
+/** Families by `model_type`. */
+export const FAMILIES: Readonly<Record<string, Family>> = {
+  llada,
+};
+
+/** The family of a configuration that `readConfig` of loading/config.ts gave. */
+export function familyOf({ modelType }: Pick<ModelConfig, "modelType">): Family {
+  return FAMILIES[modelType];
+}

@@ -1,0 +1,111 @@
+/** What a forward pass works with, whatever the family: weights, rows, and keys and values. */
+
+import type { Gpu } from "../gpu/device.ts";
+import type { Recorder } from "../gpu/recorder.ts";
+import type { Scratch } from "../gpu/scratch.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import type { AttentionWork, FreshKeys, HeadShape } from "../kernels/attention.ts";
+import type { WeightMatrix } from "../kernels/weight_matrix.ts";
+import { paddedInner } from "../quant/scheme.ts";
+import type { ModelConfig } from "./model_config.ts";
+
+/** One transformer block's weights. */
+export interface LayerWeights {
+  readonly attentionNorm: Tensor;
+  /** Queries, keys and values side by side, channels in pairs that are rotated. */
+  readonly qkv: WeightMatrix;
+  readonly attentionOut: WeightMatrix;
+  readonly ffnNorm: Tensor;
+  /** Gate and up projection, paired. */
+  readonly gateUp: WeightMatrix;
+  readonly down: WeightMatrix;
+}
+
+/** All weights, on the GPU. */
+export interface ModelWeights {
+  readonly embedding: WeightMatrix;
+  readonly layers: readonly LayerWeights[];
+  readonly finalNorm: Tensor;
+  /** The embedding itself when tied. */
+  readonly head: WeightMatrix;
+  /** `[maxSequenceLength, headDim / 2]` of (cos, sin) */
+  readonly rotation: Tensor;
+}
+
+/** A model, and where its passes are recorded. */
+export interface ForwardPass {
+  readonly gpu: Gpu;
+  readonly recorder: Recorder;
+  readonly scratch: Scratch;
+  readonly config: ModelConfig;
+  readonly weights: ModelWeights;
+}
+
+/** Rows of all sequences, one behind another, on the GPU, and which of them a pass runs. */
+export interface RowBatch {
+  /** Rows that are run: `[firstRow, firstRow + rows)`. */
+  readonly rows: number;
+  /** 0 unless the keys and values of other rows are kept. */
+  readonly firstRow: number;
+  /** `[all rows]` token ids */
+  readonly ids: Tensor;
+  /** `[all rows]` positions for the rotation */
+  readonly rowPosition: Tensor;
+  /** `[count]` of (first row that is run, counted from firstRow; their number; first key; keys) */
+  readonly ranges: Tensor;
+  /** Of `ranges`. */
+  readonly work: AttentionWork;
+  /** Rows that attend as shadows, outside `ranges`; absent: there are none. */
+  readonly shadows?: ShadowBatch;
+  /** Keys and values that sequences do not share with each other, among those kept; default none. */
+  readonly fresh?: FreshKeys;
+  /** Where keys and values go and are found; absent: they are forgotten after the pass. */
+  readonly kept?: KvCache;
+}
+
+/** Shadow rows of all sequences, on the GPU. */
+export interface ShadowBatch {
+  /** `[count]` of (first shadow row, shadow rows, first key, keys) */
+  readonly ranges: Tensor;
+  /** Of `ranges`. */
+  readonly work: AttentionWork;
+  /** `[all rows]` of (row whose key is not seen, own row) */
+  readonly keys: Tensor;
+}
+
+/** Keys and values of every layer, for all rows of a canvas. */
+export interface KvCache {
+  /** Per layer, `[all rows, kvHeads, headStride]`. */
+  readonly layers: readonly { readonly k: Tensor; readonly v: Tensor }[];
+}
+
+/** Called with the hidden states `[rows, paddedInner(hiddenSize)]` after a named stage. */
+export type HiddenObserver = (name: string, hidden: Tensor) => void;
+
+/** How rows of this configuration are divided into heads. */
+export function headShape(config: ModelConfig): HeadShape {
+  return {
+    heads: config.heads,
+    kvHeads: config.kvHeads,
+    headDim: config.headDim,
+    headStride: paddedInner(config.headDim),
+  };
+}
+
+/** Rows that the widest intermediate of a layer may have, in whole groups of 64. */
+export function rowsPerChunk(gpu: Gpu, width: number): number {
+  const rows = Math.floor(gpu.limits.maxStorageBufferBindingSize / (4 * width));
+  return Math.max(64, rows - rows % 64);
+}
+
+/**
+ * Most rows of a forward pass: those whose hidden states and heads fit one binding, and no more than
+ * a dispatch has workgroups, of which several kernels take one a row.
+ */
+export function mostRows(gpu: Gpu, config: ModelConfig): number {
+  const { heads, headStride } = headShape(config);
+  return Math.min(
+    rowsPerChunk(gpu, Math.max(paddedInner(config.hiddenSize), heads * headStride)),
+    gpu.limits.maxComputeWorkgroupsPerDimension,
+  );
+}
