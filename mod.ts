@@ -52,7 +52,7 @@ export {
 } from "./src/engine/request.ts";
 export { WorkerEngine, type WorkerEngineOptions } from "./src/engine/worker_engine.ts";
 export { GpuError, GpuMemoryError } from "./src/gpu/device.ts";
-export { type Arithmetic, ARITHMETICS } from "./src/gpu/kernel.ts";
+export { type Arithmetic, ARITHMETICS, type Element, ELEMENTS } from "./src/gpu/kernel.ts";
 export type { RowGroups, TilePlan } from "./src/kernels/weight_matrix.ts";
 export { type LoadProgress, type ProviderName, PROVIDERS } from "./src/model/loading/load.ts";
 export type { MemoryPlan, ModelMemory } from "./src/model/memory/memory_plan.ts";

@@ -1,6 +1,7 @@
 /** LLaDA (Nie et al. 2025, arXiv 2502.09992): checkpoint names, and the forward pass in order. */
 
 import type { Gpu } from "../gpu/device.ts";
+import type { Element } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Scratch } from "../gpu/scratch.ts";
 import type { Tensor } from "../gpu/tensor.ts";
@@ -111,7 +112,10 @@ export interface RowBatch {
   readonly shadows?: ShadowBatch;
   /** Keys and values that sequences do not share with each other, among those kept; default none. */
   readonly fresh?: FreshKeys;
-  /** Where keys and values go and are found; absent: they are forgotten after the pass. */
+  /**
+   * Where keys and values go and are found, those of this pass too: the pass reads them as they are
+   * kept. Absent: they are forgotten after the pass, and are f32.
+   */
   readonly kept?: KvCache;
 }
 
@@ -127,6 +131,8 @@ export interface ShadowBatch {
 
 /** Keys and values of every layer, for all rows of a canvas. */
 export interface KvCache {
+  /** What they are kept as. */
+  readonly element: Element;
   /** Per layer, `[all rows, kvHeads, headStride]`. */
   readonly layers: readonly { readonly k: Tensor; readonly v: Tensor }[];
 }
@@ -206,6 +212,7 @@ export function forward(
   const space = { recorder, scratch };
   embed(recorder, batch.ids, weights.embedding, x, rows, batch.firstRow);
   observe?.("embed", x);
+  const element = batch.kept?.element;
   for (const [i, layer] of weights.layers.entries()) {
     const { k, v } = batch.kept?.layers[i] ??
       { k: scratch.get("k", keyElements), v: scratch.get("v", keyElements) };
@@ -213,7 +220,7 @@ export function forward(
       norm(part.x, layer.attentionNorm, part.rows);
       projectQkv(
         space,
-        { x: normed, rowPosition: batch.rowPosition, rotation: weights.rotation, q, k, v },
+        { x: normed, rowPosition: batch.rowPosition, rotation: weights.rotation, q, k, v, element },
         layer.qkv,
         shape,
         { rows: part.rows, firstQuery: part.first, firstKey: batch.firstRow + part.first },
@@ -221,14 +228,14 @@ export function forward(
     }
     attention(
       recorder,
-      { q, k, v, sequences: batch.ranges, y: attended },
+      { q, k, v, element, sequences: batch.ranges, y: attended },
       shape,
       { work: batch.work, yStride: width, fresh: batch.fresh },
     );
     if (batch.shadows) {
       // A call of its own: the other rows keep their pipeline, and with it their bits.
       const { ranges: sequences, keys, work } = batch.shadows;
-      const shadowed = { q, k, v, sequences, shadows: keys, y: attended };
+      const shadowed = { q, k, v, element, sequences, shadows: keys, y: attended };
       attention(recorder, shadowed, shape, { work, yStride: width });
     }
     for (const part of chunks) {

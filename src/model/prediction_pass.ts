@@ -2,6 +2,7 @@
 
 import type { ForwardInput, Prediction, TokenChoice } from "../denoise/predictor.ts";
 import type { Gpu } from "../gpu/device.ts";
+import type { Element } from "../gpu/kernel.ts";
 import type { Readback } from "../gpu/readback.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Scratch } from "../gpu/scratch.ts";
@@ -24,6 +25,8 @@ export interface PredictionContext {
   readonly scratch: Scratch;
   readonly config: ModelConfig;
   readonly weights: LladaWeights;
+  /** What keys and values are kept as. */
+  readonly kvCache: Element;
   readonly pace: StepPace;
 }
 

@@ -5,6 +5,7 @@ import { defaultLengths } from "../../engine/generation_plan.ts";
 import { draftFolder } from "../../engine/load.ts";
 import { type Gpu, GpuError } from "../../gpu/device.ts";
 import { limitContext, readConfig, readGenerationDefaults } from "../../model/loading/config.ts";
+import { keptElement } from "../../model/kv_cache.ts";
 import { freeHostBytes } from "../../model/memory/host_memory.ts";
 import {
   binarySize,
@@ -46,6 +47,7 @@ export async function describePlan(
     return {
       line: planLine(plan),
       context_tokens: context,
+      kv_cache: keptElement(gpu ?? UNLIMITED, options.kvCache),
       target: described(target),
       draft: second ? described(second) : null,
       bytes,
@@ -74,7 +76,7 @@ export function planTable(plan: PlanDescription): string {
     table.push(["memory plan", plan.error]);
     return table.toString();
   }
-  const { target, draft, context_tokens, bytes, limit_bytes } = plan;
+  const { target, draft, context_tokens, kv_cache, bytes, limit_bytes } = plan;
   const row = (name: string, of: (model: ReturnType<typeof described>) => string) => [
     name,
     of(target),
@@ -83,7 +85,7 @@ export function planTable(plan: PlanDescription): string {
   table.push(
     row(`memory at ${context_tokens} tokens`, (model) => model === target ? "target" : "draft"),
     row("weights", (model) => `${binarySize(model.weight_bytes)}, ${nameOf(model.weights)}`),
-    row("kept keys and values", (model) => binarySize(model.cache_bytes)),
+    row(`kept keys and values, ${kv_cache}`, (model) => binarySize(model.cache_bytes)),
     row("activations of an answer", (model) => binarySize(model.activation_bytes)),
     row("only while loading", (model) => binarySize(model.staging_bytes)),
   );

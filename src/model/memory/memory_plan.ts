@@ -17,6 +17,7 @@ import {
   WEIGHT_CHOICES,
   type WeightChoice,
 } from "./plan_request.ts";
+import { keptElement } from "../kv_cache.ts";
 import { checkTensors } from "../loading/tensors.ts";
 import type { WeightPrecision } from "../loading/upload.ts";
 
@@ -80,7 +81,8 @@ export function precisionOf(
  * Picks the largest precision in which target, draft and an answer at the context length fit: first
  * the draft gives way, from as stored to q8 to q4, then the target with a draft that is no larger.
  * Whatever is named is kept.
- * @throws {GpuError} saying by how much the smallest choice falls short, and which options would fit
+ * @throws {GpuError} saying by how much the smallest choice falls short, and which options would fit;
+ * for a kvCache that the device does not have
  * @throws {ConfigError} {@linkcode CheckpointError} when a folder is not as it must be
  */
 export async function planMemory(
@@ -91,6 +93,7 @@ export async function planMemory(
   const limit = request.gpuMemory ?? request.available ?? Infinity;
   const { tooMany = Infinity } = request;
   checkChoices(request);
+  keptElement(device, request.kvCache);
   const known = new Map<string, Promise<ModelMemory>>();
   const fitting = ({ problem, bytes }: Attempt) =>
     problem === undefined && bytes <= limit && bytes < tooMany;
@@ -284,7 +287,12 @@ async function answerMemory(
   const states = isDraft ? undefined : STATES;
   const activations = await planned.activationBytes({ ...shape, states });
   if (isDraft || !request.cache) return { activations, cache: 0 };
-  const kept = await planned.activationBytes({ ...shape, states, cache: true });
+  const kept = await planned.activationBytes({
+    ...shape,
+    states,
+    cache: true,
+    kvCache: request.kvCache,
+  });
   return { activations, cache: kept - activations };
 }
 

@@ -1,0 +1,8 @@
+// Keys and values in 16 bits: 2^-11 of a value is lost at most, twice that where the device does not
+// round to nearest; below 2^-14 it may take them for zero. Beyond 65504 the largest f16 stands for what
+// an f16 cannot hold: an infinity would make NaN of every sum that meets it.
+alias Element = f16;
+
+fn narrowed(x: f32) -> Element {
+  return f16(clamp(x, -65504.0, 65504.0));
+}
