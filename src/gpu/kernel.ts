@@ -26,7 +26,7 @@ export interface KernelDeclaration<
   readonly readsWeights?: boolean;
   /** The shader calls `multiply_tile`: the snippet of the weights' arithmetic is added at a call. */
   readonly multipliesRows?: boolean;
-  /** The shader writes `Element`: a snippet that says what that is is added at a call. */
+  /** The shader names `Element`: a snippet that says what it is is added at a call. */
   readonly usesElement?: boolean;
   /** The shader calls `gather_rows`: a snippet with or without subgroups is added by the device. */
   readonly gathersRows?: boolean;

@@ -16,7 +16,7 @@ export interface Dispatch<B, P, C> {
   readonly constants?: { readonly [K in keyof C]?: number };
   /** Required by kernels that read weights. */
   readonly weights?: WeightBinding;
-  /** What `Element` stands for in a kernel that writes it; default f32. */
+  /** What `Element` is in a kernel that names it; default f32. */
   readonly element?: Element;
   /** For rates of a profile; absent: only time is told. */
   readonly cost?: Cost;
