@@ -19,6 +19,12 @@ export const forms: ReadonlyMap<DeviceForm, Gpu> = await acquireForms();
 /** The form that programs get. */
 export const anyGpu: Gpu = [...forms.values()][0];
 
+/** Why something that needs an optional feature is not run on a device; undefined where it is. */
+export function lacks(gpu: Pick<Gpu, "features">, feature: string | undefined): string | undefined {
+  const has = feature === undefined || gpu.features.includes(feature);
+  return has ? undefined : `this device lacks ${feature}`;
+}
+
 /** Limits that decide how tensors are split and rows are chunked. */
 export type NarrowLimits = {
   readonly [K in keyof GPUSupportedLimits]?: number;
