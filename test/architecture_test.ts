@@ -165,6 +165,13 @@ Deno.test("no file is named for having no subject", () => {
   assertEquals(named, []);
 });
 
+Deno.test("a test is skipped only with its reason, by skipIf, and none is left alone", () => {
+  const found = filesIn("test").filter((path) => path.endsWith(".ts") && path !== "test/skip.ts")
+    .filter((path) => /^\s*(ignore|only)(:|,$)|Deno\.test\.(ignore|only)/m.test(textOf(path)));
+  // summary_test.ts writes a test that tells no reason.
+  assertEquals(found.filter((path) => path !== "test/summary_test.ts"), []);
+});
+
 /** Files that may be longer than the rest, and how long. */
 const LONG: Readonly<Record<string, number>> = { "src/model/model.ts": 420 };
 

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import type { Gpu } from "../src/gpu/device.ts";
-import { type MatrixUnits, matrixUnitsOf } from "../src/gpu/matrix_units.ts";
+import { MATRIX_FEATURE, type MatrixUnits, matrixUnitsOf } from "../src/gpu/matrix_units.ts";
 import { shaderCode } from "../src/gpu/pipeline.ts";
 import { Recorder } from "../src/gpu/recorder.ts";
 import { matrixMultiplyKernel } from "../src/kernels/matrix_multiply.ts";
@@ -11,7 +11,9 @@ import { matrixSwigluKernel } from "../src/kernels/matrix_swiglu.ts";
 import { multiplyAddKernel } from "../src/kernels/multiply_add.ts";
 import { SCHEMES } from "../src/quant/scheme.ts";
 import { dawnCompiler, dawnForms, noDawnCompiler, noDawnForm } from "./gpu/dawn.ts";
+import { lacks } from "./gpu/device.ts";
 import { compareCase, kernelCases, runCase } from "./kernels/run_case.ts";
+import { skipIf } from "./skip.ts";
 
 /** Lanes of a subgroup, such that four fill the least workgroup that the compiler takes. */
 const SUBGROUP = 32;
@@ -29,13 +31,9 @@ function units(size: number): MatrixUnits {
   return made;
 }
 
-const unlessMissing = { ignore: !dawnCompiler };
-const why = dawnCompiler ? "" : ` (not run: ${noDawnCompiler})`;
-
 for (const { kernel, runs } of kernelCases) {
   Deno.test({
-    name: `Dawn compiles ${kernel} in every variant${why}`,
-    ...unlessMissing,
+    ...skipIf(noDawnCompiler, `Dawn compiles ${kernel} in every variant`),
     async fn() {
       for (const subgroups of [true, false]) {
         const gpu: Gpu = { ...dawnCompiler!, subgroups, matrixUnits: units(8) };
@@ -59,8 +57,7 @@ for (const kernel of [matrixMultiplyKernel, matrixQkvKernel, matrixSwigluKernel]
   for (const size of [8, 16]) {
     // Without a pipeline: larger units take more workgroup memory than an adapter without a driver has.
     Deno.test({
-      name: `Dawn compiles ${kernel.name} for matrices of ${size}${why}`,
-      ...unlessMissing,
+      ...skipIf(noDawnCompiler, `Dawn compiles ${kernel.name} for matrices of ${size}`),
       async fn() {
         const gpu: Gpu = { ...dawnCompiler!, matrixUnits: units(size) };
         for (const { name, snippet } of Object.values(SCHEMES)) {
@@ -76,8 +73,7 @@ for (const kernel of [matrixMultiplyKernel, matrixQkvKernel, matrixSwigluKernel]
 }
 
 Deno.test({
-  name: `Dawn says where a shader is wrong, in the shader's own lines${why}`,
-  ...unlessMissing,
+  ...skipIf(noDawnCompiler, "Dawn says where a shader is wrong, in the shader's own lines"),
   async fn() {
     const source = multiplyAddKernel.source.replace("let a = vec4", "let a = vec5");
     const line = source.split("\n").findIndex((text) => text.includes("vec5")) + 1;
@@ -90,21 +86,22 @@ Deno.test({
 });
 
 for (const { kernel, runs } of kernelCases) {
-  for (const form of ["matrix units", "subgroups", "plain"] as const) {
-    const gpu = dawnForms.get(form);
-    const needed = runs.filter(({ feature }) => !gpu || !feature || gpu.features.includes(feature));
-    const onUnits = kernel.startsWith("matrix_");
+  for (const [feature, needing] of Map.groupBy(runs, ({ feature }) => feature)) {
+    const onUnits = feature === MATRIX_FEATURE;
     // Other kernels do not know of matrix units.
-    if (onUnits !== (form === "matrix units")) continue;
-    Deno.test({
-      name: `Dawn runs ${kernel}, ${form}` + (gpu ? "" : ` (not run: ${noDawnForm(form)})`),
-      ignore: !gpu,
-      async fn() {
-        for (const kernelRun of needed) {
-          const found = await runCase(gpu!, kernelRun);
-          compareCase(gpu!, `${kernelRun.name}:`, kernelRun, found, kernelRun.reference());
-        }
-      },
-    });
+    for (const form of onUnits ? ["matrix units"] as const : ["subgroups", "plain"] as const) {
+      const gpu = dawnForms.get(form);
+      const missing = gpu ? lacks(gpu, feature) : noDawnForm(form);
+      const which = feature === undefined || onUnits ? "" : `, with ${feature}`;
+      Deno.test({
+        ...skipIf(missing, `Dawn runs ${kernel}${which}, ${form}`),
+        async fn() {
+          for (const kernelRun of needing) {
+            const found = await runCase(gpu!, kernelRun);
+            compareCase(gpu!, `${kernelRun.name}:`, kernelRun, found, kernelRun.reference());
+          }
+        },
+      });
+    }
   }
 }

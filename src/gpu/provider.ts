@@ -4,6 +4,7 @@
  */
 
 import { GpuError, keepProvider, prepareEnvironment } from "./device.ts";
+import { slowDawnPolling } from "./dawn_polling.ts";
 import { matrixUnitsOf } from "./matrix_units.ts";
 
 /**
@@ -55,6 +56,7 @@ export async function startDawn(options: readonly string[] = []): Promise<GPU> {
   }
   prepareEnvironment();
   try {
+    slowDawnPolling();
     const { create } = await import(DAWN_PACKAGE) as { create(options: string[]): GPU };
     return keepProvider(create([...DAWN_OPTIONS, ...options]));
   } catch (error) {

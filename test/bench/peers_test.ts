@@ -19,6 +19,7 @@ import { QUANTISED, quantised } from "../../src/quant/scheme.ts";
 import { syntheticModel } from "../../src/model/synthetic/synthetic.ts";
 import { SYNTHETIC_SHAPES } from "../../src/model/synthetic/synthetic_shape.ts";
 import { runTask } from "../cli/command.ts";
+import { skipIf } from "../skip.ts";
 
 Deno.test("an ONNX file reads back as it was written", () => {
   const model = {
@@ -210,11 +211,15 @@ Deno.test("the peers' task and lock file are the benchmark's and the runtimes", 
   const { bench, peers } = config.tasks;
   assertEquals(
     peers.command,
-    // Deno itself is started to try a library first; settings go to libraries by the environment.
+    // Deno itself is started to try a library first, and must find its cache; settings go to libraries
+    // by the environment.
     `${
       bench.command
         .replace("deno run", "deno run --lock=.lock/peers.lock --allow-ffi")
-        .replace("TMPDIR", "TMPDIR,GGML_VK_VISIBLE_DEVICES,GGML_VK_DISABLE_F16")
+        .replace(
+          "TMPDIR",
+          "TMPDIR,DENO_DIR,HOME,XDG_CACHE_HOME,GGML_VK_VISIBLE_DEVICES,GGML_VK_DISABLE_F16",
+        )
         .replace(
           "hostname,systemMemoryInfo",
           "hostname,systemMemoryInfo,homedir,uid --allow-run=$(deno eval -p Deno.execPath\\(\\))",
@@ -254,9 +259,10 @@ const downloaded = (() => {
 })();
 
 Deno.test({
-  name: "other runtimes compute the same logits" +
-    (downloaded ? "" : " (not run: `deno task peers`, run once, downloads them, 0.7 GB)"),
-  ignore: !downloaded,
+  ...skipIf(
+    downloaded ? undefined : "`deno task peers`, run once, downloads them, 0.7 GB",
+    "other runtimes compute the same logits",
+  ),
   async fn(t) {
     for (const weights of ["bf16", "q8", "q4"]) {
       await t.step(weights, () => compare(["--weights", weights]));

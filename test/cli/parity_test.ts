@@ -3,7 +3,8 @@ import { assert, assertEquals } from "@std/assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parityCases } from "../../src/cli/parity.ts";
-import { dawnForms, noDawnForm } from "../gpu/dawn.ts";
+import { noDawnForm } from "../gpu/dawn.ts";
+import { skipIf } from "../skip.ts";
 
 const golden = fileURLToPath(new URL("../golden", import.meta.url));
 
@@ -30,9 +31,7 @@ for (const plain of [false, true]) {
 
 for (const form of ["matrix units", "subgroups", "plain"] as const) {
   Deno.test({
-    name: `every golden case passes through Dawn, ${form}` +
-      (dawnForms.has(form) ? "" : ` (not run: ${noDawnForm(form)})`),
-    ignore: !dawnForms.has(form),
+    ...skipIf(noDawnForm(form), `every golden case passes through Dawn, ${form}`),
     async fn() {
       const options = { provider: "dawn", plain: form === "plain" } as const;
       const matrixUnits = form === "matrix units";

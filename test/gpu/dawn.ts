@@ -7,9 +7,9 @@ import { openProvider, startDawn } from "../../src/gpu/provider.ts";
 /** How linear layers and rows are handled. */
 export type DawnForm = "matrix units" | "subgroups" | "plain";
 
-async function attempt<T>(make: () => Promise<T>): Promise<{ made?: T; reason: string }> {
+async function attempt<T>(make: () => Promise<T>): Promise<{ made?: T; reason?: string }> {
   try {
-    return { made: await make(), reason: "" };
+    return { made: await make() };
   } catch (error) {
     const [reason] = (error as Error).message.split(/[.\n]/);
     return { reason };
@@ -21,8 +21,8 @@ const compiling = await attempt(async () => {
 });
 /** Dawn without a driver: all of its validation and its shader compiler, and no results. */
 export const dawnCompiler: Gpu | undefined = compiling.made;
-/** Why there is none. */
-export const noDawnCompiler: string = compiling.reason;
+/** Why there is none; undefined where there is. */
+export const noDawnCompiler: string | undefined = compiling.reason;
 
 async function acquireForms(): Promise<Map<DawnForm, Gpu>> {
   const { gpu: provider } = await openProvider("dawn");
@@ -42,9 +42,10 @@ async function acquireForms(): Promise<Map<DawnForm, Gpu>> {
 const computing = await attempt(acquireForms);
 /** Every form that Dawn has on this machine. */
 export const dawnForms: ReadonlyMap<DawnForm, Gpu> = computing.made ?? new Map();
-/** Why there is none of a form. */
-export function noDawnForm(form: DawnForm): string {
-  if (computing.reason !== "") return computing.reason;
+/** Why there is none of a form; undefined where there is. */
+export function noDawnForm(form: DawnForm): string | undefined {
+  if (dawnForms.has(form)) return undefined;
+  if (computing.reason !== undefined) return computing.reason;
   return form === "matrix units"
     ? `its adapter has no matrix units: no ${MATRIX_FEATURE} with f16 factors and f32 sums`
     : "its adapter has no subgroups that kernels can use";

@@ -1,6 +1,6 @@
 /** Devices for tests, one for each form of the kernels, and ways to watch or to narrow them. */
 
-import { acquireGpu, type Gpu, GpuError } from "../../src/gpu/device.ts";
+import { acquireGpu, type Gpu, GpuError, type GpuFeature } from "../../src/gpu/device.ts";
 import { type Element, ELEMENTS } from "../../src/gpu/kernel.ts";
 
 /** How kernels exchange rows: within a subgroup, or plainly through workgroup memory. */
@@ -24,6 +24,15 @@ export const anyGpu: Gpu = [...forms.values()][0];
 export const elements: readonly Element[] = ELEMENTS.filter((element) =>
   element !== "f16" || anyGpu.features.includes("shader-f16")
 );
+
+/** Why something that needs an optional feature is not run on a device; undefined where it is. */
+export function lacks(
+  gpu: Pick<Gpu, "features">,
+  feature: GpuFeature | undefined,
+): string | undefined {
+  const has = feature === undefined || gpu.features.includes(feature);
+  return has ? undefined : `this device lacks ${feature}`;
+}
 
 /** Limits that decide how tensors are split and rows are chunked. */
 export type NarrowLimits = {

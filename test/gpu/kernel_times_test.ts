@@ -4,8 +4,11 @@ import { KernelTimes } from "../../src/gpu/kernel_times.ts";
 import { Readback } from "../../src/gpu/readback.ts";
 import { Recorder } from "../../src/gpu/recorder.ts";
 import { createTensor } from "../../src/gpu/tensor.ts";
-import { anyGpu as gpu } from "./device.ts";
+import { skipIf } from "../skip.ts";
+import { anyGpu as gpu, lacks } from "./device.ts";
 import { addKernel, fillKernel } from "./fill.ts";
+
+const untimed = lacks(gpu, "timestamp-query");
 
 Deno.test("without timestamps there are no times, and the error says so", () => {
   const without = { ...gpu, features: [] };
@@ -13,9 +16,7 @@ Deno.test("without timestamps there are no times, and the error says so", () => 
 });
 
 Deno.test({
-  name: "every dispatch is counted under its kernel's name and computes the same",
-  // An adapter's own limit, not a matter of this code: the software adapter has them.
-  ignore: !gpu.features.includes("timestamp-query"),
+  ...skipIf(untimed, "every dispatch is counted under its kernel's name and computes the same"),
   async fn() {
     using recorder = new Recorder(gpu);
     using readback = new Readback(gpu);
@@ -52,8 +53,10 @@ Deno.test({
 });
 
 Deno.test({
-  name: "more dispatches than a query set holds are counted; costs add up, unless one is missing",
-  ignore: !gpu.features.includes("timestamp-query"),
+  ...skipIf(
+    untimed,
+    "more dispatches than a query set holds are counted; costs add up, unless one is missing",
+  ),
   async fn() {
     using recorder = new Recorder(gpu);
     using times = new KernelTimes(gpu);

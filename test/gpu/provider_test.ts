@@ -2,12 +2,9 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { acquireGpu, GpuError } from "../../src/gpu/device.ts";
 import { MATRIX_FEATURE } from "../../src/gpu/matrix_units.ts";
 import { noDawnAdapterMessage, openProvider, startDawn } from "../../src/gpu/provider.ts";
-import { dawnCompiler, dawnForms, noDawnCompiler, noDawnForm } from "./dawn.ts";
+import { skipIf } from "../skip.ts";
+import { dawnForms, noDawnCompiler, noDawnForm } from "./dawn.ts";
 
-const withDawn = {
-  ignore: !dawnCompiler,
-  why: dawnCompiler ? "" : ` (not run: ${noDawnCompiler})`,
-};
 /** Dawn without a driver: its adapter has no matrix units. */
 const starts = () => startDawn(["backend=null"]);
 
@@ -49,8 +46,7 @@ Deno.test("native starts nothing", async () => {
 });
 
 Deno.test({
-  name: `dawn is Dawn${withDawn.why}`,
-  ignore: withDawn.ignore,
+  ...skipIf(noDawnCompiler, "dawn is Dawn"),
   async fn() {
     const { name, gpu } = await openProvider("dawn", starts);
     assertEquals(name, "dawn");
@@ -66,8 +62,10 @@ Deno.test({
 });
 
 Deno.test({
-  name: `auto takes Dawn where it has matrix units, and native where it has none${withDawn.why}`,
-  ignore: withDawn.ignore,
+  ...skipIf(
+    noDawnCompiler,
+    "auto takes Dawn where it has matrix units, and native where it has none",
+  ),
   async fn() {
     const without = await openProvider("auto", starts);
     assertEquals([without.name, without.gpu], ["native", undefined]);
@@ -115,9 +113,7 @@ Deno.test("no adapter for Dawn: the message says what to do", () => {
 });
 
 Deno.test({
-  name: "Dawn's matrix units are those that its adapter lists" +
-    (dawnForms.size > 0 ? "" : ` (not run: ${noDawnForm("plain")})`),
-  ignore: dawnForms.size === 0,
+  ...skipIf(noDawnForm("plain"), "Dawn's matrix units are those that its adapter lists"),
   async fn() {
     const { name } = await openProvider("auto");
     assertEquals(name, dawnForms.has("matrix units") ? "dawn" : "native");

@@ -9,10 +9,11 @@ import type { GpuFeature } from "../../src/gpu/device.ts";
 import { loadModel, type WeightPrecision } from "../../src/model/loading/load.ts";
 import type { Model } from "../../src/model/model.ts";
 import { quantised } from "../../src/quant/scheme.ts";
-import { forms } from "../gpu/device.ts";
+import { forms, lacks } from "../gpu/device.ts";
 import type { ForwardFile } from "../../src/evaluate/parity/golden_files.ts";
 import { goldenPath, readGolden } from "../reference/golden.ts";
 import { readSafetensors } from "../reference/read.ts";
+import { skipIf } from "../skip.ts";
 
 const [q8, q8of64, q4] = [quantised("q8", 32), quantised("q8", 64), quantised("q4", 32)];
 
@@ -67,12 +68,8 @@ for (const name of ["gqa-bf16", "tied-f16", "pair-target"]) {
     // The plain form compiles slowly on a software adapter: once is enough, its bits are the other's.
     const ofCase = [...forms].filter(([form]) => form !== "plain" || name === "gqa-bf16");
     for (const [form, gpu] of ofCase) {
-      const lacking = feature !== undefined && !gpu.features.includes(feature);
       Deno.test({
-        name: `${name}, ${variant}, ${form}: near the golden logits${
-          lacking ? ` (this device lacks ${feature})` : ""
-        }`,
-        ignore: lacking,
+        ...skipIf(lacks(gpu, feature), `${name}, ${variant}, ${form}: near the golden logits`),
         async fn() {
           using model = await loadModel(gpu, folder, { precision });
           for (const { name: label, ids } of golden.cases) {
