@@ -2,7 +2,7 @@
 
 import { randomRank } from "../../src/denoise/noise.ts";
 import type { Prediction } from "../../src/denoise/predictor.ts";
-import { BY_CONFIDENCE, selectCommits, type SelectionRule } from "../../src/denoise/selection.ts";
+import { selectCommits, type SelectionRule } from "../../src/denoise/selection.ts";
 import { commit, LOG_ENTRY_WORDS, RANKINGS } from "../../src/kernels/commit.ts";
 import { PREDICTION_WORDS } from "../../src/kernels/predict.ts";
 import {
@@ -48,6 +48,8 @@ interface Inputs extends Size {
   readonly positions: readonly number[];
 }
 
+/** Where a size names no ranking. */
+const BY_CONFIDENCE = "low_confidence";
 /** Every ranking that has a twin. */
 const NAMES = Object.keys(RANKINGS) as (keyof typeof RANKINGS)[];
 
