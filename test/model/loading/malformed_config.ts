@@ -1,5 +1,6 @@
 /** Mistakes in config.json of a model folder. */
 import { join } from "node:path";
+import { FAMILIES } from "../../../src/model/family.ts";
 import { QUANTISED as NAMES, SCHEMES } from "../../../src/quant/scheme.ts";
 import {
   broken,
@@ -54,7 +55,7 @@ const REQUIRED_FIELDS = [
 
 /** Field, a value that is not supported, and the start of what is. */
 const UNSUPPORTED: readonly [field: string, value: unknown, expected: string][] = [
-  ["model_type", "llama", '"llada"'],
+  ["model_type", "unknown", Object.keys(FAMILIES).map((name) => `"${name}"`).join(" or ")],
   ["block_type", "sequential", '"llama"'],
   ["block_group_size", 2, "1"],
   ["activation_type", "swiglu", '"silu"'],
