@@ -1,7 +1,7 @@
 /** Rows of weights become codes and scales as a file holds them, and back. */
 
 import { codeOf, scaleBits, scaleOf } from "./group.ts";
-import { groupsOf, type QuantScheme, storedRowBytes } from "./scheme.ts";
+import { groupsOf, type QuantisedName, type QuantScheme, storedRowBytes } from "./scheme.ts";
 
 /** Codes and scales of some rows. */
 export interface EncodedRows {
@@ -9,6 +9,34 @@ export interface EncodedRows {
   readonly codes: Uint8Array<ArrayBuffer>;
   /** `[rows, groups]`, f16 bits */
   readonly scales: Uint16Array<ArrayBuffer>;
+}
+
+/** How a scheme's codes lie in the bytes of a row. */
+interface Packing {
+  /** Writes the codes of weights `[first, end)`, which share a scale, from byte `at` on. */
+  write(
+    weights: Float32Array,
+    first: number,
+    end: number,
+    codes: Uint8Array,
+    at: number,
+    bits: number,
+  ): void;
+  /** The code of weight `k` of the row that begins at byte `row`. */
+  read(codes: Uint8Array, row: number, k: number): number;
+}
+
+const PACKINGS: Readonly<Record<QuantisedName, Packing>> = {
+  q8: { write: writeBytes, read: (codes, row, k) => codes[row + k] << 24 >> 24 },
+  // The lower half of a byte first.
+  q4: {
+    write: writeHalves,
+    read: (codes, row, k) => codes[row + (k >> 1)] << (28 - 4 * (k & 1)) >> 28,
+  },
+};
+
+function packingOf({ name }: QuantScheme): Packing {
+  return PACKINGS[name as QuantisedName];
 }
 
 /** The largest code of a scheme: 127 or 7. The codes are symmetric about 0. */
@@ -35,7 +63,7 @@ export function encodeRows(
   const codes = new Uint8Array(rows * rowBytes);
   const scales = new Uint16Array(rows * groups);
   const most = mostCode(scheme);
-  const write = scheme.bits === 8 ? writeBytes : writeHalves;
+  const { write } = packingOf(scheme);
   for (let row = 0; row < rows; row++) {
     for (let g = 0; g < groups; g++) {
       const first = row * inner + g * group;
@@ -116,14 +144,12 @@ export function decodeRows(
   const rowBytes = storedRowBytes(scheme, inner);
   const groups = groupsOf(scheme, inner);
   const rows = codes.length / rowBytes;
+  const { read } = packingOf(scheme);
   const weights = new Float32Array(rows * inner);
   for (let row = 0; row < rows; row++) {
     for (let k = 0; k < inner; k++) {
       const scale = scaleOf(scales[row * groups + Math.floor(k / scheme.group!)]);
-      const code = scheme.bits === 8
-        ? codes[row * rowBytes + k] << 24 >> 24
-        : codes[row * rowBytes + (k >> 1)] << (28 - 4 * (k & 1)) >> 28;
-      weights[row * inner + k] = code * scale;
+      weights[row * inner + k] = read(codes, row * rowBytes, k) * scale;
     }
   }
   return weights;

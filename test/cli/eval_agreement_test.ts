@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
 import { withFolder } from "../model/random_checkpoint.ts";
+import { QUANTISED } from "../../src/quant/scheme.ts";
 import { elements } from "../gpu/device.ts";
 import { unmask } from "./command.ts";
 
@@ -72,7 +73,7 @@ Deno.test("what cannot be compared is refused", () =>
       ["expected --against DIR, --weights, --arithmetic or --kv-cache f16"],
       ["expected --against DIR, --weights, --arithmetic or --kv-cache f16", "--kv-cache", "f32"],
       ["embeddingSize is 2048, expected 300", "--against", other],
-      ["Allowed choices are q8, q4", "--weights", "q5"],
+      [`Allowed choices are ${QUANTISED.join(", ")}`, "--weights", "q5"],
     ];
     for (const [expected, ...args] of cases) {
       const { code, stderr } = await unmask(["eval", "agreement", ...args]);

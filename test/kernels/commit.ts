@@ -3,7 +3,7 @@
 import { randomRank } from "../../src/denoise/noise.ts";
 import type { Prediction } from "../../src/denoise/predictor.ts";
 import { selectCommits, type SelectionRule } from "../../src/denoise/selection.ts";
-import { commit, LOG_ENTRY_WORDS, type RANKINGS } from "../../src/kernels/commit.ts";
+import { commit, LOG_ENTRY_WORDS, RANKINGS } from "../../src/kernels/commit.ts";
 import { PREDICTION_WORDS } from "../../src/kernels/predict.ts";
 import {
   ANSWER_WORDS,
@@ -23,7 +23,8 @@ interface Size {
   readonly levels: number;
   /** Rows of the prompt, in every sequence. */
   readonly promptRows?: number;
-  readonly random?: boolean;
+  /** Default `low_confidence`. */
+  readonly ranking?: keyof typeof RANKINGS;
   /** Positions come in pairs whose random ranks tie. */
   readonly randomTies?: boolean;
   readonly stopAtEnd?: boolean;
@@ -47,6 +48,11 @@ interface Inputs extends Size {
   readonly positions: readonly number[];
 }
 
+/** Where a size names no ranking. */
+const BY_CONFIDENCE = "low_confidence";
+/** Every ranking that has a twin. */
+const NAMES = Object.keys(RANKINGS) as (keyof typeof RANKINGS)[];
+
 const MASK = 30;
 const END_TOKENS = [4, 9];
 const VOCABULARY = 12;
@@ -69,10 +75,6 @@ function tyingPositions(count: number): number[] {
   return pairs.sort((a, b) => a - b);
 }
 
-function rankingOf({ random }: Size): keyof typeof RANKINGS {
-  return random ? "random" : "low_confidence";
-}
-
 /** Ids, finished flags and log after the step. */
 export function reference(inputs: Inputs) {
   const { counts, commits, promptRows = 0, stopAtEnd, guided, rowsEach } = inputs;
@@ -87,7 +89,7 @@ export function reference(inputs: Inputs) {
   counts.forEach((count, sequence) => {
     const own = predictions.slice(sequence * capacity, sequence * capacity + count);
     const ranking = {
-      remasking: rankingOf(inputs),
+      remasking: inputs.ranking ?? BY_CONFIDENCE,
       seed: seeds[sequence],
       step: STEP,
     };
@@ -177,8 +179,21 @@ export const kernelCase = defineCase<Size, Inputs>({
     { name: "some tie", counts: [70, 5, 31], commits: 12, levels: 4 },
     { name: "infinite odds", counts: [9], commits: 8, levels: 2 },
     { name: "fewer than commits", counts: [3, 50], commits: 20, levels: 100 },
-    { name: "random ties", counts: [51], commits: 24, levels: 1, random: true, randomTies: true },
-    { name: "random", counts: [65, 12], commits: 9, levels: 1, random: true },
+    {
+      name: "random ties",
+      counts: [51],
+      commits: 24,
+      levels: 1,
+      ranking: "random",
+      randomTies: true,
+    },
+    ...NAMES.map((ranking): Size => ({
+      name: ranking,
+      counts: [65, 12],
+      commits: 9,
+      levels: 4,
+      ranking,
+    })),
     {
       name: "stop",
       counts: [6, 3, 1, 0, 9, 4, 2, 1],
@@ -295,7 +310,7 @@ export const kernelCase = defineCase<Size, Inputs>({
           twinRows: guided ? count * rowsEach : 0,
           logOffset: LOG_OFFSET,
           logStride,
-          ranking: rankingOf(inputs),
+          ranking: inputs.ranking ?? BY_CONFIDENCE,
           stopAtEnd: stopAtEnd ?? false,
           rule: rule ?? { kind: "count" },
         }),

@@ -16,6 +16,8 @@ import * as other from "./other_family.ts";
 import { withFolder } from "./random_checkpoint.ts";
 
 const MODEL_TYPE = "other";
+/** The families that there are, as errors list them. */
+const KNOWN = Object.keys(FAMILIES).map((name) => `"${name}"`).join(" or ");
 
 /** The line that a new family takes, for as long as `body` runs. */
 async function withOtherFamily(body: () => Promise<void> | void): Promise<void> {
@@ -76,7 +78,7 @@ async function answerOf(dir: string, options: { readonly weights?: "q8" } = {}) 
 Deno.test("a family of other names loads and answers as LLaDA does, also quantised", () =>
   withFolder(async (dir) => {
     await writeRenamed(dir);
-    assertThrows(() => readConfig(dir), ConfigError, 'model_type is "other", expected "llada".');
+    assertThrows(() => readConfig(dir), ConfigError, `model_type is "other", expected ${KNOWN}.`);
     await withOtherFamily(async () => {
       assertEquals(readConfig(dir).modelType, MODEL_TYPE);
       const expected = await answerOf(TINY_TARGET);
@@ -100,8 +102,8 @@ Deno.test("a family of other names loads and answers as LLaDA does, also quantis
 Deno.test("a model_type that is not in the table is refused with those that are", async () => {
   const refused = (expected: string) =>
     assertThrows(() => parseConfig({ model_type: "gpt2" }, "config.json"), ConfigError, expected);
-  refused('config.json: model_type is "gpt2", expected "llada". ');
+  refused(`config.json: model_type is "gpt2", expected ${KNOWN}. `);
   await withOtherFamily(() => {
-    refused('config.json: model_type is "gpt2", expected "llada" or "other". ');
+    refused(`config.json: model_type is "gpt2", expected ${KNOWN} or "other". `);
   });
 });

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { toF32 } from "../../gpu/dtype.ts";
 import type { ModelConfig } from "../../model/loading/config.ts";
 import { scaleName } from "../../model/model_config.ts";
-import { groupsOf, storedRowBytes } from "../../quant/scheme.ts";
+import { groupsOf, type QuantisedName, storedRowBytes } from "../../quant/scheme.ts";
 import type { Checkpoint } from "../../weights/checkpoint.ts";
 import {
   GGML_TYPES,
@@ -139,15 +139,33 @@ function typeOf(
   shape: readonly number[],
 ): number {
   if (!tensors.has(scaleName(name))) return GGML_TYPES.F32;
-  const { bits, group } = quantisation!.scheme;
+  const { name: scheme, group } = quantisation!.scheme;
   const inner = shape[1];
   if (group !== GROUP || inner % GROUP !== 0) {
     throw new RangeError(
       `${name} has ${inner} columns in groups of ${group}, expected whole groups of ${GROUP}`,
     );
   }
-  return bits === 8 ? GGML_TYPES.Q8_0 : GGML_TYPES.Q4_0;
+  return FORMATS[scheme as QuantisedName].type;
 }
+
+/** How llama.cpp has a scheme's codes: the type, and the bytes of a group from ours. */
+const FORMATS: Readonly<
+  Record<QuantisedName, {
+    readonly type: number;
+    readonly pack: (codes: Uint8Array) => Uint8Array;
+  }>
+> = {
+  q8: { type: GGML_TYPES.Q8_0, pack: (codes) => codes },
+  // A byte holds codes i and i + 16, counted from -8.
+  q4: {
+    type: GGML_TYPES.Q4_0,
+    pack: (codes) => {
+      const code = (k: number) => (codes[k >> 1] >> (4 * (k & 1)) & 15) ^ 8;
+      return codes.map((_, i) => code(i) | code(i + codes.length) << 4);
+    },
+  },
+};
 
 /** Bytes of 32 weights. */
 const BLOCK_BYTES = {
@@ -179,21 +197,14 @@ function blocks(
   const groups = [columns, groupsOf(scheme, inner)];
   const scales = checkpoint.read(checkpoint.tensor(scaleName(of), { shape: groups }));
   const codeBytes = GROUP * scheme.bits / 8;
+  const { pack } = FORMATS[scheme.name as QuantisedName];
   const count = columns * groups[1];
   const made = new Uint8Array(count * (2 + codeBytes));
   for (let group = 0; group < count; group++) {
     const at = group * (2 + codeBytes);
     made.set(scales.subarray(2 * group, 2 * group + 2), at);
     const from = codes.subarray(group * codeBytes, (group + 1) * codeBytes);
-    if (scheme.bits === 8) {
-      made.set(from, at + 2);
-      continue;
-    }
-    // A byte holds codes i and i + 16, counted from -8.
-    for (let i = 0; i < codeBytes; i++) {
-      const code = (k: number) => (from[k >> 1] >> (4 * (k & 1)) & 15) ^ 8;
-      made[at + 2 + i] = code(i) | code(i + codeBytes) << 4;
-    }
+    made.set(pack(from), at + 2);
   }
   return made;
 }

@@ -9,7 +9,7 @@ import { toF32 } from "../../gpu/dtype.ts";
 import { rotationTable } from "../../kernels/qkv.ts";
 import type { ModelConfig } from "../../model/loading/config.ts";
 import { scaleName } from "../../model/model_config.ts";
-import { groupsOf, storedRowBytes } from "../../quant/scheme.ts";
+import { groupsOf, type QuantisedName, storedRowBytes } from "../../quant/scheme.ts";
 import type { Checkpoint } from "../../weights/checkpoint.ts";
 import {
   encodeOnnx,
@@ -146,6 +146,9 @@ function rotation({ headDim, ropeTheta }: ModelConfig, rows: number) {
   return { cos: part(0), sin: part(1) };
 }
 
+/** The highest bit of each code in a byte. */
+const HIGHEST_BITS: Readonly<Record<QuantisedName, number>> = { q8: 0x80, q4: 0x88 };
+
 const int = (name: string, i: number): OnnxAttribute => ({ name, type: 2, i });
 const ints = (name: string, values: readonly number[]): OnnxAttribute => ({
   name,
@@ -223,7 +226,7 @@ class Graph {
       shape: [columns, rowBytes],
       dtypes: [scheme.dtype],
     });
-    const highest = scheme.bits === 8 ? 0x80 : 0x88;
+    const highest = HIGHEST_BITS[scheme.name as QuantisedName];
     const codes = this.checkpoint.read(slice).map((byte) => byte ^ highest);
     const scales = this.#floats(scaleName(name), [columns, groups]);
     const input = [

@@ -1,5 +1,7 @@
 /** Mistakes in config.json of a model folder. */
 import { join } from "node:path";
+import { FAMILIES } from "../../../src/model/family.ts";
+import { QUANTISED as NAMES, SCHEMES } from "../../../src/quant/scheme.ts";
 import {
   broken,
   DOWNLOAD_AGAIN,
@@ -53,7 +55,7 @@ const REQUIRED_FIELDS = [
 
 /** Field, a value that is not supported, and the start of what is. */
 const UNSUPPORTED: readonly [field: string, value: unknown, expected: string][] = [
-  ["model_type", "llama", '"llada"'],
+  ["model_type", "unknown", Object.keys(FAMILIES).map((name) => `"${name}"`).join(" or ")],
   ["block_type", "sequential", '"llama"'],
   ["block_group_size", 2, "1"],
   ["activation_type", "swiglu", '"silu"'],
@@ -99,6 +101,9 @@ const IMPOSSIBLE: readonly [field: string, value: unknown, found: string, expect
   ["rope_theta", "10000", '"10000"', "a number above 0"],
 ];
 
+/** Bits of the schemes that there are. */
+const BITS = NAMES.map((name) => SCHEMES[name].bits);
+
 const QUANTISED = {
   quant_method: "unmask",
   bits: 8,
@@ -116,7 +121,11 @@ const QUANTISATIONS: readonly [name: string, json: unknown, expected: string][] 
     { ...QUANTISED, quant_method: "gptq" },
     'quantization_config: quant_method is "gptq", expected "unmask"',
   ],
-  ["of 3 bits", { ...QUANTISED, bits: 3 }, "quantization_config: bits is 3, expected 8 or 4"],
+  [
+    "of 3 bits",
+    { ...QUANTISED, bits: 3 },
+    `quantization_config: bits is 3, expected ${BITS.join(" or ")}`,
+  ],
   [
     "in groups of 128",
     { ...QUANTISED, group_size: 128 },

@@ -12,6 +12,7 @@ import { type MemoryPlan, planLine, planMemory } from "../../../src/model/memory
 import { precisionOf } from "../../../src/model/memory/precision.ts";
 import { memoryChoices } from "../../../src/model/memory/choices.ts";
 import type { PlanRequest } from "../../../src/model/memory/plan_request.ts";
+import { QUANTISED } from "../../../src/quant/scheme.ts";
 import { CheckpointError } from "../../../src/weights/checkpoint.ts";
 import { anyGpu, DeviceWatch, withLimits } from "../../gpu/device.ts";
 import {
@@ -160,7 +161,11 @@ Deno.test("where no single change suffices, several together are named", async (
 Deno.test("int8 arithmetic chooses quantised weights, and is refused with others", async () => {
   assertEquals(choices(await plan({ arithmetic: "int8" })), ["q8", "q8"]);
   for (const named of [{ weights: "stored" }, { draftWeights: "stored" }] as const) {
-    await assertRejects(() => plan({ arithmetic: "int8", ...named }), GpuError, "q8 or q4");
+    await assertRejects(
+      () => plan({ arithmetic: "int8", ...named }),
+      GpuError,
+      QUANTISED.join(" or "),
+    );
   }
 });
 
