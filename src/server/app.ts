@@ -32,8 +32,13 @@ export interface AppOptions {
   readonly beginSeconds?: number;
   /** Seconds of silence after which a response that has begun sends a filler (default 15). */
   readonly pingSeconds?: number;
-  /** Gets a line per request: method, path, status, ms until the answer or its stream began. */
+  /**
+   * Gets a line per request: method, path, status, ms until the answer or its stream began. What it
+   * throws changes no answer.
+   */
   readonly log?: (line: string) => void;
+  /** Asked by each request: whether the server ends, and takes no more of them. */
+  readonly stopping?: () => boolean;
   /** Gets errors that clients see as 5xx. Their messages may quote a prompt: keep them private. */
   readonly onError?: (error: unknown) => void;
 }
@@ -53,7 +58,20 @@ export function createApp(engine: TextEngine, options: AppOptions = {}): Hono {
     c.res.headers.set("X-Content-Type-Options", "nosniff");
     // The URL's own path, still percent-encoded: decoded, it could forge a line.
     const path = new URL(c.req.url).pathname.slice(0, 200);
-    log?.(`${c.req.method} ${path} ${c.res.status} ${(performance.now() - start).toFixed(1)} ms`);
+    const line = `${c.req.method} ${path} ${c.res.status} ${
+      (performance.now() - start).toFixed(1)
+    } ms`;
+    try {
+      log?.(line);
+    } catch {
+      // A full disk, or a reader that left, is no fault of this request.
+    }
+  });
+  app.use(async (c, next) => {
+    if (!options.stopping?.()) return await next();
+    throw new ApiError(503, "shutting_down", "The server is shutting down. Ask another one.", {
+      headers: { Connection: "close" },
+    });
   });
   app.use(hostGate(options.allowedHosts ?? LOOPBACK_HOSTS));
   if (options.apiKeys?.length) app.use(keyGate(options.apiKeys));
