@@ -186,6 +186,9 @@ Deno.test("mod.ts works from a folder without deno.json, imported over HTTP", as
   const imports = `--allow-import=${host}`;
 
   // Without permissions: an error that names them.
+  const unnamed = await elsewhere.run([imports, "program.ts"]);
+  assertEquals(unnamed.code, 1);
+  assertStringIncludes(unnamed.stderr, "permit --allow-env, or load the path of a model folder");
   const refused = await elsewhere.run([imports, "--allow-env", "program.ts"]);
   assertEquals(refused.code, 1);
   assertStringIncludes(refused.stderr, `--allow-net=${host} --allow-read --allow-write=${cache}`);
@@ -207,7 +210,8 @@ Deno.test("mod.ts works from a folder without deno.json, imported over HTTP", as
   assertEquals(fetched(), every);
 });
 
-Deno.test("the command works over HTTP with the packages of deno.json, and writes nothing but the cache", async () => {
+// JSR writes the packages of deno.json into what it serves; an import map does the same here.
+Deno.test("the command works over HTTP, given the packages of deno.json", async () => {
   await using elsewhere = new Elsewhere();
   const { host } = elsewhere;
   const command = [`--import-map=http://${host}/deno.json`, "-A", `http://${host}/src/cli/main.ts`];

@@ -40,8 +40,7 @@ export async function localPlace(place: string): Promise<string> {
   if (folder === undefined) {
     throw new Error(
       `The embedded model is fetched once from ${MODELS} and kept in a cache folder, and no variable ` +
-        "that may be read names one: permit --allow-env=HOME,XDG_CACHE_HOME,LOCALAPPDATA, or load " +
-        "the path of a model folder.",
+        "that may be read names one: permit --allow-env, or load the path of a model folder.",
     );
   }
   try {
