@@ -205,11 +205,11 @@ export class BusyError extends Error {
   }
 }
 
-/** The GPU could not finish an answer; the next one may be. */
+/** The GPU, or the engine, could not finish an answer; the next one may be. */
 export class UnavailableError extends Error {
   /** What happened. */
-  readonly code: "device_lost" | "out_of_memory";
-  /** What the GPU said. */
+  readonly code: "device_lost" | "out_of_memory" | "engine_restarted";
+  /** What the GPU said, or how the engine stopped. */
   readonly reason: string;
   /** Neither the message nor the reason quotes anything of the request. */
   constructor(message: string, code: UnavailableError["code"], reason: string) {

@@ -51,7 +51,11 @@ export function pipelineFor(
   let ofDevice = compiled.get(gpu);
   if (!ofDevice) compiled.set(gpu, ofDevice = new Map());
   let entry = ofDevice.get(key);
-  if (!entry) ofDevice.set(key, entry = compile(gpu, kernel, all, weights));
+  if (!entry) {
+    gpu.onWait?.(true);
+    ofDevice.set(key, entry = compile(gpu, kernel, all, weights));
+    gpu.onWait?.(false);
+  }
   return entry;
 }
 
