@@ -20,7 +20,7 @@ import {
   type ToWorker,
   type WorkerLoadOptions,
 } from "./worker_messages.ts";
-import { PATIENCE, type Patience, WorkerWatch } from "./worker_watch.ts";
+import { PATIENCE, type WorkerPatience, WorkerWatch } from "./worker_watch.ts";
 
 /** Milliseconds that a Worker may take to end what it runs before it is stopped as it is. */
 const CLOSE_PATIENCE = 3000;
@@ -32,7 +32,7 @@ export interface WorkerEngineOptions extends LoadOptions {
   /** Told whenever the engine's `state` has changed. */
   readonly onState?: () => void;
   /** How long the Worker may be silent, in milliseconds, before another one replaces it. */
-  readonly patience?: Patience;
+  readonly patience?: WorkerPatience;
 }
 
 /** Milliseconds after which a Worker counts as one that works. */
@@ -68,7 +68,7 @@ interface Mailbox {
 export class WorkerEngine implements TextEngine {
   readonly #dir: string;
   readonly #options: WorkerLoadOptions;
-  readonly #patience: Patience;
+  readonly #patience: WorkerPatience;
   #worker: Worker;
   #watch: WorkerWatch;
   /** Workers in a row that stopped before they answered for a while. */

@@ -4,7 +4,7 @@
 export const ALIVE_INTERVAL = 1000;
 
 /** How long a Worker may be silent, in milliseconds. */
-export interface Patience {
+export interface WorkerPatience {
   /** While it runs its own code: more than a garbage collection or a busy machine takes from it. */
   readonly own: number;
   /** While it waits for the GPU, or has a driver compile: its thread stands still then. */
@@ -14,18 +14,21 @@ export interface Patience {
 }
 
 /** What a Worker gets unless told otherwise. A forward pass on a software adapter may take minutes. */
-export const PATIENCE: Patience = { own: 6000, gpu: 600_000, start: 60_000 };
+export const PATIENCE: WorkerPatience = { own: 6000, gpu: 600_000, start: 60_000 };
 
 /** Tells when a Worker has been silent for too long. */
 export class WorkerWatch implements Disposable {
-  readonly #patience: Patience;
+  readonly #patience: WorkerPatience;
   readonly #timer: ReturnType<typeof setInterval>;
-  #kind: keyof Patience = "start";
+  #kind: keyof WorkerPatience = "start";
   #heard = performance.now();
   #looked = performance.now();
 
   /** @param onSilent told once, how many milliseconds it has been silent and what it was about */
-  constructor(patience: Patience, onSilent: (milliseconds: number, kind: keyof Patience) => void) {
+  constructor(
+    patience: WorkerPatience,
+    onSilent: (milliseconds: number, kind: keyof WorkerPatience) => void,
+  ) {
     this.#patience = patience;
     this.#timer = setInterval(() => {
       const now = performance.now();
@@ -41,7 +44,7 @@ export class WorkerWatch implements Disposable {
   }
 
   /** It said something. @param kind what it is about from now on */
-  heard(kind: keyof Patience): void {
+  heard(kind: keyof WorkerPatience): void {
     this.#heard = performance.now();
     this.#kind = kind;
   }
