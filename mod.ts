@@ -26,7 +26,7 @@ export {
 export type { MemoryPlan } from "./src/model/memory/memory_plan.ts";
 export type { ModelMemory } from "./src/model/memory/model_memory.ts";
 export type { ProviderName } from "./src/gpu/provider.ts";
-export type { Arithmetic } from "./src/gpu/kernel.ts";
+export type { Arithmetic, Element } from "./src/gpu/kernel.ts";
 export { GROUP_SIZES, type GroupSize } from "./src/quant/scheme.ts";
 
 // A loaded model: what can be asked of it, and what it is.

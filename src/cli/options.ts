@@ -18,7 +18,7 @@ import {
 import { defaultTuningFile, namedTuning, readTuning } from "../engine/tuning_file.ts";
 import type { WorkerEngineOptions } from "../engine/worker_engine.ts";
 import type { StoredQuantisation } from "../model/loading/config.ts";
-import { ARITHMETICS } from "../gpu/kernel.ts";
+import { ARITHMETICS, ELEMENTS } from "../gpu/kernel.ts";
 import { type MemoryOptions, WEIGHT_CHOICES } from "../model/memory/plan_request.ts";
 import { type TunedTiles, UNTUNED } from "../model/tiles/tuned_tiles.ts";
 import {
@@ -110,6 +110,11 @@ function groupSize(text: string): GroupSize {
   throw new InvalidArgumentError(`expected ${GROUP_SIZES.join(" or ")}`);
 }
 
+/** `--kv-cache TYPE` */
+export function kvCacheOption(description: string): Option {
+  return new Option("--kv-cache <type>", description).choices(ELEMENTS);
+}
+
 /** What {@linkcode addMemoryOptions} adds, as commander hands it over. */
 export type MemoryFlags = MemoryOptions;
 
@@ -135,6 +140,7 @@ export function addMemoryOptions(command: Command): Command {
       )
         .choices(ARITHMETICS),
     )
+    .addOption(kvCacheOption("of keys and values that are kept (default: f16 where there is f16)"))
     .option("--context <n>", "longest prompt plus answer, in tokens", wholeNumber(2));
 }
 
@@ -193,9 +199,9 @@ export function measuredTuning(file: string | undefined): TunedTiles | undefined
 
 /** The memory options alone. */
 export function memoryOf(
-  { gpuMemory, weights, draftWeights, group, head, arithmetic, context }: MemoryFlags,
+  { gpuMemory, weights, draftWeights, group, head, arithmetic, kvCache, context }: MemoryFlags,
 ): MemoryOptions {
-  return { gpuMemory, weights, draftWeights, group, head, arithmetic, context };
+  return { gpuMemory, weights, draftWeights, group, head, arithmetic, kvCache, context };
 }
 
 /** `--group` and `--head` */

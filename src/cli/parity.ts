@@ -128,7 +128,7 @@ export async function* parityCases(
   using gpu = await acquireGpu({ provider, subgroups: !plain, matrixUnits });
   const tiles = options.tuned && tileLookup(options.tuned, gpu);
   const load = (checkpoint: string) =>
-    loadModel(gpu, join(dir, "checkpoints", checkpoint), { tiles });
+    loadModel(gpu, join(dir, "checkpoints", checkpoint), { kvCache: "f32", tiles });
   for (const checkpoint of checkpoints) {
     const names = [...forward].filter(([, of]) => of === checkpoint).map(([name]) => name);
     const cases = sampling.filter((golden) => golden.checkpoint === checkpoint);

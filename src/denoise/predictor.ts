@@ -89,8 +89,8 @@ export interface CanvasStep {
   readonly rule?: SelectionRule;
   /**
    * Keys and values: absent, all positions are run and nothing is kept; `refresh`, all are run and
-   * kept; a range, only its positions are run, against what was kept of the others. One sequence
-   * without guidance.
+   * kept; a range, only its positions are run, against what was kept of the others. A model may round
+   * what it keeps; a step then sees its own positions' rounded too. One sequence without guidance.
    */
   readonly cache?: "refresh" | PositionRange;
   /**

@@ -94,6 +94,32 @@ export async function* maskedStates(
   }
 }
 
+/**
+ * The model as a step answers that keeps keys and values: a refresh, and with the same bits a part right
+ * behind it.
+ */
+export function keeping(
+  model: Pick<Model, "openCanvas"> & { readonly config: Pick<Model["config"], "maskTokenId"> },
+): Predictor {
+  return {
+    async predict(inputs) {
+      const answers: Prediction[][] = [];
+      for (const input of inputs) {
+        const { ids, attentionMask } = input;
+        const { maskTokenId: maskToken } = model.config;
+        const sequence = { ids, attentionMask, promptLength: 0, endTokens: [], maskToken };
+        const canvas = await model.openCanvas([sequence]);
+        try {
+          answers.push(...await canvas.predict([input], "refresh"));
+        } finally {
+          canvas.destroy();
+        }
+      }
+      return answers;
+    },
+  };
+}
+
 /** Compares two models' predictions at every masked position of some states. */
 export async function compare(
   original: Predictor,
@@ -156,14 +182,18 @@ export function total(agreements: readonly Agreement[]): Agreement {
   }));
 }
 
-/** Compares everything that a forward pass computes; all of it is brought to the host. */
+/**
+ * Compares everything that a forward pass computes; all of it is brought to the host.
+ * @param kept of passes that keep keys and values (default false)
+ */
 export async function stateError(
   original: Pick<Model, "forward" | "config">,
   other: Pick<Model, "forward">,
   { sequence: { ids } }: MaskedState,
+  kept = false,
 ): Promise<StateError> {
-  const expected = await original.forward(ids);
-  const found = await other.forward(ids);
+  const expected = await original.forward(ids, { kept });
+  const found = await other.forward(ids, { kept });
   const last = `block.${original.config.layers - 1}.out`;
   const states = ({ hidden }: ForwardResult) => hidden.get(last)!;
   return {

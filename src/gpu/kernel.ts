@@ -26,6 +26,8 @@ export interface KernelDeclaration<
   readonly readsWeights?: boolean;
   /** The shader calls `multiply_tile`: the snippet of the weights' arithmetic is added at a call. */
   readonly multipliesRows?: boolean;
+  /** The shader names `Element`: a snippet that says what it is is added at a call. */
+  readonly usesElement?: boolean;
   /** The shader calls `gather_rows`: a snippet with or without subgroups is added by the device. */
   readonly gathersRows?: boolean;
   /** The shader multiplies matrices of a subgroup: the snippet with their shape is added. */
@@ -50,6 +52,19 @@ export type Arithmetic = "f32" | "f16" | "int8";
 
 /** All of them. */
 export const ARITHMETICS: readonly Arithmetic[] = ["f32", "f16", "int8"];
+
+/**
+ * What numbers are kept as: `f32`, or in 16 bits as `f16`, where magnitudes above 65504 become 65504.
+ */
+export type Element = "f32" | "f16";
+
+/** All of them. */
+export const ELEMENTS: readonly Element[] = ["f32", "f16"];
+
+/** Bytes of one element. */
+export function elementBytes(element: Element): number {
+  return element === "f16" ? 2 : 4;
+}
 
 /** What a call does and moves, for rates. Weights count once a call, as though every row tile found them
  * in a cache. */

@@ -1,5 +1,7 @@
-/** Compiles kernels for a device, once for each set of constants, weight scheme and device form. */
+/** Compiles kernels for a device, once for each set of constants, scheme, element and device form. */
 
+import elementF16 from "../../shaders/lib/element_f16.wgsl" with { type: "text" };
+import elementF32 from "../../shaders/lib/element_f32.wgsl" with { type: "text" };
 import gatherRowsSubgroup from "../../shaders/lib/gather_rows_subgroup.wgsl" with { type: "text" };
 import gatherRowsWorkgroup from "../../shaders/lib/gather_rows_workgroup.wgsl" with {
   type: "text",
@@ -10,13 +12,15 @@ import productsF16 from "../../shaders/lib/products_f16.wgsl" with { type: "text
 import productsF32 from "../../shaders/lib/products_f32.wgsl" with { type: "text" };
 import weight8 from "../../shaders/lib/weight8.wgsl" with { type: "text" };
 import type { Gpu } from "./device.ts";
-import type { Arithmetic, Kernel, WeightBinding } from "./kernel.ts";
+import type { Arithmetic, Element, Kernel, WeightBinding } from "./kernel.ts";
 
 const MULTIPLY_TILE: Readonly<Record<Arithmetic, readonly string[]>> = {
   f32: [multiplyTile, productsF32],
   f16: [multiplyTile, productsF16],
   int8: [multiplyTileInt8],
 };
+
+const ELEMENT: Readonly<Record<Element, string>> = { f32: elementF32, f16: elementF16 };
 
 /** A kernel ready to run. */
 export interface CompiledKernel {
@@ -38,6 +42,7 @@ export function pipelineFor(
   kernel: Kernel,
   constants: Record<string, number>,
   weights: WeightBinding | undefined,
+  element: Element = "f32",
 ): CompiledKernel {
   if (Boolean(kernel.readsWeights) !== Boolean(weights)) {
     throw new Error(`${kernel.name}: ${weights ? "reads no weights" : "needs weights"}`);
@@ -47,13 +52,14 @@ export function pipelineFor(
   }
   const arithmetic = kernel.multipliesRows ? weights?.arithmetic : "";
   const all = { ...constants, ...weights?.constants };
-  const key = `${kernel.name}|${weights?.scheme ?? ""}|${arithmetic}|${JSON.stringify(all)}`;
+  const scheme = weights?.scheme ?? "";
+  const key = `${kernel.name}|${scheme}|${arithmetic}|${element}|${JSON.stringify(all)}`;
   let ofDevice = compiled.get(gpu);
   if (!ofDevice) compiled.set(gpu, ofDevice = new Map());
   let entry = ofDevice.get(key);
   if (!entry) {
     gpu.onWait?.(true);
-    ofDevice.set(key, entry = compile(gpu, kernel, all, weights));
+    ofDevice.set(key, entry = compile(gpu, kernel, all, weights, element));
     gpu.onWait?.(false);
   }
   return entry;
@@ -64,6 +70,7 @@ export function shaderCode(
   gpu: Gpu,
   kernel: Kernel,
   weights: Pick<WeightBinding, "snippet" | "arithmetic"> | undefined,
+  element: Element = "f32",
 ): string {
   const arithmetic = kernel.multipliesRows ? weights?.arithmetic : undefined;
   return [
@@ -72,6 +79,7 @@ export function shaderCode(
     ...kernel.snippets ?? [],
     ...weights ? [weight8, weights.snippet] : [],
     ...arithmetic ? MULTIPLY_TILE[arithmetic] : [],
+    ...kernel.usesElement ? [ELEMENT[element]] : [],
     ...kernel.gathersRows || kernel.multipliesRows
       ? [gpu.subgroups ? gatherRowsSubgroup : gatherRowsWorkgroup]
       : [],
@@ -84,9 +92,10 @@ function compile(
   kernel: Kernel,
   constants: Record<string, number>,
   weights: WeightBinding | undefined,
+  element: Element,
 ): CompiledKernel {
   const { device } = gpu;
-  const code = shaderCode(gpu, kernel, weights);
+  const code = shaderCode(gpu, kernel, weights, element);
   const storage = (binding: number, type: GPUBufferBindingType): GPUBindGroupLayoutEntry => ({
     binding,
     visibility: GPUShaderStage.COMPUTE,

@@ -1,7 +1,7 @@
 /** Records many dispatches and submits them once. */
 
 import type { Gpu } from "./device.ts";
-import type { Access, Cost, Kernel, WeightBinding } from "./kernel.ts";
+import type { Access, Cost, Element, Kernel, WeightBinding } from "./kernel.ts";
 import type { KernelTimes } from "./kernel_times.ts";
 import { pipelineFor } from "./pipeline.ts";
 import type { Tensor } from "./tensor.ts";
@@ -16,6 +16,8 @@ export interface Dispatch<B, P, C> {
   readonly constants?: { readonly [K in keyof C]?: number };
   /** Required by kernels that read weights. */
   readonly weights?: WeightBinding;
+  /** What `Element` is in a kernel that names it; default f32. */
+  readonly element?: Element;
   /** For rates of a profile; absent: only time is told. */
   readonly cost?: Cost;
   /** Workgroups in x, y, z. */
@@ -88,7 +90,7 @@ export class Recorder implements Disposable {
       throw new Error(`${kernel.name}: ${x} x ${y} x ${z} workgroups, the device allows ${most}`);
     }
     const constants: Record<string, number> = { ...kernel.constants, ...call.constants };
-    const pipeline = pipelineFor(this.gpu, kernel, constants, call.weights);
+    const pipeline = pipelineFor(this.gpu, kernel, constants, call.weights, call.element);
 
     const names = Object.keys(kernel.params);
     const offset = this.#reserve(names.length * 4);

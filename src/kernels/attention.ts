@@ -1,7 +1,7 @@
 /** Bidirectional attention, fused: scores and weights never leave the workgroup. */
 
 import source from "../../shaders/attention.wgsl" with { type: "text" };
-import { defineKernel } from "../gpu/kernel.ts";
+import { defineKernel, type Element, elementBytes } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 
@@ -22,8 +22,17 @@ export const attentionKernel = defineKernel({
     fresh_row: "u32",
   },
   constants: { UNITS: 32, SHADOWS: 0 },
+  usesElement: true,
   gathersRows: true,
 });
+
+/** Keys and values of a call, `[keys, kvHeads, headStride]` each. */
+export interface KeysAndValues {
+  readonly k: Tensor;
+  readonly v: Tensor;
+  /** What both are kept as; default f32. */
+  readonly element?: Element;
+}
 
 /** How a row of queries, keys or values is divided. */
 export interface HeadShape {
@@ -32,7 +41,7 @@ export interface HeadShape {
   readonly kvHeads: number;
   /** Channels of a head, at most 128. */
   readonly headDim: number;
-  /** Floats from one head to the next: headDim rounded up to 8. */
+  /** Numbers from one head to the next: headDim rounded up to 8. */
   readonly headStride: number;
 }
 
@@ -75,8 +84,6 @@ export function attentionWork(ranges: Uint32Array): AttentionWork {
 /**
  * Records attention over a batch of sequences, each within itself (Vaswani et al. 2017, eq. 1).
  * @param q `[queries, heads, headStride]`
- * @param k `[keys, kvHeads, headStride]`
- * @param v `[keys, kvHeads, headStride]`
  * @param sequences `[count]` of (first query, queries, first key, keys)
  * @param shadows `[queries]` of (key row, key row): every query of the call sees all keys of its sequence
  * but the first of these, and the second besides; absent: all keys and no other
@@ -85,10 +92,8 @@ export function attentionWork(ranges: Uint32Array): AttentionWork {
  */
 export function attention(
   recorder: Recorder,
-  tensors: {
+  tensors: KeysAndValues & {
     readonly q: Tensor;
-    readonly k: Tensor;
-    readonly v: Tensor;
     readonly sequences: Tensor;
     readonly shadows?: Tensor;
     readonly y: Tensor;
@@ -101,9 +106,11 @@ export function attention(
   },
 ): void {
   const { fresh, work } = options;
+  const { element = "f32", ...bindings } = tensors;
   const { heads, kvHeads, headDim } = shape;
   recorder.dispatch(attentionKernel, {
-    bindings: { ...tensors, shadows: tensors.shadows ?? tensors.sequences },
+    bindings: { ...bindings, shadows: tensors.shadows ?? tensors.sequences },
+    element,
     params: {
       heads,
       kv_heads: kvHeads,
@@ -119,7 +126,7 @@ export function attention(
     // Scores and their mix of values; queries and answers, keys and values.
     cost: {
       operations: 4 * work.pairs * heads * headDim,
-      bytes: 8 * headDim * (work.queries * heads + work.keys * kvHeads),
+      bytes: 2 * headDim * (4 * work.queries * heads + elementBytes(element) * work.keys * kvHeads),
     },
     workgroups: [Math.ceil(work.longest / 32), heads, work.count],
   });

@@ -4,10 +4,10 @@ import source from "../../shaders/qkv.wgsl" with { type: "text" };
 import storePair from "../../shaders/lib/store_pair.wgsl" with { type: "text" };
 import storeTile from "../../shaders/lib/store_tile.wgsl" with { type: "text" };
 import tile from "../../shaders/lib/tile.wgsl" with { type: "text" };
-import { defineKernel } from "../gpu/kernel.ts";
+import { type Cost, defineKernel, type Element, elementBytes } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import type { HeadShape } from "./attention.ts";
+import type { HeadShape, KeysAndValues } from "./attention.ts";
 import {
   DEFAULT_TILES,
   followed,
@@ -46,6 +46,7 @@ export const qkvKernel = defineKernel({
   constants: { ...TILE_CONSTANTS },
   readsWeights: true,
   multipliesRows: true,
+  usesElement: true,
 });
 
 /**
@@ -73,7 +74,7 @@ export function rotationTable(
 }
 
 /** What the projection reads and writes. */
-export interface QkvTensors {
+export interface QkvTensors extends KeysAndValues {
   /** `[rows, paddedInner]` */
   readonly x: Tensor;
   /** `[keys]` */
@@ -81,8 +82,6 @@ export interface QkvTensors {
   /** See {@linkcode rotationTable}. */
   readonly rotation: Tensor;
   readonly q: Tensor;
-  readonly k: Tensor;
-  readonly v: Tensor;
 }
 
 /** Which rows are projected: to q from row `firstQuery` on, to k and v from row `firstKey` on. */
@@ -113,6 +112,20 @@ export function qkvParams(
   };
 }
 
+/** What one part's dispatch costs; a key or value is written as its element. */
+export function qkvCost(
+  weights: WeightMatrix,
+  part: WeightPart,
+  { heads, headDim }: HeadShape,
+  rows: number,
+  element: Element,
+): Cost {
+  const end = part.firstColumn + part.columns;
+  const queries = Math.max(0, Math.min(end, heads * headDim / 2) - part.firstColumn);
+  const words = queries + (part.columns - queries) * elementBytes(element) / 4;
+  return productCost(part, weights, rows, 2 * part.columns, 2 * rows * words);
+}
+
 /**
  * Records the projection of some rows, over all parts of the matrix.
  * @param weights pairs of channels; a part holds the first channels of its pairs, then the second
@@ -124,7 +137,7 @@ export function qkv(
   shape: HeadShape,
   options: QkvRows,
 ): void {
-  const { x, rowPosition, rotation, q, k, v } = tensors;
+  const { x, rowPosition, rotation, q, k, v, element = "f32" } = tensors;
   const tiles = followed("qkv", weights.tiles ?? DEFAULT_TILES);
   for (const part of weights.parts) {
     const { constants, workgroups } = tiled(tiles, options.rows, 2 * part.columns);
@@ -133,13 +146,8 @@ export function qkv(
       params: qkvParams(weights, part, shape, options),
       constants,
       weights: part.binding,
-      cost: productCost(
-        part,
-        weights,
-        options.rows,
-        2 * part.columns,
-        2 * options.rows * part.columns,
-      ),
+      element,
+      cost: qkvCost(weights, part, shape, options.rows, element),
       workgroups,
     });
   }

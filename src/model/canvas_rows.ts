@@ -154,8 +154,8 @@ export class CanvasRows {
       throw new RangeError("no keys and values are kept yet: refresh them first");
     }
     if (before && before.rows >= rows) return before.cache;
-    const { gpu, config, recorder } = this.#context;
-    const grown = createKvCache(gpu, config, rows);
+    const { gpu, config, recorder, kvCache } = this.#context;
+    const grown = createKvCache(gpu, config, rows, kvCache);
     for (const [i, { k, v }] of before?.cache.layers.entries() ?? []) {
       recorder.copy(k, grown.layers[i].k);
       recorder.copy(v, grown.layers[i].v);

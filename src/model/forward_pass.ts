@@ -1,6 +1,7 @@
 /** What a forward pass works with, whatever the family: weights, rows, and keys and values. */
 
 import type { Gpu } from "../gpu/device.ts";
+import type { Element } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Scratch } from "../gpu/scratch.ts";
 import type { Tensor } from "../gpu/tensor.ts";
@@ -59,7 +60,10 @@ export interface RowBatch {
   readonly shadows?: ShadowBatch;
   /** Keys and values that sequences do not share with each other, among those kept; default none. */
   readonly fresh?: FreshKeys;
-  /** Where keys and values go and are found; absent: they are forgotten after the pass. */
+  /**
+   * Where keys and values go and are found, those of this pass too: the pass reads them as they are
+   * kept. Absent: they are forgotten after the pass, and are f32.
+   */
   readonly kept?: KvCache;
 }
 
@@ -75,6 +79,8 @@ export interface ShadowBatch {
 
 /** Keys and values of every layer, for all rows of a canvas. */
 export interface KvCache {
+  /** What they are kept as. */
+  readonly element: Element;
   /** Per layer, `[all rows, kvHeads, headStride]`. */
   readonly layers: readonly { readonly k: Tensor; readonly v: Tensor }[];
 }

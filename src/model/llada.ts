@@ -231,6 +231,7 @@ export function forward(pass: ForwardPass, batch: RowBatch, observe?: HiddenObse
 
   embed(recorder, batch.ids, weights.embedding, x, rows, batch.firstRow);
   observe?.("embed", x);
+  const element = batch.kept?.element;
   for (const [i, layer] of weights.layers.entries()) {
     const { k, v } = batch.kept?.layers[i] ??
       { k: scratch.get("k", keyElements), v: scratch.get("v", keyElements) };
@@ -238,7 +239,7 @@ export function forward(pass: ForwardPass, batch: RowBatch, observe?: HiddenObse
       norm(part.x, layer.attentionNorm, part.rows);
       projectQkv(
         pass,
-        { x: normed, rowPosition: batch.rowPosition, rotation: weights.rotation, q, k, v },
+        { x: normed, rowPosition: batch.rowPosition, rotation: weights.rotation, q, k, v, element },
         layer.qkv,
         shape,
         { rows: part.rows, firstQuery: part.first, firstKey: batch.firstRow + part.first },
@@ -246,14 +247,14 @@ export function forward(pass: ForwardPass, batch: RowBatch, observe?: HiddenObse
     }
     attention(
       recorder,
-      { q, k, v, sequences: batch.ranges, y: attended },
+      { q, k, v, element, sequences: batch.ranges, y: attended },
       shape,
       { work: batch.work, yStride: width, fresh: batch.fresh },
     );
     if (batch.shadows) {
       // A call of its own: the other rows keep their pipeline, and with it their bits.
       const { ranges: sequences, keys, work } = batch.shadows;
-      const shadowed = { q, k, v, sequences, shadows: keys, y: attended };
+      const shadowed = { q, k, v, element, sequences, shadows: keys, y: attended };
       attention(recorder, shadowed, shape, { work, yStride: width });
     }
     for (const part of chunks) {

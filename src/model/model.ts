@@ -8,6 +8,7 @@ import type {
   Predictor,
 } from "../denoise/predictor.ts";
 import { type Gpu, GpuError, GpuMemoryError } from "../gpu/device.ts";
+import type { Element } from "../gpu/kernel.ts";
 import { turnEventLoop } from "../gpu/mapping.ts";
 import { Readback } from "../gpu/readback.ts";
 import { Recorder } from "../gpu/recorder.ts";
@@ -19,6 +20,7 @@ import { topK } from "../kernels/top_k.ts";
 import { paddedInner } from "../quant/scheme.ts";
 import { DeviceCanvas } from "./canvas.ts";
 import type { ModelConfig } from "./loading/config.ts";
+import { createKvCache, keptElement } from "./kv_cache.ts";
 import { checkChoice, checkInput } from "./input.ts";
 import { familyOf } from "./family.ts";
 import { type HiddenObserver, type ModelWeights, mostRows, type RowBatch } from "./forward_pass.ts";
@@ -75,7 +77,12 @@ export class Model implements Predictor, Disposable {
   readonly #context: PredictionContext;
   readonly #owned: readonly Tensor[];
 
-  /** Use `loadModel`. @param owned every tensor of `weights`, freed with the model */
+  /**
+   * Use `loadModel`.
+   * @param owned every tensor of `weights`, freed with the model
+   * @param kvCache what keys and values are kept as; default: f16 where the device has it
+   * @throws {GpuError} when the device does not have it
+   */
   constructor(
     readonly gpu: Gpu,
     readonly config: ModelConfig,
@@ -83,13 +90,24 @@ export class Model implements Predictor, Disposable {
     weights: ModelWeights,
     owned: readonly Tensor[],
     readonly also?: Disposable,
+    kvCache?: Element,
   ) {
+    const element = keptElement(gpu, kvCache);
     this.recorder = recorder;
     this.readback = new Readback(gpu);
     this.#owned = owned;
     const scratch = new Scratch(gpu, recorder);
     const family = familyOf(config);
-    this.#context = { gpu, recorder, scratch, config, weights, family, pace: this.pace };
+    this.#context = {
+      gpu,
+      recorder,
+      scratch,
+      config,
+      weights,
+      family,
+      kvCache: element,
+      pace: this.pace,
+    };
   }
 
   /**
@@ -124,16 +142,17 @@ export class Model implements Predictor, Disposable {
 
   /**
    * Logits and hidden states of one sequence. Brings all of them to the host: for tests.
+   * @param options.kept compute as a pass that keeps its keys and values does (default false)
    * @throws {RangeError} naming what is wrong with the input
    */
   async forward(
     ids: Uint32Array,
-    options: { readonly attentionMask?: Uint8Array } = {},
+    options: { readonly attentionMask?: Uint8Array; readonly kept?: boolean } = {},
   ): Promise<ForwardResult> {
     const sequence = { ids, attentionMask: options.attentionMask };
     checkInput(this.config, sequence, "input");
     this.#checkRows(rowsOf(sequence));
-    const { recorder, scratch, config } = this.#context;
+    const { gpu, recorder, scratch, config, kvCache } = this.#context;
     const width = paddedInner(config.hiddenSize);
     const hidden = new Map<string, Float32Array>();
     let logits = new Float32Array();
@@ -146,8 +165,13 @@ export class Model implements Predictor, Disposable {
         recorder.copy(states, copy, 4 * rows * width);
         copies.set(name, copy);
       };
-      const batch = this.#upload(packed);
-      const x = this.#forward(batch, keep);
+      const kept = options.kept ? createKvCache(gpu, config, rows, kvCache) : undefined;
+      let x: Tensor;
+      try {
+        x = this.#forward({ ...this.#upload(packed), kept }, keep);
+      } finally {
+        for (const { k, v } of kept?.layers ?? []) [k, v].forEach((made) => recorder.retire(made));
+      }
       const all = uploadScratch(
         this.#context,
         "asked_rows",

@@ -1,6 +1,7 @@
 /** From hidden states to predictions: final norm of the asked rows, head, merge. */
 
 import type { ForwardInput, Prediction, TokenChoice } from "../denoise/predictor.ts";
+import type { Element } from "../gpu/kernel.ts";
 import type { Readback } from "../gpu/readback.ts";
 import { type Tensor, upload } from "../gpu/tensor.ts";
 import { CANDIDATE_WORDS, head, headTiles } from "../kernels/head.ts";
@@ -23,6 +24,8 @@ import type { StepPace } from "./step_pace.ts";
 /** What the pass works with. */
 export interface PredictionContext extends ForwardPass {
   readonly family: Family;
+  /** What keys and values are kept as. */
+  readonly kvCache: Element;
   readonly pace: StepPace;
 }
 

@@ -34,7 +34,8 @@ Deno.test("weights, arithmetic and context as they are asked for", async () => {
 });
 
 Deno.test("info shows the plan, or why there is none", async () => {
-  const { code, stdout } = await unmask(["info", "--gpu-memory", "25MB", "--json"]);
+  const asked = ["info", "--gpu-memory", "25MB", "--kv-cache", "f32"];
+  const { code, stdout } = await unmask([...asked, "--json"]);
   assertEquals(code, 0);
   const { plan } = JSON.parse(stdout);
   assertEquals([plan.draft.weights, plan.limit_bytes, plan.context_tokens], ["q4", 25e6, 512]);
@@ -44,8 +45,27 @@ Deno.test("info shows the plan, or why there is none", async () => {
     weight_bytes + activation_bytes + cache_bytes + plan.draft.weight_bytes +
       plan.draft.activation_bytes,
   );
-  const table = await unmask(["info", "--gpu-memory", "25MB"]);
+  const table = await unmask(asked);
   assertMatch(table.stdout, /most at any time .* 23\.8 MiB/);
+  assertMatch(table.stdout, /kept keys and values, f32 .* 4\.0 MiB/);
   const small = await unmask(["info", "--gpu-memory", "1MB"]);
   assertMatch(small.stdout, /memory plan .* more than --gpu-memory of 976\.6 KiB/);
+});
+
+Deno.test("keys and values take half in f16, which is the default where the adapter has it", async () => {
+  const info = async (...args: string[]) => {
+    const { code, stdout } = await unmask(["info", "--json", ...args]);
+    assertEquals(code, 0);
+    return JSON.parse(stdout);
+  };
+  const { plan: f32 } = await info("--kv-cache", "f32");
+  const { plan, adapter, model } = await info();
+  const hasF16 = adapter.features["shader-f16"];
+  assertEquals([f32.kv_cache, plan.kv_cache], ["f32", hasF16 ? "f16" : "f32"]);
+  const { layers, kvHeads, headDim } = model.config;
+  const half = plan.context_tokens * 2 * layers * kvHeads * headDim * 2;
+  assertEquals(f32.target.cache_bytes - plan.target.cache_bytes, hasF16 ? half : 0);
+  const { plan: f16 } = await info("--kv-cache", "f16");
+  if (hasF16) assertEquals([f16.kv_cache, f16.target], ["f16", plan.target]);
+  else assertMatch(f16.error, /no shader-f16\. Keep them in f32 \(--kv-cache f32\)/);
 });

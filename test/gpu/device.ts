@@ -1,6 +1,7 @@
 /** Devices for tests, one for each form of the kernels, and ways to watch or to narrow them. */
 
 import { acquireGpu, type Gpu, GpuError } from "../../src/gpu/device.ts";
+import { type Element, ELEMENTS } from "../../src/gpu/kernel.ts";
 
 /** How kernels exchange rows: within a subgroup, or plainly through workgroup memory. */
 export type DeviceForm = "subgroups" | "plain";
@@ -18,6 +19,11 @@ export const forms: ReadonlyMap<DeviceForm, Gpu> = await acquireForms();
 
 /** The form that programs get. */
 export const anyGpu: Gpu = [...forms.values()][0];
+
+/** Elements that this machine's kernels can keep numbers in. */
+export const elements: readonly Element[] = ELEMENTS.filter((element) =>
+  element !== "f16" || anyGpu.features.includes("shader-f16")
+);
 
 /** Limits that decide how tensors are split and rows are chunked. */
 export type NarrowLimits = {

@@ -8,13 +8,13 @@ import type { Recorder } from "../../src/gpu/recorder.ts";
 import { type Tensor, tensorOf } from "../../src/gpu/tensor.ts";
 import { Random } from "./random.ts";
 
-/** What a word of 4 bytes holds. */
-export type Word = "f32" | "u32";
+/** What a word of 4 bytes holds; `f16` are two, and an output holds nothing else beside them. */
+export type Word = "f32" | "u32" | "f16";
 
 /** Rows behind an output's last one, which must stay as they are. */
 export const GUARD_ROWS = 16;
 
-/** Stands in every f32 word of an output before the kernel runs. */
+/** Stands in every float of an output before the kernel runs; an f16 holds it too. */
 export const UNTOUCHED_F32 = -77.25;
 /** Stands in every u32 word of an output before the kernel runs. */
 export const UNTOUCHED_U32 = 0xdeadbeef;
@@ -39,8 +39,11 @@ export class CaseTensors implements Disposable {
   untouched(label: string, length: number, words: readonly Word[] = ["f32"]): KernelOutput {
     const bytes = new Uint32Array(length);
     const floats = new Float32Array(bytes.buffer);
+    const halves = new Float16Array(bytes.buffer);
     for (let i = 0; i < length; i++) {
-      if (words[i % words.length] === "f32") floats[i] = UNTOUCHED_F32;
+      const word = words[i % words.length];
+      if (word === "f32") floats[i] = UNTOUCHED_F32;
+      else if (word === "f16") halves.fill(UNTOUCHED_F32, 2 * i, 2 * i + 2);
       else bytes[i] = UNTOUCHED_U32;
     }
     return { tensor: this.of(label, bytes), length, words };
@@ -88,7 +91,7 @@ export interface Cost {
 export interface CaseDeclaration<Size extends { readonly name: string }, Inputs> {
   /** Name of shader and wrapper. */
   readonly kernel: string;
-  /** For f32 words: |found - expected| <= tolerance * max(1, |expected|). u32 words are equal. */
+  /** For floats: |found - expected| <= tolerance * max(1, |expected|). u32 words are equal. */
   readonly tolerance: number;
   /** Of sizes that are computed more coarsely than the others. */
   readonly toleranceOf?: (size: Size) => number | undefined;

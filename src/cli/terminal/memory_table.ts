@@ -2,6 +2,7 @@
 
 import Table from "cli-table3";
 import { type Gpu, GpuError } from "../../gpu/device.ts";
+import { keptElement } from "../../model/kv_cache.ts";
 import { limitContext } from "../../model/loading/config.ts";
 import { planLine, planMemory } from "../../model/memory/memory_plan.ts";
 import type { KnownMemory, ModelMemory } from "../../model/memory/model_memory.ts";
@@ -30,6 +31,7 @@ export async function describePlan(
       line: planLine(plan),
       context_tokens: context,
       full_context_tokens: fullContext,
+      kv_cache: keptElement(gpu ?? UNLIMITED, request.kvCache),
       target: described(target),
       draft: second ? described(second) : null,
       bytes,
@@ -87,7 +89,7 @@ export function planTable(plan: PlanDescription): string {
     table.push(["memory plan", plan.error]);
     return table.toString();
   }
-  const { target, draft, context_tokens, bytes, limit_bytes } = plan;
+  const { target, draft, context_tokens, kv_cache, bytes, limit_bytes } = plan;
   const row = (name: string, of: (model: ReturnType<typeof described>) => string) => [
     name,
     of(target),
@@ -96,7 +98,7 @@ export function planTable(plan: PlanDescription): string {
   table.push(
     row(`memory at ${context_tokens} tokens`, (model) => model === target ? "target" : "draft"),
     row("weights", (model) => `${binarySize(model.weight_bytes)}, ${nameOf(model.weights)}`),
-    row("kept keys and values", (model) => binarySize(model.cache_bytes)),
+    row(`kept keys and values, ${kv_cache}`, (model) => binarySize(model.cache_bytes)),
     row("activations of an answer", (model) => binarySize(model.activation_bytes)),
     row("only while loading", (model) => binarySize(model.staging_bytes)),
   );

@@ -1,13 +1,14 @@
 /** A model folder becomes a model on the GPU. */
 
 import { type Gpu, GpuError, GpuMemoryError } from "../../gpu/device.ts";
-import type { Arithmetic } from "../../gpu/kernel.ts";
+import type { Arithmetic, Element } from "../../gpu/kernel.ts";
 import { Recorder } from "../../gpu/recorder.ts";
 import { QUANTISED } from "../../quant/scheme.ts";
 import { type Checkpoint, openCheckpoint } from "../../weights/checkpoint.ts";
 import { limitContext, type ModelConfig, readConfig } from "./config.ts";
 import { familyOf } from "../family.ts";
 import { Model } from "../model.ts";
+import { keptElement } from "../kv_cache.ts";
 import { checkTensors } from "./tensors.ts";
 import type { TileLookup } from "../tiles/tiled_matrix.ts";
 import { type LoadProgress, type WeightPrecision, WeightUpload } from "./upload.ts";
@@ -21,6 +22,8 @@ export interface LoadModelOptions {
   readonly onProgress?: LoadProgress;
   /** Schemes of the matrices on the GPU; default: as they are stored. */
   readonly precision?: WeightPrecision;
+  /** What keys and values are kept as; default: f16 where the device has it, else f32. */
+  readonly kvCache?: Element;
   /** Tiles of matrices that were tuned; default: none was. */
   readonly tiles?: TileLookup;
   /** Longest prompt plus answer, in tokens; default as config.json says. */
@@ -56,9 +59,12 @@ export async function loadCheckpoint(
   gpu: Gpu,
   config: ModelConfig,
   checkpoint: Checkpoint,
-  { name, onProgress, precision, tiles, owned }: LoadModelOptions & { readonly name: string },
+  { name, onProgress, precision, kvCache, tiles, owned }: LoadModelOptions & {
+    readonly name: string;
+  },
 ): Promise<Model> {
   checkArithmetic(gpu, precision?.arithmetic);
+  const element = keptElement(gpu, kvCache);
   checkTensors(config, checkpoint);
   const recorder = new Recorder(gpu);
   gpu.device.pushErrorScope("out-of-memory");
@@ -84,7 +90,7 @@ export async function loadCheckpoint(
     });
     const weights = await familyOf(config).upload(upload, config, precision);
     await checkMemory();
-    return new Model(gpu, config, recorder, weights, await upload.release(), owned);
+    return new Model(gpu, config, recorder, weights, await upload.release(), owned, element);
   } catch (error) {
     recorder[Symbol.dispose]();
     // Where memory ran out, any other error comes of it.

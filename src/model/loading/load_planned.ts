@@ -73,6 +73,7 @@ async function loadOnce(
     const options = ({ folder, choice }: ModelMemory): LoadModelOptions => ({
       precision: precisionOf(choice, request, readConfig(folder)),
       context: plan.context,
+      kvCache: request.kvCache,
       tiles,
     });
     const target = await loadModel(gpu, plan.target.folder, {

@@ -5,6 +5,7 @@
 
 import type { Canvas, ForwardInput, TokenChoice } from "../../denoise/predictor.ts";
 import type { Gpu } from "../../gpu/device.ts";
+import type { Element } from "../../gpu/kernel.ts";
 import { Recorder } from "../../gpu/recorder.ts";
 import type { WeightMatrix } from "../../kernels/weight_matrix.ts";
 import { bytesPerColumn } from "../../quant/scheme.ts";
@@ -29,12 +30,13 @@ const CHOICE: TokenChoice = {
   unconfidentTokens: [],
 };
 
-/** What a device says of itself; of one that is not there, limits that nothing reaches. */
-export type DeviceLimits = Pick<Gpu, "name" | "limits" | "checkBufferSize">;
+/** What a device says of itself; of one that is not there, f16 and limits that nothing reaches. */
+export type DeviceLimits = Pick<Gpu, "name" | "limits" | "features" | "checkBufferSize">;
 
 /** Stands for a device that is not known. */
 export const UNLIMITED: DeviceLimits = {
   name: "an unknown adapter",
+  features: ["shader-f16"],
   limits: {
     maxBufferSize: 2 ** 52,
     maxStorageBufferBindingSize: 2 ** 52,
@@ -80,6 +82,8 @@ export interface AnswerShape {
   readonly blockLength: number;
   /** Whether keys and values are kept (default false). */
   readonly cache?: boolean;
+  /** As what; default: f16 where the device has it, else f32. */
+  readonly kvCache?: Element;
   /** States that are verified in one batch besides (default none). */
   readonly states?: number;
 }
@@ -117,7 +121,15 @@ export async function dryRun(
     largest: largestOf(matricesOf(weights)),
     layers: weights.layers,
     async activationBytes(request) {
-      using model = new Model(gpu, config, new Recorder(gpu), weights, []);
+      using model = new Model(
+        gpu,
+        config,
+        new Recorder(gpu),
+        weights,
+        [],
+        undefined,
+        request.kvCache,
+      );
       const canvas = await openedCanvas(model, request);
       // States are verified while the canvas is open.
       if (request.states) await model.predict(states(config, request, request.states));
@@ -218,7 +230,7 @@ class CountedMemory {
 /** A `Gpu` whose device allots memory in `memory` and does nothing else. */
 function countingGpu(
   memory: CountedMemory,
-  { name, limits, checkBufferSize }: DeviceLimits,
+  { name, limits, features, checkBufferSize }: DeviceLimits,
 ): Gpu {
   const nothing = () => ({});
   const queue = {
@@ -253,7 +265,7 @@ function countingGpu(
     limits,
     subgroups: false,
     matrixUnits: undefined,
-    features: [],
+    features,
     native: false,
     software: false,
     directives: "",

@@ -4,6 +4,7 @@
  */
 
 import { GpuError } from "../../gpu/device.ts";
+import { keptElement } from "../kv_cache.ts";
 import { limitContext } from "../loading/config.ts";
 import { binarySize } from "./binary_size.ts";
 import type { DeviceLimits } from "./dry_run.ts";
@@ -43,7 +44,8 @@ export interface MemoryPlan {
  * Where even the smallest does not fit, the context is cut to the longest that does, unless the user
  * named one. Whatever is named is kept.
  * @param known what was asked before of the same device
- * @throws {GpuError} saying by how much the smallest choice falls short, and which options would fit
+ * @throws {GpuError} saying by how much the smallest choice falls short, and which options would fit;
+ * for a kvCache that the device does not have
  * @throws {ConfigError} {@linkcode CheckpointError} when a folder is not as it must be
  */
 export async function planMemory(
@@ -57,6 +59,7 @@ export async function planMemory(
   const limit = request.gpuMemory ?? request.available ?? Infinity;
   const { tooMany = Infinity } = request;
   checkChoices(request, (folder) => memory.config(folder));
+  keptElement(device, request.kvCache);
   const fitting = ({ problem, bytes }: Attempt, share = 1) =>
     problem === undefined && bytes <= limit &&
     (tooMany === Infinity || (share < 1 ? bytes <= share * tooMany : bytes < tooMany));

@@ -3,10 +3,11 @@
 import { type Gpu, GpuError } from "../../gpu/device.ts";
 import type { Checkpoint } from "../../weights/checkpoint.ts";
 import type { ModelConfig } from "../loading/config.ts";
+import type { Element } from "../../gpu/kernel.ts";
 import { freeHostBytes } from "./host_memory.ts";
 import { bytesOf, type ModelBytes } from "./model_memory.ts";
 import { binarySize } from "./binary_size.ts";
-import { dryRun } from "./dry_run.ts";
+import { type DeviceLimits, dryRun } from "./dry_run.ts";
 import { checkTensors } from "../loading/tensors.ts";
 import type { WeightPrecision } from "../loading/upload.ts";
 
@@ -17,6 +18,8 @@ export interface AskedModel {
   readonly config: ModelConfig;
   readonly checkpoint: Checkpoint;
   readonly precision?: WeightPrecision;
+  /** What keys and values are kept as; default: none are kept. */
+  readonly kvCache?: Element;
 }
 
 /**
@@ -29,17 +32,18 @@ export interface AskedModel {
  * @throws {CheckpointError} naming the tensor that is not as the configuration says
  */
 export async function checkRoom(
-  gpu: Pick<Gpu, "name" | "limits" | "checkBufferSize" | "software">,
+  gpu: DeviceLimits & Pick<Gpu, "software">,
   models: readonly AskedModel[],
   tokens: number,
   free: number = freeHostBytes(gpu) ?? Infinity,
 ): Promise<number> {
   const memories: ModelBytes[] = [];
-  for (const { config, checkpoint, precision } of models) {
+  for (const { config, checkpoint, precision, kvCache } of models) {
     checkTensors(config, checkpoint);
     const planned = await dryRun(config, checkpoint, gpu, precision);
     const maxTokens = Math.max(1, Math.min(tokens, config.maxSequenceLength) - 1);
-    const answer = { promptTokens: 1, maxTokens, blockLength: maxTokens };
+    const cache = kvCache !== undefined;
+    const answer = { promptTokens: 1, maxTokens, blockLength: maxTokens, cache, kvCache };
     const activations = await planned.activationBytes(answer);
     const { weightBytes: weights, loadingBytes: staging } = planned;
     memories.push({ weights, cache: 0, activations, staging });

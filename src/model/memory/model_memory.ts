@@ -40,7 +40,7 @@ export function bytesOf(models: readonly ModelBytes[]): number {
 
 /** What decides the bytes of a model. */
 export type MemoryQuestion =
-  & Pick<PlanRequest, "arithmetic" | "group" | "head" | "answer" | "cache">
+  & Pick<PlanRequest, "arithmetic" | "group" | "head" | "kvCache" | "answer" | "cache">
   & { readonly context: number };
 
 /** Answers how much models take on a device, each question once; folders are opened once. */
@@ -71,9 +71,9 @@ export class KnownMemory implements Disposable {
     folder: string,
     choice: WeightChoice,
     isDraft: boolean,
-    { arithmetic, group, head, answer, cache, context }: MemoryQuestion,
+    { arithmetic, group, head, kvCache, answer, cache, context }: MemoryQuestion,
   ): Promise<ModelMemory> {
-    const question = { arithmetic, group, head, answer, cache, context };
+    const question = { arithmetic, group, head, kvCache, answer, cache, context };
     const key = JSON.stringify([folder, choice, isDraft, question]);
     const found = this.#found.get(key) ?? this.#ask(folder, choice, isDraft, question);
     this.#found.set(key, found);
@@ -133,6 +133,11 @@ async function answerMemory(
   const states = isDraft ? undefined : STATES;
   const activations = await planned.activationBytes({ ...shape, states });
   if (isDraft || !request.cache) return { activations, cache: 0 };
-  const kept = await planned.activationBytes({ ...shape, states, cache: true });
+  const kept = await planned.activationBytes({
+    ...shape,
+    states,
+    cache: true,
+    kvCache: request.kvCache,
+  });
   return { activations, cache: kept - activations };
 }

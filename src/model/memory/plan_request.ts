@@ -1,6 +1,6 @@
 /** What a memory plan is asked for. */
 
-import type { Arithmetic } from "../../gpu/kernel.ts";
+import type { Arithmetic, Element } from "../../gpu/kernel.ts";
 import { type GroupSize, QUANTISED } from "../../quant/scheme.ts";
 import type { AnswerShape } from "./dry_run.ts";
 
@@ -28,6 +28,8 @@ export interface MemoryOptions {
   readonly head?: boolean;
   /** In what products are made (default f32); int8 needs quantised weights, and chooses them. */
   readonly arithmetic?: Arithmetic;
+  /** What keys and values are kept as; default: f16 where the device has it, else f32. */
+  readonly kvCache?: Element;
   /** Longest prompt plus answer, in tokens; default as config.json says. */
   readonly context?: number;
 }
