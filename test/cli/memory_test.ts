@@ -1,6 +1,7 @@
 /** `--gpu-memory` and what goes with it, as users give it. */
 
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assertAlmostEquals, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { elements } from "../gpu/device.ts";
 import { knownAnswer, unmask } from "./command.ts";
 
 const { prompt, answer } = knownAnswer("2026-006");
@@ -68,4 +69,18 @@ Deno.test("keys and values take half in f16, which is the default where the adap
   const { plan: f16 } = await info("--kv-cache", "f16");
   if (hasF16) assertEquals([f16.kv_cache, f16.target], ["f16", plan.target]);
   else assertMatch(f16.error, /no shader-f16\. Keep them in f32 \(--kv-cache f32\)/);
+});
+
+Deno.test("an answer with a cache plans, and keeps, what --kv-cache says", async () => {
+  const answers = async (...args: string[]) => {
+    const asked = ["generate", prompt, "--no-draft", "--cache", "dual", "--gpu-memory", "40MB"];
+    const { code, stdout, stderr } = await unmask([...asked, ...args]);
+    assertEquals([code, stdout.trim()], [0, answer]);
+    return Number(/take at most ([\d.]+) MiB/.exec(stderr)![1]);
+  };
+  const [f32, byDefault] = [await answers("--kv-cache", "f32"), await answers()];
+  assertAlmostEquals(f32 - byDefault, elements.includes("f16") ? 2 : 0, 0.11);
+  const { code, stderr } = await unmask(["generate", prompt, "--kv-cache", "f8"]);
+  assertEquals(code, 1);
+  assertStringIncludes(stderr, "Allowed choices are f32, f16");
 });
