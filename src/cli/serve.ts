@@ -40,6 +40,7 @@ interface ServeFlags extends MemoryFlags, TuningFlags {
   readonly port: number;
   readonly apiKey?: readonly string[];
   readonly allowAnyone?: boolean;
+  readonly allowHost?: readonly string[];
   readonly maxWaiting: number;
   readonly maxConnections: number;
   readonly grace: number;
@@ -63,6 +64,11 @@ export function serveCommand(): Command {
     .option(
       "--api-key <key>",
       "a key that clients must send (repeatable); also from UNMASK_API_KEYS, between commas",
+      repeated,
+    )
+    .option(
+      "--allow-host <name>",
+      "a host name under which clients reach this server (repeatable), besides localhost and addresses",
       repeated,
     )
     .option("--allow-anyone", "serve beyond this machine without a key")
@@ -123,7 +129,8 @@ async function run(flags: ServeFlags): Promise<void> {
   };
   const app = createApp(engine, {
     apiKeys,
-    allowedHosts: local ? [...LOOPBACK_HOSTS, inUrl(host)] : "any",
+    allowedHosts: [...LOOPBACK_HOSTS, inUrl(host), ...flags.allowHost ?? []],
+    anyAddress: !local,
     log: flags.quiet
       ? undefined
       : (line) => log.line(() => report.print(`${new Date().toISOString()} ${line}`)),

@@ -13,10 +13,11 @@ import { stats } from "./stats.ts";
 export interface AppOptions {
   /**
    * Host names, without port, that requests may be addressed to, and that pages which send them
-   * may come from (default: loopback's). `any` for a server bound to other addresses: then pages
-   * must come from the server itself.
+   * may come from (default: loopback's).
    */
-  readonly allowedHosts?: readonly string[] | "any";
+  readonly allowedHosts?: readonly string[];
+  /** Whether requests may also be addressed to any IP address: for a server that is not on loopback. */
+  readonly anyAddress?: boolean;
   /** When given and not empty, every path asks for `Authorization: Bearer <one of these>`. */
   readonly apiKeys?: readonly string[];
   /** Most bytes of a request's body (default 1 MiB). */
@@ -58,9 +59,9 @@ export function createApp(engine: TextEngine, options: AppOptions = {}): Hono {
     c.res.headers.set("X-Content-Type-Options", "nosniff");
     // The URL's own path, still percent-encoded: decoded, it could forge a line.
     const path = new URL(c.req.url).pathname.slice(0, 200);
-    const line = `${c.req.method} ${path} ${c.res.status} ${
-      (performance.now() - start).toFixed(1)
-    } ms`;
+    // A method may be any word, of any length.
+    const method = c.req.method.slice(0, 16);
+    const line = `${method} ${path} ${c.res.status} ${(performance.now() - start).toFixed(1)} ms`;
     try {
       log?.(line);
     } catch {
@@ -73,7 +74,7 @@ export function createApp(engine: TextEngine, options: AppOptions = {}): Hono {
       headers: { Connection: "close" },
     });
   });
-  app.use(hostGate(options.allowedHosts ?? LOOPBACK_HOSTS));
+  app.use(hostGate(options.allowedHosts ?? LOOPBACK_HOSTS, options.anyAddress ?? false));
   if (options.apiKeys?.length) app.use(keyGate(options.apiKeys));
 
   app.get("/health", health(engine));

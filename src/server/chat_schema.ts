@@ -89,7 +89,8 @@ function fields<S extends z.ZodRawShape>(shape: S, refused: RefusedFields) {
         kept.push([name, given]);
       } else if (!neutral.passes(given)) {
         const params: IssueParams = { code: "unsupported_parameter" };
-        const message = neutral.written === "" ? "" : `, or send ${neutral.written}`;
+        // Never empty: zod would put words of its own in its place.
+        const message = neutral.written === "" ? "." : `, or send ${neutral.written}.`;
         context.addIssue({ code: "custom", path: [name], message, params });
         return z.NEVER;
       }

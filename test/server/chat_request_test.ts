@@ -221,3 +221,14 @@ Deno.test("any JSON is either accepted within bounds or refused as the client's 
     }
   }));
 });
+
+Deno.test("the sentence about a refused field ends as it should", () => {
+  const said = (body: Record<string, unknown>) =>
+    assertThrows(() => parse({ messages, ...body }), ApiError).message;
+  assertEquals(said({ suffix: "x" }), "Unsupported parameter: 'suffix'. Leave it out.");
+  assertEquals(
+    said({ messages: [{ role: "user", name: "bob", content: "hi" }] }),
+    "Unsupported parameter: 'messages[0].name'. Leave it out.",
+  );
+  assertEquals(said({ n: 2 }), "Unsupported parameter: 'n'. Leave it out, or send 1.");
+});
