@@ -41,7 +41,11 @@ export interface GenerateRequest {
   readonly steps?: number;
   /** 0 (default) is greedy. */
   readonly temperature?: number;
-  /** Integer in [0, 2^53): same seed, same text. Default: drawn, and reported in the statistics. */
+  /**
+   * Integer in [0, 2^53): same seed, same text on the same adapter, whatever else runs. Not promised for
+   * strategy `auto` with quality `fast`: what it chooses follows measured times, and the choice may
+   * change the text. Default: drawn, and reported in the statistics.
+   */
   readonly seed?: number;
   /** Classifier-free guidance; 0 (default) is off. */
   readonly cfgScale?: number;
