@@ -7,6 +7,8 @@ import type { WorkerEngine } from "../engine/worker_engine.ts";
 import type { ProviderName } from "../gpu/provider.ts";
 import { LOOPBACK_HOSTS } from "../server/access.ts";
 import { createApp } from "../server/app.ts";
+import { CONNECTION_LIMITS, type HttpServer, listen } from "../server/http_server.ts";
+import { settles } from "../server/live_response.ts";
 import {
   addDraftOptions,
   addMemoryOptions,
@@ -21,12 +23,15 @@ import {
   tuningOf,
   wholeNumber,
 } from "./options.ts";
+import { Log } from "./terminal/log.ts";
 import { startEngine } from "./terminal/progress.ts";
 import { onStop } from "./terminal/signals.ts";
 import { totalsText } from "./terminal/stats_view.ts";
 
-/** Milliseconds that answers under way have to end once the server stops. */
-const FAREWELL = 1500;
+/** Seconds that answers under way have to end once the server stops, unless told otherwise. */
+const GRACE = 30;
+/** Milliseconds for the last bytes to reach clients, once their answers were broken off. */
+const FAREWELL = 500;
 
 interface ServeFlags extends MemoryFlags, TuningFlags {
   readonly model: string;
@@ -35,7 +40,10 @@ interface ServeFlags extends MemoryFlags, TuningFlags {
   readonly port: number;
   readonly apiKey?: readonly string[];
   readonly allowAnyone?: boolean;
+  readonly allowHost?: readonly string[];
   readonly maxWaiting: number;
+  readonly maxConnections: number;
+  readonly grace: number;
   readonly quiet?: boolean;
   readonly draft?: string | boolean;
 }
@@ -58,8 +66,25 @@ export function serveCommand(): Command {
       "a key that clients must send (repeatable); also from UNMASK_API_KEYS, between commas",
       repeated,
     )
+    .option(
+      "--allow-host <name>",
+      "a host name under which clients reach this server (repeatable), besides localhost and addresses",
+      repeated,
+    )
     .option("--allow-anyone", "serve beyond this machine without a key")
     .option("--max-waiting <n>", "most requests that wait for their turn", wholeNumber(0), 64)
+    .option(
+      "--max-connections <n>",
+      "most connections at once",
+      wholeNumber(1, 65535),
+      CONNECTION_LIMITS.connections,
+    )
+    .option(
+      "--grace <seconds>",
+      "what answers under way have to end when the server is told to stop",
+      wholeNumber(0, 86400),
+      GRACE,
+    )
     .option("-q, --quiet", "print no line per request")
     .addHelpText(
       "after",
@@ -91,6 +116,7 @@ async function run(flags: ServeFlags): Promise<void> {
     lines: true,
     onState: () => tellRecovery(),
   });
+  const log = new Log();
   let stopping = false;
   let lost = false;
   const tellRecovery = () => {
@@ -98,16 +124,20 @@ async function run(flags: ServeFlags): Promise<void> {
     const wasLost = lost;
     lost = state === "loading";
     if (stopping || !(wasLost || lost)) return;
-    if (state === "ready") report.print(`Model ${model!.id} is ready again.`);
-    else console.error(`unmask: ${failure}`);
+    if (state === "ready") log.line(() => report.print(`Model ${model!.id} is ready again.`));
+    else log.error(`unmask: ${failure}`);
   };
   const app = createApp(engine, {
     apiKeys,
-    allowedHosts: local ? [...LOOPBACK_HOSTS, inUrl(host)] : "any",
-    log: flags.quiet ? undefined : (line) => report.print(`${new Date().toISOString()} ${line}`),
+    allowedHosts: [...LOOPBACK_HOSTS, inUrl(host), ...flags.allowHost ?? []],
+    anyAddress: !local,
+    log: flags.quiet
+      ? undefined
+      : (line) => log.line(() => report.print(`${new Date().toISOString()} ${line}`)),
     onError(error) {
-      if (!stopping) console.error(`unmask: ${privateError(engine, error)}`);
+      if (!stopping) log.error(`unmask: ${privateError(engine, error)}`);
     },
+    stopping: () => stopping,
   });
   try {
     const stopped = Promise.withResolvers<void>();
@@ -116,21 +146,23 @@ async function run(flags: ServeFlags): Promise<void> {
       stopping = true;
       stopped.resolve();
     });
-    const server = listen(host, flags.port, app.fetch);
-    const url = `http://${inUrl(host)}:${server.addr.port}`;
-    console.log(`Listening on ${url}`);
+    const server = await open(host, flags, app.fetch, log);
+    const url = `http://${inUrl(host)}:${server.port}`;
+    log.line(() => console.log(`Listening on ${url}`));
     if (!local) {
       const who = apiKeys.length > 0 ? "Everyone with a key" : "EVERYONE";
-      console.error(`Warning: ${who} who reaches this port can use the model. HTTP hides nothing.`);
+      log.error(`Warning: ${who} who reaches this port can use the model. HTTP hides nothing.`);
     }
     const ready = engine.ready.then(() => readyText(engine, url, apiKeys.length > 0));
     const text = await Promise.race([ready, stopped.promise]);
-    if (text) console.log(text);
+    if (text) log.line(() => console.log(text));
     await stopped.promise;
     report.stop();
-    await farewell(engine, server);
+    await farewell(engine, server, flags.grace);
     const { totals } = engine;
-    if (!flags.quiet && totals.answers + totals.unfinished > 0) console.log(totalsText(totals));
+    if (!flags.quiet && totals.answers + totals.unfinished > 0) {
+      log.line(() => console.log(totalsText(totals)));
+    }
   } finally {
     await engine.close({ exiting: true });
   }
@@ -155,13 +187,19 @@ function inUrl(host: string): string {
   return isIPv6(host) ? `[${host}]` : host;
 }
 
-function listen(
+async function open(
   hostname: string,
-  port: number,
+  { port, maxConnections }: ServeFlags,
   handler: (request: Request) => Response | Promise<Response>,
-): Deno.HttpServer<Deno.NetAddr> {
+  log: Log,
+): Promise<HttpServer> {
   try {
-    return Deno.serve({ hostname, port, onListen() {} }, handler);
+    return await listen(handler, {
+      hostname,
+      port,
+      limits: { ...CONNECTION_LIMITS, connections: maxConnections },
+      onError: ({ message }) => log.error(`unmask: a connection was not taken: ${message}`),
+    });
   } catch (error) {
     throw new Error(`cannot listen on ${inUrl(hostname)}:${port}: ${listenProblem(error)}`, {
       cause: error,
@@ -170,13 +208,12 @@ function listen(
 }
 
 function listenProblem(error: unknown): string {
-  if (error instanceof Deno.errors.AddrInUse) {
+  const { code } = error as { readonly code?: string };
+  if (code === "EADDRINUSE") {
     return "the port is in use. Stop what listens there, or give another one with --port.";
   }
-  if (error instanceof Deno.errors.AddrNotAvailable) return "this machine has no such address.";
-  if (error instanceof Deno.errors.PermissionDenied) {
-    return "the system does not allow it; ports below 1024 are for root.";
-  }
+  if (code === "EADDRNOTAVAIL") return "this machine has no such address.";
+  if (code === "EACCES") return "the system does not allow it; ports below 1024 are for root.";
   if (error instanceof Deno.errors.NotCapable) {
     return "only 127.0.0.1, localhost, ::1, 0.0.0.0 and :: are permitted to this program. Use one " +
       "of them for --host.";
@@ -210,12 +247,13 @@ function privateError(engine: WorkerEngine, error: unknown): string {
   return `a request failed with ${name}`;
 }
 
-/** Takes no more connections, ends the answers under way, and waits for that a moment. */
-async function farewell(engine: WorkerEngine, server: Deno.HttpServer): Promise<void> {
-  const ended = server.shutdown();
+/**
+ * Takes no more connections and lets answers under way end; those that have not within `grace` seconds
+ * get an error.
+ */
+async function farewell(engine: WorkerEngine, server: HttpServer, grace: number): Promise<void> {
+  const ended = server.stop();
+  if (await settles(ended, grace)) return;
   await engine.close({ exiting: true });
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const enough = new Promise<void>((resolve) => timer = setTimeout(resolve, FAREWELL));
-  await Promise.race([ended, enough]);
-  clearTimeout(timer);
+  await settles(ended, FAREWELL / 1000);
 }

@@ -71,6 +71,7 @@ function described({ adapter, file, matrices, results }: ModelTuning) {
       rows: result.rows,
       outputs_timed: result.outputs,
       tilings: result.tried,
+      wrong_tilings: result.wrong,
       fixed: { ...result.fixed, gflop_per_second: result.fixedGflopPerSecond },
       best: { ...result.best, gflop_per_second: result.bestGflopPerSecond },
       time_ratio_quartiles: result.timeRatios,
@@ -109,6 +110,13 @@ function print(tuning: ModelTuning): void {
     ]);
   }
   console.log(`${table}`);
+  const wrong = results.reduce((sum, result) => sum + result.wrong, 0);
+  if (wrong > 0) {
+    console.log(
+      `${wrong} tilings compute something else than the fixed rule on this device and are left out. ` +
+        "That is a fault of the driver or of unmask: please report it.",
+    );
+  }
   console.log(tuningLine(tuning));
 }
 

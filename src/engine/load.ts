@@ -47,6 +47,8 @@ export interface EngineOptions extends LoadOptions {
   readonly tuned?: TunedTiles;
   /** What an engine that this one replaces has done: it is counted on. */
   readonly totals?: EngineTotals;
+  /** Told true before the thread may stand still for long, and false afterwards. */
+  readonly onWait?: (waits: boolean) => void;
 }
 
 const DEFAULT_MAX_WAITING = 64;

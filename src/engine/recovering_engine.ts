@@ -51,7 +51,7 @@ export class RecoveringEngine implements TextEngine {
   /** The first load, or the last replacement; over where there is an engine. */
   #loading: Promise<void>;
   #engine: Engine | undefined;
-  #totals = NO_TOTALS;
+  #totals: EngineTotals;
   /** Tries in a row that gave no device that stayed. */
   #failures = 0;
   /** When the device in use counts as one that stayed. */
@@ -61,6 +61,7 @@ export class RecoveringEngine implements TextEngine {
   constructor(dir: string, { onState, pauses, ...options }: RecoveryOptions = {}) {
     this.#dir = dir;
     this.#options = options;
+    this.#totals = options.totals ?? NO_TOTALS;
     this.#pauses = pauses ?? PAUSES;
     this.#readiness = new Readiness(onState);
     this.#loading = this.#load().catch((error) => {

@@ -41,7 +41,11 @@ export interface GenerateRequest {
   readonly steps?: number;
   /** 0 (default) is greedy. */
   readonly temperature?: number;
-  /** Integer in [0, 2^53): same seed, same text. Default: drawn, and reported in the statistics. */
+  /**
+   * Integer in [0, 2^53): same seed, same text on the same adapter, whatever else runs. Not promised for
+   * strategy `auto` with quality `fast`: what it chooses follows measured times, and the choice may
+   * change the text. Default: drawn, and reported in the statistics.
+   */
   readonly seed?: number;
   /** Classifier-free guidance; 0 (default) is off. */
   readonly cfgScale?: number;
@@ -205,11 +209,11 @@ export class BusyError extends Error {
   }
 }
 
-/** The GPU could not finish an answer; the next one may be. */
+/** The GPU, or the engine, could not finish an answer; the next one may be. */
 export class UnavailableError extends Error {
   /** What happened. */
-  readonly code: "device_lost" | "out_of_memory";
-  /** What the GPU said. */
+  readonly code: "device_lost" | "out_of_memory" | "engine_restarted";
+  /** What the GPU said, or how the engine stopped. */
   readonly reason: string;
   /** Neither the message nor the reason quotes anything of the request. */
   constructor(message: string, code: UnavailableError["code"], reason: string) {

@@ -5,6 +5,7 @@
 import { RecoveringEngine } from "./recovering_engine.ts";
 import type { GenerateRequest } from "./request.ts";
 import { type FromWorker, toPlain, type ToWorker } from "./worker_messages.ts";
+import { ALIVE_INTERVAL } from "./worker_watch.ts";
 
 const scope = self as unknown as DedicatedWorkerGlobalScope;
 /** Milliseconds between two reports of progress. */
@@ -30,7 +31,9 @@ function load({ dir, options }: ToWorker & { type: "load" }): void {
       send({ type: "progress", done, total });
     },
     onState: tellState,
+    onWait: (waits) => send({ type: "alive", waits }),
   });
+  setInterval(() => send({ type: "alive", waits: false }), ALIVE_INTERVAL);
 }
 
 function tellState(): void {

@@ -4,10 +4,23 @@ import type { ProviderName } from "../model/loading/load.ts";
 import { EMBEDDED_TARGET } from "./embedded_models.ts";
 import type { LoadOptions } from "./load.ts";
 import { Readiness } from "./readiness.ts";
-import type { GenerateEvent, GenerateRequest, ModelSummary, TextEngine } from "./request.ts";
+import {
+  type GenerateEvent,
+  type GenerateRequest,
+  type ModelSummary,
+  type TextEngine,
+  UnavailableError,
+} from "./request.ts";
 import { type EngineTotals, NO_TOTALS } from "./stats.ts";
 import { namedTuning } from "./tuning_file.ts";
-import { fromPlain, type FromWorker, type ToWorker } from "./worker_messages.ts";
+import {
+  fromPlain,
+  type FromWorker,
+  toPlain,
+  type ToWorker,
+  type WorkerLoadOptions,
+} from "./worker_messages.ts";
+import { PATIENCE, type WorkerPatience, WorkerWatch } from "./worker_watch.ts";
 
 /** Milliseconds that a Worker may take to end what it runs before it is stopped as it is. */
 const CLOSE_PATIENCE = 3000;
@@ -18,7 +31,14 @@ export interface WorkerEngineOptions extends LoadOptions {
   readonly provider?: ProviderName;
   /** Told whenever the engine's `state` has changed. */
   readonly onState?: () => void;
+  /** How long the Worker may be silent, in milliseconds, before another one replaces it. */
+  readonly patience?: WorkerPatience;
 }
+
+/** Milliseconds after which a Worker counts as one that works. */
+const STAYED = 60_000;
+/** Workers in a row that may stop before that. */
+const MOST_RESTARTS = 3;
 
 /** Milliseconds that a stopped Worker takes at most to unload its driver. */
 const TEARDOWN = 200;
@@ -46,7 +66,14 @@ interface Mailbox {
  * ```
  */
 export class WorkerEngine implements TextEngine {
-  readonly #worker: Worker;
+  readonly #dir: string;
+  readonly #options: WorkerLoadOptions;
+  readonly #patience: WorkerPatience;
+  #worker: Worker;
+  #watch: WorkerWatch;
+  /** Workers in a row that stopped before they answered for a while. */
+  #restarts = 0;
+  #startedAt = 0;
   readonly #mailboxes = new Map<number, Mailbox>();
   readonly #told: Pick<WorkerEngineOptions, "onProgress" | "onPlan">;
   readonly #readiness: Readiness;
@@ -62,17 +89,63 @@ export class WorkerEngine implements TextEngine {
    * @throws {Error} naming the tuning file that is missing or wrong
    */
   constructor(dir: string = EMBEDDED_TARGET, options: WorkerEngineOptions = {}) {
-    const { onProgress, onPlan, onState, tuning, ...told } = options;
+    const { onProgress, onPlan, onState, tuning, patience = PATIENCE, ...told } = options;
     const tuned = tuning === undefined ? undefined : namedTuning(tuning);
     this.#told = { onProgress, onPlan };
     this.#readiness = new Readiness(onState);
-    this.#worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
-    this.#worker.onmessage = ({ data }: MessageEvent<FromWorker>) => this.#receive(data);
-    this.#worker.onerror = (event) => {
-      event.preventDefault();
-      this.#fail(`the engine stopped: ${event.message}`);
+    this.#dir = dir;
+    this.#options = { ...told, tuned };
+    this.#patience = patience;
+    [this.#worker, this.#watch] = this.#start();
+  }
+
+  /** A Worker that loads, and what notices when it is silent. */
+  #start(): [Worker, WorkerWatch] {
+    const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+    const watch = new WorkerWatch(this.#patience, (milliseconds, kind) => {
+      const what = kind === "gpu" ? "waited for the GPU" : kind === "own" ? "was silent" : "loaded";
+      this.#replace(`it ${what} for ${(milliseconds / 1000).toFixed(0)} s`);
+    });
+    worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
+      const waits = data.type === "alive" && data.waits;
+      this.#receive(data);
+      watch.heard(this.state === "loading" ? "start" : waits ? "gpu" : "own");
     };
-    this.#post({ type: "load", dir, options: { ...told, tuned } });
+    worker.onerror = (event) => {
+      event.preventDefault();
+      this.#replace(`it threw: ${event.message}`);
+    };
+    this.#startedAt = performance.now();
+    const options = { ...this.#options, totals: this.#totals };
+    worker.postMessage({ type: "load", dir: this.#dir, options } satisfies ToWorker);
+    return [worker, watch];
+  }
+
+  /** The Worker is of no more use: its answers end with an error, and another one loads. */
+  #replace(reason: string): void {
+    this.#watch[Symbol.dispose]();
+    this.#worker.onmessage = null;
+    this.#worker.onerror = null;
+    this.#worker.terminate();
+    if (this.#closed) return this.#closed.resolve();
+    const stayed = performance.now() - this.#startedAt > STAYED;
+    this.#restarts = stayed ? 1 : this.#restarts + 1;
+    if (this.#restarts > MOST_RESTARTS) {
+      this.#fail(`the engine stopped ${this.#restarts} times in a row: ${reason}`);
+      return;
+    }
+    const error = toPlain(
+      new UnavailableError(
+        "The engine stopped while answering and is started again. Ask again in a moment.",
+        "engine_restarted",
+        reason,
+      ),
+    );
+    for (const [id, mailbox] of this.#mailboxes) {
+      this.#deliver(mailbox, { type: "error", id, error });
+    }
+    this.#readiness.again(`the engine stopped and is started again: ${reason}`);
+    [this.#worker, this.#watch] = this.#start();
   }
 
   /** Resolves when the model is loaded; rejects with the reason when it cannot be. */
@@ -159,6 +232,7 @@ export class WorkerEngine implements TextEngine {
     const late = setTimeout(() => this.#closed!.resolve(), CLOSE_PATIENCE);
     await this.#closed.promise;
     clearTimeout(late);
+    this.#watch[Symbol.dispose]();
     if (exiting) return;
     this.#worker.terminate();
     // Nothing tells when it is over, and a process that exits before may crash.
@@ -170,6 +244,7 @@ export class WorkerEngine implements TextEngine {
   }
 
   #receive(message: FromWorker): void {
+    if (message.type === "alive") return;
     if (message.type === "progress") {
       this.#told.onProgress?.(message.done, message.total);
     } else if (message.type === "planned") {

@@ -15,7 +15,7 @@ import {
 
 /** What of the engine's options a Worker can be told. */
 export type WorkerLoadOptions =
-  & Omit<EngineOptions, "provider" | "tuning" | "onProgress" | "onPlan">
+  & Omit<EngineOptions, "provider" | "tuning" | "onProgress" | "onPlan" | "onWait">
   & {
     /** A name: an object stays in the thread that made it. */
     readonly provider?: ProviderName;
@@ -34,6 +34,8 @@ export type ToWorker =
 
 /** From the Worker. */
 export type FromWorker =
+  /** Sent again and again; `waits`: what comes next may take the GPU, and so the thread, long. */
+  | { readonly type: "alive"; readonly waits: boolean }
   | { readonly type: "progress"; readonly done: number; readonly total: number }
   | { readonly type: "planned"; readonly line: string; readonly plan: MemoryPlan }
   | { readonly type: "ready"; readonly model: ModelSummary; readonly adapter: string }

@@ -38,6 +38,11 @@ export interface GpuOptions {
   readonly subgroups?: boolean;
   /** `false` leaves the matrix units alone even where the adapter has them. */
   readonly matrixUnits?: boolean;
+  /**
+   * Told true before the thread may stand still for long, for the GPU or for a driver that compiles,
+   * and false afterwards.
+   */
+  readonly onWait?: (waits: boolean) => void;
 }
 
 /** A device with what was found out about it. */
@@ -55,6 +60,8 @@ export interface Gpu extends Disposable {
   readonly matrixUnits: MatrixUnits | undefined;
   /** Granted optional features. */
   readonly features: readonly GpuFeature[];
+  /** As in {@linkcode GpuOptions}. */
+  readonly onWait?: (waits: boolean) => void;
   /** Whether the provider is Deno's own WebGPU. */
   readonly native: boolean;
   /** Whether the adapter computes on the host, in the host's memory. */
@@ -276,6 +283,7 @@ export async function acquireGpu(options: GpuOptions = {}): Promise<Gpu> {
     subgroups,
     matrixUnits,
     features: granted,
+    onWait: options.onWait,
     native,
     software: isSoftware(adapter, name),
     directives,

@@ -25,10 +25,12 @@ export async function mapBuffers(
   mode: GPUMapModeFlags,
   { bytes, first = false }: { readonly bytes?: number; readonly first?: boolean } = {},
 ): Promise<void> {
+  gpu.onWait?.(true);
   const mapped = Promise.all(buffers.map((buffer) => buffer.mapAsync(mode, 0, bytes)));
   // What went wrong is told by whoever takes the range.
   if (mapBlocks(gpu) && !first) mapped.catch(() => {});
   else await mapped;
+  gpu.onWait?.(false);
 }
 
 /** Errors are delivered only when the event loop turns, and so are a client's messages. */

@@ -57,16 +57,26 @@ export function pipelineFor(
   let ofDevice = compiled.get(gpu);
   if (!ofDevice) compiled.set(gpu, ofDevice = new Map());
   let entry = ofDevice.get(key);
-  if (!entry) ofDevice.set(key, entry = compile(gpu, kernel, all, weights, element));
+  if (!entry) {
+    gpu.onWait?.(true);
+    ofDevice.set(key, entry = compile(gpu, kernel, all, weights, element));
+    gpu.onWait?.(false);
+  }
   return entry;
 }
 
-/** A kernel's whole text for a device: its own lines first, with their numbers. */
+/**
+ * A kernel's whole text for a device: its own lines first, with their numbers.
+ * @param options.element of the buffers that are declared with `Element` (default f32)
+ * @param options.splits groups of 32 lanes in a workgroup (default 1). With more, rows go round through
+ * workgroup memory: a driver may put two groups into one subgroup of 64, where each would get the
+ * first one's rows
+ */
 export function shaderCode(
   gpu: Gpu,
   kernel: Kernel,
   weights: Pick<WeightBinding, "snippet" | "arithmetic"> | undefined,
-  element: Element = "f32",
+  { element = "f32", splits = 1 }: { readonly element?: Element; readonly splits?: number } = {},
 ): string {
   const arithmetic = kernel.multipliesRows ? weights?.arithmetic : undefined;
   return [
@@ -77,7 +87,7 @@ export function shaderCode(
     ...arithmetic ? MULTIPLY_TILE[arithmetic] : [],
     ...kernel.usesElement ? [ELEMENT[element]] : [],
     ...kernel.gathersRows || kernel.multipliesRows
-      ? [gpu.subgroups ? gatherRowsSubgroup : gatherRowsWorkgroup]
+      ? [gpu.subgroups && splits === 1 ? gatherRowsSubgroup : gatherRowsWorkgroup]
       : [],
     ...kernel.usesMatrixUnits ? [gpu.matrixUnits!.snippet] : [],
   ].join("\n");
@@ -91,7 +101,8 @@ function compile(
   element: Element,
 ): CompiledKernel {
   const { device } = gpu;
-  const code = shaderCode(gpu, kernel, weights, element);
+  const { SPLITS: splits } = { ...kernel.constants, ...constants };
+  const code = shaderCode(gpu, kernel, weights, { element, splits });
   const storage = (binding: number, type: GPUBufferBindingType): GPUBindGroupLayoutEntry => ({
     binding,
     visibility: GPUShaderStage.COMPUTE,

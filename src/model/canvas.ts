@@ -135,7 +135,9 @@ export class DeviceCanvas implements Canvas {
     for (const [i, step] of steps.entries()) {
       if (i > 0 && signal && slow) {
         recorder.submit();
+        gpu.onWait?.(true);
         await gpu.device.queue.onSubmittedWorkDone();
+        gpu.onWait?.(false);
         signal.throwIfAborted();
       }
       const batch = this.#rows.batchOf(step);

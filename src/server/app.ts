@@ -13,10 +13,11 @@ import { stats } from "./stats.ts";
 export interface AppOptions {
   /**
    * Host names, without port, that requests may be addressed to, and that pages which send them
-   * may come from (default: loopback's). `any` for a server bound to other addresses: then pages
-   * must come from the server itself.
+   * may come from (default: loopback's).
    */
-  readonly allowedHosts?: readonly string[] | "any";
+  readonly allowedHosts?: readonly string[];
+  /** Whether requests may also be addressed to any IP address: for a server that is not on loopback. */
+  readonly anyAddress?: boolean;
   /** When given and not empty, every path asks for `Authorization: Bearer <one of these>`. */
   readonly apiKeys?: readonly string[];
   /** Most bytes of a request's body (default 1 MiB). */
@@ -32,8 +33,13 @@ export interface AppOptions {
   readonly beginSeconds?: number;
   /** Seconds of silence after which a response that has begun sends a filler (default 15). */
   readonly pingSeconds?: number;
-  /** Gets a line per request: method, path, status, ms until the answer or its stream began. */
+  /**
+   * Gets a line per request: method, path, status, ms until the answer or its stream began. What it
+   * throws changes no answer.
+   */
   readonly log?: (line: string) => void;
+  /** Asked by each request: whether the server ends, and takes no more of them. */
+  readonly stopping?: () => boolean;
   /** Gets errors that clients see as 5xx. Their messages may quote a prompt: keep them private. */
   readonly onError?: (error: unknown) => void;
 }
@@ -53,9 +59,22 @@ export function createApp(engine: TextEngine, options: AppOptions = {}): Hono {
     c.res.headers.set("X-Content-Type-Options", "nosniff");
     // The URL's own path, still percent-encoded: decoded, it could forge a line.
     const path = new URL(c.req.url).pathname.slice(0, 200);
-    log?.(`${c.req.method} ${path} ${c.res.status} ${(performance.now() - start).toFixed(1)} ms`);
+    // A method may be any word, of any length.
+    const method = c.req.method.slice(0, 16);
+    const line = `${method} ${path} ${c.res.status} ${(performance.now() - start).toFixed(1)} ms`;
+    try {
+      log?.(line);
+    } catch {
+      // A full disk, or a reader that left, is no fault of this request.
+    }
   });
-  app.use(hostGate(options.allowedHosts ?? LOOPBACK_HOSTS));
+  app.use(async (c, next) => {
+    if (!options.stopping?.()) return await next();
+    throw new ApiError(503, "shutting_down", "The server is shutting down. Ask another one.", {
+      headers: { Connection: "close" },
+    });
+  });
+  app.use(hostGate(options.allowedHosts ?? LOOPBACK_HOSTS, options.anyAddress ?? false));
   if (options.apiKeys?.length) app.use(keyGate(options.apiKeys));
 
   app.get("/health", health(engine));

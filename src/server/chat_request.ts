@@ -25,7 +25,7 @@ export function requestLimits(model: ModelSummary, maxMessages: number): Request
     contextLength: model.contextLength,
     maxMessages,
     // Text longer than 16 characters per token of context cannot fit in it.
-    maxContentLength: Math.max(4096, 16 * model.contextLength),
+    maxTextLength: Math.max(4096, 16 * model.contextLength),
     maxStops: 4,
     maxStopLength: 256,
     maxSteps: 4 * model.contextLength,
@@ -55,6 +55,7 @@ export function chatRequestParser(
     if (!parsed.success) throw issueError(parsed.error.issues[0], body, KNOWN_FIELDS);
     const fields = parsed.data;
     if (fields.model !== undefined) requireModel(model, fields.model);
+    checkTextLength(fields.messages, limits);
     const stream = fields.stream ?? false;
     if (!stream) {
       refuseWithoutStream("stream_options", fields.stream_options !== undefined);
@@ -107,6 +108,22 @@ export function chatRequestParser(
       tokenLimitField: max_completion_tokens === undefined ? "max_tokens" : "max_completion_tokens",
     };
   };
+}
+
+/** Tokenising takes the engine's time: what cannot fit is refused before. */
+function checkTextLength(
+  messages: readonly { readonly content: string }[],
+  { maxTextLength, contextLength }: RequestLimits,
+): void {
+  const length = messages.reduce((sum, { content }) => sum + content.length, 0);
+  if (length <= maxTextLength) return;
+  throw new ApiError(
+    400,
+    "context_length_exceeded",
+    `The messages hold ${length} characters, more than the model's ${contextLength} tokens can ` +
+      `(${maxTextLength} at most). Shorten the conversation.`,
+    { param: "messages" },
+  );
 }
 
 function refuseWithoutStream(field: string, given: boolean): void {

@@ -21,8 +21,8 @@ export interface RequestLimits {
   readonly contextLength: number;
   /** Most messages. */
   readonly maxMessages: number;
-  /** Longest content of one message, in UTF-16 units, its parts together. */
-  readonly maxContentLength: number;
+  /** Most text of all messages together, in UTF-16 units: more is refused before it is tokenised. */
+  readonly maxTextLength: number;
   /** Most stop strings. */
   readonly maxStops: number;
   /** Longest stop string, in UTF-16 units. */
@@ -61,9 +61,13 @@ function text(low: number, high: number): z.ZodString {
   const error = low > 0
     ? `text of ${low} to ${high} characters`
     : `text of up to ${high} characters`;
-  const wellFormed = "text without half a surrogate pair (\\ud800 to \\udfff alone)";
-  return z.string({ error }).min(low, { error }).max(high, { error })
-    .refine((value) => value.isWellFormed(), { error: wellFormed });
+  return wellFormed(error).min(low, { error }).max(high, { error });
+}
+
+/** Text of any length: what bounds it is said of all messages together. */
+function wellFormed(error: string): z.ZodString {
+  const whole = "text without half a surrogate pair (\\ud800 to \\udfff alone)";
+  return z.string({ error }).refine((value) => value.isWellFormed(), { error: whole });
 }
 
 /** Counts before it looks inside, so that a long list costs nothing. */
@@ -85,7 +89,8 @@ function fields<S extends z.ZodRawShape>(shape: S, refused: RefusedFields) {
         kept.push([name, given]);
       } else if (!neutral.passes(given)) {
         const params: IssueParams = { code: "unsupported_parameter" };
-        const message = neutral.written === "" ? "" : `, or send ${neutral.written}`;
+        // Never empty: zod would put words of its own in its place.
+        const message = neutral.written === "" ? "." : `, or send ${neutral.written}.`;
         context.addIssue({ code: "custom", path: [name], message, params });
         return z.NEVER;
       }
@@ -96,7 +101,7 @@ function fields<S extends z.ZodRawShape>(shape: S, refused: RefusedFields) {
 }
 
 function message(limits: RequestLimits) {
-  const content = text(0, limits.maxContentLength);
+  const content = wellFormed("text");
   const type = z.literal("text", { error: '"text" (images, audio and files are not supported)' });
   const part = fields({ type, text: content }, REFUSED_IN_PART);
   const parts = list(part, 1, limits.maxMessages, "text parts")
@@ -157,7 +162,7 @@ export const KNOWN_FIELDS: readonly string[] = Object.keys(
   chatSchema({
     contextLength: 1,
     maxMessages: 1,
-    maxContentLength: 1,
+    maxTextLength: 1,
     maxStops: 1,
     maxStopLength: 1,
     maxSteps: 1,

@@ -91,7 +91,7 @@ export function toApiError(error: unknown, tokenLimit = "max_tokens"): ApiError 
   }
   if (error instanceof UnavailableError) {
     const { code, message } = error;
-    const headers = code === "device_lost" ? { "Retry-After": LOADING_RETRY_SECONDS } : NO_RETRY;
+    const headers = code !== "out_of_memory" ? { "Retry-After": LOADING_RETRY_SECONDS } : NO_RETRY;
     return new ApiError(503, code, message, { headers });
   }
   return new ApiError(

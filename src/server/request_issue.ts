@@ -22,7 +22,7 @@ export function issueError(issue: Issue, body: unknown, known: readonly string[]
   }
   const param = writePath(path);
   if (issue.code === "custom" && issue.params?.code === "unsupported_parameter") {
-    const message = `Unsupported parameter: '${param}'. Leave it out${issue.message}.`;
+    const message = `Unsupported parameter: '${param}'. Leave it out${issue.message}`;
     return new ApiError(400, "unsupported_parameter", message, { param });
   }
   if (path.length === 0) {

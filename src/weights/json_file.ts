@@ -39,10 +39,32 @@ export function fileSize(file: string, kind: ErrorKind): number {
     const info = Deno.statSync(file);
     if (info.isFile) return info.size;
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new kind(missing(file));
+    if (error instanceof Deno.errors.NotFound) throw new kind(missing(file));
+    throw new kind(unreadable(file, error));
   }
   throw new kind({ file, field: "file", found: "a folder or device", expected: "a plain file" });
+}
+
+/** What the system says of a path that is no file: a folder that is a file, links in a circle, no permission. */
+function unreadable(file: string, error: unknown): Finding {
+  const dir = dirname(file);
+  if (error instanceof Deno.errors.NotADirectory) {
+    return {
+      file: dir,
+      field: "path",
+      found: "a file",
+      expected: "a model folder",
+      remedy: `Give the folder that holds it: ${dirname(dir)}.`,
+    };
+  }
+  const { name, message } = error as Error;
+  const found = error instanceof Deno.errors.FilesystemLoop
+    ? "in a circle of symbolic links"
+    : error instanceof Deno.errors.PermissionDenied
+    ? "not readable for this program"
+    : `${name}: ${message.replace(/: stat .*$/, "")}`;
+  const remedy = "Check the path and who may read it.";
+  return { file, field: "file", found, expected: "a plain file", remedy };
 }
 
 function missing(file: string): Finding {

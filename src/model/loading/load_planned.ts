@@ -25,6 +25,8 @@ export interface PlannedLoad extends PlanRequest {
   readonly provider?: ProviderName | GPU;
   /** Tilings that were tuned, of this device and others; default: the fixed rule everywhere. */
   readonly tuned?: TunedTiles;
+  /** Told true before the thread may stand still for long, and false afterwards. */
+  readonly onWait?: (waits: boolean) => void;
   /** Told while the target's weights are uploaded. */
   readonly onProgress?: LoadProgress;
   /** Told before anything is uploaded, once for each choice that is tried. */
@@ -57,10 +59,11 @@ export async function loadPlanned(load: PlannedLoad): Promise<LoadedPair> {
 }
 
 async function loadOnce(
-  { provider, tuned, onProgress, onPlan, ...request }: PlannedLoad,
+  { provider, tuned, onWait, onProgress, onPlan, ...request }: PlannedLoad,
 ): Promise<LoadedPair> {
   const gpu = await acquireGpu({
     provider: typeof provider === "string" ? (await openProvider(provider)).gpu : provider,
+    onWait,
   });
   try {
     const available = request.available ?? freeHostBytes(gpu);

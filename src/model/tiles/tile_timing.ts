@@ -3,8 +3,9 @@
 import type { Gpu } from "../../gpu/device.ts";
 import { KernelTimes } from "../../gpu/kernel_times.ts";
 import { QueueWait } from "../../gpu/mapping.ts";
+import { Readback } from "../../gpu/readback.ts";
 import { Recorder } from "../../gpu/recorder.ts";
-import { createTensor, type Tensor, tensorOf } from "../../gpu/tensor.ts";
+import { createTensor, type Tensor, tensorOf, upload } from "../../gpu/tensor.ts";
 import { matmul } from "../../kernels/matmul.ts";
 import { qkv } from "../../kernels/qkv.ts";
 import { quantizedRowWords, quantizeRows } from "../../kernels/quantize_rows.ts";
@@ -27,6 +28,7 @@ export class TileTimer implements Disposable {
   /** Outputs of the matrix that are timed: all, or a slice that fits a binding and the patience. */
   readonly outputs: number;
   readonly #gpu: Gpu;
+  readonly #mostRows: number;
   readonly #recorder: Recorder;
   readonly #matrix: TiledMatrix;
   readonly #weights: WeightMatrix;
@@ -41,6 +43,7 @@ export class TileTimer implements Disposable {
   /** @param mostRows that are timed */
   constructor(gpu: Gpu, matrix: TiledMatrix, mostRows: number) {
     this.#gpu = gpu;
+    this.#mostRows = mostRows;
     this.#matrix = matrix;
     this.#recorder = new Recorder(gpu);
     this.#queue = new QueueWait(gpu);
@@ -88,6 +91,16 @@ export class TileTimer implements Disposable {
     this.#recorder.submit();
     await this.#queue.wait();
     return !await device.popErrorScope();
+  }
+
+  /** What one product is under a tiling, and whatever else lies behind its rows. */
+  async product(plan: TilePlan, rows: number): Promise<Float32Array> {
+    const words = this.#y.byteLength / 4;
+    upload(this.#gpu, this.#y, new Float32Array(words));
+    this.#record(plan, rows);
+    using readback = new Readback(this.#gpu);
+    const bytes = 4 * Math.min(words, Math.ceil(rows * words / this.#mostRows));
+    return new Float32Array(await readback.read(this.#recorder, this.#y, bytes));
   }
 
   /** Milliseconds of one product, the mean of a few; as many of them for every tiling. */

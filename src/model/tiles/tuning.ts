@@ -14,6 +14,9 @@ const HEATS = 5;
 /** Rounds of the best against the fixed rule, which decide. */
 const FINALS = 12;
 
+/** Most that products may differ, root mean square over their own: f16 sums in another order. */
+const MOST_DIFFERENCE = 5e-3;
+
 /** What tuning a matrix came to. */
 export interface TunedMatrix {
   readonly matrix: TiledMatrix;
@@ -25,6 +28,8 @@ export interface TunedMatrix {
   readonly chosen: TilePlan;
   /** Tilings that were timed. */
   readonly tried: number;
+  /** Tilings that compute something else than the fixed rule on this device: they are left out. */
+  readonly wrong: number;
   /** Outputs that were timed, of {@linkcode outputsOf}. */
   readonly outputs: number;
   readonly rows: readonly number[];
@@ -58,8 +63,14 @@ export async function tuneMatrix(
   const advance = (steps = 1) => onProgress(done += steps, total);
 
   const plans: TilePlan[] = [];
+  const expected = await productsOf(timer, fixed, rows);
+  let wrong = 0;
   for (const plan of all) {
-    if (await acceptsAll(timer, plan, rows) || isSame(plan, fixed)) plans.push(plan);
+    if (isSame(plan, fixed)) plans.push(plan);
+    else if (await acceptsAll(timer, plan, rows)) {
+      if (agree(expected, await productsOf(timer, plan, rows))) plans.push(plan);
+      else wrong++;
+    }
     advance();
   }
   const race = async (racers: readonly TilePlan[], rounds: number): Promise<RoundTimes[]> => {
@@ -95,6 +106,7 @@ export async function tuneMatrix(
     best,
     chosen: !same && isFaster(bestTimes, fixedTimes) ? best : fixed,
     tried: plans.length,
+    wrong,
     outputs: timer.outputs,
     rows,
     fixedGflopPerSecond: rates(fixedTimes),
@@ -116,6 +128,29 @@ export function isSlice({ matrix, outputs }: TunedMatrix): boolean {
 async function acceptsAll(timer: TileTimer, plan: TilePlan, rows: readonly number[]) {
   for (const count of rows) if (!await timer.accepts(plan, count)) return false;
   return true;
+}
+
+/** A tiling's products, by number of rows. */
+async function productsOf(timer: TileTimer, plan: TilePlan, rows: readonly number[]) {
+  const products: Float32Array[] = [];
+  for (const count of rows) products.push(await timer.product(plan, count));
+  return products;
+}
+
+/** Whether products are the same but for the order of their sums. */
+export function agree(
+  expected: readonly Float32Array[],
+  found: readonly Float32Array[],
+): boolean {
+  return expected.every((values, i) => {
+    let difference = 0;
+    let size = 0;
+    values.forEach((value, j) => {
+      difference += (found[i][j] - value) ** 2;
+      size += value ** 2;
+    });
+    return difference <= MOST_DIFFERENCE ** 2 * size;
+  });
 }
 
 /** The fixed rule's times say how many products make a sample. */
