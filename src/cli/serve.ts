@@ -25,7 +25,7 @@ import { startEngine } from "./terminal/progress.ts";
 import { onStop } from "./terminal/signals.ts";
 import { totalsText } from "./terminal/stats_view.ts";
 
-/** Milliseconds that answers under way have to end once the server stops. */
+/** Milliseconds that running answers may take to end after the server is told to stop. */
 const FAREWELL = 1500;
 
 interface ServeFlags extends MemoryFlags, TuningFlags {
@@ -55,12 +55,12 @@ export function serveCommand(): Command {
     )
     .option(
       "--api-key <key>",
-      "a key that clients must send (repeatable); also from UNMASK_API_KEYS, between commas",
+      "a key that clients must send (repeatable); UNMASK_API_KEYS adds more, separated by commas",
       repeated,
     )
-    .option("--allow-anyone", "serve beyond this machine without a key")
+    .option("--allow-anyone", "serve other machines without a key")
     .option("--max-waiting <n>", "most requests that wait for their turn", wholeNumber(0), 64)
-    .option("-q, --quiet", "print no line per request")
+    .option("-q, --quiet", "do not print a line per request")
     .addHelpText(
       "after",
       `
@@ -79,7 +79,7 @@ async function run(flags: ServeFlags): Promise<void> {
   if (!local && apiKeys.length === 0 && !flags.allowAnyone) {
     throw new Error(
       `--host ${host} lets other machines in: give an --api-key, or --allow-anyone to serve ` +
-        "without one",
+        "without a key",
     );
   }
   const { engine, report } = startEngine(flags.model, {
@@ -134,11 +134,11 @@ async function run(flags: ServeFlags): Promise<void> {
   } finally {
     await engine.close({ exiting: true });
   }
-  // Connections that clients keep open must not hold the program.
+  // Connections that clients keep open must not keep the program running.
   Deno.exit(0);
 }
 
-/** The keys of both sources. @throws when one is empty */
+/** The keys of `--api-key` and `UNMASK_API_KEYS`. @throws {Error} when a key is empty */
 function keysOf({ apiKey = [] }: ServeFlags): readonly string[] {
   const fromEnvironment = Deno.env.get("UNMASK_API_KEYS") || undefined;
   const keys = [...apiKey, ...fromEnvironment?.split(",") ?? []].map((key) => key.trim());
@@ -150,7 +150,7 @@ function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."));
 }
 
-/** A host as it stands in a URL. */
+/** Formats a host for a URL: an IPv6 address in brackets. */
 function inUrl(host: string): string {
   return isIPv6(host) ? `[${host}]` : host;
 }
@@ -175,16 +175,16 @@ function listenProblem(error: unknown): string {
   }
   if (error instanceof Deno.errors.AddrNotAvailable) return "this machine has no such address.";
   if (error instanceof Deno.errors.PermissionDenied) {
-    return "the system does not allow it; ports below 1024 are for root.";
+    return "the system does not allow it. Only root may listen on ports below 1024.";
   }
   if (error instanceof Deno.errors.NotCapable) {
-    return "only 127.0.0.1, localhost, ::1, 0.0.0.0 and :: are permitted to this program. Use one " +
-      "of them for --host.";
+    return "this program may only listen on 127.0.0.1, localhost, ::1, 0.0.0.0 and ::. Use one of " +
+      "them for --host.";
   }
   return (error as Error).message;
 }
 
-/** What is printed when the model is loaded. */
+/** Text printed when the model is loaded. */
 function readyText(engine: WorkerEngine, url: string, asksKey: boolean): string {
   const { id, contextLength, defaultMaxTokens } = engine.model!;
   const reachable = url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:");
@@ -201,7 +201,7 @@ function readyText(engine: WorkerEngine, url: string, asksKey: boolean): string 
   ].join("\n");
 }
 
-/** An error without what a client wrote; what the GPU says holds none of it. */
+/** An error's text for the log, without anything a client wrote. GPU messages hold none of it. */
 function privateError(engine: WorkerEngine, error: unknown): string {
   if (engine.state === "failed") return engine.failure ?? "the engine stopped";
   const name = error instanceof Error ? error.name : typeof error;
@@ -210,7 +210,7 @@ function privateError(engine: WorkerEngine, error: unknown): string {
   return `a request failed with ${name}`;
 }
 
-/** Takes no more connections, ends the answers under way, and waits for that a moment. */
+/** Refuses new connections, ends running answers, and waits a moment for them to end. */
 async function farewell(engine: WorkerEngine, server: Deno.HttpServer): Promise<void> {
   const ended = server.shutdown();
   await engine.close({ exiting: true });
