@@ -19,24 +19,24 @@ import {
 export interface RequestLimits {
   /** Longest prompt plus generation, in tokens. */
   readonly contextLength: number;
-  /** Most messages. */
+  /** Limit of messages. */
   readonly maxMessages: number;
-  /** Longest content of one message, in UTF-16 units, its parts together. */
+  /** Longest content of one message, all its parts together, in UTF-16 units. */
   readonly maxContentLength: number;
-  /** Most stop strings. */
+  /** Limit of stop strings. */
   readonly maxStops: number;
   /** Longest stop string, in UTF-16 units. */
   readonly maxStopLength: number;
-  /** Most denoising steps. */
+  /** Limit of denoising steps. */
   readonly maxSteps: number;
 }
 
-/** Set as a custom issue's `params`: the error code to answer with. */
+/** The `params` of a custom issue: the error code of the response. */
 export interface IssueParams {
   readonly code: "unsupported_parameter";
 }
 
-// The `error` of every rule is what it expects; request_issue.ts makes the sentence around it.
+// The `error` of every rule says what is expected; request_issue.ts puts it into a sentence.
 
 function integer(low: number, high: number, note = ""): z.ZodInt {
   const error = `an integer from ${low} to ${high}${note}`;
@@ -66,14 +66,16 @@ function text(low: number, high: number): z.ZodString {
     .refine((value) => value.isWellFormed(), { error: wellFormed });
 }
 
-/** Counts before it looks inside, so that a long list costs nothing. */
+/** A list whose length is checked before its items, so that a long list is refused cheaply. */
 function list<T>(item: z.ZodType<T>, low: number, high: number, of: string) {
   const error = `${low} to ${high} ${of}`;
   return z.array(z.unknown(), { error }).min(low, { error }).max(high, { error })
     .pipe(z.array(item));
 }
 
-/** An object with no fields but those of `shape`; null fields and neutral refused ones are dropped. */
+/**
+ * An object with only the fields of `shape`. Null fields and neutral refused fields are dropped.
+ */
 function fields<S extends z.ZodRawShape>(shape: S, refused: RefusedFields) {
   const drop = z.transform((value: unknown, context) => {
     if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
