@@ -165,7 +165,7 @@ export function benchCommand(): Command {
       "[what]",
       "strategies: compares denoising strategies; pair: an 8B target and its draft of random " +
         "weights denoise 128 tokens; roofline: linear layers of the 8B pair against the device's " +
-        "peak rates; load: loading a model folder, against the disk's rate; peers: the same model " +
+        "peak rates; load: loads a model folder, against the disk's rate; peers: the same model " +
         "in other runtimes (deno task peers); default: kernels and models",
     )
     .argument("[dir]", "model folder for load (default: a synthetic one, made for the run)")

@@ -178,8 +178,8 @@ function listenProblem(error: unknown): string {
     return "the system does not allow it. Only root may listen on ports below 1024.";
   }
   if (error instanceof Deno.errors.NotCapable) {
-    return "this program may only listen on 127.0.0.1, localhost, ::1, 0.0.0.0 and ::. Use one of " +
-      "them for --host.";
+    return "this program may only listen on 127.0.0.1, localhost, ::1, 0.0.0.0 and ::. Use one " +
+      "of them for --host.";
   }
   return (error as Error).message;
 }

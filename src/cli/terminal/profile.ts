@@ -97,6 +97,6 @@ function profileTable(
   return `${table}\nceilings: ${ceilings.join(", ")}; copy ${
     number(copyGigabytesPerSecond)
   } GB/s. ` +
-    "Weights count once per call. The first call may include compiling. Every kernel ran in a pass of " +
-    "its own, which takes longer than a run without a profile.";
+    "Weights count once per call. The first call may include compiling. Every kernel ran in a pass " +
+    "of its own, which takes longer than a run without a profile.";
 }
