@@ -1,4 +1,4 @@
-/** `unmask eval`, and its `accuracy`: exact answers and recorded ids of a file of prompts. */
+/** `unmask eval accuracy`: counts exact answers and recorded ids over a file of prompts. */
 
 import { Command, Option } from "commander";
 import { PLAIN } from "../denoise/strategy.ts";

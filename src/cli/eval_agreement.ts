@@ -1,4 +1,4 @@
-/** `unmask eval agreement`: how far quantised or pruned weights depart from the original. */
+/** `unmask eval agreement`: how far a quantised or pruned model departs from its original. */
 
 import { basename, resolve } from "node:path";
 import Table from "cli-table3";
@@ -41,10 +41,10 @@ import {
 
 /** Tokens of a random prompt. */
 const RANDOM_LENGTH = 24;
-/** Prompts whose hidden states are compared: all of them cross the bus. */
+/** Prompts whose hidden states are compared. Few, because every state is read back in full. */
 const COMPARED_STATES = 4;
 
-/** Tokens of prompt and answer that memory is asked for; what is compared is seldom longer. */
+/** Length of prompt plus answer that memory is planned for; compared ones are seldom longer. */
 const ROOM_TOKENS = 512;
 
 const KEPT = "keys and values kept in";
@@ -73,16 +73,16 @@ export function agreementCommand(): Command {
     .addOption(modelOption())
     .option("--against <dir>", "folder of the original (default: the model as it is stored)")
     .addOption(
-      new Option("--weights <scheme>", "quantises the model at load").choices(QUANTISED),
+      new Option("--weights <scheme>", "quantise the model while it loads").choices(QUANTISED),
     );
   return addSchemeOptions(command)
     .addOption(
-      new Option("--arithmetic <type>", "of the model's products (default: f32)")
+      new Option("--arithmetic <type>", "type the model multiplies in (default: f32)")
         .choices(ARITHMETICS),
     )
     .addOption(
       kvCacheOption(
-        "of keys and values that the model keeps; the original keeps f32 (default: none)",
+        "type of the keys and values that the model keeps; the original keeps f32 (default: none)",
       ),
     )
     .addOption(measuredTuningOption())
@@ -209,7 +209,7 @@ async function readPrompts(dir: string, { data, limit }: AgreementFlags): Promis
     .map(({ prompt }) => encodeChat(tokenizer, template, [{ role: "user", content: prompt }]));
 }
 
-/** Ids below the mask's, by a linear congruential generator. */
+/** Prompts of random ids below the mask's, from a linear congruential generator. */
 function randomPrompts(count: number, maskTokenId: number): Uint32Array[] {
   let state = 1;
   return Array.from({ length: count }, () =>

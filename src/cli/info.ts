@@ -114,7 +114,7 @@ function describeAdapter(gpu: Gpu, { name, reason }: Provider) {
   };
 }
 
-/** How many of the matrices that take tiles `unmask tune` has seen; null where there is no plan. */
+/** Counts the matrices that take tiles, and those that are tuned; null when no plan fits. */
 async function describeTuning(gpu: Gpu, request: PlanRequest, known: KnownMemory) {
   const file = defaultTuningFile();
   const { tuned, warning } = file === undefined ? { tuned: UNTUNED } : readTuning(file);
@@ -128,7 +128,11 @@ async function describeTuning(gpu: Gpu, request: PlanRequest, known: KnownMemory
   }
 }
 
-/** @param gpu decides into how many buffers a tensor is split; without one, none is */
+/**
+ * Describes a model folder for `unmask info`.
+ * @param gpu device whose limits decide how tensors are split into buffers; without one, none is
+ * split
+ */
 async function describeModel(dir: string, gpu: Gpu | undefined) {
   const config = readConfig(dir);
   const { maxTokens, blockLength } = defaultLengths(folderDefaults(dir, config), config);
@@ -161,7 +165,7 @@ async function describeModel(dir: string, gpu: Gpu | undefined) {
   };
 }
 
-/** What a generation needs besides the weights, or why the device has no room for it. */
+/** Bytes a generation needs besides the weights, or the error when the device cannot hold it. */
 async function describeGeneration(planned: DryRun, request: AnswerShape) {
   const lengths = { prompt_tokens: request.promptTokens, answer_tokens: request.maxTokens };
   try {
@@ -219,7 +223,7 @@ function modelTable(model: ModelDescription, gpu: Gpu | undefined): string {
   return table.toString();
 }
 
-/** `q4 in groups of 32, head too (BF16, F16, U8)`; a folder of floats has types only. */
+/** Text such as `q4 in groups of 32, head too (BF16, F16, U8)`; only the types for floats. */
 function storedAs({ dtypes, config: { quantisation } }: ModelDescription): string {
   const types = Object.keys(dtypes).join(", ");
   if (!quantisation) return types;

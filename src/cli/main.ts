@@ -17,14 +17,14 @@ import { tuneCommand } from "./tune.ts";
 import { tuneFirst } from "./tune_model.ts";
 import { VERSION } from "../engine/version.ts";
 
-/** A command and its own commands, with the settings of the one above. */
+/** Copies the parent's settings to a command and to its subcommands. */
 function inheriting(command: Command, parent: Command): Command {
   command.copyInheritedSettings(parent).exitOverride();
   for (const child of command.commands) inheriting(child, command);
   return command;
 }
 
-/** Options that may name what is embedded: commands read paths, a package may lie at an address. */
+/** Replaces an option's embedded folder by a local path: the package may lie at a URL. */
 async function makeLocal(command: Command): Promise<void> {
   for (const name of ["model", "data"]) {
     const place = command.opts()[name];
@@ -65,10 +65,10 @@ for (
 }
 
 try {
-  // `deno task bench -- strategies` hands the dashes on.
+  // `deno task bench -- strategies` passes the dashes to this program.
   const args = Deno.args.filter((arg, i) => !(i === 1 && arg === "--" && Deno.args[0] === "bench"));
   await program.parseAsync(args, { from: "user" });
-  // At once, rather than while threads of a driver are still being torn down.
+  // Exits now: waiting would run into the threads that a driver is still ending.
   Deno.exit();
 } catch (error) {
   if (error instanceof CommanderError) Deno.exit(error.exitCode);

@@ -1,4 +1,4 @@
-/** Options of a command become what a memory plan is asked for. */
+/** Turns a command's options into a request for a memory plan. */
 
 import { defaultLengths, folderDefaults } from "../engine/generation_plan.ts";
 import { draftFolder } from "../engine/load.ts";
@@ -9,8 +9,8 @@ import type { PlanRequest } from "../model/memory/plan_request.ts";
 import { draftOf, type MemoryFlags, memoryOf } from "./options.ts";
 
 /**
- * What loading a folder plans with.
- * @param gpu undefined: limits and free memory are not known
+ * The request that loading a folder plans with.
+ * @param gpu device whose limits and free memory apply; undefined when they are not known
  */
 export function planRequest(
   flags: MemoryFlags & { readonly model: string; readonly draft?: string | boolean },

@@ -28,7 +28,7 @@ import { startEngine } from "./terminal/progress.ts";
 import { onStop } from "./terminal/signals.ts";
 import { totalsText } from "./terminal/stats_view.ts";
 
-/** Seconds that answers under way have to end once the server stops, unless told otherwise. */
+/** Seconds that running answers may take to end after the server is told to stop, by default. */
 const GRACE = 30;
 /** Milliseconds for the last bytes to reach clients, once their answers were broken off. */
 const FAREWELL = 500;
@@ -63,7 +63,7 @@ export function serveCommand(): Command {
     )
     .option(
       "--api-key <key>",
-      "a key that clients must send (repeatable); also from UNMASK_API_KEYS, between commas",
+      "a key that clients must send (repeatable); UNMASK_API_KEYS adds more, separated by commas",
       repeated,
     )
     .option(
@@ -71,7 +71,7 @@ export function serveCommand(): Command {
       "a host name under which clients reach this server (repeatable), besides localhost and addresses",
       repeated,
     )
-    .option("--allow-anyone", "serve beyond this machine without a key")
+    .option("--allow-anyone", "serve other machines without a key")
     .option("--max-waiting <n>", "most requests that wait for their turn", wholeNumber(0), 64)
     .option(
       "--max-connections <n>",
@@ -81,11 +81,11 @@ export function serveCommand(): Command {
     )
     .option(
       "--grace <seconds>",
-      "what answers under way have to end when the server is told to stop",
+      "time for running answers to end after the server is told to stop",
       wholeNumber(0, 86400),
       GRACE,
     )
-    .option("-q, --quiet", "print no line per request")
+    .option("-q, --quiet", "do not print a line per request")
     .addHelpText(
       "after",
       `
@@ -104,7 +104,7 @@ async function run(flags: ServeFlags): Promise<void> {
   if (!local && apiKeys.length === 0 && !flags.allowAnyone) {
     throw new Error(
       `--host ${host} lets other machines in: give an --api-key, or --allow-anyone to serve ` +
-        "without one",
+        "without a key",
     );
   }
   const { engine, report } = startEngine(flags.model, {
@@ -166,11 +166,11 @@ async function run(flags: ServeFlags): Promise<void> {
   } finally {
     await engine.close({ exiting: true });
   }
-  // Connections that clients keep open must not hold the program.
+  // Connections that clients keep open must not keep the program running.
   Deno.exit(0);
 }
 
-/** The keys of both sources. @throws when one is empty */
+/** The keys of `--api-key` and `UNMASK_API_KEYS`. @throws {Error} when a key is empty */
 function keysOf({ apiKey = [] }: ServeFlags): readonly string[] {
   const fromEnvironment = Deno.env.get("UNMASK_API_KEYS") || undefined;
   const keys = [...apiKey, ...fromEnvironment?.split(",") ?? []].map((key) => key.trim());
@@ -182,7 +182,7 @@ function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."));
 }
 
-/** A host as it stands in a URL. */
+/** Formats a host for a URL: an IPv6 address in brackets. */
 function inUrl(host: string): string {
   return isIPv6(host) ? `[${host}]` : host;
 }
@@ -213,15 +213,17 @@ function listenProblem(error: unknown): string {
     return "the port is in use. Stop what listens there, or give another one with --port.";
   }
   if (code === "EADDRNOTAVAIL") return "this machine has no such address.";
-  if (code === "EACCES") return "the system does not allow it; ports below 1024 are for root.";
+  if (code === "EACCES") {
+    return "the system does not allow it. Only root may listen on ports below 1024.";
+  }
   if (error instanceof Deno.errors.NotCapable) {
-    return "only 127.0.0.1, localhost, ::1, 0.0.0.0 and :: are permitted to this program. Use one " +
+    return "this program may only listen on 127.0.0.1, localhost, ::1, 0.0.0.0 and ::. Use one " +
       "of them for --host.";
   }
   return (error as Error).message;
 }
 
-/** What is printed when the model is loaded. */
+/** Text printed when the model is loaded. */
 function readyText(engine: WorkerEngine, url: string, asksKey: boolean): string {
   const { id, contextLength, defaultMaxTokens } = engine.model!;
   const reachable = url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:");
@@ -238,7 +240,7 @@ function readyText(engine: WorkerEngine, url: string, asksKey: boolean): string 
   ].join("\n");
 }
 
-/** An error without what a client wrote; what the GPU says holds none of it. */
+/** An error's text for the log, without anything a client wrote. GPU messages hold none of it. */
 function privateError(engine: WorkerEngine, error: unknown): string {
   if (engine.state === "failed") return engine.failure ?? "the engine stopped";
   const name = error instanceof Error ? error.name : typeof error;

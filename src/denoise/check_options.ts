@@ -1,4 +1,4 @@
-/** What options may be, alone and together: asked by whoever is given them. */
+/** Checks options, alone and in combination. */
 
 import { CACHE_POLICIES, type CachePolicy, NO_CACHE } from "./cache_plan.ts";
 import { CONFIDENCE_MEASURES, type ConfidenceMeasure, isShare, PROBABILITY } from "./confidence.ts";
@@ -10,11 +10,11 @@ import {
   type SelectionRule,
 } from "./selection.ts";
 
-/** An option that is out of range or does not go with another; `option` names what to change. */
+/** The error of an option that is out of range or does not fit another; `option` names it. */
 export class OptionError extends RangeError {
-  /** The culprit. */
+  /** Name of the option to change. */
   readonly option: string;
-  /** Takes a message that says why, and what would fit. */
+  /** @param message says what is wrong and what would fit */
   constructor(option: string, message: string) {
     super(message);
     this.name = "OptionError";
@@ -47,7 +47,7 @@ export function checkCache(
   }
 }
 
-/** @throws {OptionError} for a window that is no number of positions, or with guidance */
+/** @throws {OptionError} for a window that is not a number of positions, or one with guidance */
 export function checkSuffixWindow(
   { suffixWindow, cfgScale = 0 }: { readonly suffixWindow?: number; readonly cfgScale?: number },
 ): void {
@@ -61,7 +61,7 @@ export function checkSuffixWindow(
   if (cfgScale > 0) {
     throw new OptionError(
       "suffixWindow",
-      "suffixes are pruned without guidance only: leave suffixWindow or cfgScale out",
+      "suffixes are only pruned without guidance: leave suffixWindow or cfgScale out",
     );
   }
 }
@@ -80,8 +80,9 @@ export function checkRule(rule: SelectionRule): void {
 }
 
 /**
- * @param comparer names a strategy or rule that compares confidences, where one does
- * @throws {OptionError} for an unknown remasking or confidence, or two that do not go together
+ * Checks how positions are ranked.
+ * @param comparer name of the strategy or rule that compares confidences, if one does
+ * @throws {OptionError} for an unknown remasking or confidence, or two that do not fit together
  */
 export function checkRanking(
   { remasking = BY_CONFIDENCE, confidence = PROBABILITY }: {
@@ -121,7 +122,10 @@ export function checkRanking(
   }
 }
 
-/** @throws {OptionError} unless confidence is the probability, which a strategy compares */
+/**
+ * Checks for a strategy that compares probabilities.
+ * @throws {OptionError} for another confidence
+ */
 export function requireProbability(confidence: ConfidenceMeasure = PROBABILITY): void {
   if (confidence === PROBABILITY) return;
   throw new OptionError(
@@ -130,7 +134,7 @@ export function requireProbability(confidence: ConfidenceMeasure = PROBABILITY):
   );
 }
 
-/** @throws {OptionError} naming the first of these options that is no number from 0 to 1 */
+/** @throws {OptionError} naming the first of these options that is not a number from 0 to 1 */
 export function checkProbabilities(options: Readonly<Record<string, number>>): void {
   for (const [name, value] of Object.entries(options)) {
     if (value >= 0 && value <= 1) continue;
@@ -138,7 +142,7 @@ export function checkProbabilities(options: Readonly<Record<string, number>>): v
   }
 }
 
-/** @throws {OptionError} naming the first of these options that is given and no count from 1 */
+/** @throws {OptionError} naming the first of these options that is given but not a count from 1 */
 export function checkCounts(options: Readonly<Record<string, number | undefined>>): void {
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined || (Number.isInteger(value) && value >= 1)) continue;

@@ -1,6 +1,6 @@
-/** How sure a row of logits is: of one token, and as a whole by each measure of confidence. */
+/** Confidence of a row of logits: in one token, and as a whole by each measure. */
 
-/** How sure `confidenceOf` found a token; the fields are those of `Prediction`. */
+/** The confidence in a token; the fields are those of `Prediction`. */
 export interface Confidence {
   readonly oddsAgainst: number;
   readonly confidence: number;
@@ -33,8 +33,8 @@ function softmaxOf(logits: ArrayLike<number>, hidden: ReadonlySet<number>): Soft
 }
 
 /**
- * How sure `token` is within the softmax over the tokens that are not hidden. A hidden token has
- * confidence 0.
+ * Computes the confidence in `token` within the softmax over the tokens that are not hidden. A
+ * hidden token has confidence 0.
  * @param logits `[vocabulary]`
  */
 export function confidenceOf(
@@ -57,22 +57,23 @@ export function confidenceOf(
   };
 }
 
-/** The measures of confidence there are. Each has a number in `src/kernels/step_plan.ts`. */
+/** Names of the measures of confidence. Each has a number in `src/kernels/step_plan.ts`. */
 export const CONFIDENCE_MEASURES = ["probability", "margin", "entropy"] as const;
 
 /**
- * What a position's confidence c is, within the noise-free softmax: `probability`, that of the chosen
- * token; `margin`, the largest probability less the second largest (Kim et al. 2025, arXiv 2502.06768;
- * `topk_margin` in Dream's published code); `entropy`, none in [0, 1]: positions are ranked by the
- * softmax's entropy in nats, the lowest first (`entropy` in Dream's).
+ * How a position's confidence c is measured, within the noise-free softmax. `probability`: that of
+ * the chosen token. `margin`: the largest probability minus the second largest (Kim et al. 2025,
+ * arXiv 2502.06768; `topk_margin` in Dream's published code). `entropy`: there is no c in [0, 1];
+ * positions are ranked by the softmax's entropy in nats, the lowest first (`entropy` in Dream's
+ * code).
  */
 export type ConfidenceMeasure = typeof CONFIDENCE_MEASURES[number];
 
 /** A measure of confidence. */
 interface Measure {
-  /** Whether it is a confidence in [0, 1], which a threshold can be held against. */
+  /** Whether it is in [0, 1], so that it can be compared with a threshold. */
   readonly isShare: boolean;
-  /** A row's uncertainty, its softmax not empty. */
+  /** Uncertainty of a row, whose softmax must not be empty. */
   uncertainty(logits: ArrayLike<number>, token: number, hidden: ReadonlySet<number>): number;
 }
 
@@ -110,19 +111,19 @@ const entropy: Measure = {
 
 const MEASURES: Readonly<Record<ConfidenceMeasure, Measure>> = { probability, margin, entropy };
 
-/** The measure where none is named, and the only one that the choice of a token itself has. */
+/** The default measure, which every choice of a token computes. */
 export const PROBABILITY: ConfidenceMeasure = "probability";
 
-/** Whether a measure is a confidence in [0, 1], which a threshold can be held against. */
+/** Whether a measure is in [0, 1], so that it can be compared with a threshold. */
 export function isShare(measure: ConfidenceMeasure): boolean {
   return MEASURES[measure].isShare;
 }
 
 /**
- * The key by which positions are ranked, as `Prediction.uncertainty` has it, of a row of which `token`
- * was chosen.
+ * Computes `Prediction.uncertainty`, the key that ranks positions, of a row from which `token` was
+ * chosen.
  * @param logits `[vocabulary]`
- * @param hidden tokens that the softmax leaves out
+ * @param hidden tokens to leave out of the softmax
  */
 export function uncertaintyOf(
   logits: ArrayLike<number>,

@@ -1,4 +1,4 @@
-/** The denoising loop: sequences, a predictor and options become a stream of denoising steps. */
+/** The denoising loop, which turns sequences, a predictor and options into a stream of steps. */
 
 import { checkCounts, checkRanking } from "./check_options.ts";
 import type { DenoiseOptions, DenoiseResult, DenoiseStep } from "./denoise_step.ts";
@@ -10,17 +10,17 @@ import { applyCommits, decidedUpToEnd, generationLength, type Sequence } from ".
 import { openRunner } from "./step_runner.ts";
 
 /**
- * LLaDA's sampler (Nie et al. 2025, arXiv 2502.09992, `generate.py`). For every block and every step
- * of its schedule: one forward pass over the whole sequence; each masked position from its start up to
- * the end of the block, masks in the prompt included, gets a token and a confidence; the schedule's
- * number of them is unmasked. Nothing is masked again.
+ * LLaDA's sampler (Nie et al. 2025, arXiv 2502.09992, `generate.py`). Every step of a block's
+ * schedule makes one forward pass over the whole sequence. Each masked position from the sequence's
+ * start to the end of the block, including masks in the prompt, gets a token and a confidence. The
+ * schedule's number of them is unmasked. Nothing is masked again.
  *
- * A sequence whose answer is decided (`stopAtEnd`) unmasks nothing from then on. On a canvas the steps
- * are run in chunks, so a stop is noticed at the next readback; steps after it count in the result's
- * `nfe` and are not yielded.
+ * A sequence whose answer is decided (`stopAtEnd`) unmasks nothing more. On a canvas steps run in
+ * chunks, so a stop is only noticed at the next readback. Steps after the stop count in the
+ * result's `nfe` but are not yielded.
  * @param sequences of equal length and equal prompt length (pad prompts on the left)
- * @throws {ScheduleError} at the first step, when length, blocks and steps do not fit together
- * @throws {RangeError} at the first step, when another option is out of range
+ * @throws {ScheduleError} before the first step, when length, blocks and steps do not fit together
+ * @throws {RangeError} before the first step, when another option is out of range
  * @throws the signal's reason, when it is aborted
  */
 export async function* denoise(
@@ -66,7 +66,7 @@ export async function* denoise(
   return { sequences: state, nfe, readbacks };
 }
 
-/** One step of the schedule as a canvas takes it. */
+/** Turns one step of the schedule into a step for a canvas. */
 export function canvasStep(
   planned: PlannedStep,
   step: number,

@@ -1,4 +1,4 @@
-/** Runs denoising steps: on a canvas, where that has a twin of their policy, else one by one. */
+/** Runs denoising steps on a canvas if it implements their policy, else one by one. */
 
 import type { DenoiseOptions } from "./denoise_step.ts";
 import type {
@@ -19,20 +19,20 @@ import {
   unconditionalIds,
 } from "./sequence.ts";
 
-/** Runs steps one behind another. */
+/** Runs denoising steps in order. */
 export interface StepRunner {
-  /** Steps that are worth handing over together. */
+  /** Number of steps that should be passed to `run` together. */
   readonly chunkLength: number;
-  /** @returns what the chunk's steps committed: all of them, or the first alone */
+  /** Runs all steps of a chunk or only the first. @returns the commits of the steps that ran */
   run(chunk: readonly CanvasStep[], state: readonly Sequence[]): Promise<Commit[][][]>;
-  /** Starts the next run from other ids, where the runner keeps them. */
+  /** Sets the ids of the next run, if the runner keeps ids. */
   setIds(sequence: number, ids: Uint32Array, unconditionalIds?: Uint32Array): void;
   close(): void;
 }
 
 /**
- * Opens a canvas where the predictor has one. Steps whose ranking and rule have a twin there are run
- * together; any other is one forward pass, and what it commits is selected here.
+ * Opens a canvas if the predictor has one. Steps whose ranking and rule are implemented there run
+ * together. Any other step is one forward pass, and its commits are selected here.
  */
 export async function openRunner(
   sequences: readonly Sequence[],
@@ -45,7 +45,7 @@ export async function openRunner(
     predict: (inputs) => predictor.predict(inputs),
     predictKept: canvas && ((inputs, cache) => canvas.predict(inputs, cache)),
   };
-  // Guidance's second sequences follow the commits, whoever made them.
+  // The second sequences of guidance get every commit, whether made here or on the canvas.
   let unconditional = cfgScale === 0
     ? undefined
     : sequences.map((sequence) => ({ ...sequence, ids: unconditionalIds(sequence) }));
@@ -79,7 +79,7 @@ export async function openRunner(
   };
 }
 
-/** Sequences as a canvas takes them. */
+/** Converts sequences for a canvas. */
 export function canvasSequences(
   sequences: readonly Sequence[],
   { endTokens, cfgScale = 0 }: DenoiseOptions,
@@ -96,17 +96,17 @@ export function canvasSequences(
   }));
 }
 
-/** Said of a predictor without a canvas. */
+/** Error message for a cache with a predictor that has no canvas. */
 export const KEEPS_NOTHING = "this predictor keeps no keys and values: use cache none";
 
-/** Who answers a step's questions. */
+/** The predictor or canvas that makes a step's predictions. */
 interface Asking {
   readonly predict: Predictor["predict"];
-  /** For steps with a cache, where keys and values can be kept. */
+  /** Used for steps with a cache; absent if no keys and values can be kept. */
   readonly predictKept?: Canvas["predict"];
 }
 
-/** One step as a canvas would run it: predict, select, and what was committed, by sequence. */
+/** Runs one step as a canvas would: predicts and selects. @returns the commits of each sequence */
 async function runAlone(
   step: CanvasStep,
   state: readonly Sequence[],
@@ -117,7 +117,7 @@ async function runAlone(
   const { cache, horizon, blockStart = 0, blockEnd } = step;
   if (cache !== undefined && !predictKept) throw new RangeError(KEEPS_NOTHING);
   if (horizon !== undefined && unconditional) {
-    throw new RangeError("suffixes are pruned without guidance only");
+    throw new RangeError("suffixes are only pruned without guidance");
   }
   const active = [...state.keys()].filter((row) =>
     !(step.stopAtEnd && decidedUpToEnd(state[row], endTokens))

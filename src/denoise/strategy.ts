@@ -1,4 +1,4 @@
-/** Every way to denoise one answer behind one interface. */
+/** All strategies of denoising an answer, behind one interface. */
 
 import { autoExact } from "./auto/auto.ts";
 import { autoFast } from "./auto/auto_fast.ts";
@@ -33,7 +33,7 @@ export type {
   StrategyResult,
 } from "./strategy_options.ts";
 
-/** The strategies there are, in the order in which help and errors list them. */
+/** Names of the strategies, in the order in which help and errors list them. */
 export const STRATEGY_NAMES = [
   "plain",
   "threshold",
@@ -46,15 +46,16 @@ export const STRATEGY_NAMES = [
 ] as const;
 
 /**
- * How an answer is denoised. `plain`: one forward pass a step, then the schedule's number of commits.
- * `threshold` and `factor`: a step commits all that is sure enough. `lossless` (by a draft) and `self`:
- * steps are proposed ahead and verified, the answer is plain's. `gate`: commits where draft and target
- * agree. `commit_verify`: the draft writes ahead, the target judges each token. `auto`: measures what
- * steps cost here and chooses, within the request's quality.
+ * How an answer is denoised. `plain`: each step is one forward pass and commits the schedule's
+ * number of tokens. `threshold` and `factor`: a step commits all tokens that are confident enough.
+ * `lossless` (with a draft) and `self`: steps are proposed ahead and verified, and the answer
+ * equals plain's. `gate`: commits tokens on which draft and target agree. `commit_verify`: the
+ * draft writes ahead and the target judges each token. `auto`: measures what steps cost and
+ * chooses, within the request's quality.
  */
 export type StrategyName = typeof STRATEGY_NAMES[number];
 
-/** All but auto, which chooses among them. */
+/** All strategies except auto, which chooses among them. */
 const FIXED = {
   plain: plainStrategy,
   threshold: thresholdStrategy,
@@ -65,7 +66,7 @@ const FIXED = {
   commit_verify: commitVerifyStrategy,
 } satisfies Partial<Record<StrategyName, Strategy>>;
 
-/** What auto does, by quality; with a draft quality fast also tries the strategies that are lossy. */
+/** Auto for each quality; `fast` also tries the lossy strategies if there is a draft. */
 const AUTO: Readonly<Record<Quality, Strategy["run"]>> = {
   exact: (sequence, models, options) => autoExact(sequence, models, options, FIXED),
   fast: (sequence, models, options) => autoFast(sequence, models, options, LOSSY_DRAFTING),
@@ -85,10 +86,10 @@ const STRATEGIES: Readonly<Record<StrategyName, Strategy>> = {
   },
 };
 
-/** The schedule itself: what every lossless strategy's result equals. */
+/** The plain schedule, whose result every lossless strategy gives. */
 export const PLAIN: StrategyName = "plain";
 
-/** A strategy by name. */
+/** Returns a strategy by its name. */
 export function strategyOf(name: StrategyName): Strategy {
   return STRATEGIES[name];
 }
@@ -102,8 +103,7 @@ export function strategiesUsing(option: keyof StrategyOptions): StrategyName[] {
 const SPECIAL = [...new Set(STRATEGY_NAMES.flatMap((name) => strategyOf(name).uses))];
 
 /**
- * The strategy where none is named: a cache or a suffix window says what is meant, else the controller
- * decides.
+ * The strategy of a request that names none: `plain` with a cache or a suffix window, else `auto`.
  */
 export function defaultStrategy(
   { cache = NO_CACHE, suffixWindow }: Pick<StrategyOptions, "cache" | "suffixWindow">,
@@ -111,19 +111,19 @@ export function defaultStrategy(
   return cache !== NO_CACHE || suffixWindow !== undefined ? PLAIN : "auto";
 }
 
-/** Whether keys and values may be kept: memory is planned for them. */
+/** Whether a strategy may keep keys and values, for which memory must be planned. */
 export function mayKeepKeys(
   { cache = NO_CACHE, quality }: Pick<StrategyOptions, "cache" | "quality">,
 ): boolean {
   return cache !== NO_CACHE || !isExact(quality);
 }
 
-/** Values that say what holds without the option: any strategy takes them. */
+/** Default values, which any strategy accepts. */
 const NEUTRAL: Partial<StrategyOptions> = { cache: NO_CACHE, confidence: PROBABILITY };
 
 /**
  * Checks that strategy, options and models fit together.
- * @throws {OptionError} with the reason
+ * @throws {OptionError} saying why they do not
  */
 export function checkStrategy(
   name: StrategyName,

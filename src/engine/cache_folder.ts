@@ -1,8 +1,8 @@
-/** Where a system keeps what can be made again. */
+/** The system's cache folder, for files that can be made or fetched again. */
 
 import { isAbsolute, join } from "node:path";
 
-/** The variable that names the folder, and what is in it. */
+/** Environment variables that name a cache folder, by system. */
 const CACHE_FOLDERS: Readonly<
   Partial<Record<typeof Deno.build.os, readonly (readonly [string, ...string[]])[]>>
 > = {
@@ -12,13 +12,13 @@ const CACHE_FOLDERS: Readonly<
 const OTHER_CACHE_FOLDERS = [["XDG_CACHE_HOME", "unmask"], ["HOME", ".cache", "unmask"]] as const;
 
 /**
- * This package's folder there; undefined where no variable that may be read names one. Asks for no
- * permission.
+ * This package's folder in the cache folder; undefined if no readable variable names one. It never
+ * prompts for a permission.
  */
 export function cacheFolder(os: typeof Deno.build.os = Deno.build.os): string | undefined {
   for (const [variable, ...names] of CACHE_FOLDERS[os] ?? OTHER_CACHE_FOLDERS) {
     const folder = environmentOf(variable);
-    // A relative one is to be ignored (XDG Base Directory Specification).
+    // A relative path must be ignored (XDG Base Directory Specification).
     if (folder && isAbsolute(folder)) return join(folder, ...names);
   }
 }

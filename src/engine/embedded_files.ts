@@ -1,8 +1,8 @@
-/** The files of the embedded pair, and of the questions that measure it, in models/. */
+/** The files of the embedded models, and of the questions that measure them, in models/. */
 
 import type { FetchedFile } from "./fetched_files.ts";
 
-/** All of them; a test compares them with the folder. */
+/** Names, lengths and digests of the files; a test compares them with the folder. */
 export const EMBEDDED_FILES: readonly FetchedFile[] = [
   {
     name: "tiny-target/config.json",

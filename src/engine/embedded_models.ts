@@ -1,6 +1,6 @@
 /**
- * The trained pair that comes with the package (models/MODEL_CARD.md), wherever the package lies: in a
- * folder, or at an address that it is imported from.
+ * The trained target and draft that come with the package (models/MODEL_CARD.md). The package may
+ * lie in a local folder or be imported from a URL.
  */
 
 import { createHash } from "node:crypto";
@@ -17,30 +17,30 @@ const placeOf = (name: string) =>
   IS_FOLDER ? fileURLToPath(new URL(name, MODELS)) : new URL(name, MODELS).href;
 
 /**
- * The embedded tiny model, which `load` takes unless it is given another: its folder, or its address
- * where the package is imported over `https:`. It has 5 MB and answers what its small corpus holds.
+ * The embedded tiny model, the default of `load`: its folder, or its URL if the package is imported
+ * over `https:`. It has 5 MB, and only answers questions from its small training corpus.
  */
 export const EMBEDDED_TARGET: string = placeOf("tiny-target/");
 
-/** The embedded target's draft: not meant to be served alone. */
+/** The draft of the embedded target; it is not meant to be served alone. */
 export const EMBEDDED_DRAFT: string = placeOf("tiny-draft/");
 
-/** 100 prompts with known answers, for measuring the embedded pair. */
+/** A file of 100 prompts with known answers, to measure the embedded models. */
 export const EVAL_PUBLIC: string = placeOf("eval-public.json");
 
 /**
- * The path of what may be embedded. An address of this package is fetched, once, into the system's
- * cache folder, all 9 MB of the pair together.
- * @param place a path, which is given back, or one of the constants above
- * @throws {Error} saying what to permit, when it can be neither fetched nor kept
+ * The local path of a model that may be embedded. If the package lies at a URL, all its models (9
+ * MB) are fetched once into the system's cache folder.
+ * @param place a path, which is returned as it is, or one of the constants above
+ * @throws {Error} saying which permission is missing, when the files cannot be fetched or written
  */
 export async function localPlace(place: string): Promise<string> {
   if (!isAddress(place)) return place;
   const folder = fetchedFolder();
   if (folder === undefined) {
     throw new Error(
-      `The embedded model is fetched once from ${MODELS} and kept in a cache folder, and no variable ` +
-        "that may be read names one: permit --allow-env, or load the path of a model folder.",
+      `The embedded model is fetched once from ${MODELS} and kept in a cache folder, but no ` +
+        "readable variable names one: permit --allow-env, or load the path of a model folder.",
     );
   }
   try {
@@ -57,7 +57,7 @@ export async function localPlace(place: string): Promise<string> {
   return pathIn(folder, place);
 }
 
-/** The draft of the embedded target, where `dir` is that; a path like `dir`. */
+/** The path of the embedded draft, if `dir` is the embedded target; otherwise undefined. */
 export function embeddedDraftOf(dir: string): string | undefined {
   const folder = IS_FOLDER ? undefined : fetchedFolder();
   const [target, draft] = [EMBEDDED_TARGET, EMBEDDED_DRAFT].map((place) =>
@@ -66,7 +66,7 @@ export function embeddedDraftOf(dir: string): string | undefined {
   return resolve(dir) === resolve(target) ? draft : undefined;
 }
 
-/** Where fetched files lie: other files of another version lie elsewhere. */
+/** The folder of fetched files. Its name depends on them, so each version has its own. */
 function fetchedFolder(): string | undefined {
   const folder = cacheFolder();
   const version = createHash("sha256").update(JSON.stringify(EMBEDDED_FILES)).digest("hex");

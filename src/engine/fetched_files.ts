@@ -1,26 +1,26 @@
-/** Files that are fetched once into a folder; each gets its name when it is whole. */
+/** Fetches files once into a folder; a file gets its final name when it is complete. */
 
 import { dirname, join } from "node:path";
 
-/** A file that is known before it is fetched. */
+/** A file to fetch, with its known length and digest. */
 export interface FetchedFile {
-  /** Path below the address and below the folder, with "/". */
+  /** Path below the URL and below the folder, with "/". */
   readonly name: string;
-  /** Its length. */
+  /** Length of the file. */
   readonly bytes: number;
   /** SHA-256 of its content, in hexadecimal digits. */
   readonly sha256: string;
 }
 
-/** Held by the process that fetches; the system frees it with the process. */
+/** Lock file of the process that fetches; the system releases it when the process ends. */
 const LOCK = "fetching.lock";
 
 /**
- * Fetches the files that are not there with their length. Those that are there stay, so that nothing
- * is fetched twice, and with all of them there neither network nor writing is needed. Several processes
- * may ask at once: one fetches, the others wait for it.
- * @param from address that the names are below, with a "/" at the end
- * @throws {Error} naming the file, when it cannot be fetched or is another one than is known
+ * Fetches the files that are missing or have another length. Files that are complete are kept: if
+ * all are, no network or write permission is needed. If several processes call this at once, one
+ * fetches and the others wait for it.
+ * @param from URL that the names are below, with a "/" at the end
+ * @throws {Error} naming the file, when it cannot be fetched or its content is not the expected one
  */
 export async function fetchFiles(
   files: readonly FetchedFile[],
@@ -51,14 +51,14 @@ async function fetchFile(file: FetchedFile, url: URL, folder: string): Promise<v
   if (sha256 !== file.sha256) {
     throw new Error(
       `${url}: ${content.length} bytes with SHA-256 ${sha256}, expected ${file.bytes} with ` +
-        `${file.sha256}. It is not the file of this version: import one version of the package only.`,
+        `${file.sha256}. It belongs to another version: import only one version of the package.`,
     );
   }
   const path = join(folder, file.name);
   const part = `${path}.part`;
   await Deno.mkdir(dirname(path), { recursive: true });
   try {
-    // One of an interrupted run is overwritten.
+    // Overwrites the partial file of an interrupted run.
     await Deno.writeFile(part, content);
     await Deno.rename(part, path);
   } catch (error) {
@@ -76,10 +76,10 @@ async function contentOf(url: URL): Promise<Uint8Array<ArrayBuffer>> {
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
     const reason = error instanceof Error ? error.message : error;
-    throw new Error(`${url}: it cannot be fetched (${reason}). Try again.`, { cause: error });
+    throw new Error(`${url}: the file cannot be fetched (${reason}). Try again.`, { cause: error });
   }
   const { status, statusText } = response;
-  throw new Error(`${url}: the server answers ${status} ${statusText}, expected the file.`);
+  throw new Error(`${url}: the server answered ${status} ${statusText}, expected the file.`);
 }
 
 async function digest(content: Uint8Array<ArrayBuffer>): Promise<string> {

@@ -1,4 +1,4 @@
-/** A request and a model's defaults become what is denoised; every range is checked here. */
+/** Turns a request and a model's defaults into a checked plan of a generation. */
 
 import { SCHEDULE_LIMIT } from "../denoise/schedule.ts";
 import { OptionError } from "../denoise/check_options.ts";
@@ -18,7 +18,7 @@ import {
 } from "../model/loading/config.ts";
 import { type GenerateRequest, RequestError } from "./request.ts";
 
-/** Options of the strategies that a request may set; absent: the strategy's own default. */
+/** Options of strategies that a request may set; an absent one takes the strategy's default. */
 type Chosen =
   & Pick<StrategyOptions, "confidence">
   & Omit<StrategyOptions, keyof DenoiseOptions | "controller">;
@@ -42,23 +42,23 @@ export interface GenerationPlan extends Chosen {
   readonly strategy: StrategyName;
 }
 
-/** Most steps that a round may propose: each is a state in the target's batch. */
+/** Limit of steps that a round may propose: each is a state in the target's batch. */
 const MOST_DEPTH = 64;
 
-/** Answer length, in tokens, where neither request nor folder names one. */
+/** Answer length in tokens, if neither the request nor the folder gives one. */
 const DEFAULT_MAX_TOKENS = 128;
-/** Tokens per block, likewise. */
+/** Tokens per block, if neither the request nor the folder gives them. */
 const DEFAULT_BLOCK_LENGTH = 32;
 
 /**
- * What a folder says about generating with it.
- * @throws {ConfigError} naming the field of its generation_config.json that is wrong
+ * Reads a folder's defaults for generating.
+ * @throws {ConfigError} naming the field of generation_config.json that is wrong
  */
 export function folderDefaults(dir: string, config: ModelConfig): GenerationDefaults {
   return readGenerationDefaults(dir, config, REMASKINGS);
 }
 
-/** Answer and block length of a folder. */
+/** Default answer length and block length of a folder. */
 export function defaultLengths(
   defaults: GenerationDefaults,
   config: ModelConfig,
@@ -88,7 +88,7 @@ function amount(field: string, value: number, most: number): number {
 
 /**
  * Checks a request and fills in defaults.
- * @param encode the rendered conversation as token ids
+ * @param encode renders the conversation and returns its token ids
  * @throws {RequestError} naming the field that is out of range or does not fit the others
  */
 export function planGeneration(
@@ -175,7 +175,7 @@ export function planGeneration(
   };
 }
 
-/** Options of a strategy as a request calls them. */
+/** Names of strategy options in a request, where they differ. */
 const STRATEGY_FIELDS: Readonly<Record<string, string>> = { depth: "draftDepth" };
 
 function planStrategy(request: GenerateRequest, hasDraft: boolean) {

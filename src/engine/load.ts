@@ -1,4 +1,4 @@
-/** A model folder becomes an engine. */
+/** Loads a model folder into an engine. */
 
 import { basename, join, resolve } from "node:path";
 import { ConfigError, limitContext, readConfig } from "../model/loading/config.ts";
@@ -17,35 +17,35 @@ import type { LoadedModel } from "./loaded_model.ts";
 import type { EngineTotals } from "./stats.ts";
 import { namedTuning } from "./tuning_file.ts";
 
-/** How a model is loaded. In which precision, unless it is named, is planned for the memory there is. */
+/** Options of loading a model. A precision that is not given is chosen to fit the free memory. */
 export interface LoadOptions extends MemoryOptions {
   /**
-   * Where to compute: Deno's own WebGPU (default), Dawn, or any object with the `GPU` interface, such
-   * as `navigator.gpu` or one of another package.
+   * The WebGPU to compute with: Deno's own (default), Dawn, or any object with the `GPU` interface,
+   * such as `navigator.gpu` or one from another package.
    */
   readonly provider?: ProviderName | GPU;
   /**
-   * Folder of a draft, for the strategies that need one; false for none. Default: the embedded draft
-   * beside the embedded target, none beside another model.
+   * Folder of a draft, for the strategies that need one; false for none. The default is the
+   * embedded draft for the embedded target, and none for another model.
    */
   readonly draft?: string | false;
-  /** Whether answers may keep keys and values, so that there must be room for them (default true). */
+  /** Whether answers may keep keys and values, which need memory (default true). */
   readonly cache?: boolean;
-  /** Most requests that wait for their turn (default 64); further ones are refused by `BusyError`. */
+  /** Limit of requests that wait for their turn (default 64); more are refused with `BusyError`. */
   readonly maxWaiting?: number;
-  /** Path of a file of tile sizes for this GPU that `unmask tune` wrote; default: a fixed rule. */
+  /** File of tile sizes for this GPU that `unmask tune` wrote; default: sizes by a fixed rule. */
   readonly tuning?: string;
-  /** Told while the weights are uploaded: bytes so far, of all. */
+  /** Called while the weights are uploaded, with the bytes so far and the bytes of all. */
   readonly onProgress?: (done: number, total: number) => void;
-  /** Told in one line, before anything is uploaded, what is loaded and what it takes. */
+  /** Called before anything is uploaded, with one line about the memory plan, and the plan. */
   readonly onPlan?: (line: string, plan: MemoryPlan) => void;
 }
 
-/** What the project's own programs say besides. */
+/** Further options for the project's own programs. */
 export interface EngineOptions extends LoadOptions {
-  /** In place of the file `tuning`: what it holds. */
+  /** The tuning itself, instead of the file `tuning`. */
   readonly tuned?: TunedTiles;
-  /** What an engine that this one replaces has done: it is counted on. */
+  /** Totals of the engine that this one replaces; counting goes on from them. */
   readonly totals?: EngineTotals;
   /** Told true before the thread may stand still for long, and false afterwards. */
   readonly onWait?: (waits: boolean) => void;
@@ -54,8 +54,8 @@ export interface EngineOptions extends LoadOptions {
 const DEFAULT_MAX_WAITING = 64;
 
 /**
- * As {@linkcode load}, with all that an engine can do.
- * @param place a folder, or an embedded model's
+ * Like {@linkcode load}, but returns the whole engine.
+ * @param place a model folder, or the place of an embedded model
  */
 export async function loadEngine(place: string, options: EngineOptions = {}): Promise<Engine> {
   const dir = await localPlace(place);
@@ -109,12 +109,12 @@ export function draftFolder(dir: string, draft: string | false | undefined): str
 
 /**
  * Loads a model onto the GPU: the embedded tiny one, or a folder in Hugging Face layout with
- * config.json, weights (*.safetensors), tokenizer.json, tokenizer_config.json and, where there is one,
+ * config.json, weights (*.safetensors), tokenizer.json, tokenizer_config.json and optionally
  * generation_config.json. After an error nothing stays on the GPU.
  *
- * Permissions: `--allow-read` for the folder, `--allow-env` for what drivers look up. Where this package
- * is imported over `https:`, the embedded model is fetched once (9 MB with its draft) and kept in the
- * system's cache folder, which takes `--allow-net` and `--allow-write` the first time.
+ * Permissions: `--allow-read` for the folder, `--allow-env` for variables that drivers read. If
+ * this package is imported over `https:`, the embedded model is fetched once (9 MB with its draft)
+ * and kept in the system's cache folder. The first time needs `--allow-net` and `--allow-write`.
  *
  * ```ts
  * import { load } from "@unmask/unmask";
@@ -123,11 +123,11 @@ export function draftFolder(dir: string, draft: string | false | undefined): str
  * console.log(model.facts.layers, model.facts.maskTokenId);
  * ```
  *
- * @param dir path of the folder; default the embedded tiny model
+ * @param dir path of the folder; default: the embedded tiny model
  * @throws {ConfigError} naming the field of config.json that is wrong or not supported
  * @throws {CheckpointError} naming the file or tensor that is wrong
- * @throws {GpuError} when there is no adapter, or it cannot hold the model; what to do
- * @throws {Error} naming the tokenizer or tuning file that is missing or wrong, or what to permit
+ * @throws {GpuError} when there is no adapter, or it cannot hold the model; it says what to do
+ * @throws {Error} naming the tokenizer or tuning file that is missing or wrong, or the permission
  */
 export function load(
   dir: string = EMBEDDED_TARGET,

@@ -1,4 +1,4 @@
-/** The public face of a loaded model, for programs that import this package. */
+/** The public interface of a loaded model, for programs that import this package. */
 
 import type { ForwardInput, Prediction } from "../denoise/predictor.ts";
 import type { ForwardResult, RankedToken } from "../model/model.ts";
@@ -10,17 +10,17 @@ import type {
   ModelSummary,
 } from "./request.ts";
 
-/** What a program must know of a model to build its inputs and to read its outputs. */
+/** Sizes and token ids that a program needs to build inputs and read outputs. */
 export interface ModelFacts {
-  /** The family, as config.json's `model_type` names it: `llada`. */
+  /** The model family, from config.json's `model_type`: `llada`. */
   readonly modelType: string;
-  /** The id that stands for "not decided yet"; a generation begins as nothing else. */
+  /** The id of a position that is not decided yet; a generation begins with only masks. */
   readonly maskTokenId: number;
-  /** Ids of which the first one ends an answer: end of text, and end of turn where there is one. */
+  /** Ids that end an answer: end of text, and end of turn if the model has one. */
   readonly endTokenIds: readonly number[];
   /** Ids that the tokenizer may know, `[0, vocabSize)`. */
   readonly vocabSize: number;
-  /** Columns of the logits and rows of the embedding; at least `vocabSize`, padding ids behind it. */
+  /** Columns of the logits and rows of the embedding: `vocabSize` plus padding ids after it. */
   readonly embeddingSize: number;
   /** Longest sequence, prompt and generation together, in tokens. */
   readonly contextLength: number;
@@ -30,7 +30,7 @@ export interface ModelFacts {
   readonly layers: number;
   /** Query heads of a layer. */
   readonly heads: number;
-  /** Heads of keys and values of a layer; it divides `heads`. */
+  /** Key and value heads of a layer; their number divides `heads`. */
   readonly kvHeads: number;
   /** Channels of a head. */
   readonly headDim: number;
@@ -38,16 +38,19 @@ export interface ModelFacts {
   readonly ffnSize: number;
 }
 
-/** A model on the GPU with its tokenizer. Calls queue up: one uses the GPU at a time. */
+/**
+ * A model on the GPU with its tokenizer. Calls wait for each other, since one uses the GPU at a
+ * time.
+ */
 export interface LoadedModel extends Disposable {
-  /** Name, defaults of a request, and what to know before using it. */
+  /** The model's name, defaults of a request, and a warning if there is one. */
   readonly summary: ModelSummary;
   /** Token ids and sizes. */
   readonly facts: ModelFacts;
-  /** What it has done so far. */
+  /** Totals of all answers so far. */
   readonly totals: EngineTotals;
   /**
-   * Denoises one answer: an event for the start, for every denoising step, and for the end.
+   * Denoises one answer. It yields an event for the start, each denoising step and the end.
    *
    * ```ts
    * import { load } from "@unmask/unmask";
@@ -63,14 +66,14 @@ export interface LoadedModel extends Disposable {
    *
    * @throws {RequestError} before the first event, when the request does not fit the model
    * @throws {BusyError} before the first event, when too many requests wait
-   * @throws {UnavailableError} when the GPU's memory does not suffice for it
+   * @throws {UnavailableError} when the GPU has too little memory for it
    * @throws {GpuFaultError} when the device was lost: load the model again
    * @throws the signal's reason at the next step after it was aborted
    */
   generate(request: GenerateRequest, signal?: AbortSignal): AsyncIterable<GenerateEvent>;
-  /** Token ids of a text; control tokens typed in it stay text. */
+  /** Token ids of a text; the names of control tokens in it are encoded as text. */
   encode(text: string): number[];
-  /** The text of token ids, control tokens left out. */
+  /** The text of token ids, without control tokens. */
   decode(ids: Iterable<number>): string;
   /**
    * Token ids of a conversation, ready for an answer.
@@ -78,7 +81,7 @@ export interface LoadedModel extends Disposable {
    */
   encodeChat(messages: readonly ChatMessage[]): Uint32Array;
   /**
-   * Logits and hidden states of one sequence, brought to the host: for inspection.
+   * Computes logits and hidden states of one sequence and reads them back, for inspection.
    *
    * ```ts
    * import { load } from "@unmask/unmask";
@@ -92,8 +95,9 @@ export interface LoadedModel extends Disposable {
    * console.log(lastRow.indexOf(Math.max(...lastRow)));
    * ```
    *
-   * @param ids `[length]`, masks where nothing is decided
-   * @param options.attentionMask `[length]`, 0 hides a position: it gets no row; default all ones
+   * @param ids `[length]`, with masks at positions that are not decided
+   * @param options.attentionMask `[length]`, 0 hides a position, which gets no row; default all
+   * ones
    * @returns logits `[rows, embeddingSize]` and hidden states `[rows, hiddenSize]`, a row for each
    * position that is not hidden
    * @throws {RangeError} naming what is wrong with the input
@@ -104,8 +108,8 @@ export interface LoadedModel extends Disposable {
     options?: { readonly attentionMask?: Uint8Array },
   ): Promise<ForwardResult>;
   /**
-   * Predictions at the positions asked for, one forward pass for all inputs. A sequence's answer has
-   * the same bits whatever else is in the batch.
+   * Predicts tokens at the given positions, in one forward pass for all inputs. A sequence's result
+   * has the same bits whatever else is in the batch.
    *
    * ```ts
    * import { GREEDY, load } from "@unmask/unmask";
@@ -124,7 +128,7 @@ export interface LoadedModel extends Disposable {
    */
   predict(inputs: readonly ForwardInput[]): Promise<Prediction[][]>;
   /**
-   * The k likeliest tokens at some positions of a sequence, largest logit first.
+   * Finds the k likeliest tokens at some positions of a sequence, largest logit first.
    *
    * ```ts
    * import { load } from "@unmask/unmask";
@@ -144,6 +148,6 @@ export interface LoadedModel extends Disposable {
     input: Pick<ForwardInput, "ids" | "attentionMask" | "positions" | "guidance">,
     k: number,
   ): Promise<RankedToken[][]>;
-  /** Frees the model, and the device that it was loaded onto. `using` calls it. */
+  /** Frees the model and its device. `using` calls this. */
   [Symbol.dispose](): void;
 }

@@ -1,29 +1,29 @@
-/** The file in which `unmask tune` keeps what it found, and from which models are loaded. */
+/** The tuning file, which `unmask tune` writes and loading a model reads. */
 
 import { dirname, join } from "node:path";
 import { cacheFolder } from "./cache_folder.ts";
 import { parseTunedTiles, type TunedTiles, UNTUNED } from "../model/tiles/tuned_tiles.ts";
 
-/** Most bytes of a file that is read: a tuning of many devices has a few ten thousand. */
+/** Limit of a tuning file in bytes: a tuning of many devices has a few ten thousand. */
 const MOST_BYTES = 2 ** 20;
 
 /**
- * The file in the system's cache folder; undefined where no variable that may be read names one. Asks
- * for no permission.
+ * The file in the system's cache folder; undefined if no readable variable names that folder. It
+ * never prompts for a permission.
  */
 export function defaultTuningFile(os?: typeof Deno.build.os): string | undefined {
   const folder = cacheFolder(os);
   return folder && join(folder, "tiles.json");
 }
 
-/** What a file holds, or why nothing of it is used. */
+/** The content of a tuning file, or why it is not used. */
 export interface TuningRead {
   readonly tuned: TunedTiles;
-  /** One line that names the file and what to do; absent: it is whole, or there is none. */
+  /** One line that names the file and what to do; absent if the file is valid or missing. */
   readonly warning?: string;
 }
 
-/** Reads a file without asking for permission: where it may not be read, nothing is tuned. */
+/** Reads a file without prompting for permission; without permission, nothing is tuned. */
 export function readTuning(file: string): TuningRead {
   if (Deno.permissions.querySync({ name: "read", path: file }).state !== "granted") {
     return { tuned: UNTUNED };
@@ -45,8 +45,8 @@ export function readTuning(file: string): TuningRead {
 }
 
 /**
- * Reads a file that somebody named.
- * @throws {Error} naming the file, when it is missing or wrong: what was asked for must be what is used
+ * Reads a file that the user named.
+ * @throws {Error} naming the file when it is missing or wrong, since it must not be ignored
  */
 export function namedTuning(file: string): TunedTiles {
   const { tuned, warning } = readTuning(file);
@@ -61,7 +61,7 @@ export function namedTuning(file: string): TunedTiles {
 }
 
 /**
- * Replaces the file at once: whoever reads it meanwhile finds the old one or the new one.
+ * Replaces the file in one step, so that a reader finds the old content or the new one.
  * @throws {Error} naming the file, when it cannot be written
  */
 export function writeTuning(file: string, tuned: TunedTiles): void {
@@ -74,7 +74,7 @@ export function writeTuning(file: string, tuned: TunedTiles): void {
     try {
       Deno.removeSync(temporary);
     } catch {
-      // It was not made.
+      // The temporary file was never made.
     }
     throw new Error(
       `${file}: it cannot be written (${error instanceof Error ? error.message : error}). ` +

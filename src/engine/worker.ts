@@ -1,6 +1,6 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
-/** The engine in a Worker: the thread that waits for the GPU is not the one that answers HTTP. */
+/** Runs the engine in a Worker, so that waiting for the GPU does not block the HTTP thread. */
 
 import { RecoveringEngine } from "./recovering_engine.ts";
 import type { GenerateRequest } from "./request.ts";
@@ -49,7 +49,7 @@ async function generate(id: number, request: GenerateRequest): Promise<void> {
   try {
     if (!engine) throw new Error("no model is loaded");
     for await (const event of engine.generate(request, controller.signal)) {
-      // Who sees the end of an answer finds it in the totals.
+      // Sent before the end event, so that the totals already include the answer.
       if (event.type === "end") send({ type: "totals", totals: engine.totals });
       send({ type: "event", id, event });
     }
@@ -62,7 +62,7 @@ async function generate(id: number, request: GenerateRequest): Promise<void> {
   }
 }
 
-/** Ends what runs, then frees the GPU: a driver that is torn down while it works may crash. */
+/** Ends running answers, then frees the GPU: a driver that is unloaded while it works may crash. */
 async function close(): Promise<void> {
   for (const controller of running.values()) controller.abort(CANCELLED);
   while (running.size > 0) await new Promise((resolve) => setTimeout(resolve, 5));

@@ -1,4 +1,4 @@
-/** An engine in a Worker, seen from the thread that owns it. */
+/** An engine in a Worker, as the thread that owns the Worker uses it. */
 
 import type { ProviderName } from "../model/loading/load.ts";
 import { EMBEDDED_TARGET } from "./embedded_models.ts";
@@ -22,14 +22,16 @@ import {
 } from "./worker_messages.ts";
 import { PATIENCE, type WorkerPatience, WorkerWatch } from "./worker_watch.ts";
 
-/** Milliseconds that a Worker may take to end what it runs before it is stopped as it is. */
+/** Milliseconds that a Worker may take to end its work before it is terminated. */
 const CLOSE_PATIENCE = 3000;
 
-/** How a Worker's model is loaded: on a provider that has a name, since no object reaches a Worker. */
+/**
+ * Options of a Worker engine. The provider is a name, because no object can be sent to a Worker.
+ */
 export interface WorkerEngineOptions extends LoadOptions {
-  /** Where to compute (default `native`). */
+  /** The WebGPU to compute with (default `native`). */
   readonly provider?: ProviderName;
-  /** Told whenever the engine's `state` has changed. */
+  /** Called whenever the engine's `state` has changed. */
   readonly onState?: () => void;
   /** How long the Worker may be silent, in milliseconds, before another one replaces it. */
   readonly patience?: WorkerPatience;
@@ -43,15 +45,16 @@ const MOST_RESTARTS = 3;
 /** Milliseconds that a stopped Worker takes at most to unload its driver. */
 const TEARDOWN = 200;
 
-/** What came for a request and has not been taken yet. */
+/** Messages for a request that have not been read yet. */
 interface Mailbox {
   readonly messages: FromWorker[];
   wake: () => void;
 }
 
 /**
- * A model in a Worker, for programs that must answer while the GPU computes: a server, an interface.
- * It starts to load at once, and loads again by itself after the device was lost.
+ * A model in a Worker, for programs that must stay responsive while the GPU computes, such as
+ * servers and user interfaces. It starts to load at once, and loads again after the device was
+ * lost.
  *
  * ```ts
  * import { WorkerEngine } from "@unmask/unmask";
@@ -85,7 +88,7 @@ export class WorkerEngine implements TextEngine {
 
   /**
    * Starts the Worker.
-   * @param dir path of a model folder, default the embedded tiny model; permissions are those of `load`
+   * @param dir path of a model folder (default: the embedded tiny model); permissions as for `load`
    * @throws {Error} naming the tuning file that is missing or wrong
    */
   constructor(dir: string = EMBEDDED_TARGET, options: WorkerEngineOptions = {}) {
@@ -153,7 +156,9 @@ export class WorkerEngine implements TextEngine {
     return this.#readiness.ready;
   }
 
-  /** `loading`, then `ready` or `failed`; `loading` again after a lost device. */
+  /**
+   * State of the engine: `loading`, then `ready` or `failed`; `loading` again after a lost device.
+   */
   get state(): TextEngine["state"] {
     return this.#readiness.state;
   }
@@ -163,7 +168,7 @@ export class WorkerEngine implements TextEngine {
     return this.#readiness.failure;
   }
 
-  /** Known once `ready`. */
+  /** Summary of the model; known once `ready`. */
   get model(): ModelSummary | undefined {
     return this.#model;
   }
@@ -173,13 +178,13 @@ export class WorkerEngine implements TextEngine {
     return this.#adapter;
   }
 
-  /** What it has done so far; an answer is counted before its last event comes. */
+  /** Totals of all answers so far; an answer is counted before its last event arrives. */
   get totals(): EngineTotals {
     return this.#totals;
   }
 
   /**
-   * Denoises one answer, as `LoadedModel.generate`; waits until the model is loaded.
+   * Denoises one answer like `LoadedModel.generate`; waits until the model is loaded.
    * @throws as {@linkcode TextEngine.generate}
    * @throws {Error} when the model could not be loaded, or the engine was closed
    */
@@ -220,9 +225,9 @@ export class WorkerEngine implements TextEngine {
   }
 
   /**
-   * Frees the model and stops the Worker; requests under way end with an error.
-   * @param options.exiting the process exits next, and the idle Worker is left to that: stopped, it
-   * would unload its driver meanwhile, of which the process may crash
+   * Frees the model and stops the Worker; running requests end with an error.
+   * @param options.exiting whether the process exits next. The idle Worker is then left running:
+   * unloading its driver while the process exits may crash the process.
    */
   async close({ exiting = false }: { readonly exiting?: boolean } = {}): Promise<void> {
     if (this.#closed) return await this.#closed.promise;
@@ -235,7 +240,7 @@ export class WorkerEngine implements TextEngine {
     this.#watch[Symbol.dispose]();
     if (exiting) return;
     this.#worker.terminate();
-    // Nothing tells when it is over, and a process that exits before may crash.
+    // No event says when the Worker has ended, and a process that exits before may crash.
     await new Promise((resolve) => setTimeout(resolve, TEARDOWN));
   }
 

@@ -1,4 +1,6 @@
-/** Sequences that live on the GPU: denoising steps are chained there and read back together. */
+/**
+ * Sequences kept on the GPU, where several denoising steps run in a row and are read back together.
+ */
 
 import type {
   Canvas,
@@ -25,8 +27,8 @@ import { type PredictionContext, readPredictions, recordPredictions } from "./pr
 import { packRows } from "./rows.ts";
 
 /**
- * A step that the commit kernel can take. A ranking or rule of the kernel's that src/denoise does not
- * have does not compile here; one that only src/denoise has is no twin, and is run there.
+ * A step that the commit kernel can take. Every ranking and rule of the kernel must exist in
+ * src/denoise, or this type does not compile. A step with one that only src/denoise has runs there.
  */
 interface TwinStep extends CanvasStep {
   readonly remasking: keyof typeof RANKINGS;
@@ -38,10 +40,10 @@ function isTwin(step: CanvasStep): step is TwinStep {
   return Object.hasOwn(RANKINGS, remasking) && (!rule || Object.hasOwn(RULES, rule.kind));
 }
 
-/** Runs `body`, and forgets what it recorded if it throws. */
+/** Runs `body` and drops the commands it recorded if it throws. */
 export type GuardedRun = (body: () => Promise<void>) => Promise<void>;
 
-/** A batch whose ids are on the GPU; a copy on the host follows the commits. */
+/** A batch whose ids are on the GPU, with a copy on the host that is updated at each readback. */
 export class DeviceCanvas implements Canvas {
   readonly #context: PredictionContext;
   readonly #readback: Readback;
@@ -96,7 +98,7 @@ export class DeviceCanvas implements Canvas {
     return isTwin(step);
   }
 
-  /** @throws {GpuError} when the device failed; the canvas is then of no more use */
+  /** @throws {GpuError} when the device failed; the canvas is then unusable */
   async run(steps: readonly CanvasStep[], signal?: AbortSignal): Promise<Commit[][][]> {
     if (this.#destroyed) throw new Error("the canvas was destroyed");
     if (!steps.every(isTwin)) {
@@ -118,11 +120,12 @@ export class DeviceCanvas implements Canvas {
     const count = this.#sequences.length;
     const plans = scratch.get("canvas plans", STEP_PLAN_WORDS * count * steps.length);
     upload(gpu, plans, this.#planWords(steps));
-    // The GPU learns of a decided answer from its own commits only; one may have begun decided.
+    // The GPU sees a decided answer only in its own commits, but an answer may be decided at the
+    // start.
     const stopped = this.#sequences.map((_, i) => steps[0].stopAtEnd && this.#decided(i) ? 1 : 0);
     upload(gpu, this.#finished, Uint32Array.from(stopped));
 
-    // Places in the log: per sequence a header and as many commits as the step can make.
+    // The log holds, per sequence, a header and as many commits as the step can make.
     const capacities = steps.map((step) => this.#capacity(step));
     const strides = steps.map((step, i) => 1 + Math.min(step.commits, capacities[i]));
     const offsets = strides.map((_, i) =>
@@ -224,7 +227,7 @@ export class DeviceCanvas implements Canvas {
     });
   }
 
-  /** @throws {GpuError} when the device failed; the canvas is then of no more use */
+  /** @throws {GpuError} when the device failed; the canvas is then unusable */
   async predict(
     asked: readonly Pick<ForwardInput, "ids" | "positions" | "choice">[],
     cache: NonNullable<CanvasStep["cache"]>,
@@ -256,7 +259,9 @@ export class DeviceCanvas implements Canvas {
       rows: Array.from(positions, (position) => {
         const row = rowAt(position);
         if (row !== undefined) return state * stride + row;
-        throw new RangeError(`position ${position} is asked at and not run`);
+        throw new RangeError(
+          `position ${position} is asked for a prediction, but the pass does not run it`,
+        );
       }),
       rowPositions: Array.from(positions, (position) => position - visible[0]),
     }));
@@ -305,7 +310,7 @@ export class DeviceCanvas implements Canvas {
     return words;
   }
 
-  /** Whether a sequence's generation is decided up to its first end token, as the host knows it. */
+  /** Whether the host's copy of a generation is decided up to its first end token. */
   #decided(sequence: number): boolean {
     const { firstRow, positions } = this.#rows.packed.sequences[sequence];
     const { promptLength, endTokens } = this.#sequences[sequence];
@@ -316,8 +321,8 @@ export class DeviceCanvas implements Canvas {
   }
 
   /**
-   * Most candidates of a sequence at this step. Commits made since the last readback are not taken
-   * off: one of them may have been the mask token itself.
+   * Upper bound of a sequence's candidates at this step. Commits since the last readback are not
+   * subtracted, because one of them may have been the mask token itself.
    */
   #capacity(step: CanvasStep): number {
     const masked = this.#rows.packed.sequences.map(({ firstRow, positions }) => {
@@ -329,7 +334,7 @@ export class DeviceCanvas implements Canvas {
     return Math.max(...masked);
   }
 
-  /** Reads one sequence's commits of one step, and follows them on the host. */
+  /** Reads one sequence's commits of one step and applies them to the host's copy. */
   #apply(bytes: ArrayBuffer, entry: number, sequence: number): Commit[] {
     const words = new Uint32Array(bytes);
     const numbers = new Float32Array(bytes);

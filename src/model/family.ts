@@ -1,4 +1,4 @@
-/** The families of models: what a folder's `model_type` stands for. */
+/** The model families, by a folder's `model_type`. */
 
 import type { Tensor } from "../gpu/tensor.ts";
 import type { ForwardPass, HiddenObserver, ModelWeights, RowBatch } from "./forward_pass.ts";
@@ -7,11 +7,10 @@ import type { Fields } from "./loading/config_fields.ts";
 import type { WeightPrecision, WeightUpload } from "./loading/upload.ts";
 import type { FloatTensor, ModelConfig } from "./model_config.ts";
 
-/** What a family's file exports. */
+/** Interface that the file of a model family exports. */
 export interface Family {
   /**
-   * Reads the fields of config.json that are the family's own: all but `model_type` and how weights
-   * are quantised.
+   * Reads the family's own fields of config.json: all but `model_type` and the quantisation.
    * @throws {ConfigError} naming the field that is missing, wrong or not supported
    */
   readConfig(fields: Fields): Omit<ModelConfig, "modelType" | "quantisation">;
@@ -20,7 +19,7 @@ export interface Family {
   /**
    * Uploads a checkpoint.
    * @param precision schemes on the GPU; the embedding stays as it is stored
-   * @throws {CheckpointError} when a tensor is not as it must be
+   * @throws {CheckpointError} when a tensor does not match the configuration
    */
   upload(
     to: WeightUpload,
@@ -29,7 +28,7 @@ export interface Family {
   ): Promise<ModelWeights>;
   /**
    * Records the embedding and all layers.
-   * @param observe told `embed` and, for each layer i, `block.<i>.out`
+   * @param observe called after `embed` and, for each layer i, `block.<i>.out`
    * @returns hidden states before the final norm, `[rows, paddedInner(hiddenSize)]`
    */
   forward(pass: ForwardPass, batch: RowBatch, observe?: HiddenObserver): Tensor;

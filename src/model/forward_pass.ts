@@ -1,4 +1,4 @@
-/** What a forward pass works with, whatever the family: weights, rows, and keys and values. */
+/** Inputs of a forward pass of any family: weights, rows, and keys and values. */
 
 import type { Gpu } from "../gpu/device.ts";
 import type { Element } from "../gpu/kernel.ts";
@@ -33,7 +33,7 @@ export interface ModelWeights {
   readonly rotation: Tensor;
 }
 
-/** A model, and where its passes are recorded. */
+/** A model, and the recorder of its passes. */
 export interface ForwardPass {
   readonly gpu: Gpu;
   readonly recorder: Recorder;
@@ -42,7 +42,7 @@ export interface ForwardPass {
   readonly weights: ModelWeights;
 }
 
-/** Rows of all sequences, one behind another, on the GPU, and which of them a pass runs. */
+/** Rows of all sequences on the GPU, in order, and which of them a pass runs. */
 export interface RowBatch {
   /** Rows that are run: `[firstRow, firstRow + rows)`. */
   readonly rows: number;
@@ -54,15 +54,15 @@ export interface RowBatch {
   readonly rowPosition: Tensor;
   /** `[count]` of (first row that is run, counted from firstRow; their number; first key; keys) */
   readonly ranges: Tensor;
-  /** Of `ranges`. */
+  /** Work of the attention over `ranges`. */
   readonly work: AttentionWork;
-  /** Rows that attend as shadows, outside `ranges`; absent: there are none. */
+  /** Rows that attend as shadows, outside `ranges`; absent if there are none. */
   readonly shadows?: ShadowBatch;
-  /** Keys and values that sequences do not share with each other, among those kept; default none. */
+  /** Kept keys and values that sequences do not share with each other; default none. */
   readonly fresh?: FreshKeys;
   /**
-   * Where keys and values go and are found, those of this pass too: the pass reads them as they are
-   * kept. Absent: they are forgotten after the pass, and are f32.
+   * Cache of keys and values. The pass writes its own there and reads all of them back, rounded as
+   * they are kept. Absent: the pass keeps none, and computes with f32 ones.
    */
   readonly kept?: KvCache;
 }
@@ -71,7 +71,7 @@ export interface RowBatch {
 export interface ShadowBatch {
   /** `[count]` of (first shadow row, shadow rows, first key, keys) */
   readonly ranges: Tensor;
-  /** Of `ranges`. */
+  /** Work of the attention over `ranges`. */
   readonly work: AttentionWork;
   /** `[all rows]` of (row whose key is not seen, own row) */
   readonly keys: Tensor;
@@ -79,7 +79,7 @@ export interface ShadowBatch {
 
 /** Keys and values of every layer, for all rows of a canvas. */
 export interface KvCache {
-  /** What they are kept as. */
+  /** Type that they are kept in. */
   readonly element: Element;
   /** Per layer, `[all rows, kvHeads, headStride]`. */
   readonly layers: readonly { readonly k: Tensor; readonly v: Tensor }[];
@@ -88,7 +88,7 @@ export interface KvCache {
 /** Called with the hidden states `[rows, paddedInner(hiddenSize)]` after a named stage. */
 export type HiddenObserver = (name: string, hidden: Tensor) => void;
 
-/** How rows of this configuration are divided into heads. */
+/** How a row of this configuration is divided into heads. */
 export function headShape(config: ModelConfig): HeadShape {
   return {
     heads: config.heads,
@@ -98,15 +98,15 @@ export function headShape(config: ModelConfig): HeadShape {
   };
 }
 
-/** Rows that the widest intermediate of a layer may have, in whole groups of 64. */
+/** Rows that a layer's intermediate of `width` columns may have, in whole groups of 64. */
 export function rowsPerChunk(gpu: Gpu, width: number): number {
   const rows = Math.floor(gpu.limits.maxStorageBufferBindingSize / (4 * width));
   return Math.max(64, rows - rows % 64);
 }
 
 /**
- * Most rows of a forward pass: those whose hidden states and heads fit one binding, and no more than
- * a dispatch has workgroups, of which several kernels take one a row.
+ * Limit of rows in a forward pass. Their hidden states and heads must each fit one binding, and
+ * there may be no more rows than workgroups in a dispatch, since several kernels take one per row.
  */
 export function mostRows(gpu: Gpu, config: ModelConfig): number {
   const { heads, headStride } = headShape(config);

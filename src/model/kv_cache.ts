@@ -1,4 +1,4 @@
-/** Keys and values that are kept between forward passes. */
+/** The cache of keys and values between forward passes. */
 
 import { type Gpu, GpuError } from "../gpu/device.ts";
 import { type Element, elementBytes } from "../gpu/kernel.ts";
@@ -7,9 +7,9 @@ import type { ModelConfig } from "./loading/config.ts";
 import { headShape, type KvCache } from "./forward_pass.ts";
 
 /**
- * What keys and values are kept as on a device.
- * @param asked default: f16 where the device has it, else f32
- * @throws {GpuError} when the device has no f16 and it is asked for
+ * The type that keys and values are kept in on a device.
+ * @param asked the wanted type; default: f16 if the device has it, else f32
+ * @throws {GpuError} when f16 is wanted and the device does not have it
  */
 export function keptElement(
   { name, features }: Pick<Gpu, "name" | "features">,
@@ -26,8 +26,8 @@ export function keptElement(
 }
 
 /**
- * Buffers for the keys and values of `rows` rows in every layer.
- * @throws {GpuError} when a layer's do not fit one binding
+ * Creates buffers for the keys and values of `rows` rows in every layer.
+ * @throws {GpuError} when the buffer of a layer does not fit one binding
  */
 export function createKvCache(
   gpu: Gpu,

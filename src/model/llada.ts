@@ -1,6 +1,6 @@
 /**
- * LLaDA (Nie et al. 2025, arXiv 2502.09992), in the order of its use: the fields of config.json, the
- * names in a checkpoint, the upload, and the forward pass.
+ * The LLaDA family (Nie et al. 2025, arXiv 2502.09992): the fields of config.json, the names of
+ * tensors in a checkpoint, the upload, and the forward pass.
  *
  * Sources: `config.json`, `configuration_llada.py` and `model.safetensors.index.json` (291 tensors) of
  * GSAI-ML/LLaDA-8B-Instruct.
@@ -27,9 +27,9 @@ import type { WeightPrecision, WeightUpload } from "./loading/upload.ts";
 import type { FloatTensor, ModelConfig } from "./model_config.ts";
 
 /**
- * Reads config.json. Every field that changes what the model computes is checked, and none is assumed:
- * the defaults of the published configuration class differ from the published file (`weight_tying`
- * true, `rope` false, `embedding_size` 50304).
+ * Reads config.json. Every field that changes the result must be there. A missing one is an error,
+ * because the defaults of the published configuration class (`weight_tying` true, `rope` false,
+ * `embedding_size` 50304) differ from the published file.
  * @throws {ConfigError} naming the field that is missing, wrong or not supported
  */
 export function readConfig(fields: Fields): Omit<ModelConfig, "modelType" | "quantisation"> {
@@ -70,7 +70,7 @@ export function readConfig(fields: Fields): Omit<ModelConfig, "modelType" | "qua
   };
 }
 
-/** Fields with one supported value: what the forward pass does, and the parts it does not have. */
+/** Checks fields with one supported value: they describe what the forward pass does or lacks. */
 function checkArchitecture(fields: Fields): void {
   fields.only("block_type", ["llama"]);
   fields.only("block_group_size", [1]);
@@ -87,7 +87,7 @@ function checkArchitecture(fields: Fields): void {
   fields.only("scale_logits", [false]);
   // Absent or null takes the value of include_bias, which is false.
   fields.onlyIfPresent("bias_for_layer_norm", [false]);
-  // No part of the published configuration; where they stand, they change the numbers.
+  // The published configuration does not have these fields; if set, they would change the result.
   for (const field of ["rope_scaling", "clip_qkv", "sliding_window"]) {
     fields.onlyIfPresent(field, []);
   }
@@ -99,7 +99,7 @@ function readKvHeads(fields: Fields, heads: number): number {
   const kvHeads = fields.value("n_kv_heads") === null
     ? heads
     : fields.divisor("n_kv_heads", "n_heads", heads);
-  // The configuration class, too, refuses a false that contradicts n_kv_heads.
+  // The published configuration class also refuses a false that contradicts n_kv_heads.
   if (multiQuery === false && kvHeads !== heads) {
     const expected = `null, or n_kv_heads equal to n_heads (${heads})`;
     throw fields.wrong("multi_query_attention", `false with n_kv_heads ${kvHeads}`, expected);
@@ -115,7 +115,7 @@ function readFfnSize(fields: Fields, hiddenSize: number): number {
   return fields.integer("mlp_ratio", 1, Math.floor(MAX_SIZE / hiddenSize)) * hiddenSize;
 }
 
-/** Name in the file of one of this project's tensors. */
+/** Name in the checkpoint of a tensor of this project. */
 const inFile = (tensor: string) => `model.transformer.${tensor}.weight`;
 
 /** Every tensor of a checkpoint of floats: embedding, layers in order, final norm, and an untied head. */
@@ -148,7 +148,7 @@ export function tensors(config: ModelConfig): FloatTensor[] {
 /**
  * Uploads a checkpoint.
  * @param precision schemes on the GPU; the embedding stays as it is stored
- * @throws {CheckpointError} when a tensor is not as it must be
+ * @throws {CheckpointError} when a tensor does not match the configuration
  */
 export async function upload(
   to: WeightUpload,
@@ -252,7 +252,7 @@ export function forward(pass: ForwardPass, batch: RowBatch, observe?: HiddenObse
       { work: batch.work, yStride: width, fresh: batch.fresh },
     );
     if (batch.shadows) {
-      // A call of its own: the other rows keep their pipeline, and with it their bits.
+      // A separate call, so that the other rows keep their pipeline and their bits.
       const { ranges: sequences, keys, work } = batch.shadows;
       const shadowed = { q, k, v, element, sequences, shadows: keys, y: attended };
       attention(recorder, shadowed, shape, { work, yStride: width });

@@ -1,4 +1,4 @@
-/** A loaded model: forward passes in, predictions out. */
+/** A loaded model, which turns forward passes into predictions. */
 
 import type {
   Canvas,
@@ -52,8 +52,8 @@ export interface RankedToken {
 }
 
 /**
- * What a forward pass over one sequence gives, for inspection. A row belongs to a position that the
- * attention mask shows, in ascending order; matrices are row-major.
+ * The results of a forward pass over one sequence, for inspection. There is one row for each
+ * position that the attention mask shows, in ascending order. Matrices are row-major.
  */
 export interface ForwardResult {
   /** `[rows, embeddingSize]`: a token's score is at `row * embeddingSize + token`. */
@@ -61,27 +61,27 @@ export interface ForwardResult {
   /** `[rows]`: the position of each row in the sequence. */
   readonly positions: Uint32Array;
   /**
-   * Hidden states `[rows, hiddenSize]` by name: `embed` behind the embedding, `block.<i>.out` behind
-   * layer i, from 0, and `final_norm`, which the head reads.
+   * Hidden states `[rows, hiddenSize]` by name: `embed` after the embedding, `block.<i>.out` after
+   * layer i, from 0, and `final_norm`, the input of the head.
    */
   readonly hidden: ReadonlyMap<string, Float32Array>;
 }
 
 /** A model on the GPU. Calls must not overlap: await one before the next. */
 export class Model implements Predictor, Disposable {
-  /** How often results were brought back, and what was recorded. */
+  /** Reads results back, and counts the readbacks. */
   readonly readback: Readback;
   readonly recorder: Recorder;
-  /** How fast steps are. */
+  /** Measured speed of the steps. */
   readonly pace = new StepPace();
   readonly #context: PredictionContext;
   readonly #owned: readonly Tensor[];
 
   /**
-   * Use `loadModel`.
+   * Made by `loadModel`.
    * @param owned every tensor of `weights`, freed with the model
-   * @param kvCache what keys and values are kept as; default: f16 where the device has it
-   * @throws {GpuError} when the device does not have it
+   * @param kvCache type that keys and values are kept in; default: f16 if the device has it
+   * @throws {GpuError} when the device does not have that type
    */
   constructor(
     readonly gpu: Gpu,
@@ -130,7 +130,7 @@ export class Model implements Predictor, Disposable {
     return results;
   }
 
-  /** @throws {GpuError} when the sequences do not fit the device together */
+  /** Opens a canvas. @throws {GpuError} when the sequences do not fit the device together */
   // deno-lint-ignore require-await -- errors must reach the caller as rejections
   async openCanvas(opened: readonly CanvasSequence[]): Promise<Canvas> {
     opened.forEach((sequence, i) => checkInput(this.config, sequence, `sequences[${i}]`));
@@ -141,8 +141,8 @@ export class Model implements Predictor, Disposable {
   }
 
   /**
-   * Logits and hidden states of one sequence. Brings all of them to the host: for tests.
-   * @param options.kept compute as a pass that keeps its keys and values does (default false)
+   * Computes logits and hidden states of one sequence and reads all of them back, for inspection.
+   * @param options.kept whether to compute like a pass that keeps keys and values (default false)
    * @throws {RangeError} naming what is wrong with the input
    */
   async forward(
@@ -190,8 +190,8 @@ export class Model implements Predictor, Disposable {
   }
 
   /**
-   * The k likeliest tokens at some positions of one sequence, largest logit first. Only those cross
-   * the bus.
+   * Finds the k likeliest tokens at some positions of one sequence, largest logit first. Only these
+   * are read back.
    * @returns for each position, `min(k, embeddingSize)` tokens
    */
   async topTokens(
@@ -266,7 +266,7 @@ export class Model implements Predictor, Disposable {
     this.also?.[Symbol.dispose]();
   }
 
-  /** Frees what answers took besides the weights, after memory ran out; the next one takes its own. */
+  /** Frees scratch memory of answers after memory ran out; the next answer allocates its own. */
   async freeScratch(): Promise<void> {
     this.#context.scratch[Symbol.dispose]();
     this.readback[Symbol.dispose]();
@@ -275,7 +275,9 @@ export class Model implements Predictor, Disposable {
     this.gpu.forgetOutOfMemory();
   }
 
-  /** Records of a call that failed must not be submitted with the next one's. */
+  /**
+   * Runs a call. If it fails, its commands are dropped, so that the next call does not submit them.
+   */
   async #run(body: () => Promise<void>): Promise<void> {
     try {
       this.gpu.throwIfFaulty();
@@ -296,7 +298,7 @@ export class Model implements Predictor, Disposable {
     );
   }
 
-  /** Inputs that run together: same guidance, and no more rows than the device takes. */
+  /** Groups inputs into passes: same guidance, and no more rows than the device allows. */
   #groups(inputs: readonly ForwardInput[]): number[][] {
     const most = mostRows(this.gpu, this.config);
     const groups: { scale: number | undefined; rows: number; inputs: number[] }[] = [];
@@ -353,7 +355,7 @@ export class Model implements Predictor, Disposable {
     );
   }
 
-  /** Records logits of `rows` normed rows in pieces that fit a binding; the result reads them. */
+  /** Records logits of `rows` normed rows in pieces that fit a binding. @returns reads them back */
   #logits(normed: Tensor, rows: number): () => Promise<Float32Array<ArrayBuffer>> {
     const { recorder, scratch, config, weights } = this.#context;
     const columns = config.embeddingSize;

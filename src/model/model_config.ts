@@ -1,9 +1,9 @@
-/** What a model folder says of its model: what is computed, and how it is stored. */
+/** The configuration of a model: what it computes, and how it is stored. */
 
 import type { QuantScheme } from "../quant/scheme.ts";
 
 /**
- * What a model computes, in this project's names. Those of LLaDA's `config.json` stand beside them.
+ * What a model computes. Each field's comment begins with its name in LLaDA's `config.json`.
  */
 export interface ModelConfig {
   /** `model_type`: the family, one of family.ts. */
@@ -38,29 +38,29 @@ export interface ModelConfig {
   readonly eosTokenId: number;
   /** `pad_token_id`. */
   readonly padTokenId: number;
-  /** `quantization_config`: how matrices are stored; undefined where they are floats. */
+  /** `quantization_config`: how matrices are stored; undefined if they are floats. */
   readonly quantisation?: StoredQuantisation;
 }
 
 /** How a folder stores its quantised matrices. */
 export interface StoredQuantisation {
-  /** Of the linear layers inside the blocks. */
+  /** Scheme of the linear layers inside the blocks. */
   readonly scheme: QuantScheme;
-  /** Whether the head is stored so too; embedding and norms never are. */
+  /** Whether the head is quantised too; embedding and norms never are. */
   readonly head: boolean;
 }
 
-/** Name of the scales beside a quantised matrix. */
+/** Name of the scales of a quantised matrix. */
 export function scaleName(matrix: string): string {
   return `${matrix}_scale`;
 }
 
-/** A tensor of a checkpoint whose weights are floats. */
+/** A tensor of a checkpoint with float weights. */
 export interface FloatTensor {
   /** Name in the file. */
   readonly name: string;
   /** `[out, in]` for weight matrices (y = x W^T), `[hiddenSize]` for norms. */
   readonly shape: readonly number[];
-  /** Of a matrix that may be quantised: as one of the linear layers, or as the head. */
+  /** Whether the matrix may be quantised: with the linear layers, or as the head. */
   readonly quantisable?: "layer" | "head";
 }

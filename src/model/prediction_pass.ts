@@ -1,4 +1,4 @@
-/** From hidden states to predictions: final norm of the asked rows, head, merge. */
+/** Turns hidden states into predictions: final norm of the asked rows, head, merge. */
 
 import type { ForwardInput, Prediction, TokenChoice } from "../denoise/predictor.ts";
 import type { Element } from "../gpu/kernel.ts";
@@ -21,10 +21,10 @@ import { checkToken } from "./input.ts";
 import { rowsFor } from "./linear.ts";
 import type { StepPace } from "./step_pace.ts";
 
-/** What the pass works with. */
+/** Inputs of a prediction pass. */
 export interface PredictionContext extends ForwardPass {
   readonly family: Family;
-  /** What keys and values are kept as. */
+  /** Type that keys and values are kept in. */
   readonly kvCache: Element;
   readonly pace: StepPace;
 }
@@ -107,7 +107,7 @@ export function recordPredictions(
   return predictions;
 }
 
-/** Data into scratch of this name. */
+/** Uploads data into the scratch tensor of this name. */
 export function uploadScratch(
   { gpu, scratch }: PredictionContext,
   name: string,
@@ -118,17 +118,17 @@ export function uploadScratch(
   return tensor;
 }
 
-/** What is asked of one sequence, and where its rows are. */
+/** The predictions wanted of one sequence, and its rows. */
 export interface RowQuestion extends Pick<ForwardInput, "positions" | "judged" | "choice"> {
   /** Rows of the hidden states, one for each of `positions`. */
   readonly rows: readonly number[];
-  /** Positions that key their noise, likewise. */
+  /** Positions that key the noise, one for each of `positions`. */
   readonly rowPositions: readonly number[];
 }
 
 /**
  * Records the predictions at some rows, and waits for them.
- * @param guidance the scale, and how far behind a row its unconditional twin is
+ * @param guidance the scale, and the number of rows from a row to its unconditional twin
  */
 export async function readPredictions(
   context: PredictionContext,

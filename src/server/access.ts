@@ -9,7 +9,7 @@ export const LOOPBACK_HOSTS: readonly string[] = ["localhost", "127.0.0.1", "[::
 
 /**
  * Refuses (403) a Host that is not in `allowedHosts`, and an Origin that is neither this server's
- * own nor on one of those hosts. Without it any web page could drive a local server: by DNS
+ * own nor on one of those hosts. Without this check any web page could use a local server: by DNS
  * rebinding (its own name, resolved to 127.0.0.1) or by a plain cross-site request.
  * @param allowedHosts host names without port, IPv6 in brackets
  * @param anyAddress whether every IP address is answered to as well: no name can be rebound to it
@@ -50,7 +50,8 @@ export function keyGate(apiKeys: readonly string[]): MiddlewareHandler {
   if (apiKeys.some((key) => key.trim() === "")) {
     throw new TypeError("apiKeys: expected non-empty keys, found an empty one");
   }
-  // Equal-length digests: neither a key's length nor where it differs shows in the time taken.
+  // Digests have equal lengths, so the time taken reveals neither a key's length nor its
+  // characters.
   const digests = apiKeys.map(digest);
   return async (c, next) => {
     const header = c.req.header("authorization") ?? "";

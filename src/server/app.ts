@@ -1,4 +1,4 @@
-/** The HTTP server: routes, and what holds for all of them. */
+/** The HTTP server: its routes, and the checks that apply to all of them. */
 import { Hono } from "hono";
 import type { Handler } from "hono";
 import type { TextEngine } from "../engine/request.ts";
@@ -20,15 +20,15 @@ export interface AppOptions {
   readonly anyAddress?: boolean;
   /** When given and not empty, every path asks for `Authorization: Bearer <one of these>`. */
   readonly apiKeys?: readonly string[];
-  /** Most bytes of a request's body (default 1 MiB). */
+  /** Limit of a request's body in bytes (default 1 MiB). */
   readonly maxBodyBytes?: number;
-  /** Most seconds for a request's body to arrive (default 30). */
+  /** Seconds within which a request's body must arrive (default 30). */
   readonly bodySeconds?: number;
-  /** Most messages in a conversation (default 1024). */
+  /** Limit of messages in a conversation (default 1024). */
   readonly maxMessages?: number;
   /**
-   * Most seconds until the response to a completion begins (default 5). An error that comes later
-   * cannot have its own status; a client that leaves may not be noticed sooner.
+   * Seconds within which the response to a completion begins (default 5). An error after that
+   * cannot have its own status. A client that leaves before may not be noticed.
    */
   readonly beginSeconds?: number;
   /** Seconds of silence after which a response that has begun sends a filler (default 15). */
@@ -46,8 +46,8 @@ export interface AppOptions {
 
 /**
  * The server's routes over an engine: `POST /v1/chat/completions`, `GET /v1/models`,
- * `GET /v1/models/:id`, `GET /v1/stats`, `GET /health`. Every error has OpenAI's body. There is no CORS: no answer
- * is readable to a page of another origin.
+ * `GET /v1/models/:id`, `GET /v1/stats`, `GET /health`. Every error has OpenAI's body. There is no
+ * CORS, so a page of another origin cannot read a response.
  * @throws {TypeError} when an API key is empty
  */
 export function createApp(engine: TextEngine, options: AppOptions = {}): Hono {
@@ -57,7 +57,7 @@ export function createApp(engine: TextEngine, options: AppOptions = {}): Hono {
     const start = performance.now();
     await next();
     c.res.headers.set("X-Content-Type-Options", "nosniff");
-    // The URL's own path, still percent-encoded: decoded, it could forge a line.
+    // The path stays percent-encoded in the log: a decoded line feed could forge a line.
     const path = new URL(c.req.url).pathname.slice(0, 200);
     // A method may be any word, of any length.
     const method = c.req.method.slice(0, 16);

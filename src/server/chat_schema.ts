@@ -19,7 +19,7 @@ import {
 export interface RequestLimits {
   /** Longest prompt plus generation, in tokens. */
   readonly contextLength: number;
-  /** Most messages. */
+  /** Limit of messages. */
   readonly maxMessages: number;
   /** Most text of all messages together, in UTF-16 units: more is refused before it is tokenised. */
   readonly maxTextLength: number;
@@ -27,16 +27,16 @@ export interface RequestLimits {
   readonly maxStops: number;
   /** Longest stop string, in UTF-16 units. */
   readonly maxStopLength: number;
-  /** Most denoising steps. */
+  /** Limit of denoising steps. */
   readonly maxSteps: number;
 }
 
-/** Set as a custom issue's `params`: the error code to answer with. */
+/** The `params` of a custom issue: the error code of the response. */
 export interface IssueParams {
   readonly code: "unsupported_parameter";
 }
 
-// The `error` of every rule is what it expects; request_issue.ts makes the sentence around it.
+// The `error` of every rule says what is expected; request_issue.ts puts it into a sentence.
 
 function integer(low: number, high: number, note = ""): z.ZodInt {
   const error = `an integer from ${low} to ${high}${note}`;
@@ -70,14 +70,16 @@ function wellFormed(error: string): z.ZodString {
   return z.string({ error }).refine((value) => value.isWellFormed(), { error: whole });
 }
 
-/** Counts before it looks inside, so that a long list costs nothing. */
+/** A list whose length is checked before its items, so that a long list is refused cheaply. */
 function list<T>(item: z.ZodType<T>, low: number, high: number, of: string) {
   const error = `${low} to ${high} ${of}`;
   return z.array(z.unknown(), { error }).min(low, { error }).max(high, { error })
     .pipe(z.array(item));
 }
 
-/** An object with no fields but those of `shape`; null fields and neutral refused ones are dropped. */
+/**
+ * An object with only the fields of `shape`. Null fields and neutral refused fields are dropped.
+ */
 function fields<S extends z.ZodRawShape>(shape: S, refused: RefusedFields) {
   const drop = z.transform((value: unknown, context) => {
     if (typeof value !== "object" || value === null || Array.isArray(value)) return value;

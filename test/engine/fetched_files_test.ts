@@ -86,7 +86,7 @@ Deno.test("what is not the file leaves nothing of it, is named, and can be tried
     const changed = CONTENT[name].slice();
     changed[7] ^= 1;
     const wrong: readonly (readonly [() => Response, string])[] = [
-      [() => new Response("not here", { status: 404 }), "the server answers 404"],
+      [() => new Response("not here", { status: 404 }), "the server answered 404"],
       [() => new Response(changed), "50000 bytes with SHA-256"],
       [() => new Response(CONTENT[name].subarray(0, 100)), "100 bytes with SHA-256"],
       [
@@ -100,7 +100,7 @@ Deno.test("what is not the file leaves nothing of it, is named, and can be tried
           });
           return new Response(body, { headers: { "content-length": "50000" } });
         },
-        "it cannot be fetched",
+        "the file cannot be fetched",
       ],
     ];
     for (const [response, message] of wrong) {
@@ -120,7 +120,7 @@ Deno.test("a server that is not there is named", async () => {
     const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const from = new URL(`http://127.0.0.1:${listener.addr.port}/`);
     listener.close();
-    const message = `${from}config.json: it cannot be fetched`;
+    const message = `${from}config.json: the file cannot be fetched`;
     await assertRejects(() => fetchFiles(FILES, from, folder), Error, message);
     assertEquals(filesBelow(folder), ["fetching.lock"]);
   } finally {

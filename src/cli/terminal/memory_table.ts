@@ -1,4 +1,4 @@
-/** Memory as `unmask info` shows it: what loading would choose, and what there is to choose among. */
+/** Memory tables of `unmask info`: the plan that loading would choose, and the alternatives. */
 
 import Table from "cli-table3";
 import { type Gpu, GpuError } from "../../gpu/device.ts";
@@ -12,13 +12,13 @@ import { memoryChoices } from "../../model/memory/choices.ts";
 import { UNLIMITED } from "../../model/memory/dry_run.ts";
 import { LEAST_CONTEXT } from "../../model/memory/fitting_options.ts";
 
-/** A plan as `--json` prints it, or why there is none. */
+/** A plan as `--json` prints it, or the error that says why there is none. */
 type PlanDescription = Awaited<ReturnType<typeof describePlan>>;
 
-/** Contexts that are shown, as shares of the longest. */
+/** Context lengths in the table, as shares of the longest. */
 const CONTEXT_SHARES = [1 / 8, 1 / 4, 1 / 2, 1];
 
-/** What loading would choose. */
+/** Describes the plan that loading would choose. */
 export async function describePlan(
   gpu: Gpu | undefined,
   request: PlanRequest,
@@ -44,8 +44,8 @@ export async function describePlan(
 }
 
 /**
- * What each precision takes at several contexts, the planned one among them, and whether there is room:
- * null where nobody knows how much there is.
+ * Describes the memory that each precision takes at several contexts, including the planned one,
+ * and whether it fits: null if the free memory is not known.
  */
 export async function describeChoices(
   gpu: Gpu | undefined,
@@ -82,7 +82,7 @@ function described({ choice, weights, cache, activations, staging }: ModelMemory
   };
 }
 
-/** A table of the plan, and the line that loading prints. */
+/** The plan as a table, and the line that loading prints. */
 export function planTable(plan: PlanDescription): string {
   const table = plainTable();
   if (plan.error !== undefined) {
@@ -113,8 +113,8 @@ function nameOf(choice: WeightChoice): string {
 }
 
 /**
- * One row for each precision and context.
- * @param limit bytes that may be used; undefined where nobody knows
+ * The choices as a table, one row per precision and context.
+ * @param limit bytes that may be used; undefined if not known
  */
 export function choicesTable(
   choices: Awaited<ReturnType<typeof describeChoices>>,

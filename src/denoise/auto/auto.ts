@@ -1,4 +1,7 @@
-/** Quality `exact` of the strategy that the controller drives: nothing that changes the result. */
+/**
+ * Strategy `auto` with quality `exact`: the controller chooses among ways that do not change the
+ * result.
+ */
 
 import { mergeTallies, NO_ACCEPTANCE } from "../strategies/acceptance.ts";
 import { type Choice, choiceName, Controller } from "./controller.ts";
@@ -10,16 +13,16 @@ import { planSteps } from "../schedule.ts";
 import { applyCommits, decidedUpToEnd, generationLength, type Sequence } from "../sequence.ts";
 import type { Models, Strategy } from "../strategy_options.ts";
 
-/** What a finished answer cost, and what was chosen on the way. */
+/** The cost of a finished answer, and the choices made for it. */
 export interface AutoResult extends ProposalResult {
   /** Denoising steps taken by each choice, such as `plain` or `self 4`. */
   readonly choices: Readonly<Record<string, number>>;
 }
 
 /**
- * Takes the plain schedule's steps, a few at a time, in whichever lossless way the controller expects
- * to be fastest; when drafting does not pay, it does not draft. With guidance it is plain.
- * @param ways the strategies that the controller chooses among
+ * Takes the steps of the plain schedule, a few at a time, in the lossless way that the controller
+ * expects to be fastest. It does not draft if drafting is slower. With guidance it is always plain.
+ * @param ways strategies that the controller chooses from
  * @throws as `denoise`
  */
 export async function* autoExact(
@@ -57,7 +60,8 @@ export async function* autoExact(
   let state = sequence;
   let t = 0;
   while (t < total && !finished()) {
-    // Guidance's second sequence follows the commits from the first step on: no second beginning.
+    // With guidance the run cannot start again midway: the second sequence starts at the first
+    // step.
     const choice: Choice = guided
       ? { strategy: "plain", steps: total }
       : controller.choose(draft !== undefined);

@@ -1,4 +1,4 @@
-/** Quality `fast` of the strategy that the controller drives: the result is its own. */
+/** Strategy `auto` with quality `fast`: the result may differ from the plain schedule's. */
 
 import type { AutoResult } from "./auto.ts";
 import { denoiseBlocks } from "../strategies/blocks.ts";
@@ -15,22 +15,22 @@ import { withoutProposals } from "../strategies/proposal_run.ts";
 import { forwardSteps } from "../forward_steps.ts";
 import { maskedPositions, type Sequence } from "../sequence.ts";
 
-/** Options of quality fast. */
+/** Options of quality `fast`. */
 export interface AutoFastOptions extends DenoiseOptions {
   readonly controller?: Controller;
-  /** Least confidence that is committed; given, no rule but the threshold is tried. */
+  /** Least confidence at which a token is committed. If given, only the threshold rule is tried. */
   readonly threshold?: number;
 }
 
 /** Lossy strategies that need a draft, by name. */
 export type DraftStrategies = Readonly<Record<string, Pick<Strategy, "run">>>;
 
-/** A rule and a cache, which may change from block to block. */
+/** A rule and a cache; another one may be chosen for each block. */
 interface BlockWay extends FastWay {
   readonly of: { readonly rule: SelectionRule; readonly cache: CachePolicy };
 }
 
-/** A strategy with a draft. */
+/** A strategy with a draft, chosen for a whole answer. */
 interface DraftWay extends FastWay {
   readonly run: Strategy["run"];
 }
@@ -41,7 +41,7 @@ const PARTS = ["block", "from the block on"];
 const ALL: Pass = { name: "all", contains: PARTS, like: "all, kept" };
 const ALL_KEPT: Pass = { name: "all, kept", contains: PARTS, like: "all" };
 
-/** The passes of a block by its cache. Those tried first stand first. */
+/** The passes of a block for each cache, in the order in which they are tried. */
 const PASSES: Readonly<Record<CachePolicy, Pick<FastWay, "first" | "later">>> = {
   dual: { first: ALL_KEPT, later: BLOCK },
   prefix: { first: ALL_KEPT, later: FROM_BLOCK },
@@ -49,10 +49,10 @@ const PASSES: Readonly<Record<CachePolicy, Pick<FastWay, "first" | "later">>> = 
 };
 
 /**
- * Commits several tokens a step, in whichever way the controller expects to be fastest: a rule and a
- * cache for each block, or a strategy with the draft for an answer. With guidance there is no cache;
- * with another confidence than the probability there is no draft.
- * @param drafting the strategies with a draft; used where there is one
+ * Commits several tokens per step, in the way that the controller expects to be fastest: a rule and
+ * a cache for each block, or a strategy with the draft for the whole answer. It uses no cache with
+ * guidance, and no draft with a confidence other than the probability.
+ * @param drafting strategies with a draft, used if there is a draft
  * @throws as `denoiseBlocks` and the strategies
  */
 export async function* autoFast(
@@ -81,7 +81,7 @@ export async function* autoFast(
   return { ...result, draftForwards: draftForwards + probes, readbacks: readbacks + probes };
 }
 
-/** Measures a forward pass of the draft: where it is dear, no whole answer need be spent on it. */
+/** Measures a forward pass of the draft, so that no answer is spent on a slow draft. */
 async function probe(draft: Predictor, sequence: Sequence, controller: Controller): Promise<void> {
   const { ids, attentionMask } = sequence;
   const positions = maskedPositions(sequence, ids.length);
@@ -120,12 +120,12 @@ function draftWaysOf(drafting: DraftStrategies): DraftWay[] {
   });
 }
 
-/** Rows that a forward pass over everything runs. */
+/** Number of rows in a forward pass over the whole sequence. */
 function rowsOf(sequence: Sequence, { cfgScale = 0 }: DenoiseOptions): number {
   return sequence.ids.length * (cfgScale > 0 ? 2 : 1);
 }
 
-/** Confidence that either rule commits: the factor's bound for one more token than a block has. */
+/** A confidence that both rules commit: the factor's bound for one more token than a block has. */
 function surely(blockLength: number): number {
   return 1 - 1 / (blockLength + 2);
 }
@@ -178,7 +178,9 @@ async function* byBlocks(
   return { ...withoutProposals(result), choices };
 }
 
-/** Here a round, which ends in a forward pass of the target, is what counts as a step. */
+/**
+ * Runs a strategy with a draft. A round, which ends in a pass of the target, counts as one step.
+ */
 async function* withDraft(
   sequence: Sequence,
   models: Models,

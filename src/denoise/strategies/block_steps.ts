@@ -1,4 +1,4 @@
-/** The steps of a block that is repeated until it holds no mask, and what each keeps and sees. */
+/** Steps of a block that is repeated until it holds no mask, with their cache and suffix window. */
 
 import { cachePlan, type CachePolicy, NO_CACHE } from "../cache_plan.ts";
 import { canvasStep } from "../denoise.ts";
@@ -7,15 +7,15 @@ import type { CanvasStep, Commit } from "../predictor.ts";
 import type { PlannedStep } from "../schedule.ts";
 import type { Sequence } from "../sequence.ts";
 
-/** What a forward pass keeps and sees. */
+/** Options of what a forward pass caches and attends to. */
 export interface PassOptions extends DenoiseOptions {
   /** Which keys and values are reused; default `none`. */
   readonly cache?: CachePolicy;
-  /** Steps of a block from one refresh to the next; default: its first step only. */
+  /** Steps of a block from one refresh to the next; default: a refresh only at its first step. */
   readonly refreshInterval?: number;
   /**
-   * Masked positions behind the block that a pass still sees; those further away are left out of it
-   * (suffix pruning, as in Streaming-dLLM). Default all.
+   * Masked positions after the block that a pass attends to; later ones are left out of the pass
+   * (suffix pruning, as in Streaming-dLLM). Default: all.
    */
   readonly suffixWindow?: number;
 }
@@ -25,7 +25,7 @@ export function repeatsBlocks({ cache = NO_CACHE, suffixWindow }: PassOptions): 
   return cache !== NO_CACHE || suffixWindow !== undefined;
 }
 
-/** Masked positions of a block. */
+/** Number of masked positions in a block. */
 export function masksLeft(sequence: Sequence, block: number, blockLength: number): number {
   const { ids, promptLength, maskToken } = sequence;
   const first = promptLength + block * blockLength;
@@ -34,10 +34,11 @@ export function masksLeft(sequence: Sequence, block: number, blockLength: number
 }
 
 /**
- * A step of a block as a canvas takes it.
- * @param schedule of the block; behind it, where a mask token itself was committed, it is one at a time
- * @param step of the request, from 0
- * @param stepInBlock of the block, from 0
+ * Makes a step of a block for a canvas.
+ * @param schedule commits of the block's steps; steps after it, which a committed mask token makes
+ * necessary, commit one position each
+ * @param step index of the step in the request, from 0
+ * @param stepInBlock index of the step in the block, from 0
  */
 export function blockStep(
   sequence: Sequence,
@@ -64,8 +65,8 @@ export function blockStep(
 }
 
 /**
- * Whether a block is given up behind a step: behind its schedule nothing but mask tokens were committed,
- * and the same might follow for ever.
+ * Whether a block is given up after a step. It is if a step after the schedule committed only mask
+ * tokens, since that could repeat forever.
  */
 export function givesUp(
   schedule: readonly PlannedStep[],

@@ -1,4 +1,4 @@
-/** Verify, then commit: positions on which draft and target agree. */
+/** Strategy `gate`: verify, then commit the positions on which draft and target agree. */
 
 import { checkProbabilities, checkRanking, requireProbability } from "../check_options.ts";
 import { canvasStep } from "../denoise.ts";
@@ -10,19 +10,20 @@ import { BY_CONFIDENCE, selectCommits } from "../selection.ts";
 import { generationLength, maskedPositions, type Sequence } from "../sequence.ts";
 import type { Strategy } from "../strategy_options.ts";
 
-/** When two models' agreement is enough. */
+/** Options of when two models' agreement is enough to commit. */
 export interface GateOptions extends RoundOptions {
   /** Least confidence of the draft. */
   readonly draftThreshold: number;
-  /** Least confidence of the target; two models agree, so it may lie below the usual 0.9. */
+  /** Least confidence of the target; since two models agree, it may be below the usual 0.9. */
   readonly targetThreshold: number;
 }
 
 /**
- * `gate` (verify, then commit; this project's definition): the same state through draft and target;
- * every masked position of the block is committed where both choose the same token and both are sure
- * enough, and always the target's surest. A block is repeated until it holds no mask. Every committed
- * token is the target's choice at that state; the trajectory is not the plain schedule's.
+ * `gate` (verify, then commit; this project's definition): draft and target run on the same state.
+ * Every masked position of the block is committed where both choose the same token with enough
+ * confidence; the target's most confident token always is. A block is repeated until it holds no
+ * mask. Every committed token is the target's choice at that state, but the order is not that of
+ * the plain schedule.
  * @throws as `denoise`, and {@linkcode RangeError} for a threshold outside [0, 1] or
  * remasking `random`
  */
@@ -73,7 +74,7 @@ export async function* gate(
       yield { step: index, block, nfe, commits: [commits], proposed: guesses, rejected };
       const before = left;
       left = maskedPositions(run.state.sequence, blockEnd).length;
-      // Nothing but mask tokens were committed: the same would follow for ever.
+      // Only mask tokens were committed, which would repeat forever.
       if (left === before) break;
     }
     if (run.isFinished()) break;
@@ -85,7 +86,7 @@ function asCommit({ position, token, confidence, logProbability }: Prediction): 
   return { position, token, confidence, logProbability };
 }
 
-/** `gate`, as {@linkcode gate} has it. */
+/** The strategy `gate`; see {@linkcode gate}. */
 export const gateStrategy: Strategy = {
   lossless: false,
   needsDraft: true,

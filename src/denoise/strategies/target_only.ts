@@ -1,4 +1,4 @@
-/** Strategies of the target alone: the plain schedule, and Fast-dLLM's rules. */
+/** Strategies without a draft or proposals: the plain schedule, and Fast-dLLM's rules. */
 
 import { repeatsBlocks } from "./block_steps.ts";
 import { denoiseBlocks } from "./blocks.ts";
@@ -9,7 +9,9 @@ import type { Strategy } from "../strategy_options.ts";
 
 const USES = ["confidence", "cache", "refreshInterval", "suffixWindow"] as const;
 
-/** `plain`: LLaDA's schedule; with a cache or a suffix window each block until it holds no mask. */
+/**
+ * `plain`: LLaDA's schedule. With a cache or suffix window it repeats a block until it has no mask.
+ */
 export const plainStrategy: Strategy = {
   lossless: true,
   needsDraft: false,
@@ -23,7 +25,7 @@ export const plainStrategy: Strategy = {
   },
 };
 
-/** `threshold`: what the target is sure enough of, a step at a time. */
+/** `threshold`: every step commits all tokens of at least a given confidence. */
 export const thresholdStrategy: Strategy = {
   lossless: false,
   needsDraft: false,
@@ -34,7 +36,7 @@ export const thresholdStrategy: Strategy = {
   },
 };
 
-/** `factor`: as many as are sure enough for their number. */
+/** `factor`: every step commits as many tokens as possible; more tokens need more confidence. */
 export const factorStrategy: Strategy = {
   lossless: false,
   needsDraft: false,

@@ -1,6 +1,7 @@
 /**
- * `config.json` -> {@linkcode ModelConfig}: the model's family reads the fields that are its own, and
- * this file what all folders have alike. `generation_config.json` -> {@linkcode GenerationDefaults}.
+ * Reads `config.json` into a {@linkcode ModelConfig} and `generation_config.json` into
+ * {@linkcode GenerationDefaults}. The fields that depend on the model's family are read by the
+ * family.
  */
 import { join } from "node:path";
 import type { CanvasStep } from "../../denoise/predictor.ts";
@@ -35,9 +36,9 @@ export function readConfig(dir: string): ModelConfig {
 }
 
 /**
- * The configuration with a shorter context, which makes for smaller tables and buffers.
- * @param tokens longest prompt plus answer; undefined leaves it
- * @throws {RangeError} when the model's context is shorter
+ * Shortens the context of a configuration, which makes tables and buffers smaller.
+ * @param tokens longest prompt plus answer; undefined leaves the model's context
+ * @throws {RangeError} when the model's context is shorter than that
  */
 export function limitContext(config: ModelConfig, tokens: number | undefined): ModelConfig {
   if (tokens === undefined) return config;
@@ -52,8 +53,8 @@ export function limitContext(config: ModelConfig, tokens: number | undefined): M
 }
 
 /**
- * Checks the parsed `config.json`. Fields that play no part in a forward pass may hold anything
- * (dropout, `init_*`, `precision`, `auto_map`, whatever is unknown).
+ * Checks the parsed `config.json`. Fields that do not affect a forward pass may hold anything
+ * (dropout, `init_*`, `precision`, `auto_map`, unknown fields).
  * @param file path for error messages
  * @throws {ConfigError} naming the field that is missing, wrong or not supported
  */
@@ -62,13 +63,13 @@ export function parseConfig(json: unknown, file: string): ModelConfig {
     throw new ConfigError({ file, field: "content", found: "no object", expected: "an object" });
   }
   const fields = new Fields(json, file);
-  // First, so that a folder of another family is told by this and not by the fields it lacks.
+  // Checked first, so that the error of another family names model_type and not a missing field.
   const modelType = fields.only("model_type", Object.keys(FAMILIES));
   const config = familyOf({ modelType }).readConfig(fields);
   return { modelType, ...config, ...readQuantisation(fields, file) };
 }
 
-/** `quantization_config`; without one nothing is quantised. */
+/** Reads `quantization_config`; without it nothing is quantised. */
 function readQuantisation(
   fields: Fields,
   file: string,
@@ -90,7 +91,7 @@ function readQuantisation(
   return quantisation ? { quantisation } : {};
 }
 
-/** What `quantization_config` says of a folder stored so; {@linkcode parseConfig} reads it back. */
+/** The `quantization_config` of a quantised folder; {@linkcode parseConfig} reads it back. */
 export function quantisationJson({ scheme, head }: StoredQuantisation): JsonObject {
   return {
     quant_method: QUANT_METHOD,
@@ -104,7 +105,7 @@ export function quantisationJson({ scheme, head }: StoredQuantisation): JsonObje
 
 type Remasking = CanvasStep["remasking"];
 
-/** What a model folder says about generating with it; a field is undefined where it says nothing. */
+/** A model folder's defaults for generating; a field that the folder does not give is undefined. */
 export interface GenerationDefaults {
   /** `gen_length`: tokens of an answer, in whole blocks. */
   readonly genLength?: number;
@@ -125,9 +126,10 @@ export interface GenerationDefaults {
 }
 
 /**
- * Reads `generation_config.json` of a model folder; without one, nothing is defined.
- * @param config of the same folder: token ids must fit it, and those in both files must agree
- * @param remaskings what `remasking` may be
+ * Reads `generation_config.json` of a model folder; without the file, every field is undefined.
+ * @param config configuration of the same folder; token ids must fit it, and be the same in both
+ * files
+ * @param remaskings allowed values of `remasking`
  * @throws {ConfigError} naming the field that is wrong
  */
 export function readGenerationDefaults(
@@ -175,7 +177,7 @@ export function readGenerationDefaults(
   };
 }
 
-/** An id that config.json gives as well; published files may list several here. */
+/** Checks an id that config.json gives too; published files may list several ids here. */
 function checkTokenAgrees(fields: Fields, field: string, id: number): void {
   fields.ifPresent(field, () => {
     const value = fields.value(field);

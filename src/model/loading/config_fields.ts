@@ -2,12 +2,12 @@
 import type { JsonObject } from "../../weights/json_file.ts";
 import { ConfigError, show } from "../../weights/model_file_error.ts";
 
-/** Sizes and positions are exact in f32 up to here. */
+/** Limit of sizes and positions: they are exact in f32 up to here. */
 export const MAX_SIZE = 2 ** 24;
-/** Layers: far above any model, and low enough to list their tensors. */
+/** Limit of layers: far above any model, and low enough to list all tensors. */
 export const MAX_LAYERS = 4096;
 
-/** The fields of one file. A field that is asked for has to be there; none has a default. */
+/** The fields of one file. A field that is read must be there; no field has a default. */
 export class Fields {
   readonly #json: JsonObject;
   readonly #file: string;
@@ -21,17 +21,17 @@ export class Fields {
     this.#file = file;
   }
 
-  /** The error for a field that is not as expected. */
+  /** Makes the error for a field with an unexpected value. */
   wrong(field: string, found: string, expected: string, remedy?: string): ConfigError {
     return new ConfigError({ file: this.#file, field, found, expected, remedy });
   }
 
-  /** The field as one line for an error. */
+  /** A field's value as one line, for an error. */
   show(field: string): string {
     return Object.hasOwn(this.#json, field) ? show(this.#json[field]) : "missing";
   }
 
-  /** The field, unchecked; `expected` says what it must hold when it is missing. */
+  /** A field's value, unchecked; `expected` describes it in the error if it is missing. */
   value(field: string, expected = "a value, if only null"): unknown {
     if (Object.hasOwn(this.#json, field)) return this.#json[field];
     const remedy = "A missing field is not guessed, because the defaults of the configuration " +
@@ -39,7 +39,7 @@ export class Fields {
     throw this.wrong(field, "missing", expected, remedy);
   }
 
-  /** One of the values supported. */
+  /** A field that must be one of some values. */
   only<const T extends string | number | boolean | null>(field: string, values: readonly T[]): T {
     const list = values.map(show).join(" or ");
     const value = this.value(field, list);
@@ -49,7 +49,7 @@ export class Fields {
     throw this.wrong(field, show(value), list, remedy);
   }
 
-  /** As `only`, but the field may be missing or null; with no values it must be. */
+  /** Like `only`, but the field may also be missing or null; with no values it must be. */
   onlyIfPresent<const T extends string | number | boolean>(
     field: string,
     values: readonly T[],
@@ -61,7 +61,7 @@ export class Fields {
     });
   }
 
-  /** `read()`, or undefined where the field is missing or null. */
+  /** The result of `read()`, or undefined if the field is missing or null. */
   ifPresent<T>(field: string, read: () => T): T | undefined {
     return Object.hasOwn(this.#json, field) && this.#json[field] !== null ? read() : undefined;
   }
@@ -96,7 +96,7 @@ export class Fields {
 
   #number(field: string, expected: string, fits: (f32: number) => boolean): number {
     const value = this.value(field, expected);
-    // Shaders compute with the f32: 1e-50 is 0 there, and 1e50 infinite.
+    // Checked as f32, which shaders use: there 1e-50 is 0, and 1e50 is infinite.
     if (typeof value === "number") {
       const f32 = Math.fround(value);
       if (Number.isFinite(f32) && fits(f32)) return value;

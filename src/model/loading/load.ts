@@ -1,4 +1,4 @@
-/** A model folder becomes a model on the GPU. */
+/** Loads a model folder onto the GPU. */
 
 import { type Gpu, GpuError, GpuMemoryError } from "../../gpu/device.ts";
 import type { Arithmetic, Element } from "../../gpu/kernel.ts";
@@ -16,19 +16,19 @@ import { type LoadProgress, type WeightPrecision, WeightUpload } from "./upload.
 export { type ProviderName, PROVIDERS } from "../../gpu/provider.ts";
 export type { LoadProgress, WeightPrecision } from "./upload.ts";
 
-/** How a model is loaded. */
+/** Options of loading a model. */
 export interface LoadModelOptions {
-  /** Told after every piece. */
+  /** Called after every uploaded piece. */
   readonly onProgress?: LoadProgress;
-  /** Schemes of the matrices on the GPU; default: as they are stored. */
+  /** Schemes of the matrices on the GPU; default: as they are stored in the folder. */
   readonly precision?: WeightPrecision;
-  /** What keys and values are kept as; default: f16 where the device has it, else f32. */
+  /** Type that keys and values are kept in; default: f16 if the device has it, else f32. */
   readonly kvCache?: Element;
-  /** Tiles of matrices that were tuned; default: none was. */
+  /** Tiles of the matrices that were tuned; default: none were. */
   readonly tiles?: TileLookup;
   /** Longest prompt plus answer, in tokens; default as config.json says. */
   readonly context?: number;
-  /** Disposed of with the model. */
+  /** A resource that is disposed of together with the model. */
   readonly owned?: Disposable;
 }
 
@@ -50,8 +50,8 @@ export async function loadModel(
 }
 
 /**
- * Loads weights that are open already.
- * @param options.name what an error calls them
+ * Loads a checkpoint that is already open.
+ * @param options.name name of the model in errors
  * @throws {CheckpointError} naming the tensor that is not as the configuration says
  * @throws {GpuError} when the device cannot hold it, or failed
  */
@@ -93,13 +93,13 @@ export async function loadCheckpoint(
     return new Model(gpu, config, recorder, weights, await upload.release(), owned, element);
   } catch (error) {
     recorder[Symbol.dispose]();
-    // Where memory ran out, any other error comes of it.
+    // If memory ran out, that is the cause of any other error.
     if (scoped) await checkMemory();
     throw error;
   }
 }
 
-/** @throws {GpuError} when the device cannot make products so */
+/** @throws {GpuError} when the device does not have this arithmetic */
 function checkArithmetic(gpu: Gpu, arithmetic: Arithmetic | undefined): void {
   if (arithmetic !== "f16" || gpu.features.includes("shader-f16")) return;
   throw new GpuError(

@@ -1,4 +1,4 @@
-/** The tensors of a checkpoint, quantised or not: which there must be, and of what shape. */
+/** The tensors that a checkpoint must hold, quantised or not, with their shapes and types. */
 
 import { type DType, FLOAT_DTYPES } from "../../gpu/dtype.ts";
 import { groupsOf, type QuantScheme, storedRowBytes } from "../../quant/scheme.ts";
@@ -37,7 +37,7 @@ export function expectedTensors(config: ModelConfig): ExpectedTensor[] {
   );
 }
 
-/** Codes and scales in the place of a quantised matrix. */
+/** The tensors of codes and scales that replace a quantised matrix. */
 function encoded(
   name: string,
   [out, inner]: readonly number[],
@@ -50,9 +50,10 @@ function encoded(
 }
 
 /**
- * Checks that a checkpoint holds exactly the tensors of its configuration, in the types that it says.
- * @throws {CheckpointError} naming the first tensor that is missing, of a wrong shape or type, or
- * not part of the model: a bias, or a head beside a tied embedding, would change what it computes
+ * Checks that a checkpoint holds exactly the tensors of its configuration, in the right types.
+ * @throws {CheckpointError} naming the first tensor that is missing, has a wrong shape or type, or
+ * is not part of the model. An extra bias, or a head beside a tied embedding, would change the
+ * result.
  */
 export function checkTensors(config: ModelConfig, checkpoint: Checkpoint): void {
   const expected = expectedTensors(config);

@@ -1,4 +1,4 @@
-/** A checkpoint's tensors on the GPU: repacked, quantised where asked, split where a limit says so. */
+/** Uploads a checkpoint's tensors: repacks, quantises if wanted, and splits them to fit limits. */
 
 import type { Gpu } from "../../gpu/device.ts";
 import type { Arithmetic } from "../../gpu/kernel.ts";
@@ -35,20 +35,20 @@ import {
 
 export type { LoadProgress, WeightSource } from "./weight_stream.ts";
 
-/** Parts start at whole tiles of the kernels that read them. */
+/** Columns that a part's start is aligned to: whole tiles of the kernels that read it. */
 const PART_COLUMNS = 128;
 
-/** How matrices are kept on the GPU; undefined: as they are stored. */
+/** How matrices are kept on the GPU; an undefined scheme keeps them as they are stored. */
 export interface WeightPrecision {
-  /** Of the linear layers inside the blocks. */
+  /** Scheme of the linear layers inside the blocks. */
   readonly layers?: QuantScheme;
-  /** Of the output head, where it is not the embedding. */
+  /** Scheme of the output head, if it is not the embedding. */
   readonly head?: QuantScheme;
-  /** In what products are made; default f32. int8 holds for quantised matrices. */
+  /** Arithmetic of the products; default f32. int8 applies only to quantised matrices. */
   readonly arithmetic?: Arithmetic;
 }
 
-/** Creates a model's tensors; on disposal before {@linkcode release} it frees all of them. */
+/** Creates a model's tensors. Disposed of before {@linkcode release}, it frees all of them. */
 export class WeightUpload implements AsyncDisposable {
   readonly #gpu: Gpu;
   readonly #source: WeightSource;
@@ -59,9 +59,9 @@ export class WeightUpload implements AsyncDisposable {
   #tensors: Tensor[] = [];
 
   /**
-   * @param options.stored how config.json says that quantised tensors are stored
-   * @param options.tiles of matrices that were tuned; the others follow a fixed rule
-   * @param options.stream what brings the bytes; default: they are read and converted
+   * @param options.stored how quantised tensors are stored, from config.json
+   * @param options.tiles tiles of the matrices that were tuned; the others follow a fixed rule
+   * @param options.stream stream of the bytes; default: one that reads and converts them
    */
   constructor(
     gpu: Gpu,
@@ -99,7 +99,7 @@ export class WeightUpload implements AsyncDisposable {
 
   /**
    * A table made on the host.
-   * @param make is called where weights are read
+   * @param make makes the values; called only if weights are really read
    */
   table(label: string, elements: number, make: () => Float32Array<ArrayBuffer>): Tensor {
     const tensor = createTensor(this.#gpu, label, elements);
@@ -109,8 +109,8 @@ export class WeightUpload implements AsyncDisposable {
   }
 
   /**
-   * Matrices `[out, inner]` that are read as one, their outputs side by side.
-   * @param wanted the scheme on the GPU; undefined: as they are stored
+   * Uploads matrices `[out, inner]` as one matrix, with their outputs side by side.
+   * @param wanted the scheme on the GPU; undefined keeps the stored one
    * @throws {CheckpointError} when a tensor is missing, of another shape, or the file was cut short
    */
   async stacked(
@@ -142,8 +142,8 @@ export class WeightUpload implements AsyncDisposable {
   }
 
   /**
-   * Two matrices `[outs, inner]` of which a kernel needs the same outputs at once: a part holds its
-   * outputs of the first and behind them those of the second.
+   * Uploads two matrices `[outs, inner]` of which a kernel needs the same outputs together. A part
+   * holds its outputs of the first matrix, then the same outputs of the second.
    * @throws {CheckpointError} as {@linkcode stacked}
    */
   async paired(
@@ -170,8 +170,9 @@ export class WeightUpload implements AsyncDisposable {
   }
 
   /**
-   * Matrices `[heads * headDim, inner]` of which a kernel rotates channel i of a head against channel
-   * i + headDim / 2: a part holds the first channels of its pairs and behind them the second ones.
+   * Uploads matrices `[heads * headDim, inner]` for a kernel that rotates channel i of a head
+   * against channel i + headDim / 2. A part holds the first channels of its pairs, then the second
+   * ones.
    * @returns a matrix whose columns are pairs, head by head, matrix by matrix
    * @throws {CheckpointError} as {@linkcode stacked}
    */
@@ -208,7 +209,7 @@ export class WeightUpload implements AsyncDisposable {
     return this.#tiled("qkv", { scheme, blocks: blocksOf(inner), columns, parts, arithmetic });
   }
 
-  /** Waits for all that is under way and hands all tensors over to the caller, who frees them from now on. */
+  /** Waits for running uploads and gives all tensors to the caller, who must free them. */
   async release(): Promise<readonly Tensor[]> {
     await this.#stream.finish();
     const tensors = this.#tensors;
@@ -222,13 +223,15 @@ export class WeightUpload implements AsyncDisposable {
     this.#tensors = [];
   }
 
-  /** The matrix with its tiles, which all numbers of rows share: they decide the order of a sum. */
+  /**
+   * Adds a matrix's tiles. All numbers of rows share them, because they decide the order of sums.
+   */
   #tiled(kernel: TiledKernel, matrix: WeightMatrix): WeightMatrix {
     const tuned = this.#tuned?.({ kernel, ...matrix });
     return { ...matrix, tiles: tuned ?? defaultTiles(this.#gpu, BLOCK * matrix.blocks) };
   }
 
-  /** Where a matrix lies in the checkpoint, whether it is stored quantised or not. */
+  /** Finds a matrix in the checkpoint, stored quantised or not. */
   #matrix(name: string, out: number, inner: number): StoredMatrix {
     const scales = scaleName(name);
     if (!this.#stored || !this.#source.tensors.has(scales)) {
@@ -245,7 +248,7 @@ export class WeightUpload implements AsyncDisposable {
     };
   }
 
-  /** Matrices read as one share a scheme: the wanted one, their own, or f32 where they differ. */
+  /** The scheme of matrices read as one: the wanted one, their own, or f32 if theirs differ. */
   #scheme(matrices: readonly StoredMatrix[], wanted: QuantScheme | undefined): QuantScheme {
     if (matrices.some(({ scales }) => scales)) {
       const { scheme } = this.#stored!;
@@ -256,7 +259,7 @@ export class WeightUpload implements AsyncDisposable {
         tensor: name,
         found: schemeText(scheme),
         expected: schemeText(wanted),
-        remedy: "A quantised folder loads as it is stored: ask for that, or load the original.",
+        remedy: "A quantised folder only loads as it is stored: do that, or load the original.",
       });
     }
     if (wanted?.group) return wanted;
@@ -266,7 +269,7 @@ export class WeightUpload implements AsyncDisposable {
     return own ?? SCHEMES.f32;
   }
 
-  /** Products of integers need codes. */
+  /** The arithmetic of a scheme: int8 only for quantised ones, since it needs integer codes. */
   #arithmeticOf({ group }: QuantScheme): Arithmetic {
     return this.#arithmetic === "int8" && group === undefined ? "f32" : this.#arithmetic;
   }

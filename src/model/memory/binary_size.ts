@@ -1,6 +1,6 @@
-/** Amounts of memory in words. */
+/** Formats amounts of memory. */
 
-/** Bytes in the largest unit that keeps them above 1. */
+/** Formats bytes in the largest unit in which they are at least 1. */
 export function binarySize(bytes: number): string {
   if (bytes === 1) return "1 byte";
   const units = ["bytes", "KiB", "MiB", "GiB", "TiB"];

@@ -1,4 +1,4 @@
-/** What each precision takes at several lengths of the context: what a user chooses among. */
+/** The memory that each precision takes at several context lengths, for a user to choose from. */
 
 import type { DeviceLimits } from "./dry_run.ts";
 import { attempt } from "./memory_plan.ts";
@@ -8,27 +8,27 @@ import { choicesOf, pairsOf } from "./precision.ts";
 
 /** One precision at one context length. */
 export interface ChoiceMemory {
-  /** How the target is kept. */
+  /** How the target's weights are kept. */
   readonly weights: WeightChoice;
-  /** How the draft is, where there is one: no larger than the target, as a plan would have it. */
+  /** How the draft's weights are kept, if there is one: in no more bits than the target's. */
   readonly draftWeights?: WeightChoice;
-  /** Tokens of prompt and answer. */
+  /** Length of prompt plus answer, in tokens. */
   readonly context: number;
   /** Bytes of all weights. */
   readonly weightBytes: number;
   /** Bytes of kept keys and values. */
   readonly cacheBytes: number;
-  /** The most bytes that are in use at any time. */
+  /** Peak of the bytes in use. */
   readonly bytes: number;
-  /** Why the device has no room for it, whatever memory there is. */
+  /** Why the device cannot hold it, even with enough memory. */
   readonly problem?: string;
 }
 
 /**
- * All choices that a plan has for the target, the largest first, contexts ascending. Figures are those
- * that {@linkcode planMemory} compares with the memory there is.
- * @param contexts in tokens; longer ones than the target's are left out
- * @throws {ConfigError} {@linkcode CheckpointError} when a folder is not as it must be
+ * All choices that a plan has for the target, the largest first, contexts ascending. The figures
+ * are those that {@linkcode planMemory} compares with the free memory.
+ * @param contexts lengths in tokens; ones above the target's are left out
+ * @throws {ConfigError} {@linkcode CheckpointError} when a folder is wrong
  */
 export async function memoryChoices(
   device: DeviceLimits,
@@ -42,7 +42,7 @@ export async function memoryChoices(
   const { maxSequenceLength } = configOf(request.target);
   const rows: ChoiceMemory[] = [];
   for (const weights of choicesOf(configOf(request.target), request.weights, request.arithmetic)) {
-    // The largest draft that goes with it.
+    // Finds the largest draft allowed with this target.
     const [pair] = pairsOf({ ...request, weights }, configOf);
     for (const context of contexts.filter((tokens) => tokens <= maxSequenceLength)) {
       const { target, draft, bytes, problem } = await attempt(

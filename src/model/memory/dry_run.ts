@@ -1,6 +1,6 @@
 /**
- * What a model would take of a GPU's memory: loading and denoising are run dry, by the very code
- * that does them, on a device that counts bytes instead of computing. Weights are not read.
+ * Finds how much GPU memory a model would take. The real code of loading and denoising runs on a
+ * device that counts bytes instead of computing. Weights are not read.
  */
 
 import type { Canvas, ForwardInput, TokenChoice } from "../../denoise/predictor.ts";
@@ -18,7 +18,7 @@ import { Model } from "../model.ts";
 import { type WeightPrecision, WeightUpload } from "../loading/upload.ts";
 import { WeightStream } from "../loading/weight_stream.ts";
 
-/** Denoising steps that are chained between two readbacks, as `denoise` does unless told otherwise. */
+/** Denoising steps between two readbacks: the default of `denoise`. */
 const CHAINED_STEPS = 4;
 
 /** The likeliest token. */
@@ -30,10 +30,10 @@ const CHOICE: TokenChoice = {
   unconfidentTokens: [],
 };
 
-/** What a device says of itself; of one that is not there, f16 and limits that nothing reaches. */
+/** The name, limits and features of a device. */
 export type DeviceLimits = Pick<Gpu, "name" | "limits" | "features" | "checkBufferSize">;
 
-/** Stands for a device that is not known. */
+/** An unknown device: it has f16, and limits that nothing reaches. */
 export const UNLIMITED: DeviceLimits = {
   name: "an unknown adapter",
   features: ["shader-f16"],
@@ -52,7 +52,7 @@ export interface PlannedMatrix {
   readonly name: string;
   readonly scheme: string;
   readonly bytes: number;
-  /** Buffers it is split into. */
+  /** Number of buffers that it is split into. */
   readonly parts: number;
 }
 
@@ -62,15 +62,15 @@ export interface DryRun {
   readonly weightBytes: number;
   /** GPU bytes in use only while loading. */
   readonly loadingBytes: number;
-  /** Most bytes of host memory that the GPU reads from, or that the driver keeps for it. */
+  /** Peak of the host memory that the GPU reads from or the driver keeps for it, in bytes. */
   readonly hostBytes: number;
   /** The largest matrix. */
   readonly largest: PlannedMatrix;
-  /** The layers' weights, in buffers that hold nothing. */
+  /** The layers' weights, in buffers without content. */
   readonly layers: readonly LayerWeights[];
   /**
-   * Bytes that a generation takes besides the weights, in a model that made no other before.
-   * @throws {GpuError} naming the limit, when the device has no room for so many rows
+   * Bytes that a model's first generation takes besides the weights.
+   * @throws {GpuError} naming the limit, when the device cannot hold so many rows
    */
   activationBytes(request: AnswerShape): Promise<number>;
 }
@@ -82,9 +82,9 @@ export interface AnswerShape {
   readonly blockLength: number;
   /** Whether keys and values are kept (default false). */
   readonly cache?: boolean;
-  /** As what; default: f16 where the device has it, else f32. */
+  /** Type that they are kept in; default: f16 if the device has it, else f32. */
   readonly kvCache?: Element;
-  /** States that are verified in one batch besides (default none). */
+  /** States that are also verified in one batch (default none). */
   readonly states?: number;
 }
 
@@ -131,7 +131,7 @@ export async function dryRun(
         request.kvCache,
       );
       const canvas = await openedCanvas(model, request);
-      // States are verified while the canvas is open.
+      // The canvas stays open, as it is while a strategy verifies states.
       if (request.states) await model.predict(states(config, request, request.states));
       const bytes = memory.bytes - weightBytes;
       canvas.destroy();
@@ -140,7 +140,7 @@ export async function dryRun(
   };
 }
 
-/** A canvas that has taken the steps of one readback. */
+/** Opens a canvas and runs the steps of one readback. */
 async function openedCanvas(model: Model, request: AnswerShape): Promise<Canvas> {
   const { promptTokens, maxTokens, blockLength, cache } = request;
   const { maskTokenId: maskToken, eosTokenId } = model.config;
@@ -167,7 +167,7 @@ async function openedCanvas(model: Model, request: AnswerShape): Promise<Canvas>
   return canvas;
 }
 
-/** Inputs as a strategy with proposals verifies them. */
+/** Inputs such as a strategy with proposals verifies. */
 function states(config: ModelConfig, request: AnswerShape, count: number): ForwardInput[] {
   const { promptTokens, maxTokens, blockLength } = request;
   const ids = idsOf(config, request);
@@ -182,11 +182,11 @@ function idsOf(config: ModelConfig, { promptTokens, maxTokens }: AnswerShape): U
   return new Uint32Array(promptTokens + maxTokens).fill(config.maskTokenId, promptTokens);
 }
 
-/** Adds up what is allotted. */
+/** Counts the memory that is allocated. */
 class CountedMemory {
   /** Bytes of all buffers that live on the GPU. */
   bytes = 0;
-  /** Most bytes at once of buffers that the host writes, and written since the GPU was waited for. */
+  /** Peak of buffers that the host writes, plus bytes written since the last wait for the GPU. */
   mostHostBytes = 0;
   #hostBytes = 0;
   #inFlight = 0;
@@ -202,7 +202,7 @@ class CountedMemory {
       if (live) add(-size);
       live = false;
     };
-    // Results are read back as zeros: nothing is committed.
+    // Readbacks give zeros, so nothing is committed.
     const mapAsync = () => {
       this.wait();
       return Promise.resolve();
@@ -227,7 +227,7 @@ class CountedMemory {
   }
 }
 
-/** A `Gpu` whose device allots memory in `memory` and does nothing else. */
+/** A `Gpu` whose device counts allocations in `memory` and does nothing else. */
 function countingGpu(
   memory: CountedMemory,
   { name, limits, features, checkBufferSize }: DeviceLimits,
@@ -276,7 +276,7 @@ function countingGpu(
   };
 }
 
-/** Takes the buffers that streaming takes, and leaves the checkpoint's data alone. */
+/** A stream that allocates its buffers but does not read the checkpoint's data. */
 class UnreadWeights extends WeightStream {
   override vector({ shape }: TensorSlice): Float32Array<ArrayBuffer> {
     return new Float32Array(shape.reduce((elements, size) => elements * size, 1));

@@ -1,6 +1,6 @@
 /**
- * In which precision, and with how long a context, a target and its draft fit a GPU's memory. Planned
- * before anything is uploaded, by a dry run of what loading and an answer allot.
+ * Plans the precision and context length in which a target and its draft fit a GPU's memory.
+ * Planning runs before any upload, with a dry run of loading and of one answer.
  */
 
 import { GpuError } from "../../gpu/device.ts";
@@ -13,40 +13,40 @@ import { bytesOf, KnownMemory, type ModelMemory } from "./model_memory.ts";
 import { isStored, type Pair, type PlanRequest, type WeightChoice } from "./plan_request.ts";
 import { checkChoices, nameOf, pairsOf } from "./precision.ts";
 
-/** A context that is cut by itself holds at least this many of the answers that are usual. */
+/** A context that is shortened automatically holds at least this many answers of default length. */
 const LEAST_ANSWERS = 2;
-/** After memory ran out, a shorter context must take at most this share of what was too many. */
+/** After memory ran out, a shorter context may take at most this share of the bytes that failed. */
 const SHARE_OF_TOO_MANY = 0.9;
 
-/** What is loaded and what it takes. */
+/** A memory plan: what is loaded, and the memory it takes. */
 export interface MemoryPlan {
   /** The model that answers. */
   readonly target: ModelMemory;
-  /** The one that proposes, where there is one. */
+  /** The model that proposes, if there is one. */
   readonly draft?: ModelMemory;
-  /** Tokens of prompt and answer that there is room for. */
+  /** Tokens of prompt plus answer that fit. */
   readonly context: number;
-  /** Tokens that the folder, or the user, asks for: more than `context` where only that fits. */
+  /** Context that the folder or the user asks for; larger than `context` if it does not fit. */
   readonly fullContext: number;
-  /** The most bytes that are in use at any time. */
+  /** Peak of the bytes in use. */
   readonly bytes: number;
-  /** Bytes that may be used; Infinity where nobody knows. */
+  /** Bytes that may be used; Infinity if not known. */
   readonly limit: number;
-  /** Whether the user named the limit. */
+  /** Whether the user gave the limit. */
   readonly limited: boolean;
-  /** Bytes of a larger plan for which there turned out to be no memory. */
+  /** Bytes of a larger plan that ran out of memory. */
   readonly tooMany?: number;
 }
 
 /**
- * Picks the largest precision in which target, draft and an answer at the context length fit: first
- * the draft gives way, from as stored to q8 to q4, then the target with a draft that is no larger.
- * Where even the smallest does not fit, the context is cut to the longest that does, unless the user
- * named one. Whatever is named is kept.
- * @param known what was asked before of the same device
- * @throws {GpuError} saying by how much the smallest choice falls short, and which options would fit;
- * for a kvCache that the device does not have
- * @throws {ConfigError} {@linkcode CheckpointError} when a folder is not as it must be
+ * Picks the largest precision in which target, draft and an answer at the context length fit. First
+ * the draft's bits are reduced (as stored, q8, q4), then the target's with a draft that is no
+ * larger. If even the smallest does not fit, the context is shortened to the longest that does,
+ * unless the user named a context. Options that the user named are never changed.
+ * @param known memory figures found before for the same device
+ * @throws {GpuError} saying how many bytes the smallest choice lacks and which options would fit;
+ * also for a kvCache that the device does not have
+ * @throws {ConfigError} {@linkcode CheckpointError} when a folder is wrong
  */
 export async function planMemory(
   device: DeviceLimits,
@@ -108,7 +108,7 @@ export async function planMemory(
   );
 }
 
-/** Says what the least that can be asked for would take. */
+/** Text about the memory of the smallest possible choice. */
 async function least(
   request: PlanRequest,
   plan: (asked: PlanRequest) => Promise<Attempt>,
@@ -119,7 +119,7 @@ async function least(
     (attempt.problem ?? `even ${described(attempt)} takes ${binarySize(attempt.bytes)}.`);
 }
 
-/** One line that says what was chosen. */
+/** One line about the plan. */
 export function planLine(plan: MemoryPlan): string {
   const { limit, limited, bytes, tooMany, context, fullContext } = plan;
   const of = limit === Infinity ? "" : ` of ${binarySize(limit)} ${limited ? "allowed" : "free"}`;
@@ -128,7 +128,7 @@ export function planLine(plan: MemoryPlan): string {
   return `GPU memory: ${instead}${described(plan)}${cut} take at most ${binarySize(bytes)}${of}.`;
 }
 
-/** What a pair of choices comes to. */
+/** The memory of a pair of choices. */
 export interface Attempt {
   readonly pair: Pair;
   readonly request: PlanRequest;
@@ -136,11 +136,11 @@ export interface Attempt {
   readonly draft?: ModelMemory;
   readonly context: number;
   readonly bytes: number;
-  /** Why the device has no room for it, whatever memory there is. */
+  /** Why the device cannot hold it, even with enough memory. */
   readonly problem?: string;
 }
 
-/** What target and draft take, kept as `pair` says, at the request's context. */
+/** Computes the memory of target and draft, kept as `pair` says, at the request's context. */
 export async function attempt(
   pair: Pair,
   request: PlanRequest,

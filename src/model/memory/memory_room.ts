@@ -1,4 +1,4 @@
-/** Whether models fit a device that are loaded as they are asked for, with no choice left to plan. */
+/** Checks that models fit a device when there is no choice of precision to plan. */
 
 import { type Gpu, GpuError } from "../../gpu/device.ts";
 import type { Checkpoint } from "../../weights/checkpoint.ts";
@@ -13,21 +13,21 @@ import type { WeightPrecision } from "../loading/upload.ts";
 
 /** A model that is about to be loaded. */
 export interface AskedModel {
-  /** What an error calls it. */
+  /** Name of the model in errors. */
   readonly name: string;
   readonly config: ModelConfig;
   readonly checkpoint: Checkpoint;
   readonly precision?: WeightPrecision;
-  /** What keys and values are kept as; default: none are kept. */
+  /** Type that keys and values are kept in; default: none are kept. */
   readonly kvCache?: Element;
 }
 
 /**
- * Goes through loading the models one after another and a forward pass of `tokens` through each, before
- * anything is uploaded.
- * @param free bytes that may be used; default: on a software adapter what the host has free, which the
- * system would take back by ending the program
- * @returns the most bytes that are in use at any time
+ * Checks, before anything is uploaded, that loading the models one after another and a forward pass
+ * of `tokens` through each fit the memory.
+ * @param free bytes that may be used; default: on a software adapter the free memory of the host
+ * (with more, the system would kill the program)
+ * @returns peak of the bytes in use
  * @throws {GpuError} when they do not fit, saying by how much
  * @throws {CheckpointError} naming the tensor that is not as the configuration says
  */

@@ -1,4 +1,4 @@
-/** What one model takes of a GPU's memory, and several together. */
+/** The GPU memory of one model, and of several together. */
 
 import { type Checkpoint, openCheckpoint } from "../../weights/checkpoint.ts";
 import { limitContext, type ModelConfig, readConfig } from "../loading/config.ts";
@@ -13,23 +13,23 @@ export interface ModelMemory {
   readonly folder: string;
   /** How its linear layers are kept. */
   readonly choice: WeightChoice;
-  /** All weights and the rotation table. */
+  /** Bytes of all weights and the rotation table. */
   readonly weights: number;
-  /** Keys and values that are kept, at the context length. */
+  /** Bytes of kept keys and values at the context length. */
   readonly cache: number;
-  /** What else an answer at the context length takes. */
+  /** Bytes that an answer at the context length takes besides. */
   readonly activations: number;
-  /** What is in use only while loading. */
+  /** Bytes in use only while loading. */
   readonly staging: number;
 }
 
-/** The bytes alone. */
+/** The bytes of a model without its name and choice. */
 export type ModelBytes = Omit<ModelMemory, "folder" | "choice">;
 
-/** States that a round of proposals has at most unless a request asks for more. */
+/** States in a round of proposals, unless a request asks for more. */
 const STATES = 5;
 
-/** The most bytes that are in use at any time: models are loaded one behind the other, then all answer. */
+/** Peak of the bytes in use: models are loaded one after another, then all are used together. */
 export function bytesOf(models: readonly ModelBytes[]): number {
   const sum = (of: (model: ModelBytes) => number) =>
     models.reduce((total, model) => total + of(model), 0);
@@ -38,12 +38,12 @@ export function bytesOf(models: readonly ModelBytes[]): number {
     Math.max(staging, sum(({ cache, activations }) => cache + activations));
 }
 
-/** What decides the bytes of a model. */
+/** The settings that decide the bytes of a model. */
 export type MemoryQuestion =
   & Pick<PlanRequest, "arithmetic" | "group" | "head" | "kvCache" | "answer" | "cache">
   & { readonly context: number };
 
-/** Answers how much models take on a device, each question once; folders are opened once. */
+/** Computes the memory of models on a device. It keeps results and opens each folder once. */
 export class KnownMemory implements Disposable {
   readonly #device: DeviceLimits;
   readonly #configs = new Map<string, ModelConfig>();
@@ -62,10 +62,10 @@ export class KnownMemory implements Disposable {
   }
 
   /**
-   * @param folder whose linear layers are kept as `choice` says
-   * @param isDraft whether it only proposes
-   * @throws {GpuError} when the device has no room for it, whatever memory there is
-   * @throws {CheckpointError} when a tensor is not as the configuration says
+   * @param folder folder of the model; its linear layers are kept as `choice` says
+   * @param isDraft whether the model only proposes
+   * @throws {GpuError} when the device cannot hold it, even with enough memory
+   * @throws {CheckpointError} when a tensor does not match the configuration
    */
   model(
     folder: string,
@@ -117,7 +117,7 @@ export class KnownMemory implements Disposable {
   }
 }
 
-/** What an answer takes at the context length. A draft keeps no keys and verifies nothing. */
+/** Memory of an answer at the context length. A draft keeps no keys and verifies nothing. */
 async function answerMemory(
   planned: DryRun,
   context: number,

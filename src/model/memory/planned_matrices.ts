@@ -1,4 +1,4 @@
-/** The matrices that loading a model would put on a device, without loading it. */
+/** Lists the matrices that a loaded model would have on a device, without loading it. */
 
 import type { Gpu } from "../../gpu/device.ts";
 import { openCheckpoint } from "../../weights/checkpoint.ts";
@@ -15,8 +15,8 @@ import { matrixName, type TiledMatrix } from "../tiles/tiled_matrix.ts";
 import { tiledMatrices } from "../tiles/layer_matrices.ts";
 
 /**
- * Of a target and its draft, in the precision that is planned for the device's memory.
- * @param known what was asked before of the same device
+ * The matrices of a target and its draft, in the precision planned for the device's memory.
+ * @param known memory figures found before for the same device
  * @throws as planMemory
  */
 export async function plannedMatrices(
@@ -37,7 +37,7 @@ export async function plannedMatrices(
   return [...found.values()];
 }
 
-/** Of a shape that has no folder, stored in bf16. */
+/** The matrices of a shape without a folder, stored in bf16. */
 export async function syntheticMatrices(
   gpu: Gpu,
   shape: SyntheticShape,

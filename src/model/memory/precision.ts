@@ -1,4 +1,4 @@
-/** Which precisions a model may be loaded in, and in which order they are tried. */
+/** The precisions that a model may be loaded in, in the order in which they are tried. */
 
 import { GpuError } from "../../gpu/device.ts";
 import type { Arithmetic } from "../../gpu/kernel.ts";
@@ -14,7 +14,7 @@ import {
   type WeightChoice,
 } from "./plan_request.ts";
 
-/** How a choice is told to the loader. */
+/** Turns a choice into the loader's precision. */
 export function precisionOf(
   choice: WeightChoice | undefined,
   { arithmetic, group = GROUP_SIZES[0], head = false }: Pick<
@@ -23,14 +23,14 @@ export function precisionOf(
   >,
   config: ModelConfig,
 ): WeightPrecision {
-  // A folder that is quantised so already has groups of its own size.
+  // A folder that is already quantised keeps its own group size.
   const stored = choice === undefined || isStored(choice) ||
     choice === config.quantisation?.scheme.name;
   const layers = stored ? undefined : quantised(choice, group);
   return { layers, head: head ? layers : undefined, arithmetic };
 }
 
-/** Pairs in the order in which they are tried. */
+/** Pairs of target and draft precision, in the order in which they are tried. */
 export function* pairsOf(
   { target, draft, weights, draftWeights, arithmetic }: PlanRequest,
   configOf: (folder: string) => ModelConfig,
@@ -47,7 +47,7 @@ export function* pairsOf(
   }
 }
 
-/** A folder that is quantised loads as it is stored. */
+/** The choices for a folder; a quantised folder only loads as it is stored. */
 export function choicesOf(
   { quantisation }: ModelConfig,
   named: WeightChoice | undefined,
@@ -58,7 +58,7 @@ export function choicesOf(
   return arithmetic === "int8" ? QUANTISED : WEIGHT_CHOICES;
 }
 
-/** @throws {GpuError} for arithmetic that the named weights do not have */
+/** Checks the named weights. @throws {GpuError} for arithmetic that they do not support */
 export function checkChoices(
   { target, draft, weights, draftWeights, arithmetic }: PlanRequest,
   configOf: (folder: string) => ModelConfig,
@@ -75,7 +75,7 @@ export function checkChoices(
   }
 }
 
-/** A folder as lines and errors call it. */
+/** Name of a folder in messages. */
 export function nameOf(folder: string): string {
   return folder.split(/[/\\]/).findLast((part) => part !== "") ?? folder;
 }

@@ -6,7 +6,7 @@ import type { TiledKernel, WeightMatrix } from "../../kernels/weight_matrix.ts";
 import type { LayerWeights } from "../forward_pass.ts";
 import { matrixName, type TiledMatrix } from "./tiled_matrix.ts";
 
-/** The matrices of layers that take tiles, each kind once. Matrix units take none. */
+/** The matrices of layers that take tiles, each kind once; none on a device with matrix units. */
 export function tiledMatrices(gpu: Gpu, layers: readonly LayerWeights[]): TiledMatrix[] {
   const found = new Map<string, TiledMatrix>();
   const add = (kernel: TiledKernel, weights: WeightMatrix) => {
