@@ -6,9 +6,10 @@
 
 import { QueueWait } from "../src/gpu/mapping.ts";
 import { Recorder } from "../src/gpu/recorder.ts";
-import { anyGpu } from "./gpu/device.ts";
+import { anyGpu, lacks } from "./gpu/device.ts";
 import type { KernelRun, UploadedRun } from "./kernels/case.ts";
 import { kernelCases } from "./kernels/run_case.ts";
+import { skipIf } from "./skip.ts";
 
 const recorder = new Recorder(anyGpu);
 const queue = new QueueWait(anyGpu);
@@ -32,8 +33,7 @@ for (const { kernel, modelRuns } of kernelCases) {
       (bytes / 1e6).toFixed(1)
     } MB`;
     Deno.bench({
-      name: `${kernel}: ${name} (${work})`,
-      ignore: feature !== undefined && !anyGpu.features.includes(feature),
+      ...skipIf(lacks(anyGpu, feature), `${kernel}: ${name} (${work})`),
       async fn(bench) {
         const { record } = uploaded(kernelRun);
         bench.start();
