@@ -68,7 +68,7 @@ export function createApp(engine: TextEngine, options: AppOptions = {}): Hono {
       // A full disk, or a reader that left, is no fault of this request.
     }
   });
-  app.use(async (c, next) => {
+  app.use(async (_, next) => {
     if (!options.stopping?.()) return await next();
     throw new ApiError(503, "shutting_down", "The server is shutting down. Ask another one.", {
       headers: { Connection: "close" },
