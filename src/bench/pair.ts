@@ -93,7 +93,8 @@ export async function benchPair(
   const { maskTokenId, eosTokenId } = target.config;
   const prompt = Uint32Array.from({ length: promptTokens }, (_, i) => 101 + 7919 * i % 50000);
   const sequence = newSequence(prompt, tokens, maskTokenId);
-  // A model with random weights is never confident, so thresholds are set to fill whole blocks.
+  // A model with random weights is never confident. With thresholds of 0 the draft fills a block in
+  // one step and every guess is kept.
   const run = commitVerify(sequence, target, draft, {
     blockLength,
     steps: tokens,
