@@ -1,12 +1,14 @@
-// Commits each sequence's best candidates: one workgroup a sequence. A candidate's rank is the number
-// of candidates before it, by uncertainty ascending (LOW_CONFIDENCE) or by noise (RANDOM), ties to the
-// lower position;
-// those that the rule lets pass are written to ids and logged at their rank. Rules, c the confidence:
+// Commits each sequence's best candidates, with one workgroup per sequence. A candidate's rank is
+// the number of candidates before it, by uncertainty ascending (LOW_CONFIDENCE) or by noise
+// (RANDOM), ties to the lower position. Candidates that pass the rule are written to ids, and
+// logged at their rank.
+// Rules, with c the confidence:
 // COUNT: ranks below the plan's number.
 // THRESHOLD: c >= t, that is uncertainty <= rule_value = 1 / t - 1, and always rank 0.
-// FACTOR: the ranks before the first i > 0 with c < 1 - f / (i + 2), rule_value = f; when only the last
-// of them fails it passes too (Wu et al. 2025, Fast-dLLM, arXiv 2505.22618, and its published code).
-// The twin of selectCommits in src/denoise/selection.ts.
+// FACTOR: the ranks before the first i > 0 with c < 1 - f / (i + 2), rule_value = f; if only the
+// last one fails, it passes too (Wu et al. 2025, Fast-dLLM, arXiv 2505.22618, and its published
+// code).
+// The result is the same as that of selectCommits in src/denoise/selection.ts.
 // commit_log: [sequences, log_stride] from log_offset: (committed, candidates, finished, 0), then
 // (row, token, bits of the odds against, bits of the log probability).
 // With stop_at_end a sequence is finished once no mask is left before its first end token.
@@ -14,7 +16,7 @@ struct Params {
   capacity: u32,
   plan_offset: u32,
   mask_token: u32,
-  twin_rows: u32, // from a row to its unconditional twin
+  twin_rows: u32, // number of rows from a row to its unconditional twin
   log_offset: u32,
   log_stride: u32,
   ranking: u32, // LOW_CONFIDENCE or RANDOM

@@ -1,5 +1,5 @@
-// y[i] = x[i]: as many bytes as the device's memory can move, read and written. A workgroup moves
-// 4 * 256 vectors, four loads in flight in each lane.
+// y[i] = x[i], to measure how many bytes per second the device's memory reads and writes. A
+// workgroup copies 4 * 256 vectors, with four loads in flight in each lane.
 // x, y: [units] of 16 bytes.
 struct Params {
   units: u32,

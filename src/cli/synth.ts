@@ -108,7 +108,7 @@ Examples:
 
 async function run(flags: SynthFlags): Promise<void> {
   if (!flags.out === !flags.onGpu) {
-    throw new Error("synth: expected one of --out DIR and --on-gpu");
+    throw new Error("synth: expected either --out DIR or --on-gpu");
   }
   const shape = shapeOf(flags);
   const options = {

@@ -25,7 +25,7 @@ export class RequestQueue {
   checkRoom(): void {
     if (!this.#busy || this.#waiting.length < this.#limit) return;
     throw new BusyError(
-      `${this.#limit} requests are already waiting and no more can wait: try again later`,
+      `${this.#limit} requests are waiting already and no more can wait: try again later`,
       RETRY_AFTER_SECONDS,
     );
   }

@@ -1,11 +1,11 @@
 /**
  * Element types of tensors, by their safetensors names, and conversions between them.
  *
- * Bytes are little-endian in files and on every platform that Deno runs on, so typed arrays are laid
- * over them as they are.
+ * Bytes are little-endian in files and on every platform that Deno runs on, so typed arrays can
+ * view them directly.
  */
 
-/** Types that hold real numbers: what weights may be stored as. */
+/** Types that hold real numbers; weights may be stored in them. */
 export const FLOAT_DTYPES = ["F32", "F16", "BF16"] as const;
 /** One of {@linkcode FLOAT_DTYPES}. */
 export type FloatDType = typeof FLOAT_DTYPES[number];
@@ -55,7 +55,7 @@ export function f32ToBf16(values: Float32Array): Uint16Array<ArrayBuffer> {
   const codes = new Uint16Array(values.length);
   for (let i = 0; i < bits.length; i++) {
     const word = bits[i];
-    // Rounding would carry a NaN whose payload lies in the lower half into infinity.
+    // Rounding would turn a NaN with its payload in the lower half into infinity.
     if ((word & 0x7fffffff) > 0x7f800000) codes[i] = (word >>> 16) | 0x40;
     else codes[i] = (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
   }
@@ -92,7 +92,7 @@ export function toF32(bytes: Uint8Array, dtype: DType): Float32Array<ArrayBuffer
       `found ${bytes.length} bytes of ${dtype}, expected a multiple of ${size}. Pass whole elements.`,
     );
   }
-  // Typed arrays must start at a multiple of their element size; a copy does.
+  // Typed arrays must start at a multiple of their element size, so the bytes are copied.
   const { buffer, byteOffset } = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
   const length = bytes.length / size;
   switch (dtype) {

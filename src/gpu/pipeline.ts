@@ -1,4 +1,4 @@
-/** Compiles kernels for a device, once for each set of constants, scheme, element and device form. */
+/** Compiles kernels for a device, once for each set of constants, scheme and element. */
 
 import elementF16 from "../../shaders/lib/element_f16.wgsl" with { type: "text" };
 import elementF32 from "../../shaders/lib/element_f32.wgsl" with { type: "text" };
@@ -24,7 +24,7 @@ const ELEMENT: Readonly<Record<Element, string>> = { f32: elementF32, f16: eleme
 
 /** A kernel ready to run. */
 export interface CompiledKernel {
-  /** Different for every compiled kernel of a process. */
+  /** Unique number of the compiled kernel in this process. */
   readonly id: number;
   readonly pipeline: GPUComputePipeline;
   /** Layout of `@group(0)`. */
@@ -36,7 +36,7 @@ export interface CompiledKernel {
 const compiled = new WeakMap<Gpu, Map<string, CompiledKernel>>();
 let nextId = 0;
 
-/** The compiled form of a kernel; later calls with the same arguments return the same one. */
+/** Compiles a kernel; later calls with the same arguments return the same pipeline. */
 export function pipelineFor(
   gpu: Gpu,
   kernel: Kernel,
@@ -80,7 +80,7 @@ export function shaderCode(
 ): string {
   const arithmetic = kernel.multipliesRows ? weights?.arithmetic : undefined;
   return [
-    // Directives come first; on the first line they move no line number.
+    // Directives must come first. They share the first line, so that line numbers stay the same.
     gpu.directives + kernel.source,
     ...kernel.snippets ?? [],
     ...weights ? [weight8, weights.snippet] : [],

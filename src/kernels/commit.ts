@@ -1,4 +1,4 @@
-/** The twin of `selectCommits`: ranks candidates and commits the best, on the GPU. */
+/** Ranks candidates and commits the best on the GPU, with the same result as `selectCommits`. */
 
 import source from "../../shaders/commit.wgsl" with { type: "text" };
 import noise from "../../shaders/lib/noise.wgsl" with { type: "text" };
@@ -41,10 +41,10 @@ export const commitKernel = defineKernel({
 /** Words of 4 bytes in an entry of the log: header (committed, candidates, finished), then commits. */
 export const LOG_ENTRY_WORDS = 4;
 
-/** What ranks candidates, as the shader numbers it. */
+/** The shader's numbers of the rankings. */
 export const RANKINGS = { low_confidence: 0, random: 1 } as const;
 
-/** Which of the ranked candidates pass, as the shader numbers it. */
+/** The shader's numbers of the selection rules. */
 export const RULES = { count: 0, threshold: 1, factor: 2 } as const;
 
 /** One of {@linkcode RULES} and its value; see the shader. */
@@ -83,12 +83,12 @@ export function commit(
     readonly planOffset: number;
     readonly maskToken: number;
     readonly twinRows: number;
-    /** In log entries. */
+    /** Offset in the log, in entries. */
     readonly logOffset: number;
     readonly logStride: number;
     readonly ranking: keyof typeof RANKINGS;
     readonly stopAtEnd: boolean;
-    /** Default `count`. */
+    /** Selection rule; default `count`. */
     readonly rule?: CommitRule;
   },
 ): void {

@@ -1,4 +1,4 @@
-/** A copy by a shader: the device's memory ceiling. */
+/** A copy by a shader, to measure the device's memory bandwidth. */
 
 import source from "../../shaders/copy.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";

@@ -1,4 +1,4 @@
-/** Queries, keys and values on matrix units, split into heads and rotated on the way. */
+/** Queries, keys and values on matrix units: projects, splits into heads and rotates. */
 
 import source from "../../shaders/matrix_qkv.wgsl" with { type: "text" };
 import storePair from "../../shaders/lib/store_pair.wgsl" with { type: "text" };
@@ -24,7 +24,7 @@ export const matrixQkvKernel = defineKernel({
   usesElement: true,
 });
 
-/** Records the projection of some rows, over all parts of the matrix; as `qkv` of qkv.ts. */
+/** Records the projection of some rows, over all parts of the matrix, like `qkv` of qkv.ts. */
 export function matrixQkv(
   recorder: Recorder,
   units: MatrixUnits,

@@ -1,4 +1,4 @@
-/** Queries, keys and values: the projection, the split into heads and the rotary embedding in one. */
+/** Queries, keys and values: projection, split into heads and rotary embedding in one kernel. */
 
 import source from "../../shaders/qkv.wgsl" with { type: "text" };
 import storePair from "../../shaders/lib/store_pair.wgsl" with { type: "text" };
@@ -50,8 +50,8 @@ export const qkvKernel = defineKernel({
 });
 
 /**
- * (cos, sin) of `position * theta^(-2 i / headDim)`, made on the CPU: WGSL's own need only be
- * accurate to 2^-11 (Su et al. 2021, RoFormer, eq. 34).
+ * Makes a table of (cos, sin) of `position * theta^(-2 i / headDim)` (Su et al. 2021, RoFormer, eq.
+ * 34). It is made on the CPU, because WGSL's functions need only be accurate to 2^-11.
  * @returns `[positions, headDim / 2, 2]`
  */
 export function rotationTable(
@@ -62,7 +62,7 @@ export function rotationTable(
   const half = headDim / 2;
   const table = new Float32Array(positions * half * 2);
   for (let i = 0; i < half; i++) {
-    // The published code makes the frequencies in f32; the angle's rounding follows from it.
+    // The published code computes the frequencies in f32, which decides how angles are rounded.
     const frequency = Math.fround(1 / Math.fround(Math.pow(theta, Math.fround((2 * i) / headDim))));
     for (let position = 0; position < positions; position++) {
       const angle = Math.fround(position * frequency);
@@ -73,7 +73,7 @@ export function rotationTable(
   return table;
 }
 
-/** What the projection reads and writes. */
+/** Tensors that the projection reads and writes. */
 export interface QkvTensors extends KeysAndValues {
   /** `[rows, paddedInner]` */
   readonly x: Tensor;
@@ -84,7 +84,7 @@ export interface QkvTensors extends KeysAndValues {
   readonly q: Tensor;
 }
 
-/** Which rows are projected: to q from row `firstQuery` on, to k and v from row `firstKey` on. */
+/** Rows to project: q is written from row `firstQuery` on, k and v from row `firstKey` on. */
 export interface QkvRows {
   readonly rows: number;
   readonly firstQuery: number;
@@ -112,7 +112,7 @@ export function qkvParams(
   };
 }
 
-/** What one part's dispatch costs; a key or value is written as its element. */
+/** Cost of one part's dispatch; keys and values are written in their element type. */
 export function qkvCost(
   weights: WeightMatrix,
   part: WeightPart,

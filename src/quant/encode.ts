@@ -1,4 +1,4 @@
-/** Rows of weights become codes and scales as a file holds them, and back. */
+/** Converts rows of weights to codes and scales as files hold them, and back. */
 
 import { codeOf, scaleBits, scaleOf } from "./group.ts";
 import { groupsOf, type QuantisedName, type QuantScheme, storedRowBytes } from "./scheme.ts";
@@ -45,10 +45,10 @@ export function mostCode({ bits }: QuantScheme): number {
 }
 
 /**
- * Quantises row by row, group by group: symmetric, nearest code.
+ * Quantises every group of every row symmetrically to the nearest code.
  * @param weights `[rows, inner]`, finite
- * @param firstRow what an error calls the first row
- * @throws {RangeError} for a weight that is not finite, naming its place
+ * @param firstRow number of the first row in errors
+ * @throws {RangeError} for a weight that is not finite, naming its row and column
  */
 export function encodeRows(
   scheme: QuantScheme,
@@ -78,18 +78,18 @@ export function encodeRows(
   return { codes, scales };
 }
 
-/** The largest magnitude; infinite where a weight is not finite. */
+/** The largest magnitude of some weights; Infinity if a weight is not finite. */
 function magnitudeOf(weights: Float32Array, first: number, end: number): number {
   let magnitude = 0;
   for (let i = first; i < end; i++) {
     const weight = Math.abs(weights[i]);
-    // False for NaN too.
+    // This comparison is also false for NaN.
     if (!(weight <= magnitude)) magnitude = weight < Infinity ? weight : Infinity;
   }
   return magnitude;
 }
 
-/** Codes of 8 bits from byte `at` on. */
+/** Writes codes of 8 bits from byte `at` on. */
 function writeBytes(
   weights: Float32Array,
   first: number,
@@ -103,7 +103,10 @@ function writeBytes(
   for (let i = first; i < end; i++) codes[at++] = codeOf(weights[i], scale, inverse, 127) & 255;
 }
 
-/** Codes of 4 bits from byte `at` on, two to a byte; an odd last one leaves the upper half 0. */
+/**
+ * Writes codes of 4 bits from byte `at` on, two per byte; after an odd last one the upper half is
+ * 0.
+ */
 function writeHalves(
   weights: Float32Array,
   first: number,
@@ -133,8 +136,8 @@ function notFinite(
 }
 
 /**
- * The weights that codes and scales stand for.
- * @returns `[rows, inner]`; each is exact in f32
+ * Converts codes and scales back to weights.
+ * @returns `[rows, inner]`; each weight is exact in f32
  */
 export function decodeRows(
   scheme: QuantScheme,

@@ -1,4 +1,4 @@
-/** How weights lie on the GPU and how a shader widens them. */
+/** Weight formats: their layout on the GPU, and how a shader converts them to f32. */
 
 import bf16Snippet from "../../shaders/lib/load_weight_bf16.wgsl" with { type: "text" };
 import f16Snippet from "../../shaders/lib/load_weight_f16.wgsl" with { type: "text" };
@@ -19,32 +19,34 @@ export type SchemeName = typeof SCHEME_NAMES[number];
 /** Name of a scheme that has codes and scales. */
 export type QuantisedName = typeof QUANTISED[number];
 
-/** Sizes of groups that a quantised scheme may have; the first where none is named. */
+/** Group sizes of quantised schemes; the first is the default. */
 export const GROUP_SIZES = [32, 64] as const;
-/** Weights of a column that share a scale. */
+/** Number of weights of a column that share a scale. */
 export type GroupSize = typeof GROUP_SIZES[number];
 
 /**
- * A weight format. Codes lie in units `[inner / elementsPerUnit, columns]`, so that a lane that
- * makes one output reads what its neighbours' reads stand beside. A quantised weight is its code
- * times the scale of its group; the scales, f16, lie two consecutive groups to a word,
- * `[groups / 2, columns]`.
+ * A weight format. Codes are stored in units `[inner / elementsPerUnit, columns]`, so that lanes
+ * that compute neighbouring outputs read neighbouring units. A quantised weight is its code times
+ * the scale of its group. Scales are f16, with two consecutive groups per word, `[groups / 2,
+ * columns]`.
  */
 export interface QuantScheme {
   readonly name: SchemeName;
-  /** The safetensors type of stored codes; q4 holds two to a byte, the lower half first. */
+  /** The safetensors type of stored codes; q4 stores two per byte, the lower half first. */
   readonly dtype: DType;
   /** Bits of a code. */
   readonly bits: 32 | 16 | 8 | 4;
   /** Words of 4 bytes in a unit. */
   readonly unitWords: 1 | 2 | 4;
-  /** Undefined: codes are the weights themselves. */
+  /** Number of weights that share a scale; undefined if the codes are the weights themselves. */
   readonly group?: GroupSize;
   /** WGSL that declares `@group(1)` and defines `load_weight8`. */
   readonly snippet: string;
 }
 
-/** Inner sizes are padded to this many weights, with zeros: what `load_weight8` returns at once. */
+/**
+ * Weights that one `load_weight8` returns; inner sizes are padded with zeros to multiples of it.
+ */
 export const BLOCK = 8;
 
 /** Every scheme, by name; the quantised ones with groups of 32. */
@@ -61,7 +63,7 @@ export function quantised(name: QuantisedName, group: GroupSize): QuantScheme {
   return { ...SCHEMES[name], group };
 }
 
-/** A scheme in words: `q4 in groups of 32`, or `bf16`. */
+/** A scheme as text: `q4 in groups of 32`, or `bf16`. */
 export function schemeText({ name, group }: QuantScheme): string {
   return group === undefined ? name : `${name} in groups of ${group}`;
 }
@@ -76,17 +78,17 @@ export function schemeConstants({ group }: QuantScheme): Record<string, number> 
   return group === undefined ? {} : { GROUP_BLOCKS: group / BLOCK };
 }
 
-/** Blocks of 8 weights that cover `inner` of them. */
+/** Number of blocks of 8 that hold `inner` weights. */
 export function blocksOf(inner: number): number {
   return Math.ceil(inner / BLOCK);
 }
 
-/** `inner` rounded up to whole blocks: the row stride of activations that meet such weights. */
+/** `inner` rounded up to whole blocks: the row stride of activations for such weights. */
 export function paddedInner(inner: number): number {
   return blocksOf(inner) * BLOCK;
 }
 
-/** Groups of one column, each with a scale; 0 where the scheme has none. */
+/** Number of groups in one column, each with a scale; 0 if the scheme has no scales. */
 export function groupsOf({ group }: QuantScheme, inner: number): number {
   return group === undefined ? 0 : Math.ceil(inner / group);
 }

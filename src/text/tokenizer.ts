@@ -1,4 +1,6 @@
-/** tokenizer.json: text <-> token ids, for the byte-level BPE that LLaDA checkpoints carry. */
+/**
+ * Converts between text and token ids with tokenizer.json, the byte-level BPE of LLaDA checkpoints.
+ */
 import { Tokenizer } from "npm:@huggingface/tokenizers@0.2.0";
 import {
   type AddedToken,
@@ -8,16 +10,16 @@ import {
   type TokenizerFile,
 } from "./tokenizer_file.ts";
 
-/** Longest text that is encoded, in UTF-16 units: several contexts' worth, seconds at worst. */
+/** Limit of a text to encode, in UTF-16 units: several contexts, which takes seconds at worst. */
 export const MAX_TEXT_LENGTH = 1 << 20;
 
 /**
- * Text <-> token ids. Text is always plain: the text of a control token (`<|eot_id|>`) becomes the
- * tokens of its characters, never its id, unless {@linkcode TextTokenizer.encodeWithControl} is
- * asked. Tokens that tokenizer.json adds without calling them `special` are part of plain text.
+ * Converts between text and token ids. The text of a control token (`<|eot_id|>`) becomes the
+ * tokens of its characters and never its id, except in {@linkcode TextTokenizer.encodeWithControl}.
+ * Added tokens that tokenizer.json does not mark as `special` are part of plain text.
  */
 export class TextTokenizer {
-  /** Text and id of each control token: those that tokenizer.json calls `special`. */
+  /** Text and id of each control token: the tokens that tokenizer.json marks as `special`. */
   readonly controlTokens: ReadonlyMap<string, number>;
   readonly #plain: Tokenizer;
   readonly #idByText: ReadonlyMap<string, number>;
@@ -26,8 +28,8 @@ export class TextTokenizer {
   readonly #controlPattern: RegExp;
 
   /**
-   * Takes a checked tokenizer.json; {@linkcode loadTokenizer} reads one.
-   * @throws when a step of it (normalizer, pre-tokenizer) is not known
+   * Makes a tokenizer of a checked tokenizer.json; {@linkcode loadTokenizer} reads one.
+   * @throws {Error} when it has an unknown step (normalizer, pre-tokenizer)
    */
   constructor(file: TokenizerFile) {
     const vocab = Object.entries(file.vocab);
@@ -44,8 +46,8 @@ export class TextTokenizer {
   }
 
   /**
-   * Token ids of plain text; no control token comes out, whatever the text says.
-   * @throws {RangeError} for text beyond {@linkcode MAX_TEXT_LENGTH}
+   * Token ids of plain text; they never contain a control token.
+   * @throws {RangeError} for text longer than {@linkcode MAX_TEXT_LENGTH}
    */
   encode(text: string): number[] {
     checkLength(text);
@@ -53,10 +55,10 @@ export class TextTokenizer {
   }
 
   /**
-   * Token ids of text in which the text of a control token means that token, at each place the
-   * longest that fits. For text that the program wrote; `encodeChat` is for messages.
+   * Token ids of text in which the text of a control token becomes that token; the longest match
+   * counts. Only for text that the program wrote; `encodeChat` is for messages.
    * @param restore applied to each piece between control tokens before it is encoded as plain text
-   * @throws {RangeError} for text beyond {@linkcode MAX_TEXT_LENGTH}
+   * @throws {RangeError} for text longer than {@linkcode MAX_TEXT_LENGTH}
    */
   encodeWithControl(text: string, restore: (piece: string) => string = (piece) => piece): number[] {
     checkLength(text);
@@ -88,7 +90,7 @@ export class TextTokenizer {
     );
   }
 
-  /** The text that ids stand for; control tokens and ids without text leave none. */
+  /** The text of token ids; control tokens and ids without text are left out. */
   decode(ids: Iterable<number>): string {
     const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
     let text = "";
@@ -105,8 +107,8 @@ export class TextTokenizer {
   }
 
   /**
-   * The UTF-8 bytes that a token adds to a text, often part of a character only; none for control
-   * tokens and for ids without text.
+   * The UTF-8 bytes that a token adds to a text, often only a part of a character. Control tokens
+   * and ids without text add none.
    */
   tokenBytes(id: number): Uint8Array<ArrayBuffer> {
     const added = this.#addedById.get(id);
@@ -114,7 +116,7 @@ export class TextTokenizer {
     return spelledBytes(this.#textById.get(id) ?? "");
   }
 
-  /** Whether the id is a control token's. */
+  /** Whether an id is that of a control token. */
   isSpecial(id: number): boolean {
     return this.#addedById.get(id)?.special ?? false;
   }
@@ -130,8 +132,8 @@ export class TextTokenizer {
 
 /**
  * Reads the tokenizer of a model folder: tokenizer.json, and the tokens that tokenizer_config.json
- * (if there) adds.
- * @throws when a file is missing, too large, not JSON, or not a byte-level BPE tokenizer
+ * adds if that file exists.
+ * @throws {Error} when a file is missing, too large, not JSON, or not a byte-level BPE tokenizer
  */
 export async function loadTokenizer(dir: string): Promise<TextTokenizer> {
   const file = await readTokenizerFile(dir);
@@ -145,13 +147,14 @@ export async function loadTokenizer(dir: string): Promise<TextTokenizer> {
 function checkLength(text: string): void {
   if (text.length <= MAX_TEXT_LENGTH) return;
   throw new RangeError(
-    `the text has ${text.length} characters, at most ${MAX_TEXT_LENGTH} are encoded: shorten it`,
+    `the text has ${text.length} characters, expected at most ${MAX_TEXT_LENGTH}: shorten it`,
   );
 }
 
 /**
- * The library's tokenizer without the control tokens: it then has no id to give for their text. A
- * vocabulary may list them too, and with `ignore_merges` one typed out would be found there.
+ * Makes the library's tokenizer without the control tokens, so that their text never becomes their
+ * ids. They are also removed from the vocabulary: with `ignore_merges` their text would be found
+ * there.
  */
 function plainTokenizer(file: TokenizerFile, control: ReadonlyMap<string, number>): Tokenizer {
   const controlIds = new Set(control.values());
@@ -172,13 +175,13 @@ function plainTokenizer(file: TokenizerFile, control: ReadonlyMap<string, number
   }, { clean_up_tokenization_spaces: false });
 }
 
-/** A pattern for the longest of some texts at each place; for none, one that never matches. */
+/** A pattern that matches the longest of some texts at a place; without texts it never matches. */
 function longestOf(texts: readonly string[]): RegExp {
   const longestFirst = texts.toSorted((a, b) => b.length - a.length);
   return new RegExp(longestFirst.map(literalPattern).join("|") || "(?!)", "g");
 }
 
-/** A regular expression for exactly this text, unit by unit. */
+/** A regular expression that matches exactly this text. */
 export function literalPattern(text: string): string {
   return Array.from({ length: text.length }, (_, i) => {
     return `\\u${text.charCodeAt(i).toString(16).padStart(4, "0")}`;
@@ -186,8 +189,8 @@ export function literalPattern(text: string): string {
 }
 
 /**
- * Byte-level BPE spells each byte as one printable character: itself where Latin-1 has one, else the
- * next from U+0100 on (`bytes_to_unicode` in the GPT-2 code).
+ * Byte-level BPE writes each byte as one printable character: the Latin-1 character if it is
+ * printable, else the next unused one from U+0100 on (`bytes_to_unicode` in the GPT-2 code).
  */
 const BYTE_BY_CHARACTER = new Map<string, number>();
 for (let byte = 0, next = 256; byte < 256; byte++) {
@@ -195,7 +198,7 @@ for (let byte = 0, next = 256; byte < 256; byte++) {
   BYTE_BY_CHARACTER.set(String.fromCharCode(printable ? byte : next++), byte);
 }
 
-/** Bytes of a token in byte-level spelling; a token in no such spelling stands for itself. */
+/** Bytes of a token in byte-level spelling; for any other token, the bytes of its own text. */
 function spelledBytes(token: string): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(token.length);
   for (let i = 0; i < token.length; i++) {

@@ -1,32 +1,32 @@
-/** The text files of a model folder, read in bounded memory and checked before anything uses them. */
+/** Reads and checks the text files of a model folder, with limits on their size. */
 
 /** A token that tokenizer.json adds to the vocabulary of its model. */
 export interface AddedToken {
-  /** Its id; wins over the model's vocabulary where both name the text. */
+  /** Id of the token; it overrides the id that the model's vocabulary has for this text. */
   readonly id: number;
-  /** Its text. */
+  /** Text of the token. */
   readonly content: string;
-  /** A control token: never shown, never made from text that a user typed. */
+  /** Whether it is a control token: never shown, and never made from text that a user typed. */
   readonly special: boolean;
-  /** Found in text after the normalizer rather than before. */
+  /** Whether it is searched for after normalization instead of before. */
   readonly normalized: boolean;
-  /** Takes the white space before it along. */
+  /** Whether it includes the white space before it. */
   readonly lstrip: boolean;
-  /** Takes the white space after it along. */
+  /** Whether it includes the white space after it. */
   readonly rstrip: boolean;
 }
 
-/** What tokenizer.json of a byte-level BPE tokenizer says, checked. */
+/** The checked content of tokenizer.json of a byte-level BPE tokenizer. */
 export interface TokenizerFile {
   /** The whole file, for fields that only the tokenizer library reads. */
   readonly json: JsonObject;
-  /** `model`: the BPE itself. */
+  /** `model`: the BPE model. */
   readonly model: JsonObject;
   /** `model.vocab`: token in its byte-level spelling -> id. */
   readonly vocab: Readonly<Record<string, number>>;
-  /** `model.merges`: pairs that become one token, first pair first. */
+  /** `model.merges`: pairs that become one token, in order of priority. */
   readonly merges: readonly (readonly [string, string])[];
-  /** `added_tokens`, and what only tokenizer_config.json adds. */
+  /** `added_tokens`, and the tokens that only tokenizer_config.json adds. */
   readonly added: readonly AddedToken[];
 }
 
@@ -35,19 +35,19 @@ export type JsonObject = Readonly<Record<string, unknown>>;
 
 const MAX_TOKENIZER_BYTES = 128 << 20;
 const MAX_CONFIG_BYTES = 16 << 20;
-/** Ids index arrays in the tokenizer library: a wild one must not get there. */
+/** Limit of ids, which the tokenizer library uses as array indexes. */
 const MAX_TOKEN_ID = (1 << 24) - 1;
 
 /**
  * Reads and checks tokenizer.json of a model folder.
- * @throws when it is missing, too large, not JSON, or not a byte-level BPE tokenizer
+ * @throws {Error} when it is missing, too large, not JSON, or not a byte-level BPE tokenizer
  */
 export async function readTokenizerFile(dir: string): Promise<TokenizerFile> {
   const path = `${dir}/tokenizer.json`;
   const json = await readJsonObject(path, MAX_TOKENIZER_BYTES);
   if (!json) {
     throw new Error(
-      `${path} is missing: without it there is no way between text and token ids. ${AGAIN}`,
+      `${path} is missing: text cannot be converted to token ids without it. ${AGAIN}`,
     );
   }
   const model = objectField(path, json, "model");
@@ -72,22 +72,22 @@ export async function readTokenizerFile(dir: string): Promise<TokenizerFile> {
 }
 
 /**
- * tokenizer_config.json of a model folder; undefined when there is none.
- * @throws when it is too large or not a JSON object
+ * Reads tokenizer_config.json of a model folder; undefined if there is none.
+ * @throws {Error} when it is too large or not a JSON object
  */
 export function readTokenizerConfig(dir: string): Promise<JsonObject | undefined> {
   return readJsonObject(`${dir}/tokenizer_config.json`, MAX_CONFIG_BYTES);
 }
 
 /**
- * A text file of a model folder; undefined when it is not there.
- * @throws when it is larger than `maxBytes`, not UTF-8 or not readable
+ * Reads a text file of a model folder; undefined if it does not exist.
+ * @throws {Error} when it is larger than `maxBytes`, not UTF-8 or not readable
  */
 export async function readText(path: string, maxBytes: number): Promise<string | undefined> {
   try {
     const { size } = await Deno.stat(path);
     if (size > maxBytes) {
-      throw new Error(`it has ${size} bytes; a file of this name may have ${maxBytes}`);
+      throw new Error(`it has ${size} bytes, expected at most ${maxBytes}`);
     }
     return new TextDecoder("utf-8", { fatal: true }).decode(await Deno.readFile(path));
   } catch (cause) {
@@ -99,7 +99,7 @@ export async function readText(path: string, maxBytes: number): Promise<string |
 /** Advice at the end of an error about a broken file. */
 export const AGAIN = "Download the folder again.";
 
-/** What a thrown value says, without its full stop. */
+/** Message of a thrown value, without the full stop at its end. */
 export function messageOf(cause: unknown): string {
   return (cause instanceof Error ? cause.message : String(cause)).replace(/\.$/, "");
 }
@@ -129,7 +129,7 @@ function checkVocab(path: string, vocab: JsonObject): Record<string, number> {
   return vocab as Record<string, number>;
 }
 
-/** Both spellings of a merge are in use: `"a b"` and `["a", "b"]`. */
+/** Checks merges, which may be written as `"a b"` or as `["a", "b"]`. */
 function checkMerges(
   path: string,
   merges: unknown,
@@ -161,7 +161,7 @@ function checkAdded(path: string, added: unknown): AddedToken[] {
   });
 }
 
-/** Tokens that only tokenizer_config.json names count as well, as in the transformers library. */
+/** Tokens that only tokenizer_config.json adds; they count too, as in the transformers library. */
 async function addedByConfig(dir: string, known: readonly AddedToken[]): Promise<AddedToken[]> {
   const path = `${dir}/tokenizer_config.json`;
   const decoder = (await readTokenizerConfig(dir))?.added_tokens_decoder ?? {};
@@ -197,7 +197,7 @@ function isTokenId(value: unknown): value is number {
   return Number.isInteger(value) && Number(value) >= 0 && Number(value) <= MAX_TOKEN_ID;
 }
 
-/** Whether a pre-tokeniser spells text in bytes: alone, or as a step of a Sequence. */
+/** Whether a pre-tokenizer is byte-level, alone or as a step of a Sequence. */
 function mapsBytes(preTokenizer: unknown): boolean {
   if (!isObject(preTokenizer)) return false;
   const { type, pretokenizers } = preTokenizer;
@@ -223,7 +223,7 @@ function mismatch(path: string, field: string, found: unknown, expected: string)
   return new Error(`${path}: ${field} is ${show(found)}, expected ${expected}. ${AGAIN}`);
 }
 
-/** A JSON value in an error: short, whatever the file holds. */
+/** Formats a JSON value for an error, cut to a short text. */
 function show(value: unknown): string {
   if (value === undefined) return "missing";
   const text = JSON.stringify(value);

@@ -1,4 +1,6 @@
-/** A LLaDA model as a file for llama.cpp, which knows the architecture: the same weights, in its order. */
+/**
+ * Writes a LLaDA model as a file for llama.cpp, which supports LLaDA: the same weights, reordered.
+ */
 
 import { join } from "node:path";
 import { toF32 } from "../../gpu/dtype.ts";
@@ -14,19 +16,19 @@ import {
   type GgufValue,
 } from "./gguf_file.ts";
 
-/** The model, header and weights. */
+/** Name of the model file, with header and weights. */
 export const GGUF_MODEL = "llada.gguf";
-/** Weights of one block in llama.cpp's formats. */
+/** Number of weights in a block of llama.cpp's formats. */
 const GROUP = 32;
 
-/** One tensor before its place is known. */
+/** A tensor to write, before its place is known. */
 interface Source {
   readonly name: string;
   /** Name in the checkpoint. */
   readonly of: string;
   /** `[columns, inner]`, or `[inner]`. */
   readonly shape: readonly number[];
-  /** Heads whose channels llama.cpp rotates in another order. */
+  /** Number of heads, if llama.cpp rotates their channels in another order. */
   readonly rotatedHeads?: number;
 }
 
@@ -107,10 +109,12 @@ function metadataOf(config: ModelConfig): Record<string, GgufValue> {
 /** Token types of llama.cpp. */
 const NORMAL = 1;
 const BYTE = 6;
-/** Tokens for text that has no other. */
+/** Number of byte tokens, which stand for text without another token. */
 const BYTES = 256;
 
-/** Token ids go in and come out, but node-llama-cpp takes no model without texts for them. */
+/**
+ * Makes texts for token ids: they are not used, but node-llama-cpp refuses a model without them.
+ */
 function vocabularyOf(ids: number): Record<string, GgufValue> {
   if (ids < BYTES) throw new RangeError(`${ids} token ids, expected ${BYTES} at least`);
   const hex = (byte: number) => byte.toString(16).toUpperCase().padStart(2, "0");
@@ -125,7 +129,7 @@ function vocabularyOf(ids: number): Record<string, GgufValue> {
       { length: ids },
       (_, id) => id < BYTES ? BYTE : NORMAL,
     ),
-    // Those that it names by default may lie outside.
+    // The default ids of these tokens may be outside the vocabulary.
     "tokenizer.ggml.bos_token_id": { u32: ids - 1 },
     "tokenizer.ggml.eos_token_id": { u32: ids - 1 },
     "tokenizer.ggml.unknown_token_id": { u32: ids - 1 },
@@ -185,7 +189,7 @@ function floats(checkpoint: Checkpoint, { of, shape }: Source): Uint8Array<Array
   return new Uint8Array(toF32(checkpoint.read(slice), slice.dtype).buffer);
 }
 
-/** Scale and codes of each group, one behind the other. */
+/** Makes blocks: the scale and codes of each group, one block after another. */
 function blocks(
   config: ModelConfig,
   checkpoint: Checkpoint,
@@ -209,7 +213,10 @@ function blocks(
   return made;
 }
 
-/** llama.cpp rotates channels 2 i and 2 i + 1 of a head together, LLaDA i and i + headDim / 2. */
+/**
+ * Reorders channels: llama.cpp rotates 2 i and 2 i + 1 of a head together, LLaDA i and i + headDim
+ * / 2.
+ */
 function inRotationOrder(
   bytes: Uint8Array<ArrayBuffer>,
   { shape, rotatedHeads }: Source,

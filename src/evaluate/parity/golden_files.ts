@@ -1,4 +1,6 @@
-/** Golden data as `unmask parity` and the tests read it; see test/golden/README.md for the layout. */
+/**
+ * Reads golden data for `unmask parity` and the tests; test/golden/README.md describes its layout.
+ */
 
 import { join } from "node:path";
 import type { CachePolicy } from "../../denoise/cache_plan.ts";
@@ -130,7 +132,7 @@ export interface TemperatureCase {
   readonly greedy_tokens: readonly number[];
 }
 
-/** What came of one case. */
+/** The result of one case. */
 export interface ParityResult {
   readonly name: string;
   readonly passed: boolean;
@@ -138,7 +140,7 @@ export interface ParityResult {
   readonly detail: string;
 }
 
-/** A parsed JSON file of the folder, or undefined where there is none. */
+/** Reads a JSON file of the folder; undefined if it does not exist. */
 export function readGolden<T>(dir: string, ...path: string[]): T | undefined {
   const file = join(dir, ...path);
   let text: string;
@@ -168,7 +170,7 @@ export function forwardNames(dir: string): string[] {
   }
 }
 
-/** A tensor widened to f32. */
+/** Reads a tensor, widened to f32. */
 export function readGoldenTensor(file: SafetensorsFile, name: string): Float32Array {
   const slice = file.tensors.get(name);
   if (!slice) throw new Error(`${file.file}: tensor ${name} is missing`);

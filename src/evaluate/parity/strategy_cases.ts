@@ -10,7 +10,7 @@ import type { Model } from "../../model/model.ts";
 import type { FastCase, ParityResult, SpeculativeCase } from "./golden_files.ts";
 import { compareSteps, drain, sameNumbers, stepwise, verdict } from "./sampling_cases.ts";
 
-/** A Fast-dLLM trajectory on the canvas; without a cache also step by step. */
+/** Runs a Fast-dLLM trajectory on the canvas; without a cache also step by step. */
 export async function fastCase(golden: FastCase, model: Model): Promise<ParityResult> {
   const rule: SelectionRule = golden.threshold !== null
     ? { kind: "threshold", threshold: golden.threshold }
@@ -52,7 +52,7 @@ export async function fastCase(golden: FastCase, model: Model): Promise<ParityRe
   return verdict(`sampling/fast ${golden.name}`, wrong, confidence, detail);
 }
 
-/** A draft-and-verify trajectory: acceptances round by round, and the target-only steps. */
+/** Runs a draft-and-verify trajectory; compares the acceptance of each round, and the steps. */
 export async function speculativeCase(
   golden: SpeculativeCase,
   target: Model,
