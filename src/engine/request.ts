@@ -185,7 +185,7 @@ export class RequestError extends Error {
   readonly field: string;
   /** Machine-readable kind. */
   readonly code: "invalid_value" | "context_length_exceeded";
-  /** @param message names the field and says what was expected and found */
+  /** Makes the error; `message` names the field and says what was expected and found. */
   constructor(
     field: string,
     message: string,
@@ -202,7 +202,7 @@ export class RequestError extends Error {
 export class BusyError extends Error {
   /** Seconds after which to try again. */
   readonly retryAfter: number;
-  /** @param message says what is full and when to try again */
+  /** Makes the error; `message` says what is full and when to try again. */
   constructor(message: string, retryAfter: number) {
     super(message);
     this.name = "BusyError";
