@@ -151,9 +151,7 @@ export async function checkAgreement(runners: readonly Runner[]) {
     const most = LOGITS_TOLERANCE[precision];
     if (!(logitsDistance <= most)) {
       throw new Error(
-        `${name}: its logits differ from ours by ${
-          logitsDistance.toExponential(1)
-        } of their norm, ` +
+        `${name}: its logits are off by ${logitsDistance.toExponential(1)} of ours, ` +
           `expected at most ${most}: it does not compute the same`,
       );
     }

@@ -261,7 +261,7 @@ export function addStrategyOptions(command: Command): Command {
       "steps of a block between two cache refreshes",
       wholeNumber(1),
     )
-    .option("--suffix-window <n>", "positions after the block that it attends to", wholeNumber(0))
+    .option("--suffix-window <n>", "positions after the block that steps see", wholeNumber(0))
     .option("--threshold <p>", "least confidence, strategy threshold", numberBetween(0, 1))
     .option("--factor <f>", "Fast-dLLM's factor, strategy factor", numberBetween(0, 1000))
     .option(

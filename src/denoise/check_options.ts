@@ -14,7 +14,7 @@ import {
 export class OptionError extends RangeError {
   /** Name of the option to change. */
   readonly option: string;
-  /** @param message says what is wrong and what would fit */
+  /** Makes the error; `message` says what is wrong and what would fit. */
   constructor(option: string, message: string) {
     super(message);
     this.name = "OptionError";

@@ -30,7 +30,7 @@ export interface PlannedStep {
 export class ScheduleError extends Error {
   /** Name of the wrong field of {@linkcode ScheduleOptions}. */
   readonly field: keyof ScheduleOptions;
-  /** @param message names the value found and values that fit */
+  /** Makes the error; `message` names the value found and values that fit. */
   constructor(field: keyof ScheduleOptions, message: string) {
     super(message);
     this.name = "ScheduleError";
