@@ -17,11 +17,17 @@ Deno.test("a small --gpu-memory: what is chosen is said, and the answer comes", 
 
 Deno.test("too small a --gpu-memory: by how much, what would fit, and exit code 1", async () => {
   const args = ["generate", prompt, "--gpu-memory", "9MB"];
-  const { code, stdout, stderr } = await unmask(args);
+  const { code, stdout, stderr } = await unmask([...args, "--context", "512"]);
   assertEquals([code, stdout], [1, ""]);
   const [, tokens] = /more than --gpu-memory of 8\.6 MiB.* --context (\d+)\.$/m.exec(stderr)!;
   const shorter = await unmask([...args, "--context", tokens, "--max-tokens", "32"]);
   assertEquals(shorter.code, 0, shorter.stderr);
+});
+
+Deno.test("where no context is named, the longest that fits is taken, and said", async () => {
+  const { code, stderr } = await unmask(["generate", prompt, "--gpu-memory", "9MB"]);
+  assertEquals(code, 0, stderr);
+  assertMatch(stderr, /^GPU memory: .* at \d+ tokens of context \(512 do not fit\) take at most /m);
 });
 
 Deno.test("weights, arithmetic and context as they are asked for", async () => {
