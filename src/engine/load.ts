@@ -1,7 +1,7 @@
 /** A model folder becomes an engine. */
 
 import { basename, join, resolve } from "node:path";
-import { ConfigError, limitContext, readConfig } from "../model/loading/config.ts";
+import { limitContext, readConfig } from "../model/loading/config.ts";
 import type { ProviderName } from "../model/loading/load.ts";
 import { loadPlanned } from "../model/loading/load_planned.ts";
 import { type MemoryPlan, planLine } from "../model/memory/memory_plan.ts";
@@ -12,6 +12,7 @@ import { loadTokenizer } from "../text/tokenizer.ts";
 import { checkDraft, draftWarning } from "./draft.ts";
 import { EMBEDDED_TARGET, embeddedDraftOf, localPlace } from "./embedded_models.ts";
 import { Engine } from "./engine.ts";
+import { checkChat, checkTokenIds } from "./folder_check.ts";
 import { defaultLengths, folderDefaults } from "./generation_plan.ts";
 import type { LoadedModel } from "./loaded_model.ts";
 import type { EngineTotals } from "./stats.ts";
@@ -63,16 +64,8 @@ export async function loadEngine(place: string, options: EngineOptions = {}): Pr
   const defaults = folderDefaults(dir, config);
   const tokenizer = await loadTokenizer(dir);
   const template = await loadChatTemplate(dir);
-  for (const [token, id] of tokenizer.controlTokens) {
-    if (id < config.embeddingSize) continue;
-    throw new ConfigError({
-      file: join(dir, "tokenizer.json"),
-      field: `the id of ${JSON.stringify(token)}`,
-      found: `${id}`,
-      expected: `below embedding_size ${config.embeddingSize}`,
-      remedy: "Tokenizer and config.json are not of the same model: download the folder again.",
-    });
-  }
+  checkTokenIds(dir, tokenizer, config);
+  checkChat(tokenizer, template, config);
   const draftPlace = draftFolder(dir, options.draft);
   const draftDir = draftPlace && await localPlace(draftPlace);
   if (draftDir !== undefined) await checkDraft(dir, draftDir);

@@ -8,7 +8,8 @@ import {
   messageOf,
   readText,
   readTokenizerConfig,
-} from "./tokenizer_file.ts";
+} from "./folder_file.ts";
+import { readSpecialTokens } from "./special_tokens.ts";
 
 /** One turn of a conversation, as a chat template sees it. */
 export interface ChatTurn {
@@ -20,22 +21,22 @@ export interface ChatTurn {
 
 /** A chat template, parsed. */
 export class ChatTemplate {
+  /** Where its source stands, for errors. */
+  readonly path: string;
   /** Its Jinja source. */
   readonly source: string;
   /** `bos_token`, `eos_token` and the other token names it may refer to. */
   readonly tokens: Readonly<Record<string, string>>;
-  readonly #path: string;
   readonly #template: Template;
 
   /**
    * Takes a template and token names; {@linkcode loadChatTemplate} reads them.
-   * @param path where the source stands, for errors
    * @throws when the source is not valid Jinja
    */
   constructor(path: string, source: string, tokens: Readonly<Record<string, string>>) {
     this.source = source;
     this.tokens = tokens;
-    this.#path = path;
+    this.path = path;
     try {
       this.#template = new Template(source);
     } catch (cause) {
@@ -59,17 +60,19 @@ export class ChatTemplate {
       });
     } catch (cause) {
       const reason = messageOf(cause);
-      throw new Error(`${this.#path} does not take these messages: ${reason}.`, { cause });
+      // Clients read this: the path is for who loads the folder.
+      throw new Error(`the model's chat template does not take these messages: ${reason}.`, {
+        cause,
+      });
     }
   }
 }
 
 const MAX_TEMPLATE_BYTES = 1 << 20;
-const TOKEN_NAMES = ["bos", "eos", "unk", "sep", "pad", "cls", "mask"].map((n) => `${n}_token`);
 
 /**
  * Reads the chat template of a model folder: chat_template.jinja, else `chat_template` of
- * tokenizer_config.json (of several the one named `default`).
+ * tokenizer_config.json (of several the one named `default`); and the token names that it may use.
  * @throws when there is none, or when it is not valid Jinja
  */
 export async function loadChatTemplate(dir: string): Promise<ChatTemplate> {
@@ -85,10 +88,7 @@ export async function loadChatTemplate(dir: string): Promise<ChatTemplate> {
         `${configPath} is there. Use an instruction-tuned model, or add the template of one.`,
     );
   }
-  const tokens = Object.fromEntries(
-    TOKEN_NAMES.map((name) => [name, tokenText(config[name]) ?? ""]).filter(([, text]) => text),
-  );
-  return new ChatTemplate(path, source, tokens);
+  return new ChatTemplate(path, source, (await readSpecialTokens(dir)).names);
 }
 
 /**
@@ -181,10 +181,4 @@ function templateOf(path: string, config: JsonObject): string | undefined {
     );
   }
   return template;
-}
-
-/** A token name's value: a text, or an object with the text as `content`. */
-function tokenText(value: unknown): string | undefined {
-  const text = isObject(value) ? value.content : value;
-  return typeof text === "string" ? text : undefined;
 }

@@ -1,12 +1,8 @@
 /** tokenizer.json: text <-> token ids, for the byte-level BPE that LLaDA checkpoints carry. */
 import { Tokenizer } from "npm:@huggingface/tokenizers@0.2.0";
-import {
-  type AddedToken,
-  AGAIN,
-  messageOf,
-  readTokenizerFile,
-  type TokenizerFile,
-} from "./tokenizer_file.ts";
+import type { AddedToken } from "./added_tokens.ts";
+import { AGAIN, messageOf } from "./folder_file.ts";
+import { readTokenizerFile, type TokenizerFile } from "./tokenizer_file.ts";
 
 /** Longest text that is encoded, in UTF-16 units: several contexts' worth, seconds at worst. */
 export const MAX_TEXT_LENGTH = 1 << 20;
@@ -14,10 +10,10 @@ export const MAX_TEXT_LENGTH = 1 << 20;
 /**
  * Text <-> token ids. Text is always plain: the text of a control token (`<|eot_id|>`) becomes the
  * tokens of its characters, never its id, unless {@linkcode TextTokenizer.encodeWithControl} is
- * asked. Tokens that tokenizer.json adds without calling them `special` are part of plain text.
+ * asked. Tokens that the folder adds without calling them special are part of plain text.
  */
 export class TextTokenizer {
-  /** Text and id of each control token: those that tokenizer.json calls `special`. */
+  /** Text and id of each control token: those that any file of the folder calls special. */
   readonly controlTokens: ReadonlyMap<string, number>;
   readonly #plain: Tokenizer;
   readonly #idByText: ReadonlyMap<string, number>;
@@ -81,6 +77,11 @@ export class TextTokenizer {
     return ids;
   }
 
+  /** Every text with an id, and its id: more than encoding may produce, and nothing it may not. */
+  get tokens(): Iterable<readonly [text: string, id: number]> {
+    return this.#idByText;
+  }
+
   /** Ids of the control tokens in a text, as {@linkcode encodeWithControl} would find them. */
   controlTokensIn(text: string): number[] {
     return [...text.matchAll(this.#controlPattern)].map(([token]) =>
@@ -129,8 +130,8 @@ export class TextTokenizer {
 }
 
 /**
- * Reads the tokenizer of a model folder: tokenizer.json, and the tokens that tokenizer_config.json
- * (if there) adds.
+ * Reads the tokenizer of a model folder: tokenizer.json, and the tokens that tokenizer_config.json,
+ * added_tokens.json and special_tokens_map.json (those that are there) add.
  * @throws when a file is missing, too large, not JSON, or not a byte-level BPE tokenizer
  */
 export async function loadTokenizer(dir: string): Promise<TextTokenizer> {

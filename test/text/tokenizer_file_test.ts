@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { loadTokenizer } from "../../src/text/tokenizer.ts";
-import { readText } from "../../src/text/tokenizer_file.ts";
+import { readText } from "../../src/text/folder_file.ts";
 import { TINY, tinyTokenizerJson, type TokenizerJson, withFolder } from "./model_folder.ts";
 
 /** What is changed in a good tokenizer.json, and what the error must say. */
