@@ -1,7 +1,8 @@
 /** A model folder becomes an engine. */
 
 import { basename, join, resolve } from "node:path";
-import { limitContext, readConfig } from "../model/loading/config.ts";
+import { limitContext, type ModelConfig, readConfig } from "../model/loading/config.ts";
+import { harmlessNotes } from "../model/loading/harmless.ts";
 import type { ProviderName } from "../model/loading/load.ts";
 import { loadPlanned } from "../model/loading/load_planned.ts";
 import { type MemoryPlan, planLine } from "../model/memory/memory_plan.ts";
@@ -86,9 +87,20 @@ export async function loadEngine(place: string, options: EngineOptions = {}): Pr
     created: Math.floor((mtime?.getTime() ?? 0) / 1000),
     defaults,
     maxWaiting: options.maxWaiting ?? DEFAULT_MAX_WAITING,
-    warning: draftWarning(dir),
+    warning: warningOf(dir, config, draftDir),
     totals: options.totals,
   }, named);
+}
+
+/** What a user should know of the folders, a line for each thing. */
+function warningOf(dir: string, config: ModelConfig, draftDir?: string): string | undefined {
+  const ofDraft = draftDir === undefined ? [] : harmlessNotes(draftDir, readConfig(draftDir));
+  const lines = [
+    draftWarning(dir) ?? [],
+    harmlessNotes(dir, config),
+    ofDraft.map((note) => `draft ${basename(resolve(draftDir!))}: ${note}`),
+  ].flat();
+  return lines.length > 0 ? lines.join("\n") : undefined;
 }
 
 /**

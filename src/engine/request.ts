@@ -106,7 +106,7 @@ export interface ModelSummary {
   readonly defaultBlockLength: number;
   /** Name of the draft's folder, where one is loaded. */
   readonly draft?: string;
-  /** What a user should know before using this model. */
+  /** What a user should know before using this model, a line for each thing. */
   readonly warning?: string;
 }
 

@@ -95,3 +95,42 @@ Deno.test("what a template refuses is told without a path of this machine", () =
     assertEquals(error.name, "RequestError");
     assert(!error.message.includes(dir), error.message);
   }));
+
+/** The last text of an answer to a question that the embedded model knows. */
+async function answerOf(engine: Awaited<ReturnType<typeof loadEngine>>): Promise<string> {
+  const messages = [{ role: "user", content: "What is 7 times 8?" }];
+  for await (const event of engine.generate({ messages, maxTokens: 32, strategy: "plain" })) {
+    if (event.type === "end") return event.text;
+  }
+  throw new Error("no end");
+}
+
+/** The id of "." */
+const FULL_STOP = 46;
+
+for (
+  const [name, ids, answer] of [
+    ["none of which comes", [2033], "7 * 8 = 56. The answer is 56."],
+    ["the second of which comes", [2033, FULL_STOP], "7 * 8 = 56"],
+    ["one that config.json does not have", FULL_STOP, "7 * 8 = 56"],
+    ["more than a shader takes", [2033, 2040, 2041, 2042, 2043, FULL_STOP], "7 * 8 = 56"],
+  ] as const
+) {
+  Deno.test(`an answer ends at each id of a list: ${name}`, () =>
+    withChanged("generation_config.json", (json) => json.eos_token_id = ids, async (dir) => {
+      using engine = await loadEngine(dir);
+      assertEquals(await answerOf(engine), answer);
+      const several = typeof ids === "number" ? [ids] : ids;
+      assert(several.every((id) => engine.facts.endTokenIds.includes(id)));
+    }));
+}
+
+Deno.test("what changes nothing is told in the model's warning, without a path", () =>
+  withChanged("config.json", (json) => delete json.pad_token_id, async (dir) => {
+    using engine = await loadEngine(dir);
+    assertEquals(
+      engine.summary.warning,
+      "config.json: pad_token_id is missing. Nothing is padded.",
+    );
+    assertEquals(await answerOf(engine), "7 * 8 = 56. The answer is 56.");
+  }));
