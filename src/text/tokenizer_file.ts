@@ -2,13 +2,14 @@
 import { type AddedToken, isTokenId, readAddedTokens, TOKEN_ID } from "./added_tokens.ts";
 import {
   AGAIN,
-  isObject,
   type JsonObject,
   mismatch,
   objectField,
   readJsonObject,
   show,
 } from "./folder_file.ts";
+import { checkNormalizer } from "./normalizer.ts";
+import { type PreTokenize, readPreTokenizer } from "./pre_tokenizer.ts";
 
 /** What tokenizer.json of a byte-level BPE tokenizer says, checked. */
 export interface TokenizerFile {
@@ -22,6 +23,8 @@ export interface TokenizerFile {
   readonly merges: readonly (readonly [string, string])[];
   /** `added_tokens`, and what other files of the folder add. */
   readonly added: readonly AddedToken[];
+  /** `pre_tokenizer`: cuts text into the pieces that the BPE spells. */
+  readonly preTokenize: PreTokenize;
 }
 
 const MAX_TOKENIZER_BYTES = 128 << 20;
@@ -44,9 +47,9 @@ export async function readTokenizerFile(dir: string): Promise<TokenizerFile> {
     if (model[field]) expectEqual(path, `model.${field}`, model[field], null);
   }
   expectEqual(path, "decoder.type", objectField(path, json, "decoder").type, "ByteLevel");
-  if (!mapsBytes(json.pre_tokenizer)) {
-    throw mismatch(path, "pre_tokenizer", json.pre_tokenizer, "one with a ByteLevel step");
-  }
+  if (model.dropout) expectEqual(path, "model.dropout", model.dropout, null);
+  checkNormalizer(path, json.normalizer);
+  const preTokenize = readPreTokenizer(path, json.pre_tokenizer);
   const vocab = checkVocab(path, objectField(path, model, "vocab", "model."));
   const merges = checkMerges(path, model.merges, vocab);
   const added = await readAddedTokens(dir, json.added_tokens ?? [], { vocab, merges });
@@ -56,7 +59,7 @@ export async function readTokenizerFile(dir: string): Promise<TokenizerFile> {
       throw mismatch(path, "model.unk_token", unknown, "null or a token of model.vocab");
     }
   }
-  return { json, model, vocab, merges, added };
+  return { json, model, vocab, merges, added, preTokenize };
 }
 
 function checkVocab(path: string, vocab: JsonObject): Record<string, number> {
@@ -87,13 +90,6 @@ function checkMerges(
     }
     return [left, right];
   });
-}
-
-/** Whether a pre-tokeniser spells text in bytes: alone, or as a step of a Sequence. */
-function mapsBytes(preTokenizer: unknown): boolean {
-  if (!isObject(preTokenizer)) return false;
-  const { type, pretokenizers } = preTokenizer;
-  return type === "ByteLevel" || (Array.isArray(pretokenizers) && pretokenizers.some(mapsBytes));
 }
 
 function expectEqual(path: string, field: string, found: unknown, expected: unknown): void {
