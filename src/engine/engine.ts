@@ -9,7 +9,9 @@ import { forwardSteps } from "../denoise/forward_steps.ts";
 import { newSequence } from "../denoise/sequence.ts";
 import { strategyOf } from "../denoise/strategy.ts";
 import { tracedStep } from "../denoise/trace.ts";
-import type { GenerationDefaults, ModelConfig } from "../model/loading/config.ts";
+import type { ModelConfig } from "../model/loading/config.ts";
+import type { GenerationDefaults } from "../model/loading/generation_defaults.ts";
+import { LIST_TOKENS } from "../model/input.ts";
 import {
   type ForwardResult,
   GpuMemoryError,
@@ -78,9 +80,7 @@ export class Engine implements LoadedModel {
     this.#totals = folder.totals ?? NO_TOTALS;
     this.defaults = defaults;
     const { config } = model;
-    const eot = this.eotToken;
-    const { eosTokenId } = config;
-    this.facts = factsOf(config, eot === undefined ? [eosTokenId] : [eosTokenId, eot]);
+    this.facts = factsOf(config, endTokenIds(config, defaults, this.eotToken));
     const lengths = defaultLengths(defaults, config);
     this.summary = {
       id,
@@ -265,8 +265,9 @@ export class Engine implements LoadedModel {
         seeds: [plan.seed],
         eosToken: config.eosTokenId,
         eotToken: this.eotToken,
-        endTokens: this.facts.endTokenIds,
-        // A stop string or the token limit ends the text just as an end token does.
+        // As many as a shader takes; the text ends at each of them all the same.
+        endTokens: this.facts.endTokenIds.slice(0, LIST_TOKENS),
+        // A stop string or the token limit settles the text as an end token does.
         finished: () => plan.stopAtEnd && stream.finishReason !== undefined,
         signal,
       },
@@ -315,6 +316,16 @@ export class Engine implements LoadedModel {
       },
     };
   }
+}
+
+/** Ids that end an answer, each once: end of text, end of turn, and what else the folder lists. */
+function endTokenIds(
+  { eosTokenId, otherEndTokenIds = [] }: ModelConfig,
+  { endTokenIds = [] }: GenerationDefaults,
+  eotToken: number | undefined,
+): readonly number[] {
+  const eot = eotToken === undefined ? [] : [eotToken];
+  return [...new Set([eosTokenId, ...eot, ...otherEndTokenIds, ...endTokenIds])];
 }
 
 function factsOf(config: ModelConfig, endTokenIds: readonly number[]): ModelFacts {

@@ -11,11 +11,11 @@ import {
   type StrategyName,
   type StrategyOptions,
 } from "../denoise/strategy.ts";
+import type { ModelConfig } from "../model/loading/config.ts";
 import {
   type GenerationDefaults,
-  type ModelConfig,
   readGenerationDefaults,
-} from "../model/loading/config.ts";
+} from "../model/loading/generation_defaults.ts";
 import { type GenerateRequest, RequestError } from "./request.ts";
 
 /** Options of strategies that a request may set; an absent one takes the strategy's default. */

@@ -1,7 +1,8 @@
 /** Loads a model folder into an engine. */
 
 import { basename, join, resolve } from "node:path";
-import { ConfigError, limitContext, readConfig } from "../model/loading/config.ts";
+import { limitContext, type ModelConfig, readConfig } from "../model/loading/config.ts";
+import { harmlessNotes } from "../model/loading/harmless.ts";
 import type { ProviderName } from "../model/loading/load.ts";
 import { loadPlanned } from "../model/loading/load_planned.ts";
 import { type MemoryPlan, planLine } from "../model/memory/memory_plan.ts";
@@ -12,6 +13,7 @@ import { loadTokenizer } from "../text/tokenizer.ts";
 import { checkDraft, draftWarning } from "./draft.ts";
 import { EMBEDDED_TARGET, embeddedDraftOf, localPlace } from "./embedded_models.ts";
 import { Engine } from "./engine.ts";
+import { checkChat, checkTokenIds } from "./folder_check.ts";
 import { defaultLengths, folderDefaults } from "./generation_plan.ts";
 import type { LoadedModel } from "./loaded_model.ts";
 import type { EngineTotals } from "./stats.ts";
@@ -63,16 +65,8 @@ export async function loadEngine(place: string, options: EngineOptions = {}): Pr
   const defaults = folderDefaults(dir, config);
   const tokenizer = await loadTokenizer(dir);
   const template = await loadChatTemplate(dir);
-  for (const [token, id] of tokenizer.controlTokens) {
-    if (id < config.embeddingSize) continue;
-    throw new ConfigError({
-      file: join(dir, "tokenizer.json"),
-      field: `the id of ${JSON.stringify(token)}`,
-      found: `${id}`,
-      expected: `below embedding_size ${config.embeddingSize}`,
-      remedy: "Tokenizer and config.json are not of the same model: download the folder again.",
-    });
-  }
+  checkTokenIds(dir, tokenizer, config);
+  checkChat(tokenizer, template, config);
   const draftPlace = draftFolder(dir, options.draft);
   const draftDir = draftPlace && await localPlace(draftPlace);
   if (draftDir !== undefined) await checkDraft(dir, draftDir);
@@ -93,9 +87,20 @@ export async function loadEngine(place: string, options: EngineOptions = {}): Pr
     created: Math.floor((mtime?.getTime() ?? 0) / 1000),
     defaults,
     maxWaiting: options.maxWaiting ?? DEFAULT_MAX_WAITING,
-    warning: draftWarning(dir),
+    warning: warningOf(dir, config, draftDir),
     totals: options.totals,
   }, named);
+}
+
+/** What a user should know of the folders, a line for each thing. */
+function warningOf(dir: string, config: ModelConfig, draftDir?: string): string | undefined {
+  const ofDraft = draftDir === undefined ? [] : harmlessNotes(draftDir, readConfig(draftDir));
+  const lines = [
+    draftWarning(dir) ?? [],
+    harmlessNotes(dir, config),
+    ofDraft.map((note) => `draft ${basename(resolve(draftDir!))}: ${note}`),
+  ].flat();
+  return lines.length > 0 ? lines.join("\n") : undefined;
 }
 
 /**

@@ -112,7 +112,7 @@ export interface ModelSummary {
   readonly defaultBlockLength: number;
   /** Name of the draft's folder, if one is loaded. */
   readonly draft?: string;
-  /** A warning to users of this model. */
+  /** What a user should know before using this model, a line for each thing. */
   readonly warning?: string;
 }
 

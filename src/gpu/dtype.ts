@@ -11,7 +11,18 @@ export const FLOAT_DTYPES = ["F32", "F16", "BF16"] as const;
 export type FloatDType = typeof FLOAT_DTYPES[number];
 
 /** Every type that can be read and written. */
-export const DTYPES = [...FLOAT_DTYPES, "I32", "U32", "I8", "U8"] as const;
+export const DTYPES = [
+  ...FLOAT_DTYPES,
+  "I64",
+  "U64",
+  "I32",
+  "U32",
+  "I16",
+  "U16",
+  "I8",
+  "U8",
+  "BOOL",
+] as const;
 /** Element type of a tensor, by its name in a safetensors header. */
 export type DType = typeof DTYPES[number];
 
@@ -19,10 +30,15 @@ const BYTES: Readonly<Record<DType, number>> = {
   F32: 4,
   F16: 2,
   BF16: 2,
+  I64: 8,
+  U64: 8,
   I32: 4,
   U32: 4,
+  I16: 2,
+  U16: 2,
   I8: 1,
   U8: 1,
+  BOOL: 1,
 };
 
 /** Whether `name` is one of {@linkcode DTYPES}. */
@@ -102,13 +118,22 @@ export function toF32(bytes: Uint8Array, dtype: DType): Float32Array<ArrayBuffer
       return f16ToF32(new Uint16Array(buffer, byteOffset, length));
     case "BF16":
       return bf16ToF32(new Uint16Array(buffer, byteOffset, length));
+    case "I64":
+      return Float32Array.from(new BigInt64Array(buffer, byteOffset, length), Number);
+    case "U64":
+      return Float32Array.from(new BigUint64Array(buffer, byteOffset, length), Number);
     case "I32":
       return Float32Array.from(new Int32Array(buffer, byteOffset, length));
     case "U32":
       return Float32Array.from(new Uint32Array(buffer, byteOffset, length));
+    case "I16":
+      return Float32Array.from(new Int16Array(buffer, byteOffset, length));
+    case "U16":
+      return Float32Array.from(new Uint16Array(buffer, byteOffset, length));
     case "I8":
       return Float32Array.from(new Int8Array(buffer, byteOffset, length));
     case "U8":
+    case "BOOL":
       return Float32Array.from(new Uint8Array(buffer, byteOffset, length));
   }
 }

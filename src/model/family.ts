@@ -17,6 +17,11 @@ export interface Family {
   /** Every tensor of a checkpoint of floats, in the order in which it is written. */
   tensors(config: ModelConfig): readonly FloatTensor[];
   /**
+   * Names of a head that is tied to the embedding, as some checkpoints store it nevertheless, and of
+   * the embedding; undefined where the head is not tied.
+   */
+  tiedHead?(config: ModelConfig): { readonly head: string; readonly embedding: string } | undefined;
+  /**
    * Uploads a checkpoint.
    * @param precision schemes on the GPU; the embedding stays as it is stored
    * @throws {CheckpointError} when a tensor does not match the configuration

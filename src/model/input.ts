@@ -6,6 +6,8 @@ import { LIST_TOKENS, MEASURES, NO_TOKEN } from "../kernels/step_plan.ts";
 import type { ModelConfig } from "./loading/config.ts";
 import type { SequenceToPack } from "./rows.ts";
 
+export { LIST_TOKENS } from "../kernels/step_plan.ts";
+
 /**
  * Checks one sequence against the model.
  * @param name name of the input, for the error

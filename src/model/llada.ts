@@ -44,15 +44,8 @@ export function readConfig(fields: Fields): Omit<ModelConfig, "modelType" | "qua
   }
   const embeddingSize = fields.integer("embedding_size", 1, MAX_SIZE);
   const rows = `embedding_size is ${embeddingSize}`;
-  const tokens = {
-    maskTokenId: fields.integer("mask_token_id", 0, embeddingSize - 1, rows),
-    eosTokenId: fields.integer("eos_token_id", 0, embeddingSize - 1, rows),
-    padTokenId: fields.integer("pad_token_id", 0, embeddingSize - 1, rows),
-  };
-  if (tokens.maskTokenId === tokens.eosTokenId) {
-    const expected = "another id than eos_token_id, or an answer could not end";
-    throw fields.wrong("mask_token_id", `${tokens.maskTokenId}`, expected);
-  }
+  const maskTokenId = fields.integer("mask_token_id", 0, embeddingSize - 1, rows);
+  const [eosTokenId, ...others] = fields.tokenIds("eos_token_id", embeddingSize, maskTokenId);
   return {
     hiddenSize,
     layers: fields.integer("n_layers", 1, MAX_LAYERS),
@@ -66,7 +59,9 @@ export function readConfig(fields: Fields): Omit<ModelConfig, "modelType" | "qua
     normEpsilon: fields.positive("rms_norm_eps"),
     ropeTheta: fields.positive("rope_theta"),
     tiedHead: fields.only("weight_tying", [true, false]),
-    ...tokens,
+    maskTokenId,
+    eosTokenId,
+    ...others.length > 0 && { otherEndTokenIds: others },
   };
 }
 
@@ -143,6 +138,13 @@ export function tensors(config: ModelConfig): FloatTensor[] {
   if (tiedHead) return found;
   const shape = [embeddingSize, hiddenSize];
   return [...found, { name: inFile("ff_out"), shape, quantisable: "head" }];
+}
+
+/** A head that is tied to the embedding, where a checkpoint stores it nevertheless. */
+export function tiedHead(
+  config: ModelConfig,
+): { readonly head: string; readonly embedding: string } | undefined {
+  return config.tiedHead ? { head: inFile("ff_out"), embedding: inFile("wte") } : undefined;
 }
 
 /**

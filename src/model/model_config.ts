@@ -34,11 +34,11 @@ export interface ModelConfig {
   readonly tiedHead: boolean;
   /** `mask_token_id`. */
   readonly maskTokenId: number;
-  /** `eos_token_id`. */
+  /** `eos_token_id`, of a list the first. */
   readonly eosTokenId: number;
-  /** `pad_token_id`. */
-  readonly padTokenId: number;
-  /** `quantization_config`: how matrices are stored; undefined if they are floats. */
+  /** The others of a list: they end an answer too. */
+  readonly otherEndTokenIds?: readonly number[];
+  /** `quantization_config`: how matrices are stored; undefined where they are floats. */
   readonly quantisation?: StoredQuantisation;
 }
 

@@ -8,7 +8,8 @@ import {
   messageOf,
   readText,
   readTokenizerConfig,
-} from "./tokenizer_file.ts";
+} from "./folder_file.ts";
+import { readSpecialTokens } from "./special_tokens.ts";
 
 /** One turn of a conversation, as a chat template sees it. */
 export interface ChatTurn {
@@ -20,22 +21,22 @@ export interface ChatTurn {
 
 /** A parsed chat template. */
 export class ChatTemplate {
+  /** Where its source stands, for errors. */
+  readonly path: string;
   /** Its Jinja source. */
   readonly source: string;
   /** Values of `bos_token`, `eos_token` and the other names of tokens that it may use. */
   readonly tokens: Readonly<Record<string, string>>;
-  readonly #path: string;
   readonly #template: Template;
 
   /**
-   * Parses a template; {@linkcode loadChatTemplate} reads one from a folder.
-   * @param path file of the source, for errors
-   * @throws {Error} when the source is not valid Jinja
+   * Takes a template and token names; {@linkcode loadChatTemplate} reads them.
+   * @throws when the source is not valid Jinja
    */
   constructor(path: string, source: string, tokens: Readonly<Record<string, string>>) {
     this.source = source;
     this.tokens = tokens;
-    this.#path = path;
+    this.path = path;
     try {
       this.#template = new Template(source);
     } catch (cause) {
@@ -59,18 +60,20 @@ export class ChatTemplate {
       });
     } catch (cause) {
       const reason = messageOf(cause);
-      throw new Error(`${this.#path} does not accept these messages: ${reason}.`, { cause });
+      // Clients read this: the path is for who loads the folder.
+      throw new Error(`the model's chat template does not take these messages: ${reason}.`, {
+        cause,
+      });
     }
   }
 }
 
 const MAX_TEMPLATE_BYTES = 1 << 20;
-const TOKEN_NAMES = ["bos", "eos", "unk", "sep", "pad", "cls", "mask"].map((n) => `${n}_token`);
 
 /**
  * Reads the chat template of a model folder: chat_template.jinja, else `chat_template` of
- * tokenizer_config.json (if that lists several, the one named `default`).
- * @throws {Error} when there is none, or when it is not valid Jinja
+ * tokenizer_config.json (of several the one named `default`); and the token names that it may use.
+ * @throws when there is none, or when it is not valid Jinja
  */
 export async function loadChatTemplate(dir: string): Promise<ChatTemplate> {
   const config = await readTokenizerConfig(dir) ?? {};
@@ -85,10 +88,7 @@ export async function loadChatTemplate(dir: string): Promise<ChatTemplate> {
         `${configPath} is there. Use an instruction-tuned model, or add the template of one.`,
     );
   }
-  const tokens = Object.fromEntries(
-    TOKEN_NAMES.map((name) => [name, tokenText(config[name]) ?? ""]).filter(([, text]) => text),
-  );
-  return new ChatTemplate(path, source, tokens);
+  return new ChatTemplate(path, source, (await readSpecialTokens(dir)).names);
 }
 
 /**
@@ -184,10 +184,4 @@ function templateOf(path: string, config: JsonObject): string | undefined {
     );
   }
   return template;
-}
-
-/** Reads the value of a token name: a text, or an object with the text as `content`. */
-function tokenText(value: unknown): string | undefined {
-  const text = isObject(value) ? value.content : value;
-  return typeof text === "string" ? text : undefined;
 }

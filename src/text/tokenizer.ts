@@ -2,30 +2,32 @@
  * Converts between text and token ids with tokenizer.json, the byte-level BPE of LLaDA checkpoints.
  */
 import { Tokenizer } from "npm:@huggingface/tokenizers@0.2.0";
-import {
-  type AddedToken,
-  AGAIN,
-  messageOf,
-  readTokenizerFile,
-  type TokenizerFile,
-} from "./tokenizer_file.ts";
+import type { AddedToken } from "./added_tokens.ts";
+import { AGAIN, messageOf } from "./folder_file.ts";
+import { BYTE_CHARACTERS } from "./pre_tokenizer.ts";
+import { readTokenizerFile, type TokenizerFile } from "./tokenizer_file.ts";
 
 /** Limit of a text to encode, in UTF-16 units: several contexts, which takes seconds at worst. */
 export const MAX_TEXT_LENGTH = 1 << 20;
 
 /**
- * Converts between text and token ids. The text of a control token (`<|eot_id|>`) becomes the
- * tokens of its characters and never its id, except in {@linkcode TextTokenizer.encodeWithControl}.
- * Added tokens that tokenizer.json does not mark as `special` are part of plain text.
+ * Text <-> token ids. Text is always plain: the text of a control token (`<|eot_id|>`) becomes the
+ * tokens of its characters, never its id, unless {@linkcode TextTokenizer.encodeWithControl} is
+ * asked. Tokens that the folder adds without calling them special are part of plain text.
  */
 export class TextTokenizer {
-  /** Text and id of each control token: the tokens that tokenizer.json marks as `special`. */
+  /** Text and id of each control token: those that any file of the folder calls special. */
   readonly controlTokens: ReadonlyMap<string, number>;
   readonly #plain: Tokenizer;
   readonly #idByText: ReadonlyMap<string, number>;
   readonly #textById: ReadonlyMap<number, string>;
   readonly #addedById: ReadonlyMap<number, AddedToken>;
-  readonly #controlPattern: RegExp;
+  readonly #normalize: (text: string) => string;
+  readonly #control: Found;
+  /** Other added tokens, that are found before the normalizer. */
+  readonly #before: Found;
+  /** And behind it. */
+  readonly #after: Found;
 
   /**
    * Makes a tokenizer of a checked tokenizer.json; {@linkcode loadTokenizer} reads one.
@@ -42,7 +44,19 @@ export class TextTokenizer {
     ]);
     this.#textById = new Map(vocab.map(([text, id]) => [id, text]));
     this.#addedById = new Map(file.added.map((token) => [token.id, token]));
-    this.#controlPattern = longestOf([...this.controlTokens.keys()]);
+    this.#control = finding(special.map((token) => [token.content, token]));
+    const { normalizer } = this.#plain;
+    this.#normalize = (text) => normalizer ? normalizer.normalize(text) : text;
+    // Pieces come to it normalized.
+    this.#plain.normalizer = null;
+    const plain = file.added.filter((token) => !token.special);
+    const isAfter = (token: AddedToken) => normalizer !== null && token.normalized;
+    this.#before = finding(
+      plain.filter((token) => !isAfter(token)).map((token) => [token.content, token]),
+    );
+    this.#after = finding(
+      plain.filter(isAfter).map((token) => [this.#normalize(token.content), token]),
+    );
   }
 
   /**
@@ -51,7 +65,12 @@ export class TextTokenizer {
    */
   encode(text: string): number[] {
     checkLength(text);
-    return text === "" ? [] : this.#plain.encode(text, { add_special_tokens: false }).ids;
+    const spell = (piece: string) => this.#plain.encode(piece, { add_special_tokens: false }).ids;
+    return this.#encodeAround(
+      this.#before,
+      text,
+      (piece) => this.#encodeAround(this.#after, this.#normalize(piece), spell),
+    );
   }
 
   /**
@@ -62,20 +81,29 @@ export class TextTokenizer {
    */
   encodeWithControl(text: string, restore: (piece: string) => string = (piece) => piece): number[] {
     checkLength(text);
+    return this.#encodeAround(this.#control, text, (piece) => this.encode(piece), restore);
+  }
+
+  /** Ids of the tokens found in a text, and between them those of the pieces. */
+  #encodeAround(
+    { pattern, tokens }: Found,
+    text: string,
+    encode: (piece: string) => readonly number[],
+    restore: (piece: string) => string = (piece) => piece,
+  ): number[] {
     const ids: number[] = [];
     let end = 0;
     let stripStart = false;
     const encodePiece = (piece: string, stripEnd: boolean) => {
       let plain = restore(piece);
-      if (stripStart) plain = plain.trimStart();
-      if (stripEnd) plain = plain.trimEnd();
-      for (const id of this.encode(plain)) ids.push(id);
+      if (stripStart) plain = plain.replace(SPACE_AT_START, "");
+      if (stripEnd) plain = plain.replace(SPACE_AT_END, "");
+      if (plain !== "") { for (const id of encode(plain)) ids.push(id); }
     };
-    for (const match of text.matchAll(this.#controlPattern)) {
-      const id = this.controlTokens.get(match[0])!;
-      const token = this.#addedById.get(id)!;
+    for (const match of text.matchAll(pattern)) {
+      const token = tokens.get(match[0])!;
       encodePiece(text.slice(end, match.index), token.lstrip);
-      ids.push(id);
+      ids.push(token.id);
       stripStart = token.rstrip;
       end = match.index + match[0].length;
     }
@@ -83,9 +111,14 @@ export class TextTokenizer {
     return ids;
   }
 
+  /** Every text with an id, and its id: more than encoding may produce, and nothing it may not. */
+  get tokens(): Iterable<readonly [text: string, id: number]> {
+    return this.#idByText;
+  }
+
   /** Ids of the control tokens in a text, as {@linkcode encodeWithControl} would find them. */
   controlTokensIn(text: string): number[] {
-    return [...text.matchAll(this.#controlPattern)].map(([token]) =>
+    return [...text.matchAll(this.#control.pattern)].map(([token]) =>
       this.controlTokens.get(token)!
     );
   }
@@ -131,9 +164,9 @@ export class TextTokenizer {
 }
 
 /**
- * Reads the tokenizer of a model folder: tokenizer.json, and the tokens that tokenizer_config.json
- * adds if that file exists.
- * @throws {Error} when a file is missing, too large, not JSON, or not a byte-level BPE tokenizer
+ * Reads the tokenizer of a model folder: tokenizer.json, and the tokens that tokenizer_config.json,
+ * added_tokens.json and special_tokens_map.json (those that are there) add.
+ * @throws when a file is missing, too large, not JSON, or not a byte-level BPE tokenizer
  */
 export async function loadTokenizer(dir: string): Promise<TextTokenizer> {
   const file = await readTokenizerFile(dir);
@@ -152,20 +185,19 @@ function checkLength(text: string): void {
 }
 
 /**
- * Makes the library's tokenizer without the control tokens, so that their text never becomes their
- * ids. They are also removed from the vocabulary: with `ignore_merges` their text would be found
- * there.
+ * The library's tokenizer without added tokens: it then has no id to give for their text. A
+ * vocabulary may list them too, and with `ignore_merges` one typed out would be found there.
  */
 function plainTokenizer(file: TokenizerFile, control: ReadonlyMap<string, number>): Tokenizer {
   const controlIds = new Set(control.values());
   const isPlain = (token: unknown) =>
     typeof token === "string" && !control.has(token) && !controlIds.has(file.vocab[token]);
-  return new Tokenizer({
+  const tokenizer = new Tokenizer({
     normalizer: file.json.normalizer ?? null,
-    pre_tokenizer: file.json.pre_tokenizer,
+    pre_tokenizer: null,
     post_processor: null,
     decoder: file.json.decoder,
-    added_tokens: file.added.filter((token) => !token.special),
+    added_tokens: [],
     model: {
       ...file.model,
       vocab: Object.fromEntries(Object.entries(file.vocab).filter(([token]) => isPlain(token))),
@@ -173,12 +205,27 @@ function plainTokenizer(file: TokenizerFile, control: ReadonlyMap<string, number
       unk_token: isPlain(file.model.unk_token) ? file.model.unk_token : null,
     },
   }, { clean_up_tokenization_spaces: false });
+  // All that the library does with one is to call it.
+  tokenizer.pre_tokenizer = file.preTokenize as unknown as Tokenizer["pre_tokenizer"];
+  return tokenizer;
 }
 
-/** A pattern that matches the longest of some texts at a place; without texts it never matches. */
-function longestOf(texts: readonly string[]): RegExp {
-  const longestFirst = texts.toSorted((a, b) => b.length - a.length);
-  return new RegExp(longestFirst.map(literalPattern).join("|") || "(?!)", "g");
+/** White space of Unicode; that of JavaScript differs. */
+const SPACE_AT_START = /^\p{White_Space}+/u;
+const SPACE_AT_END = /(?<!\p{White_Space})\p{White_Space}+$/u;
+
+/** Tokens by the text that stands for them, and a pattern for the longest at each place. */
+interface Found {
+  readonly pattern: RegExp;
+  readonly tokens: ReadonlyMap<string, AddedToken>;
+}
+
+function finding(tokens: readonly (readonly [text: string, token: AddedToken])[]): Found {
+  const texts = tokens.map(([text]) => text).filter((text) => text !== "");
+  const longestFirst = texts.sort((a, b) => b.length - a.length);
+  // One that never matches, where there are none.
+  const pattern = new RegExp(longestFirst.map(literalPattern).join("|") || "(?!)", "g");
+  return { pattern, tokens: new Map(tokens) };
 }
 
 /** A regular expression that matches exactly this text. */
@@ -188,15 +235,7 @@ export function literalPattern(text: string): string {
   }).join("");
 }
 
-/**
- * Byte-level BPE writes each byte as one printable character: the Latin-1 character if it is
- * printable, else the next unused one from U+0100 on (`bytes_to_unicode` in the GPT-2 code).
- */
-const BYTE_BY_CHARACTER = new Map<string, number>();
-for (let byte = 0, next = 256; byte < 256; byte++) {
-  const printable = (byte > 32 && byte < 127) || (byte > 160 && byte !== 173);
-  BYTE_BY_CHARACTER.set(String.fromCharCode(printable ? byte : next++), byte);
-}
+const BYTE_BY_CHARACTER = new Map(BYTE_CHARACTERS.map((character, byte) => [character, byte]));
 
 /** Bytes of a token in byte-level spelling; for any other token, the bytes of its own text. */
 function spelledBytes(token: string): Uint8Array<ArrayBuffer> {

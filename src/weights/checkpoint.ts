@@ -46,6 +46,8 @@ export class Checkpoint implements Disposable {
   readonly tensors: ReadonlyMap<string, TensorSlice>;
   /** Bytes of all tensors. */
   readonly byteLength: number;
+  /** `metadata.total_size` of the index, whatever it holds; undefined where there is none. */
+  readonly totalSize: unknown;
   readonly #files: ReadonlyMap<string, TensorFile>;
 
   /**
@@ -53,8 +55,9 @@ export class Checkpoint implements Disposable {
    * @param file path of the one file or of the index
    * @param files the open files that hold the tensors; the checkpoint closes them
    */
-  constructor(file: string, files: readonly TensorFile[]) {
+  constructor(file: string, files: readonly TensorFile[], totalSize?: unknown) {
     this.file = file;
+    this.totalSize = totalSize;
     this.#files = new Map(files.map((open) => [open.file, open]));
     this.tensors = new Map(files.flatMap((open) => [...open.tensors]));
     this.byteLength = 0;
@@ -175,8 +178,7 @@ export function openCheckpoint(dir: string): Checkpoint {
     const files = [...new Set(shards.values())]
       .map((shard) => opened.use(openShard(index, join(dir, shard))));
     checkShards(index, shards, files, dir);
-    checkpoint = new Checkpoint(index, files);
-    checkTotalSize(checkpoint, totalSize);
+    checkpoint = new Checkpoint(index, files, totalSize);
   } else {
     throw new CheckpointError({
       file: dir,
@@ -203,7 +205,8 @@ function exists(path: string): boolean {
 /** Reads an index: tensor name -> shard file name. */
 function readIndex(file: string): { shards: Map<string, string>; totalSize: unknown } {
   const json = readJsonObject(file, MAX_INDEX, CheckpointError);
-  const { weight_map: map, metadata = {} } = json;
+  const { weight_map: map } = json;
+  const metadata = json.metadata ?? {};
   if (!isJsonObject(map)) {
     const found = map === undefined ? "missing" : show(map);
     const expected = "an object from tensor names to file names";
@@ -262,15 +265,4 @@ function checkShards(
       throw new CheckpointError({ file, tensor, found: "present", expected });
     }
   }
-}
-
-function checkTotalSize({ file, byteLength }: Checkpoint, totalSize: unknown): void {
-  if (totalSize === undefined || totalSize === byteLength) return;
-  throw new CheckpointError({
-    file,
-    field: "metadata.total_size",
-    found: show(totalSize),
-    expected: `${byteLength}, the bytes of all tensors`,
-    remedy: "Index and shards are not of the same model: download the folder again.",
-  });
 }

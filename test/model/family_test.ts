@@ -47,7 +47,6 @@ async function writeRenamed(dir: string): Promise<void> {
     tie_word_embeddings: config.tiedHead,
     mask_token_id: config.maskTokenId,
     eos_token_id: config.eosTokenId,
-    pad_token_id: config.padTokenId,
   };
   Deno.writeTextFileSync(join(dir, "config.json"), JSON.stringify(json));
   for (const name of ["tokenizer.json", "tokenizer_config.json", "generation_config.json"]) {

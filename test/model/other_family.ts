@@ -30,7 +30,6 @@ export function readConfig(fields: Fields): Omit<ModelConfig, "modelType" | "qua
     tiedHead: fields.only("tie_word_embeddings", [false]),
     maskTokenId: fields.integer("mask_token_id", 0, vocabSize - 1),
     eosTokenId: fields.integer("eos_token_id", 0, vocabSize - 1),
-    padTokenId: fields.integer("pad_token_id", 0, vocabSize - 1),
   };
 }
 

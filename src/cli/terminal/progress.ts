@@ -102,7 +102,9 @@ export function startEngine(
   const stop = () => report.stop();
   engine.ready.then(() => {
     stop();
-    if (engine.model?.warning) console.error(`Warning: ${engine.model.warning}`);
+    for (const line of engine.model?.warning?.split("\n") ?? []) {
+      console.error(`Warning: ${line}`);
+    }
   }, stop);
   return { engine, report };
 }

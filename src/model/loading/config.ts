@@ -1,10 +1,8 @@
 /**
- * Reads `config.json` into a {@linkcode ModelConfig} and `generation_config.json` into
- * {@linkcode GenerationDefaults}. The fields that depend on the model's family are read by the
- * family.
+ * `config.json` -> {@linkcode ModelConfig}: the model's family reads the fields that are its own, and
+ * this file what all folders have alike.
  */
 import { join } from "node:path";
-import type { CanvasStep } from "../../denoise/predictor.ts";
 import {
   GROUP_SIZES,
   QUANTISED,
@@ -16,7 +14,7 @@ import { isJsonObject, type JsonObject, readJsonObject } from "../../weights/jso
 import { ConfigError } from "../../weights/model_file_error.ts";
 import { FAMILIES, familyOf } from "../family.ts";
 import type { ModelConfig, StoredQuantisation } from "../model_config.ts";
-import { Fields, MAX_SIZE } from "./config_fields.ts";
+import { Fields } from "./config_fields.ts";
 
 export { ConfigError } from "../../weights/model_file_error.ts";
 export type { ModelConfig, StoredQuantisation } from "../model_config.ts";
@@ -26,13 +24,33 @@ export const MAX_CONFIG = 2 ** 20;
 /** `quant_method` of the folders that this project writes. */
 export const QUANT_METHOD = "unmask";
 
+/** Token ids that generation_config.json may give in place of config.json. */
+const SHARED_IDS = ["mask_token_id", "eos_token_id"];
+
 /**
- * Reads `config.json` of a model folder.
+ * Reads `config.json` of a model folder; token ids that it lacks, from `generation_config.json`.
  * @throws {ConfigError} as {@linkcode parseConfig}, and when there is no such file
  */
 export function readConfig(dir: string): ModelConfig {
   const file = join(dir, "config.json");
-  return parseConfig(readJsonObject(file, MAX_CONFIG, ConfigError), file);
+  const json = readJsonObject(file, MAX_CONFIG, ConfigError);
+  const lacking = SHARED_IDS.filter((field) => (json[field] ?? null) === null);
+  const other = lacking.length > 0 ? readGenerationConfig(dir) ?? {} : {};
+  const found = lacking.filter((field) => (other[field] ?? null) !== null);
+  return parseConfig({ ...json, ...Object.fromEntries(found.map((id) => [id, other[id]])) }, file);
+}
+
+/**
+ * `generation_config.json` of a model folder; undefined where there is none.
+ * @throws {ConfigError} when it is not a JSON object
+ */
+export function readGenerationConfig(dir: string): JsonObject | undefined {
+  try {
+    return readJsonObject(join(dir, "generation_config.json"), MAX_CONFIG, ConfigError);
+  } catch (error) {
+    if (error instanceof ConfigError && error.found === "missing") return undefined;
+    throw error;
+  }
 }
 
 /**
@@ -101,87 +119,4 @@ export function quantisationJson({ scheme, head }: StoredQuantisation): JsonObje
     scale_dtype: "float16",
     head,
   };
-}
-
-type Remasking = CanvasStep["remasking"];
-
-/** A model folder's defaults for generating; a field that the folder does not give is undefined. */
-export interface GenerationDefaults {
-  /** `gen_length`: tokens of an answer, in whole blocks. */
-  readonly genLength?: number;
-  /** `block_length`: tokens per block. */
-  readonly blockLength?: number;
-  /** `steps`: denoising steps in all, a multiple of the number of blocks. */
-  readonly steps?: number;
-  /** `temperature`; 0 is greedy. */
-  readonly temperature?: number;
-  /** `cfg_scale`; 0 is off. */
-  readonly cfgScale?: number;
-  /** `remasking`. */
-  readonly remasking?: Remasking;
-  /** `bos_token_id`. */
-  readonly bosTokenId?: number;
-  /** `eot_token_id`: ends a turn. */
-  readonly eotTokenId?: number;
-}
-
-/**
- * Reads `generation_config.json` of a model folder; without the file, every field is undefined.
- * @param config configuration of the same folder; token ids must fit it, and be the same in both
- * files
- * @param remaskings allowed values of `remasking`
- * @throws {ConfigError} naming the field that is wrong
- */
-export function readGenerationDefaults(
-  dir: string,
-  config: ModelConfig,
-  remaskings: readonly Remasking[],
-): GenerationDefaults {
-  const file = join(dir, "generation_config.json");
-  let json: JsonObject;
-  try {
-    json = readJsonObject(file, MAX_CONFIG, ConfigError);
-  } catch (error) {
-    if (error instanceof ConfigError && error.found === "missing") return {};
-    throw error;
-  }
-  const fields = new Fields(json, file);
-  checkTokenAgrees(fields, "mask_token_id", config.maskTokenId);
-  checkTokenAgrees(fields, "eos_token_id", config.eosTokenId);
-  checkTokenAgrees(fields, "pad_token_id", config.padTokenId);
-  const integer = (field: string, least: number, most: number, because?: string) =>
-    fields.ifPresent(field, () => fields.integer(field, least, most, because));
-  const length = [1, config.maxSequenceLength, "max_sequence_length is that"] as const;
-  const token = [0, config.embeddingSize - 1, `embedding_size is ${config.embeddingSize}`] as const;
-  const amount = (field: string) => fields.ifPresent(field, () => fields.notNegative(field));
-
-  const genLength = integer("gen_length", ...length);
-  const blockLength = integer("block_length", ...length);
-  const steps = integer("steps", 1, MAX_SIZE);
-  if (genLength !== undefined && blockLength !== undefined) {
-    fields.divisor("block_length", "gen_length", genLength);
-    const blocks = genLength / blockLength;
-    if (steps !== undefined && steps % blocks !== 0) {
-      throw fields.wrong("steps", `${steps}`, `a multiple of ${blocks}, the number of blocks`);
-    }
-  }
-  return {
-    genLength,
-    blockLength,
-    steps,
-    temperature: amount("temperature"),
-    cfgScale: amount("cfg_scale"),
-    remasking: fields.onlyIfPresent("remasking", remaskings),
-    bosTokenId: integer("bos_token_id", ...token),
-    eotTokenId: integer("eot_token_id", ...token),
-  };
-}
-
-/** Checks an id that config.json gives too; published files may list several ids here. */
-function checkTokenAgrees(fields: Fields, field: string, id: number): void {
-  fields.ifPresent(field, () => {
-    const value = fields.value(field);
-    if (Array.isArray(value) ? value.includes(id) : value === id) return;
-    throw fields.wrong(field, fields.show(field), `${id}, as in config.json`);
-  });
 }

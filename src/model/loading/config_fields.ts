@@ -75,6 +75,24 @@ export class Fields {
     throw this.wrong(field, show(value), expected);
   }
 
+  /**
+   * One token id or a list of them, each below `embeddingSize`; at least one.
+   * @param mask no such id: an answer could not end
+   */
+  tokenIds(field: string, embeddingSize: number, mask: number): readonly number[] {
+    const expected = `one or several integers from 0 to ${embeddingSize - 1}, because ` +
+      `embedding_size is ${embeddingSize}`;
+    const value = this.value(field, expected);
+    const ids: unknown[] = Array.isArray(value) ? value : [value];
+    const fits = (id: unknown) => Number.isInteger(id) && Number(id) >= 0;
+    if (ids.length === 0 || !ids.every((id) => fits(id) && Number(id) < embeddingSize)) {
+      throw this.wrong(field, show(value), expected);
+    }
+    if (!ids.includes(mask)) return ids as number[];
+    const other = `other ids than mask_token_id ${mask}, or an answer could not end`;
+    throw this.wrong(field, show(value), other);
+  }
+
   /** A positive integer that divides the field `of`, whose value is `dividend`. */
   divisor(field: string, of: string, dividend: number): number {
     const expected = `a divisor of ${of}, which is ${dividend}`;

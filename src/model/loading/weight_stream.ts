@@ -186,6 +186,9 @@ export class WeightStream implements AsyncDisposable {
     if (this.#open) await this.#read();
     while (this.#readings.length > 0) await this.#upload();
     await this.#ring.wait();
+    // Tensors that nothing uses are not read.
+    const left = this.#source.byteLength - this.#done;
+    if (left > 0) this.advance(left);
   }
 
   /** Adds bytes that were not read by this stream to the progress. */

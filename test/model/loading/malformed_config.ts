@@ -50,7 +50,6 @@ const REQUIRED_FIELDS = [
   "rms_norm_eps",
   "mask_token_id",
   "eos_token_id",
-  "pad_token_id",
 ];
 
 /** Field, a value that is not supported, and the start of what is. */
@@ -92,9 +91,15 @@ const IMPOSSIBLE: readonly [field: string, value: unknown, found: string, expect
   ["mlp_hidden_size", "160", '"160"', "an integer from 1 to 16777216"],
   ["vocab_size", 400, "400", "an integer from 1 to 320, because embedding_size is 320"],
   ["mask_token_id", 320, "320", "an integer from 0 to 319, because embedding_size is 320"],
-  ["eos_token_id", -1, "-1", "an integer from 0 to 319, because embedding_size is 320"],
-  ["pad_token_id", null, "null", "an integer from 0 to 319, because embedding_size is 320"],
-  ["mask_token_id", 311, "311", "another id than eos_token_id, or an answer could not end"],
+  [
+    "eos_token_id",
+    -1,
+    "-1",
+    "one or several integers from 0 to 319, because embedding_size is 320",
+  ],
+  ["eos_token_id", [], "\\[\\]", "one or several integers from 0 to 319, because .*"],
+  ["eos_token_id", [5, 320], "\\[5, 320\\]", "one or several integers from 0 to 319, because .*"],
+  ["eos_token_id", 318, "318", "other ids than mask_token_id 318, or an answer could not end"],
   ["max_sequence_length", 0, "0", "an integer from 1 to 16777216"],
   ["rms_norm_eps", 0, "0", "a number above 0"],
   ["rms_norm_eps", 1e-60, "1e-60", "a number above 0"],
