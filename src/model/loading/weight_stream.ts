@@ -5,13 +5,15 @@
 
 import type { Gpu } from "../../gpu/device.ts";
 import { byteSize, type FloatDType, toF32 } from "../../gpu/dtype.ts";
+import { Readback } from "../../gpu/readback.ts";
 import type { Recorder } from "../../gpu/recorder.ts";
 import { createTensor, type Tensor, upload } from "../../gpu/tensor.ts";
 import { UploadRing } from "../../gpu/upload_ring.ts";
+import { findNotFinite } from "../../kernels/find_not_finite.ts";
 import { quantize } from "../../kernels/quantize.ts";
 import { repack, repackScales } from "../../kernels/repack.ts";
 import { groupsOf, type QuantScheme, storedRowBytes } from "../../quant/scheme.ts";
-import type { Checkpoint } from "../../weights/checkpoint.ts";
+import { type Checkpoint, CheckpointError } from "../../weights/checkpoint.ts";
 import type { TensorSlice } from "../../weights/safetensors.ts";
 
 /** Called while loading with the bytes uploaded so far and the bytes of all. */
@@ -109,6 +111,11 @@ function mostStagedBytes(source: WeightSource, alignment: number): number {
   return Math.ceil((2 * largest + alignment) / alignment) * alignment;
 }
 
+function notFinite({ file, name: tensor }: TensorSlice): CheckpointError {
+  const found = "not finite in every weight: some are infinite or no numbers";
+  return new CheckpointError({ file, tensor, found, expected: "finite weights" });
+}
+
 /** Streams rows, a few megabytes at a time. */
 export class WeightStream implements AsyncDisposable {
   readonly #gpu: Gpu;
@@ -117,6 +124,9 @@ export class WeightStream implements AsyncDisposable {
   readonly #progress: LoadProgress | undefined;
   readonly #free: Uint8Array<ArrayBuffer>[];
   readonly #staging: Tensor;
+  /** A word of each tensor of the source, 1 where a weight is not finite. */
+  readonly #notFinite: Tensor;
+  readonly #order: ReadonlyMap<TensorSlice, number>;
   readonly #alignment: number;
   /** The chunk that can still grow, if the next rows follow it in the file. */
   #open: Chunk | undefined;
@@ -138,6 +148,8 @@ export class WeightStream implements AsyncDisposable {
     );
     this.#free = Array.from({ length: CHUNKS }, () => new Uint8Array(bytes));
     this.#staging = createTensor(gpu, "upload", bytes / 4);
+    this.#order = new Map([...source.tensors.values()].map((slice, i) => [slice, i]));
+    this.#notFinite = createTensor(gpu, "weights that are not finite", this.#order.size);
     const uploads = Math.min(UPLOADS, Math.ceil(source.byteLength / bytes));
     this.#ring = new UploadRing(gpu, uploads, bytes);
   }
@@ -145,7 +157,9 @@ export class WeightStream implements AsyncDisposable {
   /** A small tensor, widened to f32. */
   vector(slice: TensorSlice): Float32Array<ArrayBuffer> {
     this.advance(slice.byteLength);
-    return toF32(this.#source.read(slice), slice.dtype);
+    const values = toF32(this.#source.read(slice), slice.dtype);
+    if (!values.every(Number.isFinite)) throw notFinite(slice);
+    return values;
   }
 
   /** A table made on the host, at a tensor's start. */
@@ -181,11 +195,18 @@ export class WeightStream implements AsyncDisposable {
     }
   }
 
-  /** Waits until everything is on the GPU. @throws {GpuError} when the device failed */
+  /**
+   * Waits until everything is on the GPU.
+   * @throws {CheckpointError} naming a tensor with a weight that is not finite
+   * @throws {GpuError} when the device failed
+   */
   async finish(): Promise<void> {
     if (this.#open) await this.#read();
     while (this.#readings.length > 0) await this.#upload();
     await this.#ring.wait();
+    using readback = new Readback(this.#gpu);
+    const found = new Uint32Array(await readback.read(this.#recorder, this.#notFinite));
+    for (const [slice, i] of this.#order) if (found[i] !== 0) throw notFinite(slice);
     // Tensors that nothing uses are not read.
     const left = this.#source.byteLength - this.#done;
     if (left > 0) this.advance(left);
@@ -245,9 +266,23 @@ export class WeightStream implements AsyncDisposable {
       : bytes.subarray(0, Math.ceil((scaleBytes ? scalesAt + rows * scaleBytes : length) / 4) * 4);
     await this.#ring.write(this.#recorder, staged, this.#staging);
     this.#free.push(bytes);
+    this.#search(chunk, scalesAt);
     for (const run of chunk.runs) this.#convert(chunk, run, scalesAt);
     this.#recorder.submit();
     this.advance(rows * (rowBytes + scaleBytes));
+  }
+
+  /** Looks for weights, or scales, that are not finite: one of them makes every answer nonsense. */
+  #search(
+    { matrix: { codes, scales }, rows, inner, scaleBytes, stored, widened }: Chunk,
+    scalesAt: number,
+  ): void {
+    const [slice, dtype, elements, at]: [TensorSlice, FloatDType, number, number] = scales
+      ? [scales, "F16", rows * scaleBytes / 2, scalesAt]
+      : [codes, widened ? "F32" : stored, rows * inner, 0];
+    const staged = this.#staging.part(at / 4, this.#staging.byteLength / 4 - at / 4);
+    const tensor = this.#order.get(slice)!;
+    findNotFinite(this.#recorder, staged, dtype, elements, this.#notFinite, tensor);
   }
 
   #convert(chunk: Chunk, run: Run, scalesAt: number): void {
@@ -272,6 +307,7 @@ export class WeightStream implements AsyncDisposable {
     this.#recorder.abandon();
     await Promise.allSettled(this.#readings.flatMap(({ reads }) => reads));
     this.#staging.destroy();
+    this.#notFinite.destroy();
     this.#ring[Symbol.dispose]();
   }
 }
