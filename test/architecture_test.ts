@@ -183,3 +183,13 @@ Deno.test("files are under 400 lines", () => {
     .filter(([path, lines]) => lines >= (LONG[path] ?? 400));
   assertEquals(long, []);
 });
+
+Deno.test("what test:quick leaves out is there", () => {
+  const lines = textOf("test/slow.txt").trimEnd().split("\n");
+  const tests = filesIn("test");
+  for (const line of lines) {
+    assertMatch(line, /^--ignore=test\/\S+_test\.ts$/);
+    assert(tests.includes(line.replace("--ignore=", "")), line);
+  }
+  assertEquals(lines, [...new Set(lines)].sort());
+});
