@@ -15,6 +15,53 @@
  * @module
  */
 
+// Loading: a folder, or the embedded model, onto a GPU.
+export { load, type LoadOptions } from "./src/engine/load.ts";
+export { EMBEDDED_TARGET } from "./src/engine/embedded_models.ts";
+export {
+  type MemoryOptions,
+  WEIGHT_CHOICES,
+  type WeightChoice,
+} from "./src/model/memory/plan_request.ts";
+export type { MemoryPlan } from "./src/model/memory/memory_plan.ts";
+export type { ModelMemory } from "./src/model/memory/model_memory.ts";
+export type { ProviderName } from "./src/gpu/provider.ts";
+export type { Arithmetic, Element } from "./src/gpu/kernel.ts";
+export { GROUP_SIZES, type GroupSize } from "./src/quant/scheme.ts";
+
+// A loaded model: what can be asked of it, and what it is.
+export type { LoadedModel, ModelFacts } from "./src/engine/loaded_model.ts";
+export type { ModelSummary } from "./src/engine/request.ts";
+
+// Answers: a request goes in, events come out. These are plain values, which cross a Worker boundary.
+export type {
+  ChatMessage,
+  CommittedToken,
+  FinishReason,
+  GenerateEvent,
+  GenerateRequest,
+} from "./src/engine/request.ts";
+
+// The names that a request's options may have, in lists for programs that offer a choice.
+export {
+  CACHE_POLICIES,
+  type CachePolicy,
+  CONFIDENCE_MEASURES,
+  type ConfidenceMeasure,
+  QUALITIES,
+  type Quality,
+  type Remasking,
+  REMASKINGS,
+  STRATEGY_NAMES,
+  type StrategyName,
+} from "./src/engine/request.ts";
+
+// What answers cost.
+export type { EngineTotals, GenerateStats, PassStats, Usage } from "./src/engine/request.ts";
+export type { AcceptanceCount, AcceptanceTally } from "./src/denoise/strategies/acceptance.ts";
+export type { ControllerFigures } from "./src/denoise/auto/controller.ts";
+
+// Forward passes: logits, hidden states and predictions, for programs that denoise in their own way.
 export {
   type ForwardInput,
   GREEDY,
@@ -22,52 +69,23 @@ export {
   type Prediction,
   type TokenChoice,
 } from "./src/denoise/predictor.ts";
-export type { AcceptanceCount, AcceptanceTally } from "./src/denoise/strategies/acceptance.ts";
-export type { ControllerFigures } from "./src/denoise/auto/controller.ts";
-export { EMBEDDED_DRAFT, EMBEDDED_TARGET } from "./src/engine/embedded_models.ts";
-export { type EngineOptions, load } from "./src/engine/load.ts";
-export type { LoadedModel } from "./src/engine/loaded_model.ts";
-export {
-  BusyError,
-  CACHE_POLICIES,
-  type CachePolicy,
-  type ChatMessage,
-  type CommittedToken,
-  CONFIDENCE_MEASURES,
-  type ConfidenceMeasure,
-  type EngineTotals,
-  type GenerateEvent,
-  type GenerateRequest,
-  type GenerateStats,
-  type ModelSummary,
-  type PassStats,
-  QUALITIES,
-  type Quality,
-  RequestError,
-  STRATEGY_NAMES,
-  type StrategyName,
-  type TextEngine,
-  UnavailableError,
-  type Usage,
-} from "./src/engine/request.ts";
-export { WorkerEngine, type WorkerEngineOptions } from "./src/engine/worker_engine.ts";
-export { GpuError, GpuMemoryError } from "./src/gpu/device.ts";
-export { type Arithmetic, ARITHMETICS } from "./src/gpu/kernel.ts";
-export type { RowGroups, TilePlan } from "./src/kernels/weight_matrix.ts";
-export { type LoadProgress, type ProviderName, PROVIDERS } from "./src/model/loading/load.ts";
-export type { MemoryPlan, ModelMemory } from "./src/model/memory/memory_plan.ts";
-export type { MemoryOptions, WeightChoice } from "./src/model/memory/plan_request.ts";
-export {
-  parseTunedTiles,
-  TUNED_FORMAT,
-  type TunedEntry,
-  type TunedTiles,
-} from "./src/model/tiles/tuned_tiles.ts";
 export type { ForwardResult, RankedToken } from "./src/model/model.ts";
+
+// A model in a Worker: the calling thread stays free while the GPU computes.
+export { WorkerEngine, type WorkerEngineOptions } from "./src/engine/worker_engine.ts";
+export type { WorkerPatience } from "./src/engine/worker_watch.ts";
+export type { TextEngine } from "./src/engine/request.ts";
+
+// Errors of a request: it does not fit, there is no room for it now, or the GPU could not finish it.
+export { BusyError, RequestError, UnavailableError } from "./src/engine/request.ts";
+
+// Errors of the GPU: no adapter or device, a lost device, not enough memory.
+export { GpuError, GpuFaultError, GpuMemoryError } from "./src/gpu/device.ts";
+
+// Errors of a model folder's files.
 export {
   CheckpointError,
   ConfigError,
   type Finding,
   ModelFileError,
 } from "./src/weights/model_file_error.ts";
-export type { GroupSize } from "./src/quant/scheme.ts";

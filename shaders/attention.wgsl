@@ -3,12 +3,16 @@
 // Gimelshein 2018, arXiv 1805.02867; Dao et al. 2022, arXiv 2205.14135) over eight keys at a time,
 // counted from the sequence's own first key, so the result does not depend on the batch.
 //
-// q: [queries, heads, head_stride]; k, v: [keys, kv_heads, head_stride], channels beyond head_dim zero;
-// sequences: (first query, queries, first key, keys); y: [queries, y_stride]. Query head h reads KV head h / (heads / kv_heads).
-// fresh_keys of every sequence lie apart from its other keys, so that sequences can share those.
-// With SHADOWS every query sees one key less and one of its own; shadows: (key row not seen, own key row).
-// One workgroup: 32 rows of one head of one sequence, a lane each. Lanes bring eight keys (values)
-// between them and hand them around, so softmax needs no other lane.
+// q: [queries, heads, head_stride]; k, v: [keys, kv_heads, head_stride], in f32 or f16 (see
+// lib/element_*.wgsl); channels beyond head_dim are zero;
+// sequences: (first query, queries, first key, keys); y: [queries, y_stride].
+// Query head h reads KV head h / (heads / kv_heads).
+// Every sequence has fresh_keys keys in separate rows, so that sequences can share their other
+// keys.
+// SHADOWS: a query does not see one of the keys, and sees one key of its own instead; shadows: (key
+// row not seen, own key row).
+// One workgroup: 32 rows of one head of one sequence, one per lane. The lanes together load eight
+// keys (values) and share them, so that each lane computes its softmax alone.
 struct Params {
   heads: u32,
   kv_heads: u32,
@@ -16,14 +20,14 @@ struct Params {
   head_stride: u32,
   y_stride: u32,
   scale: f32,
-  fresh_first: u32, // first key of each sequence that lies apart, with its own rows
-  fresh_keys: u32, // how many do
-  fresh_row: u32, // row of the first of them, one sequence's behind another's
+  fresh_first: u32, // first key of each sequence that is in the separate rows
+  fresh_keys: u32, // number of these keys in each sequence
+  fresh_row: u32, // first separate row; the sequences follow each other
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> q: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> k: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> v: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> k: array<Element4>;
+@group(0) @binding(3) var<storage, read> v: array<Element4>;
 @group(0) @binding(4) var<storage, read> sequences: array<vec4<u32>>;
 @group(0) @binding(5) var<storage, read> shadows: array<vec2<u32>>; // by query; unread without SHADOWS
 @group(0) @binding(6) var<storage, read_write> y: array<f32>;
@@ -48,7 +52,7 @@ fn load_query(i: u32, start: u32, units: u32) {
 
 fn score(lane: u32, i: u32, start: u32, units: u32) {
   if (i < units) {
-    let key = gather_rows(lane, k[start + i], k[start + i + 1u]);
+    let key = gather_rows(lane, widened(k[start + i]), widened(k[start + i + 1u]));
     let a = query[i];
     let b = query[i + 1u];
     low += vec4<f32>(dot(a, key.a[0]), dot(a, key.a[1]), dot(a, key.a[2]), dot(a, key.a[3]));
@@ -71,7 +75,7 @@ fn weigh(sum: vec4<f32>, value: array<vec4<f32>, 8>) -> vec4<f32> {
 
 fn add_values(lane: u32, i: u32, start: u32, units: u32, factor: f32) {
   if (i < units) {
-    let value = gather_rows(lane, v[start + i], v[start + i + 1u]);
+    let value = gather_rows(lane, widened(v[start + i]), widened(v[start + i + 1u]));
     sums[i] = weigh(sums[i] * factor, value.a);
     sums[i + 1u] = weigh(sums[i + 1u] * factor, value.b);
   }
@@ -80,15 +84,15 @@ fn add_values(lane: u32, i: u32, start: u32, units: u32, factor: f32) {
 // A key that this lane alone sees: two units of its score, then of its value.
 fn score_own(i: u32, start: u32, units: u32) {
   if (i < units) {
-    low.x += dot(query[i], k[start + i]);
-    low.x += dot(query[i + 1u], k[start + i + 1u]);
+    low.x += dot(query[i], widened(k[start + i]));
+    low.x += dot(query[i + 1u], widened(k[start + i + 1u]));
   }
 }
 
 fn add_own_value(i: u32, start: u32, units: u32, factor: f32) {
   if (i < units) {
-    sums[i] = fma(vec4<f32>(low.x), v[start + i], sums[i] * factor);
-    sums[i + 1u] = fma(vec4<f32>(low.x), v[start + i + 1u], sums[i + 1u] * factor);
+    sums[i] = fma(vec4<f32>(low.x), widened(v[start + i]), sums[i] * factor);
+    sums[i + 1u] = fma(vec4<f32>(low.x), widened(v[start + i + 1u]), sums[i + 1u] * factor);
   }
 }
 
@@ -240,7 +244,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
   }
   if (SHADOWS > 0u) {
-    // Should the keys so far be none but the unseen one, this step's factor 0 clears what they left.
+    // If the unseen key was the only one so far, this step's factor of 0 removes its contribution.
     let start = (shadow.y * params.kv_heads + kv_head) * units;
     low.x = 0.0;
     score_own(0u, start, units);

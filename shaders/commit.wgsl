@@ -1,11 +1,14 @@
-// Commits each sequence's best candidates: one workgroup a sequence. A candidate's rank is the number
-// of candidates before it, by uncertainty ascending (or by random rank), ties to the lower position;
-// those that the rule lets pass are written to ids and logged at their rank. Rules, c the confidence:
+// Commits each sequence's best candidates, with one workgroup per sequence. A candidate's rank is
+// the number of candidates before it, by uncertainty ascending (LOW_CONFIDENCE) or by noise
+// (RANDOM), ties to the lower position. Candidates that pass the rule are written to ids, and
+// logged at their rank.
+// Rules, with c the confidence:
 // COUNT: ranks below the plan's number.
 // THRESHOLD: c >= t, that is uncertainty <= rule_value = 1 / t - 1, and always rank 0.
-// FACTOR: the ranks before the first i > 0 with c < 1 - f / (i + 2), rule_value = f; when only the last
-// of them fails it passes too (Wu et al. 2025, Fast-dLLM, arXiv 2505.22618, and its published code).
-// The twin of selectCommits in src/denoise/selection.ts.
+// FACTOR: the ranks before the first i > 0 with c < 1 - f / (i + 2), rule_value = f; if only the
+// last one fails, it passes too (Wu et al. 2025, Fast-dLLM, arXiv 2505.22618, and its published
+// code).
+// The result is the same as that of selectCommits in src/denoise/selection.ts.
 // commit_log: [sequences, log_stride] from log_offset: (committed, candidates, finished, 0), then
 // (row, token, bits of the odds against, bits of the log probability).
 // With stop_at_end a sequence is finished once no mask is left before its first end token.
@@ -13,12 +16,12 @@ struct Params {
   capacity: u32,
   plan_offset: u32,
   mask_token: u32,
-  twin_rows: u32, // from a row to its unconditional twin
+  twin_rows: u32, // number of rows from a row to its unconditional twin
   log_offset: u32,
   log_stride: u32,
-  random: u32, // 1 ranks by noise
+  ranking: u32, // LOW_CONFIDENCE or RANDOM
   stop_at_end: u32,
-  rule: u32,
+  rule: u32, // COUNT, THRESHOLD or FACTOR
   rule_value: f32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
@@ -44,6 +47,10 @@ struct Answer {
 
 const LANES = 32u;
 const NEVER = 0xffffffffu;
+
+// Numbered as RANKINGS and RULES in src/kernels/commit.ts.
+const LOW_CONFIDENCE = 0u;
+const RANDOM = 1u;
 const COUNT = 0u;
 const THRESHOLD = 1u;
 const FACTOR = 2u;
@@ -53,7 +60,7 @@ var<workgroup> first_end: atomic<u32>;
 var<workgroup> passing: atomic<u32>; // candidates that the rule lets pass: the ranks below this
 
 fn rank_key(entry: u32, plan: StepPlan) -> f32 {
-  if (params.random == 1u) {
+  if (params.ranking == RANDOM) {
     return random_rank(plan.seed_low, plan.seed_high, plan.step, asked[entry].position);
   }
   return bitcast<f32>(predictions[entry].uncertainty);

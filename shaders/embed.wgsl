@@ -1,11 +1,11 @@
-// x[row] = embedding of ids[first_row + row], for the tokens that this part of the embedding matrix holds.
+// x[row] = embedding of ids[first_row + row], for the tokens in this part of the embedding matrix.
 // ids: [first_row + rows]; x: [rows, 8 * blocks].
 struct Params {
   rows: u32,
   blocks: u32, // hidden size / 8
   first_token: u32,
   columns: u32, // tokens in this part
-  first_row: u32, // of ids
+  first_row: u32, // first row in ids
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> ids: array<u32>;

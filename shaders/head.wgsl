@@ -1,5 +1,6 @@
-// Logits of the asked rows against one part of the vocabulary, reduced at once: one candidate for each
-// row and tile of 128 tokens; predict.wgsl merges them. Logits are never stored.
+// Computes logits of the asked rows for one part of the vocabulary and reduces them to one
+// candidate for each row and tile of 128 tokens; predict.wgsl merges the candidates. Logits are
+// never stored.
 // logit[row, token] = sum over k of x[row, k] * w[token, k].
 // GUIDED: rows come in pairs (conditional, unconditional) and
 // logit = unconditional + guidance * (conditional - unconditional), guidance = cfg_scale + 1

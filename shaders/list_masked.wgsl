@@ -1,7 +1,8 @@
-// Lists the masked rows that a denoising step may commit, ascending: one workgroup a sequence.
+// Lists the masked rows that a denoising step may commit, ascending; one workgroup per sequence.
 // ids: [rows]; sequences: (first row, rows, ...); finished: [sequences], 1 once an early stop was reached;
-// asked: [sequences, capacity]; asked_rows: the same as bare rows, when GUIDED each followed by its
-// unconditional twin, counted from the first row of the hidden states; counts: [sequences]. Places beyond a sequence's count repeat its first candidate row.
+// asked: [sequences, capacity]; asked_rows: only the rows, counted from the first row of the hidden
+// states; when GUIDED each is followed by its unconditional twin; counts: [sequences].
+// Places after a sequence's count repeat its first candidate row.
 struct Params {
   capacity: u32,
   plan_offset: u32,

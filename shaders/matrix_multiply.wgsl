@@ -1,4 +1,4 @@
-// Linear layers on matrix units, as matmul.wgsl is without:
+// Linear layers on matrix units; matmul.wgsl does the same without them:
 // y[row, column] = sum over k of x[row, k] * w[column, k], plus y's old value when ADD is 1.
 // x: [rows, 8 * blocks], zero beyond the matrix's inner size; y: [rows, y_stride].
 // One workgroup makes a tile of TILE_ROWS x TILE_COLUMNS; see lib/matrix_tile.wgsl.

@@ -1,8 +1,8 @@
-// Queries, keys and values of a layer on matrix units, as qkv.wgsl is without: x W^T,
-// split into heads, queries and keys rotated on the way.
+// Queries, keys and values of a layer on matrix units; qkv.wgsl does the same without them.
+// Computes x W^T, splits it into heads, and rotates queries and keys.
 // Channels i and i + head_dim / 2 of a head are a pair (a, b), which becomes
 // (a cos - b sin, b cos + a sin) at the row's position (Su et al. 2021, RoFormer, eq. 34).
-// The weight part holds the first channels of its pairs and behind them the second ones:
+// The weight part holds the first channels of its pairs, then the second ones:
 // [8 * blocks, 2 * columns], heads of queries, then of keys, then of values.
 // x: [rows, 8 * blocks]; rotation: [positions, head_dim / 2] of (cos, sin);
 // q: [queries, heads, head_stride]; k, v: [keys, kv_heads, head_stride].
@@ -23,8 +23,8 @@ struct Params {
 @group(0) @binding(2) var<storage, read> row_position: array<u32>;
 @group(0) @binding(3) var<storage, read> rotation: array<vec2<f32>>;
 @group(0) @binding(4) var<storage, read_write> q: array<f32>;
-@group(0) @binding(5) var<storage, read_write> k: array<f32>;
-@group(0) @binding(6) var<storage, read_write> v: array<f32>;
+@group(0) @binding(5) var<storage, read_write> k: array<Element>;
+@group(0) @binding(6) var<storage, read_write> v: array<Element>;
 
 fn x_at(i: u32) -> vec4<f32> {
   return x[i];

@@ -1,6 +1,6 @@
-// The gated half of the feed-forward layer on matrix units, as swiglu.wgsl is without:
+// The gated half of the feed-forward layer on matrix units; swiglu.wgsl does the same without them:
 // y[row, column] = silu(sum of x[row, k] * gate[column, k]) * (sum of x[row, k] * up[column, k]).
-// The weight part holds its gate columns and behind them its up columns: [8 * blocks, 2 * columns].
+// The weight part holds its gate columns, then its up columns: [8 * blocks, 2 * columns].
 // x: [rows, 8 * blocks]; y: [rows, y_stride]. silu(z) = z / (1 + exp(-z)).
 struct Params {
   rows: u32,

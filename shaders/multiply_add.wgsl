@@ -1,7 +1,8 @@
-// As many multiply-adds as the device can do: what other kernels' rates are compared with.
+// Measures the device's peak rate of multiply-adds, with which other kernels' rates are compared.
 // result[i] = sum of 12 chains x -> x * a + b, 8 * rounds steps each; start: [lanes].
-// 2 * 12 * 8 * rounds floating-point operations a lane, and hardly any memory traffic. Eight steps a
-// round, since a software adapter spends about as much on a loop's turn as on a dozen of them.
+// A lane does 2 * 12 * 8 * rounds floating-point operations, with hardly any memory traffic. A
+// round has eight steps, because a software adapter spends as much on a loop's turn as on about a
+// dozen steps.
 struct Params {
   rounds: u32,
   a: f32,

@@ -1,5 +1,6 @@
 enable f16;
-// As multiply_add.wgsl, in f16: 12 chains x -> x * a + b of four components, 8 * rounds steps each.
+// Like multiply_add.wgsl, in f16: 12 chains x -> x * a + b of four components, 8 * rounds steps
+// each.
 struct Params {
   rounds: u32,
   a: f32,

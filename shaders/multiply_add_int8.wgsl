@@ -1,5 +1,6 @@
-// As multiply_add.wgsl, in packed int8: chains x -> dot of the four codes of x with those of factor, whose
-// bits are the next four codes. 12 chains, 8 * rounds steps each, 8 operations a step.
+// Like multiply_add.wgsl, in packed int8: chains x -> dot product of the four codes of x with those
+// of factor; the bits of the result are the next four codes. There are 12 chains of 8 * rounds
+// steps, with 8 operations per step.
 // start: [lanes]; result[i] = sum of a lane's chains, wrapping.
 struct Params {
   rounds: u32,

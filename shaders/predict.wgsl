@@ -1,4 +1,5 @@
-// Merges a row's candidates of all vocabulary tiles into its prediction. One workgroup a row.
+// Merges a row's candidates from all vocabulary tiles into its prediction, with one workgroup per
+// row.
 // With s = others and d = maximum - logit of the chosen (or judged) token:
 // odds against = s + (1 + s) expm1(d), log p = -(log1p(s) + d), logsumexp = maximum + log1p(s).
 // Ranking key: PROBABILITY the odds against; with g = maximum - second-largest logit, MARGIN

@@ -1,9 +1,10 @@
-// Row-major weights [columns, inner] become codes and scales in the layout that load_weight8 reads:
+// Quantises row-major weights [columns, inner] into codes and scales in the layout of load_weight8:
 // units [blocks, columns] of 8 codes, scales [(groups + 1) / 2, columns], two f16 to a word.
-// The scale is the least f16 from 2^-14 on with MOST * scale >= the group's largest magnitude, the
-// code the nearest to weight / scale, halves upwards. Quotients and f16 rounding may be off by a little
-// on a device and are corrected by exact products, so the bits are those of src/quant/encode.ts.
-// One invocation makes two groups of a column.
+// The scale is the least f16, at least 2^-14, with MOST * scale >= the group's largest magnitude.
+// The code is the nearest to weight / scale, halves rounded up. A device may compute quotients and
+// f16 rounding slightly wrong; exact products correct that, so the bits are those of
+// src/quant/encode.ts.
+// One invocation quantises two groups of a column.
 struct Params {
   inner: u32,
   chunk_columns: u32, // columns in `rows`

@@ -1,7 +1,8 @@
-// Activations become codes for the packed integer products: a scale for each row and 32 channels,
-// scale = largest magnitude / 127, code = nearest to x / scale. A row depends on itself alone.
+// Quantises activations for packed integer products. Each group of 32 channels of a row has a
+// scale, scale = largest magnitude / 127, code = nearest to x / scale. A row depends on no other
+// row.
 // x: [rows, 8 * blocks]; y: [rows, groups] of 12 words: 32 codes, four to a word, the scale, three zeros.
-// One invocation makes a group.
+// One invocation quantises one group.
 struct Params {
   rows: u32,
   blocks: u32, // inner size / 8

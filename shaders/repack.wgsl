@@ -1,22 +1,23 @@
-// Row-major elements [columns, inner] become units [inner / elements per unit, columns], so that lane
-// n reads column n and its neighbours are contiguous. Bits are copied, not converted; a unit's
+// Repacks row-major elements [columns, inner] into units [inner / elements per unit, columns], so
+// that lanes that read neighbouring columns read contiguous units. Bits are copied, not converted;
+// a unit's
 // elements beyond `inner` are zero. A row of 4-bit elements begins at a whole byte.
 struct Params {
   inner: u32,
   chunk_columns: u32, // columns in `rows`
-  first_column: u32, // where they start in `units`
+  first_column: u32, // first of these columns in `units`
   columns: u32, // width of `units`
-  units: u32, // of a column
+  units: u32, // units in a column
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> rows: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read_write> units: array<u32>;
 
-override BITS: u32 = 16u; // of an element: 32, 16, 8 or 4
+override BITS: u32 = 16u; // bits of an element: 32, 16, 8 or 4
 override UNIT_WORDS: u32 = 4u;
 override ALIGNED: u32 = 0u; // rows are whole quads of words
 
-// As many bits as an element has; zero behind the row.
+// The bits of one element; zero after the end of the row.
 fn element(column: u32, k: u32) -> u32 {
   if (k >= params.inner) {
     return 0u;
@@ -45,7 +46,7 @@ fn word(column: u32, index: u32) -> u32 {
   return value;
 }
 
-// Four words of a column, zeros behind its last.
+// Four words of a column; zeros after its last word.
 fn quad(column: u32, index: u32) -> vec4<u32> {
   if (ALIGNED == 1u) {
     return rows[column * (params.inner * BITS / 128u) + index];
@@ -56,7 +57,7 @@ fn quad(column: u32, index: u32) -> vec4<u32> {
   );
 }
 
-// One invocation brings a quad: a unit or several that follow each other in the column.
+// One invocation copies a quad of words: one unit, or several consecutive units of a column.
 @compute @workgroup_size(32)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   if (id.x >= params.chunk_columns) {

@@ -1,5 +1,6 @@
-// The k largest logits of each row, largest first, ties to the lower token. One workgroup a row; each
-// round finds the best token behind the one before it, so the logits stay as they are.
+// Finds the k largest logits of each row, largest first, ties to the lower token. There is one
+// workgroup per row. Each round finds the best token after the previous one, so that logits need
+// not be changed.
 // logits: [rows (times 2), columns]; found: [rows, k] of (token, bits of its logit).
 // GUIDED: as in head.wgsl.
 struct Params {
@@ -29,7 +30,7 @@ fn logit(row: u32, token: u32) -> f32 {
   return logits[row * params.columns + token];
 }
 
-// Whether (a, a_token) stands before (b, b_token).
+// Whether (a, a_token) is ordered before (b, b_token).
 fn before(a: f32, a_token: u32, b: f32, b_token: u32) -> bool {
   return a > b || (a == b && a_token < b_token);
 }

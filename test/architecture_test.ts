@@ -1,74 +1,29 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-
-const root = new URL("../", import.meta.url);
-
-/** Paths of all files below a folder, from the root, with "/" on every system. */
-function filesIn(folder: string): string[] {
-  return [...Deno.readDirSync(new URL(`${folder}/`, root))].flatMap(({ name, isDirectory }) =>
-    isDirectory ? filesIn(`${folder}/${name}`) : [`${folder}/${name}`]
-  ).sort();
-}
-
-const textOf = (path: string) => Deno.readTextFileSync(new URL(path, root));
+import { FAMILIES } from "../src/model/family.ts";
+import { filesIn, type Import, importsOf, reachedFrom, textOf } from "./module_graph.ts";
 
 const sources = filesIn("src").filter((path) => path.endsWith(".ts"));
 const nameOf = (path: string) => path.slice(path.lastIndexOf("/") + 1).replace(/\.\w+$/, "");
 
-/** What each folder of src may import from other folders: folders, files, or only the types of one. */
-const ARROWS: Readonly<Record<string, readonly string[]>> = {
-  gpu: [],
-  denoise: [],
-  text: [],
-  weights: ["gpu/dtype.ts"],
-  quant: ["gpu/dtype.ts"],
-  kernels: ["gpu", "quant"],
-  model: ["kernels", "gpu", "quant", "weights", "types of denoise/predictor.ts"],
-  engine: ["model", "denoise", "text"],
-  // Golden data lies in safetensors files: evaluate/parity reads them as a model's weights are read.
-  evaluate: ["engine", "model", "denoise", "text", "weights/safetensors.ts", "gpu/dtype.ts"],
-  compress: ["evaluate", "engine", "model", "kernels", "weights", "text", "gpu"],
-  server: ["engine", "types of denoise"],
-  bench: ["evaluate", "engine", "model", "kernels", "denoise", "weights", "quant", "gpu"],
-};
-/** Folders that may import any other. */
-const FREE = ["cli"];
+/** What each folder of src may import from other folders: the table of src/README.md. */
+const ARROWS: Readonly<Record<string, readonly string[]>> = arrowsOf(textOf("src/README.md"));
+/** Says in that table that a folder may import any other. */
+const ANYTHING = "anything";
 
-interface Import {
-  /** Path from the root, or a package's name. */
-  readonly target: string;
-  readonly typeOnly: boolean;
-}
-
-/** Everything that a module names: imports, re-exports, dynamic imports, and URLs of workers. */
-function importsOf(path: string): Import[] {
-  const text = textOf(path).replace(/^\s*(\/\/|\/?\*).*$/gm, "");
-  const found: Import[] = [];
-  const resolve = (specifier: string) =>
-    specifier.startsWith(".")
-      ? new URL(specifier, new URL(path, root)).href.slice(root.href.length)
-      : specifier;
-  const statements =
-    /^\s*(?:import|export)\s+(type\s+)?((?:[\w*\s,]|\{[^}]*\})*?)\s*(?:from\s*)?"([^"]+)"/gm;
-  for (const [, type, names, specifier] of text.matchAll(statements)) {
-    const list = /\{([^}]*)\}/.exec(names)?.[1].split(",").map((name) => name.trim())
-      .filter(Boolean);
-    const everyType = list !== undefined && /^\s*\{/.test(names) &&
-      list.every((name) => name.startsWith("type "));
-    found.push({ target: resolve(specifier), typeOnly: type !== undefined || everyType });
-  }
-  const urls = /(?:import\(|new URL\()\s*"([^"]+)"/g;
-  for (const [, specifier] of text.matchAll(urls)) {
-    if (!/^\w+:\/\//.test(specifier)) {
-      found.push({ target: resolve(specifier), typeOnly: false });
-    }
-  }
-  return found;
+/** Folders, files, or only the types of one, by importing folder. */
+function arrowsOf(page: string): Record<string, string[]> {
+  const [, table] = page.split(/^\| folder +\| may import +\|\n\| -+ \| -+ \|\n/m);
+  const rows = table.matchAll(/^\| (\w+) +\| (.*?) +\|$/gm);
+  return Object.fromEntries(
+    [...rows].map(([, folder, names]) => [folder, names === "nothing" ? [] : names.split(", ")]),
+  );
 }
 
 function allowed(folder: string, { target, typeOnly }: Import): boolean {
   const inside = target.slice("src/".length);
   const own = inside.startsWith(`${folder}/`);
-  return own || FREE.includes(folder) || ARROWS[folder].some((arrow) => {
+  return own || ARROWS[folder].some((arrow) => {
+    if (arrow === ANYTHING) return true;
     const place = arrow.replace(/^types of /, "");
     const fits = inside === place || inside.startsWith(`${place}/`);
     return fits && (typeOnly || place === arrow);
@@ -98,7 +53,11 @@ Deno.test("imports are found as they are written", () => {
 Deno.test("each folder imports only from those on its line of the table", () => {
   const folders = new Set(sources.map((path) => path.split("/")[1]));
   for (const folder of folders) {
-    assert(folder in ARROWS || FREE.includes(folder), `src/${folder} has no line in the table`);
+    assert(folder in ARROWS, `src/${folder} has no line in the table of src/README.md`);
+  }
+  const places = Object.values(ARROWS).flat().map((arrow) => arrow.replace(/^types of /, ""));
+  for (const place of places.filter((name) => name !== ANYTHING)) {
+    assert(sources.some((path) => path.startsWith(`src/${place}`)), `there is no src/${place}`);
   }
   const wrong = sources.flatMap((path) =>
     importsOf(path)
@@ -146,20 +105,43 @@ function circleIn(imports: ReadonlyMap<string, readonly string[]>): string[] | u
   return undefined;
 }
 
+const OWN = /^(src|shaders|models)\/|^(mod\.ts|deno\.json)$/;
+
 Deno.test("modules name packages of deno.json, and nothing of the tests", () => {
   const { imports } = JSON.parse(textOf("deno.json")) as { imports: Record<string, string> };
   const known = Object.keys(imports).filter((name) => name !== "@std/assert");
   for (const path of sources) {
     for (const { target } of importsOf(path)) {
-      const own = /^(src|shaders|models)\/|^(mod\.ts|deno\.json)$/.test(target);
-      const isPackage = known.some((name) => target === name || target.startsWith(`${name}/`));
-      assert(own || isPackage || target.startsWith("node:"), `${path} imports ${target}`);
+      const isPackage = target.startsWith("npm:")
+        ? Object.values(imports).includes(target)
+        : known.some((name) => target === name || target.startsWith(`${name}/`));
+      const allowed = OWN.test(target) || isPackage || target.startsWith("node:");
+      assert(allowed, `${path} imports ${target}`);
     }
   }
 });
 
+Deno.test("what mod.ts reaches needs no deno.json: packages are named with their versions", () => {
+  const reached = reachedFrom(["mod.ts"]);
+  assert(reached.includes("src/engine/worker.ts"), "the Worker is reached");
+  const packages = reached.filter((target) => !OWN.test(target) && !target.startsWith("node:"));
+  assert(packages.length > 0);
+  for (const name of packages) assertMatch(name, /^npm:(@[\w-]+\/)?[\w-]+@\d+\.\d+\.\d+$/);
+});
+
+Deno.test("a model family is a file of its name, which family.ts and other families alone import", () => {
+  const files = Object.keys(FAMILIES).map((modelType) => `src/model/${modelType}.ts`);
+  for (const file of files) {
+    const importers = sources.filter((path) =>
+      !files.includes(path) && importsOf(path).some(({ target }) => target === file)
+    );
+    assertEquals(importers, ["src/model/family.ts"], file);
+  }
+});
+
 Deno.test("every kernel has a shader, a wrapper and a case", () => {
-  const kernels = filesIn("shaders").filter((path) => !path.startsWith("shaders/lib/"));
+  const kernels = filesIn("shaders")
+    .filter((path) => !path.startsWith("shaders/lib/") && path !== "shaders/README.md");
   for (const path of kernels) assertMatch(path, /^shaders\/\w+\.wgsl$/);
   const wrappers = sources.filter((path) =>
     path.startsWith("src/kernels/") && textOf(path).includes("= defineKernel(")
@@ -191,17 +173,6 @@ Deno.test("a test is skipped only with its reason, by skipIf, and none is left a
   assertEquals(found.filter((path) => path !== "test/summary_test.ts"), []);
 });
 
-Deno.test("slow tests are named one by one, and are there", () => {
-  const lines = textOf("test/slow.txt").trimEnd().split("\n");
-  const files = lines.map((line) => line.replace("--ignore=", ""));
-  assertEquals(lines, files.map((file) => `--ignore=${file}`));
-  assertEquals(files, [...new Set(files)].sort());
-  const tests = filesIn("test").filter((path) => path.endsWith("_test.ts"));
-  assertEquals(files.filter((file) => !tests.includes(file)), []);
-  // Most files are quick.
-  assert(files.length < tests.length / 2, `${files.length} of ${tests.length} are slow`);
-});
-
 /** Files that may be longer than the rest, and how long. */
 const LONG: Readonly<Record<string, number>> = { "src/model/model.ts": 420 };
 
@@ -211,4 +182,14 @@ Deno.test("files are under 400 lines", () => {
     .map((path) => [path, textOf(path).split("\n").length - 1] as const)
     .filter(([path, lines]) => lines >= (LONG[path] ?? 400));
   assertEquals(long, []);
+});
+
+Deno.test("what test:quick leaves out is there", () => {
+  const lines = textOf("test/slow.txt").trimEnd().split("\n");
+  const tests = filesIn("test");
+  for (const line of lines) {
+    assertMatch(line, /^--ignore=test\/\S+_test\.ts$/);
+    assert(tests.includes(line.replace("--ignore=", "")), line);
+  }
+  assertEquals(lines, [...new Set(lines)].sort());
 });

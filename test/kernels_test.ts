@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { fileURLToPath } from "node:url";
 import { MATRIX_FEATURE } from "../src/gpu/matrix_units.ts";
 import { anyGpu, forms, lacks } from "./gpu/device.ts";
 import { compareCase, kernelCases, runCase } from "./kernels/run_case.ts";
@@ -17,6 +18,24 @@ Deno.test("exp of a hidden number is 0 on every GPU: its product with log2(e) is
     assert(hidden < -1e37, name);
     assert(Number.isFinite(Math.fround(2 * hidden * Math.LOG2E)), name);
   }
+});
+
+Deno.test("the bench finds a kernel's case by its name, and times it", async () => {
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["bench", "-A", "--no-check", "--json", "--filter", "rms_norm", "test/kernels_bench.ts"],
+    cwd: fileURLToPath(new URL("../", import.meta.url)),
+  }).output();
+  assert(success, new TextDecoder().decode(stderr));
+  const { benches } = JSON.parse(new TextDecoder().decode(stdout)) as {
+    readonly benches: readonly {
+      readonly name: string;
+      readonly results: readonly { readonly ok: { readonly avg: number } }[];
+    }[];
+  };
+  assertEquals(benches.map(({ name }) => name.replace(/ \(.*/, "")), [
+    "rms_norm: 128 rows of 1024",
+  ]);
+  assert(benches[0].results[0].ok.avg > 0);
 });
 
 for (const { kernel, runs } of kernelCases) {

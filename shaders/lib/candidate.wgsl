@@ -1,7 +1,7 @@
-// 1 where a plan has another measure than PROBABILITY; else all that serves them is left out.
+// 1 if a plan has another measure than PROBABILITY; otherwise code for other measures is left out.
 override MEASURED: u32 = 0u;
 
-// What is known of one row of logits after some of its columns: the chosen token and the softmax.
+// The chosen token and the softmax over some columns of a row of logits.
 struct Candidate {
   score: f32, // logit plus noise of the chosen token
   token: u32,
@@ -9,18 +9,18 @@ struct Candidate {
   maximum: f32, // largest logit of the softmax
   others: f32, // sum of exp(logit - maximum) over the softmax's tokens but one maximum
   judged: f32, // the judged token's logit, HIDDEN if it is elsewhere or the softmax leaves it out
-  // What the measure of confidence needs besides. MARGIN: the softmax's second-largest logit, HIDDEN
+  // Further value for the measure of confidence. MARGIN: the softmax's second-largest logit, HIDDEN
   // if it has one token. ENTROPY: sum of exp(logit - maximum) (maximum - logit). PROBABILITY: unused.
   aside: f32,
 }
 
-// Counts as -inf: below every finite logit that a model can give, and free of inf - inf. Its product
-// with log2(e) is finite as well: an H200 makes exp(-3e38) a NaN.
+// Used as -inf. It is below every logit of a model, and avoids inf - inf. Its product with log2(e)
+// is finite too, because on an H200 exp(-3e38) is a NaN.
 const HIDDEN = -1.0e38;
 // exp(-FAR) is 0, and FAR times any number of tokens is finite.
 const FAR = 200.0;
 
-// exp(-gap), gap >= 0, which may reach from a logit to HIDDEN.
+// exp(-gap) for gap >= 0; the gap may be the distance from a logit to HIDDEN.
 fn fade(gap: f32) -> f32 {
   return exp(-min(gap, FAR));
 }
@@ -39,7 +39,7 @@ fn weighted(high: Candidate, low: Candidate) -> f32 {
   return high.aside + fade(gap) * (low.aside + (1.0 + low.others) * gap);
 }
 
-// Keeping the maximum's own term apart keeps p = 1 / (1 + others) exact where p rounds to 1.
+// The maximum's own term is kept apart, so that p = 1 / (1 + others) stays precise near 1.
 fn merge(a: Candidate, b: Candidate, measure: u32) -> Candidate {
   var c = a;
   if (b.score > a.score || (b.score == a.score && b.token < a.token)) {

@@ -9,13 +9,13 @@
 //                       large, and rounded to 11 bits
 //   more                what is above 131008                 what is above 65504
 //
-// Half of each fraction where conversions round to nearest. Rows behind a norm are far below 65504; what
-// stands between FFN and down may be above.
+// The loss is half of each fraction if conversions round to nearest. Rows after a norm are far
+// below 65504; values between FFN and down may be above.
 //
-// A workgroup is four subgroups. It brings 32 k at a time of its rows and columns to workgroup memory,
-// and each subgroup multiplies 2 x 4 matrices. A sum takes its k in ascending order, in steps of the
-// units' inner size, whatever its place in the tile and whatever else is in it: as far as the units sum
-// alike in every row, a row has the same bits alone and in any batch.
+// A workgroup is four subgroups. It loads its rows and columns into workgroup memory, 32 k at a
+// time, and each subgroup multiplies 2 x 4 matrices. Every sum runs over k in ascending order, in
+// steps of the units' inner size, whatever its place in the tile and whatever else is in the tile.
+// If the units sum every row in the same way, a row has the same bits in every batch.
 //
 // The kernel defines params.rows, params.columns, params.blocks and x_at(i), the i-th vec4 of
 // x [rows, 8 * blocks]. PAIRED: the weight part is [8 * blocks, 2 * columns], the first of each pair in
@@ -51,7 +51,7 @@ fn bring_x(thread: u32, first_row: u32, step: u32) {
     if (PARTS == 1u) {
       x_tile[to] = vec4<f16>(near);
     } else {
-      // Cut off by bits: a compiler may take the way to f16 and back for no way at all.
+      // Rounded by masking bits, because a compiler may remove a conversion to f16 and back.
       let whole = bitcast<vec4<f32>>(bitcast<vec4<u32>>(near) & vec4<u32>(0xffffe000u));
       x_tile[to] = vec4<f16>(whole);
       x_tile[TILE_ROWS * STRIDE + to] = vec4<f16>(clamp(value - whole, -MOST_F16, MOST_F16));

@@ -1,4 +1,5 @@
-// Seeded noise, a pure function of its key; the twin of src/denoise/noise.ts. A seed is two words: its
+// Seeded noise, a pure function of its key; the same as in src/denoise/noise.ts. A seed is two
+// words: its
 // low 32 bits, and the rest (below 2^21).
 
 // One output word of pcg4d (Jarzynski and Olano 2020, JCGT 9(3)). Keys differ in the four words while

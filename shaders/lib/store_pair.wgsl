@@ -1,5 +1,5 @@
 // Where a pair of channels goes: rotated to the queries or keys, as it is to the values. For kernels
-// with the parameters and bindings of qkv.wgsl.
+// with the parameters and bindings of qkv.wgsl; lib/element_*.wgsl says what a key or value is kept as.
 fn store_pair(row: u32, head: u32, channel: u32, pair: vec2<f32>) {
   let half = params.head_dim / 2u;
   let key = params.first_key + row;
@@ -14,12 +14,12 @@ fn store_pair(row: u32, head: u32, channel: u32, pair: vec2<f32>) {
   } else if (head < params.heads + params.kv_heads) {
     let kv_head = head - params.heads;
     let at = (key * params.kv_heads + kv_head) * params.head_stride + channel;
-    k[at] = rotated.x;
-    k[at + half] = rotated.y;
+    k[at] = narrowed(rotated.x);
+    k[at + half] = narrowed(rotated.y);
   } else {
     let kv_head = head - params.heads - params.kv_heads;
     let at = (key * params.kv_heads + kv_head) * params.head_stride + channel;
-    v[at] = pair.x;
-    v[at + half] = pair.y;
+    v[at] = narrowed(pair.x);
+    v[at + half] = narrowed(pair.y);
   }
 }

@@ -1,7 +1,7 @@
 // Rectangles and glyphs of a trace's picture, one instance each: 6 vertices, pixel coordinates
 // (origin top left) through an orthographic camera.
 //
-// A glyph is 5 x 9 bits, row by row from the top left, in two words of which the first is the low one.
+// A glyph is 5 x 9 bits, row by row from the top left, in two words, the low one first.
 // All bits set make a plain rectangle.
 
 const COLUMNS = 5u;

@@ -1,4 +1,4 @@
-/** The device's ceilings: what the rates of kernels are compared with. */
+/** Measures the device's peak rates, with which the rates of kernels are compared. */
 
 import process from "node:process";
 import type { Gpu } from "../gpu/device.ts";
@@ -6,25 +6,26 @@ import type { Arithmetic } from "../gpu/kernel.ts";
 import { mapBlocks, QueueWait } from "../gpu/mapping.ts";
 import { Recorder } from "../gpu/recorder.ts";
 import { createTensor, type Tensor, tensorOf } from "../gpu/tensor.ts";
+import { copyUnits } from "../kernels/copy.ts";
 import { multiplyAdd, multiplyAddOperations } from "../kernels/multiply_add.ts";
 import { multiplyAddF16 } from "../kernels/multiply_add_f16.ts";
 import { multiplyAddInt8, multiplyAddInt8Operations } from "../kernels/multiply_add_int8.ts";
 
-/** Rate of some work. */
+/** A rate of arithmetic. */
 export interface Rate {
   readonly gflopPerSecond: number;
-  /** Per second of processor time of this process, which is what a software adapter uses. */
+  /** Rate per second of this process's CPU time, for software adapters. */
   readonly gflopPerCpuSecond: number;
 }
 
-/** Runs measured; the median is reported. */
+/** Number of runs; the median is reported. */
 const RUNS = 7;
-/** Milliseconds of a run at least: well above what submitting and waiting cost. */
+/** Least milliseconds of a run: much more than submitting and waiting cost. */
 const RUN_MILLISECONDS = { blocking: 50, awaited: 500 } as const;
-/** Calls of a run at most. */
+/** Limit of calls in a run. */
 const MOST_REPEATS = 1 << 14;
 
-/** Median rate of `record`, which does `operations` (of any kind) in all. */
+/** Measures the median rate of `record`, which does `operations` operations (of any kind). */
 export async function measureRate(
   gpu: Gpu,
   recorder: Recorder,
@@ -63,15 +64,17 @@ export async function measureRate(
   };
 }
 
-/** What the device can do at most, measured. */
+/** Measured peak rates of a device. */
 export interface Ceilings {
-  /** Multiply-adds by arithmetic; absent where the device lacks it. */
+  /** Multiply-add rates by arithmetic; absent if the device does not have it. */
   readonly multiplyAdd: Readonly<Partial<Record<Arithmetic, Rate>>>;
-  /** Bytes read and written by a copy between buffers. */
+  /**
+   * Bytes read and written by a copy, with a shader or with the driver's copy if that is faster.
+   */
   readonly copyGigabytesPerSecond: number;
 }
 
-/** Measures all of them. */
+/** Measures all ceilings. */
 export async function measureCeilings(gpu: Gpu): Promise<Ceilings> {
   const f32 = await multiplyAddCeiling(gpu);
   const f16 = gpu.features.includes("shader-f16")
@@ -84,7 +87,7 @@ export async function measureCeilings(gpu: Gpu): Promise<Ceilings> {
   };
 }
 
-/** Chains of multiply-adds in one arithmetic. */
+/** Kernels of multiply-add chains, by arithmetic. */
 const CHAINS: Readonly<
   Record<
     Arithmetic,
@@ -116,18 +119,18 @@ const CHAINS: Readonly<
   },
 };
 
-/** The device's multiply-add rate. */
+/** Measures the device's multiply-add rate. */
 export async function multiplyAddCeiling(
   gpu: Gpu,
   arithmetic: Arithmetic = "f32",
 ): Promise<Rate> {
   using recorder = new Recorder(gpu);
-  // Enough for every core of a large GPU, several times.
+  // Several workgroups for every core of a large GPU.
   const workgroups = 8192;
   const { operations, record } = CHAINS[arithmetic];
   const start = tensorOf(gpu, "start", new Float32Array(32 * workgroups).fill(0.5));
   const result = createTensor(gpu, "result", 32 * workgroups);
-  // A call's arithmetic is then well above its loads and stores: 12,288 operations a lane.
+  // With 12,288 operations per lane, loads and stores take little of a call's time.
   const rounds = 64;
   try {
     return await measureRate(
@@ -142,17 +145,23 @@ export async function multiplyAddCeiling(
   }
 }
 
-/** Bytes of a copy: more than caches hold. */
-const COPY_BYTES = 64 * 2 ** 20;
+/** Bytes of a copy, if one binding may hold them; more than caches hold. */
+const COPY_BYTES = 256 * 2 ** 20;
 
 async function copyCeiling(gpu: Gpu): Promise<number> {
   using recorder = new Recorder(gpu);
-  const from = createTensor(gpu, "from", COPY_BYTES / 4);
-  const to = createTensor(gpu, "to", COPY_BYTES / 4);
+  const { maxStorageBufferBindingSize, maxBufferSize } = gpu.limits;
+  const bytes = Math.min(COPY_BYTES, maxStorageBufferBindingSize, maxBufferSize) & ~0xff;
+  const from = createTensor(gpu, "from", bytes / 4);
+  const to = createTensor(gpu, "to", bytes / 4);
   try {
-    // A copy reads and writes.
-    const copied = await measureRate(gpu, recorder, 2 * COPY_BYTES, () => recorder.copy(from, to));
-    return copied.gflopPerSecond;
+    // A copy reads and writes. A driver's copy may use a copy engine that is slower than shaders.
+    const copies = [() => recorder.copy(from, to), () => copyUnits(recorder, from, to, bytes / 16)];
+    const rates: number[] = [];
+    for (const copy of copies) {
+      rates.push((await measureRate(gpu, recorder, 2 * bytes, copy)).gflopPerSecond);
+    }
+    return Math.max(...rates);
   } finally {
     from.destroy();
     to.destroy();

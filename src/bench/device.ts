@@ -1,4 +1,4 @@
-/** `unmask bench` without a word more: kernels and models, against the device's own ceiling. */
+/** `unmask bench` without arguments: times kernels and models against the device's peak rate. */
 
 import { basename, resolve } from "node:path";
 import Table from "cli-table3";
@@ -9,6 +9,7 @@ import type { Model } from "../model/model.ts";
 import { loadSynthetic } from "../model/synthetic/synthetic.ts";
 import { SYNTHETIC_SHAPES } from "../model/synthetic/synthetic_shape.ts";
 import type { TileLookup } from "../model/tiles/tiled_matrix.ts";
+import { SCHEME_NAMES } from "../quant/scheme.ts";
 import { type LinearRate, linearRate } from "./linear_layers.ts";
 import { type DenoiseTiming, type ForwardTiming, timeDenoise, timeForward } from "./model.ts";
 import { multiplyAddCeiling, type Rate } from "./ceilings.ts";
@@ -27,13 +28,13 @@ interface ModelReport {
   readonly kernels: readonly { readonly kernel: string; readonly milliseconds: number }[];
 }
 
-/** What `--json` writes. */
+/** The report that `--json` writes. */
 export interface BenchReport {
   readonly version: string;
   readonly date: string;
   readonly adapter: string;
   readonly subgroups: boolean;
-  /** Shape of one multiplication; undefined where there are no matrix units. */
+  /** Shape of one multiplication; undefined if there are no matrix units. */
   readonly matrixUnits: string | undefined;
   readonly processors: number;
   readonly ceiling: Rate;
@@ -41,26 +42,26 @@ export interface BenchReport {
   readonly models: readonly ModelReport[];
 }
 
-/** Runs `body`, and shows what each kernel of `models` took of it. */
+/** Runs `body`, and prints the time of each kernel of `models` in it. */
 export type Profiler = <T>(
   gpu: Gpu,
   models: readonly Model[],
   body: () => Promise<T>,
 ) => Promise<T>;
 
-/** What is timed besides kernels. */
+/** Options of the device bench. */
 export interface DeviceBenchOptions {
   /** A model folder. */
   readonly model: string;
-  /** Whether the synthetic d_model 1024 model, too. */
+  /** Whether to time the synthetic d_model 1024 model, too. */
   readonly synthetic: boolean;
-  /** Of the models' matrices, as `unmask tune` found them; default: a fixed rule. */
+  /** Tiles of the models' matrices that `unmask tune` found; default: chosen by a fixed rule. */
   readonly tiles?: TileLookup;
-  /** Also shows rates by kernel, of what runs in it. */
+  /** Profiler that also prints rates by kernel; default: none. */
   readonly profile?: Profiler;
 }
 
-/** Times all of it, and prints it. */
+/** Times kernels and models, and prints the results. */
 export async function benchDevice(
   gpu: Gpu,
   { model, synthetic, tiles, profile }: DeviceBenchOptions,
@@ -78,7 +79,7 @@ export async function benchDevice(
   );
   const linear: LinearRate[] = [];
   for (const [inner, columns] of LINEAR_SHAPES) {
-    for (const scheme of ["f32", "f16", "bf16", "q8", "q4"] as const) {
+    for (const scheme of SCHEME_NAMES) {
       linear.push(await linearRate(gpu, scheme, 128, inner, columns));
     }
   }
@@ -136,7 +137,7 @@ async function benchModel(
   return { name, forward, denoise, kernels };
 }
 
-/** GPU time of one forward pass of 128 rows by kernel, where the device has timestamps. */
+/** GPU time of one forward pass of 128 rows, by kernel; needs a device with timestamps. */
 async function kernelShares(model: Model) {
   if (!model.gpu.features.includes("timestamp-query")) return [];
   using times = new KernelTimes(model.gpu);

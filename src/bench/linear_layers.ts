@@ -1,4 +1,4 @@
-/** Timings of linear layers for `unmask bench`. */
+/** Times linear layers for `unmask bench`. */
 
 import type { Gpu } from "../gpu/device.ts";
 import type { Arithmetic } from "../gpu/kernel.ts";
@@ -22,16 +22,18 @@ export interface LinearRate extends Rate {
   readonly columns: number;
 }
 
-/** What a rate is asked of besides the shape. */
+/** Settings of a timing besides the shape. */
 export interface LinearForm {
-  /** In what the products are made; default f32. */
+  /** Arithmetic of the products; default f32. */
   readonly arithmetic?: Arithmetic;
   readonly tiles?: TilePlan;
-  /** WGSL in place of the scheme's own `load_weight8`, to see what loading costs. */
+  /** WGSL to use instead of the scheme's `load_weight8`, to see what loading costs. */
   readonly snippet?: string;
 }
 
-/** The rate of `y = x W^T`; with int8 arithmetic of rows that are quantised already. */
+/**
+ * Measures the rate of `y = x W^T`; int8 arithmetic starts from rows that are already quantised.
+ */
 export async function linearRate(
   gpu: Gpu,
   scheme: QuantScheme["name"],

@@ -1,30 +1,31 @@
-/** `unmask bench load`: how fast a folder becomes a model on the GPU, against the disk that holds it. */
+/** `unmask bench load`: times loading a folder onto the GPU, compared with reading its files. */
 
 import Table from "cli-table3";
 import type { Gpu } from "../gpu/device.ts";
 import { readConfig } from "../model/loading/config.ts";
 import { loadModel } from "../model/loading/load.ts";
-import { binarySize, precisionOf } from "../model/memory/memory_plan.ts";
-import type { WeightChoice } from "../model/memory/plan_request.ts";
+import { precisionOf } from "../model/memory/precision.ts";
+import { binarySize } from "../model/memory/binary_size.ts";
+import { isStored, type WeightChoice } from "../model/memory/plan_request.ts";
 import { openCheckpoint } from "../weights/checkpoint.ts";
 import { gigabytes } from "../weights/disk_space.ts";
 import { median } from "./model.ts";
 import { type ShowProgress, SILENT } from "./progress.ts";
 import { VERSION } from "../engine/version.ts";
 
-/** Bytes that one plain read asks for. */
+/** Bytes of one plain read. */
 const READ_BYTES = 16 * 2 ** 20;
 /** Bytes of a fresh buffer whose first use is timed. */
 const FRESH_BYTES = 128 * 2 ** 20;
 
 /** A load, and a plain read of the same files right before it. */
 export interface LoadRun {
-  /** Seconds in which the files are read from end to end and forgotten. */
+  /** Seconds to read the files from end to end without using the bytes. */
   readonly readSeconds: number;
   readonly loadSeconds: number;
-  /** Most memory of the process above what it had before and what lies in GPU buffers. */
+  /** Peak memory of the process, less what it had before and what is in GPU buffers. */
   readonly hostBytes: number;
-  /** Bytes of GPU buffers when it was loaded. */
+  /** Bytes of GPU buffers after loading. */
   readonly gpuBytes: number;
 }
 
@@ -32,16 +33,16 @@ export interface LoadRun {
 export interface LoadFigures {
   readonly weights: WeightChoice;
   readonly runs: readonly LoadRun[];
-  /** 10^9 bytes of the folder a second; medians. */
+  /** Medians in units of 10^9 bytes of the folder per second. */
   readonly readGigabytesPerSecond: number;
   readonly loadGigabytesPerSecond: number;
-  /** Loading over reading; the median of the runs. */
+  /** Median rate of loading, as a share of that of reading. */
   readonly share: number;
-  /** The most of all runs. */
+  /** Largest of all runs. */
   readonly hostBytes: number;
 }
 
-/** What `--json` writes. */
+/** The report that `--json` writes. */
 export interface LoadReport {
   readonly version: string;
   readonly date: string;
@@ -51,14 +52,14 @@ export interface LoadReport {
   readonly folder: string;
   /** Bytes of all tensors. */
   readonly bytes: number;
-  /** 10^9 bytes a second of buffers that are used for the first time; medians. */
+  /** Median rate of writing new GPU buffers for the first time, in 10^9 bytes per second. */
   readonly freshGigabytesPerSecond: number;
   readonly loads: readonly LoadFigures[];
 }
 
 /**
- * Loads a folder again and again, as stored and quantised by the GPU, and prints the rates. Before
- * each load the same files are read, so that both find them alike in the system's page cache.
+ * Loads a folder repeatedly, as stored and quantised by the GPU, and prints the rates. The same
+ * files are read before each load, so that both find the same state of the system's page cache.
  */
 export async function benchLoad(
   gpu: Gpu,
@@ -95,7 +96,7 @@ export async function benchLoad(
   return report;
 }
 
-/** A choice's runs as rates. */
+/** Computes the rates of a choice's runs. */
 export function figuresOf(
   weights: WeightChoice,
   runs: readonly LoadRun[],
@@ -122,7 +123,7 @@ function weightsOf(dir: string): { bytes: number; files: readonly string[] } {
 function cacheLine(bytes: number): string {
   const { available } = Deno.systemMemoryInfo();
   return bytes < available
-    ? "it fits the system's page cache: unless that is dropped, disk means memory here"
+    ? "it fits the system's page cache: unless that is dropped, the disk rates are memory rates"
     : "more than the system's page cache holds";
 }
 
@@ -137,7 +138,7 @@ function readPlainly(files: readonly string[]): number {
   return (performance.now() - start) / 1000;
 }
 
-/** Seconds until a new buffer has been written for the first time. */
+/** Seconds to write a new GPU buffer for the first time. */
 async function firstUse({ device }: Gpu): Promise<number> {
   const buffer = device.createBuffer({ size: FRESH_BYTES, usage: GPUBufferUsage.COPY_DST });
   const start = performance.now();
@@ -161,7 +162,7 @@ async function timeLoad(
   const before = Deno.memoryUsage().rss;
   let hostBytes = 0;
   const sample = () => {
-    // A software adapter's buffers lie in the process's own memory.
+    // A software adapter's buffers are part of the process's memory.
     const onDevice = gpu.software ? buffers.bytes : 0;
     hostBytes = Math.max(hostBytes, Deno.memoryUsage().rss - before - onDevice);
   };
@@ -182,7 +183,9 @@ async function timeLoad(
   }
 }
 
-/** Adds up a device's buffers that are made while it looks, but for those that the host writes. */
+/**
+ * Adds up the device's buffers that are created until it is disposed of, except host-writable ones.
+ */
 class LiveBuffers implements Disposable {
   bytes = 0;
   readonly #device: GPUDevice;
@@ -200,7 +203,7 @@ class LiveBuffers implements Disposable {
         Object.defineProperty(buffer, "destroy", {
           configurable: true,
           value: () => {
-            // Buffers may be destroyed twice.
+            // A buffer may be destroyed twice but must be subtracted once.
             Reflect.deleteProperty(buffer, "destroy");
             this.bytes -= descriptor.size;
             destroy.call(buffer);
@@ -223,7 +226,7 @@ function print({ loads, bytes, freshGigabytesPerSecond, software }: LoadReport):
   });
   for (const load of loads) {
     table.push([
-      load.weights === "stored" ? "as stored" : `${load.weights}, made on the GPU`,
+      isStored(load.weights) ? "as stored" : `${load.weights}, made on the GPU`,
       (bytes / load.loadGigabytesPerSecond / 1e9).toFixed(2),
       load.loadGigabytesPerSecond.toFixed(2),
       load.readGigabytesPerSecond.toFixed(2),

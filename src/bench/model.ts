@@ -1,18 +1,19 @@
-/** Timings of whole models for `unmask bench`. */
+/** Times whole models for `unmask bench`. */
 
 import { denoise } from "../denoise/denoise.ts";
+import { BY_CONFIDENCE } from "../denoise/selection.ts";
 import { type CanvasStep, GREEDY } from "../denoise/predictor.ts";
 import { newSequence } from "../denoise/sequence.ts";
 import type { Model } from "../model/model.ts";
 
-/** A forward pass at one size. */
+/** Timing of a forward pass of one size. */
 export interface ForwardTiming {
   readonly rows: number;
   readonly milliseconds: number;
   readonly gflopPerSecond: number;
 }
 
-/** Plain denoising of one answer. */
+/** Timing of denoising one answer with the plain schedule. */
 export interface DenoiseTiming {
   readonly promptTokens: number;
   readonly genLength: number;
@@ -23,13 +24,13 @@ export interface DenoiseTiming {
   readonly dispatchesPerStep: number;
   readonly submitsPerStep: number;
   readonly readbacksPerStep: number;
-  /** Part of a step in which this process does not wait for the GPU. */
+  /** Share of a step in which this process does not wait for the GPU. */
   readonly hostShare: number;
 }
 
-/** Positions that are asked for a prediction: a block's. */
+/** Number of positions to predict at: one block. */
 const ASKED = 32;
-/** Answers or passes measured; the median is reported. */
+/** Number of answers or passes to measure; the median is reported. */
 const RUNS = 5;
 
 /** Floating-point operations of a forward pass over `rows` rows with `asked` predictions. */
@@ -41,7 +42,9 @@ export function forwardOperations(model: Model, rows: number, asked: number): nu
   return layers * layer + 2 * asked * hiddenSize * embeddingSize;
 }
 
-/** Median time of a forward pass with one block of predictions, read back. */
+/**
+ * Measures the median time of a forward pass, including the readback of one block of predictions.
+ */
 export async function timeForward(model: Model, rows: number): Promise<ForwardTiming> {
   const { maskTokenId, embeddingSize } = model.config;
   const asked = Math.min(ASKED, rows);
@@ -61,7 +64,7 @@ export async function timeForward(model: Model, rows: number): Promise<ForwardTi
   return { rows, milliseconds, gflopPerSecond };
 }
 
-/** Denoises random prompts by the plain schedule, one token a step. */
+/** Times denoising of random prompts by the plain schedule, one token per step. */
 export async function timeDenoise(
   model: Model,
   shape: { readonly promptTokens: number; readonly genLength: number; readonly steps: number },
@@ -111,7 +114,7 @@ export async function timeDenoise(
   };
 }
 
-/** Compiles what a canvas needs. */
+/** Compiles the kernels that a canvas needs. */
 async function warmUp(model: Model, promptTokens: number): Promise<void> {
   const { maskTokenId } = model.config;
   const ids = new Uint32Array(promptTokens + ASKED).fill(maskTokenId);
@@ -121,7 +124,7 @@ async function warmUp(model: Model, promptTokens: number): Promise<void> {
   const step: CanvasStep = {
     blockEnd: ids.length,
     commits: 1,
-    remasking: "low_confidence",
+    remasking: BY_CONFIDENCE,
     choices: [GREEDY],
     stopAtEnd: false,
   };
@@ -138,7 +141,7 @@ function counts(model: Model) {
   };
 }
 
-/** The value in the middle; of an even number, the upper one. */
+/** The median; of an even number of values, the upper middle one. */
 export function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
 }

@@ -1,13 +1,13 @@
 /**
- * `unmask bench pair`: a target and its draft of full size, random weights, denoise one answer
- * together. What is shown is that they fit, that they finish, and that memory stays flat.
+ * `unmask bench pair`: a target and its draft of full size, with random weights, denoise one
+ * answer. It shows that they fit, that they finish, and that memory use does not grow.
  */
 
 import { newSequence } from "../denoise/sequence.ts";
-import { strategyOf } from "../denoise/strategy.ts";
+import { commitVerify } from "../denoise/strategies/commit_verify.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Model } from "../model/model.ts";
-import { binarySize } from "../model/memory/memory_plan.ts";
+import { binarySize } from "../model/memory/binary_size.ts";
 import type { TileLookup } from "../model/tiles/tiled_matrix.ts";
 import { loadSynthetic } from "../model/synthetic/synthetic.ts";
 import { SYNTHETIC_SHAPES, type SyntheticShapeName } from "../model/synthetic/synthetic_shape.ts";
@@ -15,20 +15,20 @@ import { quantised, type QuantisedName } from "../quant/scheme.ts";
 import { gigabytes } from "../weights/disk_space.ts";
 import { type ShowProgress, SILENT } from "./progress.ts";
 
-/** What is run. */
+/** Options of the pair bench. */
 export interface PairOptions {
   readonly target: SyntheticShapeName;
   readonly draft: SyntheticShapeName;
-  /** How both are stored; undefined: bf16. */
+  /** How both models' weights are stored; undefined: bf16. */
   readonly weights?: QuantisedName;
-  /** Other numbers of layers than the shapes have, for a quick look. */
+  /** Number of layers instead of the shapes' own; fewer give a quick look. */
   readonly layers?: number;
   readonly promptTokens: number;
   readonly tokens: number;
   readonly blockLength: number;
 }
 
-/** What it came to. */
+/** The result of the pair bench. */
 export interface PairReport extends PairOptions {
   readonly adapter: string;
   readonly weightBytes: number;
@@ -39,14 +39,17 @@ export interface PairReport extends PairOptions {
   readonly tokensPerSecond: number;
   /** Share of the time in which the program did not wait for the GPU. */
   readonly hostShare: number;
-  /** Resident memory of this process behind each round: on a software adapter the device's as well. */
+  /**
+   * Resident memory of this process after each round; with a software adapter it includes the
+   * device's.
+   */
   readonly residentBytes: readonly number[];
   readonly peakBytes: number;
 }
 
 /**
  * Loads the pair, denoises one answer by `commit_verify`, and prints each round.
- * @param more.tiles of matrices that were tuned; default: none was
+ * @param more.tiles tiles of the matrices that were tuned; default: none were
  */
 export async function benchPair(
   gpu: Gpu,
@@ -90,8 +93,9 @@ export async function benchPair(
   const { maskTokenId, eosTokenId } = target.config;
   const prompt = Uint32Array.from({ length: promptTokens }, (_, i) => 101 + 7919 * i % 50000);
   const sequence = newSequence(prompt, tokens, maskTokenId);
-  // Random weights are sure of nothing: the draft fills a block, and no guess is taken back.
-  const run = strategyOf("commit_verify").run(sequence, { target, draft }, {
+  // A model with random weights is never confident. With thresholds of 0 the draft fills a block in
+  // one step and every guess is kept.
+  const run = commitVerify(sequence, target, draft, {
     blockLength,
     steps: tokens,
     seeds: [0],
@@ -102,7 +106,6 @@ export async function benchPair(
     draftThreshold: 0,
     targetThreshold: 0,
     backThreshold: 0,
-    cache: "none",
   });
   const waited = () => target.readback.waitedMilliseconds + draft.readback.waitedMilliseconds;
   const waitedBefore = waited();

@@ -1,4 +1,4 @@
-/** `unmask bench peers`: the same model, the same rows, through other runtimes, side by side. */
+/** `unmask bench peers`: times the same model and rows in this runtime and others, in turn. */
 
 import Table from "cli-table3";
 import type { Gpu } from "../gpu/device.ts";
@@ -9,19 +9,19 @@ import { forwardOperations, median } from "./model.ts";
 import { writeGguf } from "./peers/gguf_llada.ts";
 import { type OnnxRows, writeOnnx } from "./peers/onnx_llada.ts";
 import { openPeer, ourRunner, type PeerName } from "./peers/peer_runtimes.ts";
-import type { PeerWeights, Precision, Runner } from "./peers/runner.ts";
+import {
+  LOGITS_TOLERANCE,
+  type PeerWeights,
+  type Precision,
+  quantisedName,
+  type Runner,
+} from "./peers/runner.ts";
 import { VERSION } from "../engine/version.ts";
 
-/**
- * Largest distance of a peer's logits from ours, as a share of ours (Euclidean norms); with int8
- * products from ours with int8 products. Rounding to f16 is off by 2^-11 = 4.9e-4 at most. Two ways to
- * round activations to 8 bits part by about 0.008 over two layers, as far as either is from floats; one matrix of another layer leads 0.2 and more away.
- */
-export const LOGITS_TOLERANCE = { "f32": 1e-4, "attention in f16": 4.9e-4, "int8": 0.02 } as const;
-/** Idle time before each timed pass, in which a runtime's threads stop looking for work. */
+/** Idle time before each timed pass, so that threads of other runtimes stop polling for work. */
 const PAUSE_MILLISECONDS = 100;
 
-/** How to compare. */
+/** Options of the comparison. */
 export interface PeersOptions extends OnnxRows {
   readonly shape: SyntheticShape;
   readonly weights: PeerWeights;
@@ -29,24 +29,24 @@ export interface PeersOptions extends OnnxRows {
   readonly only: readonly PeerName[];
 }
 
-/** Figures of one runtime. */
+/** The figures of one runtime. */
 export interface PeerFigures {
   readonly name: string;
   readonly device: string;
   /** Time of a forward pass in each round. */
   readonly milliseconds: readonly number[];
-  /** Of the median time. */
+  /** Rate at the median time. */
   readonly gflopPerSecond: number;
-  /** Its time over ours in the same round: quartiles; above 1 it is slower. */
+  /** Quartiles of the ratio of its time to ours in the same round; above 1 it is slower. */
   readonly timeToOurs: readonly [lower: number, median: number, upper: number];
   readonly precision: Precision;
   /** Distance of its logits from ours, as a share of ours; at most {@linkcode LOGITS_TOLERANCE}. */
   readonly logitsDistance: number;
-  /** Asked positions at which its likeliest token is ours. */
+  /** Number of asked positions at which its likeliest token is the same as ours. */
   readonly sameTokens: number;
 }
 
-/** What `--json` writes. */
+/** The report that `--json` writes. */
 export interface PeersReport {
   readonly version: string;
   readonly date: string;
@@ -55,23 +55,22 @@ export interface PeersReport {
   readonly rows: number;
   readonly asked: number;
   readonly weights: PeerWeights;
-  /** Operations of a forward pass, 10^9. */
+  /** Operations of a forward pass, in units of 10^9. */
   readonly gflop: number;
-  /** Ours first. */
+  /** Figures of all runtimes, ours first. */
   readonly runtimes: readonly PeerFigures[];
-  /** Why a runtime is not among them. */
+  /** Reasons why runtimes are missing. */
   readonly missing: Readonly<Partial<Record<PeerName, string>>>;
 }
 
 /**
  * Times a random model's forward pass here and in the peers, in turn, round by round.
- * @throws {Error} when a peer's logits are not ours: then it computes something else
+ * @throws {Error} when a peer's logits differ from ours, since then it computes something else
  */
 export async function benchPeers(gpu: Gpu, options: PeersOptions): Promise<PeersReport> {
   const { shape, rows, asked, weights, rounds, only } = options;
-  const quantisation = weights === "bf16"
-    ? undefined
-    : { scheme: quantised(weights, 32), head: false };
+  const codes = quantisedName(weights);
+  const quantisation = codes && { scheme: quantised(codes, 32), head: false };
   const drawing = { quantisation };
   const dir = await Deno.makeTempDir({ prefix: "unmask_peers_" });
   const runners: Runner[] = [];
@@ -134,9 +133,9 @@ export async function benchPeers(gpu: Gpu, options: PeersOptions): Promise<Peers
 }
 
 /**
- * How near each runtime's predictions are to ours, the first of f32 and of int8; compiles what a pass
- * needs as well.
- * @throws {Error} when they are farther than {@linkcode LOGITS_TOLERANCE}
+ * Compares each runtime's predictions with those of our first runner in f32 or in int8. It also
+ * compiles what a pass needs.
+ * @throws {Error} when their distance is more than {@linkcode LOGITS_TOLERANCE}
  */
 export async function checkAgreement(runners: readonly Runner[]) {
   const checks = [];
@@ -152,7 +151,7 @@ export async function checkAgreement(runners: readonly Runner[]) {
     const most = LOGITS_TOLERANCE[precision];
     if (!(logitsDistance <= most)) {
       throw new Error(
-        `${name}: its logits are ${logitsDistance.toExponential(1)} of ours away, ` +
+        `${name}: its logits are off by ${logitsDistance.toExponential(1)} of ours, ` +
           `expected at most ${most}: it does not compute the same`,
       );
     }
@@ -163,7 +162,7 @@ export async function checkAgreement(runners: readonly Runner[]) {
   return checks;
 }
 
-/** Every row less its mean: a constant in all logits of a row changes no prediction. */
+/** Subtracts each row's mean, since adding a constant to a row of logits changes no prediction. */
 function centred(logits: Float32Array, rows: number): Float32Array {
   const ids = logits.length / rows;
   const means = Float64Array.from({ length: rows }, (_, row) => {
@@ -173,7 +172,7 @@ function centred(logits: Float32Array, rows: number): Float32Array {
   return logits.map((value, i) => value - means[Math.floor(i / ids)]);
 }
 
-/** Euclidean norm of `a - b` over that of `b`. NaN when they differ in length, or hold a NaN. */
+/** Euclidean norm of `a - b` divided by that of `b`. NaN if lengths differ or a value is NaN. */
 export function distance(a: Float32Array, b: Float32Array): number {
   if (a.length !== b.length) return NaN;
   let difference = 0;
@@ -185,7 +184,10 @@ export function distance(a: Float32Array, b: Float32Array): number {
   return Math.sqrt(difference / norm);
 }
 
-/** Milliseconds by runtime and round; another one starts each round. */
+/**
+ * Times runtimes in turn.
+ * @returns milliseconds by runtime and round; each round starts with another
+ */
 async function timeInTurn(runners: readonly Runner[], rounds: number): Promise<number[][]> {
   const times = runners.map(() => [] as number[]);
   for (let round = 0; round < rounds; round++) {
@@ -200,7 +202,7 @@ async function timeInTurn(runners: readonly Runner[], rounds: number): Promise<n
   return times;
 }
 
-/** A runtime's times as figures. @param ours our times in the same rounds */
+/** Computes a runtime's figures from its times. @param ours our times in the same rounds */
 export function peerFigures(
   gflop: number,
   milliseconds: readonly number[],

@@ -1,18 +1,18 @@
-/** How a bench says how far it is: the command that starts it shows that. */
+/** The interface through which a bench reports progress to the command that runs it. */
 
-/** What is shown while a thing goes on. */
+/** Shows the progress of a task. */
 export interface Progress {
-  /** So much is done, of all. */
+  /** Shows that `done` of `total` is finished. */
   update(done: number, total: number): void;
-  /** It is over. */
+  /** Ends the display. */
   stop(): void;
 }
 
 /**
- * Begins to show something that goes on.
- * @param label what goes on
- * @param amount all there is to do, in words
- * @param lines whether to print lines where there is no terminal
+ * Starts to show progress.
+ * @param label name of the task
+ * @param amount formats the total amount of work
+ * @param lines whether to print lines if there is no terminal
  */
 export type ShowProgress = (
   label: string,

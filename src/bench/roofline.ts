@@ -1,47 +1,49 @@
-/** `unmask bench roofline`: linear layers of the 8B pair against the device's measured ceilings. */
+/**
+ * `unmask bench roofline`: compares linear layers of the 8B pair with the device's measured
+ * ceilings.
+ */
 
 import Table from "cli-table3";
 import constantWeights from "../../shaders/lib/constant_weights.wgsl" with { type: "text" };
 import type { Gpu } from "../gpu/device.ts";
-import type { Arithmetic } from "../gpu/kernel.ts";
-import { bytesPerColumn, SCHEMES } from "../quant/scheme.ts";
+import { type Arithmetic, ARITHMETICS } from "../gpu/kernel.ts";
+import { bytesPerColumn, QUANTISED, SCHEMES } from "../quant/scheme.ts";
 import { type LinearRate, linearRate } from "./linear_layers.ts";
 import { type Ceilings, measureCeilings } from "./ceilings.ts";
 import { VERSION } from "../engine/version.ts";
 
-/** Rows that are timed unless others are asked for. */
+/** Default numbers of rows to time. */
 export const ROOFLINE_ROWS: readonly number[] = [32, 64, 128, 512];
 
 /** [inner, columns]: output projection; queries, keys and values, and gate or up; down; the draft's. */
 const SHAPES = [[4096, 4096], [4096, 12288], [12288, 4096], [4096, 9216], [9216, 4096]] as const;
 
 const FORMS: readonly (readonly [LinearRate["scheme"], readonly Arithmetic[]])[] = [
-  ["bf16", ["f32", "f16"]],
-  ["q8", ["f32", "f16", "int8"]],
-  ["q4", ["f32", "f16", "int8"]],
+  ["bf16", ARITHMETICS.filter((arithmetic) => arithmetic !== "int8")],
+  ...QUANTISED.map((name) => [name, ARITHMETICS] as const),
 ];
 
-/** Most seconds that a single call may be expected to take. */
+/** Limit of a call's expected time in seconds; slower layers are left out. */
 const LONGEST_SECONDS = 8;
-/** Share of its ceiling that a kernel is expected to reach when its time is foretold. */
+/** Share of its ceiling that a kernel is assumed to reach, to estimate its time. */
 const EXPECTED_SHARE = 0.3;
 
-/** What a layer can reach. */
+/** The highest rate that a layer can reach. */
 export interface Roof {
   readonly bound: "multiply-add" | "memory";
   readonly gflopPerSecond: number;
 }
 
-/** A layer's rate beside its roof. */
+/** A layer's rate, compared with its roof. */
 export interface RooflineRow extends LinearRate {
   readonly roof: Roof;
-  /** Of the roof. */
+  /** Share of the roof. */
   readonly share: number;
-  /** Rate per CPU-second over the ceiling's: what holds on a software adapter that shares its CPU. */
+  /** Rate per CPU-second as a share of the ceiling's, for a software adapter on a busy machine. */
   readonly shareOfCpuCeiling: number;
 }
 
-/** What `--json` writes. */
+/** The report that `--json` writes. */
 export interface RooflineReport {
   readonly version: string;
   readonly date: string;
@@ -50,16 +52,16 @@ export interface RooflineReport {
   readonly processors: number;
   readonly ceilings: Ceilings;
   readonly rows: readonly RooflineRow[];
-  /** Layers whose weights are made from their place instead of loaded. */
+  /** Layers whose weights are computed from their index instead of loaded. */
   readonly withoutLoads: readonly LinearRate[];
 }
 
 type Layer = Pick<LinearRate, "scheme" | "arithmetic" | "rows" | "inner" | "columns">;
 
 /**
- * The lower of the multiply-add ceiling and copy bandwidth times intensity. Bytes are weights, scales,
- * rows and results, each moved once.
- * @throws when there is no ceiling for the layer's arithmetic
+ * Computes a layer's roof: the lower of the multiply-add ceiling and copy bandwidth times
+ * intensity. Bytes are those of weights, scales, rows and results, each moved once.
+ * @throws {Error} when there is no ceiling for the layer's arithmetic
  */
 export function roofOf(layer: Layer, ceilings: Ceilings): Roof {
   const { scheme, arithmetic, rows, inner, columns } = layer;
@@ -72,7 +74,7 @@ export function roofOf(layer: Layer, ceilings: Ceilings): Roof {
     : { bound: "multiply-add", gflopPerSecond: most.gflopPerSecond };
 }
 
-/** A measured layer beside its roof. */
+/** Compares a measured layer with its roof. */
 export function rooflineRow(rate: LinearRate, ceilings: Ceilings): RooflineRow {
   const roof = roofOf(rate, ceilings);
   return {
@@ -84,7 +86,7 @@ export function rooflineRow(rate: LinearRate, ceilings: Ceilings): RooflineRow {
   };
 }
 
-/** Measures and prints. */
+/** Measures the layers and prints the results. */
 export async function benchRoofline(
   gpu: Gpu,
   rowCounts: readonly number[],
@@ -134,7 +136,7 @@ const nameOf = ({ scheme, arithmetic, rows, inner, columns }: Layer) =>
   `${inner} -> ${columns}, ${scheme}, ${arithmetic}, ${rows} rows`;
 const percent = (value: number) => `${(100 * value).toFixed(0)}%`;
 
-/** Undefined: it is measured. */
+/** Why a layer is left out; undefined if it is measured. */
 function whySkipped(layer: Layer, ceilings: Ceilings): string | undefined {
   const most = ceilings.multiplyAdd[layer.arithmetic];
   if (!most) return "the device lacks shader-f16";
@@ -185,7 +187,7 @@ function printTable(
   console.log(`\n${table}`);
   for (const rate of withoutLoads) {
     console.log(
-      `${rate.inner} -> ${rate.columns}, ${rate.rows} rows, weights made in place of loaded: ` +
+      `${rate.inner} -> ${rate.columns}, ${rate.rows} rows, weights computed instead of loaded: ` +
         `${rate.gflopPerSecond.toFixed(1)} GFLOP/s, ${rate.gflopPerCpuSecond.toFixed(1)} per ` +
         `CPU-second, ${percent(rate.gflopPerCpuSecond / multiplyAdd.f32!.gflopPerCpuSecond)} of ` +
         "the ceiling",

@@ -1,7 +1,8 @@
-/** `unmask bench strategies`: what each way to denoise costs and how well it answers. */
+/** `unmask bench strategies`: compares speed and correctness of the ways to denoise. */
 
 import Table from "cli-table3";
-import { strategyOf } from "../denoise/strategy.ts";
+import { NO_CACHE } from "../denoise/cache_plan.ts";
+import { EXACT, PLAIN, QUALITIES, type Quality, strategyOf } from "../denoise/strategy.ts";
 import type { Engine } from "../engine/engine.ts";
 import { loadEngine } from "../engine/load.ts";
 import type { EngineTotals, GenerateRequest, GenerateStats, Usage } from "../engine/request.ts";
@@ -37,54 +38,54 @@ const SETTINGS: readonly Setting[] = [
   { strategy: "auto", quality: "fast" },
 ];
 
-/** Prompts that every setting answers before the clock runs: kernels are compiled, auto has learnt. */
+/** Prompts that every setting answers before timing, to compile kernels and let auto measure. */
 const WARM_UP = 5;
 
-/** What each quality of auto is held against: fixed strategies that it may choose. */
-const QUALITIES: Readonly<Record<"exact" | "fast", (setting: Setting) => boolean>> = {
-  exact: ({ strategy, cache = "none" }) => strategyOf(strategy).lossless && cache === "none",
+/** Fixed strategies that each quality of auto may choose, and is compared with. */
+const ALLOWED: Readonly<Record<Quality, (setting: Setting) => boolean>> = {
+  exact: ({ strategy, cache = NO_CACHE }) => strategyOf(strategy).lossless && cache === NO_CACHE,
   fast: () => true,
 };
 
 /** Figures of one setting over all prompts. */
 export interface StrategyReport extends Setting {
   readonly name: string;
-  /** Answers that are exactly right. */
+  /** Number of answers that are exactly right. */
   readonly correct: number;
   readonly totals: EngineTotals;
-  /** Steps by what auto chose. */
+  /** Number of steps per choice of auto. */
   readonly choices: Readonly<Record<string, number>>;
 }
 
-/** How fast auto was, against the best fixed strategy that its quality setting allows. */
+/** Speed of auto, compared with the best fixed strategy that its quality allows. */
 export interface AutoComparison {
-  readonly quality: "exact" | "fast";
+  readonly quality: Quality;
   readonly best: string;
-  /** Tokens per second of auto by those of the best. */
+  /** Tokens per second of auto, divided by those of the best. */
   readonly ratio: number;
 }
 
-/** What `--json` writes. */
+/** The report that `--json` writes. */
 export interface StrategyBench {
   readonly model: string;
   readonly adapter: string;
   readonly warmUpPrompts: number;
   readonly settings: readonly (StrategyReport & {
     readonly tokensPerSecond: number;
-    /** By those of plain without a cache, where that was measured. */
+    /** Ratio to plain without a cache, if that was measured. */
     readonly toPlain?: number;
   })[];
   readonly auto: readonly AutoComparison[];
 }
 
-/** A setting as `--only` calls it: `threshold+dual`, `auto+fast`. */
-export function settingName({ strategy, cache = "none", quality }: Setting): string {
-  return [strategy, ...cache === "none" ? [] : [cache], ...quality ? [quality] : []].join("+");
+/** Name of a setting in `--only`, such as `threshold+dual` or `auto+fast`. */
+export function settingName({ strategy, cache = NO_CACHE, quality }: Setting): string {
+  return [strategy, ...cache === NO_CACHE ? [] : [cache], ...quality ? [quality] : []].join("+");
 }
 
 /**
- * The settings of `--only`, or all.
- * @throws {Error} naming those that are unknown, and all that there are
+ * The settings named by `--only`, or all.
+ * @throws {Error} naming the unknown settings, and all that exist
  */
 export function chosenSettings(only?: readonly string[]): readonly Setting[] {
   const unknown = only?.filter((name) => !SETTINGS.some((one) => settingName(one) === name)) ?? [];
@@ -99,9 +100,10 @@ export function chosenSettings(only?: readonly string[]): readonly Setting[] {
 }
 
 /**
- * Answers every prompt in every setting, prompt by prompt side by side, so that a slow minute of the
- * machine falls on all of them; prints tables.
- * @param items of which the first `limit` are measured; the warm-up takes those behind, where there are
+ * Answers every prompt in every setting and prints tables. All settings answer one prompt before
+ * the next, so that a slow minute of the machine affects all of them alike.
+ * @param items prompts, of which the first `limit` are measured; the warm-up uses later ones if
+ * there are
  */
 export async function benchStrategies(
   dir: string,
@@ -137,7 +139,7 @@ export async function benchStrategies(
     report.stop();
   }
   const figures = settings.map((setting) => reports.get(setting)!);
-  const plain = figures.find(({ name }) => name === "plain");
+  const plain = figures.find(({ name }) => name === settingName({ strategy: PLAIN }));
   const bench = {
     model: engine.summary.id,
     adapter,
@@ -199,12 +201,12 @@ function speed({ totals }: StrategyReport): number {
   return totals.completionTokens / totals.seconds;
 }
 
-/** Every quality of auto that was measured beside a fixed strategy. */
+/** Compares every quality of auto that was measured with the best fixed strategy. */
 export function comparisons(reports: readonly StrategyReport[]): AutoComparison[] {
-  return Object.entries(QUALITIES).flatMap(([name, allows]) => {
-    const quality = name as AutoComparison["quality"];
+  return QUALITIES.flatMap((quality) => {
+    const allows = ALLOWED[quality];
     const auto = reports.find((one) =>
-      one.strategy === "auto" && (one.quality ?? "exact") === quality
+      one.strategy === "auto" && (one.quality ?? EXACT) === quality
     );
     const fixed = reports.filter((one) => one.strategy !== "auto" && allows(one));
     if (!auto || fixed.length === 0) return [];
@@ -242,10 +244,10 @@ function print({ adapter, warmUpPrompts, settings, auto }: StrategyBench): void 
   }
   console.log(`${table}`);
   console.log(
-    `${adapter}; side by side, prompt by prompt, behind ${warmUpPrompts} prompts of warm-up for ` +
-      "every setting alike",
+    `${adapter}; all settings answer one prompt before the next, after ${warmUpPrompts} prompts ` +
+      "of warm-up for every setting",
   );
-  for (const { quality = "exact", choices } of settings.filter((one) => one.strategy === "auto")) {
+  for (const { quality = EXACT, choices } of settings.filter((one) => one.strategy === "auto")) {
     const chosen = Object.entries(choices).toSorted(([, a], [, b]) => b - a)
       .map(([choice, steps]) => `${choice} (${steps} steps)`);
     console.log(`auto, ${quality}, chose ${chosen.join("; ")}`);

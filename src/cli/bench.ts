@@ -1,4 +1,4 @@
-/** `unmask bench`: what there is to time, and its options. */
+/** `unmask bench`: what it can time, and the options of each timing. */
 
 import { Command, Option } from "commander";
 import { EVAL_PUBLIC } from "../engine/embedded_models.ts";
@@ -15,7 +15,7 @@ import { benchLoad } from "../bench/loading.ts";
 import { benchPair } from "../bench/pair.ts";
 import { benchRoofline, ROOFLINE_ROWS } from "../bench/roofline.ts";
 import { benchStrategies, chosenSettings } from "../bench/strategies.ts";
-import { QUANTISED, type QuantisedName } from "../quant/scheme.ts";
+import { PEER_WEIGHTS, type PeerWeights, quantisedName } from "../bench/peers/runner.ts";
 import {
   gpuOption,
   measuredTuning,
@@ -37,7 +37,7 @@ interface BenchFlags {
   readonly synthetic: boolean;
   readonly data: string;
   readonly limit?: number;
-  readonly weights?: QuantisedName | "bf16";
+  readonly weights?: PeerWeights;
   readonly layers?: number;
   readonly rows?: string;
   readonly only?: readonly string[];
@@ -63,7 +63,7 @@ async function strategies(flags: BenchFlags): Promise<void> {
   await writeReport(json, report);
 }
 
-/** What `--json` asks for. */
+/** Writes a report to the file of `--json`; does nothing without one. */
 async function writeReport(file: string | undefined, report: unknown): Promise<void> {
   if (file) await Deno.writeTextFile(file, JSON.stringify(report, null, 2) + "\n");
 }
@@ -73,7 +73,7 @@ async function deviceOf(flags: BenchFlags): Promise<Gpu> {
   return await acquireGpu({ provider });
 }
 
-/** What `--tuning` names, for the commands that load models. */
+/** The tuning that `--tuning` names, for the commands that load models. */
 function tilesOf({ tuning }: BenchFlags, gpu: Gpu): TileLookup | undefined {
   const tuned = measuredTuning(tuning);
   return tuned && tileLookup(tuned, gpu);
@@ -85,7 +85,7 @@ async function pair(flags: BenchFlags): Promise<void> {
   const report = await benchPair(gpu, {
     target: "llada-8b",
     draft: "llada-24l",
-    weights: weights === "bf16" ? undefined : weights,
+    weights: quantisedName(weights),
     layers,
     promptTokens: 16,
     tokens: 128,
@@ -98,7 +98,7 @@ async function roofline(flags: BenchFlags): Promise<void> {
   const { json, rows } = flags;
   const asked = rows?.split(",").map(Number) ?? ROOFLINE_ROWS;
   if (!asked.every((count) => Number.isInteger(count) && count >= 1)) {
-    throw new Error(`--rows ${rows}: expected whole numbers from 1, as 32,128`);
+    throw new Error(`--rows ${rows}: expected whole numbers from 1, such as 32,128`);
   }
   using gpu = await deviceOf(flags);
   const report = await benchRoofline(gpu, asked);
@@ -107,7 +107,7 @@ async function roofline(flags: BenchFlags): Promise<void> {
 
 async function peers(flags: BenchFlags): Promise<void> {
   const { json, like, layers, rows = "128", rounds = 5, only, weights = "bf16" } = flags;
-  // Only here: other commands start without its libraries.
+  // Imported only here, so that other commands start without its libraries.
   const { PEERS, requirePeers } = await import("../bench/peers/peer_runtimes.ts");
   const { benchPeers } = await import("../bench/peers.ts");
   requirePeers();
@@ -120,7 +120,7 @@ async function peers(flags: BenchFlags): Promise<void> {
   }
   using gpu = await deviceOf(flags);
   const report = await benchPeers(gpu, {
-    // Few ids, so that the time is that of the layers.
+    // A small vocabulary, so that the layers take most of the time.
     shape: { ...shape, ...PEERS_IDS, layers: layers ?? (gpu.software ? 2 : shape.layers) },
     rows: count,
     asked: Math.min(32, count),
@@ -163,40 +163,49 @@ export function benchCommand(): Command {
     .description("Times kernels and models, against the device's multiply-add ceiling.")
     .argument(
       "[what]",
-      "strategies: compares ways to denoise; pair: an 8B target and its draft, random weights, " +
-        "denoise 128 tokens; roofline: linear layers of the 8B pair against what the device can do; " +
-        "load: a folder becomes a model, against the disk's rate; peers: the same model through " +
-        "other runtimes (deno task peers); default: kernels and models",
+      "strategies: compares denoising strategies; pair: an 8B target and its draft of random " +
+        "weights denoise 128 tokens; roofline: linear layers of the 8B pair against the device's " +
+        "peak rates; load: loads a model folder, against the disk's rate; peers: the same model " +
+        "in other runtimes (deno task peers); default: kernels and models",
     )
-    .argument("[dir]", "folder for load; default: a synthetic one, made for the run")
+    .argument("[dir]", "model folder for load (default: a synthetic one, made for the run)")
     .addOption(modelOption())
     .addOption(gpuOption())
     .addOption(measuredTuningOption())
     .option("--data <file>", "prompts for strategies", EVAL_PUBLIC)
     .option("--limit <n>", "only the first n prompts", wholeNumber(1))
     .addOption(
-      new Option("--weights <scheme>", "of the pair (default q4) or of peers (default bf16)")
-        .choices(["bf16", ...QUANTISED]),
+      new Option(
+        "--weights <scheme>",
+        "weights of the models of pair (default q4) or peers (default bf16)",
+      )
+        .choices(PEER_WEIGHTS),
     )
     .option(
       "--rows <list>",
-      "of the roofline, as 32,128 (default 32,64,128,512), or of peers (default 128)",
+      "numbers of rows for roofline, such as 32,128 (default 32,64,128,512); " +
+        "number of rows for peers (default 128)",
     )
-    .option("--layers <n>", "layers of pair, load or peers, for a quick look", wholeNumber(1))
+    .option(
+      "--layers <n>",
+      "layers of the models of pair, load or peers; fewer give a quick look",
+      wholeNumber(1),
+    )
     .addOption(
-      new Option("--like <shape>", "of the model that load or peers makes")
+      new Option("--like <shape>", "shape of the model that load or peers makes")
         .choices(Object.keys(SYNTHETIC_SHAPES)).default("mid"),
     )
     .option(
       "--rounds <n>",
-      "of load (default 3) or peers (default 5); medians are told",
+      "rounds of load (default 3) or peers (default 5), of which the median is reported",
       wholeNumber(1),
     )
     .option("--steps <n>", "denoising steps of a strategy's answer", wholeNumber(1))
     .option(
       "--only <names>",
-      "only these settings of strategies, such as plain,threshold+dual,auto+fast, or of load: " +
-        "stored,q8,q4, or of peers: onnxruntime-web,onnxruntime-node,node-llama-cpp-vulkan,node-llama-cpp",
+      "only these settings. Of strategies: such as plain,threshold+dual,auto+fast; of load: " +
+        `${WEIGHT_CHOICES.join(",")}; of peers: ` +
+        "onnxruntime-web,onnxruntime-node,node-llama-cpp-vulkan,node-llama-cpp",
       (names) => names.split(","),
     )
     .option("--json <file>", "also write all figures to a file")

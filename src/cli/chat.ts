@@ -16,7 +16,7 @@ import { onStop } from "./terminal/signals.ts";
 import { totalsText } from "./terminal/stats_view.ts";
 import { harmless, write } from "./terminal/terminal.ts";
 
-const COMMANDS = "/reset forgets the conversation, /stats tells what the answers cost, " +
+const COMMANDS = "/reset forgets the conversation, /stats shows what the answers cost, " +
   "/exit or Ctrl-D leaves, Ctrl-C stops an answer";
 
 /** `unmask chat` */
@@ -58,13 +58,13 @@ async function run(flags: GenerationFlags): Promise<void> {
   Deno.exit(exitCode);
 }
 
-/** A line that was entered, and what stops its answer. */
+/** A line that was entered, with the controller that stops its answer. */
 interface Turn {
   readonly text: string;
   readonly stop: AbortController;
 }
 
-/** @returns the exit code when it did not end in the ordinary way */
+/** Answers turn after turn. @returns the exit code if the conversation was stopped or failed */
 async function converse(
   engine: TextEngine,
   flags: GenerationFlags,
@@ -80,7 +80,7 @@ async function converse(
   const turns = new Turns(lines);
   let failed = false;
   let stopped: number | undefined;
-  // On a terminal, which is in raw mode, Ctrl-C comes as a key and not as a signal.
+  // A terminal is in raw mode, where Ctrl-C arrives as a key and not as a signal.
   lines.on("SIGINT", () => turns.stopAll() || lines.close());
   using _stop = onStop((exitCode) => {
     stopped = exitCode;
@@ -118,11 +118,11 @@ async function converse(
   }
   lines.close();
   if (terminal) write("\n");
-  // Who types has seen the error; a script has only the code.
+  // A person at the terminal has seen the error; a script sees only the exit code.
   return stopped ?? (failed && !terminal ? 1 : undefined);
 }
 
-/** The lines that are entered and not blank, in order. */
+/** The queue of entered lines, in order, without blank ones. */
 class Turns {
   readonly #lines: Interface;
   readonly #entered: Turn[] = [];
@@ -144,7 +144,7 @@ class Turns {
     });
   }
 
-  /** The next turn, the one before being done; undefined once there are no more. */
+  /** Marks the current turn as done and waits for the next; undefined when the input has ended. */
   async next(): Promise<Turn | undefined> {
     this.#current = undefined;
     this.#prompt();
@@ -159,7 +159,7 @@ class Turns {
     if (this.#lines.terminal && this.#open && idle) this.#lines.prompt();
   }
 
-  /** Stops the current turn and those that wait. @returns whether there was any */
+  /** Stops the current turn and those that wait. @returns whether there was a turn to stop */
   stopAll(): boolean {
     const turns = [...this.#current ? [this.#current] : [], ...this.#entered];
     for (const { stop } of turns) stop.abort();
@@ -167,7 +167,7 @@ class Turns {
   }
 }
 
-/** Shows an answer while it is decided. @returns all of it */
+/** Prints an answer while it is generated. @returns the whole answer */
 async function answer(
   engine: TextEngine,
   messages: readonly ChatMessage[],

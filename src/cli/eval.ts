@@ -1,6 +1,7 @@
-/** `unmask eval`, and its `accuracy`: exact answers and recorded ids of a file of prompts. */
+/** `unmask eval accuracy`: counts exact answers and recorded ids over a file of prompts. */
 
 import { Command, Option } from "commander";
+import { PLAIN } from "../denoise/strategy.ts";
 import { loadEngine } from "../engine/load.ts";
 import type { ProviderName } from "../gpu/provider.ts";
 import { STRATEGY_NAMES, type StrategyName } from "../engine/request.ts";
@@ -12,8 +13,8 @@ import {
   type MemoryFlags,
   memoryOf,
   modelOption,
-  tunedOf,
   type TuningFlags,
+  tuningOf,
   wholeNumber,
 } from "./options.ts";
 import { agreementCommand } from "./eval_agreement.ts";
@@ -40,7 +41,7 @@ export function evalCommand(): Command {
     .option("--steps <n>", "denoising steps per answer (default: one per token)", wholeNumber(1))
     .addOption(
       new Option("--strategy <name>", "denoising strategy").choices(STRATEGY_NAMES).default(
-        "plain",
+        PLAIN,
       ),
     )
     .option("--limit <n>", "only the first n prompts", wholeNumber(1))
@@ -62,7 +63,7 @@ async function runAccuracy(flags: AccuracyFlags): Promise<void> {
     .slice(0, flags.limit);
   using engine = await loadEngine(flags.model, {
     ...memoryOf(flags),
-    tuned: tunedOf(flags),
+    tuning: tuningOf(flags),
     provider: flags.gpu,
     cache: false,
   });

@@ -1,14 +1,15 @@
-/** `unmask eval agreement`: how far quantised or pruned weights depart from the original. */
+/** `unmask eval agreement`: how far a quantised or pruned model departs from its original. */
 
 import { basename, resolve } from "node:path";
 import Table from "cli-table3";
 import { Command, Option } from "commander";
 import { EVAL_PUBLIC } from "../engine/embedded_models.ts";
-import { defaultLengths } from "../engine/generation_plan.ts";
+import { defaultLengths, folderDefaults } from "../engine/generation_plan.ts";
 import { parseAccuracyFile } from "../evaluate/accuracy.ts";
 import {
   type Agreement,
   compare,
+  keeping,
   MASK_RATIOS,
   maskedStates,
   type StateError,
@@ -17,8 +18,8 @@ import {
   total,
 } from "../evaluate/agreement.ts";
 import { acquireGpu } from "../gpu/device.ts";
-import { type Arithmetic, ARITHMETICS } from "../gpu/kernel.ts";
-import { readConfig, readGenerationDefaults } from "../model/loading/config.ts";
+import { type Arithmetic, ARITHMETICS, type Element } from "../gpu/kernel.ts";
+import { readConfig } from "../model/loading/config.ts";
 import { loadModel, type WeightPrecision } from "../model/loading/load.ts";
 import { checkRoom } from "../model/memory/memory_room.ts";
 import type { Model } from "../model/model.ts";
@@ -29,6 +30,7 @@ import { loadTokenizer } from "../text/tokenizer.ts";
 import { openCheckpoint } from "../weights/checkpoint.ts";
 import {
   addSchemeOptions,
+  kvCacheOption,
   measuredTuning,
   measuredTuningOption,
   modelOption,
@@ -39,16 +41,19 @@ import {
 
 /** Tokens of a random prompt. */
 const RANDOM_LENGTH = 24;
-/** Prompts whose hidden states are compared: all of them cross the bus. */
+/** Prompts whose hidden states are compared. Few, because every state is read back in full. */
 const COMPARED_STATES = 4;
 
-/** Tokens of prompt and answer that memory is asked for; what is compared is seldom longer. */
+/** Length of prompt plus answer that memory is planned for; compared ones are seldom longer. */
 const ROOM_TOKENS = 512;
+
+const KEPT = "keys and values kept in";
 
 interface AgreementFlags extends QuantisationFlags {
   readonly model: string;
   readonly against?: string;
   readonly arithmetic?: Arithmetic;
+  readonly kvCache?: Element;
   readonly data: string;
   readonly random?: number;
   readonly limit?: number;
@@ -68,12 +73,17 @@ export function agreementCommand(): Command {
     .addOption(modelOption())
     .option("--against <dir>", "folder of the original (default: the model as it is stored)")
     .addOption(
-      new Option("--weights <scheme>", "quantises the model at load").choices(QUANTISED),
+      new Option("--weights <scheme>", "quantise the model while it loads").choices(QUANTISED),
     );
   return addSchemeOptions(command)
     .addOption(
-      new Option("--arithmetic <type>", "of the model's products (default: f32)")
+      new Option("--arithmetic <type>", "type the model multiplies in (default: f32)")
         .choices(ARITHMETICS),
+    )
+    .addOption(
+      kvCacheOption(
+        "type of the keys and values that the model keeps; the original keeps f32 (default: none)",
+      ),
     )
     .addOption(measuredTuningOption())
     .option("--data <file>", "prompts, laid out like models/eval-public.json", EVAL_PUBLIC)
@@ -93,17 +103,21 @@ export function agreementCommand(): Command {
     .addHelpText(
       "after",
       `
-Example:
+Examples:
   unmask eval agreement --weights q4 --group 64
-  unmask eval agreement --model models/small-q4 --against models/small`,
+  unmask eval agreement --model models/small-q4 --against models/small
+  unmask eval agreement --kv-cache f16`,
     )
     .action(run);
 }
 
 async function run(flags: AgreementFlags): Promise<void> {
   const quantisation = quantisationOf(flags);
-  if (!flags.against && !quantisation && !flags.arithmetic) {
-    throw new Error("eval agreement: expected --against DIR, --weights or --arithmetic");
+  const { kvCache } = flags;
+  if (!flags.against && !quantisation && !flags.arithmetic && kvCache !== "f16") {
+    throw new Error(
+      "eval agreement: expected --against DIR, --weights, --arithmetic or --kv-cache f16",
+    );
   }
   const precision: WeightPrecision = {
     layers: quantisation?.scheme,
@@ -111,6 +125,7 @@ async function run(flags: AgreementFlags): Promise<void> {
     arithmetic: flags.arithmetic,
   };
   const against = flags.against ?? flags.model;
+  const keptAs = kvCache && "f32";
   const tuned = measuredTuning(flags.tuning);
   using gpu = await acquireGpu();
   const tiles = tuned && tileLookup(tuned, gpu);
@@ -118,12 +133,18 @@ async function run(flags: AgreementFlags): Promise<void> {
     using first = openCheckpoint(against);
     using second = openCheckpoint(flags.model);
     await checkRoom(gpu, [
-      { name: against, config: readConfig(against), checkpoint: first },
-      { name: flags.model, config: readConfig(flags.model), checkpoint: second, precision },
+      { name: against, config: readConfig(against), checkpoint: first, kvCache: keptAs },
+      {
+        name: flags.model,
+        config: readConfig(flags.model),
+        checkpoint: second,
+        precision,
+        kvCache,
+      },
     ], ROOM_TOKENS);
   }
-  using original = await loadModel(gpu, against, { tiles });
-  using model = await loadModel(gpu, flags.model, { precision, tiles });
+  using original = await loadModel(gpu, against, { kvCache: keptAs, tiles });
+  using model = await loadModel(gpu, flags.model, { precision, kvCache, tiles });
   checkComparable(original, model, flags);
   const { agreements, errors } = await measure(original, model, against, flags);
   const byRatio = MASK_RATIOS.map((ratio) =>
@@ -137,7 +158,8 @@ async function run(flags: AgreementFlags): Promise<void> {
   if (flags.json) {
     console.log(JSON.stringify({ model: describe(flags), against, by_mask: byRatio, all, error }));
   } else {
-    console.log(`${describe(flags)} against ${basename(resolve(against))} as it is stored`);
+    const original = `${basename(resolve(against))} as it is stored`;
+    console.log(`${describe(flags)} against ${original}${kvCache ? `, ${KEPT} f32` : ""}`);
     console.log(table([...byRatio, all]));
     console.log(
       `relative error of hidden states after the last layer ${error.hidden.toPrecision(2)}, ` +
@@ -158,7 +180,7 @@ function checkComparable(original: Model, model: Model, { model: dir }: Agreemen
 
 async function measure(original: Model, model: Model, dir: string, flags: AgreementFlags) {
   const { config } = original;
-  const lengths = defaultLengths(readGenerationDefaults(dir, config), config);
+  const lengths = defaultLengths(folderDefaults(dir, config), config);
   const genLength = flags.maxTokens ?? lengths.maxTokens;
   const blockLength = Math.min(genLength, lengths.blockLength);
   const blocks = genLength / blockLength;
@@ -166,13 +188,15 @@ async function measure(original: Model, model: Model, dir: string, flags: Agreem
   const prompts = flags.random === undefined
     ? await readPrompts(dir, flags)
     : randomPrompts(flags.random, config.maskTokenId);
+  const kept = flags.kvCache !== undefined;
+  const [one, other] = kept ? [keeping(original), keeping(model)] : [original, model];
   const agreements: Agreement[] = [];
   const errors: StateError[] = [];
   for (const [i, prompt] of prompts.entries()) {
     const plan = { genLength, blockLength, steps };
     const states = await Array.fromAsync(maskedStates(original, prompt, plan, config));
-    agreements.push(...await compare(original, model, states));
-    if (i < COMPARED_STATES) errors.push(await stateError(original, model, states[0]));
+    agreements.push(...await compare(one, other, states));
+    if (i < COMPARED_STATES) errors.push(await stateError(original, model, states[0], kept));
     if (Deno.stderr.isTerminal()) console.error(`prompt ${i + 1} of ${prompts.length}`);
   }
   return { agreements, errors };
@@ -185,7 +209,7 @@ async function readPrompts(dir: string, { data, limit }: AgreementFlags): Promis
     .map(({ prompt }) => encodeChat(tokenizer, template, [{ role: "user", content: prompt }]));
 }
 
-/** Ids below the mask's, by a linear congruential generator. */
+/** Prompts of random ids below the mask's, from a linear congruential generator. */
 function randomPrompts(count: number, maskTokenId: number): Uint32Array[] {
   let state = 1;
   return Array.from({ length: count }, () =>
@@ -195,10 +219,13 @@ function randomPrompts(count: number, maskTokenId: number): Uint32Array[] {
     }));
 }
 
-function describe({ model, weights, group, head, arithmetic }: AgreementFlags): string {
+function describe(
+  { model, weights, group, head, arithmetic, kvCache }: AgreementFlags,
+): string {
   const scheme = weights ? [`${weights} in groups of ${group}${head ? ", head too" : ""}`] : [];
-  return [basename(resolve(model)), ...scheme, ...arithmetic ? [`${arithmetic} products`] : []]
-    .join(", ");
+  const products = arithmetic ? [`${arithmetic} products`] : [];
+  const kept = kvCache ? [`${KEPT} ${kvCache}`] : [];
+  return [basename(resolve(model)), ...scheme, ...products, ...kept].join(", ");
 }
 
 function rootMeanSquare(values: readonly number[]): number {

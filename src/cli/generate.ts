@@ -20,7 +20,7 @@ import { canRedraw, harmless, terminalSize, write } from "./terminal/terminal.ts
 import { answerText } from "./terminal/stats_view.ts";
 import { EventTrace, TraceFile } from "./trace.ts";
 
-/** Most bytes of a prompt on standard input. */
+/** Limit of a prompt on standard input, in bytes. */
 const MAX_PROMPT_BYTES = 2 ** 20;
 
 interface GenerateFlags extends GenerationFlags {
@@ -78,7 +78,7 @@ async function run(prompt: string | undefined, flags: GenerateFlags): Promise<vo
   }
 }
 
-/** The engine runs in this process instead of a Worker, where its recorders can be reached. */
+/** Generates in this process instead of a Worker, so that the profile can reach the recorders. */
 async function runProfiled(content: string, output: Output, flags: GenerateFlags): Promise<void> {
   let engine: Engine | undefined;
   try {
@@ -103,7 +103,7 @@ async function runProfiled(content: string, output: Output, flags: GenerateFlags
   }
 }
 
-/** What shows the events, and writes those so far to the trace's file when it is closed. */
+/** The output that the flags ask for; with `--trace` it writes the file when it is closed. */
 function outputOf(flags: GenerateFlags): Output {
   const shown = flags.json ? silent : flags.watch ? watching() : streaming();
   return flags.trace === undefined ? shown : traced(shown, new TraceFile(flags.trace));
@@ -115,10 +115,10 @@ function finish(end: EndEvent, output: Output, flags: GenerateFlags): void {
   if (flags.stats) console.error(answerText(end));
 }
 
-/** Where the events of a generation go. */
+/** Shows the events of a generation. */
 interface Output {
   show(event: GenerateEvent): void;
-  /** Leaves the terminal as it was; may be called again. */
+  /** Restores the terminal; may be called more than once. */
   close(): void;
 }
 
@@ -135,7 +135,7 @@ async function answer(
   return end!;
 }
 
-/** Shows the events, and collects them for a file. */
+/** An output that also collects the events for a trace file. */
 function traced(output: Output, file: TraceFile): Output {
   const trace = new EventTrace();
   return {
@@ -152,7 +152,7 @@ function traced(output: Output, file: TraceFile): Output {
 
 const silent: Output = { show() {}, close() {} };
 
-/** The answer as far as its left part is decided. */
+/** An output that prints the answer from the left, as far as it is decided without a gap. */
 function streaming(): Output {
   const safe = Deno.stdout.isTerminal() ? harmless : (text: string) => text;
   let shown = "";
@@ -171,7 +171,7 @@ function streaming(): Output {
   };
 }
 
-/** The canvas, redrawn on a terminal, else a line per step; then the answer. */
+/** An output that redraws the canvas (off a terminal: a line per step), then prints the answer. */
 function watching(): Output {
   const redraw = canRedraw();
   const stdout = {
@@ -225,8 +225,8 @@ function asJson({ text, ids, finishReason, usage, stats }: EndEvent) {
 }
 
 /**
- * The prompt, from the argument or standard input.
- * @throws when there is none, or it is no text or too long
+ * Reads the prompt from the argument or standard input.
+ * @throws {Error} when the prompt is missing, empty, not UTF-8 text or too long
  */
 async function promptText(argument: string | undefined): Promise<string> {
   if (argument !== undefined && argument !== "-") return nonEmpty(argument);

@@ -2,27 +2,35 @@
 
 import { basename, resolve } from "node:path";
 import { Command } from "commander";
-import { defaultLengths } from "../engine/generation_plan.ts";
+import { defaultLengths, folderDefaults } from "../engine/generation_plan.ts";
 import { acquireGpu, type Gpu, GpuError, OPTIONAL_FEATURES } from "../gpu/device.ts";
 import { openProvider, type Provider, type ProviderName } from "../gpu/provider.ts";
-import { type ModelConfig, readConfig, readGenerationDefaults } from "../model/loading/config.ts";
+import { type ModelConfig, readConfig } from "../model/loading/config.ts";
 import { checkTensors } from "../model/loading/tensors.ts";
 import { type Checkpoint, openCheckpoint } from "../weights/checkpoint.ts";
-import { binarySize } from "../model/memory/memory_plan.ts";
+import { binarySize } from "../model/memory/binary_size.ts";
 import { schemeText } from "../quant/scheme.ts";
 import { type AnswerShape, type DryRun, dryRun, UNLIMITED } from "../model/memory/dry_run.ts";
+import { planRequest } from "./plan_request.ts";
+import { KnownMemory } from "../model/memory/model_memory.ts";
+import { plannedMatrices } from "../model/memory/planned_matrices.ts";
+import type { PlanRequest } from "../model/memory/plan_request.ts";
 import { tunedEntry, UNTUNED } from "../model/tiles/tuned_tiles.ts";
-import { describePlan, plainTable, planTable } from "./terminal/memory_table.ts";
+import {
+  choicesTable,
+  describeChoices,
+  describePlan,
+  plainTable,
+  planTable,
+} from "./terminal/memory_table.ts";
 import {
   addDraftOptions,
   addMemoryOptions,
-  draftOf,
   gpuOption,
   type MemoryFlags,
   modelOption,
 } from "./options.ts";
-import { matricesOf } from "./tune_model.ts";
-import { defaultTuningFile, readTuning } from "./tuning_file.ts";
+import { defaultTuningFile, readTuning } from "../engine/tuning_file.ts";
 
 /** Limits that decide how large a tensor and how long a sequence may be. */
 const LIMITS = [
@@ -49,11 +57,12 @@ export function infoCommand(): Command {
     .addHelpText(
       "after",
       `
-Weights are not loaded. Exit code 1 when there is no adapter.
+Weights are not loaded. Memory is planned as serve plans it, with room for kept keys and values;
+generate without a cache takes less. Exit code 1 when there is no adapter.
 
 Examples:
   unmask info
-  unmask info --model ~/models/LLaDA-8B-Instruct --json`,
+  unmask info --model ~/models/LLaDA-8B-Instruct --gpu-memory 8GiB`,
     )
     .action(run);
 }
@@ -72,14 +81,19 @@ async function run(flags: InfoFlags): Promise<void> {
   using _gpu = gpu;
   const adapter = gpu && provider && describeAdapter(gpu, provider);
   const model = await describeModel(flags.model, gpu);
-  const plan = await describePlan(flags.model, draftOf(flags), gpu, flags);
-  const tuning = gpu ? await describeTuning(gpu, flags) : null;
+  using known = new KnownMemory(gpu ?? UNLIMITED);
+  const request = planRequest(flags, gpu);
+  const plan = await describePlan(gpu, request, known);
+  const choices = await describeChoices(gpu, request, plan.context_tokens, known);
+  const tuning = gpu ? await describeTuning(gpu, request, known) : null;
   if (flags.json) {
-    const all = { adapter: adapter ?? null, error: missing, model, plan, tuning };
+    const all = { adapter: adapter ?? null, error: missing, model, plan, choices, tuning };
     console.log(JSON.stringify(all, null, 2));
   } else {
     console.log(modelTable(model, gpu));
+    console.log(choicesTable(choices, request.gpuMemory ?? request.available));
     console.log(planTable(plan));
+    if (plan.line !== undefined) console.log(plan.line);
     if (adapter) console.log(adapterTable(adapter, tuning));
     else console.error(`unmask: ${missing}`);
   }
@@ -100,24 +114,28 @@ function describeAdapter(gpu: Gpu, { name, reason }: Provider) {
   };
 }
 
-/** How many of the matrices that take tiles `unmask tune` has seen; null where there is no plan. */
-async function describeTuning(gpu: Gpu, flags: InfoFlags) {
+/** Counts the matrices that take tiles, and those that are tuned; null when no plan fits. */
+async function describeTuning(gpu: Gpu, request: PlanRequest, known: KnownMemory) {
   const file = defaultTuningFile();
   const { tuned, warning } = file === undefined ? { tuned: UNTUNED } : readTuning(file);
   try {
-    const matrices = await matricesOf(gpu, flags);
-    const known = matrices.filter((matrix) => tunedEntry(tuned, gpu, matrix)).length;
-    return { file: file ?? null, matrices: matrices.length, tuned: known, warning };
+    const matrices = await plannedMatrices(gpu, request, known);
+    const found = matrices.filter((matrix) => tunedEntry(tuned, gpu, matrix)).length;
+    return { file: file ?? null, matrices: matrices.length, tuned: found, warning };
   } catch (error) {
     if (!(error instanceof GpuError)) throw error;
     return null;
   }
 }
 
-/** @param gpu decides into how many buffers a tensor is split; without one, none is */
+/**
+ * Describes a model folder for `unmask info`.
+ * @param gpu device whose limits decide how tensors are split into buffers; without one, none is
+ * split
+ */
 async function describeModel(dir: string, gpu: Gpu | undefined) {
   const config = readConfig(dir);
-  const { maxTokens, blockLength } = defaultLengths(readGenerationDefaults(dir, config), config);
+  const { maxTokens, blockLength } = defaultLengths(folderDefaults(dir, config), config);
   using checkpoint = openCheckpoint(dir);
   checkTensors(config, checkpoint);
   const planned = await dryRun(config, checkpoint, gpu ?? UNLIMITED);
@@ -147,7 +165,7 @@ async function describeModel(dir: string, gpu: Gpu | undefined) {
   };
 }
 
-/** What a generation needs besides the weights, or why the device has no room for it. */
+/** Bytes a generation needs besides the weights, or the error when the device cannot hold it. */
 async function describeGeneration(planned: DryRun, request: AnswerShape) {
   const lengths = { prompt_tokens: request.promptTokens, answer_tokens: request.maxTokens };
   try {
@@ -205,7 +223,7 @@ function modelTable(model: ModelDescription, gpu: Gpu | undefined): string {
   return table.toString();
 }
 
-/** `q4 in groups of 32, head too (BF16, F16, U8)`; a folder of floats has types only. */
+/** Text such as `q4 in groups of 32, head too (BF16, F16, U8)`; only the types for floats. */
 function storedAs({ dtypes, config: { quantisation } }: ModelDescription): string {
   const types = Object.keys(dtypes).join(", ");
   if (!quantisation) return types;

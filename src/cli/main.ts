@@ -7,6 +7,7 @@ import { generateCommand } from "./generate.ts";
 import { infoCommand } from "./info.ts";
 import { parityCommand } from "./parity.ts";
 import { benchCommand } from "./bench.ts";
+import { localPlace } from "../engine/embedded_models.ts";
 import { dropWriting } from "./terminal/permissions.ts";
 import { quantizeCommand } from "./quantize.ts";
 import { serveCommand } from "./serve.ts";
@@ -16,11 +17,19 @@ import { tuneCommand } from "./tune.ts";
 import { tuneFirst } from "./tune_model.ts";
 import { VERSION } from "../engine/version.ts";
 
-/** A command and its own commands, with the settings of the one above. */
+/** Copies the parent's settings to a command and to its subcommands. */
 function inheriting(command: Command, parent: Command): Command {
   command.copyInheritedSettings(parent).exitOverride();
   for (const child of command.commands) inheriting(child, command);
   return command;
+}
+
+/** Replaces an option's embedded folder by a local path: the package may lie at a URL. */
+async function makeLocal(command: Command): Promise<void> {
+  for (const name of ["model", "data"]) {
+    const place = command.opts()[name];
+    if (typeof place === "string") command.setOptionValue(name, await localPlace(place));
+  }
 }
 
 const program = new Command("unmask")
@@ -32,6 +41,7 @@ const program = new Command("unmask")
   })
   .exitOverride()
   .hook("preAction", async (_, command) => {
+    await makeLocal(command);
     await tuneFirst(command);
     dropWriting(command);
   });
@@ -55,10 +65,10 @@ for (
 }
 
 try {
-  // `deno task bench -- strategies` hands the dashes on.
+  // `deno task bench -- strategies` passes the dashes to this program.
   const args = Deno.args.filter((arg, i) => !(i === 1 && arg === "--" && Deno.args[0] === "bench"));
   await program.parseAsync(args, { from: "user" });
-  // At once, rather than while threads of a driver are still being torn down.
+  // Exits now: waiting would run into the threads that a driver is still ending.
   Deno.exit();
 } catch (error) {
   if (error instanceof CommanderError) Deno.exit(error.exitCode);

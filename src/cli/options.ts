@@ -1,7 +1,7 @@
 /** Options that several commands share. */
 
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { REMASKINGS } from "../denoise/selection.ts";
+import { mayKeepKeys, strategiesUsing } from "../denoise/strategy.ts";
 import { type ProviderName, PROVIDERS } from "../gpu/provider.ts";
 import { EMBEDDED_TARGET } from "../engine/embedded_models.ts";
 import {
@@ -10,17 +10,24 @@ import {
   CONFIDENCE_MEASURES,
   type GenerateRequest,
   QUALITIES,
+  REMASKINGS,
   RequestError,
   STRATEGY_NAMES,
   UnavailableError,
 } from "../engine/request.ts";
+import { defaultTuningFile, namedTuning, readTuning } from "../engine/tuning_file.ts";
 import type { WorkerEngineOptions } from "../engine/worker_engine.ts";
 import type { StoredQuantisation } from "../model/loading/config.ts";
-import { ARITHMETICS } from "../gpu/kernel.ts";
+import { ARITHMETICS, ELEMENTS } from "../gpu/kernel.ts";
 import { type MemoryOptions, WEIGHT_CHOICES } from "../model/memory/plan_request.ts";
 import { type TunedTiles, UNTUNED } from "../model/tiles/tuned_tiles.ts";
-import { GROUP_SIZES, type GroupSize, quantised, type QuantisedName } from "../quant/scheme.ts";
-import { defaultTuningFile, readTuning } from "./tuning_file.ts";
+import {
+  GROUP_SIZES,
+  type GroupSize,
+  QUANTISED,
+  quantised,
+  type QuantisedName,
+} from "../quant/scheme.ts";
 
 /** `--model DIR` */
 export function modelOption(): Option {
@@ -78,7 +85,7 @@ export function addShardOption(command: Command): Command {
   );
 }
 
-/** `--weights`, `--group` and `--head`, as commander hands them over. */
+/** Values of `--weights`, `--group` and `--head` as commander parses them. */
 export interface QuantisationFlags {
   readonly weights?: QuantisedName;
   readonly group?: GroupSize;
@@ -86,14 +93,14 @@ export interface QuantisationFlags {
 }
 
 /**
- * The scheme that `--weights` asks for; undefined without it.
- * @throws {Error} when a group or the head is named and nothing is to be quantised
+ * The scheme that `--weights` asks for; undefined without `--weights`.
+ * @throws {Error} when `--group` or `--head` is given without `--weights`
  */
 export function quantisationOf(
   { weights, group = GROUP_SIZES[0], head = false }: QuantisationFlags,
 ): StoredQuantisation | undefined {
-  if (!weights && head) throw new Error("--head goes with --weights");
-  if (!weights && group !== GROUP_SIZES[0]) throw new Error("--group goes with --weights");
+  if (!weights && head) throw new Error("--head is only used with --weights");
+  if (!weights && group !== GROUP_SIZES[0]) throw new Error("--group is only used with --weights");
   return weights && { scheme: quantised(weights, group), head };
 }
 
@@ -103,10 +110,15 @@ function groupSize(text: string): GroupSize {
   throw new InvalidArgumentError(`expected ${GROUP_SIZES.join(" or ")}`);
 }
 
-/** What {@linkcode addMemoryOptions} adds, as commander hands it over. */
+/** `--kv-cache TYPE` */
+export function kvCacheOption(description: string): Option {
+  return new Option("--kv-cache <type>", description).choices(ELEMENTS);
+}
+
+/** Values of the options of {@linkcode addMemoryOptions} as commander parses them. */
 export type MemoryFlags = MemoryOptions;
 
-/** `--gpu-memory` and what decides how a model is laid into it. */
+/** Adds `--gpu-memory` and the options that decide what is loaded into that memory. */
 export function addMemoryOptions(command: Command): Command {
   return addSchemeOptions(command)
     .addOption(
@@ -114,56 +126,63 @@ export function addMemoryOptions(command: Command): Command {
         .argParser(byteCount),
     )
     .addOption(
-      new Option("--weights <scheme>", "of the model's layers (default: the largest that fits)")
+      new Option("--weights <scheme>", "weights of the model's layers (default: largest that fits)")
         .choices(WEIGHT_CHOICES),
     )
     .addOption(
-      new Option("--draft-weights <scheme>", "of the draft's layers, likewise")
+      new Option("--draft-weights <scheme>", "weights of the draft's layers (default: likewise)")
         .choices(WEIGHT_CHOICES),
     )
     .addOption(
-      new Option("--arithmetic <type>", "of products; int8 needs q8 or q4 (default: f32)")
+      new Option(
+        "--arithmetic <type>",
+        `of products; int8 needs ${QUANTISED.join(" or ")} (default: f32)`,
+      )
         .choices(ARITHMETICS),
+    )
+    .addOption(
+      kvCacheOption("type of keys and values that are kept (default: f16 where supported)"),
     )
     .option("--context <n>", "longest prompt plus answer, in tokens", wholeNumber(2));
 }
 
-/** `--tuning`, `--no-tuning` and `--tune`, as commander hands them over. */
+/** Values of `--tuning`, `--no-tuning` and `--tune` as commander parses them. */
 export interface TuningFlags {
-  /** File of a tuning; false for none. */
+  /** File of a tuning; false for none, true for the default file. */
   readonly tuning?: string | boolean;
-  /** Whether what is not tuned for this device is tuned first. */
+  /** Whether to tune first whatever is not yet tuned for this device. */
   readonly tune?: boolean;
 }
 
 /** `--tuning FILE`, `--no-tuning` and `--tune` */
 export function addTuningOptions(command: Command): Command {
   return command
-    .option("--tuning <file>", "tile sizes that unmask tune found (default: where it keeps them)")
-    .option("--no-tuning", "tile sizes by a fixed rule")
+    .option("--tuning <file>", "tile sizes that unmask tune found (default: its own file)")
+    .option("--no-tuning", "choose tile sizes by a fixed rule")
     .option("--tune", "find tile sizes first, on the first run with a model and device");
 }
 
 /**
- * The tuning that the options ask for. What is wrong with its file is said on standard error.
- * @throws {Error} when a file that was named is missing, and nothing is about to be tuned
+ * The tuning file that the options ask for; undefined if it holds no tuning. A fault in the file is
+ * a warning on standard error.
+ * @throws {Error} when a named file is missing and no tuning is about to write it
  */
-export function tunedOf({ tuning, tune }: TuningFlags): TunedTiles | undefined {
+export function tuningOf({ tuning, tune }: TuningFlags): string | undefined {
   if (tuning === false) return undefined;
-  // Commander's `--no-tuning` makes true the default.
+  // A `--no-tuning` option makes commander set the default to true.
   const file = typeof tuning === "string" ? tuning : defaultTuningFile();
   if (file === undefined) return undefined;
   const { tuned, warning } = readTuning(file);
   if (warning !== undefined) console.error(`Warning: ${warning}`);
   else if (typeof tuning === "string" && !tune && tuned === UNTUNED) {
-    throw new Error(`${file}: it is missing. --tune beside --tuning FILE writes it.`);
+    throw new Error(`${file}: the file is missing. Add --tune to --tuning FILE to write it.`);
   }
-  return tuned;
+  return tuned === UNTUNED ? undefined : file;
 }
 
 /**
- * `--tuning` of a command that measures: without it the fixed rule holds, whatever is in the cache, so
- * that figures of two machines or days compare.
+ * `--tuning` of a command that measures. Without it the command uses the fixed rule, whatever is in
+ * the cache folder, so that figures of two machines or two days can be compared.
  */
 export function measuredTuningOption(): Option {
   return new Option(
@@ -173,23 +192,18 @@ export function measuredTuningOption(): Option {
 }
 
 /**
- * The tuning that {@linkcode measuredTuningOption} names.
- * @throws {Error} when the file is missing or wrong: what is measured must be what was asked for
+ * Reads the tuning that {@linkcode measuredTuningOption} names.
+ * @throws {Error} when the file is missing or wrong: the command must measure what was asked for
  */
 export function measuredTuning(file: string | undefined): TunedTiles | undefined {
-  if (file === undefined) return undefined;
-  const { tuned, warning = tuned === UNTUNED ? `${file}: it is missing` : undefined } = readTuning(
-    file,
-  );
-  if (warning === undefined) return tuned;
-  throw new Error(`${warning.replace(/\. .*$/, "")}. unmask tune --tuning FILE writes one.`);
+  return file === undefined ? undefined : namedTuning(file);
 }
 
-/** The memory options alone. */
+/** Picks the memory options out of a command's flags. */
 export function memoryOf(
-  { gpuMemory, weights, draftWeights, group, head, arithmetic, context }: MemoryFlags,
+  { gpuMemory, weights, draftWeights, group, head, arithmetic, kvCache, context }: MemoryFlags,
 ): MemoryOptions {
-  return { gpuMemory, weights, draftWeights, group, head, arithmetic, context };
+  return { gpuMemory, weights, draftWeights, group, head, arithmetic, kvCache, context };
 }
 
 /** `--group` and `--head` */
@@ -199,7 +213,7 @@ export function addSchemeOptions(command: Command): Command {
       new Option("--group <n>", `weights that share a scale: ${GROUP_SIZES.join(" or ")}`)
         .argParser(groupSize).default(GROUP_SIZES[0]),
     )
-    .option("--head", "the output head too");
+    .option("--head", "quantise the output head too");
 }
 
 /** Collects the values of an option that may be given several times. */
@@ -207,7 +221,7 @@ export function repeated(value: string, before: readonly string[] | undefined): 
   return [...before ?? [], value];
 }
 
-/** What {@linkcode addGenerationOptions} adds, as commander hands it over. */
+/** Values of the options of {@linkcode addGenerationOptions} as commander parses them. */
 export interface GenerationFlags
   extends
     Omit<GenerateRequest, "messages" | "stopAtEnd" | "logitsEosInf" | "confidenceEosEotInf">,
@@ -216,7 +230,7 @@ export interface GenerationFlags
   readonly model: string;
   readonly gpu: ProviderName;
   readonly system?: string;
-  /** Folder of a draft; false for none. */
+  /** Folder of a draft; false for none, true for the default. */
   readonly draft?: string | boolean;
 }
 
@@ -227,7 +241,7 @@ export function addDraftOptions(command: Command): Command {
     .option("--no-draft", "load no draft");
 }
 
-/** `--strategy` and what belongs to it. */
+/** Adds `--strategy` and the options that tune a strategy. */
 export function addStrategyOptions(command: Command): Command {
   return command
     .addOption(
@@ -235,11 +249,11 @@ export function addStrategyOptions(command: Command): Command {
         .choices(STRATEGY_NAMES),
     )
     .addOption(
-      new Option("--quality <name>", "what strategy auto may choose (default: exact)")
+      new Option("--quality <name>", "which strategies auto may choose from (default: exact)")
         .choices(QUALITIES),
     )
     .addOption(
-      new Option("--cache <name>", "keys and values that are reused (default: none)")
+      new Option("--cache <name>", "which keys and values are reused (default: none)")
         .choices(CACHE_POLICIES),
     )
     .option(
@@ -247,37 +261,37 @@ export function addStrategyOptions(command: Command): Command {
       "steps of a block between two cache refreshes",
       wholeNumber(1),
     )
-    .option("--suffix-window <n>", "positions behind the block that are still seen", wholeNumber(0))
+    .option("--suffix-window <n>", "positions after the block that steps see", wholeNumber(0))
     .option("--threshold <p>", "least confidence, strategy threshold", numberBetween(0, 1))
     .option("--factor <f>", "Fast-dLLM's factor, strategy factor", numberBetween(0, 1000))
     .option(
       "--draft-depth <n>",
-      "steps proposed a round: lossless, self, commit_verify",
+      `steps proposed per round, for ${strategiesUsing("depth").join(", ")}`,
       wholeNumber(1, 64),
     )
     .option(
       "--rounds <n>",
-      "rounds of proposals a block: lossless, self, gate, commit_verify",
+      `rounds of proposals per block, for ${strategiesUsing("rounds").join(", ")}`,
       wholeNumber(1),
     )
     .option(
       "--draft-threshold <p>",
-      "least confidence of the draft: gate, commit_verify",
+      `least confidence of the draft, for ${strategiesUsing("draftThreshold").join(", ")}`,
       numberBetween(0, 1),
     )
     .option(
       "--target-threshold <p>",
-      "least confidence of the target: gate, commit_verify",
+      `least confidence of the target, for ${strategiesUsing("targetThreshold").join(", ")}`,
       numberBetween(0, 1),
     )
     .option(
       "--back-threshold <p>",
-      "least probability of a guess that stays: commit_verify",
+      `least probability to keep a guess, for ${strategiesUsing("backThreshold").join(", ")}`,
       numberBetween(0, 1),
     );
 }
 
-/** Adds the model and how to generate with it; the folder says what holds without an option. */
+/** Adds the model and the generation options; the model's folder holds their defaults. */
 export function addGenerationOptions(command: Command): Command {
   return addStrategyOptions(addTuningOptions(addMemoryOptions(addDraftOptions(command))))
     .addOption(modelOption())
@@ -299,7 +313,7 @@ export function addGenerationOptions(command: Command): Command {
     .option("--system <text>", "a system message ahead of the conversation");
 }
 
-/** The request that the options and a conversation make; the system message goes first. */
+/** Builds the request from the options and a conversation; the system message goes first. */
 export function requestOf(
   conversation: readonly ChatMessage[],
   { model: _, gpu: __, system, ...options }: GenerationFlags,
@@ -331,7 +345,7 @@ export function requestOf(
   };
 }
 
-/** A request's fields as the command line calls them. */
+/** Command-line names of a request's fields. */
 const FIELD_OPTIONS: Readonly<Record<string, string>> = {
   maxTokens: "--max-tokens",
   genLength: "--max-tokens",
@@ -350,8 +364,8 @@ const FIELD_OPTIONS: Readonly<Record<string, string>> = {
 };
 
 /**
- * An error's message; one about a request names the option instead of the engine's field, one about
- * the GPU what that said.
+ * An error's message. One about a request names the command-line option instead of the engine's
+ * field. One about the GPU is the GPU's own message.
  */
 export function messageFor(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
@@ -363,17 +377,21 @@ export function messageFor(error: unknown): string {
   );
 }
 
-/** How the engine of one person's answers is set up. */
+/** Options of the engine for a command that serves one person. */
 export function engineOptionsOf(flags: GenerationFlags): WorkerEngineOptions {
-  const cache = (flags.cache ?? "none") !== "none" || flags.quality === "fast";
-  const tuned = tunedOf(flags);
-  return { ...memoryOf(flags), tuned, draft: draftOf(flags), provider: flags.gpu, cache };
+  return {
+    ...memoryOf(flags),
+    tuning: tuningOf(flags),
+    draft: draftOf(flags),
+    provider: flags.gpu,
+    cache: mayKeepKeys(flags),
+  };
 }
 
-/** The draft that the options ask for; undefined leaves it to the engine. */
+/** The draft that the options ask for; undefined lets the engine choose. */
 export function draftOf(
   { draft }: { readonly draft?: string | boolean },
 ): string | false | undefined {
-  // Commander's `--no-draft` makes true the default.
+  // A `--no-draft` option makes commander set the default to true.
   return draft === true ? undefined : draft;
 }

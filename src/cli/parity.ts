@@ -1,4 +1,4 @@
-/** `unmask parity`: this implementation against recorded reference data. */
+/** `unmask parity`: compares this implementation with recorded reference data. */
 
 import { join } from "node:path";
 import { Command } from "commander";
@@ -37,11 +37,11 @@ export function parityCommand(): Command {
     .argument("<dir>", "folder laid out like test/golden")
     .addOption(gpuOption())
     .addOption(measuredTuningOption())
-    .option("--no-matrix-units", "without matrix units, even where the adapter has them")
-    .option("--plain", "without matrix units and without subgroups")
+    .option("--no-matrix-units", "run without matrix units, even where the adapter has them")
+    .option("--plain", "run without matrix units and without subgroups")
     .addHelpText(
       "after",
-      "\nExit code 1 when a case fails or there is none.\n\nExample:\n" +
+      "\nThe exit code is 1 if a case fails or no case is found.\n\nExample:\n" +
         "  unmask parity test/golden",
     )
     .action(async (dir: string, flags: ParityFlags) => {
@@ -70,23 +70,23 @@ export function parityCommand(): Command {
     });
 }
 
-/** In which form the kernels run. */
+/** Which variants of the kernels run. */
 export interface ParityOptions {
-  /** Without subgroups and matrix units. */
+  /** Whether to run without subgroups and matrix units. */
   readonly plain?: boolean;
-  /** `false`: without matrix units. */
+  /** False to run without matrix units. */
   readonly matrixUnits?: boolean;
   readonly provider?: ProviderName;
-  /** Tilings that `unmask tune` found; default: a fixed rule. */
+  /** Tile sizes that `unmask tune` found; default: chosen by a fixed rule. */
   readonly tuned?: TunedTiles;
 }
 
-/** Runs all cases of a folder; a case that throws has failed. */
+/** Runs all cases of a folder; a case that throws counts as failed. */
 export async function* parityCases(
   dir: string,
   options: ParityOptions = {},
 ): AsyncGenerator<ParityResult, void, void> {
-  // A file that cannot be read has failed; the others are run all the same.
+  // A file that cannot be read counts as failed; the other files still run.
   const unreadable: ParityResult[] = [];
   const read = <T>(...path: string[]): T | undefined => {
     try {
@@ -128,7 +128,7 @@ export async function* parityCases(
   using gpu = await acquireGpu({ provider, subgroups: !plain, matrixUnits });
   const tiles = options.tuned && tileLookup(options.tuned, gpu);
   const load = (checkpoint: string) =>
-    loadModel(gpu, join(dir, "checkpoints", checkpoint), { tiles });
+    loadModel(gpu, join(dir, "checkpoints", checkpoint), { kvCache: "f32", tiles });
   for (const checkpoint of checkpoints) {
     const names = [...forward].filter(([, of]) => of === checkpoint).map(([name]) => name);
     const cases = sampling.filter((golden) => golden.checkpoint === checkpoint);
@@ -169,7 +169,7 @@ async function* one(
   yield await run();
 }
 
-/** An error becomes a failed case; the ones behind it in the same file cannot be run. */
+/** Turns an error into a failed case; later cases of the same file are not run. */
 async function* failing(
   name: string,
   cases: AsyncIterable<ParityResult> | Iterable<ParityResult>,

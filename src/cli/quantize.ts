@@ -19,14 +19,14 @@ interface QuantizeFlags {
 export function quantizeCommand(): Command {
   const command = new Command("quantize")
     .description("Writes a model folder again with its linear layers quantised.")
-    .argument("<dir>", "model folder in Hugging Face layout, of floats")
+    .argument("<dir>", "model folder in Hugging Face layout, with float weights")
     .addOption(
-      new Option("--to <scheme>", "8 or 4 bits a weight, and an f16 scale a group")
+      new Option("--to <scheme>", "8 or 4 bits per weight, and an f16 scale per group")
         .choices(QUANTISED).makeOptionMandatory(),
     )
     .requiredOption(
       "--out <dir>",
-      "the new folder; run again, it goes on where it was interrupted",
+      "folder to write; an interrupted run goes on when it is started again",
     );
   return addShardOption(addSchemeOptions(command))
     .addHelpText(

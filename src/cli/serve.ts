@@ -7,6 +7,8 @@ import type { WorkerEngine } from "../engine/worker_engine.ts";
 import type { ProviderName } from "../gpu/provider.ts";
 import { LOOPBACK_HOSTS } from "../server/access.ts";
 import { createApp } from "../server/app.ts";
+import { CONNECTION_LIMITS, type HttpServer, listen } from "../server/http_server.ts";
+import { settles } from "../server/live_response.ts";
 import {
   addDraftOptions,
   addMemoryOptions,
@@ -17,16 +19,19 @@ import {
   memoryOf,
   modelOption,
   repeated,
-  tunedOf,
   type TuningFlags,
+  tuningOf,
   wholeNumber,
 } from "./options.ts";
+import { Log } from "./terminal/log.ts";
 import { startEngine } from "./terminal/progress.ts";
 import { onStop } from "./terminal/signals.ts";
 import { totalsText } from "./terminal/stats_view.ts";
 
-/** Milliseconds that answers under way have to end once the server stops. */
-const FAREWELL = 1500;
+/** Seconds that running answers may take to end after the server is told to stop, by default. */
+const GRACE = 30;
+/** Milliseconds for the last bytes to reach clients, once their answers were broken off. */
+const FAREWELL = 500;
 
 interface ServeFlags extends MemoryFlags, TuningFlags {
   readonly model: string;
@@ -35,7 +40,10 @@ interface ServeFlags extends MemoryFlags, TuningFlags {
   readonly port: number;
   readonly apiKey?: readonly string[];
   readonly allowAnyone?: boolean;
+  readonly allowHost?: readonly string[];
   readonly maxWaiting: number;
+  readonly maxConnections: number;
+  readonly grace: number;
   readonly quiet?: boolean;
   readonly draft?: string | boolean;
 }
@@ -55,12 +63,29 @@ export function serveCommand(): Command {
     )
     .option(
       "--api-key <key>",
-      "a key that clients must send (repeatable); also from UNMASK_API_KEYS, between commas",
+      "a key that clients must send (repeatable); UNMASK_API_KEYS adds more, separated by commas",
       repeated,
     )
-    .option("--allow-anyone", "serve beyond this machine without a key")
+    .option(
+      "--allow-host <name>",
+      "a host name under which clients reach this server (repeatable), besides localhost and addresses",
+      repeated,
+    )
+    .option("--allow-anyone", "serve other machines without a key")
     .option("--max-waiting <n>", "most requests that wait for their turn", wholeNumber(0), 64)
-    .option("-q, --quiet", "print no line per request")
+    .option(
+      "--max-connections <n>",
+      "most connections at once",
+      wholeNumber(1, 65535),
+      CONNECTION_LIMITS.connections,
+    )
+    .option(
+      "--grace <seconds>",
+      "time for running answers to end after the server is told to stop",
+      wholeNumber(0, 86400),
+      GRACE,
+    )
+    .option("-q, --quiet", "do not print a line per request")
     .addHelpText(
       "after",
       `
@@ -79,18 +104,19 @@ async function run(flags: ServeFlags): Promise<void> {
   if (!local && apiKeys.length === 0 && !flags.allowAnyone) {
     throw new Error(
       `--host ${host} lets other machines in: give an --api-key, or --allow-anyone to serve ` +
-        "without one",
+        "without a key",
     );
   }
   const { engine, report } = startEngine(flags.model, {
     ...memoryOf(flags),
-    tuned: tunedOf(flags),
+    tuning: tuningOf(flags),
     maxWaiting: flags.maxWaiting,
     draft: draftOf(flags),
     provider: flags.gpu,
     lines: true,
     onState: () => tellRecovery(),
   });
+  const log = new Log();
   let stopping = false;
   let lost = false;
   const tellRecovery = () => {
@@ -98,16 +124,20 @@ async function run(flags: ServeFlags): Promise<void> {
     const wasLost = lost;
     lost = state === "loading";
     if (stopping || !(wasLost || lost)) return;
-    if (state === "ready") report.print(`Model ${model!.id} is ready again.`);
-    else console.error(`unmask: ${failure}`);
+    if (state === "ready") log.line(() => report.print(`Model ${model!.id} is ready again.`));
+    else log.error(`unmask: ${failure}`);
   };
   const app = createApp(engine, {
     apiKeys,
-    allowedHosts: local ? [...LOOPBACK_HOSTS, inUrl(host)] : "any",
-    log: flags.quiet ? undefined : (line) => report.print(`${new Date().toISOString()} ${line}`),
+    allowedHosts: [...LOOPBACK_HOSTS, inUrl(host), ...flags.allowHost ?? []],
+    anyAddress: !local,
+    log: flags.quiet
+      ? undefined
+      : (line) => log.line(() => report.print(`${new Date().toISOString()} ${line}`)),
     onError(error) {
-      if (!stopping) console.error(`unmask: ${privateError(engine, error)}`);
+      if (!stopping) log.error(`unmask: ${privateError(engine, error)}`);
     },
+    stopping: () => stopping,
   });
   try {
     const stopped = Promise.withResolvers<void>();
@@ -116,29 +146,31 @@ async function run(flags: ServeFlags): Promise<void> {
       stopping = true;
       stopped.resolve();
     });
-    const server = listen(host, flags.port, app.fetch);
-    const url = `http://${inUrl(host)}:${server.addr.port}`;
-    console.log(`Listening on ${url}`);
+    const server = await open(host, flags, app.fetch, log);
+    const url = `http://${inUrl(host)}:${server.port}`;
+    log.line(() => console.log(`Listening on ${url}`));
     if (!local) {
       const who = apiKeys.length > 0 ? "Everyone with a key" : "EVERYONE";
-      console.error(`Warning: ${who} who reaches this port can use the model. HTTP hides nothing.`);
+      log.error(`Warning: ${who} who reaches this port can use the model. HTTP hides nothing.`);
     }
     const ready = engine.ready.then(() => readyText(engine, url, apiKeys.length > 0));
     const text = await Promise.race([ready, stopped.promise]);
-    if (text) console.log(text);
+    if (text) log.line(() => console.log(text));
     await stopped.promise;
     report.stop();
-    await farewell(engine, server);
+    await farewell(engine, server, flags.grace);
     const { totals } = engine;
-    if (!flags.quiet && totals.answers + totals.unfinished > 0) console.log(totalsText(totals));
+    if (!flags.quiet && totals.answers + totals.unfinished > 0) {
+      log.line(() => console.log(totalsText(totals)));
+    }
   } finally {
     await engine.close({ exiting: true });
   }
-  // Connections that clients keep open must not hold the program.
+  // Connections that clients keep open must not keep the program running.
   Deno.exit(0);
 }
 
-/** The keys of both sources. @throws when one is empty */
+/** The keys of `--api-key` and `UNMASK_API_KEYS`. @throws {Error} when a key is empty */
 function keysOf({ apiKey = [] }: ServeFlags): readonly string[] {
   const fromEnvironment = Deno.env.get("UNMASK_API_KEYS") || undefined;
   const keys = [...apiKey, ...fromEnvironment?.split(",") ?? []].map((key) => key.trim());
@@ -150,18 +182,24 @@ function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."));
 }
 
-/** A host as it stands in a URL. */
+/** Formats a host for a URL: an IPv6 address in brackets. */
 function inUrl(host: string): string {
   return isIPv6(host) ? `[${host}]` : host;
 }
 
-function listen(
+async function open(
   hostname: string,
-  port: number,
+  { port, maxConnections }: ServeFlags,
   handler: (request: Request) => Response | Promise<Response>,
-): Deno.HttpServer<Deno.NetAddr> {
+  log: Log,
+): Promise<HttpServer> {
   try {
-    return Deno.serve({ hostname, port, onListen() {} }, handler);
+    return await listen(handler, {
+      hostname,
+      port,
+      limits: { ...CONNECTION_LIMITS, connections: maxConnections },
+      onError: ({ message }) => log.error(`unmask: a connection was not taken: ${message}`),
+    });
   } catch (error) {
     throw new Error(`cannot listen on ${inUrl(hostname)}:${port}: ${listenProblem(error)}`, {
       cause: error,
@@ -170,21 +208,22 @@ function listen(
 }
 
 function listenProblem(error: unknown): string {
-  if (error instanceof Deno.errors.AddrInUse) {
+  const { code } = error as { readonly code?: string };
+  if (code === "EADDRINUSE") {
     return "the port is in use. Stop what listens there, or give another one with --port.";
   }
-  if (error instanceof Deno.errors.AddrNotAvailable) return "this machine has no such address.";
-  if (error instanceof Deno.errors.PermissionDenied) {
-    return "the system does not allow it; ports below 1024 are for root.";
+  if (code === "EADDRNOTAVAIL") return "this machine has no such address.";
+  if (code === "EACCES") {
+    return "the system does not allow it. Only root may listen on ports below 1024.";
   }
   if (error instanceof Deno.errors.NotCapable) {
-    return "only 127.0.0.1, localhost, ::1, 0.0.0.0 and :: are permitted to this program. Use one " +
+    return "this program may only listen on 127.0.0.1, localhost, ::1, 0.0.0.0 and ::. Use one " +
       "of them for --host.";
   }
   return (error as Error).message;
 }
 
-/** What is printed when the model is loaded. */
+/** Text printed when the model is loaded. */
 function readyText(engine: WorkerEngine, url: string, asksKey: boolean): string {
   const { id, contextLength, defaultMaxTokens } = engine.model!;
   const reachable = url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:");
@@ -201,7 +240,7 @@ function readyText(engine: WorkerEngine, url: string, asksKey: boolean): string 
   ].join("\n");
 }
 
-/** An error without what a client wrote; what the GPU says holds none of it. */
+/** An error's text for the log, without anything a client wrote. GPU messages hold none of it. */
 function privateError(engine: WorkerEngine, error: unknown): string {
   if (engine.state === "failed") return engine.failure ?? "the engine stopped";
   const name = error instanceof Error ? error.name : typeof error;
@@ -210,12 +249,13 @@ function privateError(engine: WorkerEngine, error: unknown): string {
   return `a request failed with ${name}`;
 }
 
-/** Takes no more connections, ends the answers under way, and waits for that a moment. */
-async function farewell(engine: WorkerEngine, server: Deno.HttpServer): Promise<void> {
-  const ended = server.shutdown();
+/**
+ * Takes no more connections and lets answers under way end; those that have not within `grace` seconds
+ * get an error.
+ */
+async function farewell(engine: WorkerEngine, server: HttpServer, grace: number): Promise<void> {
+  const ended = server.stop();
+  if (await settles(ended, grace)) return;
   await engine.close({ exiting: true });
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const enough = new Promise<void>((resolve) => timer = setTimeout(resolve, FAREWELL));
-  await Promise.race([ended, enough]);
-  clearTimeout(timer);
+  await settles(ended, FAREWELL / 1000);
 }

@@ -3,18 +3,19 @@
  *
  *     setup.ts install || setup.ts verify
  *
- * `install` exits with 0, and silently, where an adapter is found. Elsewhere it installs the software
- * driver if it may, and exits with 1: a process that has looked for drivers once does not see new
- * ones, so `verify` looks in a process of its own, and tells what to do if there is none still.
+ * `install` exits with 0 and prints nothing if it finds an adapter. Otherwise it installs the
+ * software driver if it may, and exits with 1. A process that has looked for drivers does not see
+ * new ones, so `verify` looks again in a second process, and explains what to do if there is still
+ * no adapter.
  */
 
 import { acquireGpu, GpuError, noAdapterMessage } from "../gpu/device.ts";
 
 const PACKAGE = "mesa-vulkan-drivers";
-/** A machine that has just been started may be installing updates: seconds to wait for that. */
+/** Seconds apt waits for its lock: a machine that has just started may be installing updates. */
 const WAIT_FOR_LOCK = "DPkg::Lock::Timeout=120";
 
-/** Name of the adapter, or undefined. */
+/** The name of the GPU adapter, or undefined if there is none. */
 async function findAdapter(): Promise<string | undefined> {
   try {
     using gpu = await acquireGpu();
@@ -25,7 +26,7 @@ async function findAdapter(): Promise<string | undefined> {
   }
 }
 
-/** Installs the software driver where this process may: as root, with apt. */
+/** Installs the software driver if this process can: as root, with apt. */
 async function installDriver(): Promise<void> {
   if (Deno.build.os !== "linux" || Deno.uid() !== 0 || !await runs(["--version"])) return;
   console.error(`unmask: no GPU adapter found; installing the software driver ${PACKAGE} with apt`);
@@ -36,7 +37,7 @@ async function installDriver(): Promise<void> {
   }
 }
 
-/** Whether apt-get is there and succeeds; if asked to, tells what it printed when it did not. */
+/** Whether apt-get exists and succeeds. With `tell`, prints its output if it fails. */
 async function runs(args: readonly string[], tell = false): Promise<boolean> {
   try {
     const { success, stdout, stderr } = await new Deno.Command("apt-get", {

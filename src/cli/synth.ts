@@ -31,7 +31,7 @@ import {
 import { inMebibytes, progressReport } from "./terminal/progress.ts";
 import { writeWithReport } from "./write_folder.ts";
 
-/** What a tokenizer's folder may hold of it. */
+/** Files that may belong to a tokenizer. */
 const TOKENIZER_FILES = [
   "tokenizer.json",
   "tokenizer_config.json",
@@ -71,27 +71,27 @@ export function synthCommand(): Command {
       new Option("--like <shape>", "the shape")
         .choices(Object.keys(SYNTHETIC_SHAPES)).makeOptionMandatory(),
     )
-    .option("--out <dir>", "writes a model folder; run again, it goes on where it was interrupted")
+    .option("--out <dir>", "write a model folder; an interrupted run goes on when started again")
     .addOption(
-      new Option("--on-gpu", "loads it without a file and times a forward pass")
+      new Option("--on-gpu", "make the model on the GPU, without a file, and time a forward pass")
         .conflicts(["shardSize", "tokenizer"]),
     )
     .option("--seed <n>", "same seed, same weights", wholeNumber(0, 2 ** 32 - 1), 1)
     .addOption(
-      new Option("--dtype <type>", "of weights that are not quantised")
+      new Option("--dtype <type>", "type of weights that are not quantised")
         .choices(Object.keys(DTYPES)).default("bf16"),
     )
     .addOption(
-      new Option("--weights <scheme>", "quantised already, as unmask quantize would")
+      new Option("--weights <scheme>", "quantise the weights as unmask quantize would")
         .choices(QUANTISED),
     );
   return addShardOption(addSchemeOptions(command))
-    .option("--tokenizer <dir>", "copies the tokenizer of this folder, so that it can be served")
+    .option("--tokenizer <dir>", "copy this folder's tokenizer, so that the model can be served")
     .option("--layers <n>", "another n_layers", size)
     .option("--hidden-size <n>", "another d_model", size)
     .option("--heads <n>", "another n_heads", size)
     .option("--ffn-size <n>", "another mlp_hidden_size", size)
-    .option("--vocab-size <n>", "another vocab_size; mask and end are the last ids", size)
+    .option("--vocab-size <n>", "replace vocab_size; mask and end become the last ids", size)
     .option("--context <n>", "another max_sequence_length", size)
     .addHelpText(
       "after",
@@ -123,7 +123,7 @@ async function run(flags: SynthFlags): Promise<void> {
 function shapeOf(flags: SynthFlags): SyntheticShape {
   const shape: SyntheticShape = SYNTHETIC_SHAPES[flags.like];
   const { vocabSize = shape.vocabSize } = flags;
-  // Ids of the published vocabulary may not be in another.
+  // The published ids may not exist in another vocabulary.
   const tokens = vocabSize === shape.vocabSize
     ? {}
     : { maskTokenId: undefined, eosTokenId: undefined };
@@ -155,7 +155,7 @@ async function writeFolder(
   );
 }
 
-/** Paths of a tokenizer's files. @throws when its ids do not fit the vocabulary */
+/** Paths of a tokenizer's files. @throws {Error} when its ids do not fit the vocabulary */
 async function tokenizerFiles(dir: string, vocabSize: number): Promise<string[]> {
   const { controlTokens } = await loadTokenizer(dir);
   const most = Math.max(-1, ...controlTokens.values());
@@ -216,7 +216,7 @@ function parametersOf(shape: SyntheticShape): number {
   return parameters;
 }
 
-/** Seconds of the first pass, in which kernels are compiled, and of a second. */
+/** Seconds of the first pass, which compiles the kernels, and of a second pass. */
 async function timeForward(model: Model, rows: number): Promise<string> {
   const positions = Uint32Array.from({ length: rows }, (_, position) => position);
   const ids = new Uint32Array(rows).fill(model.config.maskTokenId);
@@ -225,7 +225,7 @@ async function timeForward(model: Model, rows: number): Promise<string> {
     const start = performance.now();
     const [predictions] = await model.predict([{ ids, positions, choice: GREEDY }]);
     if (!predictions.every(({ logProbability }) => Number.isFinite(logProbability))) {
-      throw new Error("the forward pass gave a probability that is no number");
+      throw new Error("the forward pass gave a probability that is not a number");
     }
     times.push(((performance.now() - start) / 1000).toFixed(2));
   }

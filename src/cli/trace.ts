@@ -1,4 +1,4 @@
-/** `unmask trace`: the picture of a run that `unmask generate --trace` has written down. */
+/** `unmask trace`: draws a run that `unmask generate --trace` has recorded. */
 
 import { Command } from "commander";
 import {
@@ -13,7 +13,7 @@ import type { GenerateEvent } from "../engine/request.ts";
 import { acquireGpu } from "../gpu/device.ts";
 import { drawTrace, pngOf } from "./trace_picture/picture.ts";
 
-/** Most bytes of a trace file. */
+/** Limit of a trace file, in bytes. */
 const MAX_TRACE_BYTES = 256 * 2 ** 20;
 
 /** `unmask trace` */
@@ -45,7 +45,7 @@ async function run(file: string, { png }: { readonly png: string }): Promise<voi
 
 /**
  * Reads a trace.
- * @throws {TraceError} when the file is too large, no JSON or no trace, naming the field
+ * @throws {TraceError} naming the field, when the file is too large, not JSON or not a trace
  */
 export async function readTrace(file: string): Promise<Trace> {
   const info = await Deno.stat(file).catch((error) => {
@@ -66,13 +66,13 @@ export async function readTrace(file: string): Promise<Trace> {
   return parseTrace(json, file);
 }
 
-/** A trace as JSON, one step a line. */
+/** Formats a trace as JSON, one step per line. */
 export function traceText({ steps, ...head }: Trace): string {
   const lines = steps.map((step) => JSON.stringify(step));
   return `${JSON.stringify(head).slice(0, -1)},"steps":[\n${lines.join(",\n")}\n]}\n`;
 }
 
-/** @throws with the name of the file */
+/** Writes a file. @throws {Error} naming the file when it cannot be written */
 async function writeOutput(file: string, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
   try {
     await Deno.writeFile(file, bytes);
@@ -118,7 +118,7 @@ export class EventTrace {
   }
 }
 
-/** The file that a trace goes to. What it holds stays until the trace is written. */
+/** The file that a trace is written to. Its old content stays until the trace is written. */
 export class TraceFile {
   readonly #path: string;
   readonly #isNew: boolean;
@@ -136,7 +136,7 @@ export class TraceFile {
   }
 
   /**
-   * Writes the trace, where there is one, and closes the file; later calls do nothing.
+   * Writes the trace, if there is one, and closes the file; later calls do nothing.
    * @throws {Error} naming the file when it cannot be written
    */
   close(trace: Trace | undefined): void {
@@ -148,7 +148,7 @@ export class TraceFile {
       return;
     }
     try {
-      // A pipe or a device has no length to cut.
+      // A pipe or a device cannot be truncated.
       if (file.statSync().isFile) file.truncateSync();
       const bytes = new TextEncoder().encode(traceText(trace));
       for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));

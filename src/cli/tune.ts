@@ -25,12 +25,12 @@ export function tuneCommand(): Command {
     .description("Finds the fastest tile sizes for a model's linear layers on this device.")
     .addOption(modelOption())
     .addOption(
-      new Option("--like <shape>", "a shape instead of a model folder")
+      new Option("--like <shape>", "tune this shape instead of a model folder")
         .choices(Object.keys(SYNTHETIC_SHAPES)),
     )
     .addOption(gpuOption())
-    .option("--rows <list>", `rows that are timed (default: ${TUNED_ROWS})`, rowCounts)
-    .option("--force", "tune again what was tuned, and replace a file that holds something else")
+    .option("--rows <list>", `numbers of rows to time (default: ${TUNED_ROWS})`, rowCounts)
+    .option("--force", "tune everything again, and replace a file that holds something else")
     .option("--tuning <file>", "where to keep it (default: tiles.json in the user's cache folder)")
     .option("--json", "print one JSON object")
     .addHelpText(
@@ -51,7 +51,7 @@ Examples:
 
 function rowCounts(text: string): number[] {
   const counts = text.split(",").map((count) => wholeNumber(1, 4096)(count));
-  if (new Set(counts).size < counts.length) throw new InvalidArgumentError("a number stands twice");
+  if (new Set(counts).size < counts.length) throw new InvalidArgumentError("a number occurs twice");
   return counts;
 }
 
@@ -71,6 +71,7 @@ function described({ adapter, file, matrices, results }: ModelTuning) {
       rows: result.rows,
       outputs_timed: result.outputs,
       tilings: result.tried,
+      wrong_tilings: result.wrong,
       fixed: { ...result.fixed, gflop_per_second: result.fixedGflopPerSecond },
       best: { ...result.best, gflop_per_second: result.bestGflopPerSecond },
       time_ratio_quartiles: result.timeRatios,
@@ -109,6 +110,13 @@ function print(tuning: ModelTuning): void {
     ]);
   }
   console.log(`${table}`);
+  const wrong = results.reduce((sum, result) => sum + result.wrong, 0);
+  if (wrong > 0) {
+    console.log(
+      `${wrong} tilings compute something else than the fixed rule on this device and are left out. ` +
+        "That is a fault of the driver or of unmask: please report it.",
+    );
+  }
   console.log(tuningLine(tuning));
 }
 

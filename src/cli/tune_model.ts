@@ -1,67 +1,69 @@
-/** Tunes what is not tuned yet of a model's matrices, and keeps it. */
+/** Tunes the matrices of a model that are not tuned yet, and writes the tuning to a file. */
 
 import type { Command } from "commander";
-import { defaultLengths } from "../engine/generation_plan.ts";
-import { draftFolder } from "../engine/load.ts";
 import { acquireGpu, type Gpu } from "../gpu/device.ts";
 import { openProvider, type ProviderName } from "../gpu/provider.ts";
-import { limitContext, readConfig, readGenerationDefaults } from "../model/loading/config.ts";
 import { plannedMatrices, syntheticMatrices } from "../model/memory/planned_matrices.ts";
 import { SYNTHETIC_SHAPES, type SyntheticShapeName } from "../model/synthetic/synthetic_shape.ts";
 import type { TiledMatrix } from "../model/tiles/tiled_matrix.ts";
 import { tunedEntry, type TunedTiles, withEntry } from "../model/tiles/tuned_tiles.ts";
 import { isSame, type TunedMatrix, tuneMatrix } from "../model/tiles/tuning.ts";
-import { draftOf, type MemoryFlags, memoryOf, type TuningFlags } from "./options.ts";
+import { type MemoryFlags, type TuningFlags } from "./options.ts";
+import { planRequest } from "./plan_request.ts";
 import { progressReport } from "./terminal/progress.ts";
-import { defaultTuningFile, readTuning, writeTuning } from "./tuning_file.ts";
+import { defaultTuningFile, readTuning, writeTuning } from "../engine/tuning_file.ts";
 
-/** What is tuned, and how. */
+/** Which matrices are tuned, and how. */
 export interface TuneModelFlags extends MemoryFlags, Pick<TuningFlags, "tuning"> {
   readonly model: string;
   readonly draft?: string | boolean;
-  /** A shape in place of the model and its draft. */
+  /** A shape to tune instead of the model and its draft. */
   readonly like?: SyntheticShapeName;
   readonly gpu: ProviderName;
-  /** Numbers of rows that are timed. */
+  /** Numbers of rows to time. */
   readonly rows?: readonly number[];
-  /** Tunes again, and replaces a named file that holds something else. */
+  /** Whether to tune everything again, and replace a named file that holds something else. */
   readonly force?: boolean;
 }
 
-/** What it came to. */
+/** The result of tuning a model. */
 export interface ModelTuning {
   readonly adapter: string;
   readonly file: string;
-  /** All that take tiles. */
+  /** All matrices that take tiles. */
   readonly matrices: readonly TiledMatrix[];
-  /** Those that were not tuned before. */
+  /** Matrices that were tuned in this run. */
   readonly results: readonly TunedMatrix[];
 }
 
 /**
- * Tunes under a bar on standard error; the file is written after every matrix.
- * @throws {Error} when there is no file that it can be kept in
+ * Tunes a model with a progress bar on standard error. The file is written after every matrix.
+ * @throws {Error} when there is no file to write the tuning to
  * @throws as planMemory and tuneMatrix
  */
 export async function tuneModel(flags: TuneModelFlags): Promise<ModelTuning> {
   const named = typeof flags.tuning === "string" ? flags.tuning : undefined;
   const file = named ?? defaultTuningFile();
   if (file === undefined) {
-    throw new Error("no variable names a cache folder. Name a file with --tuning FILE.");
+    throw new Error(
+      "no environment variable names a cache folder. Name a file with --tuning FILE.",
+    );
   }
   const { tuned: before, warning } = readTuning(file);
   if (warning !== undefined && named !== undefined && !flags.force) {
     throw new Error(
-      `${warning.replace(/\. .*$/, "")}. Name another file, or replace it by unmask tune --force.`,
+      `${
+        warning.replace(/\. .*$/, "")
+      }. Name another file, or replace it with unmask tune --force.`,
     );
   }
   if (warning !== undefined) console.error(`Warning: ${warning}`);
   using gpu = await acquireGpu({ provider: (await openProvider(flags.gpu)).gpu });
   const matrices = flags.like
     ? await syntheticMatrices(gpu, SYNTHETIC_SHAPES[flags.like], flags)
-    : await matricesOf(gpu, flags);
+    : await plannedMatrices(gpu, planRequest(flags, gpu));
   const missing = matrices.filter((matrix) => flags.force || !tunedEntry(before, gpu, matrix));
-  // Before the time is spent: it must be possible to keep the result.
+  // Checked before the time is spent, so that the result can be kept.
   if (missing.length > 0) writeTuning(file, before);
   const amount = (all: number) => `${all} ${all === 1 ? "matrix" : "matrices"}`;
   const report = progressReport(`tuning for ${gpu.name}`, amount, true);
@@ -82,7 +84,7 @@ export async function tuneModel(flags: TuneModelFlags): Promise<ModelTuning> {
   return { adapter: gpu.name, file, matrices, results };
 }
 
-/** How many matrices are tiled otherwise now. */
+/** One line: how many matrices get other tiles than by the fixed rule. */
 export function tuningLine({ file, results }: ModelTuning): string {
   const changed = results.filter(({ fixed, chosen }) => !isSame(fixed, chosen)).length;
   return `${changed} of ${results.length} matrices get other tiles than by the fixed rule; ` +
@@ -90,8 +92,8 @@ export function tuningLine({ file, results }: ModelTuning): string {
 }
 
 /**
- * What `--tune` asks for, before a command gives up writing. A device that is not tuned is no reason
- * not to answer: what fails is said, and the fixed rule holds.
+ * Does what `--tune` asks for, before a command drops the permission to write. A failure is only a
+ * warning: the model still answers, with tiles by the fixed rule.
  */
 export async function tuneFirst(command: Command): Promise<void> {
   const flags: TuneModelFlags & TuningFlags = command.opts();
@@ -103,24 +105,6 @@ export async function tuneFirst(command: Command): Promise<void> {
   } catch (error) {
     console.error(`Warning: not tuned: ${error instanceof Error ? error.message : error}`);
   }
-}
-
-/**
- * The matrices that take tiles when a model is loaded so.
- * @throws as planMemory
- */
-export async function matricesOf(
-  gpu: Gpu,
-  flags: Pick<TuneModelFlags, "model" | "draft"> & MemoryFlags,
-): Promise<TiledMatrix[]> {
-  const { model: target } = flags;
-  const config = readConfig(target);
-  const answer = defaultLengths(
-    readGenerationDefaults(target, config),
-    limitContext(config, flags.context),
-  );
-  const draft = draftFolder(target, draftOf(flags));
-  return await plannedMatrices(gpu, { ...memoryOf(flags), target, draft, answer, cache: true });
 }
 
 function withResult(tuned: TunedTiles, gpu: Gpu, result: TunedMatrix): TunedTiles {

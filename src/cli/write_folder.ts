@@ -1,4 +1,4 @@
-/** Writing a model folder as a command shows it. */
+/** Writes a model folder and reports progress, for the commands that make one. */
 
 import { basename, resolve } from "node:path";
 import { gigabytes } from "../weights/disk_space.ts";
@@ -7,7 +7,7 @@ import { inMebibytes, progressReport } from "./terminal/progress.ts";
 import { onStop } from "./terminal/signals.ts";
 
 /**
- * Plans the folder, says what it takes, and writes it under a bar.
+ * Plans the folder, prints its size, and writes it with a progress bar.
  * @throws {Error} when the folder is not empty or its disk too full
  */
 export async function writeWithReport(dir: string, content: FolderContent): Promise<void> {

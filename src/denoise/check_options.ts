@@ -1,15 +1,20 @@
-/** What options may be, alone and together: asked by whoever is given them. */
+/** Checks options, alone and in combination. */
 
-import { CACHE_POLICIES, type CachePolicy } from "./cache_plan.ts";
-import { CONFIDENCE_MEASURES } from "./confidence.ts";
-import type { ConfidenceMeasure, SelectionRule } from "./predictor.ts";
-import { type Remasking, REMASKINGS } from "./selection.ts";
+import { CACHE_POLICIES, type CachePolicy, NO_CACHE } from "./cache_plan.ts";
+import { CONFIDENCE_MEASURES, type ConfidenceMeasure, isShare, PROBABILITY } from "./confidence.ts";
+import {
+  BY_CONFIDENCE,
+  rankedBy,
+  type Remasking,
+  REMASKINGS,
+  type SelectionRule,
+} from "./selection.ts";
 
-/** An option that is out of range or does not go with another; `option` names what to change. */
+/** The error of an option that is out of range or does not fit another; `option` names it. */
 export class OptionError extends RangeError {
-  /** The culprit. */
+  /** Name of the option to change. */
   readonly option: string;
-  /** Takes a message that says why, and what would fit. */
+  /** Makes the error; `message` says what is wrong and what would fit. */
   constructor(option: string, message: string) {
     super(message);
     this.name = "OptionError";
@@ -19,7 +24,7 @@ export class OptionError extends RangeError {
 
 /** @throws {OptionError} for an unknown cache, an interval below 1, or a cache with guidance */
 export function checkCache(
-  { cache = "none", refreshInterval = Infinity, cfgScale = 0 }: {
+  { cache = NO_CACHE, refreshInterval = Infinity, cfgScale = 0 }: {
     readonly cache?: CachePolicy;
     readonly refreshInterval?: number;
     readonly cfgScale?: number;
@@ -28,10 +33,10 @@ export function checkCache(
   if (!CACHE_POLICIES.includes(cache)) {
     throw new OptionError("cache", `cache is ${cache}: expected ${CACHE_POLICIES.join(", ")}`);
   }
-  if (cache !== "none" && cfgScale > 0) {
+  if (cache !== NO_CACHE && cfgScale > 0) {
     throw new OptionError(
       "cache",
-      "keys and values are kept for one sequence, guidance needs two: cache none",
+      `keys and values are kept for one sequence, guidance needs two: cache ${NO_CACHE}`,
     );
   }
   if (!(refreshInterval >= 1)) {
@@ -42,7 +47,7 @@ export function checkCache(
   }
 }
 
-/** @throws {OptionError} for a window that is no number of positions, or with guidance */
+/** @throws {OptionError} for a window that is not a number of positions, or one with guidance */
 export function checkSuffixWindow(
   { suffixWindow, cfgScale = 0 }: { readonly suffixWindow?: number; readonly cfgScale?: number },
 ): void {
@@ -56,7 +61,7 @@ export function checkSuffixWindow(
   if (cfgScale > 0) {
     throw new OptionError(
       "suffixWindow",
-      "suffixes are pruned without guidance only: leave suffixWindow or cfgScale out",
+      "suffixes are only pruned without guidance: leave suffixWindow or cfgScale out",
     );
   }
 }
@@ -75,11 +80,12 @@ export function checkRule(rule: SelectionRule): void {
 }
 
 /**
- * @param comparer names a strategy or rule that compares confidences, where one does
- * @throws {OptionError} for an unknown remasking or confidence, or two that do not go together
+ * Checks how positions are ranked.
+ * @param comparer name of the strategy or rule that compares confidences, if one does
+ * @throws {OptionError} for an unknown remasking or confidence, or two that do not fit together
  */
 export function checkRanking(
-  { remasking = "low_confidence", confidence = "probability" }: {
+  { remasking = BY_CONFIDENCE, confidence = PROBABILITY }: {
     readonly remasking?: Remasking;
     readonly confidence?: ConfidenceMeasure;
   },
@@ -93,41 +99,42 @@ export function checkRanking(
     const known = CONFIDENCE_MEASURES.join(", ");
     throw new OptionError("confidence", `confidence is ${confidence}: expected one of ${known}`);
   }
-  if (comparer !== undefined && confidence === "entropy") {
+  if (comparer !== undefined && !isShare(confidence)) {
     throw new OptionError(
       "confidence",
-      `${comparer} needs a confidence in [0, 1], which entropy is not: ` +
-        "choose confidence probability or margin",
+      `${comparer} needs a confidence in [0, 1], which ${confidence} is not: ` +
+        `choose confidence ${CONFIDENCE_MEASURES.filter(isShare).join(" or ")}`,
     );
   }
-  if (comparer !== undefined && remasking === "random") {
+  if (comparer !== undefined && remasking !== BY_CONFIDENCE) {
     throw new OptionError(
       "remasking",
-      `${comparer} goes by confidence, remasking random by noise: choose one of the two`,
-    );
-  }
-  if (confidence !== "probability" && remasking === "random") {
-    throw new OptionError(
-      "confidence",
-      `confidence ${confidence} is for ranking, and remasking random ranks by noise: ` +
+      `${comparer} goes by confidence, remasking ${remasking} by ${rankedBy(remasking)}: ` +
         "choose one of the two",
     );
   }
+  if (confidence !== PROBABILITY && remasking !== BY_CONFIDENCE) {
+    throw new OptionError(
+      "confidence",
+      `confidence ${confidence} is for ranking, and remasking ${remasking} ranks by ` +
+        `${rankedBy(remasking)}: choose one of the two`,
+    );
+  }
 }
 
-/** @throws {OptionError} unless confidence is the probability, which this strategy compares */
-export function requireProbability(
-  strategy: string,
-  confidence: ConfidenceMeasure = "probability",
-): void {
-  if (confidence === "probability") return;
+/**
+ * Checks for a strategy that compares probabilities.
+ * @throws {OptionError} for another confidence
+ */
+export function requireProbability(confidence: ConfidenceMeasure = PROBABILITY): void {
+  if (confidence === PROBABILITY) return;
   throw new OptionError(
     "confidence",
-    `confidence is ${confidence}: ${strategy} compares probabilities, leave it out`,
+    `confidence is ${confidence}: this strategy compares probabilities, leave it out`,
   );
 }
 
-/** @throws {OptionError} naming the first of these options that is no number from 0 to 1 */
+/** @throws {OptionError} naming the first of these options that is not a number from 0 to 1 */
 export function checkProbabilities(options: Readonly<Record<string, number>>): void {
   for (const [name, value] of Object.entries(options)) {
     if (value >= 0 && value <= 1) continue;
@@ -135,7 +142,7 @@ export function checkProbabilities(options: Readonly<Record<string, number>>): v
   }
 }
 
-/** @throws {OptionError} naming the first of these options that is given and no count from 1 */
+/** @throws {OptionError} naming the first of these options that is given but not a count from 1 */
 export function checkCounts(options: Readonly<Record<string, number | undefined>>): void {
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined || (Number.isInteger(value) && value >= 1)) continue;

@@ -1,12 +1,12 @@
-/** How sure a row of logits is: of one token, and as a whole by each measure of confidence. */
+/** Confidence of a row of logits: in one token, and as a whole by each measure. */
 
-import type { ConfidenceMeasure, Prediction } from "./predictor.ts";
-
-/** How sure `confidenceOf` found a token. */
-export type Confidence = Pick<
-  Prediction,
-  "oddsAgainst" | "confidence" | "logProbability" | "logSumExp"
->;
+/** The confidence in a token; the fields are those of `Prediction`. */
+export interface Confidence {
+  readonly oddsAgainst: number;
+  readonly confidence: number;
+  readonly logProbability: number;
+  readonly logSumExp: number;
+}
 
 /** The softmax over the tokens that are not hidden, its largest term kept apart. */
 interface Softmax {
@@ -33,8 +33,8 @@ function softmaxOf(logits: ArrayLike<number>, hidden: ReadonlySet<number>): Soft
 }
 
 /**
- * How sure `token` is within the softmax over the tokens that are not hidden. A hidden token has
- * confidence 0.
+ * Computes the confidence in `token` within the softmax over the tokens that are not hidden. A
+ * hidden token has confidence 0.
  * @param logits `[vocabulary]`
  */
 export function confidenceOf(
@@ -57,15 +57,34 @@ export function confidenceOf(
   };
 }
 
-/** A row's uncertainty by measure, its softmax not empty. */
-const UNCERTAINTIES: Readonly<
-  Record<
-    ConfidenceMeasure,
-    (logits: ArrayLike<number>, token: number, hidden: ReadonlySet<number>) => number
-  >
-> = {
-  probability: (logits, token, hidden) => confidenceOf(logits, token, hidden).oddsAgainst,
-  margin(logits, _token, hidden) {
+/** Names of the measures of confidence. Each has a number in `src/kernels/step_plan.ts`. */
+export const CONFIDENCE_MEASURES = ["probability", "margin", "entropy"] as const;
+
+/**
+ * How a position's confidence c is measured, within the noise-free softmax. `probability`: that of
+ * the chosen token. `margin`: the largest probability minus the second largest (Kim et al. 2025,
+ * arXiv 2502.06768; `topk_margin` in Dream's published code). `entropy`: there is no c in [0, 1];
+ * positions are ranked by the softmax's entropy in nats, the lowest first (`entropy` in Dream's
+ * code).
+ */
+export type ConfidenceMeasure = typeof CONFIDENCE_MEASURES[number];
+
+/** A measure of confidence. */
+interface Measure {
+  /** Whether it is in [0, 1], so that it can be compared with a threshold. */
+  readonly isShare: boolean;
+  /** Uncertainty of a row, whose softmax must not be empty. */
+  uncertainty(logits: ArrayLike<number>, token: number, hidden: ReadonlySet<number>): number;
+}
+
+const probability: Measure = {
+  isShare: true,
+  uncertainty: (logits, token, hidden) => confidenceOf(logits, token, hidden).oddsAgainst,
+};
+
+const margin: Measure = {
+  isShare: true,
+  uncertainty(logits, _token, hidden) {
     const { peak, max, others } = softmaxOf(logits, hidden);
     let second = -Infinity;
     for (let i = 0; i < logits.length; i++) {
@@ -74,7 +93,11 @@ const UNCERTAINTIES: Readonly<
     const gap = max - second;
     return (others + Math.exp(-gap)) / -Math.expm1(-gap);
   },
-  entropy(logits, _token, hidden) {
+};
+
+const entropy: Measure = {
+  isShare: false,
+  uncertainty(logits, _token, hidden) {
     const { max, others } = softmaxOf(logits, hidden);
     let weighted = 0;
     for (let i = 0; i < logits.length; i++) {
@@ -86,20 +109,27 @@ const UNCERTAINTIES: Readonly<
   },
 };
 
-/** The measures there are. */
-export const CONFIDENCE_MEASURES = Object.keys(UNCERTAINTIES) as readonly ConfidenceMeasure[];
+const MEASURES: Readonly<Record<ConfidenceMeasure, Measure>> = { probability, margin, entropy };
+
+/** The default measure, which every choice of a token computes. */
+export const PROBABILITY: ConfidenceMeasure = "probability";
+
+/** Whether a measure is in [0, 1], so that it can be compared with a threshold. */
+export function isShare(measure: ConfidenceMeasure): boolean {
+  return MEASURES[measure].isShare;
+}
 
 /**
- * The key by which positions are ranked, as `Prediction.uncertainty` has it, of a row of which `token`
- * was chosen.
+ * Computes `Prediction.uncertainty`, the key that ranks positions, of a row from which `token` was
+ * chosen.
  * @param logits `[vocabulary]`
- * @param hidden tokens that the softmax leaves out
+ * @param hidden tokens to leave out of the softmax
  */
 export function uncertaintyOf(
   logits: ArrayLike<number>,
   token: number,
   hidden: ReadonlySet<number>,
-  measure: ConfidenceMeasure = "probability",
+  measure: ConfidenceMeasure = PROBABILITY,
 ): number {
-  return hidden.has(token) ? Infinity : UNCERTAINTIES[measure](logits, token, hidden);
+  return hidden.has(token) ? Infinity : MEASURES[measure].uncertainty(logits, token, hidden);
 }

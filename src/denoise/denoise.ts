@@ -1,24 +1,26 @@
-/** The denoising loop: sequences, a predictor and options become a stream of denoising steps. */
+/** The denoising loop, which turns sequences, a predictor and options into a stream of steps. */
 
 import { checkCounts, checkRanking } from "./check_options.ts";
 import type { DenoiseOptions, DenoiseResult, DenoiseStep } from "./denoise_step.ts";
+import { PROBABILITY } from "./confidence.ts";
 import type { CanvasStep, Predictor, TokenChoice } from "./predictor.ts";
 import { type PlannedStep, planSteps } from "./schedule.ts";
+import { BY_CONFIDENCE } from "./selection.ts";
 import { applyCommits, decidedUpToEnd, generationLength, type Sequence } from "./sequence.ts";
 import { openRunner } from "./step_runner.ts";
 
 /**
- * LLaDA's sampler (Nie et al. 2025, arXiv 2502.09992, `generate.py`). For every block and every step
- * of its schedule: one forward pass over the whole sequence; each masked position from its start up to
- * the end of the block, masks in the prompt included, gets a token and a confidence; the schedule's
- * number of them is unmasked. Nothing is masked again.
+ * LLaDA's sampler (Nie et al. 2025, arXiv 2502.09992, `generate.py`). Every step of a block's
+ * schedule makes one forward pass over the whole sequence. Each masked position from the sequence's
+ * start to the end of the block, including masks in the prompt, gets a token and a confidence. The
+ * schedule's number of them is unmasked. Nothing is masked again.
  *
- * A sequence whose answer is decided (`stopAtEnd`) unmasks nothing from then on. On a canvas the steps
- * are run in chunks, so a stop is noticed at the next readback; steps after it count in the result's
- * `nfe` and are not yielded.
+ * A sequence whose answer is decided (`stopAtEnd`) unmasks nothing more. On a canvas steps run in
+ * chunks, so a stop is only noticed at the next readback. Steps after the stop count in the
+ * result's `nfe` but are not yielded.
  * @param sequences of equal length and equal prompt length (pad prompts on the left)
- * @throws {ScheduleError} at the first step, when length, blocks and steps do not fit together
- * @throws {RangeError} at the first step, when another option is out of range
+ * @throws {ScheduleError} before the first step, when length, blocks and steps do not fit together
+ * @throws {RangeError} before the first step, when another option is out of range
  * @throws the signal's reason, when it is aborted
  */
 export async function* denoise(
@@ -48,7 +50,7 @@ export async function* denoise(
       const chunk = plan.slice(first, Math.min(until, first + runner.chunkLength))
         .map((planned, i) => canvasStep(planned, first + i, promptLength, options));
       const commitsByStep = await runner.run(chunk, state);
-      nfe += chunk.length;
+      nfe += commitsByStep.length;
       readbacks++;
       for (const [i, commits] of commitsByStep.entries()) {
         signal?.throwIfAborted();
@@ -64,7 +66,7 @@ export async function* denoise(
   return { sequences: state, nfe, readbacks };
 }
 
-/** One step of the schedule as a canvas takes it. */
+/** Turns one step of the schedule into a step for a canvas. */
 export function canvasStep(
   planned: PlannedStep,
   step: number,
@@ -76,14 +78,14 @@ export function canvasStep(
   return {
     blockEnd: promptLength + planned.blockEnd,
     commits: planned.commits,
-    remasking: options.remasking ?? "low_confidence",
+    remasking: options.remasking ?? BY_CONFIDENCE,
     choices: options.seeds.map((seed): TokenChoice => ({
       temperature: options.temperature ?? 0,
       seed,
       step,
       bannedTokens: options.logitsEosInf ? [eosToken] : [],
       unconfidentTokens: options.confidenceEosEotInf ? ends : [],
-      measure: options.confidence ?? "probability",
+      measure: options.confidence ?? PROBABILITY,
     })),
     stopAtEnd: options.stopAtEnd,
   };

@@ -1,10 +1,11 @@
-/** What denoising is told, what it yields at each step, and what it comes to. */
+/** Options of denoising, the steps that it yields, and its result. */
 
-import type { Commit, ConfidenceMeasure } from "./predictor.ts";
+import type { ConfidenceMeasure } from "./confidence.ts";
+import type { Commit } from "./prediction.ts";
 import type { Remasking } from "./selection.ts";
 import type { Sequence } from "./sequence.ts";
 
-/** How a batch is denoised; the same for all its sequences, seeds apart. */
+/** Options of denoising a batch; all its sequences share them except the seeds. */
 export interface DenoiseOptions {
   /** Tokens per block, a divisor of the generation's length. */
   readonly blockLength: number;
@@ -14,72 +15,73 @@ export interface DenoiseOptions {
   readonly seeds: readonly number[];
   /** Which positions are unmasked first; default `low_confidence`. */
   readonly remasking?: Remasking;
-  /** What ranks them by confidence; default `probability`. */
+  /** Measure of confidence; default `probability`. */
   readonly confidence?: ConfidenceMeasure;
   /** 0 (default) takes the largest logit. */
   readonly temperature?: number;
   /** Classifier-free guidance; 0 (default) is off. */
   readonly cfgScale?: number;
-  /** Never choose `eosToken` (`logits_eos_inf`); default false. */
+  /** Whether `eosToken` is never chosen (`logits_eos_inf`); default false. */
   readonly logitsEosInf?: boolean;
   /**
-   * Unmask positions that chose `eosToken` or `eotToken` last (`confidence_eos_eot_inf`); default
-   * false. Hides both at every temperature: the published code hides only `eotToken` above
-   * temperature 0, a side effect of its noisy logits then being a separate array.
+   * Whether positions that chose `eosToken` or `eotToken` are unmasked last
+   * (`confidence_eos_eot_inf`); default false. It hides both at every temperature. Above
+   * temperature 0 the published code hides only `eotToken`, because its noisy logits are then a
+   * separate array.
    */
   readonly confidenceEosEotInf?: boolean;
-  /** End of text. */
+  /** End-of-text token. */
   readonly eosToken: number;
-  /** End of turn, where the vocabulary has one. */
+  /** End-of-turn token, if the vocabulary has one. */
   readonly eotToken?: number;
-  /** Tokens of which the first one ends the answer. */
+  /** Tokens that end an answer; the first one in it counts. */
   readonly endTokens: readonly number[];
-  /** Stop once every answer is decided up to and with its first end token. */
+  /** Whether to stop once every answer is decided up to and including its first end token. */
   readonly stopAtEnd: boolean;
-  /** Asked after every step: true ends the run, as an answer that is decided does. */
+  /** Called after every step; true ends the run, as a decided answer does. */
   readonly finished?: () => boolean;
-  /** First step of the schedule that is taken, and the first that is not; default all of them. */
+  /** Range of the schedule's steps to take: the first, and the first not taken; default all. */
   readonly from?: number;
   readonly until?: number;
   /** Steps run on a canvas between two readbacks; default 4. */
   readonly stepsPerReadback?: number;
-  /** Ends the loop before its next step. */
+  /** Aborting it ends the loop before the next step. */
   readonly signal?: AbortSignal;
 }
 
 /** One denoising step of a batch. */
 export interface DenoiseStep {
-  /** From 0. */
+  /** Index of the step, from 0. */
   readonly step: number;
-  /** From 0. */
+  /** Index of the block, from 0. */
   readonly block: number;
-  /** Forward passes up to and with this step's; guidance's two halves count as one. */
+  /** Forward passes so far, including this step's; the two halves of guidance count as one. */
   readonly nfe: number;
-  /** What was unmasked, per sequence, positions ascending. */
+  /** Tokens that were unmasked, per sequence, positions ascending. */
   readonly commits: readonly (readonly Commit[])[];
   /**
-   * Guesses that were verified, where a strategy proposes (one sequence): those for this step, and
-   * at a round's last step those for the steps behind it, which go with it. Confidences are the
-   * guesser's.
+   * Guesses that were verified, if the strategy proposes (one sequence). They are those for this
+   * step; the last step of a round also has those for later steps, which are dropped with it. The
+   * confidences are those of the model that guessed.
    */
   readonly proposed?: readonly Commit[];
-  /** Those of `proposed` that were not committed at this step. */
+  /** Guesses of `proposed` that were not committed at this step. */
   readonly rejected?: readonly Commit[];
   /**
-   * Positions that this step masks again, ascending (one sequence): committed before, or guessed at
-   * in this step's round and taken back.
+   * Positions that this step masks again, ascending (one sequence): earlier commits, or guesses of
+   * this step's round that are taken back.
    */
   readonly remasked?: readonly number[];
 }
 
-/** What a finished batch cost and came to. */
+/** Result and cost of a finished batch. */
 export interface DenoiseResult {
-  /** In the order they were given. */
+  /** The denoised sequences, in the order they were given. */
   readonly sequences: readonly Sequence[];
-  /** Forward passes run. */
+  /** Number of forward passes. */
   readonly nfe: number;
-  /** How often predictions or commits were waited for. */
+  /** How often the host waited for predictions or commits. */
   readonly readbacks: number;
-  /** Forward passes run on a canvas after there was nothing left to do; not in `nfe`. */
+  /** Forward passes on a canvas after the work was done; not in `nfe`. */
   readonly idleForwards?: number;
 }

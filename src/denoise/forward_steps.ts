@@ -1,8 +1,8 @@
-/** Hands on what another generator of steps yields. */
+/** Passes on the steps of another generator. */
 
 /**
- * Yields `map` of every step, and returns what `steps` returns. A reader that leaves ends `steps` as
- * well, so that its canvas is freed: `yield*` does that, a loop over `next()` does not.
+ * Yields `map` of every step, and returns what `steps` returns. If the reader stops early, `steps`
+ * is ended too, so that its canvas is freed: `yield*` does that, but a loop over `next()` does not.
  */
 export async function* forwardSteps<Step, Mapped, Result>(
   steps: AsyncGenerator<Step, Result, void>,

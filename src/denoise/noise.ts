@@ -1,20 +1,20 @@
 /**
- * Choosing a token from a row of logits: seeded noise, the choice, and how sure it counts. The noise
+ * Chooses a token from a row of logits, with seeded noise, and computes its confidence. The noise
  * is a pure function of seed, step, position and token, so it does not depend on what else runs.
- * `shaders/lib/noise.wgsl` is its twin on the GPU.
+ * `shaders/lib/noise.wgsl` is the same code on the GPU.
  */
 
 import { confidenceOf, uncertaintyOf } from "./confidence.ts";
-import { NO_TOKEN, type Prediction, type TokenChoice } from "./predictor.ts";
+import { NO_TOKEN, type Prediction, type TokenChoice } from "./prediction.ts";
 
-/** Takes the token's place in the key of {@linkcode randomRank}; no vocabulary reaches it. */
+/** Used as token in the key of {@linkcode randomRank}; no vocabulary is this large. */
 const RANK_SLOT = 0xffffffff;
 
 /**
  * 32 random bits keyed by four integers: one output word of pcg4d (Jarzynski and Olano 2020, "Hash
  * Functions for GPU Rendering", JCGT 9(3)) on the words token, position, step and the low 32 bits of
- * the seed. What the seed has above them goes into the upper halves of step and position, so that no
- * two keys share the four words while step and position are below 2^16.
+ * the seed. The seed's higher bits go into the upper halves of step and position, so that no two
+ * keys give the same four words while step and position are below 2^16.
  * @param seed integer in [0, 2^53)
  * @param token integer in [0, 2^32)
  * @returns integer in [0, 2^32)
@@ -47,7 +47,7 @@ export function uniform(bits: number): number {
 
 /**
  * Standard Gumbel noise, `-ln(-ln u)` with `u = 1 - v` and v the uniform number of the key. The large
- * values, which decide, then come from small v, where f32 is fine-grained.
+ * values, which decide the choice, come from small v, where f32 has the finest steps.
  */
 export function gumbel(seed: number, step: number, position: number, token: number): number {
   return -Math.log(-Math.log1p(-uniform(hash(seed, step, position, token))));
@@ -59,10 +59,10 @@ export function randomRank(seed: number, step: number, position: number): number
 }
 
 /**
- * The token with the largest `logit - temperature * ln(-ln u)`, ties to the lower id: a sample of
- * `softmax(logits / temperature)` (`add_gumbel_noise` and argmax in the published code).
+ * Chooses the token with the largest `logit - temperature * ln(-ln u)`, ties to the lower id: a
+ * sample of `softmax(logits / temperature)` (`add_gumbel_noise` and argmax in the published code).
  * @param logits `[vocabulary]`
- * @param uniform u in (0, 1), `[vocabulary]`; not looked at when the temperature is 0
+ * @param uniform u in (0, 1), `[vocabulary]`; not used when the temperature is 0
  * @throws {RangeError} when no score is above -inf
  */
 export function sampleToken(
@@ -78,15 +78,16 @@ export function sampleToken(
 }
 
 /**
- * One row of logits reduced to a prediction; the reference of the head kernel.
+ * Reduces one row of logits to a prediction. This is the reference of the head kernel.
  *
- * The choice: the largest `logit + temperature * gumbel`, banned tokens left out, ties to the lower
- * id. Its confidence, without noise: p within the softmax over all tokens that are neither banned nor
- * unconfident. With m the largest logit there and `s = sum of exp(l - m)` over all but the first that
- * has it, `(1 - p) / p = s + (1 + s) expm1(m - l)`, which keeps its digits where p rounds to 1.
- * Positions are ranked by it, or by the choice's other measure of confidence.
+ * It chooses the largest `logit + temperature * gumbel` without banned tokens, ties to the lower
+ * id. The confidence has no noise: it is p within the softmax over all tokens that are neither
+ * banned nor unconfident. With m the largest logit there and `s = sum of exp(l - m)` over all
+ * tokens but the first with logit m, `(1 - p) / p = s + (1 + s) expm1(m - l)`, which stays precise
+ * where p rounds to 1. Positions are ranked by it, or by another measure of confidence if `choice`
+ * names one.
  * @param logits `[vocabulary]`
- * @param judged a token whose probability is wanted besides, as in `ForwardInput`
+ * @param judged a token whose probability is also wanted, as in `ForwardInput`
  * @throws {RangeError} when every token is banned
  */
 export function predictRow(

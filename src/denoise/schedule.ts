@@ -1,7 +1,8 @@
-/** How many positions are unmasked at each denoising step. */
+/** The schedule: how many positions are unmasked at each denoising step. */
 
 /**
- * Most positions and most steps of one generation: the noise key has 16 bits for each (noise.ts).
+ * Limit of the positions and of the steps of one generation: the noise key has 16 bits for each
+ * (noise.ts).
  */
 export const SCHEDULE_LIMIT = 65536;
 
@@ -17,19 +18,19 @@ export interface ScheduleOptions {
 
 /** One denoising step of a schedule. */
 export interface PlannedStep {
-  /** From 0. */
+  /** Index of the block, from 0. */
   readonly block: number;
   /** End of that block, counted from the start of the generation. */
   readonly blockEnd: number;
-  /** Positions to unmask; 0 where there are more steps than tokens. */
+  /** Number of positions to unmask; may be 0 if there are more steps than tokens. */
   readonly commits: number;
 }
 
-/** A schedule that does not come out even; `field` names the value to change. */
+/** The error of lengths and steps that do not divide evenly; `field` names the value to change. */
 export class ScheduleError extends Error {
-  /** The culprit in {@linkcode ScheduleOptions}. */
+  /** Name of the wrong field of {@linkcode ScheduleOptions}. */
   readonly field: keyof ScheduleOptions;
-  /** Takes a message that names the value found and values that fit. */
+  /** Makes the error; `message` names the value found and values that fit. */
   constructor(field: keyof ScheduleOptions, message: string) {
     super(message);
     this.name = "ScheduleError";
@@ -49,8 +50,8 @@ export function numTransferTokens(masked: number, steps: number): number[] {
 }
 
 /**
- * Every step of a generation, blocks from left to right. With more steps than tokens the trailing
- * steps of a block unmask nothing and are still there, as in the published code.
+ * Lists every step of a generation, blocks from left to right. If there are more steps than tokens,
+ * the last steps of a block unmask nothing, as in the published code.
  * @returns `[steps]`
  * @throws {ScheduleError} when a value is not a whole number from 1 to {@linkcode SCHEDULE_LIMIT}, or
  * the generation does not split into whole blocks, or the steps not into equal numbers per block
@@ -96,7 +97,7 @@ function checkWhole(field: keyof ScheduleOptions, value: number): void {
   );
 }
 
-/** The multiples of `unit` around `value` that are in range; `unit` always is. */
+/** The nearest multiples of `unit` around `value` that are in range; `unit` itself always is. */
 function nearestMultiples(value: number, unit: number): string {
   const below = value - (value % unit);
   return [below, below + unit].filter((n) => n >= 1 && n <= SCHEDULE_LIMIT).join(" or ");

@@ -1,35 +1,75 @@
-/** Which masked positions are unmasked first. */
+/** Selects the masked positions to unmask first. */
 
-import type { CanvasStep, Commit, Prediction, SelectionRule } from "./predictor.ts";
 import { randomRank } from "./noise.ts";
+import type { Commit, Prediction } from "./prediction.ts";
 
-/** Name of a selection. */
-export type Remasking = CanvasStep["remasking"];
+/** Names of the rankings of masked positions. */
+export const REMASKINGS = ["low_confidence", "random"] as const;
 
-/** How candidates are ordered at one step. */
-export interface Ranking {
-  /** By confidence, or by seeded noise. */
-  readonly remasking: Remasking;
+/**
+ * How masked positions are ranked. `low_confidence`: by the choice's measure of confidence, so that
+ * the least confident stay masked longest. `random`: by noise keyed by seed, step and position. A
+ * ranking without a number in `src/kernels/commit.ts` is run by {@linkcode selectCommits}, with a
+ * readback per step.
+ */
+export type Remasking = typeof REMASKINGS[number];
+
+/** The key of a step's noise. */
+export interface NoiseKey {
   /** Seed of the noise, as in `TokenChoice`. */
   readonly seed: number;
   /** Denoising step of the request, as in `TokenChoice`. */
   readonly step: number;
-  /** The sequence's first visible position, from which the noise counts; default 0. */
+  /** First visible position of the sequence; the noise counts positions from it; default 0. */
   readonly origin?: number;
 }
 
-/** A candidate's key, by selection: the lowest is unmasked first, ties go to the lower position. */
-const KEYS: Readonly<Record<Remasking, (candidate: Prediction, ranking: Ranking) => number>> = {
-  // In f32, as the GPU twin compares, so that the two tie alike.
-  low_confidence: (candidate) => Math.fround(candidate.uncertainty),
-  random: (candidate, { seed, step, origin = 0 }) =>
-    randomRank(seed, step, candidate.position - origin),
+/** A way to rank candidates. */
+interface Ranker {
+  /** What it ranks by, as errors word it. */
+  readonly by: string;
+  /** A candidate's key: the lowest is unmasked first, ties go to the lower position. */
+  key(candidate: Prediction, noise: NoiseKey): number;
+}
+
+/** Keys of the rankings. They are f32, as on the GPU, so that ties are the same there. */
+const RANKERS: Readonly<Record<Remasking, Ranker>> = {
+  low_confidence: { by: "confidence", key: (candidate) => Math.fround(candidate.uncertainty) },
+  random: {
+    by: "noise",
+    key: ({ position }, { seed, step, origin = 0 }) => randomRank(seed, step, position - origin),
+  },
 };
 
-/** The selections there are. */
-export const REMASKINGS = Object.keys(KEYS) as readonly Remasking[];
+/** The default ranking, and the only one in which confidences descend. */
+export const BY_CONFIDENCE: Remasking = "low_confidence";
 
-/** How many of the ranked candidates pass, by rule; uncertainties `1 / c - 1` ascend. */
+/** What a ranking ranks by, as errors word it. */
+export function rankedBy(remasking: Remasking): string {
+  return RANKERS[remasking].by;
+}
+
+/** The order of candidates at one step. */
+export interface Ranking extends NoiseKey {
+  readonly remasking: Remasking;
+}
+
+/**
+ * Which of the ranked candidates a step commits. Let c be their confidences by the step's measure,
+ * largest first. A rule that compares c needs a probability or a margin.
+ * `count`: as many as the step's `commits`. `threshold`: all with c >= threshold, and always the first.
+ * `factor`: those before the first i > 0 with c_i < 1 - factor / (i + 2); if only the last one
+ * fails, it is committed too (Wu et al. 2025, Fast-dLLM, arXiv 2505.22618, and its published code).
+ */
+export type SelectionRule =
+  | { readonly kind: "count" }
+  | { readonly kind: "threshold"; readonly threshold: number }
+  | { readonly kind: "factor"; readonly factor: number };
+
+/** The default rule: the schedule says how many. */
+export const COUNT: SelectionRule = { kind: "count" };
+
+/** Number of ranked candidates that pass each rule; uncertainties `1 / c - 1` ascend. */
 const PASSING: {
   readonly [K in SelectionRule["kind"]]: (
     uncertainties: readonly number[],
@@ -51,10 +91,15 @@ const PASSING: {
   },
 };
 
-/** The rules there are. */
+/** Names of the rules. */
 export const SELECTION_RULES = Object.keys(PASSING) as readonly SelectionRule["kind"][];
 
-/** How many candidates a rule lets pass. @param uncertainties ascending, as in `Prediction` */
+/** Whether a rule compares confidences; otherwise the schedule says how many pass. */
+export function comparesConfidence(rule: SelectionRule): boolean {
+  return rule.kind !== COUNT.kind;
+}
+
+/** Number of candidates that pass a rule. @param uncertainties ascending, as in `Prediction` */
 export function passing(uncertainties: readonly number[], rule: SelectionRule): number {
   const pass = PASSING[rule.kind] as (
     uncertainties: readonly number[],
@@ -64,8 +109,8 @@ export function passing(uncertainties: readonly number[], rule: SelectionRule): 
 }
 
 /**
- * The first `count` candidates of the ranking, all of them when there are fewer; with a rule, those of
- * them that it lets pass.
+ * Selects the first `count` candidates of the ranking, or all if there are fewer. With a rule, it
+ * selects those of them that pass the rule.
  * @param predictions one per candidate, in any order
  * @returns positions ascending
  */
@@ -73,13 +118,13 @@ export function selectCommits(
   predictions: readonly Prediction[],
   count: number,
   ranking: Ranking,
-  rule: SelectionRule = { kind: "count" },
+  rule: SelectionRule = COUNT,
 ): Commit[] {
-  const key = KEYS[ranking.remasking];
+  const { key } = RANKERS[ranking.remasking];
   const ranked = predictions
     .map((prediction) => ({ prediction, key: key(prediction, ranking) }))
     .sort((a, b) => {
-      // Not a difference: two keys may both be Infinity.
+      // Compared without subtracting, because both keys may be Infinity.
       if (a.key !== b.key) return a.key < b.key ? -1 : 1;
       return a.prediction.position - b.prediction.position;
     })

@@ -1,22 +1,24 @@
-/** A sequence as a value: prompt and generation as token ids, split into blocks. */
+/** Sequences: prompt and generation as token ids, in immutable values. */
 
 import type { Commit } from "./predictor.ts";
 
-/** Prompt and generation of one answer. Never changed in place; see {@linkcode applyCommits}. */
+/**
+ * Prompt and generation of one answer. It is never changed in place; see {@linkcode applyCommits}.
+ */
 export interface Sequence {
   /** Prompt followed by the generation, `[length]`. */
   readonly ids: Uint32Array;
   /** First position of the generation. */
   readonly promptLength: number;
-  /** The id that stands for "not decided". */
+  /** The id of a position that is not decided. */
   readonly maskToken: number;
   /** 1 for a real token, 0 for padding, `[length]`; absent: all ones. */
   readonly attentionMask?: Uint8Array;
 }
 
 /**
- * A prompt followed by `genLength` masks.
- * @param attentionMask for the prompt, `[promptIds.length]`; ones are appended for the generation
+ * Makes a sequence of a prompt followed by `genLength` masks.
+ * @param attentionMask mask of the prompt, `[promptIds.length]`; ones are added for the generation
  * @throws {RangeError} when the mask and the prompt differ in length
  */
 export function newSequence(
@@ -40,7 +42,7 @@ export function newSequence(
   return { ids, promptLength, maskToken, attentionMask: mask };
 }
 
-/** Number of positions behind the prompt. */
+/** Number of positions after the prompt. */
 export function generationLength(sequence: Sequence): number {
   return sequence.ids.length - sequence.promptLength;
 }
@@ -56,8 +58,8 @@ export function maskedPositions(sequence: Sequence, end: number): Uint32Array {
 }
 
 /**
- * The sequence with tokens written at masked positions.
- * @throws {RangeError} when a commit's position is outside the sequence or decided already
+ * Returns the sequence with tokens written at masked positions.
+ * @throws {RangeError} when a commit's position is outside the sequence or already decided
  */
 export function applyCommits(sequence: Sequence, commits: readonly Commit[]): Sequence {
   if (commits.length === 0) return sequence;
@@ -75,8 +77,8 @@ export function applyCommits(sequence: Sequence, commits: readonly Commit[]): Se
 }
 
 /**
- * Whether the generation holds an end token with no masked position before it: what follows cannot
- * change the answer.
+ * Whether the generation holds an end token with no masked position before it. Then later positions
+ * cannot change the answer.
  */
 export function decidedUpToEnd(sequence: Sequence, endTokens: readonly number[]): boolean {
   const { ids, promptLength, maskToken } = sequence;
@@ -88,17 +90,16 @@ export function decidedUpToEnd(sequence: Sequence, endTokens: readonly number[])
 }
 
 /**
- * The ids of classifier-free guidance's second sequence at the start, `[length]`: every position that
- * holds a token, padding included, becomes a mask, so that all of it is masked. Later commits go into
- * both sequences.
+ * Initial ids of the second sequence of classifier-free guidance, `[length]`. Every position that
+ * holds a token, including padding, becomes a mask. Later commits are made in both sequences.
  */
 export function unconditionalIds(sequence: Sequence): Uint32Array {
   return new Uint32Array(sequence.ids.length).fill(sequence.maskToken);
 }
 
 /**
- * First position that the attention mask shows, 0 without one. Noise is keyed by positions counted from
- * it, so that padding changes no answer.
+ * First position that the attention mask shows, 0 without a mask. The noise counts positions from
+ * it, so that padding does not change an answer.
  */
 export function firstVisible(attentionMask: Uint8Array | undefined): number {
   return Math.max(0, attentionMask?.indexOf(1) ?? 0);

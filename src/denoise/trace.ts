@@ -1,4 +1,6 @@
-/** What happened at every denoising step of one answer, as a plain value for a JSON file. */
+/**
+ * Traces: what happened at every denoising step of one answer, as a plain value for a JSON file.
+ */
 
 import type { DenoiseStep } from "./denoise_step.ts";
 
@@ -11,7 +13,7 @@ export interface TracedToken {
   readonly confidence: number;
 }
 
-/** How the answer was made. Neither the prompt nor the answer's text is in a trace. */
+/** Settings of the answer. A trace holds neither the prompt nor the answer's text. */
 export interface TraceSettings {
   readonly strategy: string;
   readonly cache: string;
@@ -24,30 +26,30 @@ export interface TraceSettings {
   readonly promptLength: number;
   /** Positions of the generation, a multiple of `blockLength`. */
   readonly genLength: number;
-  /** The id that stands for "not decided". */
+  /** The id of a position that is not decided. */
   readonly maskToken: number;
 }
 
 /** One denoising step; positions ascending in every list. */
 export interface TraceStep {
-  /** From 0, one more than the step before. */
+  /** Index of the step, from 0; one more than that of the step before. */
   readonly step: number;
-  /** From 0. */
+  /** Index of the block, from 0. */
   readonly block: number;
-  /** Forward passes of the target up to and with this step's. */
+  /** Forward passes of the target so far, including this step's. */
   readonly nfe: number;
   readonly commits: readonly TracedToken[];
-  /** Guesses that were verified at this step, where the strategy makes any. */
+  /** Guesses that were verified at this step, if the strategy makes guesses. */
   readonly proposed?: readonly TracedToken[];
   /** Positions of the guesses that were committed at this step. */
   readonly accepted?: readonly number[];
-  /** Positions of the other guesses. */
+  /** Positions of the guesses that were rejected. */
   readonly rejected?: readonly number[];
-  /** Positions that this step masks again: committed before, or guessed at and taken back. */
+  /** Positions that this step masks again: earlier commits, or guesses that are taken back. */
   readonly remasked?: readonly number[];
 }
 
-/** A run, step by step. */
+/** The trace of a run, step by step. */
 export interface Trace {
   readonly format: "unmask-trace";
   readonly version: 1;
@@ -55,12 +57,12 @@ export interface Trace {
   readonly steps: readonly TraceStep[];
 }
 
-/** Longest generation and most steps that a trace may have. */
+/** Limit of the generation's length and of the steps in a trace. */
 export const TRACE_LIMIT = 65536;
 
-/** A trace file that cannot be used; the message names file and field. */
+/** The error of a trace file that cannot be used; the message names file and field. */
 export class TraceError extends Error {
-  /** Puts what was found into words. */
+  /** Makes the message, with a short form of the value found. */
   constructor(file: string, field: string, found: unknown, expected: string) {
     super(
       `${file}: ${field} is ${shown(found)}, expected ${expected}. ` +
@@ -72,13 +74,15 @@ export class TraceError extends Error {
 
 /** Collects the steps of one answer. */
 export interface TraceRecorder {
-  /** Takes the next step, as {@linkcode tracedStep} has it. */
+  /** Adds the next step, in the form of {@linkcode tracedStep}. */
   add(step: DenoiseStep): void;
-  /** What was collected so far. */
+  /** The trace of the steps so far. */
   trace(): Trace;
 }
 
-/** A recorder of a run of one sequence, with the steps that `denoise` and the strategies yield. */
+/**
+ * Makes a recorder for one sequence; it takes the steps that `denoise` and the strategies yield.
+ */
 export function traceRecorder(settings: TraceSettings): TraceRecorder {
   const { promptLength, maskToken } = settings;
   const steps: TraceStep[] = [];
@@ -88,12 +92,12 @@ export function traceRecorder(settings: TraceSettings): TraceRecorder {
   };
 }
 
-/** A whole trace. */
+/** Makes a trace. */
 export function traceOf(settings: TraceSettings, steps: readonly TraceStep[]): Trace {
   return { format: "unmask-trace", version: 1, settings, steps: [...steps] };
 }
 
-/** A step of one sequence without what concerns the prompt or commits the mask itself. */
+/** Converts a step of one sequence; leaves out prompt positions and commits of the mask itself. */
 export function tracedStep(
   { step, block, nfe, commits, proposed, rejected = [], remasked }: DenoiseStep,
   promptLength: number,
@@ -128,8 +132,8 @@ export function tracedStep(
 }
 
 /**
- * The generation's ids behind each step, `[genLength]`, masks where nothing is decided; first the
- * state before the first step.
+ * Yields the generation's ids before the first step and after each step, `[genLength]`, with masks
+ * at undecided positions.
  */
 export function* statesOf({ settings, steps }: Trace): Generator<Uint32Array, void, void> {
   let ids = new Uint32Array(settings.genLength).fill(settings.maskToken);
@@ -144,7 +148,7 @@ export function* statesOf({ settings, steps }: Trace): Generator<Uint32Array, vo
 
 /**
  * Checks a parsed JSON file.
- * @param file its name, for errors
+ * @param file name of the file, for errors
  * @throws {TraceError} naming the first field that does not fit
  */
 export function parseTrace(json: unknown, file: string): Trace {

@@ -1,10 +1,10 @@
-/** Whether a draft fits a target, and what to say of a draft that is used alone. */
+/** Checks that a draft fits a target, and warns about a draft that is used alone. */
 
 import { join } from "node:path";
 import { ConfigError, readConfig } from "../model/loading/config.ts";
 import { readTokenizerFile } from "../text/tokenizer_file.ts";
 
-/** Fields of config.json in which a draft must equal its target. */
+/** Fields of config.json that must be the same in a draft and its target. */
 const SHARED = {
   vocabSize: "vocab_size",
   embeddingSize: "embedding_size",
@@ -13,8 +13,8 @@ const SHARED = {
 } as const;
 
 /**
- * Compares two model folders: a draft proposes ids that the target verifies, so both must mean the same
- * by them.
+ * Checks that a draft fits a target. The draft proposes ids that the target verifies, so an id must
+ * mean the same in both.
  * @throws {ConfigError} naming every field that differs
  */
 export async function checkDraft(targetDir: string, draftDir: string): Promise<void> {

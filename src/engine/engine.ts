@@ -1,12 +1,17 @@
-/** One loaded model with its tokenizer: conversations in, streams of denoising steps out. */
+/**
+ * The engine: turns conversations into streams of denoising steps, with one model and tokenizer.
+ */
 
 import { Controller } from "../denoise/auto/controller.ts";
+import { NO_CACHE } from "../denoise/cache_plan.ts";
 import type { ForwardInput, Prediction } from "../denoise/predictor.ts";
 import { forwardSteps } from "../denoise/forward_steps.ts";
 import { newSequence } from "../denoise/sequence.ts";
 import { strategyOf } from "../denoise/strategy.ts";
 import { tracedStep } from "../denoise/trace.ts";
-import type { GenerationDefaults } from "../model/loading/config.ts";
+import type { ModelConfig } from "../model/loading/config.ts";
+import type { GenerationDefaults } from "../model/loading/generation_defaults.ts";
+import { LIST_TOKENS } from "../model/input.ts";
 import {
   type ForwardResult,
   GpuMemoryError,
@@ -18,7 +23,7 @@ import { TextStream } from "../text/text_stream.ts";
 import type { TextTokenizer } from "../text/tokenizer.ts";
 import { defaultLengths, type GenerationPlan, planGeneration } from "./generation_plan.ts";
 import { EventBuffer } from "./event_buffer.ts";
-import type { LoadedModel } from "./loaded_model.ts";
+import type { LoadedModel, ModelFacts } from "./loaded_model.ts";
 import {
   type CommittedToken,
   type GenerateEvent,
@@ -30,17 +35,17 @@ import {
 import { RequestQueue } from "./request_queue.ts";
 import { addAnswer, AnswerMeter, type EngineTotals, NO_TOTALS } from "./stats.ts";
 
-/** What an engine takes from its model folder besides model and text. */
+/** Settings of an engine besides its model and tokenizer. */
 export interface EngineFolder {
   readonly id: string;
   /** Unix seconds. */
   readonly created: number;
   readonly defaults: GenerationDefaults;
-  /** Most requests that wait for their turn. */
+  /** Limit of requests that wait for their turn. */
   readonly maxWaiting: number;
-  /** What a user should know before using this model. */
+  /** A warning to users of this model. */
   readonly warning?: string;
-  /** What an engine that this one replaces has done. */
+  /** Totals of the engine that this one replaces; counting goes on from them. */
   readonly totals?: EngineTotals;
 }
 
@@ -50,16 +55,15 @@ export interface NamedDraft {
   readonly model: Model;
 }
 
-/** A model and its text side. Requests are answered one at a time, in the order they came. */
+/** A model with its tokenizer. It answers requests one at a time, in the order they came. */
 export class Engine implements LoadedModel {
-  /** What `GET /v1/models` tells. */
+  /** What `GET /v1/models` returns about the model. */
   readonly summary: ModelSummary;
-  /** Token ids of which the first one ends an answer. */
-  readonly endTokens: readonly number[];
-  /** What the folder says about generating. */
+  readonly facts: ModelFacts;
+  /** The folder's defaults for generating. */
   readonly defaults: GenerationDefaults;
   readonly #queue: RequestQueue;
-  /** Learns from every answer what is fastest here. */
+  /** Learns from every answer which choices are fastest on this device. */
   readonly #controller = new Controller();
   #totals: EngineTotals;
 
@@ -76,13 +80,12 @@ export class Engine implements LoadedModel {
     this.#totals = folder.totals ?? NO_TOTALS;
     this.defaults = defaults;
     const { config } = model;
-    const eot = this.eotToken;
-    this.endTokens = eot === undefined ? [config.eosTokenId] : [config.eosTokenId, eot];
+    this.facts = factsOf(config, endTokenIds(config, defaults, this.eotToken));
     const lengths = defaultLengths(defaults, config);
     this.summary = {
       id,
       created,
-      contextLength: config.maxSequenceLength,
+      contextLength: this.facts.contextLength,
       defaultMaxTokens: lengths.maxTokens,
       defaultBlockLength: lengths.blockLength,
       draft: draft?.id,
@@ -90,12 +93,12 @@ export class Engine implements LoadedModel {
     };
   }
 
-  /** What it has done so far. */
+  /** Totals of all answers so far. */
   get totals(): EngineTotals {
     return this.#totals;
   }
 
-  /** End of turn, where the folder names one. */
+  /** The end-of-turn token, if the folder names one. */
   get eotToken(): number | undefined {
     return this.defaults.eotTokenId ?? this.tokenizer.idOf("<|eot_id|>");
   }
@@ -119,8 +122,8 @@ export class Engine implements LoadedModel {
       this.draft !== undefined,
     );
     const leave = await this.#queue.enter(signal);
-    // The steps are taken without waiting for the reader, so that one who asks this model for
-    // something else in between, or goes away, holds nobody up.
+    // The steps run without waiting for the reader. A reader that stops, or calls this model
+    // between two steps, would otherwise block every request behind it.
     const left = new AbortController();
     const both = signal ? AbortSignal.any([signal, left.signal]) : left.signal;
     const events = new EventBuffer<GenerateEvent>();
@@ -160,7 +163,7 @@ export class Engine implements LoadedModel {
     return this.#alone(() => this.model.topTokens(input, k));
   }
 
-  /** Frees the model, and the device with it if it was acquired for it. */
+  /** Frees the model, and the device if it was acquired for this model. */
   [Symbol.dispose](): void {
     this.draft?.model[Symbol.dispose]();
     this.model[Symbol.dispose]();
@@ -189,7 +192,7 @@ export class Engine implements LoadedModel {
     }
   }
 
-  /** Adds an answer to the totals as it ends, or its failure. */
+  /** Adds an answer to the totals when it ends or fails. */
   async *#counted(
     events: AsyncIterable<GenerateEvent>,
   ): AsyncGenerator<GenerateEvent, void, void> {
@@ -207,7 +210,9 @@ export class Engine implements LoadedModel {
     }
   }
 
-  /** Memory that ran out is freed, and told in the words of a client. */
+  /**
+   * Frees scratch memory when the GPU's runs out, and throws an error that a client understands.
+   */
   async *#withinMemory(
     events: AsyncIterable<GenerateEvent>,
   ): AsyncGenerator<GenerateEvent, void, void> {
@@ -218,7 +223,7 @@ export class Engine implements LoadedModel {
       await this.model.freeScratch();
       await this.draft?.model.freeScratch();
       throw new UnavailableError(
-        "The GPU's memory does not suffice for this request. Shorten the conversation, ask for " +
+        "The GPU has too little memory for this request. Shorten the conversation, ask for " +
           "fewer tokens, or load the model in fewer bits (--weights).",
         "out_of_memory",
         error.message,
@@ -234,7 +239,7 @@ export class Engine implements LoadedModel {
     const { promptIds, genLength } = plan;
     const promptLength = promptIds.length;
     const stream = new TextStream(this.tokenizer, {
-      endTokens: this.endTokens,
+      endTokens: this.facts.endTokenIds,
       stop: plan.stop,
       maxTokens: plan.maxTokens,
     });
@@ -246,7 +251,7 @@ export class Engine implements LoadedModel {
       steps: plan.steps,
       seed: plan.seed,
       strategy: plan.strategy,
-      cache: plan.cache ?? "none",
+      cache: plan.cache ?? NO_CACHE,
       maskToken: config.maskTokenId,
     };
     const meter = new AnswerMeter(this.model, this.draft?.model);
@@ -260,14 +265,15 @@ export class Engine implements LoadedModel {
         seeds: [plan.seed],
         eosToken: config.eosTokenId,
         eotToken: this.eotToken,
-        endTokens: this.endTokens,
+        // As many as a shader takes; the text ends at each of them all the same.
+        endTokens: this.facts.endTokenIds.slice(0, LIST_TOKENS),
         // A stop string or the token limit settles the text as an end token does.
         finished: () => plan.stopAtEnd && stream.finishReason !== undefined,
         signal,
       },
     );
     const result = yield* forwardSteps(steps, (step): GenerateEvent => {
-      // A position that was committed as the mask itself is still masked, and comes again.
+      // A position committed as the mask token is still masked, and is committed again later.
       const decided = step.commits[0].filter(({ token }) => token !== config.maskTokenId);
       const commits = decided.map((commit): CommittedToken => ({
         position: commit.position - promptLength,
@@ -304,10 +310,39 @@ export class Engine implements LoadedModel {
         ...meter.stats(result),
         seed: plan.seed,
         strategy: plan.strategy,
-        cache: plan.cache ?? "none",
+        cache: plan.cache ?? NO_CACHE,
         choices: result.choices,
-        figures: plan.strategy === "auto" ? this.#controller.figures : undefined,
+        figures: result.choices && this.#controller.figures,
       },
     };
   }
+}
+
+/** Ids that end an answer, each once: end of text, end of turn, and what else the folder lists. */
+function endTokenIds(
+  { eosTokenId, otherEndTokenIds = [] }: ModelConfig,
+  { endTokenIds = [] }: GenerationDefaults,
+  eotToken: number | undefined,
+): readonly number[] {
+  const eot = eotToken === undefined ? [] : [eotToken];
+  return [...new Set([eosTokenId, ...eot, ...otherEndTokenIds, ...endTokenIds])];
+}
+
+function factsOf(config: ModelConfig, endTokenIds: readonly number[]): ModelFacts {
+  const { modelType, maskTokenId, vocabSize, embeddingSize, maxSequenceLength } = config;
+  const { hiddenSize, layers, heads, kvHeads, headDim, ffnSize } = config;
+  return {
+    modelType,
+    maskTokenId,
+    endTokenIds,
+    vocabSize,
+    embeddingSize,
+    contextLength: maxSequenceLength,
+    hiddenSize,
+    layers,
+    heads,
+    kvHeads,
+    headDim,
+    ffnSize,
+  };
 }

@@ -1,13 +1,13 @@
-/** Events that one side produces at its own pace and another reads at its own. */
+/** A buffer of events between a producer and a reader that run at different speeds. */
 
-/** Keeps what was produced until it is read; one reader. */
+/** Keeps events until they are read, for one reader. */
 export class EventBuffer<T> {
   readonly #events: T[] = [];
   #over = false;
   #error: { readonly reason: unknown } | undefined;
   #wake: () => void = () => {};
 
-  /** Takes everything from `source`; resolves when that is over, however it ended. */
+  /** Takes all events of `source`; resolves when it ends, also when it throws. */
   async fill(source: AsyncIterable<T>): Promise<void> {
     try {
       for await (const event of source) {
@@ -21,7 +21,7 @@ export class EventBuffer<T> {
     this.#wake();
   }
 
-  /** Yields the events in order. @throws what the source threw, behind the events before it */
+  /** Yields the events in order. @throws what the source threw, after the events before it */
   async *[Symbol.asyncIterator](): AsyncGenerator<T, void, void> {
     for (;;) {
       const event = this.#events.shift();

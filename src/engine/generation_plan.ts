@@ -1,33 +1,27 @@
-/** A request and a model's defaults become what is denoised; every range is checked here. */
+/** Turns a request and a model's defaults into a checked plan of a generation. */
 
 import { SCHEDULE_LIMIT } from "../denoise/schedule.ts";
 import { OptionError } from "../denoise/check_options.ts";
-import { REMASKINGS } from "../denoise/selection.ts";
+import type { DenoiseOptions } from "../denoise/denoise_step.ts";
+import { BY_CONFIDENCE, type Remasking, REMASKINGS } from "../denoise/selection.ts";
 import {
   checkStrategy,
+  defaultStrategy,
   STRATEGY_NAMES,
   type StrategyName,
   type StrategyOptions,
 } from "../denoise/strategy.ts";
-import type { GenerationDefaults, ModelConfig } from "../model/loading/config.ts";
+import type { ModelConfig } from "../model/loading/config.ts";
+import {
+  type GenerationDefaults,
+  readGenerationDefaults,
+} from "../model/loading/generation_defaults.ts";
 import { type GenerateRequest, RequestError } from "./request.ts";
 
-/** Options of the strategies that a request may set; absent: the strategy's own default. */
-type Chosen = Pick<
-  StrategyOptions,
-  | "confidence"
-  | "quality"
-  | "cache"
-  | "refreshInterval"
-  | "suffixWindow"
-  | "threshold"
-  | "factor"
-  | "depth"
-  | "rounds"
-  | "draftThreshold"
-  | "targetThreshold"
-  | "backThreshold"
->;
+/** Options of strategies that a request may set; an absent one takes the strategy's default. */
+type Chosen =
+  & Pick<StrategyOptions, "confidence">
+  & Omit<StrategyOptions, keyof DenoiseOptions | "controller">;
 
 /** A request with every value filled in. */
 export interface GenerationPlan extends Chosen {
@@ -40,7 +34,7 @@ export interface GenerationPlan extends Chosen {
   readonly temperature: number;
   readonly seed: number;
   readonly cfgScale: number;
-  readonly remasking: "low_confidence" | "random";
+  readonly remasking: Remasking;
   readonly stop: readonly string[];
   readonly stopAtEnd: boolean;
   readonly logitsEosInf: boolean;
@@ -48,15 +42,23 @@ export interface GenerationPlan extends Chosen {
   readonly strategy: StrategyName;
 }
 
-/** Most steps that a round may propose: each is a state in the target's batch. */
+/** Limit of steps that a round may propose: each is a state in the target's batch. */
 const MOST_DEPTH = 64;
 
-/** Answer length, in tokens, where neither request nor folder names one. */
+/** Answer length in tokens, if neither the request nor the folder gives one. */
 const DEFAULT_MAX_TOKENS = 128;
-/** Tokens per block, likewise. */
+/** Tokens per block, if neither the request nor the folder gives them. */
 const DEFAULT_BLOCK_LENGTH = 32;
 
-/** Answer and block length of a folder. */
+/**
+ * Reads a folder's defaults for generating.
+ * @throws {ConfigError} naming the field of generation_config.json that is wrong
+ */
+export function folderDefaults(dir: string, config: ModelConfig): GenerationDefaults {
+  return readGenerationDefaults(dir, config, REMASKINGS);
+}
+
+/** Default answer length and block length of a folder. */
 export function defaultLengths(
   defaults: GenerationDefaults,
   config: ModelConfig,
@@ -86,7 +88,7 @@ function amount(field: string, value: number, most: number): number {
 
 /**
  * Checks a request and fills in defaults.
- * @param encode the rendered conversation as token ids
+ * @param encode renders the conversation and returns its token ids
  * @throws {RequestError} naming the field that is out of range or does not fit the others
  */
 export function planGeneration(
@@ -122,7 +124,7 @@ export function planGeneration(
         (below > 0 ? `${below} or ${below + blocks}` : `${blocks}`),
     );
   }
-  const remasking = request.remasking ?? defaults.remasking ?? "low_confidence";
+  const remasking = request.remasking ?? defaults.remasking ?? BY_CONFIDENCE;
   if (!REMASKINGS.includes(remasking)) {
     throw new RequestError(
       "remasking",
@@ -173,13 +175,11 @@ export function planGeneration(
   };
 }
 
-/** Options of a strategy as a request calls them. */
+/** Names of strategy options in a request, where they differ. */
 const STRATEGY_FIELDS: Readonly<Record<string, string>> = { depth: "draftDepth" };
 
 function planStrategy(request: GenerateRequest, hasDraft: boolean) {
-  // A cache or a threshold says what is meant; else the controller decides.
-  const strategy = request.strategy ??
-    ((request.cache ?? "none") !== "none" || request.suffixWindow !== undefined ? "plain" : "auto");
+  const strategy = request.strategy ?? defaultStrategy(request);
   if (!STRATEGY_NAMES.includes(strategy)) {
     throw new RequestError(
       "strategy",

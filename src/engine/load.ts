@@ -1,13 +1,9 @@
-/** A model folder becomes an engine. */
+/** Loads a model folder into an engine. */
 
 import { basename, join, resolve } from "node:path";
-import {
-  ConfigError,
-  limitContext,
-  readConfig,
-  readGenerationDefaults,
-} from "../model/loading/config.ts";
-import type { LoadProgress, ProviderName } from "../model/loading/load.ts";
+import { limitContext, type ModelConfig, readConfig } from "../model/loading/config.ts";
+import { harmlessNotes } from "../model/loading/harmless.ts";
+import type { ProviderName } from "../model/loading/load.ts";
 import { loadPlanned } from "../model/loading/load_planned.ts";
 import { type MemoryPlan, planLine } from "../model/memory/memory_plan.ts";
 import type { MemoryOptions } from "../model/memory/plan_request.ts";
@@ -15,61 +11,64 @@ import type { TunedTiles } from "../model/tiles/tuned_tiles.ts";
 import { loadChatTemplate } from "../text/chat_template.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
 import { checkDraft, draftWarning } from "./draft.ts";
-import { EMBEDDED_DRAFT, EMBEDDED_TARGET } from "./embedded_models.ts";
+import { EMBEDDED_TARGET, embeddedDraftOf, localPlace } from "./embedded_models.ts";
 import { Engine } from "./engine.ts";
-import { defaultLengths } from "./generation_plan.ts";
-import type { EngineTotals } from "./stats.ts";
+import { checkChat, checkTokenIds } from "./folder_check.ts";
+import { defaultLengths, folderDefaults } from "./generation_plan.ts";
 import type { LoadedModel } from "./loaded_model.ts";
+import type { EngineTotals } from "./stats.ts";
+import { namedTuning } from "./tuning_file.ts";
 
-/** How an engine is set up. What is loaded, and in which precision, is planned for the memory there is. */
-export interface EngineOptions extends MemoryOptions {
-  /** The name of a provider, or any object with the `GPU` interface; default Deno's own. */
-  readonly provider?: ProviderName | GPU;
-  /** Told while the weights are uploaded: bytes so far, of all. */
-  readonly onProgress?: LoadProgress;
-  /** Most requests that wait for their turn (default 64). */
-  readonly maxWaiting?: number;
+/** Options of loading a model. A precision that is not given is chosen to fit the free memory. */
+export interface LoadOptions extends MemoryOptions {
   /**
-   * Folder of a draft, for the strategies that need one; false for none. Default: the embedded draft
-   * beside the embedded target, none beside another model.
+   * The WebGPU to compute with: Deno's own (default), Dawn, or any object with the `GPU` interface,
+   * such as `navigator.gpu` or one from another package.
+   */
+  readonly provider?: ProviderName | GPU;
+  /**
+   * Folder of a draft, for the strategies that need one; false for none. The default is the
+   * embedded draft for the embedded target, and none for another model.
    */
   readonly draft?: string | false;
-  /** Whether answers may keep keys and values, so that there must be room for them (default true). */
+  /** Whether answers may keep keys and values, which need memory (default true). */
   readonly cache?: boolean;
-  /** Tilings that `unmask tune` found; default: a fixed rule. */
-  readonly tuned?: TunedTiles;
-  /** What an engine that this one replaces has done: it is counted on. */
-  readonly totals?: EngineTotals;
-  /** Told in one line, before anything is uploaded, what is loaded and what it takes. */
+  /** Limit of requests that wait for their turn (default 64); more are refused with `BusyError`. */
+  readonly maxWaiting?: number;
+  /** File of tile sizes for this GPU that `unmask tune` wrote; default: sizes by a fixed rule. */
+  readonly tuning?: string;
+  /** Called while the weights are uploaded, with the bytes so far and the bytes of all. */
+  readonly onProgress?: (done: number, total: number) => void;
+  /** Called before anything is uploaded, with one line about the memory plan, and the plan. */
   readonly onPlan?: (line: string, plan: MemoryPlan) => void;
+}
+
+/** Further options for the project's own programs. */
+export interface EngineOptions extends LoadOptions {
+  /** The tuning itself, instead of the file `tuning`. */
+  readonly tuned?: TunedTiles;
+  /** Totals of the engine that this one replaces; counting goes on from them. */
+  readonly totals?: EngineTotals;
+  /** Told true before the thread may stand still for long, and false afterwards. */
+  readonly onWait?: (waits: boolean) => void;
 }
 
 const DEFAULT_MAX_WAITING = 64;
 
 /**
- * Loads a folder in Hugging Face layout: config.json, weights, tokenizer.json, tokenizer_config.json
- * and, where there is one, generation_config.json. After an error nothing stays on the GPU.
- * @throws {ConfigError} naming the field that is wrong or not supported
- * @throws {CheckpointError} naming the file or tensor that is wrong
- * @throws {GpuError} when there is no adapter, or it cannot hold the model
- * @throws {Error} naming the tokenizer file that is missing or wrong
+ * Like {@linkcode load}, but returns the whole engine.
+ * @param place a model folder, or the place of an embedded model
  */
-export async function loadEngine(dir: string, options: EngineOptions = {}): Promise<Engine> {
+export async function loadEngine(place: string, options: EngineOptions = {}): Promise<Engine> {
+  const dir = await localPlace(place);
   const config = readConfig(dir);
-  const defaults = readGenerationDefaults(dir, config);
+  const defaults = folderDefaults(dir, config);
   const tokenizer = await loadTokenizer(dir);
   const template = await loadChatTemplate(dir);
-  for (const [token, id] of tokenizer.controlTokens) {
-    if (id < config.embeddingSize) continue;
-    throw new ConfigError({
-      file: join(dir, "tokenizer.json"),
-      field: `the id of ${JSON.stringify(token)}`,
-      found: `${id}`,
-      expected: `below embedding_size ${config.embeddingSize}`,
-      remedy: "Tokenizer and config.json are not of the same model: download the folder again.",
-    });
-  }
-  const draftDir = draftFolder(dir, options.draft);
+  checkTokenIds(dir, tokenizer, config);
+  checkChat(tokenizer, template, config);
+  const draftPlace = draftFolder(dir, options.draft);
+  const draftDir = draftPlace && await localPlace(draftPlace);
   if (draftDir !== undefined) await checkDraft(dir, draftDir);
   const { mtime } = await Deno.stat(join(dir, "config.json"));
   const { target, draft } = await loadPlanned({
@@ -78,6 +77,8 @@ export async function loadEngine(dir: string, options: EngineOptions = {}): Prom
     draft: draftDir,
     answer: defaultLengths(defaults, limitContext(config, options.context)),
     cache: options.cache ?? true,
+    tuned: options.tuned ??
+      (options.tuning === undefined ? undefined : namedTuning(options.tuning)),
     onPlan: (plan) => options.onPlan?.(planLine(plan), plan),
   });
   const named = draft && { id: basename(resolve(draftDir!)), model: draft };
@@ -86,9 +87,20 @@ export async function loadEngine(dir: string, options: EngineOptions = {}): Prom
     created: Math.floor((mtime?.getTime() ?? 0) / 1000),
     defaults,
     maxWaiting: options.maxWaiting ?? DEFAULT_MAX_WAITING,
-    warning: draftWarning(dir),
+    warning: warningOf(dir, config, draftDir),
     totals: options.totals,
   }, named);
+}
+
+/** What a user should know of the folders, a line for each thing. */
+function warningOf(dir: string, config: ModelConfig, draftDir?: string): string | undefined {
+  const ofDraft = draftDir === undefined ? [] : harmlessNotes(draftDir, readConfig(draftDir));
+  const lines = [
+    draftWarning(dir) ?? [],
+    harmlessNotes(dir, config),
+    ofDraft.map((note) => `draft ${basename(resolve(draftDir!))}: ${note}`),
+  ].flat();
+  return lines.length > 0 ? lines.join("\n") : undefined;
 }
 
 /**
@@ -97,18 +109,34 @@ export async function loadEngine(dir: string, options: EngineOptions = {}): Prom
  */
 export function draftFolder(dir: string, draft: string | false | undefined): string | undefined {
   if (draft !== undefined) return draft || undefined;
-  return resolve(dir) === resolve(EMBEDDED_TARGET) ? EMBEDDED_DRAFT : undefined;
+  return embeddedDraftOf(dir);
 }
 
 /**
- * Loads a model folder in Hugging Face layout; without one, the embedded tiny target.
+ * Loads a model onto the GPU: the embedded tiny one, or a folder in Hugging Face layout with
+ * config.json, weights (*.safetensors), tokenizer.json, tokenizer_config.json and optionally
+ * generation_config.json. After an error nothing stays on the GPU.
+ *
+ * Permissions: `--allow-read` for the folder, `--allow-env` for variables that drivers read. If
+ * this package is imported over `https:`, the embedded model is fetched once (9 MB with its draft)
+ * and kept in the system's cache folder. The first time needs `--allow-net` and `--allow-write`.
+ *
+ * ```ts
+ * import { load } from "@unmask/unmask";
+ *
+ * using model = await load("models/LLaDA-8B-Instruct", { weights: "q4", onPlan: console.log });
+ * console.log(model.facts.layers, model.facts.maskTokenId);
+ * ```
+ *
+ * @param dir path of the folder; default: the embedded tiny model
  * @throws {ConfigError} naming the field of config.json that is wrong or not supported
  * @throws {CheckpointError} naming the file or tensor that is wrong
- * @throws {GpuError} when there is no adapter, or it cannot hold the model
+ * @throws {GpuError} when there is no adapter, or it cannot hold the model; it says what to do
+ * @throws {Error} naming the tokenizer or tuning file that is missing or wrong, or the permission
  */
 export function load(
   dir: string = EMBEDDED_TARGET,
-  options: EngineOptions = {},
+  options: LoadOptions = {},
 ): Promise<LoadedModel> {
   return loadEngine(dir, options);
 }

@@ -1,15 +1,15 @@
-/** Where an engine stands, as a state and as a promise. */
+/** Whether an engine is ready, as a state and as a promise. */
 
 import type { TextEngine } from "./request.ts";
 
-/** Begins as `loading`; `failed` is final. */
+/** The state of an engine. It begins as `loading`; `failed` is final. */
 export class Readiness {
   readonly #onState: () => void;
   #settle = pending();
   #state: TextEngine["state"] = "loading";
   #failure: string | undefined;
 
-  /** @param onState told after every change */
+  /** @param onState called after every change */
   constructor(onState: () => void = () => {}) {
     this.#onState = onState;
   }
@@ -23,14 +23,14 @@ export class Readiness {
     return this.#failure;
   }
 
-  /** Resolves when `ready`, rejects when `failed`; another one after {@linkcode again}. */
+  /** Resolves when `ready`, rejects when `failed`; {@linkcode again} makes a new promise. */
   get ready(): Promise<void> {
     return this.#settle.promise;
   }
 
   /**
-   * Until it is ready.
-   * @throws the signal's reason, when it is aborted before
+   * Waits until the engine is ready.
+   * @throws the signal's reason, when it is aborted first
    */
   async wait(signal?: AbortSignal): Promise<void> {
     await (signal ? Promise.race([this.ready, aborted(signal)]) : this.ready);
@@ -38,22 +38,22 @@ export class Readiness {
     if (this.#state === "failed") throw new Error(this.#failure);
   }
 
-  /** It is ready. */
+  /** Sets the state to `ready`. */
   succeed(): void {
     if (this.#state === "failed") return;
     this.#become("ready", undefined);
     this.#settle.resolve();
   }
 
-  /** It loads once more. */
+  /** Sets the state back to `loading`. */
   again(reason: string): void {
     if (this.#state === "failed") return;
-    // Who waits already goes on waiting.
+    // Callers that already wait keep their promise and go on waiting.
     if (this.#state === "ready") this.#settle = pending();
     this.#become("loading", reason);
   }
 
-  /** It will not be ready any more. @returns whether that is news */
+  /** Sets the state to `failed`, for good. @returns whether it was not `failed` before */
   fail(reason: string): boolean {
     if (this.#state === "failed") return false;
     this.#become("failed", reason);
@@ -70,7 +70,7 @@ export class Readiness {
 
 function pending(): PromiseWithResolvers<void> {
   const settle = Promise.withResolvers<void>();
-  // A caller may only look at the state.
+  // A caller that only reads the state must not cause an unhandled rejection.
   settle.promise.catch(() => {});
   return settle;
 }

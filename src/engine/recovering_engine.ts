@@ -1,4 +1,4 @@
-/** An engine that gets itself a new device when it lost its own. */
+/** An engine that loads its model again on a new device after its device was lost. */
 
 import { setTimeout as pause } from "node:timers/promises";
 import { GpuFaultError } from "../model/model.ts";
@@ -14,32 +14,33 @@ import {
 } from "./request.ts";
 import { type EngineTotals, NO_TOTALS } from "./stats.ts";
 
-/** Milliseconds that answers get to notice that their device is gone. */
+/** Milliseconds that running answers get to notice that their device is lost. */
 const NOTICE = 2000;
-/** Milliseconds after which a device that nobody used counts as one that stayed. */
+/** Milliseconds after which an unused device counts as stable. */
 const STAYED = 60_000;
-/** Milliseconds before another try to load, by how many failed in a row: a driver may need a while. */
+/** Milliseconds before each try to load, by failures in a row: a driver may need time. */
 const PAUSES = [0, 1000, 4000, 15_000];
 
-/** How an engine is set up that loads again. */
+/** Options of a recovering engine. */
 export interface RecoveryOptions extends EngineOptions {
-  /** Told whenever `state` has changed. */
+  /** Called whenever `state` has changed. */
   readonly onState?: () => void;
-  /** Milliseconds before each try to load again; with the last one it gives up. */
+  /** Milliseconds before each try to load again; there are as many tries as entries. */
   readonly pauses?: readonly number[];
 }
 
-/** An answer under way. */
+/** A running answer. */
 interface Answer {
-  /** Ends it with an error at once. */
+  /** Ends the answer with an error at once. */
   readonly fail: (error: Error) => void;
-  /** Once its engine has let go of it. */
+  /** Resolves once the engine has stopped working on the answer. */
   readonly over: Promise<void>;
 }
 
 /**
- * Starts to load at once. After a lost device it loads again, with the same options. It gives up when
- * several tries in a row failed, or gave devices that were lost again before anybody used them.
+ * An engine that starts to load at once, and loads again with the same options after its device was
+ * lost. It gives up after several failed tries in a row. A device that is lost before anybody used
+ * it counts as a failed try.
  */
 export class RecoveringEngine implements TextEngine {
   readonly #dir: string;
@@ -48,19 +49,20 @@ export class RecoveringEngine implements TextEngine {
   readonly #readiness: Readiness;
   readonly #answers = new Set<Answer>();
   readonly #closing = new AbortController();
-  /** The first load, or the last replacement; over where there is an engine. */
+  /** The load that runs now, or the last one. */
   #loading: Promise<void>;
   #engine: Engine | undefined;
-  #totals = NO_TOTALS;
+  #totals: EngineTotals;
   /** Tries in a row that gave no device that stayed. */
   #failures = 0;
-  /** When the device in use counts as one that stayed. */
+  /** Time at which the current device counts as stable. */
   #staysFrom = Infinity;
 
   /** @param dir a model folder in Hugging Face layout */
   constructor(dir: string, { onState, pauses, ...options }: RecoveryOptions = {}) {
     this.#dir = dir;
     this.#options = options;
+    this.#totals = options.totals ?? NO_TOTALS;
     this.#pauses = pauses ?? PAUSES;
     this.#readiness = new Readiness(onState);
     this.#loading = this.#load().catch((error) => {
@@ -84,17 +86,17 @@ export class RecoveringEngine implements TextEngine {
     return this.#engine?.summary;
   }
 
-  /** What it has done, with every device. */
+  /** Totals over all devices. */
   get totals(): EngineTotals {
     return this.#engine?.totals ?? this.#totals;
   }
 
-  /** What answers now; undefined unless `ready`. */
+  /** The current engine; undefined unless `ready`. */
   get engine(): Engine | undefined {
     return this.#engine;
   }
 
-  /** As `TextEngine.generate`; waits until the model is loaded. */
+  /** Like `TextEngine.generate`; waits until the model is loaded. */
   async *generate(
     request: GenerateRequest,
     signal?: AbortSignal,
@@ -116,7 +118,7 @@ export class RecoveringEngine implements TextEngine {
       }
     } catch (error) {
       if (error instanceof GpuFaultError) this.#lose(engine, error.message);
-      // Lost by now, here or elsewhere: that is the reason, whatever broke of it.
+      // A lost device is the real reason, whatever error it caused here.
       if (this.#engine !== engine) await lost.promise;
       throw error;
     } finally {
@@ -124,12 +126,12 @@ export class RecoveringEngine implements TextEngine {
         this.#answers.delete(answer);
         over.resolve();
       });
-      // A device that is gone may keep an answer for good.
+      // An answer on a lost device may never end.
       if (this.#engine === engine) await left;
     }
   }
 
-  /** Frees the model, or breaks off loading it; requests under way end with an error. */
+  /** Frees the model or stops loading it; running requests end with an error. */
   async close(): Promise<void> {
     this.#closing.abort();
     this.#readiness.fail("the engine was closed");
@@ -161,7 +163,7 @@ export class RecoveringEngine implements TextEngine {
     this.#readiness.succeed();
   }
 
-  /** The device is of no more use: answers end, and everything on it is loaded onto another one. */
+  /** Ends the answers on a lost device and loads everything onto another device. */
   #lose(engine: Engine, reason: string): void {
     if (this.#engine !== engine) return;
     this.#engine = undefined;
@@ -200,13 +202,14 @@ export class RecoveringEngine implements TextEngine {
       }
     }
     this.#readiness.fail(
-      `the GPU device failed (${reason}) and was not to be had again in ${this.#failures} tries. ` +
-        "Look for the driver's messages in the system's log, then start again. " +
+      `the GPU device failed (${reason}) and could not be acquired again in ` +
+        `${this.#failures} tries. Look for the driver's messages in the system's log, then start ` +
+        "again. " +
         `The last try: ${last}`,
     );
   }
 
-  /** Over at once when either signal aborts. */
+  /** Waits some milliseconds, less if either signal aborts. */
   async #pause(milliseconds: number, signal?: AbortSignal): Promise<void> {
     const { signal: closing } = this.#closing;
     const either = signal ? AbortSignal.any([signal, closing]) : closing;

@@ -1,12 +1,13 @@
-/** What can be asked of an engine and what it answers: plain values that cross a Worker boundary. */
+/** Requests to an engine and its answers: plain values that can be sent to a Worker. */
 
 import { CACHE_POLICIES, type CachePolicy } from "../denoise/cache_plan.ts";
-import { CONFIDENCE_MEASURES } from "../denoise/confidence.ts";
-import type { ConfidenceMeasure } from "../denoise/predictor.ts";
+import { CONFIDENCE_MEASURES, type ConfidenceMeasure } from "../denoise/confidence.ts";
+import { type Remasking, REMASKINGS } from "../denoise/selection.ts";
 import { QUALITIES, type Quality, STRATEGY_NAMES, type StrategyName } from "../denoise/strategy.ts";
+import type { FinishReason } from "../text/text_stream.ts";
 import type { EngineTotals, GenerateStats, PassStats, Usage } from "./stats.ts";
 
-export type { EngineTotals, GenerateStats, PassStats, Usage };
+export type { EngineTotals, FinishReason, GenerateStats, PassStats, Usage };
 export {
   CACHE_POLICIES,
   type CachePolicy,
@@ -14,23 +15,25 @@ export {
   type ConfidenceMeasure,
   QUALITIES,
   type Quality,
+  type Remasking,
+  REMASKINGS,
   STRATEGY_NAMES,
   type StrategyName,
 };
 
 /** One turn of a conversation. */
 export interface ChatMessage {
-  /** Who speaks: passed to the chat template as it is. */
+  /** Role of the speaker, passed to the chat template unchanged. */
   readonly role: string;
-  /** What is said; control-token text inside it stays text. */
+  /** Text of the message; names of control tokens in it are encoded as text. */
   readonly content: string;
 }
 
-/** One generation. Absent fields take the model folder's or the engine's defaults. */
+/** A request for one answer. Absent fields take the defaults of the model folder or the engine. */
 export interface GenerateRequest {
   /** The conversation, rendered with the model's chat template. */
   readonly messages: readonly ChatMessage[];
-  /** Most tokens in the answer; the canvas is this rounded up to whole blocks. */
+  /** Limit of tokens in the answer; the canvas has this length rounded up to whole blocks. */
   readonly maxTokens?: number;
   /** Tokens per block; default from the folder's generation_config.json, else 32. */
   readonly blockLength?: number;
@@ -38,25 +41,31 @@ export interface GenerateRequest {
   readonly steps?: number;
   /** 0 (default) is greedy. */
   readonly temperature?: number;
-  /** Integer in [0, 2^53): same seed, same text. Default: drawn, and reported in the statistics. */
+  /**
+   * Integer in [0, 2^53): same seed, same text on the same adapter, whatever else runs. Not promised for
+   * strategy `auto` with quality `fast`: what it chooses follows measured times, and the choice may
+   * change the text. Default: drawn, and reported in the statistics.
+   */
   readonly seed?: number;
   /** Classifier-free guidance; 0 (default) is off. */
   readonly cfgScale?: number;
   /** Which positions are committed first. */
-  readonly remasking?: "low_confidence" | "random";
-  /** What ranks them by confidence; default `probability`, that of the chosen token. */
+  readonly remasking?: Remasking;
+  /** Measure of confidence; default `probability`, that of the chosen token. */
   readonly confidence?: ConfidenceMeasure;
-  /** The answer is cut before the first of these. */
+  /** Texts that end the answer; it is cut before the first one found. */
   readonly stop?: readonly string[];
-  /** Stop once everything up to the first end token is decided (default true). */
+  /** Whether to stop once everything up to the first end token is decided (default true). */
   readonly stopAtEnd?: boolean;
-  /** Never choose the end-of-text token. */
+  /** Whether the end-of-text token is never chosen. */
   readonly logitsEosInf?: boolean;
-  /** Commit end-of-text and end-of-turn tokens last. */
+  /** Whether end-of-text and end-of-turn tokens are committed last. */
   readonly confidenceEosEotInf?: boolean;
   /** How the answer is denoised; default `auto`. */
   readonly strategy?: StrategyName;
-  /** What `auto` may choose: `exact` (default) is only what gives the plain schedule's answer. */
+  /**
+   * What `auto` may choose from; `exact` (default): only choices with the plain schedule's answer.
+   */
   readonly quality?: Quality;
   /**
    * Keys and values that are reused from step to step (plain, threshold, factor, lossless, self; the
@@ -65,17 +74,17 @@ export interface GenerateRequest {
   readonly cache?: CachePolicy;
   /** Steps of a block between two refreshes of the cache; default: at its first step only. */
   readonly refreshInterval?: number;
-  /** Masked positions behind the block that a forward pass still sees; default all. */
+  /** Masked positions after the block that a forward pass attends to; default all. */
   readonly suffixWindow?: number;
-  /** Least confidence that is committed (strategy threshold); default 0.9. */
+  /** Least confidence at which a token is committed (strategy threshold); default 0.9. */
   readonly threshold?: number;
   /** Fast-dLLM's factor (strategy factor); default 1. */
   readonly factor?: number;
-  /** Denoising steps proposed a round; default 4 (lossless and self) or 2 (commit_verify). */
+  /** Denoising steps proposed per round; default 4 (lossless and self) or 2 (commit_verify). */
   readonly draftDepth?: number;
   /**
-   * Rounds of proposals a block, at most (strategies lossless, self, gate and commit_verify); then
-   * the target finishes the block alone. Default: no bound.
+   * Limit of proposal rounds per block (strategies lossless, self, gate and commit_verify); after
+   * it the target finishes the block alone. Default: no limit.
    */
   readonly rounds?: number;
   /** Least confidence of the draft (strategies gate and commit_verify); default 0.9. */
@@ -83,13 +92,13 @@ export interface GenerateRequest {
   /** Least confidence of the target (strategies gate and commit_verify); default 0.7. */
   readonly targetThreshold?: number;
   /**
-   * Least probability that the target gives a guess which is not its own choice, for it to stay
-   * (strategy commit_verify); default 0.3.
+   * Least probability from the target at which a guess is kept although the target would choose
+   * another token (strategy commit_verify); default 0.3.
    */
   readonly backThreshold?: number;
 }
 
-/** What a loaded model can do, for `GET /v1/models` and `unmask info`. */
+/** Summary of a loaded model, for `GET /v1/models` and `unmask info`. */
 export interface ModelSummary {
   /** The folder's name. */
   readonly id: string;
@@ -97,13 +106,13 @@ export interface ModelSummary {
   readonly created: number;
   /** Longest prompt plus generation, in tokens. */
   readonly contextLength: number;
-  /** Answer length, in tokens, when a request names none. */
+  /** Answer length, in tokens, for requests without one. */
   readonly defaultMaxTokens: number;
-  /** Block length, in tokens, when a request names none. */
+  /** Block length, in tokens, for requests without one. */
   readonly defaultBlockLength: number;
-  /** Name of the draft's folder, where one is loaded. */
+  /** Name of the draft's folder, if one is loaded. */
   readonly draft?: string;
-  /** What a user should know before using this model. */
+  /** What a user should know before using this model, a line for each thing. */
   readonly warning?: string;
 }
 
@@ -121,7 +130,10 @@ export interface CommittedToken {
   readonly logProbability: number;
 }
 
-/** What `generate` yields: one `start`, a `step` per denoising step, one `end`. */
+/**
+ * An event of `generate`, distinguished by `type`: one `start`, a `step` per denoising step, one
+ * `end`.
+ */
 export type GenerateEvent =
   | {
     readonly type: "start";
@@ -134,55 +146,54 @@ export type GenerateEvent =
     readonly seed: number;
     readonly strategy: StrategyName;
     readonly cache: CachePolicy;
-    /** The id that stands for "not decided". */
+    /** The id of a position that is not decided. */
     readonly maskToken: number;
   }
   | {
     readonly type: "step";
-    /** From 0. */
+    /** Index of the step, from 0. */
     readonly step: number;
-    /** From 0. */
+    /** Index of the block, from 0. */
     readonly block: number;
-    /** Forward passes of the target up to and with this step's. */
+    /** Forward passes of the target so far, including this step's. */
     readonly nfe: number;
-    /** Positions ascending. */
+    /** Tokens committed at this step, by ascending position. */
     readonly commits: readonly CommittedToken[];
-    /** Guesses that were verified at this step, where the strategy makes any. */
+    /** Guesses that were verified at this step, if the strategy makes guesses. */
     readonly proposed?: readonly Omit<CommittedToken, "logProbability">[];
     /** Positions of the guesses that were committed at this step. */
     readonly accepted?: readonly number[];
-    /** Positions of the other guesses. */
+    /** Positions of the guesses that were rejected. */
     readonly rejected?: readonly number[];
-    /** Positions that this step masks again: committed before, or guessed at and taken back. */
+    /** Positions that this step masks again: earlier commits, or guesses that are taken back. */
     readonly remasked?: readonly number[];
-    /** Text that the committed left prefix gained; never half a character, never past a stop. */
+    /** Text that the committed left prefix gained: whole characters, none after a stop. */
     readonly delta: string;
-    /** Positions of the left prefix that are committed. */
+    /** Length of the committed left prefix, in positions. */
     readonly prefixLength: number;
   }
   | {
     readonly type: "end";
-    /** `stop`: an end token or a stop string; `length`: the token limit. */
-    readonly finishReason: "stop" | "length";
-    /** The whole answer; every delta is a piece of it, in order. */
+    readonly finishReason: FinishReason;
+    /** The whole answer; the deltas are its pieces in order. */
     readonly text: string;
-    /** All ids of the generation, masks where an early stop left them. */
+    /** All ids of the generation; positions that an early stop left undecided are masks. */
     readonly ids: readonly number[];
     readonly usage: Usage;
     readonly stats: GenerateStats;
   };
 
-/** A request that cannot be served; `field` names the culprit. */
+/** The error of a request that cannot be served; `field` names what is wrong. */
 export class RequestError extends Error {
   /** The request's field, in this API's name for it. */
   readonly field: string;
   /** Machine-readable kind. */
   readonly code: "invalid_value" | "context_length_exceeded";
-  /** Names the culprit and says what was expected and found. */
+  /** The message names the field and says what was expected and found. */
   constructor(
     field: string,
     message: string,
-    code: "invalid_value" | "context_length_exceeded" = "invalid_value",
+    code: RequestError["code"] = "invalid_value",
   ) {
     super(message);
     this.name = "RequestError";
@@ -191,11 +202,11 @@ export class RequestError extends Error {
   }
 }
 
-/** The engine cannot take more work now. */
+/** The error of a request that finds the queue full. */
 export class BusyError extends Error {
   /** Seconds after which to try again. */
   readonly retryAfter: number;
-  /** Says what is full and when to come back. */
+  /** The message says what is full and when to try again. */
   constructor(message: string, retryAfter: number) {
     super(message);
     this.name = "BusyError";
@@ -203,13 +214,13 @@ export class BusyError extends Error {
   }
 }
 
-/** The GPU could not finish an answer; the next one may be. */
+/** The error of an answer that the GPU or the engine could not finish; a later one may succeed. */
 export class UnavailableError extends Error {
   /** What happened. */
-  readonly code: "device_lost" | "out_of_memory";
-  /** What the GPU said. */
+  readonly code: "device_lost" | "out_of_memory" | "engine_restarted";
+  /** What the GPU said, or how the engine stopped. */
   readonly reason: string;
-  /** Neither the message nor the reason quotes anything of the request. */
+  /** Neither the message nor the reason may quote the request. */
   constructor(message: string, code: UnavailableError["code"], reason: string) {
     super(message);
     this.name = "UnavailableError";
@@ -218,23 +229,25 @@ export class UnavailableError extends Error {
   }
 }
 
-/** What a server or a command needs of an engine, wherever it runs. */
+/** A model that answers requests: the part of a `WorkerEngine` that a server needs. */
 export interface TextEngine {
-  /** `loading` until the weights are on the GPU, and again after a lost device; `failed` keeps why. */
+  /**
+   * `loading` until the weights are on the GPU, and again after a lost device; `failed` is final.
+   */
   readonly state: "loading" | "ready" | "failed";
   /** Why loading failed, why the engine stopped working, or why it loads again. */
   readonly failure?: string;
-  /** Known once `ready`. */
+  /** Summary of the model; known once `ready`. */
   readonly model?: ModelSummary;
-  /** What it has done so far. */
+  /** Totals of all answers so far. */
   readonly totals: EngineTotals;
-  /** Resolves when `ready`, rejects when `failed`; another one after a lost device. */
+  /** Resolves when `ready`, rejects when `failed`; a lost device makes a new promise. */
   readonly ready: Promise<void>;
   /**
    * Denoises one answer. Aborting the signal ends the iteration with its reason at the next step.
    * @throws {RequestError} before the first event, when the request does not fit the model
    * @throws {BusyError} before the first event, when the queue is full
-   * @throws {UnavailableError} when the device was lost, or its memory did not suffice
+   * @throws {UnavailableError} when the device was lost or ran out of memory
    */
   generate(request: GenerateRequest, signal?: AbortSignal): AsyncIterable<GenerateEvent>;
   /** Frees the model and stops the Worker. */

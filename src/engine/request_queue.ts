@@ -2,7 +2,7 @@
 
 import { BusyError } from "./request.ts";
 
-/** Told to a client that finds the queue full. */
+/** Seconds after which a client that found the queue full should try again. */
 const RETRY_AFTER_SECONDS = 5;
 
 /** A first-come, first-served queue with a bound. */
@@ -11,12 +11,12 @@ export class RequestQueue {
   readonly #waiting: (() => void)[] = [];
   #busy = false;
 
-  /** @param limit most requests that may wait */
+  /** @param limit number of requests that may wait */
   constructor(limit: number) {
     this.#limit = limit;
   }
 
-  /** Requests that wait. */
+  /** Number of requests that wait. */
   get length(): number {
     return this.#waiting.length;
   }
@@ -25,14 +25,14 @@ export class RequestQueue {
   checkRoom(): void {
     if (!this.#busy || this.#waiting.length < this.#limit) return;
     throw new BusyError(
-      `${this.#limit} requests are waiting already, no more are taken: try again later`,
+      `${this.#limit} requests are waiting already and no more can wait: try again later`,
       RETRY_AFTER_SECONDS,
     );
   }
 
   /**
-   * Waits for its turn.
-   * @returns to be called when the request is done
+   * Waits for the request's turn.
+   * @returns a function to call when the request is done
    * @throws {BusyError} when the queue is full
    * @throws the signal's reason, when it is aborted while waiting
    */

@@ -1,4 +1,4 @@
-/** What answers cost: of each one, and of all that an engine gave. */
+/** The cost of an answer, and of all answers of an engine. */
 
 import {
   type AcceptanceTally,
@@ -15,7 +15,7 @@ import type { StrategyName, StrategyResult } from "../denoise/strategy.ts";
 export interface Usage {
   /** Tokens of the rendered prompt. */
   readonly promptTokens: number;
-  /** Tokens of the answer, its first end token included, the padding behind it not. */
+  /** Tokens of the answer, including its first end token but not the padding after it. */
   readonly completionTokens: number;
 }
 
@@ -27,31 +27,31 @@ export interface PassStats {
   readonly targetStates: number;
   /** Forward passes of the draft. */
   readonly draftForwards: number;
-  /** Passes that ran in a chunk after there was nothing left to do; not in the two above. */
+  /** Passes of a chunk that ran after the work was done; the two numbers above leave them out. */
   readonly idleForwards: number;
-  /** Passes of either model that computed all keys and values anew to keep them. */
+  /** Passes of either model that recomputed all cached keys and values. */
   readonly cacheRefreshes: number;
-  /** Steps (gate, commit_verify: tokens) proposed, of all rounds. */
+  /** Steps (gate, commit_verify: tokens) proposed in all rounds. */
   readonly proposed: number;
-  /** Of those, accepted. */
+  /** Proposals that were accepted. */
   readonly accepted: number;
-  /** Rounds by how many proposals they accepted: `acceptedLengths[n]` rounds accepted n. */
+  /** Rounds by accepted proposals: `acceptedLengths[n]` rounds accepted n of theirs. */
   readonly acceptedLengths: readonly number[];
   /** Judged tokens by depth, mask ratio and position. */
   readonly acceptance: AcceptanceTally;
   /** Readbacks from the GPU. */
   readonly readbacks: number;
-  /** Seconds in calls of the target: its passes, and verifying. */
+  /** Seconds in calls of the target, for its passes and for verifying. */
   readonly targetSeconds: number;
   /** Seconds in calls of the draft. */
   readonly draftSeconds: number;
-  /** Of both, seconds in which the host waited for the GPU's results. */
+  /** Seconds of those two in which the host waited for the GPU's results. */
   readonly readbackSeconds: number;
   /** Seconds from the first forward to the last commit. */
   readonly seconds: number;
 }
 
-/** How an answer was made. */
+/** Statistics of one answer. */
 export interface GenerateStats extends PassStats {
   /** The seed that was used. */
   readonly seed: number;
@@ -59,19 +59,19 @@ export interface GenerateStats extends PassStats {
   readonly strategy: StrategyName;
   /** Which keys and values were reused. */
   readonly cache: CachePolicy;
-  /** What `auto` chose: steps by choice. */
+  /** Number of steps per choice of `auto`. */
   readonly choices?: Readonly<Record<string, number>>;
-  /** What `auto` has learnt of this device, in milliseconds per row. */
+  /** Costs that `auto` has measured on this device, in milliseconds per row. */
   readonly figures?: ControllerFigures;
 }
 
-/** What an engine has done since it was loaded. */
+/** Totals of an engine since it was loaded. */
 export interface EngineTotals extends PassStats, Usage {
-  /** Answers that came to their end. */
+  /** Answers that were completed. */
   readonly answers: number;
-  /** Answers that were cancelled or failed; what they cost is not in the other figures. */
+  /** Answers that were cancelled or failed; the other figures do not include them. */
   readonly unfinished: number;
-  /** Answers by strategy. */
+  /** Number of answers per strategy. */
   readonly strategies: Readonly<Partial<Record<StrategyName, number>>>;
 }
 
@@ -98,7 +98,7 @@ export const NO_TOTALS: EngineTotals = {
   seconds: 0,
 };
 
-/** The totals with one more answer. */
+/** Adds one answer to the totals. */
 export function addAnswer(
   totals: EngineTotals,
   { usage, stats }: { readonly usage: Usage; readonly stats: GenerateStats },
@@ -136,9 +136,9 @@ export interface TimedModel extends Predictor {
   readonly readback: { readonly waitedMilliseconds: number };
 }
 
-/** Takes the time of one answer. */
+/** Measures the time of one answer. */
 export class AnswerMeter {
-  /** The models, to be used in place of those given. */
+  /** The target with its clock; the answer must use it instead of the given model. */
   readonly target: Predictor;
   readonly draft: Predictor | undefined;
   readonly #models: readonly TimedModel[];
@@ -155,7 +155,7 @@ export class AnswerMeter {
     this.draft = draft && this.#observe(draft, "draft");
   }
 
-  /** What was measured so far, and what a strategy counted. */
+  /** Combines what was measured so far with what the strategy counted. */
   stats(result: StrategyResult): PassStats {
     return {
       forwards: result.targetForwards,
@@ -197,7 +197,7 @@ function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
 }
 
-/** How often each number occurs, from 0 to the largest. */
+/** Counts how often each number occurs, from 0 to the largest. */
 function histogram(values: readonly number[]): number[] {
   const counts = new Array<number>(values.length === 0 ? 0 : Math.max(...values) + 1).fill(0);
   for (const value of values) counts[value]++;

@@ -1,4 +1,4 @@
-/** The package's version, as deno.json gives it. */
+/** The package's version, from deno.json. */
 
 import config from "../../deno.json" with { type: "json" };
 

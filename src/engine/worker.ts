@@ -1,10 +1,11 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
-/** The engine in a Worker: the thread that waits for the GPU is not the one that answers HTTP. */
+/** Runs the engine in a Worker, so that waiting for the GPU does not block the HTTP thread. */
 
 import { RecoveringEngine } from "./recovering_engine.ts";
 import type { GenerateRequest } from "./request.ts";
 import { type FromWorker, toPlain, type ToWorker } from "./worker_messages.ts";
+import { ALIVE_INTERVAL } from "./worker_watch.ts";
 
 const scope = self as unknown as DedicatedWorkerGlobalScope;
 /** Milliseconds between two reports of progress. */
@@ -30,7 +31,9 @@ function load({ dir, options }: ToWorker & { type: "load" }): void {
       send({ type: "progress", done, total });
     },
     onState: tellState,
+    onWait: (waits) => send({ type: "alive", waits }),
   });
+  setInterval(() => send({ type: "alive", waits: false }), ALIVE_INTERVAL);
 }
 
 function tellState(): void {
@@ -46,7 +49,7 @@ async function generate(id: number, request: GenerateRequest): Promise<void> {
   try {
     if (!engine) throw new Error("no model is loaded");
     for await (const event of engine.generate(request, controller.signal)) {
-      // Who sees the end of an answer finds it in the totals.
+      // Sent before the end event, so that the totals already include the answer.
       if (event.type === "end") send({ type: "totals", totals: engine.totals });
       send({ type: "event", id, event });
     }
@@ -59,7 +62,7 @@ async function generate(id: number, request: GenerateRequest): Promise<void> {
   }
 }
 
-/** Ends what runs, then frees the GPU: a driver that is torn down while it works may crash. */
+/** Ends running answers, then frees the GPU: a driver that is unloaded while it works may crash. */
 async function close(): Promise<void> {
   for (const controller of running.values()) controller.abort(CANCELLED);
   while (running.size > 0) await new Promise((resolve) => setTimeout(resolve, 5));
@@ -71,5 +74,6 @@ scope.onmessage = ({ data }: MessageEvent<ToWorker>) => {
   if (data.type === "load") load(data);
   else if (data.type === "generate") generate(data.id, data.request);
   else if (data.type === "cancel") running.get(data.id)?.abort(CANCELLED);
-  else close();
+  else if (data.type === "close") close();
+  else data satisfies never;
 };

@@ -1,35 +1,82 @@
-/** An engine in a Worker, seen from the thread that owns it. */
+/** An engine in a Worker, as the thread that owns the Worker uses it. */
 
 import type { ProviderName } from "../model/loading/load.ts";
-import type { EngineOptions } from "./load.ts";
+import { EMBEDDED_TARGET } from "./embedded_models.ts";
+import type { LoadOptions } from "./load.ts";
 import { Readiness } from "./readiness.ts";
-import type { GenerateEvent, GenerateRequest, ModelSummary, TextEngine } from "./request.ts";
+import {
+  type GenerateEvent,
+  type GenerateRequest,
+  type ModelSummary,
+  type TextEngine,
+  UnavailableError,
+} from "./request.ts";
 import { type EngineTotals, NO_TOTALS } from "./stats.ts";
-import { fromPlain, type FromWorker, type ToWorker } from "./worker_messages.ts";
+import { namedTuning } from "./tuning_file.ts";
+import {
+  fromPlain,
+  type FromWorker,
+  toPlain,
+  type ToWorker,
+  type WorkerLoadOptions,
+} from "./worker_messages.ts";
+import { PATIENCE, type WorkerPatience, WorkerWatch } from "./worker_watch.ts";
 
-/** Milliseconds that a Worker may take to end what it runs before it is stopped as it is. */
+/** Milliseconds that a Worker may take to end its work before it is terminated. */
 const CLOSE_PATIENCE = 3000;
 
-/** How a Worker's engine is set up: as in `EngineOptions`, on a provider that has a name. */
-export type WorkerEngineOptions = Omit<EngineOptions, "provider"> & {
-  /** Where to compute (default `native`). */
+/**
+ * Options of a Worker engine. The provider is a name, because no object can be sent to a Worker.
+ */
+export interface WorkerEngineOptions extends LoadOptions {
+  /** The WebGPU to compute with (default `native`). */
   readonly provider?: ProviderName;
-  /** Told whenever the engine's `state` has changed. */
+  /** Called whenever the engine's `state` has changed. */
   readonly onState?: () => void;
-};
+  /** How long the Worker may be silent, in milliseconds, before another one replaces it. */
+  readonly patience?: WorkerPatience;
+}
+
+/** Milliseconds after which a Worker counts as one that works. */
+const STAYED = 60_000;
+/** Workers in a row that may stop before that. */
+const MOST_RESTARTS = 3;
 
 /** Milliseconds that a stopped Worker takes at most to unload its driver. */
 const TEARDOWN = 200;
 
-/** What came for a request and has not been taken yet. */
+/** Messages for a request that have not been read yet. */
 interface Mailbox {
   readonly messages: FromWorker[];
   wake: () => void;
 }
 
-/** Starts to load in a Worker at once; {@linkcode WorkerEngine.ready} tells when that is done. */
+/**
+ * A model in a Worker, for programs that must stay responsive while the GPU computes, such as
+ * servers and user interfaces. It starts to load at once, and loads again after the device was
+ * lost.
+ *
+ * ```ts
+ * import { WorkerEngine } from "@unmask/unmask";
+ *
+ * const engine = new WorkerEngine(); // the embedded tiny model, or new WorkerEngine("path/to/a/model")
+ * await engine.ready;
+ * const messages = [{ role: "user", content: "What is 7 times 8?" }];
+ * for await (const event of engine.generate({ messages, maxTokens: 32 })) {
+ *   if (event.type === "end") console.log(event.text, event.usage.completionTokens);
+ * }
+ * await engine.close();
+ * ```
+ */
 export class WorkerEngine implements TextEngine {
-  readonly #worker: Worker;
+  readonly #dir: string;
+  readonly #options: WorkerLoadOptions;
+  readonly #patience: WorkerPatience;
+  #worker: Worker;
+  #watch: WorkerWatch;
+  /** Workers in a row that stopped before they answered for a while. */
+  #restarts = 0;
+  #startedAt = 0;
   readonly #mailboxes = new Map<number, Mailbox>();
   readonly #told: Pick<WorkerEngineOptions, "onProgress" | "onPlan">;
   readonly #readiness: Readiness;
@@ -39,18 +86,69 @@ export class WorkerEngine implements TextEngine {
   #nextId = 0;
   #closed: PromiseWithResolvers<void> | undefined;
 
-  /** Starts the Worker. @param dir a model folder in Hugging Face layout */
-  constructor(dir: string, options: WorkerEngineOptions = {}) {
-    const { onProgress, onPlan, onState, ...told } = options;
+  /**
+   * Starts the Worker.
+   * @param dir path of a model folder (default: the embedded tiny model); permissions as for `load`
+   * @throws {Error} naming the tuning file that is missing or wrong
+   */
+  constructor(dir: string = EMBEDDED_TARGET, options: WorkerEngineOptions = {}) {
+    const { onProgress, onPlan, onState, tuning, patience = PATIENCE, ...told } = options;
+    const tuned = tuning === undefined ? undefined : namedTuning(tuning);
     this.#told = { onProgress, onPlan };
     this.#readiness = new Readiness(onState);
-    this.#worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
-    this.#worker.onmessage = ({ data }: MessageEvent<FromWorker>) => this.#receive(data);
-    this.#worker.onerror = (event) => {
-      event.preventDefault();
-      this.#fail(`the engine stopped: ${event.message}`);
+    this.#dir = dir;
+    this.#options = { ...told, tuned };
+    this.#patience = patience;
+    [this.#worker, this.#watch] = this.#start();
+  }
+
+  /** A Worker that loads, and what notices when it is silent. */
+  #start(): [Worker, WorkerWatch] {
+    const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+    const watch = new WorkerWatch(this.#patience, (milliseconds, kind) => {
+      const what = kind === "gpu" ? "waited for the GPU" : kind === "own" ? "was silent" : "loaded";
+      this.#replace(`it ${what} for ${(milliseconds / 1000).toFixed(0)} s`);
+    });
+    worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
+      const waits = data.type === "alive" && data.waits;
+      this.#receive(data);
+      watch.heard(this.state === "loading" ? "start" : waits ? "gpu" : "own");
     };
-    this.#post({ type: "load", dir, options: told });
+    worker.onerror = (event) => {
+      event.preventDefault();
+      this.#replace(`it threw: ${event.message}`);
+    };
+    this.#startedAt = performance.now();
+    const options = { ...this.#options, totals: this.#totals };
+    worker.postMessage({ type: "load", dir: this.#dir, options } satisfies ToWorker);
+    return [worker, watch];
+  }
+
+  /** The Worker is of no more use: its answers end with an error, and another one loads. */
+  #replace(reason: string): void {
+    this.#watch[Symbol.dispose]();
+    this.#worker.onmessage = null;
+    this.#worker.onerror = null;
+    this.#worker.terminate();
+    if (this.#closed) return this.#closed.resolve();
+    const stayed = performance.now() - this.#startedAt > STAYED;
+    this.#restarts = stayed ? 1 : this.#restarts + 1;
+    if (this.#restarts > MOST_RESTARTS) {
+      this.#fail(`the engine stopped ${this.#restarts} times in a row: ${reason}`);
+      return;
+    }
+    const error = toPlain(
+      new UnavailableError(
+        "The engine stopped while answering and is started again. Ask again in a moment.",
+        "engine_restarted",
+        reason,
+      ),
+    );
+    for (const [id, mailbox] of this.#mailboxes) {
+      this.#deliver(mailbox, { type: "error", id, error });
+    }
+    this.#readiness.again(`the engine stopped and is started again: ${reason}`);
+    [this.#worker, this.#watch] = this.#start();
   }
 
   /** Resolves when the model is loaded; rejects with the reason when it cannot be. */
@@ -58,7 +156,9 @@ export class WorkerEngine implements TextEngine {
     return this.#readiness.ready;
   }
 
-  /** `loading`, then `ready` or `failed`; `loading` again after a lost device. */
+  /**
+   * State of the engine: `loading`, then `ready` or `failed`; `loading` again after a lost device.
+   */
   get state(): TextEngine["state"] {
     return this.#readiness.state;
   }
@@ -68,7 +168,7 @@ export class WorkerEngine implements TextEngine {
     return this.#readiness.failure;
   }
 
-  /** Known once `ready`. */
+  /** Summary of the model; known once `ready`. */
   get model(): ModelSummary | undefined {
     return this.#model;
   }
@@ -78,12 +178,16 @@ export class WorkerEngine implements TextEngine {
     return this.#adapter;
   }
 
-  /** What it has done so far; an answer is counted before its last event comes. */
+  /** Totals of all answers so far; an answer is counted before its last event arrives. */
   get totals(): EngineTotals {
     return this.#totals;
   }
 
-  /** As `TextEngine.generate`; waits until the model is loaded. */
+  /**
+   * Denoises one answer like `LoadedModel.generate`; waits until the model is loaded.
+   * @throws as {@linkcode TextEngine.generate}
+   * @throws {Error} when the model could not be loaded, or the engine was closed
+   */
   async *generate(
     request: GenerateRequest,
     signal?: AbortSignal,
@@ -121,9 +225,9 @@ export class WorkerEngine implements TextEngine {
   }
 
   /**
-   * Frees the model and stops the Worker; requests under way end with an error.
-   * @param options.exiting the process exits next, and the idle Worker is left to that: stopped, it
-   * would unload its driver meanwhile, of which the process may crash
+   * Frees the model and stops the Worker; running requests end with an error.
+   * @param options.exiting whether the process exits next. The idle Worker is then left running:
+   * unloading its driver while the process exits may crash the process.
    */
   async close({ exiting = false }: { readonly exiting?: boolean } = {}): Promise<void> {
     if (this.#closed) return await this.#closed.promise;
@@ -133,9 +237,10 @@ export class WorkerEngine implements TextEngine {
     const late = setTimeout(() => this.#closed!.resolve(), CLOSE_PATIENCE);
     await this.#closed.promise;
     clearTimeout(late);
+    this.#watch[Symbol.dispose]();
     if (exiting) return;
     this.#worker.terminate();
-    // Nothing tells when it is over, and a process that exits before may crash.
+    // No event says when the Worker has ended, and a process that exits before may crash.
     await new Promise((resolve) => setTimeout(resolve, TEARDOWN));
   }
 
@@ -144,6 +249,7 @@ export class WorkerEngine implements TextEngine {
   }
 
   #receive(message: FromWorker): void {
+    if (message.type === "alive") return;
     if (message.type === "progress") {
       this.#told.onProgress?.(message.done, message.total);
     } else if (message.type === "planned") {

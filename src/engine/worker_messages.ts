@@ -1,4 +1,4 @@
-/** What the engine's Worker and its owner say to each other. */
+/** Messages between the engine's Worker and the thread that owns it. */
 
 import type { ProviderName } from "../model/loading/load.ts";
 import type { MemoryPlan } from "../model/memory/memory_plan.ts";
@@ -13,13 +13,15 @@ import {
   UnavailableError,
 } from "./request.ts";
 
-/** What of the engine's options a Worker can be told. */
-export type WorkerLoadOptions = Omit<EngineOptions, "provider" | "onProgress" | "onPlan"> & {
-  /** A name: an object stays in the thread that made it. */
-  readonly provider?: ProviderName;
-};
+/** The engine's options that can be sent to a Worker. */
+export type WorkerLoadOptions =
+  & Omit<EngineOptions, "provider" | "tuning" | "onProgress" | "onPlan" | "onWait">
+  & {
+    /** Name of the provider, since an object cannot leave its thread. */
+    readonly provider?: ProviderName;
+  };
 
-/** To the Worker. */
+/** Messages to the Worker. */
 export type ToWorker =
   | {
     readonly type: "load";
@@ -30,8 +32,10 @@ export type ToWorker =
   | { readonly type: "cancel"; readonly id: number }
   | { readonly type: "close" };
 
-/** From the Worker. */
+/** Messages from the Worker. */
 export type FromWorker =
+  /** Sent again and again; `waits`: what comes next may take the GPU, and so the thread, long. */
+  | { readonly type: "alive"; readonly waits: boolean }
   | { readonly type: "progress"; readonly done: number; readonly total: number }
   | { readonly type: "planned"; readonly line: string; readonly plan: MemoryPlan }
   | { readonly type: "ready"; readonly model: ModelSummary; readonly adapter: string }
@@ -43,7 +47,7 @@ export type FromWorker =
   | { readonly type: "done"; readonly id: number }
   | { readonly type: "error"; readonly id: number; readonly error: PlainError };
 
-/** An error as a value that can be posted. */
+/** An error as a plain value that can be posted. */
 export interface PlainError {
   readonly name: string;
   readonly message: string;
@@ -53,7 +57,7 @@ export interface PlainError {
   readonly retryAfter?: number;
 }
 
-/** @returns what {@linkcode fromPlain} makes the same error of */
+/** Turns an error into a plain value, from which {@linkcode fromPlain} makes the same error. */
 export function toPlain(error: unknown): PlainError {
   if (!(error instanceof Error)) return { name: "Error", message: String(error) };
   const { name, message } = error;
@@ -67,7 +71,7 @@ export function toPlain(error: unknown): PlainError {
   return { name, message };
 }
 
-/** The error of the class that it was, as far as the API knows it. */
+/** Turns a plain value back into an error, of its original class if that is part of the API. */
 export function fromPlain(error: PlainError): Error {
   const { field, code, reason } = error;
   if (field !== undefined) {

@@ -1,10 +1,11 @@
-/** Scores a model on prompts whose answers are known, and checks recorded reference answers. */
+/** Scores a model on prompts with known answers, and compares it with recorded answers. */
 
-import { strategyOf } from "../denoise/strategy.ts";
+import { BY_CONFIDENCE } from "../denoise/selection.ts";
+import { PLAIN, strategyOf } from "../denoise/strategy.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { StrategyName } from "../engine/request.ts";
 
-/** A denoised answer that was recorded with another implementation. */
+/** An answer that was recorded with another implementation. */
 export interface ReferenceAnswer {
   readonly gen_length: number;
   readonly block_length: number;
@@ -13,7 +14,7 @@ export interface ReferenceAnswer {
   readonly output_ids: readonly number[];
 }
 
-/** One prompt. */
+/** One prompt with its known answer. */
 export interface AccuracyItem {
   readonly id: string;
   readonly prompt: string;
@@ -28,14 +29,17 @@ export interface AccuracyItem {
   readonly reference?: readonly ReferenceAnswer[];
 }
 
-/** How answers are denoised; absent values take the model folder's defaults. */
+/** Options of denoising answers; absent values take the model folder's defaults. */
 export interface AccuracyOptions {
   readonly steps?: number;
-  /** How the scored answers are denoised, default `plain`; records are always compared with it. */
+  /**
+   * Strategy of the scored answers, default `plain`; recorded answers are always compared with
+   * plain.
+   */
   readonly strategy?: StrategyName;
 }
 
-/** What came of one prompt. */
+/** The result of one prompt. */
 export interface AccuracyResult {
   readonly id: string;
   /** All ids of the generation. */
@@ -43,7 +47,7 @@ export interface AccuracyResult {
   readonly text: string;
   readonly expected: string;
   readonly correct: boolean;
-  /** Recorded answers compared, and what differed, in words. */
+  /** Number of recorded answers that were compared. */
   readonly references: number;
   readonly differences: readonly string[];
   /** Forward passes of the scored answer. */
@@ -54,7 +58,7 @@ export interface AccuracyResult {
 
 /**
  * Reads a file laid out like models/eval-public.json.
- * @throws {Error} naming the file and the item or field that is not as expected
+ * @throws {Error} naming the file and the item or field that is wrong
  */
 export function parseAccuracyFile(text: string, file: string): AccuracyItem[] {
   let json: unknown;
@@ -108,7 +112,7 @@ export function isCorrect({ check }: AccuracyItem, text: string): boolean {
   return check.type === "exact" ? text === check.answer : check.answers.includes(text);
 }
 
-/** Denoises every prompt and compares; yields one result a prompt, in order. */
+/** Denoises every prompt and compares the answer; yields one result per prompt, in order. */
 export async function* evaluateAccuracy(
   engine: Engine,
   items: readonly AccuracyItem[],
@@ -123,9 +127,9 @@ export async function* evaluateAccuracy(
       const difference = compareIds("prompt_ids", found, item.prompt_ids);
       if (difference) differences.push(difference);
     }
-    const { strategy = "plain" } = options;
+    const { strategy = PLAIN } = options;
     type Shape = Pick<ReferenceAnswer, "gen_length" | "block_length" | "steps">;
-    const run = (shape: Shape, by: StrategyName = "plain") => answer(engine, messages, shape, by);
+    const run = (shape: Shape, by: StrategyName = PLAIN) => answer(engine, messages, shape, by);
     const scored = {
       gen_length: defaultMaxTokens,
       block_length: defaultBlockLength,
@@ -154,7 +158,7 @@ export async function* evaluateAccuracy(
   }
 }
 
-/** The whole generation is denoised, as the recorded answers were. */
+/** Denoises the whole generation without an early stop, as for the recorded answers. */
 async function answer(
   engine: Engine,
   messages: readonly { readonly role: string; readonly content: string }[],
@@ -168,7 +172,7 @@ async function answer(
     steps: shape.steps,
     temperature: 0,
     cfgScale: 0,
-    remasking: "low_confidence",
+    remasking: BY_CONFIDENCE,
     seed: 0,
     strategy,
     stopAtEnd: false,
@@ -177,7 +181,7 @@ async function answer(
   throw new Error("the engine ended without an answer");
 }
 
-/** In words, where two lists of ids first differ. */
+/** Describes the first place at which two lists of ids differ. */
 function compareIds(
   name: string,
   found: ArrayLike<number>,

@@ -1,17 +1,19 @@
-/** How far a pruned or quantised model departs from its original, on states that the original meets. */
+/**
+ * Measures how far a pruned or quantised model departs from its original, on the original's states.
+ */
 
 import { denoise } from "../denoise/denoise.ts";
 import { GREEDY, type Prediction, type Predictor } from "../denoise/predictor.ts";
 import { applyCommits, maskedPositions, newSequence, type Sequence } from "../denoise/sequence.ts";
 import type { ForwardResult, Model } from "../model/model.ts";
 
-/** A share of an answer that is still masked, from all of it to a quarter. */
+/** Shares of an answer that are still masked in the compared states, from all to a quarter. */
 export const MASK_RATIOS = [1, 0.75, 0.5, 0.25] as const;
 
-/** From this confidence on a token counts as sure: Fast-dLLM's threshold. */
+/** Confidence from which a token counts as sure: Fast-dLLM's threshold. */
 export const SURE = 0.9;
 
-/** A sequence on its way from masks to an answer. */
+/** A partly denoised sequence. */
 export interface MaskedState {
   readonly sequence: Sequence;
   /** One of {@linkcode MASK_RATIOS}. */
@@ -20,7 +22,7 @@ export interface MaskedState {
   readonly blockEnd: number;
 }
 
-/** How answers are denoised to get states. */
+/** Options of denoising answers to get states. */
 export interface StateOptions {
   readonly genLength: number;
   readonly blockLength: number;
@@ -28,35 +30,35 @@ export interface StateOptions {
   readonly steps: number;
 }
 
-/** Two models on the states of one mask ratio. */
+/** Agreement of two models on the states of one mask ratio. */
 export interface Agreement {
   readonly maskRatio: number;
   readonly states: number;
-  /** Masked positions, all of which are compared. */
+  /** Number of masked positions, all of which are compared. */
   readonly positions: number;
-  /** Those with the same likeliest token. */
+  /** Positions with the same likeliest token. */
   readonly sameToken: number;
-  /** Positions where the original is sure, and those of them with the same likeliest token. */
+  /** Positions where the original is sure, and how many of them have the same likeliest token. */
   readonly sure: number;
   readonly sameSure: number;
-  /** States at which both would commit the same token at the same position next. */
+  /** States at which both models would commit the same token at the same position next. */
   readonly sameCommit: number;
-  /** Sum and largest of `|p - p'|`, the probabilities of each one's own likeliest token. */
+  /** Sum and maximum of `|p - p'|`, where p and p' are each model's largest probability. */
   readonly confidenceError: number;
   readonly largestConfidenceError: number;
 }
 
-/** Errors `|x' - x| / |x|`, as root mean squares over all rows. */
+/** Relative errors `|x' - x| / |x|`, as root mean squares over all rows. */
 export interface StateError {
-  /** Of the hidden states after the last layer. */
+  /** Error of the hidden states after the last layer. */
   readonly hidden: number;
-  /** Of the logits. */
+  /** Error of the logits. */
   readonly logits: number;
 }
 
 /**
- * Denoises a prompt greedily with the original and yields the states at which each of
- * {@linkcode MASK_RATIOS} is still masked.
+ * Denoises a prompt greedily with the original and yields its state at each of
+ * {@linkcode MASK_RATIOS}.
  * @throws {ScheduleError} when length, blocks and steps do not fit together
  */
 export async function* maskedStates(
@@ -78,7 +80,7 @@ export async function* maskedStates(
   const due = () => {
     const masked = maskedPositions(sequence, sequence.ids.length);
     if (masked.length === 0 || masked.length > MASK_RATIOS[next] * genLength) return undefined;
-    // Few steps may pass several at once.
+    // With few steps, one step may pass several ratios.
     while (masked.length <= MASK_RATIOS[next + 1] * genLength) next++;
     const maskRatio = MASK_RATIOS[next++];
     const block = Math.floor((masked[0] - prompt.length) / blockLength);
@@ -92,6 +94,32 @@ export async function* maskedStates(
     if (state) yield state;
     if (next === MASK_RATIOS.length) return;
   }
+}
+
+/**
+ * Wraps a model so that it predicts as a step that keeps keys and values does. A refresh gives the
+ * same bits as a part that runs right after it.
+ */
+export function keeping(
+  model: Pick<Model, "openCanvas"> & { readonly config: Pick<Model["config"], "maskTokenId"> },
+): Predictor {
+  return {
+    async predict(inputs) {
+      const answers: Prediction[][] = [];
+      for (const input of inputs) {
+        const { ids, attentionMask } = input;
+        const { maskTokenId: maskToken } = model.config;
+        const sequence = { ids, attentionMask, promptLength: 0, endTokens: [], maskToken };
+        const canvas = await model.openCanvas([sequence]);
+        try {
+          answers.push(...await canvas.predict([input], "refresh"));
+        } finally {
+          canvas.destroy();
+        }
+      }
+      return answers;
+    },
+  };
 }
 
 /** Compares two models' predictions at every masked position of some states. */
@@ -135,13 +163,13 @@ function compareState(
   };
 }
 
-/** What low-confidence remasking commits first within the block. */
+/** The prediction that low-confidence remasking commits first within the block. */
 function firstCommit(predictions: readonly Prediction[], blockEnd: number): Prediction {
   return predictions.filter(({ position }) => position < blockEnd)
     .reduce((best, other) => other.oddsAgainst < best.oddsAgainst ? other : best);
 }
 
-/** Agreements added up. */
+/** Adds up agreements. */
 export function total(agreements: readonly Agreement[]): Agreement {
   return agreements.reduce((a, b) => ({
     maskRatio: a.maskRatio === b.maskRatio ? a.maskRatio : NaN,
@@ -156,14 +184,18 @@ export function total(agreements: readonly Agreement[]): Agreement {
   }));
 }
 
-/** Compares everything that a forward pass computes; all of it is brought to the host. */
+/**
+ * Compares all hidden states and logits of a forward pass; all of them are read back.
+ * @param kept whether to compare passes that keep keys and values (default false)
+ */
 export async function stateError(
   original: Pick<Model, "forward" | "config">,
   other: Pick<Model, "forward">,
   { sequence: { ids } }: MaskedState,
+  kept = false,
 ): Promise<StateError> {
-  const expected = await original.forward(ids);
-  const found = await other.forward(ids);
+  const expected = await original.forward(ids, { kept });
+  const found = await other.forward(ids, { kept });
   const last = `block.${original.config.layers - 1}.out`;
   const states = ({ hidden }: ForwardResult) => hidden.get(last)!;
   return {

@@ -1,9 +1,9 @@
-/** Acquires a GPU from a provider: features are tried, not read from a list. */
+/** Acquires a GPU from a provider. Features are found by trying them, not by reading a list. */
 
 import { MATRIX_FEATURE, type MatrixUnits, matrixUnitsOf } from "./matrix_units.ts";
 import subgroupProbe from "../../shaders/lib/subgroup_probe.wgsl" with { type: "text" };
 
-/** Something went wrong on or with the GPU; the message says what to do. */
+/** The error of a GPU that is missing, too small or failed; the message says what to do. */
 export class GpuError extends Error {
   /** An error with a message for the user. */
   constructor(message: string, options?: ErrorOptions) {
@@ -12,7 +12,7 @@ export class GpuError extends Error {
   }
 }
 
-/** The device was lost, or reported an error: it is of no more use, what it holds must be loaded again. */
+/** The error of a lost or faulty device. It is unusable; what it holds must be loaded again. */
 export class GpuFaultError extends GpuError {
   /** An error with a message for the user. */
   constructor(message: string, options?: ErrorOptions) {
@@ -21,7 +21,7 @@ export class GpuFaultError extends GpuError {
   }
 }
 
-/** The GPU's memory did not suffice; what did not need more goes on working. */
+/** The error of GPU memory that ran out; work that needs no more memory can go on. */
 export class GpuMemoryError extends GpuError {
   /** An error with a message for the user. */
   constructor(message: string) {
@@ -30,64 +30,79 @@ export class GpuMemoryError extends GpuError {
   }
 }
 
-/** What `acquireGpu` may be told. */
+/** Options of `acquireGpu`. */
 export interface GpuOptions {
   /** Any object with the `GPU` interface; default Deno's own `navigator.gpu`. */
   readonly provider?: GPU;
-  /** `false` runs the plain form of every kernel even where the adapter has subgroups. */
+  /** False to run kernels without subgroups, even if the adapter has them. */
   readonly subgroups?: boolean;
-  /** `false` leaves the matrix units alone even where the adapter has them. */
+  /** False to run kernels without matrix units, even if the adapter has them. */
   readonly matrixUnits?: boolean;
+  /**
+   * Told true before the thread may stand still for long, for the GPU or for a driver that compiles,
+   * and false afterwards.
+   */
+  readonly onWait?: (waits: boolean) => void;
 }
 
-/** A device with what was found out about it. */
+/** A device, and its properties. */
 export interface Gpu extends Disposable {
   readonly device: GPUDevice;
-  /** Adapter name as the driver gives it. */
+  /** Name of the adapter, from the driver. */
   readonly name: string;
-  /** Vendor, architecture, device and description: what the provider tells adapters apart by. */
+  /** Vendor, architecture, device and description, by which the provider distinguishes adapters. */
   readonly identity: string;
   /** Limits in force on the device. */
   readonly limits: GPUSupportedLimits;
-  /** Whether kernels exchange rows within a subgroup; found out by running a probe. */
+  /** Whether kernels exchange rows within a subgroup; found by running a probe. */
   readonly subgroups: boolean;
-  /** Matrix units that linear layers use; undefined where there are none. */
+  /** Matrix units that linear layers use; undefined if there are none. */
   readonly matrixUnits: MatrixUnits | undefined;
   /** Granted optional features. */
-  readonly features: readonly string[];
+  readonly features: readonly GpuFeature[];
+  /** As in {@linkcode GpuOptions}. */
+  readonly onWait?: (waits: boolean) => void;
   /** Whether the provider is Deno's own WebGPU. */
   readonly native: boolean;
   /** Whether the adapter computes on the host, in the host's memory. */
   readonly software: boolean;
-  /** What must stand before a shader's first declaration, so that it may use the features. */
+  /** Directives that a shader must begin with to use the features. */
   readonly directives: string;
   /**
    * @throws {GpuFaultError} when the device reported an error or was lost since it was made
    * @throws {GpuMemoryError} when memory ran out since {@linkcode forgetOutOfMemory}
    */
   throwIfFaulty(): void;
-  /** To be called when everything that was made of a buffer for which there was no memory is gone. */
+  /**
+   * Clears the out-of-memory state. Call it once everything that used the failed buffer is freed.
+   */
   forgetOutOfMemory(): void;
   /** @throws {GpuError} naming the limit, when a buffer of this size cannot be made or bound */
   checkBufferSize(label: string, bytes: number): void;
 }
 
-/** Features that some kernel or the profiler makes use of; each works without. */
-export const OPTIONAL_FEATURES: readonly string[] = ["subgroups", "shader-f16", "timestamp-query"];
+/** Optional features that kernels or the profiler use; both also work without them. */
+export const OPTIONAL_FEATURES = ["subgroups", "shader-f16", "timestamp-query"] as const;
+/** A feature to ask for; matrix units only from providers other than Deno's own. */
+export type GpuFeature = typeof OPTIONAL_FEATURES[number] | typeof MATRIX_FEATURE;
 
-/** What shaders must say to use a feature. */
-const DIRECTIVES: Readonly<Record<string, string>> = {
+/** Directive that a shader needs to use a feature. */
+const DIRECTIVES: Readonly<Partial<Record<GpuFeature, string>>> = {
   "subgroups": "subgroups",
   "shader-f16": "f16",
   [MATRIX_FEATURE]: "chromium_experimental_subgroup_matrix",
 };
 
-/** The directives that the device's compiler takes: Deno's own refuses one that Dawn asks for. */
-async function directivesFor(device: GPUDevice, features: readonly string[]): Promise<string> {
+/** The directives that the device's compiler accepts: Deno's refuses one that Dawn needs. */
+async function directivesFor(
+  device: GPUDevice,
+  features: readonly GpuFeature[],
+): Promise<string> {
   let directives = "";
   for (const feature of features) {
-    if (!Object.hasOwn(DIRECTIVES, feature)) continue;
-    const directive = `enable ${DIRECTIVES[feature]}; `;
+    const name = DIRECTIVES[feature];
+    if (name === undefined) continue;
+    const directive = `enable ${name}; `;
     device.pushErrorScope("validation");
     device.createShaderModule({ code: `${directive}@compute @workgroup_size(1) fn main() {}` });
     if (!await device.popErrorScope()) directives += directive;
@@ -99,7 +114,7 @@ const PROBE_LANES = 32;
 /** The kernels exchange rows among the first eight lanes of each subgroup. */
 const LEAST_SUBGROUP_SIZE = 8;
 
-/** What to install where no adapter is found on Linux. */
+/** Commands that install a driver on Linux if no adapter is found. */
 export const VULKAN_DRIVER_COMMANDS: Readonly<Record<string, string>> = {
   "Debian/Ubuntu": "sudo apt-get install mesa-vulkan-drivers",
   "Fedora": "sudo dnf install mesa-vulkan-drivers",
@@ -116,10 +131,10 @@ export function noAdapterMessage(os: string): string {
   return `No GPU adapter: this program computes on WebGPU and needs one. ${driver}`;
 }
 
-/** Sets what drivers look for in the environment; before the first adapter is asked for. */
+/** Sets environment variables for drivers. Call it before the first adapter is requested. */
 export function prepareEnvironment(): void {
   if (Deno.build.os !== "linux") return;
-  // Without a Vulkan driver Deno may hand out a GL adapter that lacks what the kernels need.
+  // Without a Vulkan driver Deno may return a GL adapter that lacks features the kernels need.
   if (!Deno.env.get("DENO_WEBGPU_BACKEND")) Deno.env.set("DENO_WEBGPU_BACKEND", "vulkan");
   // libwayland prints a complaint when the variable is missing.
   if (!Deno.env.get("XDG_RUNTIME_DIR")) Deno.env.set("XDG_RUNTIME_DIR", "/tmp");
@@ -127,13 +142,15 @@ export function prepareEnvironment(): void {
 
 const kept = new Set<GPU>();
 
-/** Keeps a provider for good: a Dawn that is collected takes the process along when a promise settles. */
+/**
+ * Keeps a provider alive: if Dawn is garbage-collected, the process crashes when a promise settles.
+ */
 export function keepProvider(provider: GPU): GPU {
   kept.add(provider);
   return provider;
 }
 
-async function requestDevice(provider: GPU, features: readonly string[]) {
+async function requestDevice(provider: GPU, features: readonly GpuFeature[]) {
   const adapter = await provider.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) throw new GpuError(noAdapterMessage(Deno.build.os));
   const { limits } = adapter;
@@ -152,14 +169,16 @@ async function requestDevice(provider: GPU, features: readonly string[]) {
 }
 
 async function requestWithFeatures(provider: GPU, native: boolean) {
-  const wanted = native ? OPTIONAL_FEATURES : [...OPTIONAL_FEATURES, MATRIX_FEATURE];
+  const wanted: readonly GpuFeature[] = native
+    ? OPTIONAL_FEATURES
+    : [...OPTIONAL_FEATURES, MATRIX_FEATURE];
   try {
     const granted = wanted;
     return { ...await requestDevice(provider, granted), granted };
   } catch (error) {
     if (error instanceof GpuError) throw error;
   }
-  const granted: string[] = [];
+  const granted: GpuFeature[] = [];
   for (const feature of wanted) {
     try {
       (await requestDevice(provider, [feature])).device.destroy();
@@ -216,7 +235,7 @@ async function exchangesRows(device: GPUDevice, directives: string): Promise<boo
   }
 }
 
-/** By what the adapter says of itself; some providers do not say it. */
+/** Whether the adapter computes on the host, from its own information; some providers omit that. */
 function isSoftware({ info }: GPUAdapter, name: string): boolean {
   const { isFallbackAdapter } = (info ?? {}) as { readonly isFallbackAdapter?: boolean };
   return isFallbackAdapter ?? /llvmpipe|lavapipe|swiftshader|basic render/i.test(name);
@@ -228,8 +247,8 @@ function isSoftware({ info }: GPUAdapter, name: string): boolean {
  */
 export async function acquireGpu(options: GpuOptions = {}): Promise<Gpu> {
   prepareEnvironment();
-  const native = !options.provider;
   const provider = options.provider ?? navigator.gpu;
+  const native = provider === navigator.gpu;
   if (!provider) throw new GpuError(noAdapterMessage(Deno.build.os));
   keepProvider(provider);
   const { adapter, device, granted } = await requestWithFeatures(provider, native);
@@ -240,8 +259,8 @@ export async function acquireGpu(options: GpuOptions = {}): Promise<Gpu> {
   device.addEventListener("uncapturederror", (event) => {
     event.preventDefault?.();
     const { error } = event as GPUUncapturedErrorEvent;
-    // By name: another provider has classes of its own. What follows from a buffer that could not be
-    // made is no fault of its own.
+    // Compared by name, because another provider has its own classes. Errors that follow from a
+    // buffer that could not be made are not separate faults.
     if (error.constructor.name === "GPUOutOfMemoryError") outOfMemory ??= error.message;
     else if (outOfMemory === undefined) fault ??= error.message;
   });
@@ -268,6 +287,7 @@ export async function acquireGpu(options: GpuOptions = {}): Promise<Gpu> {
     subgroups,
     matrixUnits,
     features: granted,
+    onWait: options.onWait,
     native,
     software: isSoftware(adapter, name),
     directives,

@@ -1,31 +1,45 @@
 /**
  * Element types of tensors, by their safetensors names, and conversions between them.
  *
- * Bytes are little-endian in files and on every platform that Deno runs on, so typed arrays are laid
- * over them as they are.
+ * Bytes are little-endian in files and on every platform that Deno runs on, so typed arrays can
+ * view them directly.
  */
 
+/** Types that hold real numbers; weights may be stored in them. */
+export const FLOAT_DTYPES = ["F32", "F16", "BF16"] as const;
+/** One of {@linkcode FLOAT_DTYPES}. */
+export type FloatDType = typeof FLOAT_DTYPES[number];
+
+/** Every type that can be read and written. */
+export const DTYPES = [
+  ...FLOAT_DTYPES,
+  "I64",
+  "U64",
+  "I32",
+  "U32",
+  "I16",
+  "U16",
+  "I8",
+  "U8",
+  "BOOL",
+] as const;
 /** Element type of a tensor, by its name in a safetensors header. */
-export type DType = "F32" | "F16" | "BF16" | "I32" | "U32" | "I8" | "U8";
+export type DType = typeof DTYPES[number];
 
 const BYTES: Readonly<Record<DType, number>> = {
   F32: 4,
   F16: 2,
   BF16: 2,
+  I64: 8,
+  U64: 8,
   I32: 4,
   U32: 4,
+  I16: 2,
+  U16: 2,
   I8: 1,
   U8: 1,
+  BOOL: 1,
 };
-
-/** Types that hold real numbers: what weights may be stored as. */
-export type FloatDType = "F32" | "F16" | "BF16";
-
-/** Every type that can be read and written. */
-export const DTYPES = Object.keys(BYTES) as readonly DType[];
-
-/** The types that weights may be stored as. */
-export const FLOAT_DTYPES: readonly FloatDType[] = ["F32", "F16", "BF16"];
 
 /** Whether `name` is one of {@linkcode DTYPES}. */
 export function isDType(name: unknown): name is DType {
@@ -57,7 +71,7 @@ export function f32ToBf16(values: Float32Array): Uint16Array<ArrayBuffer> {
   const codes = new Uint16Array(values.length);
   for (let i = 0; i < bits.length; i++) {
     const word = bits[i];
-    // Rounding would carry a NaN whose payload lies in the lower half into infinity.
+    // Rounding would turn a NaN with its payload in the lower half into infinity.
     if ((word & 0x7fffffff) > 0x7f800000) codes[i] = (word >>> 16) | 0x40;
     else codes[i] = (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
   }
@@ -94,7 +108,7 @@ export function toF32(bytes: Uint8Array, dtype: DType): Float32Array<ArrayBuffer
       `found ${bytes.length} bytes of ${dtype}, expected a multiple of ${size}. Pass whole elements.`,
     );
   }
-  // Typed arrays must start at a multiple of their element size; a copy does.
+  // Typed arrays must start at a multiple of their element size, so the bytes are copied.
   const { buffer, byteOffset } = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
   const length = bytes.length / size;
   switch (dtype) {
@@ -104,13 +118,22 @@ export function toF32(bytes: Uint8Array, dtype: DType): Float32Array<ArrayBuffer
       return f16ToF32(new Uint16Array(buffer, byteOffset, length));
     case "BF16":
       return bf16ToF32(new Uint16Array(buffer, byteOffset, length));
+    case "I64":
+      return Float32Array.from(new BigInt64Array(buffer, byteOffset, length), Number);
+    case "U64":
+      return Float32Array.from(new BigUint64Array(buffer, byteOffset, length), Number);
     case "I32":
       return Float32Array.from(new Int32Array(buffer, byteOffset, length));
     case "U32":
       return Float32Array.from(new Uint32Array(buffer, byteOffset, length));
+    case "I16":
+      return Float32Array.from(new Int16Array(buffer, byteOffset, length));
+    case "U16":
+      return Float32Array.from(new Uint16Array(buffer, byteOffset, length));
     case "I8":
       return Float32Array.from(new Int8Array(buffer, byteOffset, length));
     case "U8":
+    case "BOOL":
       return Float32Array.from(new Uint8Array(buffer, byteOffset, length));
   }
 }

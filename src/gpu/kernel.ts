@@ -1,10 +1,10 @@
-/** A kernel declared once: typed parameters in TypeScript, checked against its WGSL on import. */
+/** Declares kernels with typed parameters, which are checked against the WGSL on import. */
 
 /** How a kernel uses a storage buffer. */
 export type Access = "read" | "write";
 type ScalarType = "u32" | "f32";
 
-/** What a kernel wrapper states about its shader. */
+/** The declaration of a kernel: what its wrapper says about the shader. */
 export interface KernelDeclaration<
   Bindings extends Record<string, Access>,
   Params extends Record<string, ScalarType>,
@@ -22,13 +22,17 @@ export interface KernelDeclaration<
   readonly params: Params;
   /** `override` constants and their defaults. */
   readonly constants?: Constants;
-  /** The shader calls `load_weight8`: a scheme's snippet and `@group(1)` are added at a call. */
+  /** Whether the shader calls `load_weight8`; each call adds a scheme's snippet and `@group(1)`. */
   readonly readsWeights?: boolean;
-  /** The shader calls `multiply_tile`: the snippet of the weights' arithmetic is added at a call. */
+  /** Whether the shader calls `multiply_tile`; each call adds the snippet of an arithmetic. */
   readonly multipliesRows?: boolean;
-  /** The shader calls `gather_rows`: a snippet with or without subgroups is added by the device. */
+  /** Whether the shader uses the type `Element`; each call adds the snippet that defines it. */
+  readonly usesElement?: boolean;
+  /**
+   * Whether the shader calls `gather_rows`; the device adds a snippet with or without subgroups.
+   */
   readonly gathersRows?: boolean;
-  /** The shader multiplies matrices of a subgroup: the snippet with their shape is added. */
+  /** Whether the shader uses matrix units; the snippet with their shape is added. */
   readonly usesMatrixUnits?: boolean;
 }
 
@@ -43,29 +47,46 @@ export interface Kernel<
 }
 
 /**
- * In what the products of a linear layer are made: `f32`; `f16`, eight of them added up before they
- * join an f32 sum; `int8`, 32 codes of activations by 32 of weights, exact, before scales and an f32 sum.
+ * The arithmetic of a linear layer's products. `f32`. `f16`: eight products are added in f16 before
+ * they join an f32 sum. `int8`: 32 codes of activations times 32 of weights are summed exactly,
+ * then scaled and added to an f32 sum.
  */
-export const ARITHMETICS = ["f32", "f16", "int8"] as const;
-/** One of {@linkcode ARITHMETICS}. */
-export type Arithmetic = typeof ARITHMETICS[number];
+export type Arithmetic = "f32" | "f16" | "int8";
 
-/** What a call does and moves, for rates. Weights count once a call, as though every row tile found them
- * in a cache. */
+/** Names of the arithmetics. */
+export const ARITHMETICS: readonly Arithmetic[] = ["f32", "f16", "int8"];
+
+/**
+ * The type that numbers are kept in: `f32`, or `f16`, in which magnitudes above 65504 become 65504.
+ */
+export type Element = "f32" | "f16";
+
+/** Names of the element types. */
+export const ELEMENTS: readonly Element[] = ["f32", "f16"];
+
+/** Bytes of one element. */
+export function elementBytes(element: Element): number {
+  return element === "f16" ? 2 : 4;
+}
+
+/**
+ * Operations and bytes of a call, from which rates are computed. Weights count once per call, as if
+ * every row tile found them in a cache.
+ */
 export interface Cost {
   /** Multiplications and additions. */
   readonly operations: number;
-  /** Read and written, each once. */
+  /** Bytes read and bytes written, each counted once. */
   readonly bytes: number;
 }
 
-/** A weight matrix's buffers and how they are read: what `@group(1)` of a kernel is bound to. */
+/** The buffers of a weight matrix, which `@group(1)` of a kernel binds, and how they are read. */
 export interface WeightBinding {
-  /** Name of the scheme: tells pipelines apart. */
+  /** Name of the scheme, which distinguishes pipelines. */
   readonly scheme: string;
   /** WGSL that declares the buffers and defines `load_weight8`. */
   readonly snippet: string;
-  /** For kernels that multiply rows. */
+  /** Arithmetic of kernels that multiply rows. */
   readonly arithmetic: Arithmetic;
   /** Override constants of the snippet. */
   readonly constants?: Readonly<Record<string, number>>;
@@ -80,15 +101,15 @@ function difference(name: string, what: string, declared: string, found: string)
   );
 }
 
-/** Comments would otherwise be read as declarations. */
+/** Removes comments, which could otherwise be read as declarations. */
 function withoutComments(source: string): string {
   return source.replace(/\/\/.*$/gm, "").replace(/\/\*[\s\S]*?\*\//g, "");
 }
 
 /**
  * Declares a kernel.
- * @throws {Error} when bindings, `Params` or override constants differ from the shader's text, so a
- * mismatch fails on import, without a GPU
+ * @throws {Error} when bindings, `Params` or override constants differ from the shader's text. The
+ * check runs on import and needs no GPU.
  */
 export function defineKernel<
   const Bindings extends Record<string, Access>,

@@ -1,20 +1,20 @@
-/** GPU time by kernel name, from timestamp queries. */
+/** Measures GPU time by kernel name with timestamp queries. */
 
 import { type Gpu, GpuError } from "./device.ts";
 import type { Arithmetic, Cost, WeightBinding } from "./kernel.ts";
 
-/** Dispatches of one query set: WebGPU allows no more. */
+/** Dispatches in one query set, the limit of WebGPU. */
 const CAPACITY = 2048;
 
-/** What a kernel took so far. */
+/** GPU time of a kernel so far. */
 export interface KernelTime {
-  /** Name of the kernel, and of scheme and arithmetic where it multiplies rows. */
+  /** Name of the kernel; with scheme and arithmetic if it multiplies rows. */
   readonly kernel: string;
   readonly dispatches: number;
   readonly milliseconds: number;
-  /** Of all dispatches; undefined where a call did not tell its cost. */
+  /** Cost of all dispatches; undefined if a call did not give its cost. */
   readonly cost: Cost | undefined;
-  /** Of its products; undefined where it multiplies no rows. */
+  /** Arithmetic of its products; undefined if it multiplies no rows. */
   readonly arithmetic: Arithmetic | undefined;
 }
 
@@ -32,7 +32,7 @@ interface Call {
   readonly arithmetic: Arithmetic | undefined;
 }
 
-/** Collects timestamps of dispatches that a recorder puts in passes of their own. */
+/** Collects timestamps of dispatches; a recorder puts each in a separate pass. */
 export class KernelTimes implements Disposable {
   readonly #gpu: Gpu;
   readonly #chunks: Chunk[] = [];
@@ -64,7 +64,7 @@ export class KernelTimes implements Disposable {
     return chunk;
   }
 
-  /** Where the pass of the next dispatch writes its times. */
+  /** Timestamp writes of the next dispatch's pass. */
   next(
     kernel: string,
     cost?: Cost,
@@ -82,8 +82,8 @@ export class KernelTimes implements Disposable {
   }
 
   /**
-   * Waits for the GPU and adds what was measured since the last call to the totals. Nothing may be
-   * recorded meanwhile.
+   * Waits for the GPU and adds the times since the last call to the totals. Nothing may be recorded
+   * until it resolves.
    */
   async collect(): Promise<void> {
     for (const { queries, resolved, copy, calls } of this.#chunks) {
@@ -118,7 +118,7 @@ export class KernelTimes implements Disposable {
     });
   }
 
-  /** Totals by kernel, the costliest first. */
+  /** Totals by kernel, longest time first. */
   totals(): KernelTime[] {
     return [...this.#totals.values()].sort((a, b) => b.milliseconds - a.milliseconds);
   }

@@ -1,23 +1,24 @@
-/** How the host waits for the GPU. */
+/** Waits for the GPU on the host. */
 
 import type { Gpu } from "./device.ts";
 
-/** Deno releases on which {@linkcode mapBlocks}. */
+/** Deno releases for which {@linkcode mapBlocks} is true. */
 const BLOCKING_MAP_RELEASES = ["2.9.6"];
 
 /**
- * Whether `mapAsync` itself blocks until the GPU has done all that was submitted, and its range can
- * be taken at once if the buffer had been mapped before (a never-mapped one would end the process).
- * In Deno an awaited `mapAsync` or `onSubmittedWorkDone` sleeps about 10 ms after that.
+ * Whether the call of `mapAsync` itself blocks until the GPU has finished all submitted work. Then
+ * the range can be read at once, without awaiting, if the buffer was mapped before; on a buffer
+ * that was never mapped this would crash the process. In Deno, awaiting `mapAsync` or
+ * `onSubmittedWorkDone` takes about 10 ms longer.
  */
 export function mapBlocks(gpu: Gpu): boolean {
   return gpu.native && BLOCKING_MAP_RELEASES.includes(Deno.version.deno);
 }
 
 /**
- * Maps buffers as soon as the GPU is done with them, without the sleep where it can be had.
- * @param options.bytes from each buffer's start
- * @param options.first whether one of them has never been mapped
+ * Maps buffers as soon as the GPU is done with them, without the 10 ms where possible.
+ * @param options.bytes number of bytes to map, from each buffer's start
+ * @param options.first whether one of the buffers has never been mapped
  */
 export async function mapBuffers(
   gpu: Gpu,
@@ -25,10 +26,12 @@ export async function mapBuffers(
   mode: GPUMapModeFlags,
   { bytes, first = false }: { readonly bytes?: number; readonly first?: boolean } = {},
 ): Promise<void> {
+  gpu.onWait?.(true);
   const mapped = Promise.all(buffers.map((buffer) => buffer.mapAsync(mode, 0, bytes)));
-  // What went wrong is told by whoever takes the range.
+  // The caller gets the error when it reads the range.
   if (mapBlocks(gpu) && !first) mapped.catch(() => {});
   else await mapped;
+  gpu.onWait?.(false);
 }
 
 /** Errors are delivered only when the event loop turns, and so are a client's messages. */
@@ -37,7 +40,7 @@ export async function turnEventLoop(): Promise<void> {
   for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Waits for the GPU where nothing is read back: for timings. */
+/** Waits for the GPU without reading anything back, for timings. */
 export class QueueWait implements Disposable {
   readonly #gpu: Gpu;
   readonly #buffer: GPUBuffer;
@@ -53,9 +56,9 @@ export class QueueWait implements Disposable {
     this.#buffer.unmap();
   }
 
-  /** Returns when all that was submitted is done. Errors and losses are the device's to tell. */
+  /** Waits until all submitted work is done. It does not report errors or a lost device. */
   async wait(): Promise<void> {
-    // Elsewhere a buffer that no command uses is mapped at once, whatever else is under way.
+    // On other providers an unused buffer is mapped at once, without waiting for the GPU.
     if (!mapBlocks(this.#gpu)) return await this.#gpu.device.queue.onSubmittedWorkDone();
     await mapBuffers(this.#gpu, [this.#buffer], GPUMapMode.WRITE);
     this.#buffer.unmap();

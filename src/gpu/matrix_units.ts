@@ -1,9 +1,9 @@
-/** Matrix units: what multiplies small matrices in one instruction of a whole subgroup. */
+/** Matrix units, which multiply small matrices in one instruction of a whole subgroup. */
 
 import matrix16x16x16 from "../../shaders/lib/matrix_16x16x16.wgsl" with { type: "text" };
 import matrix8x8x8 from "../../shaders/lib/matrix_8x8x8.wgsl" with { type: "text" };
 
-/** Dawn's feature; asked for by name, since the standard has none yet. */
+/** Name of Dawn's feature; the WebGPU standard has none yet. */
 export const MATRIX_FEATURE = "chromium-experimental-subgroup-matrix";
 
 /** A shape that an adapter multiplies: `[M, K]` by `[K, N]` to `[M, N]`. */
@@ -27,36 +27,36 @@ export interface MatrixUnits {
   readonly columns: number;
   /** Lanes that multiply together. */
   readonly subgroupSize: number;
-  /** Workgroup memory that the kernels' largest tile takes. */
+  /** Workgroup memory of the kernels' largest tile. */
   readonly workgroupBytes: number;
-  /** WGSL that names the shape's types: they must be constants, no override can stand for them. */
+  /** WGSL that defines the shape's types: they need constants and cannot use overrides. */
   readonly snippet: string;
 }
 
-/** The shapes that kernels know, the largest first. */
+/** The shapes that kernels support, the largest first. */
 const SHAPES: readonly Omit<MatrixUnits, "subgroupSize">[] = [
   { shape: "16x16x16", rows: 16, columns: 16, workgroupBytes: 29696, snippet: matrix16x16x16 },
   { shape: "8x8x8", rows: 8, columns: 8, workgroupBytes: 13824, snippet: matrix8x8x8 },
 ];
 
-/** What an adapter says of itself. */
+/** The part of an adapter's information about matrix units. */
 export interface MatrixAdapterInfo {
   readonly subgroupMinSize?: number;
   readonly subgroupMaxSize?: number;
-  /** Only Dawn has it. */
+  /** Shapes that the adapter supports; only Dawn has this field. */
   readonly subgroupMatrixConfigs?: readonly MatrixConfiguration[];
 }
 
 /**
- * The matrix units that kernels can use: f16 factors with f32 sums, in a shape that they know, on
- * subgroups of one size. Undefined where the adapter lists none.
+ * The matrix units that kernels can use: f16 factors with f32 sums, in a supported shape, on
+ * subgroups of one fixed size. Undefined if the adapter lists none.
  */
 export function matrixUnitsOf(
   info: MatrixAdapterInfo,
   { maxComputeWorkgroupStorageSize }: Pick<GPUSupportedLimits, "maxComputeWorkgroupStorageSize">,
 ): MatrixUnits | undefined {
   const { subgroupMinSize, subgroupMaxSize, subgroupMatrixConfigs = [] } = info;
-  // Which lanes share a matrix is the compiler's choice where the size varies.
+  // If the subgroup size varies, the compiler chooses which lanes share a matrix.
   if (!subgroupMaxSize || subgroupMinSize !== subgroupMaxSize) return undefined;
   const listed = new Set(
     subgroupMatrixConfigs

@@ -1,5 +1,7 @@
-/** Compiles kernels for a device, once for each set of constants, weight scheme and device form. */
+/** Compiles kernels for a device, once for each set of constants, scheme and element. */
 
+import elementF16 from "../../shaders/lib/element_f16.wgsl" with { type: "text" };
+import elementF32 from "../../shaders/lib/element_f32.wgsl" with { type: "text" };
 import gatherRowsSubgroup from "../../shaders/lib/gather_rows_subgroup.wgsl" with { type: "text" };
 import gatherRowsWorkgroup from "../../shaders/lib/gather_rows_workgroup.wgsl" with {
   type: "text",
@@ -10,7 +12,7 @@ import productsF16 from "../../shaders/lib/products_f16.wgsl" with { type: "text
 import productsF32 from "../../shaders/lib/products_f32.wgsl" with { type: "text" };
 import weight8 from "../../shaders/lib/weight8.wgsl" with { type: "text" };
 import type { Gpu } from "./device.ts";
-import type { Arithmetic, Kernel, WeightBinding } from "./kernel.ts";
+import type { Arithmetic, Element, Kernel, WeightBinding } from "./kernel.ts";
 
 const MULTIPLY_TILE: Readonly<Record<Arithmetic, readonly string[]>> = {
   f32: [multiplyTile, productsF32],
@@ -18,9 +20,11 @@ const MULTIPLY_TILE: Readonly<Record<Arithmetic, readonly string[]>> = {
   int8: [multiplyTileInt8],
 };
 
+const ELEMENT: Readonly<Record<Element, string>> = { f32: elementF32, f16: elementF16 };
+
 /** A kernel ready to run. */
 export interface CompiledKernel {
-  /** Different for every compiled kernel of a process. */
+  /** Unique number of the compiled kernel in this process. */
   readonly id: number;
   readonly pipeline: GPUComputePipeline;
   /** Layout of `@group(0)`. */
@@ -32,12 +36,13 @@ export interface CompiledKernel {
 const compiled = new WeakMap<Gpu, Map<string, CompiledKernel>>();
 let nextId = 0;
 
-/** The compiled form of a kernel; later calls with the same arguments return the same one. */
+/** Compiles a kernel; later calls with the same arguments return the same pipeline. */
 export function pipelineFor(
   gpu: Gpu,
   kernel: Kernel,
   constants: Record<string, number>,
   weights: WeightBinding | undefined,
+  element: Element = "f32",
 ): CompiledKernel {
   if (Boolean(kernel.readsWeights) !== Boolean(weights)) {
     throw new Error(`${kernel.name}: ${weights ? "reads no weights" : "needs weights"}`);
@@ -47,29 +52,42 @@ export function pipelineFor(
   }
   const arithmetic = kernel.multipliesRows ? weights?.arithmetic : "";
   const all = { ...constants, ...weights?.constants };
-  const key = `${kernel.name}|${weights?.scheme ?? ""}|${arithmetic}|${JSON.stringify(all)}`;
+  const scheme = weights?.scheme ?? "";
+  const key = `${kernel.name}|${scheme}|${arithmetic}|${element}|${JSON.stringify(all)}`;
   let ofDevice = compiled.get(gpu);
   if (!ofDevice) compiled.set(gpu, ofDevice = new Map());
   let entry = ofDevice.get(key);
-  if (!entry) ofDevice.set(key, entry = compile(gpu, kernel, all, weights));
+  if (!entry) {
+    gpu.onWait?.(true);
+    ofDevice.set(key, entry = compile(gpu, kernel, all, weights, element));
+    gpu.onWait?.(false);
+  }
   return entry;
 }
 
-/** A kernel's whole text for a device: its own lines first, with their numbers. */
+/**
+ * A kernel's whole text for a device: its own lines first, with their numbers.
+ * @param options.element of the buffers that are declared with `Element` (default f32)
+ * @param options.splits groups of 32 lanes in a workgroup (default 1). With more, rows go round through
+ * workgroup memory: a driver may put two groups into one subgroup of 64, where each would get the
+ * first one's rows
+ */
 export function shaderCode(
   gpu: Gpu,
   kernel: Kernel,
   weights: Pick<WeightBinding, "snippet" | "arithmetic"> | undefined,
+  { element = "f32", splits = 1 }: { readonly element?: Element; readonly splits?: number } = {},
 ): string {
   const arithmetic = kernel.multipliesRows ? weights?.arithmetic : undefined;
   return [
-    // Directives come first; on the first line they move no line number.
+    // Directives must come first. They share the first line, so that line numbers stay the same.
     gpu.directives + kernel.source,
     ...kernel.snippets ?? [],
     ...weights ? [weight8, weights.snippet] : [],
     ...arithmetic ? MULTIPLY_TILE[arithmetic] : [],
+    ...kernel.usesElement ? [ELEMENT[element]] : [],
     ...kernel.gathersRows || kernel.multipliesRows
-      ? [gpu.subgroups ? gatherRowsSubgroup : gatherRowsWorkgroup]
+      ? [gpu.subgroups && splits === 1 ? gatherRowsSubgroup : gatherRowsWorkgroup]
       : [],
     ...kernel.usesMatrixUnits ? [gpu.matrixUnits!.snippet] : [],
   ].join("\n");
@@ -80,9 +98,11 @@ function compile(
   kernel: Kernel,
   constants: Record<string, number>,
   weights: WeightBinding | undefined,
+  element: Element,
 ): CompiledKernel {
   const { device } = gpu;
-  const code = shaderCode(gpu, kernel, weights);
+  const { SPLITS: splits } = { ...kernel.constants, ...constants };
+  const code = shaderCode(gpu, kernel, weights, { element, splits });
   const storage = (binding: number, type: GPUBufferBindingType): GPUBindGroupLayoutEntry => ({
     binding,
     visibility: GPUShaderStage.COMPUTE,

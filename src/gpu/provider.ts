@@ -1,39 +1,39 @@
 /**
- * Where WebGPU comes from: Deno itself, or Dawn, Chromium's implementation, from the npm package
- * `webgpu`. Dawn reaches matrix units, which Deno does not; it is loaded only where it is asked for.
+ * Providers of WebGPU: Deno itself, or Dawn, Chromium's implementation, from the npm package
+ * `webgpu`. Only Dawn supports matrix units; it is only loaded when it is asked for.
  */
 
 import { GpuError, keepProvider, prepareEnvironment } from "./device.ts";
 import { slowDawnPolling } from "./dawn_polling.ts";
 import { matrixUnitsOf } from "./matrix_units.ts";
 
-/** What may be asked for. */
-export const PROVIDERS = ["native", "dawn", "auto"] as const;
-
 /**
- * `native`: Deno's own WebGPU. `dawn`: the npm package `webgpu`. `auto`: dawn where its adapter has
- * matrix units that kernels use, else native.
+ * `native`: Deno's own WebGPU. `dawn`: the npm package `webgpu`. `auto`: dawn if its adapter has
+ * matrix units that kernels use, else native. Dawn needs `--allow-ffi`.
  */
-export type ProviderName = typeof PROVIDERS[number];
+export type ProviderName = "native" | "dawn" | "auto";
+
+/** Names of the providers. */
+export const PROVIDERS: readonly ProviderName[] = ["native", "dawn", "auto"];
 
 /** The provider that was chosen. */
 export interface Provider {
-  readonly name: "native" | "dawn";
-  /** For `acquireGpu`; undefined is Deno's own. */
+  readonly name: Exclude<ProviderName, "auto">;
+  /** Provider for `acquireGpu`; undefined for Deno's own. */
   readonly gpu: GPU | undefined;
-  /** Why `auto` chose it. */
+  /** Why `auto` chose this provider. */
   readonly reason?: string;
 }
 
 /**
- * Neither a literal in `import()` nor an entry in deno.json: either would have everyone download its
- * 51 MB at the first start. deno.lock holds its checksum.
+ * The Dawn package. It is neither a literal in `import()` nor an entry in deno.json, because then
+ * every user would download its 51 MB at the first start. deno.lock holds its checksum.
  */
 const DAWN_PACKAGE = "npm:webgpu@0.6.2";
 
 /**
- * Matrix units count as unsafe while they are experimental; on NVIDIA Dawn hides f16 unless it is asked
- * for; timestamps come in steps of 0.1 ms else.
+ * Options of Dawn: they allow unsafe features, which matrix units are while they are experimental,
+ * f16 on NVIDIA, which Dawn hides, and timestamps in finer steps than 0.1 ms.
  */
 const DAWN_OPTIONS: readonly string[] = [
   "enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia",
@@ -41,16 +41,16 @@ const DAWN_OPTIONS: readonly string[] = [
 ];
 
 const DAWN_PERMISSION =
-  "Dawn is a native library, which this program is not permitted to load. Use `deno task dawn` in " +
-  "place of `deno task unmask`, or add --allow-ffi to `deno run`; --gpu native needs neither.";
+  "Dawn is a native library, which this program is not permitted to load. Use `deno task dawn` " +
+  "instead of `deno task unmask`, or add --allow-ffi to `deno run`; --gpu native needs neither.";
 
 /**
  * Starts Dawn.
- * @param options more of what the package's `create` takes, such as `backend=null`
- * @throws {GpuError} when it is not permitted, or cannot be downloaded or loaded
+ * @param options further options for the package's `create`, such as `backend=null`
+ * @throws {GpuError} when Dawn is not permitted, or cannot be downloaded or loaded
  */
 export async function startDawn(options: readonly string[] = []): Promise<GPU> {
-  // Asked first: an import that fails later has downloaded the package by then.
+  // Checked first, because an import without the permission would still download the package.
   if (Deno.permissions.querySync({ name: "ffi" }).state !== "granted") {
     throw new GpuError(DAWN_PERMISSION, { cause: new Deno.errors.NotCapable("ffi") });
   }
@@ -69,10 +69,10 @@ export async function startDawn(options: readonly string[] = []): Promise<GPU> {
   }
 }
 
-/** The message for a machine on which Dawn starts but finds nothing to compute on. */
+/** The message for a machine on which Dawn starts but finds no adapter. */
 export function noDawnAdapterMessage(os: string): string {
   const driver = os === "linux"
-    ? "It asks more of a Vulkan driver than Deno does: Mesa 22.3 (Debian 12) is too old, 25.0 is " +
+    ? "It needs a newer Vulkan driver than Deno does: Mesa 22.3 (Debian 12) is too old, 25.0 is " +
       "new enough (there: sudo apt-get install -t bookworm-backports mesa-vulkan-drivers)."
     : "Update the graphics driver.";
   return `Dawn found no GPU adapter that it can use. ${driver} Or use --gpu native.`;
@@ -80,7 +80,7 @@ export function noDawnAdapterMessage(os: string): string {
 
 /**
  * Opens a provider.
- * @param start starts Dawn
+ * @param start function that starts Dawn
  * @throws {GpuError} saying what to do: for `dawn` when it cannot be loaded or finds no adapter, for
  * `auto` only when the program is not permitted to load it
  */

@@ -1,15 +1,17 @@
-/** Brings results back from the GPU; the one place where the host waits for it. */
+/** Reads results back from the GPU; only here does the host wait for the GPU. */
 
 import { type Gpu, GpuFaultError } from "./device.ts";
 import { mapBuffers, turnEventLoop } from "./mapping.ts";
 import type { Recorder } from "./recorder.ts";
 import type { Tensor } from "./tensor.ts";
 
-/** A mappable buffer that is used again and again, so that only its first map need be awaited. */
+/**
+ * Reads results through one mappable buffer, which is reused: only its first map must be awaited.
+ */
 export class Readback implements Disposable {
-  /** How many times results were brought back. */
+  /** Number of readbacks so far. */
   count = 0;
-  /** Milliseconds spent waiting for the GPU, the copy included. */
+  /** Milliseconds spent waiting for the GPU, including the copy. */
   waitedMilliseconds = 0;
   readonly #gpu: Gpu;
   #buffer: GPUBuffer | undefined;
@@ -48,7 +50,7 @@ export class Readback implements Disposable {
       await turnEventLoop();
       this.#gpu.throwIfFaulty();
       throw new GpuFaultError(
-        `${this.#gpu.name} gave no results back: ${(error as Error).message}. ` +
+        `${this.#gpu.name} returned no results: ${(error as Error).message}. ` +
           "The device was probably lost: load the model again.",
         { cause: error },
       );

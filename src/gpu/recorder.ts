@@ -1,7 +1,7 @@
-/** Records many dispatches and submits them once. */
+/** Records many dispatches and submits them together. */
 
 import type { Gpu } from "./device.ts";
-import type { Access, Cost, Kernel, WeightBinding } from "./kernel.ts";
+import type { Access, Cost, Element, Kernel, WeightBinding } from "./kernel.ts";
 import type { KernelTimes } from "./kernel_times.ts";
 import { pipelineFor } from "./pipeline.ts";
 import type { Tensor } from "./tensor.ts";
@@ -12,17 +12,19 @@ export interface Dispatch<B, P, C> {
   readonly bindings: { readonly [K in keyof B]: Tensor };
   /** A number for every declared parameter. */
   readonly params: { readonly [K in keyof P]: number };
-  /** Override constants other than their defaults. */
+  /** Override constants that differ from their defaults. */
   readonly constants?: { readonly [K in keyof C]?: number };
-  /** Required by kernels that read weights. */
+  /** Weights, for kernels that read them. */
   readonly weights?: WeightBinding;
-  /** For rates of a profile; absent: only time is told. */
+  /** The type `Element` in a kernel that uses it; default f32. */
+  readonly element?: Element;
+  /** Cost, for rates in a profile; without it the profile shows only the time. */
   readonly cost?: Cost;
   /** Workgroups in x, y, z. */
   readonly workgroups: readonly [number, number?, number?];
 }
 
-/** What a recorder has done since it was made. */
+/** Counts of a recorder since it was made. */
 export interface RecorderCounts {
   dispatches: number;
   submits: number;
@@ -31,13 +33,13 @@ export interface RecorderCounts {
 const ARENA_BYTES = 256 * 1024;
 
 /**
- * Encodes dispatches into one compute pass. Parameters of all of them go to the GPU in one write at
- * {@linkcode Recorder.submit}; bind groups are kept and found again by what they bind.
+ * Encodes dispatches into one compute pass. The parameters of all dispatches are sent to the GPU in
+ * one write at {@linkcode Recorder.submit}. Bind groups are cached by the buffers that they bind.
  */
 export class Recorder implements Disposable {
   /** Running totals, for statistics. */
   readonly counts: RecorderCounts = { dispatches: 0, submits: 0 };
-  /** When set, every dispatch gets a pass of its own and is timed. */
+  /** If set, every dispatch is timed in a separate pass. */
   times: KernelTimes | undefined;
   /** The device that the dispatches are for. */
   readonly gpu: Gpu;
@@ -48,7 +50,7 @@ export class Recorder implements Disposable {
   #used = 0;
   #retired: GPUBuffer[] = [];
   readonly #bindGroups = new Map<string, { readonly group: GPUBindGroup; buffers: GPUBuffer[] }>();
-  /** Keys of the groups that bind a buffer. */
+  /** Keys of the bind groups of each buffer. */
   readonly #groupsOf = new Map<GPUBuffer, Set<string>>();
 
   constructor(gpu: Gpu) {
@@ -64,11 +66,11 @@ export class Recorder implements Disposable {
     return this.#encoder ??= this.gpu.device.createCommandEncoder();
   }
 
-  /** Reserves room for one `Params`; returns its byte offset. */
+  /** Reserves space for one `Params`. @returns its byte offset */
   #reserve(bytes: number): number {
     const alignment = this.gpu.limits.minUniformBufferOffsetAlignment;
     const size = Math.ceil(Math.max(bytes, 16) / alignment) * alignment;
-    // A submit in between changes nothing but the number of submits.
+    // An extra submit is harmless: it only adds to the number of submits.
     if (this.#used + size > ARENA_BYTES) this.submit();
     const offset = this.#used;
     this.#used += size;
@@ -88,7 +90,7 @@ export class Recorder implements Disposable {
       throw new Error(`${kernel.name}: ${x} x ${y} x ${z} workgroups, the device allows ${most}`);
     }
     const constants: Record<string, number> = { ...kernel.constants, ...call.constants };
-    const pipeline = pipelineFor(this.gpu, kernel, constants, call.weights);
+    const pipeline = pipelineFor(this.gpu, kernel, constants, call.weights, call.element);
 
     const names = Object.keys(kernel.params);
     const offset = this.#reserve(names.length * 4);
@@ -150,12 +152,12 @@ export class Recorder implements Disposable {
     );
   }
 
-  /** Frees a tensor once what is recorded so far has been submitted: at once where nothing is. */
+  /** Frees a tensor after the next submit, or at once if nothing is recorded. */
   retire(tensor: Tensor): void {
     const { buffer } = tensor;
     if (this.#encoder) this.#retired.push(buffer);
     else tensor.destroy();
-    // A group that holds the buffer would fail at submit.
+    // A cached group with the destroyed buffer would fail at submit.
     for (const key of this.#groupsOf.get(buffer) ?? []) {
       for (const other of this.#bindGroups.get(key)!.buffers) {
         this.#groupsOf.get(other)!.delete(key);
@@ -173,7 +175,7 @@ export class Recorder implements Disposable {
     }
   }
 
-  /** Sends everything recorded to the GPU's queue. */
+  /** Submits everything recorded to the GPU's queue. */
   submit(): void {
     this.#pass?.end();
     this.#pass = undefined;
@@ -190,7 +192,7 @@ export class Recorder implements Disposable {
     for (const buffer of this.#retired.splice(0)) buffer.destroy();
   }
 
-  /** Forgets what was recorded since the last submit, and what was bound, after an error in between. */
+  /** Drops everything recorded since the last submit, and the bind groups, after an error. */
   abandon(): void {
     this.#bindGroups.clear();
     this.#groupsOf.clear();

@@ -1,12 +1,12 @@
-/** Buffers for intermediate results, kept from one forward pass to the next. */
+/** Scratch buffers for intermediate results, reused from one forward pass to the next. */
 
 import type { Gpu } from "./device.ts";
 import type { Recorder } from "./recorder.ts";
 import { createTensor, type Tensor } from "./tensor.ts";
 
 /**
- * One buffer per name, grown when a larger one is asked for. New buffers are zero; a name must always
- * be used with the same row stride, so that padding columns stay zero.
+ * Holds one buffer per name and makes it larger when needed. New buffers are zero. A name must
+ * always be used with the same row stride, so that padding columns stay zero.
  */
 export class Scratch implements Disposable {
   readonly #gpu: Gpu;
@@ -19,13 +19,13 @@ export class Scratch implements Disposable {
   }
 
   /**
-   * The tensor of this name with room for `elements` of 4 bytes; its contents are undefined.
-   * @throws {GpuError} when it does not fit the device's limits
+   * Returns the tensor of a name with room for `elements` of 4 bytes; its contents are undefined.
+   * @throws {GpuError} when the tensor does not fit the device's limits
    */
   get(name: string, elements: number): Tensor {
     const current = this.#tensors.get(name);
     if (current && current.byteLength >= 4 * elements) return current;
-    // Before its successor is made: the two need not fit the memory together.
+    // Freed before the larger one is made, so that the two need not fit the memory together.
     if (current) this.#recorder.retire(current);
     this.#tensors.delete(name);
     const grown = createTensor(this.#gpu, name, elements);

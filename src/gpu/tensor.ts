@@ -1,4 +1,4 @@
-/** A region of a GPU buffer: what kernels are bound to. */
+/** Tensors: regions of GPU buffers, which kernels bind. */
 
 import type { Gpu } from "./device.ts";
 
@@ -13,7 +13,7 @@ function keyOf(buffer: GPUBuffer): number {
 
 /** A buffer, or a part of one. Elements are 4 bytes wide: f32, u32, or packed weights. */
 export class Tensor {
-  /** Tells regions apart: two tensors of the same region have the same key. */
+  /** Key of the region; two tensors of the same region have the same key. */
   readonly key: string;
 
   constructor(
@@ -27,7 +27,7 @@ export class Tensor {
     this.key = `${keyOf(buffer)}@${byteOffset}+${byteLength}`;
   }
 
-  /** A part of this tensor, offsets and lengths in elements of 4 bytes. */
+  /** A part of this tensor; offset and length are in elements of 4 bytes. */
   part(first: number, length: number): Tensor {
     return new Tensor(this.buffer, this.byteOffset + 4 * first, 4 * length);
   }
@@ -39,7 +39,7 @@ export class Tensor {
 }
 
 /**
- * A zero-filled tensor for storage, copies in and copies out.
+ * Creates a zero-filled tensor for storage and copies.
  * @throws {GpuError} when it does not fit the device's buffer or binding limit
  */
 export function createTensor(gpu: Gpu, label: string, elements: number): Tensor {
@@ -60,12 +60,12 @@ export function upload(
   data: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>,
   elementOffset = 0,
 ): void {
-  // Deno 2.9.6 ends the process where nothing is to be written.
+  // Deno 2.9.6 crashes the process when it writes 0 bytes.
   if (data.length === 0) return;
   gpu.device.queue.writeBuffer(tensor.buffer, tensor.byteOffset + 4 * elementOffset, data);
 }
 
-/** A tensor holding `data`. */
+/** Creates a tensor that holds `data`. */
 export function tensorOf(
   gpu: Gpu,
   label: string,

@@ -1,4 +1,4 @@
-/** Large uploads through host memory that is allotted once. */
+/** Uploads large data through host memory that is allocated once. */
 
 import { type Gpu, GpuFaultError } from "./device.ts";
 import { mapBuffers, turnEventLoop } from "./mapping.ts";
@@ -6,23 +6,23 @@ import type { Recorder } from "./recorder.ts";
 import { Tensor } from "./tensor.ts";
 
 /**
- * Buffers that the host writes and the GPU copies from, in turn. `queue.writeBuffer` allots a copy
- * for each call; on a software adapter, which has one heap for everything, those leave holes among
- * the tensors that they are written to.
+ * A ring of buffers that the host writes and the GPU copies from. `queue.writeBuffer` would
+ * allocate a copy for each call. On a software adapter, which has one heap for everything, those
+ * copies would leave holes between the tensors.
  *
- * The host waits when all buffers are under way. In Deno a wait is for all that was submitted, and an
- * awaited one sleeps 10 ms afterwards: many buffers mean few waits.
+ * The host waits when all buffers are in use. In Deno a wait lasts until all submitted work is
+ * done, and awaiting takes 10 ms longer, so many buffers save waits.
  */
 export class UploadRing implements Disposable {
   readonly #gpu: Gpu;
-  /** All of them. */
+  /** All buffers. */
   readonly #slots: readonly Tensor[];
-  /** Those that the host may write. */
+  /** Buffers that the host may write. */
   #mapped: Tensor[];
-  /** Those that the GPU may still have to read. */
+  /** Buffers that the GPU may still read. */
   #written: Tensor[] = [];
 
-  /** @param bytes of each buffer, a multiple of 4: the most that is written at once */
+  /** @param bytes size of each buffer, a multiple of 4, and limit of one write */
   constructor(gpu: Gpu, slots: number, bytes: number) {
     this.#gpu = gpu;
     this.#slots = Array.from({ length: slots }, () => {
@@ -57,7 +57,7 @@ export class UploadRing implements Disposable {
   }
 
   /**
-   * Waits until the GPU has done all that was submitted.
+   * Waits until the GPU has done all submitted work.
    * @throws {GpuFaultError} when the device reported an error or was lost
    * @throws {GpuMemoryError} when memory ran out
    */
@@ -75,7 +75,7 @@ export class UploadRing implements Disposable {
     await turnEventLoop();
     this.#gpu.throwIfFaulty();
     throw new GpuFaultError(
-      `${this.#gpu.name} took no upload: ${(error as Error).message}. ` +
+      `${this.#gpu.name} accepted no upload: ${(error as Error).message}. ` +
         "The device was probably lost: load the model again.",
       { cause: error },
     );

@@ -1,7 +1,7 @@
-/** Bidirectional attention, fused: scores and weights never leave the workgroup. */
+/** Bidirectional attention in one kernel: scores and weights stay in the workgroup's memory. */
 
 import source from "../../shaders/attention.wgsl" with { type: "text" };
-import { defineKernel } from "../gpu/kernel.ts";
+import { defineKernel, type Element, elementBytes } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 
@@ -22,44 +22,53 @@ export const attentionKernel = defineKernel({
     fresh_row: "u32",
   },
   constants: { UNITS: 32, SHADOWS: 0 },
+  usesElement: true,
   gathersRows: true,
 });
 
-/** How a row of queries, keys or values is divided. */
+/** Keys and values of a call, `[keys, kvHeads, headStride]` each. */
+export interface KeysAndValues {
+  readonly k: Tensor;
+  readonly v: Tensor;
+  /** Type that both are kept in; default f32. */
+  readonly element?: Element;
+}
+
+/** How a row of queries, keys or values is divided into heads. */
 export interface HeadShape {
   readonly heads: number;
   /** Query head h reads key/value head `floor(h / (heads / kvHeads))`. */
   readonly kvHeads: number;
   /** Channels of a head, at most 128. */
   readonly headDim: number;
-  /** Floats from one head to the next: headDim rounded up to 8. */
+  /** Numbers from one head to the next: headDim rounded up to 8. */
   readonly headStride: number;
 }
 
-/** Keys of every sequence of a call that lie apart from its others, which sequences then may share. */
+/** A range of keys that every sequence of a call has of its own; it may share its other keys. */
 export interface FreshKeys {
-  /** The first of them, counted from the sequence's first key. */
+  /** First of these keys, counted from the sequence's first key. */
   readonly first: number;
-  /** How many each sequence has. */
+  /** Number of these keys in each sequence. */
   readonly count: number;
-  /** Row of the first sequence's first; the others' follow, in the order of the sequences. */
+  /** Row of the first sequence's first such key; the other sequences' rows follow in order. */
   readonly row: number;
 }
 
-/** What the sequences of a call come to. */
+/** The total work of a call's sequences. */
 export interface AttentionWork {
-  /** Sequences. */
+  /** Number of sequences. */
   readonly count: number;
-  /** Most queries of one sequence. */
+  /** Queries of the sequence that has most. */
   readonly longest: number;
   readonly queries: number;
-  /** A key that several sequences see counts for each of them. */
+  /** Sum of all sequences' keys; a shared key counts for each sequence. */
   readonly keys: number;
-  /** Queries times keys, of each sequence. */
+  /** Sum of all sequences' queries times keys. */
   readonly pairs: number;
 }
 
-/** Adds up ranges: `[count, 4]` of (first query, queries, first key, keys). */
+/** Adds up the work of ranges: `[count, 4]` of (first query, queries, first key, keys). */
 export function attentionWork(ranges: Uint32Array): AttentionWork {
   const work = { count: ranges.length / 4, longest: 0, queries: 0, keys: 0, pairs: 0 };
   for (let at = 0; at < ranges.length; at += 4) {
@@ -75,20 +84,17 @@ export function attentionWork(ranges: Uint32Array): AttentionWork {
 /**
  * Records attention over a batch of sequences, each within itself (Vaswani et al. 2017, eq. 1).
  * @param q `[queries, heads, headStride]`
- * @param k `[keys, kvHeads, headStride]`
- * @param v `[keys, kvHeads, headStride]`
  * @param sequences `[count]` of (first query, queries, first key, keys)
- * @param shadows `[queries]` of (key row, key row): every query of the call sees all keys of its sequence
- * but the first of these, and the second besides; absent: all keys and no other
+ * @param shadows `[queries]` of (hidden key row, added key row): every query of the call sees all
+ * keys of its sequence except the first of these rows, and also the second; absent: exactly its
+ * sequence's keys
  * @param y `[queries, yStride]`
- * @param work of `sequences`
+ * @param work work of `sequences`
  */
 export function attention(
   recorder: Recorder,
-  tensors: {
+  tensors: KeysAndValues & {
     readonly q: Tensor;
-    readonly k: Tensor;
-    readonly v: Tensor;
     readonly sequences: Tensor;
     readonly shadows?: Tensor;
     readonly y: Tensor;
@@ -101,9 +107,11 @@ export function attention(
   },
 ): void {
   const { fresh, work } = options;
+  const { element = "f32", ...bindings } = tensors;
   const { heads, kvHeads, headDim } = shape;
   recorder.dispatch(attentionKernel, {
-    bindings: { ...tensors, shadows: tensors.shadows ?? tensors.sequences },
+    bindings: { ...bindings, shadows: tensors.shadows ?? tensors.sequences },
+    element,
     params: {
       heads,
       kv_heads: kvHeads,
@@ -116,10 +124,10 @@ export function attention(
       fresh_row: fresh?.row ?? 0,
     },
     constants: { UNITS: 8 * Math.ceil(headDim / 32), SHADOWS: tensors.shadows ? 1 : 0 },
-    // Scores and their mix of values; queries and answers, keys and values.
+    // Operations: scores and weighted sums. Bytes: queries and results, keys and values.
     cost: {
       operations: 4 * work.pairs * heads * headDim,
-      bytes: 8 * headDim * (work.queries * heads + work.keys * kvHeads),
+      bytes: 2 * headDim * (4 * work.queries * heads + elementBytes(element) * work.keys * kvHeads),
     },
     workgroups: [Math.ceil(work.longest / 32), heads, work.count],
   });

@@ -1,4 +1,4 @@
-/** The twin of `selectCommits`: ranks candidates and commits the best, on the GPU. */
+/** Ranks candidates and commits the best on the GPU, with the same result as `selectCommits`. */
 
 import source from "../../shaders/commit.wgsl" with { type: "text" };
 import noise from "../../shaders/lib/noise.wgsl" with { type: "text" };
@@ -30,7 +30,7 @@ export const commitKernel = defineKernel({
     twin_rows: "u32",
     log_offset: "u32",
     log_stride: "u32",
-    random: "u32",
+    ranking: "u32",
     stop_at_end: "u32",
     rule: "u32",
     rule_value: "f32",
@@ -41,16 +41,27 @@ export const commitKernel = defineKernel({
 /** Words of 4 bytes in an entry of the log: header (committed, candidates, finished), then commits. */
 export const LOG_ENTRY_WORDS = 4;
 
-/** Which of the ranked candidates pass; see the shader. */
+/** The shader's numbers of the rankings. */
+export const RANKINGS = { low_confidence: 0, random: 1 } as const;
+
+/** The shader's numbers of the selection rules. */
+export const RULES = { count: 0, threshold: 1, factor: 2 } as const;
+
+/** One of {@linkcode RULES} and its value; see the shader. */
 export type CommitRule =
   | { readonly kind: "count" }
   | { readonly kind: "threshold"; readonly threshold: number }
   | { readonly kind: "factor"; readonly factor: number };
 
-function ruleParams(rule: CommitRule): { rule: number; rule_value: number } {
-  if (rule.kind === "threshold") return { rule: 1, rule_value: 1 / rule.threshold - 1 };
-  if (rule.kind === "factor") return { rule: 2, rule_value: rule.factor };
-  return { rule: 0, rule_value: 0 };
+function valueOf(rule: CommitRule): number {
+  switch (rule.kind) {
+    case "count":
+      return 0;
+    case "threshold":
+      return 1 / rule.threshold - 1;
+    case "factor":
+      return rule.factor;
+  }
 }
 
 /** Records one step's commits; see the shader for the tensors' layouts. */
@@ -72,14 +83,16 @@ export function commit(
     readonly planOffset: number;
     readonly maskToken: number;
     readonly twinRows: number;
-    /** In log entries. */
+    /** Offset in the log, in entries. */
     readonly logOffset: number;
     readonly logStride: number;
-    readonly random: boolean;
+    readonly ranking: keyof typeof RANKINGS;
     readonly stopAtEnd: boolean;
-    readonly rule: CommitRule;
+    /** Selection rule; default `count`. */
+    readonly rule?: CommitRule;
   },
 ): void {
+  const { rule = { kind: "count" } } = options;
   recorder.dispatch(commitKernel, {
     bindings: tensors,
     params: {
@@ -89,9 +102,10 @@ export function commit(
       twin_rows: options.twinRows,
       log_offset: options.logOffset,
       log_stride: options.logStride,
-      random: options.random ? 1 : 0,
+      ranking: RANKINGS[options.ranking],
       stop_at_end: options.stopAtEnd ? 1 : 0,
-      ...ruleParams(options.rule),
+      rule: RULES[rule.kind],
+      rule_value: valueOf(rule),
     },
     constants: { GUIDED: options.twinRows > 0 ? 1 : 0 },
     workgroups: [options.count],

@@ -1,4 +1,4 @@
-/** Token ids to hidden states. */
+/** Turns token ids into hidden states. */
 
 import source from "../../shaders/embed.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";

@@ -1,4 +1,7 @@
-/** Language-model head fused with its reduction: hidden rows in, candidates per vocabulary tile out. */
+/**
+ * The language-model head with its reduction: turns hidden rows into a candidate per vocabulary
+ * tile.
+ */
 
 import source from "../../shaders/head.wgsl" with { type: "text" };
 import candidate from "../../shaders/lib/candidate.wgsl" with { type: "text" };
@@ -38,12 +41,12 @@ export const headKernel = defineKernel({
   multipliesRows: true,
 });
 
-/** A workgroup reduces a tile of 16 rows in its memory: more rows would not fit. */
+/** Tiles of the head. A workgroup reduces 16 rows in its memory; more would not fit. */
 const HEAD_TILES: TilePlan = { splits: 1, rowGroups: 2 };
 /** Words of 4 bytes in a candidate. */
 export const CANDIDATE_WORDS = 7;
 
-/** Candidates per row: the vocabulary's tiles, part by part. */
+/** Number of candidates per row: the vocabulary's tiles, over all parts. */
 export function headTiles(weights: WeightMatrix): number {
   return weights.parts.reduce((sum, part) => sum + Math.ceil(part.columns / TILE_COLUMNS), 0);
 }
@@ -52,7 +55,7 @@ export function headTiles(weights: WeightMatrix): number {
  * Records the reduction of the asked rows over the whole vocabulary.
  * @param tensors.x `[entries, paddedInner]`, or `[2 entries, paddedInner]` when guided
  * @param tensors.asked `[entries]`, see shaders/lib/step_plan.wgsl
- * @param tensors.plans one per sequence, from `planOffset`
+ * @param tensors.plans one plan per sequence, from `planOffset` on
  * @param tensors.candidates `[entries, headTiles(weights)]`
  */
 export function head(
@@ -67,7 +70,7 @@ export function head(
   options: {
     readonly entries: number;
     readonly planOffset: number;
-    /** Whether a plan has another measure than `probability`. */
+    /** Whether a plan uses another measure than `probability`. */
     readonly measured: boolean;
     /** `cfg_scale + 1`, or undefined without guidance. */
     readonly guidance: number | undefined;

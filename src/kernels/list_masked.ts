@@ -1,4 +1,4 @@
-/** Which rows a denoising step may commit, found on the GPU. */
+/** Lists on the GPU the rows that a denoising step may commit. */
 
 import source from "../../shaders/list_masked.wgsl" with { type: "text" };
 import stepPlan from "../../shaders/lib/step_plan.wgsl" with { type: "text" };
@@ -32,7 +32,7 @@ export const listMaskedKernel = defineKernel({
 });
 
 /**
- * Records the listing, `capacity` places a sequence.
+ * Records the listing, with `capacity` places per sequence.
  * @param tensors.sequences `[count]` of (first row, rows, …)
  * @param tensors.asked `[count, capacity]`
  * @param tensors.asked_rows `[count, capacity]`, or twice that when guided
@@ -54,9 +54,9 @@ export function listMasked(
     readonly capacity: number;
     readonly planOffset: number;
     readonly maskToken: number;
-    /** Rows from a row to its unconditional twin, or 0 without guidance. */
+    /** Number of rows from a row to its unconditional twin, or 0 without guidance. */
     readonly twinRows: number;
-    /** The row that is first in the hidden states. */
+    /** The row that the hidden states begin with. */
     readonly firstHiddenRow: number;
   },
 ): void {

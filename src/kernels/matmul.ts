@@ -1,4 +1,4 @@
-/** Linear layers: `y = x W^T`, plain or added to what `y` holds. */
+/** Linear layers: `y = x W^T`, or added to `y`. */
 
 import source from "../../shaders/matmul.wgsl" with { type: "text" };
 import storeTile from "../../shaders/lib/store_tile.wgsl" with { type: "text" };

@@ -1,4 +1,4 @@
-/** Linear layers on matrix units: `y = x W^T`, plain or added to what `y` holds. */
+/** Linear layers on matrix units: `y = x W^T`, or added to `y`. */
 
 import source from "../../shaders/matrix_multiply.wgsl" with { type: "text" };
 import tile from "../../shaders/lib/matrix_tile.wgsl" with { type: "text" };

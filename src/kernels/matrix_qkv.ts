@@ -1,4 +1,4 @@
-/** Queries, keys and values on matrix units, split into heads and rotated on the way. */
+/** Queries, keys and values on matrix units: projects, splits into heads and rotates. */
 
 import source from "../../shaders/matrix_qkv.wgsl" with { type: "text" };
 import storePair from "../../shaders/lib/store_pair.wgsl" with { type: "text" };
@@ -8,8 +8,8 @@ import type { MatrixUnits } from "../gpu/matrix_units.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { HeadShape } from "./attention.ts";
 import { MATRIX_CONSTANTS, matrixTile } from "./matrix_tile.ts";
-import { qkvKernel, qkvParams, type QkvRows, type QkvTensors } from "./qkv.ts";
-import { productCost, type WeightMatrix } from "./weight_matrix.ts";
+import { qkvCost, qkvKernel, qkvParams, type QkvRows, type QkvTensors } from "./qkv.ts";
+import type { WeightMatrix } from "./weight_matrix.ts";
 
 /** shaders/matrix_qkv.wgsl */
 export const matrixQkvKernel = defineKernel({
@@ -21,9 +21,10 @@ export const matrixQkvKernel = defineKernel({
   constants: { ...MATRIX_CONSTANTS },
   readsWeights: true,
   usesMatrixUnits: true,
+  usesElement: true,
 });
 
-/** Records the projection of some rows, over all parts of the matrix; as `qkv` of qkv.ts. */
+/** Records the projection of some rows, over all parts of the matrix, like `qkv` of qkv.ts. */
 export function matrixQkv(
   recorder: Recorder,
   units: MatrixUnits,
@@ -32,7 +33,7 @@ export function matrixQkv(
   shape: HeadShape,
   options: QkvRows,
 ): void {
-  const { x, rowPosition, rotation, q, k, v } = tensors;
+  const { x, rowPosition, rotation, q, k, v, element = "f32" } = tensors;
   const { constants, workgroups } = matrixTile(units, weights, options.rows, true);
   for (const part of weights.parts) {
     recorder.dispatch(matrixQkvKernel, {
@@ -40,13 +41,8 @@ export function matrixQkv(
       params: qkvParams(weights, part, shape, options),
       constants,
       weights: part.binding,
-      cost: productCost(
-        part,
-        weights,
-        options.rows,
-        2 * part.columns,
-        2 * options.rows * part.columns,
-      ),
+      element,
+      cost: qkvCost(weights, part, shape, options.rows, element),
       workgroups: workgroups(part.columns),
     });
   }

@@ -10,9 +10,9 @@ export const MATRIX_CONSTANTS = { PARTS: 2, PAIRED: 0, WORKGROUP: 128, SUBGROUP_
 const SUBGROUPS = 4;
 
 /**
- * Whether a linear layer runs on a device's matrix units: wherever there are any, the weights have at
- * most 16 bits and products need not be made in integers. The number of rows has no say, since a row
- * must have the same bits alone and in any batch, and the other kernels sum in another order.
+ * Whether a linear layer runs on matrix units: if the device has any, the weights have at most 16
+ * bits and the arithmetic is not int8. It does not depend on the number of rows, because a row must
+ * have the same bits in every batch, and the other kernels sum in another order.
  */
 export function runsOnMatrixUnits(
   units: MatrixUnits | undefined,
@@ -21,34 +21,34 @@ export function runsOnMatrixUnits(
   return units !== undefined && scheme.bits <= 16 && arithmetic !== "int8";
 }
 
-/** What a dispatch is told about its tile. */
+/** Settings of a dispatch's tile. */
 export interface MatrixTile {
   /** Override constants. */
   readonly constants: Record<keyof typeof MATRIX_CONSTANTS, number>;
-  /** Workgroups for a part of so many columns, or pairs of columns. */
+  /** Workgroups for a part of `columns` columns, or pairs of columns. */
   workgroups(columns: number): [x: number, y: number];
 }
 
-/** @param paired the weights are pairs of columns, of which a tile makes half as many */
+/** @param paired whether the weights are pairs of columns, of which a tile makes half as many */
 export function matrixTile(
   units: MatrixUnits,
   weights: WeightMatrix,
   rows: number,
   paired = false,
 ): MatrixTile {
-  // As many columns as possible for few rows; the sums do not depend on it.
+  // Few rows get tiles with as many columns as possible. The order of sums stays the same.
   const subgroupRows = rows <= 2 * units.rows ? 1 : 2;
   const tileRows = subgroupRows * 2 * units.rows;
   const tileColumns = SUBGROUPS / subgroupRows * 4 * units.columns / (paired ? 2 : 1);
   return {
     constants: {
-      // f32 arithmetic is asked for: x in two parts loses next to nothing up to 65504.
+      // For f32 arithmetic x is split into two f16 parts, which are almost exact up to 65504.
       PARTS: weights.arithmetic === "f32" ? 2 : 1,
       PAIRED: paired ? 1 : 0,
       WORKGROUP: SUBGROUPS * units.subgroupSize,
       SUBGROUP_ROWS: subgroupRows,
     },
-    // Row tiles of one column tile follow each other: its weights stay in the cache.
+    // The row tiles of a column tile run in succession, so that its weights stay in the cache.
     workgroups: (columns) => [Math.ceil(rows / tileRows), Math.ceil(columns / tileColumns)],
   };
 }

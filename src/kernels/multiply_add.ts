@@ -1,4 +1,4 @@
-/** A multiply-add microbenchmark: the device's arithmetic ceiling. */
+/** A multiply-add microbenchmark, to measure the device's peak arithmetic rate. */
 
 import source from "../../shaders/multiply_add.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";

@@ -17,7 +17,7 @@ export const multiplyAddInt8Kernel = defineKernel({
 const LANES = 32;
 /** Dot products of a lane in one round: 12 chains, 8 steps each. */
 const STEPS = 12 * 8;
-/** Four products and four sums of a packed dot product. */
+/** Operations of a packed dot product: four products and four sums. */
 const OPERATIONS = 8;
 
 /** Operations of one call. */

@@ -1,4 +1,4 @@
-/** The head's candidates to one prediction per row. */
+/** Merges the head's candidates into one prediction per row. */
 
 import source from "../../shaders/predict.wgsl" with { type: "text" };
 import candidate from "../../shaders/lib/candidate.wgsl" with { type: "text" };
@@ -26,7 +26,7 @@ export const PREDICTION_WORDS = 6;
  * Records the merge of each row's candidates.
  * @param tensors.candidates `[entries, tiles]`
  * @param tensors.asked `[entries]`, see shaders/lib/step_plan.wgsl
- * @param tensors.plans one per sequence, from `planOffset`
+ * @param tensors.plans one plan per sequence, from `planOffset` on
  * @param tensors.predictions `[entries]`
  */
 export function predict(
@@ -49,7 +49,7 @@ export function predict(
     bindings: tensors,
     params: { tiles: options.tiles, plan_offset: options.planOffset },
     constants: { MEASURED: options.measured ? 1 : 0 },
-    // Of a candidate: two comparisons, and its sum times an exponential.
+    // Operations per candidate: two comparisons, and its sum times an exponential.
     cost: {
       operations: 5 * options.entries * options.tiles,
       bytes: 4 * options.entries * (CANDIDATE_WORDS * options.tiles + PREDICTION_WORDS),

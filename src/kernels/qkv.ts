@@ -1,13 +1,13 @@
-/** Queries, keys and values: the projection, the split into heads and the rotary embedding in one. */
+/** Queries, keys and values: projection, split into heads and rotary embedding in one kernel. */
 
 import source from "../../shaders/qkv.wgsl" with { type: "text" };
 import storePair from "../../shaders/lib/store_pair.wgsl" with { type: "text" };
 import storeTile from "../../shaders/lib/store_tile.wgsl" with { type: "text" };
 import tile from "../../shaders/lib/tile.wgsl" with { type: "text" };
-import { defineKernel } from "../gpu/kernel.ts";
+import { type Cost, defineKernel, type Element, elementBytes } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import type { HeadShape } from "./attention.ts";
+import type { HeadShape, KeysAndValues } from "./attention.ts";
 import {
   DEFAULT_TILES,
   followed,
@@ -46,11 +46,12 @@ export const qkvKernel = defineKernel({
   constants: { ...TILE_CONSTANTS },
   readsWeights: true,
   multipliesRows: true,
+  usesElement: true,
 });
 
 /**
- * (cos, sin) of `position * theta^(-2 i / headDim)`, made on the CPU: WGSL's own need only be
- * accurate to 2^-11 (Su et al. 2021, RoFormer, eq. 34).
+ * Makes a table of (cos, sin) of `position * theta^(-2 i / headDim)` (Su et al. 2021, RoFormer, eq.
+ * 34). It is made on the CPU, because WGSL's functions need only be accurate to 2^-11.
  * @returns `[positions, headDim / 2, 2]`
  */
 export function rotationTable(
@@ -61,7 +62,7 @@ export function rotationTable(
   const half = headDim / 2;
   const table = new Float32Array(positions * half * 2);
   for (let i = 0; i < half; i++) {
-    // The published code makes the frequencies in f32; the angle's rounding follows from it.
+    // The published code computes the frequencies in f32, which decides how angles are rounded.
     const frequency = Math.fround(1 / Math.fround(Math.pow(theta, Math.fround((2 * i) / headDim))));
     for (let position = 0; position < positions; position++) {
       const angle = Math.fround(position * frequency);
@@ -72,8 +73,8 @@ export function rotationTable(
   return table;
 }
 
-/** What the projection reads and writes. */
-export interface QkvTensors {
+/** Tensors that the projection reads and writes. */
+export interface QkvTensors extends KeysAndValues {
   /** `[rows, paddedInner]` */
   readonly x: Tensor;
   /** `[keys]` */
@@ -81,11 +82,9 @@ export interface QkvTensors {
   /** See {@linkcode rotationTable}. */
   readonly rotation: Tensor;
   readonly q: Tensor;
-  readonly k: Tensor;
-  readonly v: Tensor;
 }
 
-/** Which rows are projected: to q from row `firstQuery` on, to k and v from row `firstKey` on. */
+/** Rows to project: q is written from row `firstQuery` on, k and v from row `firstKey` on. */
 export interface QkvRows {
   readonly rows: number;
   readonly firstQuery: number;
@@ -113,6 +112,20 @@ export function qkvParams(
   };
 }
 
+/** Cost of one part's dispatch; keys and values are written in their element type. */
+export function qkvCost(
+  weights: WeightMatrix,
+  part: WeightPart,
+  { heads, headDim }: HeadShape,
+  rows: number,
+  element: Element,
+): Cost {
+  const end = part.firstColumn + part.columns;
+  const queries = Math.max(0, Math.min(end, heads * headDim / 2) - part.firstColumn);
+  const words = queries + (part.columns - queries) * elementBytes(element) / 4;
+  return productCost(part, weights, rows, 2 * part.columns, 2 * rows * words);
+}
+
 /**
  * Records the projection of some rows, over all parts of the matrix.
  * @param weights pairs of channels; a part holds the first channels of its pairs, then the second
@@ -124,7 +137,7 @@ export function qkv(
   shape: HeadShape,
   options: QkvRows,
 ): void {
-  const { x, rowPosition, rotation, q, k, v } = tensors;
+  const { x, rowPosition, rotation, q, k, v, element = "f32" } = tensors;
   const tiles = followed("qkv", weights.tiles ?? DEFAULT_TILES);
   for (const part of weights.parts) {
     const { constants, workgroups } = tiled(tiles, options.rows, 2 * part.columns);
@@ -133,13 +146,8 @@ export function qkv(
       params: qkvParams(weights, part, shape, options),
       constants,
       weights: part.binding,
-      cost: productCost(
-        part,
-        weights,
-        options.rows,
-        2 * part.columns,
-        2 * options.rows * part.columns,
-      ),
+      element,
+      cost: qkvCost(weights, part, shape, options.rows, element),
       workgroups,
     });
   }

@@ -1,4 +1,4 @@
-/** Row-major weights as read from disk become codes and scales on the GPU. */
+/** Quantises row-major weights from a file into codes and scales on the GPU. */
 
 import source from "../../shaders/quantize.wgsl" with { type: "text" };
 import type { FloatDType } from "../gpu/dtype.ts";

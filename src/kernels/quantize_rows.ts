@@ -1,4 +1,4 @@
-/** Activations become codes and scales, for linear layers whose products are made in integers. */
+/** Quantises activations into codes and scales, for linear layers with int8 arithmetic. */
 
 import source from "../../shaders/quantize_rows.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";
@@ -16,7 +16,7 @@ export const quantizeRowsKernel = defineKernel({
 
 /** Channels that share a scale. */
 const GROUP = 32;
-/** Words of 4 bytes that a group takes: eight of codes, the scale, three that are unused. */
+/** Words of 4 bytes in a group: eight of codes, one scale, three unused. */
 const GROUP_WORDS = 12;
 
 /** Words of 4 bytes of a quantised row. */
@@ -39,7 +39,7 @@ export function quantizeRows(
   recorder.dispatch(quantizeRowsKernel, {
     bindings: { x, y },
     params: { rows, blocks: blocksOf(inner), groups },
-    // The largest of a group, and each divided by it.
+    // Operations: finding the largest of a group, and dividing each value by it.
     cost: { operations: 3 * rows * inner, bytes: 4 * rows * (inner + groups * GROUP_WORDS) },
     workgroups: [Math.ceil(groups / 32), rows],
   });

@@ -1,4 +1,4 @@
-/** Row-major weights as read from disk become the units that kernels load. */
+/** Repacks row-major weights from a file into the units that kernels load. */
 
 import source from "../../shaders/repack.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";
@@ -15,13 +15,13 @@ export const repackKernel = defineKernel({
   constants: { BITS: 16, UNIT_WORDS: 4, ALIGNED: 0 },
 });
 
-/** Columns that are brought, and where they go. */
+/** Columns to repack, and their place in the packed matrix. */
 export interface RepackedColumns {
-  /** Weights of a column. */
+  /** Number of weights in a column. */
   readonly inner: number;
-  /** Columns in `rows`. */
+  /** Number of columns in `rows`. */
   readonly chunkColumns: number;
-  /** Where they start in the packed matrix. */
+  /** First of these columns in the packed matrix. */
   readonly firstColumn: number;
   /** Width of the packed matrix. */
   readonly columns: number;

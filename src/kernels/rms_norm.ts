@@ -16,7 +16,7 @@ export const rmsNormKernel = defineKernel({
 
 /**
  * Records `y[i] = x[r] / sqrt(mean(x[r]^2) + epsilon) * weight` (Zhang and Sennrich 2019, eq. 4),
- * r = i, or `rowIndex[i]` when given.
+ * with r = i, or `rowIndex[i]` if given.
  * @param x `[xRows, stride]`
  * @param weight `[columns]`
  * @param y `[rows, stride]`
@@ -43,9 +43,9 @@ export function rmsNorm(
       rows: options.xRows,
       epsilon: options.epsilon,
     },
-    // Short rows are not worth a barrier between many lanes.
+    // For short rows, a barrier between many lanes costs more than it saves.
     constants: { GATHER: options.rowIndex ? 1 : 0, LANES: options.columns <= 512 ? 8 : 32 },
-    // Squares and their sum, scale and weight; read and written.
+    // Operations: squares and their sum, scale and weight. Bytes: read and written.
     cost: {
       operations: 4 * options.rows * options.columns,
       bytes: 4 * (2 * options.rows + 1) * options.columns,

@@ -1,4 +1,4 @@
-/** Host side of shaders/lib/step_plan.wgsl: what the structs that kernels share look like in bytes. */
+/** Host side of shaders/lib/step_plan.wgsl: the byte layout of structs that kernels share. */
 
 /** Words of 4 bytes in a `StepPlan`. */
 export const STEP_PLAN_WORDS = 16;
@@ -9,18 +9,24 @@ export const ANSWER_WORDS = 8;
 /** Tokens that a list inside one of the structs can hold. */
 export const LIST_TOKENS = 4;
 
-/** Stands where a token might be and none is. */
+/** Marks the absence of a token. */
 export const NO_TOKEN = 0xffffffff;
 
-/** Measures of confidence as the shaders number them. */
+/**
+ * The shaders' numbers of the measures of confidence. Every measure of src/denoise must have a
+ * number here, or code that makes plans does not compile: the logits stay on the GPU, so a measure
+ * cannot be computed elsewhere.
+ */
 export const MEASURES = { probability: 0, margin: 1, entropy: 2 } as const;
+/** The default measure, which the head computes without further sums. */
+const DEFAULT_MEASURE = "probability";
 
 /** One sequence's part in one denoising step. */
 export interface StepPlan {
   /** Masked rows in `[candidateFirst, candidateEnd)` of the sequence may be committed. */
   readonly candidateFirst: number;
   readonly candidateEnd: number;
-  /** How many of them are, at most. */
+  /** Limit of rows to commit. */
   readonly commits: number;
   readonly step: number;
   readonly temperature: number;
@@ -28,8 +34,13 @@ export interface StepPlan {
   readonly seed: number;
   readonly banned: readonly number[];
   readonly unconfident: readonly number[];
-  /** What ranks the rows by confidence; default `probability`. */
+  /** Measure of confidence that ranks rows; default `probability`. */
   readonly measure?: keyof typeof MEASURES;
+}
+
+/** Whether the head must compute more sums than the probability needs. */
+export function isMeasured({ measure = DEFAULT_MEASURE }: Pick<StepPlan, "measure">): boolean {
+  return measure !== DEFAULT_MEASURE;
 }
 
 function writeTokens(
@@ -53,7 +64,7 @@ export function writeStepPlan(words: Uint32Array<ArrayBuffer>, at: number, plan:
   words[at + 4] = plan.seed >>> 0;
   words[at + 5] = Math.floor(plan.seed / 2 ** 32);
   words[at + 6] = plan.candidateFirst;
-  words[at + 7] = MEASURES[plan.measure ?? "probability"];
+  words[at + 7] = MEASURES[plan.measure ?? DEFAULT_MEASURE];
   writeTokens(words, at + 8, plan.banned, "bannedTokens");
   writeTokens(words, at + 12, plan.unconfident, "unconfidentTokens");
 }

@@ -1,4 +1,4 @@
-/** The k largest logits of each row. */
+/** Finds the k largest logits of each row. */
 
 import source from "../../shaders/top_k.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";

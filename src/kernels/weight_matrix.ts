@@ -1,10 +1,10 @@
-/** A weight matrix on the GPU, in as many buffers as the device's limits ask for. */
+/** A weight matrix on the GPU, split into as many buffers as the device's limits require. */
 
 import type { Gpu } from "../gpu/device.ts";
 import type { Arithmetic, Cost, WeightBinding } from "../gpu/kernel.ts";
 import type { QuantScheme } from "../quant/scheme.ts";
 
-/** Some of a matrix's columns (outputs), in buffers of their own. */
+/** A part of a matrix: some of its columns (outputs), in separate buffers. */
 export interface WeightPart {
   readonly binding: WeightBinding;
   /** The first output of this part. */
@@ -18,44 +18,47 @@ export interface WeightMatrix {
   readonly scheme: QuantScheme;
   /** Inner size in blocks of 8 weights. */
   readonly blocks: number;
-  /** Outputs of all parts. For a gate/up pair: of one of the two. */
+  /** Outputs of all parts. For a gate/up pair: outputs of one of the two. */
   readonly columns: number;
   readonly parts: readonly WeightPart[];
-  /** Of all parts. int8 needs rows of codes (quantize_rows.ts) and a quantised scheme. */
+  /**
+   * Arithmetic of all parts. int8 needs rows of codes (quantize_rows.ts) and a quantised scheme.
+   */
   readonly arithmetic: Arithmetic;
   /** How kernels tile their work; default {@linkcode DEFAULT_TILES}. */
   readonly tiles?: TilePlan;
 }
 
-/** Groups of eight rows that one workgroup multiplies. The sums have the same bits whatever it is. */
+/** Groups of eight rows that one workgroup multiplies. It does not change the bits of sums. */
 export type RowGroups = 1 | 2 | 4;
 
 /** How a matrix is tiled. */
 export interface TilePlan {
   /**
-   * Parts of the inner dimension that a workgroup multiplies side by side, from 1 to 8. It decides in
-   * what order a sum is made, so it is one for all numbers of rows. Above 1, no tile has four row groups.
+   * Parts of the inner dimension that a workgroup multiplies in parallel, from 1 to 8. It decides
+   * the order of sums, so it is the same for all numbers of rows. Above 1, a tile has at most two
+   * row groups.
    */
   readonly splits: number;
-  /** Row groups of a tile for more than 16 rows; fewer rows fill tiles of their own size. */
+  /** Row groups of a tile for more than 16 rows; fewer rows use smaller tiles. */
   readonly rowGroups: RowGroups;
 }
 
-/** Kernels that are tiled so. */
+/** Kernels that use tile plans. */
 export type TiledKernel = "matmul" | "qkv" | "swiglu";
 
-/** The largest tile of a kernel: a software adapter compiles the rotation of 32 rows for seconds. */
+/** Limit of a kernel's row groups: a software adapter takes seconds to compile qkv for 32 rows. */
 const MOST_ROW_GROUPS: Readonly<Record<TiledKernel, RowGroups>> = { matmul: 4, qkv: 2, swiglu: 4 };
 
-/** The plan as the kernel follows it. */
+/** Limits a plan to what the kernel supports. */
 export function followed(kernel: TiledKernel, { splits, rowGroups }: TilePlan): TilePlan {
   return { splits, rowGroups: Math.min(rowGroups, MOST_ROW_GROUPS[kernel]) as RowGroups };
 }
 
-/** Blocks of a split at least: with fewer, adding up costs more than is shared. */
+/** Least blocks in a split: with fewer, adding up the parts costs more than splitting saves. */
 const SPLIT_BLOCKS = 8;
 
-/** Every plan that a kernel tells from another, for a matrix of this inner size in blocks. */
+/** All different plans of a kernel, for a matrix of this inner size in blocks. */
 export function tilePlans(kernel: TiledKernel, blocks: number): TilePlan[] {
   const plans: TilePlan[] = [];
   for (const splits of [1, 2, 4, 8]) {
@@ -68,13 +71,16 @@ export function tilePlans(kernel: TiledKernel, blocks: number): TilePlan[] {
   return plans;
 }
 
-/** What is not tuned. */
+/** The plan of a matrix without one. */
 export const DEFAULT_TILES: TilePlan = { splits: 1, rowGroups: 2 };
 
-/** From this inner size on, the work is worth the longer compilation of a large tile. */
+/** Inner size from which the work is worth the longer compilation of a large tile. */
 const LARGE_INNER = 1024;
 
-/** Tiles of a matrix on this device: a software adapter gains from fewer loads of weights. */
+/**
+ * Tiles of a matrix by the fixed rule: large ones on a software adapter, to load weights less
+ * often.
+ */
 export function defaultTiles({ name }: Pick<Gpu, "name">, inner: number): TilePlan {
   return /llvmpipe|swiftshader/i.test(name) && inner >= LARGE_INNER
     ? { splits: 1, rowGroups: 4 }
@@ -89,15 +95,15 @@ const GROUP_ROWS = 8;
 /** Columns of a tile. */
 export const TILE_COLUMNS = 128;
 
-/** How a kernel that multiplies rows is dispatched over a part of a matrix. */
+/** The dispatch of a kernel that multiplies rows, for one part of a matrix. */
 export interface TiledDispatch {
   readonly constants: Record<keyof typeof TILE_CONSTANTS, number>;
   readonly workgroups: readonly [number, number];
 }
 
 /**
- * Tiles that cover `rows` rows and all columns of a part.
- * @param columns columns of the part as it lies on the GPU: of a pair, those of both its matrices
+ * Makes the dispatch whose tiles cover `rows` rows and all columns of a part.
+ * @param columns columns of the part on the GPU; for a pair, those of both matrices
  * @throws {RangeError} when the plan's tile does not fit workgroup memory
  */
 export function tiled(
@@ -106,7 +112,7 @@ export function tiled(
   columns: number,
 ): TiledDispatch {
   if (splits > 1 && most === 4) {
-    throw new RangeError(`${splits} splits with four row groups, expected two at most`);
+    throw new RangeError(`${splits} splits with four row groups, expected at most two row groups`);
   }
   const rowGroups = rows <= GROUP_ROWS ? 1 : rows <= 2 * GROUP_ROWS ? Math.min(2, most) : most;
   return {
@@ -116,7 +122,7 @@ export function tiled(
       WORKGROUP: 32 * splits,
       PARTIALS: splits > 1 ? 32 * GROUP_ROWS * rowGroups : 1,
     },
-    // Row tiles of one column tile follow each other: its weights stay in the cache.
+    // The row tiles of a column tile run in succession, so that its weights stay in the cache.
     workgroups: [Math.ceil(rows / (GROUP_ROWS * rowGroups)), Math.ceil(columns / TILE_COLUMNS)],
   };
 }
@@ -139,21 +145,21 @@ export function productParams(
   return { rows, columns, blocks, y_stride: yStride, y_column: firstColumn };
 }
 
-/** Bytes that a part's codes and scales take. */
+/** Bytes of a part's codes and scales. */
 function partBytes({ binding }: WeightPart): number {
   return binding.buffers.reduce((sum, { size }) => sum + size, 0);
 }
 
-/** What looking up `rows` columns of a matrix costs in one of its parts: its share of them. */
+/** Cost of looking up `rows` columns of a matrix in one of its parts: the part's share of them. */
 export function rowsCost(part: WeightPart, { blocks, columns }: WeightMatrix, rows: number): Cost {
   const written = 4 * 8 * blocks * part.columns;
   return { operations: 0, bytes: rows * (partBytes(part) + written) / columns };
 }
 
 /**
- * What multiplying `rows` rows by a part costs.
+ * Cost of multiplying `rows` rows by a part.
  * @param columns as in {@linkcode tiled}
- * @param words of 4 bytes written, and read back where they are added to
+ * @param words words of 4 bytes written, and also read if the product is added to them
  */
 export function productCost(
   part: WeightPart,

@@ -1,4 +1,6 @@
-/** Sequences that live on the GPU: denoising steps are chained there and read back together. */
+/**
+ * Sequences kept on the GPU, where several denoising steps run in a row and are read back together.
+ */
 
 import type {
   Canvas,
@@ -10,7 +12,7 @@ import type {
 } from "../denoise/predictor.ts";
 import type { Readback } from "../gpu/readback.ts";
 import { createTensor, type Tensor, tensorOf, upload } from "../gpu/tensor.ts";
-import { commit, LOG_ENTRY_WORDS } from "../kernels/commit.ts";
+import { commit, type CommitRule, LOG_ENTRY_WORDS, RANKINGS, RULES } from "../kernels/commit.ts";
 import { listMasked } from "../kernels/list_masked.ts";
 import {
   ANSWER_WORDS,
@@ -21,14 +23,27 @@ import {
 } from "../kernels/step_plan.ts";
 import { CanvasRows, visibleBefore } from "./canvas_rows.ts";
 import { checkChoice, checkToken } from "./input.ts";
-import { forward } from "./llada.ts";
 import { type PredictionContext, readPredictions, recordPredictions } from "./prediction_pass.ts";
 import { packRows } from "./rows.ts";
 
-/** Runs `body`, and forgets what it recorded if it throws. */
+/**
+ * A step that the commit kernel can take. Every ranking and rule of the kernel must exist in
+ * src/denoise, or this type does not compile. A step with one that only src/denoise has runs there.
+ */
+interface TwinStep extends CanvasStep {
+  readonly remasking: keyof typeof RANKINGS;
+  readonly rule?: CommitRule;
+}
+
+function isTwin(step: CanvasStep): step is TwinStep {
+  const { remasking, rule } = step;
+  return Object.hasOwn(RANKINGS, remasking) && (!rule || Object.hasOwn(RULES, rule.kind));
+}
+
+/** Runs `body` and drops the commands it recorded if it throws. */
 export type GuardedRun = (body: () => Promise<void>) => Promise<void>;
 
-/** A batch whose ids are on the GPU; a copy on the host follows the commits. */
+/** A batch whose ids are on the GPU, with a copy on the host that is updated at each readback. */
 export class DeviceCanvas implements Canvas {
   readonly #context: PredictionContext;
   readonly #readback: Readback;
@@ -79,9 +94,16 @@ export class DeviceCanvas implements Canvas {
     this.#finished = createTensor(gpu, "canvas finished", sequences.length);
   }
 
-  /** @throws {GpuError} when the device failed; the canvas is then of no more use */
+  hasTwin(step: CanvasStep): boolean {
+    return isTwin(step);
+  }
+
+  /** @throws {GpuError} when the device failed; the canvas is then unusable */
   async run(steps: readonly CanvasStep[], signal?: AbortSignal): Promise<Commit[][][]> {
     if (this.#destroyed) throw new Error("the canvas was destroyed");
+    if (!steps.every(isTwin)) {
+      throw new RangeError("a step's ranking or rule has no twin on the GPU: ask hasTwin first");
+    }
     let results: Commit[][][] = [];
     await this.#guarded(async () => {
       const start = performance.now();
@@ -92,17 +114,18 @@ export class DeviceCanvas implements Canvas {
     return results;
   }
 
-  async #run(steps: readonly CanvasStep[], signal?: AbortSignal): Promise<Commit[][][]> {
+  async #run(steps: readonly TwinStep[], signal?: AbortSignal): Promise<Commit[][][]> {
     if (steps.length === 0) return [];
-    const { gpu, recorder, scratch, config, weights } = this.#context;
+    const { gpu, recorder, scratch, family } = this.#context;
     const count = this.#sequences.length;
     const plans = scratch.get("canvas plans", STEP_PLAN_WORDS * count * steps.length);
     upload(gpu, plans, this.#planWords(steps));
-    // The GPU learns of a decided answer from its own commits only; one may have begun decided.
+    // The GPU sees a decided answer only in its own commits, but an answer may be decided at the
+    // start.
     const stopped = this.#sequences.map((_, i) => steps[0].stopAtEnd && this.#decided(i) ? 1 : 0);
     upload(gpu, this.#finished, Uint32Array.from(stopped));
 
-    // Places in the log: per sequence a header and as many commits as the step can make.
+    // The log holds, per sequence, a header and as many commits as the step can make.
     const capacities = steps.map((step) => this.#capacity(step));
     const strides = steps.map((step, i) => 1 + Math.min(step.commits, capacities[i]));
     const offsets = strides.map((_, i) =>
@@ -115,11 +138,13 @@ export class DeviceCanvas implements Canvas {
     for (const [i, step] of steps.entries()) {
       if (i > 0 && signal && slow) {
         recorder.submit();
+        gpu.onWait?.(true);
         await gpu.device.queue.onSubmittedWorkDone();
+        gpu.onWait?.(false);
         signal.throwIfAborted();
       }
       const batch = this.#rows.batchOf(step);
-      const hidden = forward(gpu, recorder, scratch, config, weights, batch);
+      const hidden = family.forward(this.#context, batch);
       if (strides[i] === 1) continue; // nothing to commit: the pass itself is still spent
       this.#recordCommit(step, hidden, log, plans, {
         firstHiddenRow: batch.firstRow,
@@ -138,7 +163,7 @@ export class DeviceCanvas implements Canvas {
   }
 
   #recordCommit(
-    step: CanvasStep,
+    step: TwinStep,
     hidden: Tensor,
     log: Tensor,
     plans: Tensor,
@@ -196,13 +221,13 @@ export class DeviceCanvas implements Canvas {
       ...shared,
       logOffset: at.logOffset,
       logStride: at.logStride,
-      random: step.remasking === "random",
+      ranking: step.remasking,
       stopAtEnd: step.stopAtEnd,
-      rule: step.rule ?? { kind: "count" },
+      rule: step.rule,
     });
   }
 
-  /** @throws {GpuError} when the device failed; the canvas is then of no more use */
+  /** @throws {GpuError} when the device failed; the canvas is then unusable */
   async predict(
     asked: readonly Pick<ForwardInput, "ids" | "positions" | "choice">[],
     cache: NonNullable<CanvasStep["cache"]>,
@@ -226,7 +251,6 @@ export class DeviceCanvas implements Canvas {
     asked: readonly Pick<ForwardInput, "ids" | "positions" | "choice">[],
     cache: NonNullable<CanvasStep["cache"]>,
   ): Promise<Prediction[][]> {
-    const { gpu, recorder, scratch, config, weights } = this.#context;
     const { batch, rowAt, stride } = this.#rows.batchOfStates(asked.map(({ ids }) => ids), cache);
     const [{ positions: visible }] = this.#rows.packed.sequences;
     const questions = asked.map(({ positions, choice }, state) => ({
@@ -235,11 +259,13 @@ export class DeviceCanvas implements Canvas {
       rows: Array.from(positions, (position) => {
         const row = rowAt(position);
         if (row !== undefined) return state * stride + row;
-        throw new RangeError(`position ${position} is asked at and not run`);
+        throw new RangeError(
+          `position ${position} is asked for a prediction, but the pass does not run it`,
+        );
       }),
       rowPositions: Array.from(positions, (position) => position - visible[0]),
     }));
-    const hidden = forward(gpu, recorder, scratch, config, weights, batch);
+    const hidden = this.#context.family.forward(this.#context, batch);
     return await readPredictions(this.#context, this.#readback, hidden, questions);
   }
 
@@ -284,7 +310,7 @@ export class DeviceCanvas implements Canvas {
     return words;
   }
 
-  /** Whether a sequence's generation is decided up to its first end token, as the host knows it. */
+  /** Whether the host's copy of a generation is decided up to its first end token. */
   #decided(sequence: number): boolean {
     const { firstRow, positions } = this.#rows.packed.sequences[sequence];
     const { promptLength, endTokens } = this.#sequences[sequence];
@@ -295,8 +321,8 @@ export class DeviceCanvas implements Canvas {
   }
 
   /**
-   * Most candidates of a sequence at this step. Commits made since the last readback are not taken
-   * off: one of them may have been the mask token itself.
+   * Upper bound of a sequence's candidates at this step. Commits since the last readback are not
+   * subtracted, because one of them may have been the mask token itself.
    */
   #capacity(step: CanvasStep): number {
     const masked = this.#rows.packed.sequences.map(({ firstRow, positions }) => {
@@ -308,7 +334,7 @@ export class DeviceCanvas implements Canvas {
     return Math.max(...masked);
   }
 
-  /** Reads one sequence's commits of one step, and follows them on the host. */
+  /** Reads one sequence's commits of one step and applies them to the host's copy. */
   #apply(bytes: ArrayBuffer, entry: number, sequence: number): Commit[] {
     const words = new Uint32Array(bytes);
     const numbers = new Float32Array(bytes);

@@ -1,30 +1,30 @@
-/** The rows of a canvas on the GPU: which of them a step runs, and the keys and values that are kept. */
+/** The rows of a canvas on the GPU: which rows a step runs, and the keys and values it keeps. */
 
 import type { CanvasStep } from "../denoise/predictor.ts";
 import { type Tensor, tensorOf, upload } from "../gpu/tensor.ts";
 import { attentionWork } from "../kernels/attention.ts";
+import { type KvCache, mostRows, type RowBatch } from "./forward_pass.ts";
 import { createKvCache } from "./kv_cache.ts";
-import { type KvCache, mostRows, type RowBatch } from "./llada.ts";
 import { type PredictionContext, uploadScratch } from "./prediction_pass.ts";
 import type { PackedRows } from "./rows.ts";
 
-/** States of one sequence that run together. */
+/** Several states of one sequence that run in one batch. */
 export interface StateBatch {
   readonly batch: RowBatch;
-  /** Row of the first state's hidden states at an absolute position; undefined where it is not run. */
+  /** Row of an absolute position in the first state; undefined if the batch does not run it. */
   rowAt(position: number): number | undefined;
-  /** Rows from one state to the next. */
+  /** Number of rows from one state to the next. */
   readonly stride: number;
 }
 
-/** Rows of a canvas's sequences; ids on the GPU follow its commits. */
+/** Rows of a canvas's sequences; commits update their ids on the GPU. */
 export class CanvasRows {
   /** All rows. */
   readonly batch: RowBatch;
   readonly #context: PredictionContext;
-  /** Made at the first refresh; rows behind the canvas's own are those of states that run together. */
+  /** Made at the first refresh. States that run together use the rows after the canvas's own. */
   #kept: { readonly cache: KvCache; readonly rows: number } | undefined;
-  /** Attention ranges of the parts that were run, by first row and rows. */
+  /** Attention ranges that were uploaded, by first row and number of rows. */
   readonly #partRanges = new Map<string, Tensor>();
 
   /** Uploads the rows. */
@@ -50,9 +50,10 @@ export class CanvasRows {
   }
 
   /**
-   * The rows of several states of the one sequence: all of one, which is kept, at a refresh; of a part,
-   * those of each state, whose keys and values lie behind those that are kept and do not replace them.
-   * @param states their ids, alike in length; the positions behind are left out
+   * The rows of several states of the canvas's one sequence. A refresh runs all rows of a single
+   * state and keeps its keys and values. A part runs its rows of each state; their keys and values
+   * are stored after the kept ones and do not replace them.
+   * @param states ids of each state, all of one length; later positions are left out
    */
   batchOfStates(
     states: readonly Uint32Array[],
@@ -65,14 +66,16 @@ export class CanvasRows {
     const idsOf = (ids: Uint32Array) => Uint32Array.from(positions, (position) => ids[position]);
     if (cache === "refresh") {
       if (states.length > 1) {
-        throw new RangeError("keys and values are kept of one state at a time");
+        throw new RangeError(
+          "keys and values are kept of one state at a time: refresh with one state",
+        );
       }
       const ids = uploadScratch(this.#context, "state ids", idsOf(states[0]));
       const kept = this.#keptFor(cache, this.batch.rows);
       const batch = { ...this.batch, ...this.#range(first, rows, keys), ids, kept };
       return { ...place, batch };
     }
-    // Keys by place: those kept of the canvas's rows, then each state's own.
+    // Order of the keys: the kept keys of the canvas's rows, then each state's own.
     const own = this.batch.rows;
     const all = own + states.length * rows;
     const kept = this.#keptFor(cache, all);
@@ -99,7 +102,7 @@ export class CanvasRows {
     };
   }
 
-  /** Most states of a part that fit the device together. */
+  /** Number of states of a part that fit the device in one batch. */
   mostStates(cache: NonNullable<CanvasStep["cache"]>, length: number): number {
     const { rows } = this.#span(cache, length);
     const { gpu, config } = this.#context;
@@ -117,7 +120,7 @@ export class CanvasRows {
     return this.packed.sequences[0].positions;
   }
 
-  /** Rows `[first, first + rows)` of the one sequence are run, against `keys` from its first one on. */
+  /** A batch of rows `[first, first + rows)` of the one sequence, against its first `keys` keys. */
   #span(
     cache: CanvasStep["cache"],
     horizon = Infinity,
@@ -135,7 +138,7 @@ export class CanvasRows {
     return { first, rows: end - first, keys };
   }
 
-  /** What a batch says of a span, its range uploaded once. */
+  /** The fields of a batch for a span of rows; each range is uploaded once. */
   #range(first: number, rows: number, keys: number) {
     const range = Uint32Array.of(0, rows, 0, keys);
     const key = `${first}+${rows} of ${keys}`;
@@ -147,29 +150,29 @@ export class CanvasRows {
     return { firstRow: first, rows, ranges, work: attentionWork(range) };
   }
 
-  /** The keys and values that are kept, with room for so many rows. */
+  /** The cache of keys and values, made or enlarged to hold `rows` rows. */
   #keptFor(cache: NonNullable<CanvasStep["cache"]>, rows: number): KvCache {
     const before = this.#kept;
     if (!before && cache !== "refresh") {
-      throw new RangeError("no keys and values are kept yet: refresh them first");
+      throw new RangeError("no keys and values are kept yet: run a step with cache refresh first");
     }
     if (before && before.rows >= rows) return before.cache;
-    const { gpu, config, recorder } = this.#context;
-    const grown = createKvCache(gpu, config, rows);
+    const { gpu, config, recorder, kvCache } = this.#context;
+    const grown = createKvCache(gpu, config, rows, kvCache);
     for (const [i, { k, v }] of before?.cache.layers.entries() ?? []) {
       recorder.copy(k, grown.layers[i].k);
       recorder.copy(v, grown.layers[i].v);
       recorder.retire(k);
       recorder.retire(v);
     }
-    // What follows may be abandoned, and the copies with it.
+    // Submitted now: if the next pass fails, its commands are dropped, and these copies with them.
     if (before) recorder.submit();
     this.#kept = { cache: grown, rows };
     return grown;
   }
 }
 
-/** How many of the ascending positions lie below `end`. */
+/** Counts the ascending positions below `end`. */
 export function visibleBefore(positions: Uint32Array, end: number): number {
   const first = positions.findIndex((position) => position >= end);
   return first < 0 ? positions.length : first;

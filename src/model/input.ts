@@ -1,4 +1,4 @@
-/** Checks of what a forward pass is asked, before anything reaches the GPU. */
+/** Checks the inputs of a forward pass before anything is sent to the GPU. */
 
 import type { ForwardInput, TokenChoice } from "../denoise/predictor.ts";
 import { GpuError } from "../gpu/device.ts";
@@ -6,9 +6,11 @@ import { LIST_TOKENS, MEASURES, NO_TOKEN } from "../kernels/step_plan.ts";
 import type { ModelConfig } from "./loading/config.ts";
 import type { SequenceToPack } from "./rows.ts";
 
+export { LIST_TOKENS } from "../kernels/step_plan.ts";
+
 /**
  * Checks one sequence against the model.
- * @param name of the input, for the message
+ * @param name name of the input, for the error
  * @throws {RangeError} naming what is wrong, expected and found
  */
 export function checkInput(
@@ -77,11 +79,11 @@ export function checkInput(
   });
 }
 
-/** The noise key has 16 bits for the step. */
+/** Limit of step numbers: the noise key has 16 bits for the step. */
 const MOST_STEPS = 2 ** 16;
 
 /**
- * Checks how tokens are to be chosen.
+ * Checks the settings of choosing tokens.
  * @throws {RangeError} naming what is wrong, expected and found
  */
 export function checkChoice(choice: TokenChoice, name: string): void {
@@ -108,7 +110,7 @@ export function checkChoice(choice: TokenChoice, name: string): void {
 }
 
 /**
- * A token that came back from the GPU.
+ * Checks a token that was read back from the GPU.
  * @throws {GpuError} when no token was chosen, because no logit of the row compared with another
  */
 export function checkToken(token: number, { embeddingSize }: ModelConfig): number {

@@ -1,4 +1,4 @@
-/** Linear layers: which kernel, and what it is given, rows as they are or their codes. */
+/** Linear layers: picks the kernel, and gives it rows as floats or as integer codes. */
 
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Scratch } from "../gpu/scratch.ts";
@@ -15,14 +15,14 @@ import { swiglu } from "../kernels/swiglu.ts";
 import type { WeightMatrix } from "../kernels/weight_matrix.ts";
 import { BLOCK } from "../quant/scheme.ts";
 
-/** Where layers are recorded, and where their intermediate results live. */
+/** The recorder of layers, and the scratch memory of their intermediate results. */
 export interface LayerSpace {
   readonly recorder: Recorder;
   readonly scratch: Scratch;
 }
 
 /**
- * Records `y = x W^T` (or `y += x W^T`), by the kernel that fits device and weights.
+ * Records `y = x W^T` (or `y += x W^T`) with the kernel for the device and the weights.
  * @param x `[rows, 8 * weights.blocks]`
  * @param y `[rows, yStride]`
  */
@@ -43,7 +43,7 @@ export function linear(
 }
 
 /**
- * Records `y = silu(x G^T) * (x U^T)` of a gate/up pair, by the kernel that fits.
+ * Records `y = silu(x G^T) * (x U^T)` of a gate/up pair with the kernel for it.
  * @param x `[rows, 8 * gateUp.blocks]`
  * @param y `[rows, yStride]`
  */
@@ -63,7 +63,7 @@ export function gatedLinear(
   }
 }
 
-/** Records queries, keys and values of some rows, by the kernel that fits. */
+/** Records queries, keys and values of some rows with the kernel for them. */
 export function projectQkv(
   space: LayerSpace,
   tensors: QkvTensors,
@@ -82,7 +82,8 @@ export function projectQkv(
 }
 
 /**
- * The form of `x` that meets these weights. Codes live in scratch until the next call.
+ * Converts `x` to the form that these weights are multiplied with: floats, or codes in scratch
+ * memory that are valid until the next call.
  * @param x `[rows, 8 * weights.blocks]`
  */
 export function rowsFor(
@@ -94,7 +95,7 @@ export function rowsFor(
   if (weights.arithmetic !== "int8") return x;
   const inner = BLOCK * weights.blocks;
   const words = quantizedRowWords(inner);
-  // A name must keep its stride.
+  // The name includes the width, because a scratch tensor keeps its stride.
   const codes = scratch.get(`codes of ${inner}`, rows * words);
   quantizeRows(recorder, x, codes, { rows, inner });
   return codes;

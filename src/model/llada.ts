@@ -1,180 +1,208 @@
-/** LLaDA (Nie et al. 2025, arXiv 2502.09992): checkpoint names, and the forward pass in order. */
+/**
+ * The LLaDA family (Nie et al. 2025, arXiv 2502.09992): the fields of config.json, the names of
+ * tensors in a checkpoint, the upload, and the forward pass.
+ *
+ * Sources: `config.json`, `configuration_llada.py` and `model.safetensors.index.json` (291 tensors) of
+ * GSAI-ML/LLaDA-8B-Instruct.
+ */
 
-import type { Gpu } from "../gpu/device.ts";
-import type { Recorder } from "../gpu/recorder.ts";
-import type { Scratch } from "../gpu/scratch.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import {
-  attention,
-  type AttentionWork,
-  type FreshKeys,
-  type HeadShape,
-} from "../kernels/attention.ts";
+import { attention } from "../kernels/attention.ts";
 import { embed } from "../kernels/embed.ts";
 import { rmsNorm } from "../kernels/rms_norm.ts";
 import { rotationTable } from "../kernels/qkv.ts";
-import type { WeightMatrix } from "../kernels/weight_matrix.ts";
 import { paddedInner } from "../quant/scheme.ts";
-import type { ModelConfig } from "./loading/config.ts";
+import {
+  type ForwardPass,
+  headShape,
+  type HiddenObserver,
+  type LayerWeights,
+  type ModelWeights,
+  type RowBatch,
+  rowsPerChunk,
+} from "./forward_pass.ts";
 import { gatedLinear, linear, projectQkv } from "./linear.ts";
+import { type Fields, MAX_LAYERS, MAX_SIZE } from "./loading/config_fields.ts";
 import type { WeightPrecision, WeightUpload } from "./loading/upload.ts";
+import type { FloatTensor, ModelConfig } from "./model_config.ts";
 
-/** One transformer block's weights. */
-export interface LladaLayer {
-  readonly attentionNorm: Tensor;
-  /** Queries, keys and values side by side, channels in pairs that are rotated. */
-  readonly qkv: WeightMatrix;
-  readonly attentionOut: WeightMatrix;
-  readonly ffnNorm: Tensor;
-  /** `ff_proj` and `up_proj`, paired. */
-  readonly gateUp: WeightMatrix;
-  /** `ff_out` of the block. */
-  readonly down: WeightMatrix;
+/**
+ * Reads config.json. Every field that changes the result must be there. A missing one is an error,
+ * because the defaults of the published configuration class (`weight_tying` true, `rope` false,
+ * `embedding_size` 50304) differ from the published file.
+ * @throws {ConfigError} naming the field that is missing, wrong or not supported
+ */
+export function readConfig(fields: Fields): Omit<ModelConfig, "modelType" | "quantisation"> {
+  checkArchitecture(fields);
+
+  const hiddenSize = fields.integer("d_model", 1, MAX_SIZE);
+  const heads = fields.divisor("n_heads", "d_model", hiddenSize);
+  const headDim = hiddenSize / heads;
+  if (headDim % 2 !== 0 || headDim < 16 || headDim > 128) {
+    const found = `${heads}, which makes heads of ${headDim} channels`;
+    throw fields.wrong("n_heads", found, "heads of an even number of channels from 16 to 128");
+  }
+  const embeddingSize = fields.integer("embedding_size", 1, MAX_SIZE);
+  const rows = `embedding_size is ${embeddingSize}`;
+  const maskTokenId = fields.integer("mask_token_id", 0, embeddingSize - 1, rows);
+  const [eosTokenId, ...others] = fields.tokenIds("eos_token_id", embeddingSize, maskTokenId);
+  return {
+    hiddenSize,
+    layers: fields.integer("n_layers", 1, MAX_LAYERS),
+    heads,
+    kvHeads: readKvHeads(fields, heads),
+    headDim,
+    ffnSize: readFfnSize(fields, hiddenSize),
+    vocabSize: fields.integer("vocab_size", 1, embeddingSize, rows),
+    embeddingSize,
+    maxSequenceLength: fields.integer("max_sequence_length", 1, MAX_SIZE),
+    normEpsilon: fields.positive("rms_norm_eps"),
+    ropeTheta: fields.positive("rope_theta"),
+    tiedHead: fields.only("weight_tying", [true, false]),
+    maskTokenId,
+    eosTokenId,
+    ...others.length > 0 && { otherEndTokenIds: others },
+  };
 }
 
-/** All weights, on the GPU. */
-export interface LladaWeights {
-  readonly embedding: WeightMatrix;
-  readonly layers: readonly LladaLayer[];
-  readonly finalNorm: Tensor;
-  /** The embedding itself when tied. */
-  readonly head: WeightMatrix;
-  /** `[maxSequenceLength, headDim / 2]` of (cos, sin) */
-  readonly rotation: Tensor;
+/** Checks fields with one supported value: they describe what the forward pass does or lacks. */
+function checkArchitecture(fields: Fields): void {
+  fields.only("block_type", ["llama"]);
+  fields.only("block_group_size", [1]);
+  fields.only("activation_type", ["silu"]);
+  fields.only("layer_norm_type", ["rms"]);
+  fields.only("layer_norm_with_affine", [true]);
+  fields.only("attention_layer_norm", [false]);
+  fields.only("rope", [true]);
+  fields.only("rope_full_precision", [true]);
+  fields.only("alibi", [false]);
+  fields.only("include_bias", [false]);
+  fields.only("include_qkv_bias", [false]);
+  fields.only("input_emb_norm", [false]);
+  fields.only("scale_logits", [false]);
+  // Absent or null takes the value of include_bias, which is false.
+  fields.onlyIfPresent("bias_for_layer_norm", [false]);
+  // The published configuration does not have these fields; if set, they would change the result.
+  for (const field of ["rope_scaling", "clip_qkv", "sliding_window"]) {
+    fields.onlyIfPresent(field, []);
+  }
+}
+
+/** `n_kv_heads`; null means as many as query heads. */
+function readKvHeads(fields: Fields, heads: number): number {
+  const multiQuery = fields.only("multi_query_attention", [null, false]);
+  const kvHeads = fields.value("n_kv_heads") === null
+    ? heads
+    : fields.divisor("n_kv_heads", "n_heads", heads);
+  // The published configuration class also refuses a false that contradicts n_kv_heads.
+  if (multiQuery === false && kvHeads !== heads) {
+    const expected = `null, or n_kv_heads equal to n_heads (${heads})`;
+    throw fields.wrong("multi_query_attention", `false with n_kv_heads ${kvHeads}`, expected);
+  }
+  return kvHeads;
+}
+
+/** `mlp_hidden_size`; null means `mlp_ratio * d_model`. */
+function readFfnSize(fields: Fields, hiddenSize: number): number {
+  if (fields.value("mlp_hidden_size") !== null) {
+    return fields.integer("mlp_hidden_size", 1, MAX_SIZE);
+  }
+  return fields.integer("mlp_ratio", 1, Math.floor(MAX_SIZE / hiddenSize)) * hiddenSize;
+}
+
+/** Name in the checkpoint of a tensor of this project. */
+const inFile = (tensor: string) => `model.transformer.${tensor}.weight`;
+
+/** Every tensor of a checkpoint of floats: embedding, layers in order, final norm, and an untied head. */
+export function tensors(config: ModelConfig): FloatTensor[] {
+  const { hiddenSize, kvHeads, headDim, ffnSize, embeddingSize, layers, tiedHead } = config;
+  const layer: readonly (readonly [name: string, shape: readonly number[]])[] = [
+    ["attn_norm", [hiddenSize]],
+    ["q_proj", [hiddenSize, hiddenSize]],
+    ["k_proj", [kvHeads * headDim, hiddenSize]],
+    ["v_proj", [kvHeads * headDim, hiddenSize]],
+    ["attn_out", [hiddenSize, hiddenSize]],
+    ["ff_norm", [hiddenSize]],
+    ["ff_proj", [ffnSize, hiddenSize]],
+    ["up_proj", [ffnSize, hiddenSize]],
+    ["ff_out", [hiddenSize, ffnSize]],
+  ];
+  const found: FloatTensor[] = [{ name: inFile("wte"), shape: [embeddingSize, hiddenSize] }];
+  for (let i = 0; i < layers; i++) {
+    for (const [name, shape] of layer) {
+      const quantisable = shape.length === 2 ? "layer" as const : undefined;
+      found.push({ name: inFile(`blocks.${i}.${name}`), shape, quantisable });
+    }
+  }
+  found.push({ name: inFile("ln_f"), shape: [hiddenSize] });
+  if (tiedHead) return found;
+  const shape = [embeddingSize, hiddenSize];
+  return [...found, { name: inFile("ff_out"), shape, quantisable: "head" }];
+}
+
+/** A head that is tied to the embedding, where a checkpoint stores it nevertheless. */
+export function tiedHead(
+  config: ModelConfig,
+): { readonly head: string; readonly embedding: string } | undefined {
+  return config.tiedHead ? { head: inFile("ff_out"), embedding: inFile("wte") } : undefined;
 }
 
 /**
- * Uploads a LLaDA checkpoint.
+ * Uploads a checkpoint.
  * @param precision schemes on the GPU; the embedding stays as it is stored
- * @throws {CheckpointError} when a tensor is not as it must be
+ * @throws {CheckpointError} when a tensor does not match the configuration
  */
-export async function uploadLlada(
-  upload: WeightUpload,
+export async function upload(
+  to: WeightUpload,
   config: ModelConfig,
   precision: WeightPrecision = {},
-): Promise<LladaWeights> {
+): Promise<ModelWeights> {
   const wanted = precision.layers;
   const { hiddenSize, heads, kvHeads, headDim, ffnSize, embeddingSize } = config;
-  const name = (tensor: string) => `model.transformer.${tensor}.weight`;
-  upload.checkTable(
+  to.checkTable(
     `the rotation of max_sequence_length ${config.maxSequenceLength} positions`,
     config.maxSequenceLength * headDim,
   );
-  const embedding = await upload.stacked([name("wte")], [embeddingSize], hiddenSize);
-  const layers: LladaLayer[] = [];
+  const embedding = await to.stacked([inFile("wte")], [embeddingSize], hiddenSize);
+  const layers: LayerWeights[] = [];
   for (let i = 0; i < config.layers; i++) {
-    const of = (tensor: string) => name(`blocks.${i}.${tensor}`);
+    const of = (tensor: string) => inFile(`blocks.${i}.${tensor}`);
     layers.push({
-      attentionNorm: upload.vector(of("attn_norm"), hiddenSize),
-      qkv: await upload.heads(
+      attentionNorm: to.vector(of("attn_norm"), hiddenSize),
+      qkv: await to.heads(
         [of("q_proj"), of("k_proj"), of("v_proj")],
         [heads, kvHeads, kvHeads],
         headDim,
         hiddenSize,
         wanted,
       ),
-      attentionOut: await upload.stacked([of("attn_out")], [hiddenSize], hiddenSize, wanted),
-      ffnNorm: upload.vector(of("ff_norm"), hiddenSize),
-      gateUp: await upload.paired([of("ff_proj"), of("up_proj")], ffnSize, hiddenSize, wanted),
-      down: await upload.stacked([of("ff_out")], [hiddenSize], ffnSize, wanted),
+      attentionOut: await to.stacked([of("attn_out")], [hiddenSize], hiddenSize, wanted),
+      ffnNorm: to.vector(of("ff_norm"), hiddenSize),
+      gateUp: await to.paired([of("ff_proj"), of("up_proj")], ffnSize, hiddenSize, wanted),
+      down: await to.stacked([of("ff_out")], [hiddenSize], ffnSize, wanted),
     });
   }
   return {
     embedding,
     layers,
-    finalNorm: upload.vector(name("ln_f"), hiddenSize),
+    finalNorm: to.vector(inFile("ln_f"), hiddenSize),
     head: config.tiedHead
       ? embedding
-      : await upload.stacked([name("ff_out")], [embeddingSize], hiddenSize, precision.head),
-    rotation: upload.table(
+      : await to.stacked([inFile("ff_out")], [embeddingSize], hiddenSize, precision.head),
+    rotation: to.table(
       "rotation",
-      rotationTable(config.maxSequenceLength, headDim, config.ropeTheta),
+      config.maxSequenceLength * headDim,
+      () => rotationTable(config.maxSequenceLength, headDim, config.ropeTheta),
     ),
   };
-}
-
-/** Rows of all sequences, one behind another, on the GPU, and which of them a pass runs. */
-export interface RowBatch {
-  /** Rows that are run: `[firstRow, firstRow + rows)`. */
-  readonly rows: number;
-  /** 0 unless the keys and values of other rows are kept. */
-  readonly firstRow: number;
-  /** `[all rows]` token ids */
-  readonly ids: Tensor;
-  /** `[all rows]` positions for the rotation */
-  readonly rowPosition: Tensor;
-  /** `[count]` of (first row that is run, counted from firstRow; their number; first key; keys) */
-  readonly ranges: Tensor;
-  /** Of `ranges`. */
-  readonly work: AttentionWork;
-  /** Rows that attend as shadows, outside `ranges`; absent: there are none. */
-  readonly shadows?: ShadowBatch;
-  /** Keys and values that sequences do not share with each other, among those kept; default none. */
-  readonly fresh?: FreshKeys;
-  /** Where keys and values go and are found; absent: they are forgotten after the pass. */
-  readonly kept?: KvCache;
-}
-
-/** Shadow rows of all sequences, on the GPU. */
-export interface ShadowBatch {
-  /** `[count]` of (first shadow row, shadow rows, first key, keys) */
-  readonly ranges: Tensor;
-  /** Of `ranges`. */
-  readonly work: AttentionWork;
-  /** `[all rows]` of (row whose key is not seen, own row) */
-  readonly keys: Tensor;
-}
-
-/** Keys and values of every layer, for all rows of a canvas. */
-export interface KvCache {
-  /** Per layer, `[all rows, kvHeads, headStride]`. */
-  readonly layers: readonly { readonly k: Tensor; readonly v: Tensor }[];
-}
-
-/** Called with the hidden states `[rows, paddedInner(hiddenSize)]` after a named stage. */
-export type HiddenObserver = (name: string, hidden: Tensor) => void;
-
-/** How rows of this configuration are divided into heads. */
-export function headShape(config: ModelConfig): HeadShape {
-  return {
-    heads: config.heads,
-    kvHeads: config.kvHeads,
-    headDim: config.headDim,
-    headStride: paddedInner(config.headDim),
-  };
-}
-
-/** Rows that the widest intermediate of a layer may have, in whole groups of 64. */
-function rowsPerChunk(gpu: Gpu, width: number): number {
-  const rows = Math.floor(gpu.limits.maxStorageBufferBindingSize / (4 * width));
-  return Math.max(64, rows - rows % 64);
-}
-
-/**
- * Most rows of a forward pass: those whose hidden states and heads fit one binding, and no more than
- * a dispatch has workgroups, of which several kernels take one a row.
- */
-export function mostRows(gpu: Gpu, config: ModelConfig): number {
-  const { heads, headStride } = headShape(config);
-  return Math.min(
-    rowsPerChunk(gpu, Math.max(paddedInner(config.hiddenSize), heads * headStride)),
-    gpu.limits.maxComputeWorkgroupsPerDimension,
-  );
 }
 
 /**
  * Records the embedding and all layers.
  * @returns hidden states before the final norm, `[rows, paddedInner(hiddenSize)]`
  */
-export function forward(
-  gpu: Gpu,
-  recorder: Recorder,
-  scratch: Scratch,
-  config: ModelConfig,
-  weights: LladaWeights,
-  batch: RowBatch,
-  observe?: HiddenObserver,
-): Tensor {
+export function forward(pass: ForwardPass, batch: RowBatch, observe?: HiddenObserver): Tensor {
+  const { gpu, recorder, scratch, config, weights } = pass;
   const { rows } = batch;
   const shape = headShape(config);
   const width = paddedInner(config.hiddenSize);
@@ -203,17 +231,17 @@ export function forward(
       epsilon: config.normEpsilon,
     });
 
-  const space = { recorder, scratch };
   embed(recorder, batch.ids, weights.embedding, x, rows, batch.firstRow);
   observe?.("embed", x);
+  const element = batch.kept?.element;
   for (const [i, layer] of weights.layers.entries()) {
     const { k, v } = batch.kept?.layers[i] ??
       { k: scratch.get("k", keyElements), v: scratch.get("v", keyElements) };
     for (const part of chunks) {
       norm(part.x, layer.attentionNorm, part.rows);
       projectQkv(
-        space,
-        { x: normed, rowPosition: batch.rowPosition, rotation: weights.rotation, q, k, v },
+        pass,
+        { x: normed, rowPosition: batch.rowPosition, rotation: weights.rotation, q, k, v, element },
         layer.qkv,
         shape,
         { rows: part.rows, firstQuery: part.first, firstKey: batch.firstRow + part.first },
@@ -221,22 +249,22 @@ export function forward(
     }
     attention(
       recorder,
-      { q, k, v, sequences: batch.ranges, y: attended },
+      { q, k, v, element, sequences: batch.ranges, y: attended },
       shape,
       { work: batch.work, yStride: width, fresh: batch.fresh },
     );
     if (batch.shadows) {
-      // A call of its own: the other rows keep their pipeline, and with it their bits.
+      // A separate call, so that the other rows keep their pipeline and their bits.
       const { ranges: sequences, keys, work } = batch.shadows;
-      const shadowed = { q, k, v, sequences, shadows: keys, y: attended };
+      const shadowed = { q, k, v, element, sequences, shadows: keys, y: attended };
       attention(recorder, shadowed, shape, { work, yStride: width });
     }
     for (const part of chunks) {
       const add = { rows: part.rows, yStride: width, add: true };
-      linear(space, part.attended, layer.attentionOut, part.x, add);
+      linear(pass, part.attended, layer.attentionOut, part.x, add);
       norm(part.x, layer.ffnNorm, part.rows);
-      gatedLinear(space, normed, layer.gateUp, gated, { rows: part.rows, yStride: ffnWidth });
-      linear(space, gated, layer.down, part.x, add);
+      gatedLinear(pass, normed, layer.gateUp, gated, { rows: part.rows, yStride: ffnWidth });
+      linear(pass, gated, layer.down, part.x, add);
     }
     observe?.(`block.${i}.out`, x);
   }

@@ -1,4 +1,4 @@
-/** A loaded model: forward passes in, predictions out. */
+/** A loaded model, which turns forward passes into predictions. */
 
 import type {
   Canvas,
@@ -8,6 +8,7 @@ import type {
   Predictor,
 } from "../denoise/predictor.ts";
 import { type Gpu, GpuError, GpuMemoryError } from "../gpu/device.ts";
+import type { Element } from "../gpu/kernel.ts";
 import { turnEventLoop } from "../gpu/mapping.ts";
 import { Readback } from "../gpu/readback.ts";
 import { Recorder } from "../gpu/recorder.ts";
@@ -19,14 +20,10 @@ import { topK } from "../kernels/top_k.ts";
 import { paddedInner } from "../quant/scheme.ts";
 import { DeviceCanvas } from "./canvas.ts";
 import type { ModelConfig } from "./loading/config.ts";
+import { createKvCache, keptElement } from "./kv_cache.ts";
 import { checkChoice, checkInput } from "./input.ts";
-import {
-  forward,
-  type HiddenObserver,
-  type LladaWeights,
-  mostRows,
-  type RowBatch,
-} from "./llada.ts";
+import { familyOf } from "./family.ts";
+import { type HiddenObserver, type ModelWeights, mostRows, type RowBatch } from "./forward_pass.ts";
 import { rowsFor } from "./linear.ts";
 import { StepPace } from "./step_pace.ts";
 import {
@@ -54,40 +51,63 @@ export interface RankedToken {
   readonly logit: number;
 }
 
-/** What {@linkcode Model.forward} returns: everything, for tests and inspection. */
+/**
+ * The results of a forward pass over one sequence, for inspection. There is one row for each
+ * position that the attention mask shows, in ascending order. Matrices are row-major.
+ */
 export interface ForwardResult {
-  /** `[rows, embeddingSize]` logits of the visible positions, ascending. */
+  /** `[rows, embeddingSize]`: a token's score is at `row * embeddingSize + token`. */
   readonly logits: Float32Array;
-  /** The visible positions. */
+  /** `[rows]`: the position of each row in the sequence. */
   readonly positions: Uint32Array;
-  /** Hidden states `[rows, hiddenSize]` by name: `embed`, `block.<i>.out`, `final_norm`. */
+  /**
+   * Hidden states `[rows, hiddenSize]` by name: `embed` after the embedding, `block.<i>.out` after
+   * layer i, from 0, and `final_norm`, the input of the head.
+   */
   readonly hidden: ReadonlyMap<string, Float32Array>;
 }
 
 /** A model on the GPU. Calls must not overlap: await one before the next. */
 export class Model implements Predictor, Disposable {
-  /** How often results were brought back, and what was recorded. */
+  /** Reads results back, and counts the readbacks. */
   readonly readback: Readback;
   readonly recorder: Recorder;
-  /** How fast steps are. */
+  /** Measured speed of the steps. */
   readonly pace = new StepPace();
   readonly #context: PredictionContext;
   readonly #owned: readonly Tensor[];
 
-  /** Use `loadModel`. @param owned every tensor of `weights`, freed with the model */
+  /**
+   * Made by `loadModel`.
+   * @param owned every tensor of `weights`, freed with the model
+   * @param kvCache type that keys and values are kept in; default: f16 if the device has it
+   * @throws {GpuError} when the device does not have that type
+   */
   constructor(
     readonly gpu: Gpu,
     readonly config: ModelConfig,
     recorder: Recorder,
-    weights: LladaWeights,
+    weights: ModelWeights,
     owned: readonly Tensor[],
     readonly also?: Disposable,
+    kvCache?: Element,
   ) {
+    const element = keptElement(gpu, kvCache);
     this.recorder = recorder;
     this.readback = new Readback(gpu);
     this.#owned = owned;
     const scratch = new Scratch(gpu, recorder);
-    this.#context = { gpu, recorder, scratch, config, weights, pace: this.pace };
+    const family = familyOf(config);
+    this.#context = {
+      gpu,
+      recorder,
+      scratch,
+      config,
+      weights,
+      family,
+      kvCache: element,
+      pace: this.pace,
+    };
   }
 
   /**
@@ -110,7 +130,7 @@ export class Model implements Predictor, Disposable {
     return results;
   }
 
-  /** @throws {GpuError} when the sequences do not fit the device together */
+  /** Opens a canvas. @throws {GpuError} when the sequences do not fit the device together */
   // deno-lint-ignore require-await -- errors must reach the caller as rejections
   async openCanvas(opened: readonly CanvasSequence[]): Promise<Canvas> {
     opened.forEach((sequence, i) => checkInput(this.config, sequence, `sequences[${i}]`));
@@ -121,17 +141,18 @@ export class Model implements Predictor, Disposable {
   }
 
   /**
-   * Logits and hidden states of one sequence. Brings all of them to the host: for tests.
+   * Computes logits and hidden states of one sequence and reads all of them back, for inspection.
+   * @param options.kept whether to compute like a pass that keeps keys and values (default false)
    * @throws {RangeError} naming what is wrong with the input
    */
   async forward(
     ids: Uint32Array,
-    options: { readonly attentionMask?: Uint8Array } = {},
+    options: { readonly attentionMask?: Uint8Array; readonly kept?: boolean } = {},
   ): Promise<ForwardResult> {
     const sequence = { ids, attentionMask: options.attentionMask };
     checkInput(this.config, sequence, "input");
     this.#checkRows(rowsOf(sequence));
-    const { recorder, scratch, config } = this.#context;
+    const { gpu, recorder, scratch, config, kvCache } = this.#context;
     const width = paddedInner(config.hiddenSize);
     const hidden = new Map<string, Float32Array>();
     let logits = new Float32Array();
@@ -144,8 +165,13 @@ export class Model implements Predictor, Disposable {
         recorder.copy(states, copy, 4 * rows * width);
         copies.set(name, copy);
       };
-      const batch = this.#upload(packed);
-      const x = this.#forward(batch, keep);
+      const kept = options.kept ? createKvCache(gpu, config, rows, kvCache) : undefined;
+      let x: Tensor;
+      try {
+        x = this.#forward({ ...this.#upload(packed), kept }, keep);
+      } finally {
+        for (const { k, v } of kept?.layers ?? []) [k, v].forEach((made) => recorder.retire(made));
+      }
       const all = uploadScratch(
         this.#context,
         "asked_rows",
@@ -164,8 +190,8 @@ export class Model implements Predictor, Disposable {
   }
 
   /**
-   * The k likeliest tokens at some positions of one sequence, largest logit first. Only those cross
-   * the bus.
+   * Finds the k likeliest tokens at some positions of one sequence, largest logit first. Only these
+   * are read back.
    * @returns for each position, `min(k, embeddingSize)` tokens
    */
   async topTokens(
@@ -240,7 +266,7 @@ export class Model implements Predictor, Disposable {
     this.also?.[Symbol.dispose]();
   }
 
-  /** Frees what answers took besides the weights, after memory ran out; the next one takes its own. */
+  /** Frees scratch memory of answers after memory ran out; the next answer allocates its own. */
   async freeScratch(): Promise<void> {
     this.#context.scratch[Symbol.dispose]();
     this.readback[Symbol.dispose]();
@@ -249,7 +275,9 @@ export class Model implements Predictor, Disposable {
     this.gpu.forgetOutOfMemory();
   }
 
-  /** Records of a call that failed must not be submitted with the next one's. */
+  /**
+   * Runs a call. If it fails, its commands are dropped, so that the next call does not submit them.
+   */
   async #run(body: () => Promise<void>): Promise<void> {
     try {
       this.gpu.throwIfFaulty();
@@ -270,7 +298,7 @@ export class Model implements Predictor, Disposable {
     );
   }
 
-  /** Inputs that run together: same guidance, and no more rows than the device takes. */
+  /** Groups inputs into passes: same guidance, and no more rows than the device allows. */
   #groups(inputs: readonly ForwardInput[]): number[][] {
     const most = mostRows(this.gpu, this.config);
     const groups: { scale: number | undefined; rows: number; inputs: number[] }[] = [];
@@ -308,8 +336,7 @@ export class Model implements Predictor, Disposable {
   }
 
   #forward(batch: RowBatch, observe?: HiddenObserver): Tensor {
-    const { gpu, recorder, scratch, config, weights } = this.#context;
-    return forward(gpu, recorder, scratch, config, weights, batch, observe);
+    return this.#context.family.forward(this.#context, batch, observe);
   }
 
   async #predictGroup(inputs: readonly ForwardInput[]): Promise<Prediction[][]> {
@@ -328,7 +355,7 @@ export class Model implements Predictor, Disposable {
     );
   }
 
-  /** Records logits of `rows` normed rows in pieces that fit a binding; the result reads them. */
+  /** Records logits of `rows` normed rows in pieces that fit a binding. @returns reads them back */
   #logits(normed: Tensor, rows: number): () => Promise<Float32Array<ArrayBuffer>> {
     const { recorder, scratch, config, weights } = this.#context;
     const columns = config.embeddingSize;

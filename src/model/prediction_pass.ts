@@ -1,29 +1,31 @@
-/** From hidden states to predictions: final norm of the asked rows, head, merge. */
+/** Turns hidden states into predictions: final norm of the asked rows, head, merge. */
 
 import type { ForwardInput, Prediction, TokenChoice } from "../denoise/predictor.ts";
-import type { Gpu } from "../gpu/device.ts";
+import type { Element } from "../gpu/kernel.ts";
 import type { Readback } from "../gpu/readback.ts";
-import type { Recorder } from "../gpu/recorder.ts";
-import type { Scratch } from "../gpu/scratch.ts";
 import { type Tensor, upload } from "../gpu/tensor.ts";
 import { CANDIDATE_WORDS, head, headTiles } from "../kernels/head.ts";
 import { predict, PREDICTION_WORDS } from "../kernels/predict.ts";
 import { rmsNorm } from "../kernels/rms_norm.ts";
-import { ASKED_WORDS, NO_TOKEN, STEP_PLAN_WORDS, writeStepPlan } from "../kernels/step_plan.ts";
+import {
+  ASKED_WORDS,
+  isMeasured,
+  NO_TOKEN,
+  STEP_PLAN_WORDS,
+  writeStepPlan,
+} from "../kernels/step_plan.ts";
 import { paddedInner } from "../quant/scheme.ts";
-import type { ModelConfig } from "./loading/config.ts";
+import type { Family } from "./family.ts";
+import type { ForwardPass } from "./forward_pass.ts";
 import { checkToken } from "./input.ts";
 import { rowsFor } from "./linear.ts";
-import type { LladaWeights } from "./llada.ts";
 import type { StepPace } from "./step_pace.ts";
 
-/** What the pass works with. */
-export interface PredictionContext {
-  readonly gpu: Gpu;
-  readonly recorder: Recorder;
-  readonly scratch: Scratch;
-  readonly config: ModelConfig;
-  readonly weights: LladaWeights;
+/** Inputs of a prediction pass. */
+export interface PredictionContext extends ForwardPass {
+  readonly family: Family;
+  /** Type that keys and values are kept in. */
+  readonly kvCache: Element;
   readonly pace: StepPace;
 }
 
@@ -82,7 +84,7 @@ export function recordPredictions(
   const { recorder, scratch, weights } = context;
   const tiles = headTiles(weights.head);
   const most = entriesPerPass(context);
-  const measured = asked.choices.some(({ measure = "probability" }) => measure !== "probability");
+  const measured = asked.choices.some(isMeasured);
   const rowsEach = asked.guidance === undefined ? 1 : 2;
   const predictions = scratch.get("predictions", PREDICTION_WORDS * asked.entries);
   for (let first = 0; first < asked.entries; first += most) {
@@ -105,7 +107,7 @@ export function recordPredictions(
   return predictions;
 }
 
-/** Data into scratch of this name. */
+/** Uploads data into the scratch tensor of this name. */
 export function uploadScratch(
   { gpu, scratch }: PredictionContext,
   name: string,
@@ -116,17 +118,17 @@ export function uploadScratch(
   return tensor;
 }
 
-/** What is asked of one sequence, and where its rows are. */
+/** The predictions wanted of one sequence, and its rows. */
 export interface RowQuestion extends Pick<ForwardInput, "positions" | "judged" | "choice"> {
   /** Rows of the hidden states, one for each of `positions`. */
   readonly rows: readonly number[];
-  /** Positions that key their noise, likewise. */
+  /** Positions that key the noise, one for each of `positions`. */
   readonly rowPositions: readonly number[];
 }
 
 /**
  * Records the predictions at some rows, and waits for them.
- * @param guidance the scale, and how far behind a row its unconditional twin is
+ * @param guidance the scale, and the number of rows from a row to its unconditional twin
  */
 export async function readPredictions(
   context: PredictionContext,

@@ -1,6 +1,6 @@
 /**
- * Sequences as rows on the GPU: hidden positions are left out, shadows stand behind their sequence,
- * guidance adds a twin to each.
+ * Lays sequences out as rows for the GPU. Hidden positions are left out, shadow rows follow their
+ * sequence, and guidance adds an unconditional twin of each sequence.
  */
 
 /** A sequence to be laid out. */
@@ -14,7 +14,7 @@ export interface SequenceToPack {
   readonly guidance?: { readonly scale: number; readonly unconditionalIds: Uint32Array };
 }
 
-/** Where a sequence's visible positions lie. */
+/** The rows of a sequence's visible positions. */
 export interface PackedSequence {
   readonly firstRow: number;
   /** Absolute positions of its rows, ascending. */
@@ -23,7 +23,7 @@ export interface PackedSequence {
   readonly shadows: Uint32Array;
 }
 
-/** How shadow rows attend. */
+/** What shadow rows attend to. */
 export interface PackedShadows {
   /** `[sequences with shadows, 4]` (first shadow row, shadows, first key, keys), twins behind */
   readonly ranges: Uint32Array<ArrayBuffer>;
@@ -31,7 +31,7 @@ export interface PackedShadows {
   readonly keys: Uint32Array<ArrayBuffer>;
 }
 
-/** Rows of a batch as they are uploaded. */
+/** Rows of a batch, as they are uploaded. */
 export interface PackedRows {
   /** `[rows]` token ids; with guidance the twins stand behind all conditional rows */
   readonly ids: Uint32Array<ArrayBuffer>;
@@ -39,31 +39,31 @@ export interface PackedRows {
   readonly rowPositions: Uint32Array<ArrayBuffer>;
   /** `[sequences, 4]` (first row, rows, first key, keys), twins behind; without shadows */
   readonly ranges: Uint32Array<ArrayBuffer>;
-  /** Absent where no sequence has any. */
+  /** Absent if no sequence has shadows. */
   readonly shadows?: PackedShadows;
   /** The conditional sequences, in order. */
   readonly sequences: readonly PackedSequence[];
-  /** From a row to its twin; 0 without guidance. */
+  /** Number of rows from a row to its twin; 0 without guidance. */
   readonly twinRows: number;
 }
 
-/** The sequence, without guidance where its scale is 0: a second sequence would change nothing. */
+/** Removes guidance of scale 0 from a sequence: its second sequence would change nothing. */
 export function withoutIdleGuidance<T extends SequenceToPack>(sequence: T): T {
   return sequence.guidance?.scale === 0 ? { ...sequence, guidance: undefined } : sequence;
 }
 
-/** Rows that a sequence takes, its shadows and its twin included. */
+/** Number of rows of a sequence, including its shadows and its twin. */
 export function rowsOf(sequence: SequenceToPack): number {
   const visible = sequence.attentionMask?.reduce((sum, bit) => sum + bit, 0) ?? sequence.ids.length;
   return (visible + (sequence.shadows?.length ?? 0)) * (sequence.guidance ? 2 : 1);
 }
 
 /**
- * Lays sequences out as rows. A key that is hidden from every query, and whose own query nobody asks
- * for, need not be computed at all: leaving the position out gives what an additive mask gives, and a
- * padded sequence has the same bits as alone, since rotation depends on distances only.
- * @param sequences all with guidance, or none
- * @param maskToken what a shadow row holds
+ * Lays sequences out as rows. A hidden position has no row: no query sees its key, and nobody asks
+ * for its result. This gives the same values as an additive mask. A padded sequence has the same
+ * bits as an unpadded one, since rotation depends only on distances.
+ * @param sequences sequences that all have guidance or all have none
+ * @param maskToken token of a shadow row
  */
 export function packRows(sequences: readonly SequenceToPack[], maskToken: number): PackedRows {
   const visible = sequences.map(({ ids, attentionMask }) =>
@@ -120,7 +120,9 @@ export function packRows(sequences: readonly SequenceToPack[], maskToken: number
   };
 }
 
-/** Rows of absolute positions of a packed sequence: the shadow's where a position has one. */
+/**
+ * Rows of absolute positions of a packed sequence; a position with a shadow gives the shadow's row.
+ */
 export function askedRows(
   packed: PackedRows,
   index: number,
@@ -131,7 +133,7 @@ export function askedRows(
   return Array.from(positions, (position) => rows.get(position)!);
 }
 
-/** The first `columns` of every row `[stride]`. */
+/** Copies the first `columns` of every row `[stride]`. */
 export function unpad(
   values: Float32Array,
   rows: number,

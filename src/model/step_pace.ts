@@ -1,19 +1,21 @@
-/** How fast steps are, and which of them may be chained on the GPU. */
+/** Measures how fast steps are, to decide which may be chained on the GPU. */
 
-/** Milliseconds; waiting between two steps costs about 11. */
+/**
+ * Milliseconds from which a step is slow; for comparison, a wait between two steps costs about 11.
+ */
 const SLOW_STEP_MS = 200;
 
-/** What a model knows of its own steps. */
+/** The measured speed of a model's steps. */
 export class StepPace {
-  /** Measured by the last canvas run; before it, steps are taken to be slow. */
+  /** Measured in the last canvas run; before the first one, steps count as slow. */
   millisecondsPerRow = Infinity;
   /**
-   * Milliseconds. Steps that take longer are submitted one by one, so that a cancellation takes
-   * effect between two of them. Faster ones are chained in one submit.
+   * Milliseconds from which a step is slow. Slow steps are submitted one by one, so that they can
+   * be cancelled between two of them. Faster steps are chained in one submit.
    */
   slowStep = SLOW_STEP_MS;
 
-  /** Whether a step of so many rows takes longer. */
+  /** Whether a step of this many rows is slow. */
   isSlow(rows: number): boolean {
     return this.millisecondsPerRow * rows > this.slowStep;
   }

@@ -1,7 +1,7 @@
-/** Rows of weights become codes and scales as a file holds them, and back. */
+/** Converts rows of weights to codes and scales as files hold them, and back. */
 
 import { codeOf, scaleBits, scaleOf } from "./group.ts";
-import { groupsOf, type QuantScheme, storedRowBytes } from "./scheme.ts";
+import { groupsOf, type QuantisedName, type QuantScheme, storedRowBytes } from "./scheme.ts";
 
 /** Codes and scales of some rows. */
 export interface EncodedRows {
@@ -11,16 +11,44 @@ export interface EncodedRows {
   readonly scales: Uint16Array<ArrayBuffer>;
 }
 
+/** How a scheme's codes lie in the bytes of a row. */
+interface Packing {
+  /** Writes the codes of weights `[first, end)`, which share a scale, from byte `at` on. */
+  write(
+    weights: Float32Array,
+    first: number,
+    end: number,
+    codes: Uint8Array,
+    at: number,
+    bits: number,
+  ): void;
+  /** The code of weight `k` of the row that begins at byte `row`. */
+  read(codes: Uint8Array, row: number, k: number): number;
+}
+
+const PACKINGS: Readonly<Record<QuantisedName, Packing>> = {
+  q8: { write: writeBytes, read: (codes, row, k) => codes[row + k] << 24 >> 24 },
+  // The lower half of a byte first.
+  q4: {
+    write: writeHalves,
+    read: (codes, row, k) => codes[row + (k >> 1)] << (28 - 4 * (k & 1)) >> 28,
+  },
+};
+
+function packingOf({ name }: QuantScheme): Packing {
+  return PACKINGS[name as QuantisedName];
+}
+
 /** The largest code of a scheme: 127 or 7. The codes are symmetric about 0. */
 export function mostCode({ bits }: QuantScheme): number {
   return 2 ** (bits - 1) - 1;
 }
 
 /**
- * Quantises row by row, group by group: symmetric, nearest code.
+ * Quantises every group of every row symmetrically to the nearest code.
  * @param weights `[rows, inner]`, finite
- * @param firstRow what an error calls the first row
- * @throws {RangeError} for a weight that is not finite, naming its place
+ * @param firstRow number of the first row in errors
+ * @throws {RangeError} for a weight that is not finite, naming its row and column
  */
 export function encodeRows(
   scheme: QuantScheme,
@@ -35,7 +63,7 @@ export function encodeRows(
   const codes = new Uint8Array(rows * rowBytes);
   const scales = new Uint16Array(rows * groups);
   const most = mostCode(scheme);
-  const write = scheme.bits === 8 ? writeBytes : writeHalves;
+  const { write } = packingOf(scheme);
   for (let row = 0; row < rows; row++) {
     for (let g = 0; g < groups; g++) {
       const first = row * inner + g * group;
@@ -50,18 +78,18 @@ export function encodeRows(
   return { codes, scales };
 }
 
-/** The largest magnitude; infinite where a weight is not finite. */
+/** The largest magnitude of some weights; Infinity if a weight is not finite. */
 function magnitudeOf(weights: Float32Array, first: number, end: number): number {
   let magnitude = 0;
   for (let i = first; i < end; i++) {
     const weight = Math.abs(weights[i]);
-    // False for NaN too.
+    // This comparison is also false for NaN.
     if (!(weight <= magnitude)) magnitude = weight < Infinity ? weight : Infinity;
   }
   return magnitude;
 }
 
-/** Codes of 8 bits from byte `at` on. */
+/** Writes codes of 8 bits from byte `at` on. */
 function writeBytes(
   weights: Float32Array,
   first: number,
@@ -75,7 +103,10 @@ function writeBytes(
   for (let i = first; i < end; i++) codes[at++] = codeOf(weights[i], scale, inverse, 127) & 255;
 }
 
-/** Codes of 4 bits from byte `at` on, two to a byte; an odd last one leaves the upper half 0. */
+/**
+ * Writes codes of 4 bits from byte `at` on, two per byte; after an odd last one the upper half is
+ * 0.
+ */
 function writeHalves(
   weights: Float32Array,
   first: number,
@@ -105,8 +136,8 @@ function notFinite(
 }
 
 /**
- * The weights that codes and scales stand for.
- * @returns `[rows, inner]`; each is exact in f32
+ * Converts codes and scales back to weights.
+ * @returns `[rows, inner]`; each weight is exact in f32
  */
 export function decodeRows(
   scheme: QuantScheme,
@@ -116,14 +147,12 @@ export function decodeRows(
   const rowBytes = storedRowBytes(scheme, inner);
   const groups = groupsOf(scheme, inner);
   const rows = codes.length / rowBytes;
+  const { read } = packingOf(scheme);
   const weights = new Float32Array(rows * inner);
   for (let row = 0; row < rows; row++) {
     for (let k = 0; k < inner; k++) {
       const scale = scaleOf(scales[row * groups + Math.floor(k / scheme.group!)]);
-      const code = scheme.bits === 8
-        ? codes[row * rowBytes + k] << 24 >> 24
-        : codes[row * rowBytes + (k >> 1)] << (28 - 4 * (k & 1)) >> 28;
-      weights[row * inner + k] = code * scale;
+      weights[row * inner + k] = read(codes, row * rowBytes, k) * scale;
     }
   }
   return weights;

@@ -1,4 +1,4 @@
-/** How weights lie on the GPU and how a shader widens them. */
+/** Weight formats: their layout on the GPU, and how a shader converts them to f32. */
 
 import bf16Snippet from "../../shaders/lib/load_weight_bf16.wgsl" with { type: "text" };
 import f16Snippet from "../../shaders/lib/load_weight_f16.wgsl" with { type: "text" };
@@ -7,37 +7,50 @@ import q4Snippet from "../../shaders/lib/load_weight_q4.wgsl" with { type: "text
 import q8Snippet from "../../shaders/lib/load_weight_q8.wgsl" with { type: "text" };
 import type { DType } from "../gpu/dtype.ts";
 
-/** Name of a scheme. */
-export type SchemeName = "f32" | "f16" | "bf16" | "q8" | "q4";
+/** Schemes whose codes are the weights themselves. */
+export const FLOATS = ["f32", "f16", "bf16"] as const;
+/** Schemes that have codes and scales, the largest first; each has its own number of bits. */
+export const QUANTISED = ["q8", "q4"] as const;
+/** Every scheme. */
+export const SCHEME_NAMES = [...FLOATS, ...QUANTISED] as const;
 
-/** Weights of a column that share a scale. */
-export type GroupSize = 32 | 64;
+/** Name of a scheme. */
+export type SchemeName = typeof SCHEME_NAMES[number];
+/** Name of a scheme that has codes and scales. */
+export type QuantisedName = typeof QUANTISED[number];
+
+/** Group sizes of quantised schemes; the first is the default. */
+export const GROUP_SIZES = [32, 64] as const;
+/** Number of weights of a column that share a scale. */
+export type GroupSize = typeof GROUP_SIZES[number];
 
 /**
- * A weight format. Codes lie in units `[inner / elementsPerUnit, columns]`, so that a lane that
- * makes one output reads what its neighbours' reads stand beside. A quantised weight is its code
- * times the scale of its group; the scales, f16, lie two consecutive groups to a word,
- * `[groups / 2, columns]`.
+ * A weight format. Codes are stored in units `[inner / elementsPerUnit, columns]`, so that lanes
+ * that compute neighbouring outputs read neighbouring units. A quantised weight is its code times
+ * the scale of its group. Scales are f16, with two consecutive groups per word, `[groups / 2,
+ * columns]`.
  */
 export interface QuantScheme {
   readonly name: SchemeName;
-  /** The safetensors type of stored codes; q4 holds two to a byte, the lower half first. */
+  /** The safetensors type of stored codes; q4 stores two per byte, the lower half first. */
   readonly dtype: DType;
   /** Bits of a code. */
   readonly bits: 32 | 16 | 8 | 4;
   /** Words of 4 bytes in a unit. */
   readonly unitWords: 1 | 2 | 4;
-  /** Undefined: codes are the weights themselves. */
+  /** Number of weights that share a scale; undefined if the codes are the weights themselves. */
   readonly group?: GroupSize;
   /** WGSL that declares `@group(1)` and defines `load_weight8`. */
   readonly snippet: string;
 }
 
-/** Inner sizes are padded to this many weights, with zeros: what `load_weight8` returns at once. */
+/**
+ * Weights that one `load_weight8` returns; inner sizes are padded with zeros to multiples of it.
+ */
 export const BLOCK = 8;
 
 /** Every scheme, by name; the quantised ones with groups of 32. */
-export const SCHEMES: Readonly<Record<SchemeName, QuantScheme>> = {
+export const SCHEMES: { readonly [Name in SchemeName]: QuantScheme & { readonly name: Name } } = {
   f32: { name: "f32", dtype: "F32", bits: 32, unitWords: 4, snippet: f32Snippet },
   f16: { name: "f16", dtype: "F16", bits: 16, unitWords: 4, snippet: f16Snippet },
   bf16: { name: "bf16", dtype: "BF16", bits: 16, unitWords: 4, snippet: bf16Snippet },
@@ -45,20 +58,12 @@ export const SCHEMES: Readonly<Record<SchemeName, QuantScheme>> = {
   q4: { name: "q4", dtype: "U8", bits: 4, unitWords: 1, group: 32, snippet: q4Snippet },
 };
 
-/** The schemes that have codes and scales. */
-export const QUANTISED = ["q8", "q4"] as const;
-/** Name of a scheme that has codes and scales. */
-export type QuantisedName = typeof QUANTISED[number];
-
-/** Group sizes that a quantised scheme may have. */
-export const GROUP_SIZES: readonly GroupSize[] = [32, 64];
-
 /** A quantised scheme with groups of this size. */
 export function quantised(name: QuantisedName, group: GroupSize): QuantScheme {
   return { ...SCHEMES[name], group };
 }
 
-/** A scheme in words: `q4 in groups of 32`, or `bf16`. */
+/** A scheme as text: `q4 in groups of 32`, or `bf16`. */
 export function schemeText({ name, group }: QuantScheme): string {
   return group === undefined ? name : `${name} in groups of ${group}`;
 }
@@ -73,17 +78,17 @@ export function schemeConstants({ group }: QuantScheme): Record<string, number> 
   return group === undefined ? {} : { GROUP_BLOCKS: group / BLOCK };
 }
 
-/** Blocks of 8 weights that cover `inner` of them. */
+/** Number of blocks of 8 that hold `inner` weights. */
 export function blocksOf(inner: number): number {
   return Math.ceil(inner / BLOCK);
 }
 
-/** `inner` rounded up to whole blocks: the row stride of activations that meet such weights. */
+/** `inner` rounded up to whole blocks: the row stride of activations for such weights. */
 export function paddedInner(inner: number): number {
   return blocksOf(inner) * BLOCK;
 }
 
-/** Groups of one column, each with a scale; 0 where the scheme has none. */
+/** Number of groups in one column, each with a scale; 0 if the scheme has no scales. */
 export function groupsOf({ group }: QuantScheme, inner: number): number {
   return group === undefined ? 0 : Math.ceil(inner / group);
 }

@@ -1,4 +1,5 @@
 /** Who may talk to the server: hosts, origins and API keys. */
+import { isIP } from "node:net";
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { MiddlewareHandler } from "hono";
 import { ApiError } from "./errors.ts";
@@ -8,21 +9,25 @@ export const LOOPBACK_HOSTS: readonly string[] = ["localhost", "127.0.0.1", "[::
 
 /**
  * Refuses (403) a Host that is not in `allowedHosts`, and an Origin that is neither this server's
- * own nor on one of those hosts. Without it any web page could drive a local server: by DNS
+ * own nor on one of those hosts. Without this check any web page could use a local server: by DNS
  * rebinding (its own name, resolved to 127.0.0.1) or by a plain cross-site request.
- * @param allowedHosts host names without port, IPv6 in brackets; `any` checks only the Origin
+ * @param allowedHosts host names without port, IPv6 in brackets
+ * @param anyAddress whether every IP address is answered to as well: no name can be rebound to it
  */
-export function hostGate(allowedHosts: readonly string[] | "any"): MiddlewareHandler {
-  const names = allowedHosts === "any" ? "any" : new Set(allowedHosts.map((n) => n.toLowerCase()));
-  const allowed = (name: string) => names !== "any" && names.has(name);
+export function hostGate(allowedHosts: readonly string[], anyAddress: boolean): MiddlewareHandler {
+  const names = new Set(allowedHosts.map((name) => name.toLowerCase()));
+  const allowed = (name: string) => names.has(name);
+  const isAddress = (name: string) => isIP(name.replace(/^\[(.*)\]$/, "$1")) !== 0;
   return async (c, next) => {
     const written = c.req.header("host") ?? new URL(c.req.url).host;
     const host = parseUrl(`http://${written}`);
-    if (names !== "any" && (host === undefined || !allowed(host.hostname))) {
+    if (
+      host === undefined || !(allowed(host.hostname) || (anyAddress && isAddress(host.hostname)))
+    ) {
       throw new ApiError(
         403,
         "host_not_allowed",
-        `Host ${quote(written)} is not one that this server answers to.`,
+        `Host ${quote(written)} is not one that this server answers to (--allow-host names more).`,
       );
     }
     const origin = c.req.header("origin");
@@ -45,7 +50,8 @@ export function keyGate(apiKeys: readonly string[]): MiddlewareHandler {
   if (apiKeys.some((key) => key.trim() === "")) {
     throw new TypeError("apiKeys: expected non-empty keys, found an empty one");
   }
-  // Equal-length digests: neither a key's length nor where it differs shows in the time taken.
+  // Digests have equal lengths, so the time taken reveals neither a key's length nor its
+  // characters.
   const digests = apiKeys.map(digest);
   return async (c, next) => {
     const header = c.req.header("authorization") ?? "";

@@ -1,4 +1,4 @@
-/** The HTTP server: routes, and what holds for all of them. */
+/** The HTTP server: its routes, and the checks that apply to all of them. */
 import { Hono } from "hono";
 import type { Handler } from "hono";
 import type { TextEngine } from "../engine/request.ts";
@@ -13,35 +13,41 @@ import { stats } from "./stats.ts";
 export interface AppOptions {
   /**
    * Host names, without port, that requests may be addressed to, and that pages which send them
-   * may come from (default: loopback's). `any` for a server bound to other addresses: then pages
-   * must come from the server itself.
+   * may come from (default: loopback's).
    */
-  readonly allowedHosts?: readonly string[] | "any";
+  readonly allowedHosts?: readonly string[];
+  /** Whether requests may also be addressed to any IP address: for a server that is not on loopback. */
+  readonly anyAddress?: boolean;
   /** When given and not empty, every path asks for `Authorization: Bearer <one of these>`. */
   readonly apiKeys?: readonly string[];
-  /** Most bytes of a request's body (default 1 MiB). */
+  /** Limit of a request's body in bytes (default 1 MiB). */
   readonly maxBodyBytes?: number;
-  /** Most seconds for a request's body to arrive (default 30). */
+  /** Seconds within which a request's body must arrive (default 30). */
   readonly bodySeconds?: number;
-  /** Most messages in a conversation (default 1024). */
+  /** Limit of messages in a conversation (default 1024). */
   readonly maxMessages?: number;
   /**
-   * Most seconds until the response to a completion begins (default 5). An error that comes later
-   * cannot have its own status; a client that leaves may not be noticed sooner.
+   * Seconds within which the response to a completion begins (default 5). An error after that
+   * cannot have its own status. A client that leaves before may not be noticed.
    */
   readonly beginSeconds?: number;
   /** Seconds of silence after which a response that has begun sends a filler (default 15). */
   readonly pingSeconds?: number;
-  /** Gets a line per request: method, path, status, ms until the answer or its stream began. */
+  /**
+   * Gets a line per request: method, path, status, ms until the answer or its stream began. What it
+   * throws changes no answer.
+   */
   readonly log?: (line: string) => void;
+  /** Asked by each request: whether the server ends, and takes no more of them. */
+  readonly stopping?: () => boolean;
   /** Gets errors that clients see as 5xx. Their messages may quote a prompt: keep them private. */
   readonly onError?: (error: unknown) => void;
 }
 
 /**
  * The server's routes over an engine: `POST /v1/chat/completions`, `GET /v1/models`,
- * `GET /v1/models/:id`, `GET /v1/stats`, `GET /health`. Every error has OpenAI's body. There is no CORS: no answer
- * is readable to a page of another origin.
+ * `GET /v1/models/:id`, `GET /v1/stats`, `GET /health`. Every error has OpenAI's body. There is no
+ * CORS, so a page of another origin cannot read a response.
  * @throws {TypeError} when an API key is empty
  */
 export function createApp(engine: TextEngine, options: AppOptions = {}): Hono {
@@ -51,11 +57,24 @@ export function createApp(engine: TextEngine, options: AppOptions = {}): Hono {
     const start = performance.now();
     await next();
     c.res.headers.set("X-Content-Type-Options", "nosniff");
-    // The URL's own path, still percent-encoded: decoded, it could forge a line.
+    // The path stays percent-encoded in the log: a decoded line feed could forge a line.
     const path = new URL(c.req.url).pathname.slice(0, 200);
-    log?.(`${c.req.method} ${path} ${c.res.status} ${(performance.now() - start).toFixed(1)} ms`);
+    // A method may be any word, of any length.
+    const method = c.req.method.slice(0, 16);
+    const line = `${method} ${path} ${c.res.status} ${(performance.now() - start).toFixed(1)} ms`;
+    try {
+      log?.(line);
+    } catch {
+      // A full disk, or a reader that left, is no fault of this request.
+    }
   });
-  app.use(hostGate(options.allowedHosts ?? LOOPBACK_HOSTS));
+  app.use(async (_, next) => {
+    if (!options.stopping?.()) return await next();
+    throw new ApiError(503, "shutting_down", "The server is shutting down. Ask another one.", {
+      headers: { Connection: "close" },
+    });
+  });
+  app.use(hostGate(options.allowedHosts ?? LOOPBACK_HOSTS, options.anyAddress ?? false));
   if (options.apiKeys?.length) app.use(keyGate(options.apiKeys));
 
   app.get("/health", health(engine));

@@ -10,38 +10,38 @@ import { type BodyLimits, readJson } from "./json_body.ts";
 import { liveResponse, settles } from "./live_response.ts";
 import { chatCompletion, completionHead, type EndEvent } from "./openai.ts";
 
-/** What the route takes from the server's options. */
+/** The server's options that the route uses. */
 export interface ChatRouteOptions {
   /** Bounds on the request's body. */
   readonly body: BodyLimits;
-  /** Most messages in a conversation. */
+  /** Limit of messages in a conversation. */
   readonly maxMessages: number;
-  /** Most seconds until the response begins. */
+  /** Seconds within which the response begins. */
   readonly beginSeconds: number;
   /** Seconds of silence after which a response that has begun sends a filler. */
   readonly pingSeconds: number;
-  /** Told of errors that are not the client's. */
+  /** Called with errors that the client did not cause. */
   readonly onError: (error: unknown) => void;
 }
 
-/** Sent when the client left before its answer: nobody reads it, the access log shows it. */
+/** Status when the client left before its answer: only the access log shows it. */
 const CLIENT_CLOSED_REQUEST = 499;
 
 /**
- * The route's handler. When the client goes away, the engine's signal aborts.
+ * Makes the route's handler. When the client goes away, the engine's signal aborts.
  *
- * A stream begins with the engine's first event, a whole answer when it is there, so that an error
- * before has its own HTTP status. Either begins after `beginSeconds` at the latest: Deno.serve may
- * not notice that a client left until then (it does not if the request's body came in a packet of
- * its own). A stream then carries pings, and an error is its last message `{"error": {...}}`
- * without `[DONE]`; a whole answer carries spaces, which JSON allows before a value, and an error
- * breaks it off.
+ * A streamed response begins with the engine's first event, an unstreamed one when the answer is
+ * complete, so that an error before that has its own HTTP status. Both begin after `beginSeconds`
+ * at the latest, because until then Deno.serve may not notice that a client left (it does not if
+ * the request's body came in a packet of its own). While it waits, a stream sends pings, and an
+ * error becomes its last message `{"error": {...}}` without `[DONE]`. An unstreamed response sends
+ * spaces, which JSON allows before a value, and an error breaks it off.
  */
 export function chatCompletions(
   engine: TextEngine,
   options: ChatRouteOptions,
 ): (c: Context) => Promise<Response> {
-  // Made once the model is known.
+  // Made at the first request, because it needs the loaded model.
   let parse: ((body: unknown) => ChatRequest) | undefined;
   return async (c) => {
     const model = loadedModel(engine);
@@ -84,7 +84,7 @@ async function lastEvent(events: AsyncIterable<GenerateEvent>): Promise<EndEvent
   throw new Error("the engine ended without an end event");
 }
 
-/** The same events, the first one waited for, at most `seconds`: its error is thrown here. */
+/** Waits at most `seconds` for the first event, throws its error, and returns all the events. */
 async function open(
   events: AsyncIterable<GenerateEvent>,
   seconds: number,
@@ -103,7 +103,7 @@ async function open(
   })();
 }
 
-/** The same messages; an error becomes the last one. */
+/** Passes messages on; an error becomes the last message. */
 async function* endWithError(
   messages: AsyncIterable<StreamMessage>,
   clientError: (error: unknown) => ApiError,

@@ -7,25 +7,25 @@ import { issueError } from "./request_issue.ts";
 
 /** A checked request. */
 export interface ChatRequest {
-  /** What the engine is asked. */
+  /** The request to the engine. */
   readonly generate: GenerateRequest;
-  /** Answer as server-sent events. */
+  /** Whether to answer as server-sent events. */
   readonly stream: boolean;
-  /** End the stream with token counts. */
+  /** Whether to end the stream with token counts. */
   readonly includeUsage: boolean;
-  /** Put typed events of every denoising step into the stream. */
+  /** Whether the stream carries typed events of every denoising step. */
   readonly streamEvents: boolean;
-  /** The name under which the token limit came. */
+  /** The field that the client used for the token limit. */
   readonly tokenLimitField: "max_tokens" | "max_completion_tokens";
 }
 
-/** The limits that follow from the model, and those that a server sets for every model. */
+/** Limits of a request: some follow from the model, the others are the server's. */
 export function requestLimits(model: ModelSummary, maxMessages: number): RequestLimits {
   return {
     contextLength: model.contextLength,
     maxMessages,
     // Text longer than 16 characters per token of context cannot fit in it.
-    maxContentLength: Math.max(4096, 16 * model.contextLength),
+    maxTextLength: Math.max(4096, 16 * model.contextLength),
     maxStops: 4,
     maxStopLength: 256,
     maxSteps: 4 * model.contextLength,
@@ -33,17 +33,17 @@ export function requestLimits(model: ModelSummary, maxMessages: number): Request
 }
 
 /**
- * A function that checks a JSON body for this model.
+ * Makes a function that checks a JSON body for this model.
  *
  * Fields are OpenAI's (`model`, `messages`, `max_tokens` or `max_completion_tokens`, `temperature`,
  * `seed`, `stop`, `stream`, `stream_options`, and `user`, `safety_identifier`, `prompt_cache_key`,
  * `metadata`, which change nothing) and this server's: `stream_events`, and fields of
  * {@link GenerateRequest} in snake case, from `steps` to `back_threshold`. {@link chatSchema} has all
- * of them, with their bounds. null counts as absent. Text parts of a content are joined with nothing between; the role `developer` is
- * `system` to the chat template.
+ * of them, with their bounds. A null field counts as absent. Text parts of a content are joined
+ * without a separator. The chat template sees the role `developer` as `system`.
  *
- * The function throws {@link ApiError}: 400 naming the field, what was expected and what was
- * found, or 404 for another model.
+ * The function throws {@link ApiError}: 400 naming the field, what was expected and what was found,
+ * or 404 if the request names another model.
  */
 export function chatRequestParser(
   model: ModelSummary,
@@ -55,6 +55,7 @@ export function chatRequestParser(
     if (!parsed.success) throw issueError(parsed.error.issues[0], body, KNOWN_FIELDS);
     const fields = parsed.data;
     if (fields.model !== undefined) requireModel(model, fields.model);
+    checkTextLength(fields.messages, limits);
     const stream = fields.stream ?? false;
     if (!stream) {
       refuseWithoutStream("stream_options", fields.stream_options !== undefined);
@@ -107,6 +108,22 @@ export function chatRequestParser(
       tokenLimitField: max_completion_tokens === undefined ? "max_tokens" : "max_completion_tokens",
     };
   };
+}
+
+/** Tokenising takes the engine's time: what cannot fit is refused before. */
+function checkTextLength(
+  messages: readonly { readonly content: string }[],
+  { maxTextLength, contextLength }: RequestLimits,
+): void {
+  const length = messages.reduce((sum, { content }) => sum + content.length, 0);
+  if (length <= maxTextLength) return;
+  throw new ApiError(
+    400,
+    "context_length_exceeded",
+    `The messages hold ${length} characters, more than the model's ${contextLength} tokens can ` +
+      `(${maxTextLength} at most). Shorten the conversation.`,
+    { param: "messages" },
+  );
 }
 
 function refuseWithoutStream(field: string, given: boolean): void {

@@ -4,6 +4,7 @@ import {
   CACHE_POLICIES,
   CONFIDENCE_MEASURES,
   QUALITIES,
+  REMASKINGS,
   STRATEGY_NAMES,
 } from "../engine/request.ts";
 import {
@@ -18,24 +19,24 @@ import {
 export interface RequestLimits {
   /** Longest prompt plus generation, in tokens. */
   readonly contextLength: number;
-  /** Most messages. */
+  /** Limit of messages. */
   readonly maxMessages: number;
-  /** Longest content of one message, in UTF-16 units, its parts together. */
-  readonly maxContentLength: number;
+  /** Most text of all messages together, in UTF-16 units: more is refused before it is tokenised. */
+  readonly maxTextLength: number;
   /** Most stop strings. */
   readonly maxStops: number;
   /** Longest stop string, in UTF-16 units. */
   readonly maxStopLength: number;
-  /** Most denoising steps. */
+  /** Limit of denoising steps. */
   readonly maxSteps: number;
 }
 
-/** Set as a custom issue's `params`: the error code to answer with. */
+/** The `params` of a custom issue: the error code of the response. */
 export interface IssueParams {
   readonly code: "unsupported_parameter";
 }
 
-// The `error` of every rule is what it expects; request_issue.ts makes the sentence around it.
+// The `error` of every rule says what is expected; request_issue.ts puts it into a sentence.
 
 function integer(low: number, high: number, note = ""): z.ZodInt {
   const error = `an integer from ${low} to ${high}${note}`;
@@ -60,19 +61,25 @@ function text(low: number, high: number): z.ZodString {
   const error = low > 0
     ? `text of ${low} to ${high} characters`
     : `text of up to ${high} characters`;
-  const wellFormed = "text without half a surrogate pair (\\ud800 to \\udfff alone)";
-  return z.string({ error }).min(low, { error }).max(high, { error })
-    .refine((value) => value.isWellFormed(), { error: wellFormed });
+  return wellFormed(error).min(low, { error }).max(high, { error });
 }
 
-/** Counts before it looks inside, so that a long list costs nothing. */
+/** Text of any length: what bounds it is said of all messages together. */
+function wellFormed(error: string): z.ZodString {
+  const whole = "text without half a surrogate pair (\\ud800 to \\udfff alone)";
+  return z.string({ error }).refine((value) => value.isWellFormed(), { error: whole });
+}
+
+/** A list whose length is checked before its items, so that a long list is refused cheaply. */
 function list<T>(item: z.ZodType<T>, low: number, high: number, of: string) {
   const error = `${low} to ${high} ${of}`;
   return z.array(z.unknown(), { error }).min(low, { error }).max(high, { error })
     .pipe(z.array(item));
 }
 
-/** An object with no fields but those of `shape`; null fields and neutral refused ones are dropped. */
+/**
+ * An object with only the fields of `shape`. Null fields and neutral refused fields are dropped.
+ */
 function fields<S extends z.ZodRawShape>(shape: S, refused: RefusedFields) {
   const drop = z.transform((value: unknown, context) => {
     if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
@@ -84,7 +91,8 @@ function fields<S extends z.ZodRawShape>(shape: S, refused: RefusedFields) {
         kept.push([name, given]);
       } else if (!neutral.passes(given)) {
         const params: IssueParams = { code: "unsupported_parameter" };
-        const message = neutral.written === "" ? "" : `, or send ${neutral.written}`;
+        // Never empty: zod would put words of its own in its place.
+        const message = neutral.written === "" ? "." : `, or send ${neutral.written}.`;
         context.addIssue({ code: "custom", path: [name], message, params });
         return z.NEVER;
       }
@@ -95,7 +103,7 @@ function fields<S extends z.ZodRawShape>(shape: S, refused: RefusedFields) {
 }
 
 function message(limits: RequestLimits) {
-  const content = text(0, limits.maxContentLength);
+  const content = wellFormed("text");
   const type = z.literal("text", { error: '"text" (images, audio and files are not supported)' });
   const part = fields({ type, text: content }, REFUSED_IN_PART);
   const parts = list(part, 1, limits.maxMessages, "text parts")
@@ -128,8 +136,7 @@ export function chatSchema(limits: RequestLimits) {
       .optional(),
     steps: integer(1, limits.maxSteps).optional(),
     block_length: integer(1, limits.contextLength).optional(),
-    remasking: z.enum(["low_confidence", "random"], { error: '"low_confidence" or "random"' })
-      .optional(),
+    remasking: oneOf(REMASKINGS).optional(),
     confidence: oneOf(CONFIDENCE_MEASURES).optional(),
     cfg_scale: number(0, 10).optional(),
     strategy: oneOf(STRATEGY_NAMES).optional(),
@@ -157,7 +164,7 @@ export const KNOWN_FIELDS: readonly string[] = Object.keys(
   chatSchema({
     contextLength: 1,
     maxMessages: 1,
-    maxContentLength: 1,
+    maxTextLength: 1,
     maxStops: 1,
     maxStopLength: 1,
     maxSteps: 1,

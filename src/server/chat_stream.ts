@@ -15,17 +15,18 @@ import {
   type EndEvent,
 } from "./openai.ts";
 
-/** What a stream carries beside the text. */
+/** What a stream carries besides the text. */
 export interface ChatStreamOptions {
-  /** `usage: null` in every chunk and the counts in a last one. */
+  /** Whether to add a last chunk with the token counts, and `usage: null` to the others. */
   readonly includeUsage: boolean;
-  /** Typed events of every step (denoise_events.ts). */
+  /** Whether to add typed events of every step (denoise_events.ts). */
   readonly streamEvents: boolean;
 }
 
 /**
- * First a chunk with the role, then a chunk per piece of text, a chunk with the finish reason, one
- * with the token counts if asked for, and `[DONE]`. The pieces together are the whole answer.
+ * Turns events into messages: a chunk with the role, a chunk per piece of text, a chunk with the
+ * finish reason, one with the token counts if asked for, and `[DONE]`. The pieces of text add up to
+ * the whole answer.
  * @throws whatever `events` throws
  */
 export async function* chatStream(
@@ -87,7 +88,7 @@ export async function* chatStream(
     }
   }
   if (end === undefined) throw new Error("the engine ended without an end event");
-  // Text that no step could show yet, such as a character cut in half by the token limit.
+  // Text that no step could send, such as a character that the token limit cut in half.
   if (end.text.length > sent.length) yield delta({ content: end.text.slice(sent.length) });
   yield delta({}, end.finishReason);
   if (options.includeUsage) yield { data: chunk([], { usage: completionUsage(end) }) };

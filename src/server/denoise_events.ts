@@ -1,15 +1,16 @@
 /**
- * Typed events of a stream, asked for with `stream_events: true`: what every denoising step
- * committed, where ordinary deltas carry only the text of the committed left prefix.
+ * Typed events of a stream, for requests with `stream_events: true`. They carry what every
+ * denoising step committed; ordinary deltas carry only the text of the committed left prefix.
  *
- * Each rides in an ordinary `chat.completion.chunk` with `choices: []` and a `diffusion` field, and
- * its server-sent event is named after its type. Both are needed: the `openai` clients ignore event
- * names and take every `data:` line for a chunk, so anything else there breaks
- * `chunk.choices[0]?.delta`; readers that follow event names can tell the two apart unparsed.
+ * Each event is sent as the `diffusion` field of an ordinary `chat.completion.chunk` with
+ * `choices: []`, and its server-sent event is named after its type. Both are needed. The `openai`
+ * clients ignore event names and read every `data:` line as a chunk, so anything else would break
+ * `chunk.choices[0]?.delta`. Readers of event names can tell the two kinds apart without parsing.
  *
- * In order: one `start`; per step one `unmask`, a `remask` when a draft's guesses were taken back, the
- * content delta if there is one, and a `commit_prefix` when the prefix grew. A committed token never
- * changes: what a `remask` tells of was neither unmasked nor shown.
+ * The order is: one `start`; then for each step one `unmask`, a `remask` if a draft's guesses were
+ * taken back, the content delta if there is one, and a `commit_prefix` if the prefix grew. A
+ * committed token never changes: a guess that a `remask` takes back was never in an `unmask` or a
+ * delta.
  */
 import type { GenerateEvent } from "../engine/request.ts";
 
@@ -19,7 +20,7 @@ export interface CommitEvent {
   readonly position: number;
   /** Token id. */
   readonly token: number;
-  /** The token alone as text; U+FFFD where it is part of a character. */
+  /** The token alone as text; U+FFFD if it is only part of a character. */
   readonly text: string;
   /** Noise-free probability at the step that committed it. */
   readonly confidence: number;
@@ -27,15 +28,15 @@ export interface CommitEvent {
   readonly logprob: number;
 }
 
-/** A draft's token that the target did not let stand. */
+/** A draft's token that the target rejected. */
 export interface GuessEvent {
   /** Position in the generation, from 0. */
   readonly position: number;
   /** Token id. */
   readonly token: number;
-  /** The token alone as text; U+FFFD where it is part of a character. */
+  /** The token alone as text; U+FFFD if it is only part of a character. */
   readonly text: string;
-  /** Noise-free probability, by the draft. */
+  /** The draft's noise-free probability. */
   readonly confidence: number;
 }
 
@@ -70,10 +71,10 @@ export type DenoiseEvent =
     readonly length: number;
   };
 
-/** OpenAI's stand-in for a token that is very unlikely. */
+/** The value that OpenAI sends for a very unlikely token. */
 const LOWEST_LOGPROB = -9999;
 
-/** The event that opens the canvas. */
+/** The event that starts a generation. */
 export function startEvent(event: Extract<GenerateEvent, { type: "start" }>): DenoiseEvent {
   return {
     type: "start",
@@ -84,7 +85,7 @@ export function startEvent(event: Extract<GenerateEvent, { type: "start" }>): De
   };
 }
 
-/** What one denoising step committed. */
+/** The event of what one denoising step committed. */
 export function unmaskEvent(event: Extract<GenerateEvent, { type: "step" }>): DenoiseEvent {
   return {
     type: "unmask",
@@ -100,7 +101,7 @@ export function unmaskEvent(event: Extract<GenerateEvent, { type: "step" }>): De
   };
 }
 
-/** The guesses that one denoising step took back; undefined where it took none. */
+/** The event of the guesses that one denoising step took back; undefined if there are none. */
 export function remaskEvent(
   { step, block, proposed, remasked }: Extract<GenerateEvent, { type: "step" }>,
 ): DenoiseEvent | undefined {
@@ -119,7 +120,7 @@ export function remaskEvent(
   };
 }
 
-/** How far the committed left prefix reaches after a step. */
+/** The event of the length of the committed left prefix after a step. */
 export function commitPrefixEvent(event: Extract<GenerateEvent, { type: "step" }>): DenoiseEvent {
   return { type: "commit_prefix", step: event.step, length: event.prefixLength };
 }

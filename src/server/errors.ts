@@ -1,13 +1,13 @@
 /** OpenAI's error body, and how this server's and the engine's errors become one. */
 import { BusyError, RequestError, UnavailableError } from "../engine/request.ts";
 
-/** Seconds after which a client may look again while weights load. */
+/** The Retry-After of responses while the model loads, in seconds. */
 export const LOADING_RETRY_SECONDS = "2";
 
-/** Says that the same request will fail again: OpenAI's clients repeat a 5xx unless they are told not to. */
+/** Tells OpenAI's clients, which repeat a 5xx, that the same request will fail again. */
 export const NO_RETRY: Readonly<Record<string, string>> = { "X-Should-Retry": "false" };
 
-/** What a client gets instead of an answer, with every status from 400 up. */
+/** The body of every response with a status from 400 up. */
 export interface ErrorBody {
   readonly error: {
     readonly message: string;
@@ -19,15 +19,15 @@ export interface ErrorBody {
   };
 }
 
-/** An error that is meant for the client, word for word. */
+/** An error whose message is sent to the client as it is. */
 export class ApiError extends Error {
   /** HTTP status, 400 to 599. */
   readonly status: number;
-  /** The request's field, where one is to blame. */
+  /** The request's field that is wrong, if there is one. */
   readonly param: string | null;
   /** Machine-readable kind. */
   readonly code: string | null;
-  /** Sent with the response. */
+  /** Headers of the response. */
   readonly headers: Readonly<Record<string, string>>;
 
   constructor(
@@ -44,7 +44,7 @@ export class ApiError extends Error {
     this.headers = options.headers ?? {};
   }
 
-  /** The body as OpenAI words it. */
+  /** The body in OpenAI's format. */
   get body(): ErrorBody {
     const type = this.status >= 500
       ? "server_error"
@@ -65,15 +65,15 @@ function snakeCase(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
-/** Names in the engine's messages that the API writes in its own way. */
+/** Names of fields in the engine's messages, which the API writes differently. */
 const ENGINE_FIELDS =
   /\b(?:maxTokens|genLength|blockLength|cfgScale|draftDepth|refreshInterval|suffixWindow|draftThreshold|targetThreshold)\b/g;
 
 /**
- * What to tell the client of an error that came out of a route or the engine.
+ * Turns an error of a route or the engine into one for the client.
  *
- * An unexpected error's own message stays here: it may quote the prompt.
- * @param tokenLimit the name under which the request gave its token limit
+ * The message of an unexpected error is not sent, because it may quote the prompt.
+ * @param tokenLimit the field that the request used for its token limit
  */
 export function toApiError(error: unknown, tokenLimit = "max_tokens"): ApiError {
   if (error instanceof ApiError) return error;
@@ -91,13 +91,13 @@ export function toApiError(error: unknown, tokenLimit = "max_tokens"): ApiError 
   }
   if (error instanceof UnavailableError) {
     const { code, message } = error;
-    const headers = code === "device_lost" ? { "Retry-After": LOADING_RETRY_SECONDS } : NO_RETRY;
+    const headers = code !== "out_of_memory" ? { "Retry-After": LOADING_RETRY_SECONDS } : NO_RETRY;
     return new ApiError(503, code, message, { headers });
   }
   return new ApiError(
     500,
     "internal_error",
     "The engine failed while answering. Send the request again; if it fails again, " +
-      "GET /health tells whether the engine still works.",
+      "GET /health shows whether the engine still works.",
   );
 }

@@ -10,7 +10,7 @@ export interface StreamMessage {
 /**
  * A `text/event-stream` response that sends each message as it comes, and a comment (`: ping`) after
  * every `pingSeconds` of silence.
- * @param messages when it throws, the connection breaks off
+ * @param messages the messages; an error of theirs breaks off the connection
  * @param onCancel called when the client goes away before the last message
  */
 export function eventStream(

@@ -4,8 +4,8 @@ import type { ModelSummary, TextEngine } from "../engine/request.ts";
 import { ApiError, LOADING_RETRY_SECONDS, NO_RETRY } from "./errors.ts";
 
 /**
- * 200 `{"status":"ok"}`; 503 `loading` with Retry-After, and with the reason when it loads again
- * after its device failed; 503 `failed` with the reason.
+ * Makes the route's handler. It answers 200 `{"status":"ok"}`, 503 `loading` with Retry-After (and
+ * the reason, if it loads again after a device failure), or 503 `failed` with the reason.
  */
 export function health(engine: TextEngine): (c: Context) => Response {
   return (c) => {
@@ -24,7 +24,7 @@ export function health(engine: TextEngine): (c: Context) => Response {
 
 /**
  * The loaded model.
- * @throws {ApiError} 503 while it loads, or when it failed to
+ * @throws {ApiError} 503 while it loads, or if loading failed
  */
 export function loadedModel(engine: TextEngine): ModelSummary {
   if (engine.state === "failed") {

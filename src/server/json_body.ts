@@ -1,19 +1,22 @@
-/** Reading a JSON request body within bounds of type, size and time. */
+/** Reads a JSON request body within limits of type, size and time. */
 import { ApiError } from "./errors.ts";
 
 /** Bounds on a body. */
 export interface BodyLimits {
-  /** Most bytes. */
+  /** Limit in bytes. */
   readonly maxBytes: number;
-  /** Most seconds from the first read to the last byte. */
+  /** Limit in seconds, from the first read to the last byte. */
   readonly seconds: number;
 }
 
-/** A body beyond `maxBytes` is read on, unkept, up to this multiple: most clients send all, then listen. */
+/**
+ * A too long body is read and dropped up to this multiple: most clients listen only after sending.
+ */
 const DRAIN_FACTOR = 4;
 
 /**
- * The request's body as a JSON value. Counted as it arrives: Content-Length is not trusted.
+ * Reads the request's body as a JSON value. Bytes are counted as they arrive, because
+ * Content-Length cannot be trusted.
  * @throws {ApiError} 415 not plain UTF-8 JSON, 413 too long, 408 too slow, 400 broken off or not JSON
  */
 export async function readJson(request: Request, limits: BodyLimits): Promise<unknown> {

@@ -1,9 +1,11 @@
 /** HTTP responses that begin before their body is known. */
 
-/** How a live response looks and what it does while nothing is there to send. */
+/** Options of a live response. */
 export interface LiveOptions {
   readonly contentType: string;
-  /** Sent after every `seconds` of silence, so that proxies and clients keep the connection. */
+  /**
+   * Text sent after every `seconds` of silence, so that proxies and clients keep the connection.
+   */
   readonly filler: string;
   readonly seconds: number;
   /** Called when the client goes away before the last part. */
@@ -13,9 +15,9 @@ export interface LiveOptions {
 /**
  * A response (200) that sends each part as it comes.
  *
- * Parts are taken as fast as they come, whether the client reads or not: a stalled reader must not
- * hold the engine. What waits for it is bounded by the answer's length.
- * @param parts when it throws, the connection breaks off with that error
+ * Parts are taken as fast as they come, even if the client does not read, because a stalled reader
+ * must not block the engine. The parts that wait are bounded by the answer's length.
+ * @param parts the parts; an error of theirs breaks off the connection
  */
 export function liveResponse(parts: AsyncIterable<string>, options: LiveOptions): Response {
   const encoder = new TextEncoder();
@@ -63,7 +65,7 @@ export function liveResponse(parts: AsyncIterable<string>, options: LiveOptions)
 
 /**
  * Waits for a promise for at most `seconds`.
- * @returns whether it is fulfilled; rejects with its reason
+ * @returns whether the promise was fulfilled in time; rejects with its reason if it was rejected
  */
 export async function settles(promise: Promise<unknown>, seconds: number): Promise<boolean> {
   let timer: ReturnType<typeof setTimeout> | undefined;

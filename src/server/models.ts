@@ -13,9 +13,9 @@ export interface ModelObject {
   readonly owned_by: "unmask";
   /** Longest prompt plus generation. */
   readonly context_length: number;
-  /** Answer length when a request names none. */
+  /** Answer length for requests without one. */
   readonly default_max_tokens: number;
-  /** Block length when a request names none. */
+  /** Block length for requests without one. */
   readonly default_block_length: number;
 }
 
@@ -31,12 +31,12 @@ function modelObject(model: ModelSummary): ModelObject {
   };
 }
 
-/** A list of one. */
+/** Lists the loaded model. */
 export function listModels(engine: TextEngine): (c: Context) => Response {
   return (c) => c.json({ object: "list", data: [modelObject(loadedModel(engine))] });
 }
 
-/** The loaded model by its id, else 404 `model_not_found`. */
+/** Returns the loaded model by its id; 404 `model_not_found` for another id. */
 export function retrieveModel(engine: TextEngine): (c: Context) => Response {
   return (c) => {
     const model = loadedModel(engine);
@@ -46,7 +46,7 @@ export function retrieveModel(engine: TextEngine): (c: Context) => Response {
 }
 
 /**
- * Refuses every id but the loaded model's.
+ * Checks that an id is the loaded model's.
  * @throws {ApiError} 404 `model_not_found`, as OpenAI answers
  */
 export function requireModel(model: ModelSummary, id: string): void {

@@ -1,18 +1,18 @@
 /**
- * What goes over the wire: the parts of OpenAI's chat-completions API that this server speaks, and
+ * Response types of the chat-completions API: the parts of OpenAI's that this server supports, and
  * what it adds for diffusion. Requests are checked in chat_request.ts.
  */
 import { createHash } from "node:crypto";
-import type { GenerateEvent, ModelSummary, PassStats } from "../engine/request.ts";
+import type { FinishReason, GenerateEvent, ModelSummary, PassStats } from "../engine/request.ts";
 import type { DenoiseEvent } from "./denoise_events.ts";
 
 /** The last event of a generation. */
 export type EndEvent = Extract<GenerateEvent, { type: "end" }>;
 
-/** Proposals that were judged, and how many of them were taken. */
+/** Numbers of judged proposals, and how many of them were accepted. */
 type AcceptanceCounts = readonly { readonly proposed: number; readonly accepted: number }[];
 
-/** Forward passes, proposals and time: of one answer, or of all. */
+/** Forward passes, proposals and time of one answer or of all answers. */
 export interface DiffusionCounts {
   /** Forward passes of the target; a batch of states counts once. */
   readonly forwards: number;
@@ -20,17 +20,17 @@ export interface DiffusionCounts {
   readonly target_states: number;
   /** Forward passes of the draft. */
   readonly draft_forwards: number;
-  /** Passes that ran after there was nothing left to do. */
+  /** Passes that ran after the work was done. */
   readonly idle_forwards: number;
-  /** Passes that computed all keys and values anew to keep them. */
+  /** Passes that recomputed all cached keys and values. */
   readonly cache_refreshes: number;
   /** Steps (strategies gate and commit_verify: tokens) proposed. */
   readonly proposed: number;
-  /** Of those, accepted. */
+  /** Proposals that were accepted. */
   readonly accepted: number;
-  /** Rounds by how many proposals they accepted. */
+  /** Number of rounds that accepted 0, 1, 2 ... proposals. */
   readonly accepted_lengths: readonly number[];
-  /** Judged tokens; where there were any. */
+  /** Judged and accepted tokens; absent if none were judged. */
   readonly acceptance?: {
     /** By step of the round, from the first. */
     readonly by_depth: AcceptanceCounts;
@@ -47,7 +47,7 @@ export interface DiffusionCounts {
   readonly target_seconds: number;
   /** Seconds in calls of the draft. */
   readonly draft_seconds: number;
-  /** Of both, seconds in which the host waited for the GPU's results. */
+  /** Seconds of those two in which the host waited for the GPU's results. */
   readonly readback_seconds: number;
   /** Seconds from the first forward to the last commit. */
   readonly seconds: number;
@@ -55,13 +55,13 @@ export interface DiffusionCounts {
 
 /** How the answer was denoised: this server's addition to OpenAI's `usage`. */
 export interface DiffusionUsage extends DiffusionCounts {
-  /** The seed that was used; sent back, it gives the same text. */
+  /** The seed that was used; the same request with it gives the same text. */
   readonly seed: number;
   /** How the answer was denoised. */
   readonly strategy: string;
   /** Which keys and values were reused. */
   readonly cache: string;
-  /** What strategy auto chose: steps by choice. */
+  /** Number of steps per choice of strategy auto. */
   readonly choices?: Readonly<Record<string, number>>;
 }
 
@@ -72,9 +72,6 @@ export interface CompletionUsage {
   readonly total_tokens: number;
   readonly diffusion: DiffusionUsage;
 }
-
-/** Why an answer ended. */
-export type FinishReason = "stop" | "length";
 
 /** The answer to a request without `stream`. */
 export interface ChatCompletion {
@@ -112,13 +109,13 @@ export interface ChatCompletionChunk {
     readonly logprobs: null;
     readonly finish_reason: FinishReason | null;
   }[];
-  /** Only with `stream_options.include_usage`: null until the chunk behind the last choice. */
+  /** Only with `stream_options.include_usage`: null except in the last chunk. */
   readonly usage?: CompletionUsage | null;
   /** Only with `stream_events`. */
   readonly diffusion?: DenoiseEvent;
 }
 
-/** What every answer and every chunk of one request have in common. */
+/** Fields that are the same in every response and chunk of one request. */
 export interface CompletionHead {
   readonly id: string;
   /** Unix seconds. */
@@ -143,7 +140,7 @@ export function completionHead(model: ModelSummary): CompletionHead {
   };
 }
 
-/** The figures of one answer, or of all, that brought so many tokens. */
+/** Figures of one answer, or of all, with `completionTokens` tokens. */
 export function diffusionCounts(stats: PassStats, completionTokens: number): DiffusionCounts {
   const { byDepth, byMaskRatio, byPosition } = stats.acceptance;
   return {

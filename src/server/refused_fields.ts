@@ -1,17 +1,17 @@
 /**
- * Fields that OpenAI's API, or another server of it, knows and this one does not serve. They are
- * refused by name; only a value that asks for nothing passes.
+ * Fields of OpenAI's API, or of another server of it, that this server does not support. They are
+ * refused by name; only a value that changes nothing is accepted.
  */
 
-/** Which values of a refused field ask for nothing, and how to tell the client. */
+/** Values of a refused field that change nothing, and their text for the client. */
 export interface Neutral {
-  /** Whether the value leaves the answer as it is without the field. */
+  /** Whether the value gives the same answer as no field. */
   readonly passes: (value: unknown) => boolean;
-  /** Those values as JSON; empty when there are none. */
+  /** Those values as JSON; empty if there are none. */
   readonly written: string;
 }
 
-/** Refused fields by name. null counts as absent everywhere and is not named here. */
+/** Refused fields by name. A null field always counts as absent, so null is not listed. */
 export type RefusedFields = ReadonlyMap<string, Neutral>;
 
 const never: Neutral = { passes: () => false, written: "" };
@@ -46,7 +46,7 @@ const textFormat: Neutral = {
   written: '{"type":"text"}',
 };
 
-/** Refused at the top level of a chat completion request. */
+/** Fields refused at the top level of a chat completion request. */
 export const REFUSED_IN_BODY: RefusedFields = new Map([
   ["audio", never],
   ["best_of", only(1)],
@@ -80,7 +80,7 @@ export const REFUSED_IN_BODY: RefusedFields = new Map([
   ["web_search_options", never],
 ]);
 
-/** Refused in one of `messages`. Empty lists pass: answers of other servers carry them. */
+/** Fields refused in `messages`. Empty lists pass, because answers of other servers carry them. */
 export const REFUSED_IN_MESSAGE: RefusedFields = new Map([
   ["annotations", emptyArray],
   ["audio", never],
@@ -91,10 +91,10 @@ export const REFUSED_IN_MESSAGE: RefusedFields = new Map([
   ["tool_calls", emptyArray],
 ]);
 
-/** Refused in `stream_options`. */
+/** Fields refused in `stream_options`. */
 export const REFUSED_IN_STREAM_OPTIONS: RefusedFields = new Map([
   ["include_obfuscation", only(false)],
 ]);
 
-/** Refused in a content part. */
+/** Fields refused in a content part. */
 export const REFUSED_IN_PART: RefusedFields = new Map([["prompt_cache_breakpoint", never]]);

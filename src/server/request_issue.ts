@@ -1,4 +1,4 @@
-/** From the first thing wrong with a request's body to the sentence that says so. */
+/** Turns the first fault of a request's body into an error message. */
 import type { z } from "zod";
 import { ApiError } from "./errors.ts";
 
@@ -6,7 +6,7 @@ type Issue = z.core.$ZodIssue;
 type Path = readonly PropertyKey[];
 
 /**
- * What to answer: the field's path, what was expected there and what was found.
+ * Makes the error of an issue: it names the field's path, what was expected and what was found.
  * @param known the fields of the body, named to a client that sent another one
  */
 export function issueError(issue: Issue, body: unknown, known: readonly string[]): ApiError {
@@ -22,7 +22,7 @@ export function issueError(issue: Issue, body: unknown, known: readonly string[]
   }
   const param = writePath(path);
   if (issue.code === "custom" && issue.params?.code === "unsupported_parameter") {
-    const message = `Unsupported parameter: '${param}'. Leave it out${issue.message}.`;
+    const message = `Unsupported parameter: '${param}'. Leave it out${issue.message}`;
     return new ApiError(400, "unsupported_parameter", message, { param });
   }
   if (path.length === 0) {
@@ -54,7 +54,7 @@ function unknownParameter(path: Path, others: number, known: readonly string[]):
   return new ApiError(400, "unknown_parameter", message, { param });
 }
 
-/** `messages[0].content`, each name cut at 64 characters. */
+/** A path as text, such as `messages[0].content`, with each name cut at 64 characters. */
 function writePath(path: Path): string {
   let written = "";
   for (const step of path) {
@@ -75,7 +75,7 @@ function valueAt(body: unknown, path: Path): unknown {
   return value;
 }
 
-/** A value in a few words; text longer than 40 characters only by its length. */
+/** Describes a value in a few words; a text of more than 40 characters only by its length. */
 function describe(value: unknown): string {
   if (typeof value === "string") {
     return value.length > 40 ? `text of ${value.length} characters` : JSON.stringify(value);

@@ -1,16 +1,16 @@
-/** `GET /v1/stats`: what the engine has done since it was loaded. No text of anyone is in it. */
+/** `GET /v1/stats`: totals since the engine was loaded. They contain no text of any request. */
 import type { Context } from "hono";
 import type { TextEngine } from "../engine/request.ts";
 import { loadedModel } from "./health.ts";
 import { type DiffusionCounts, diffusionCounts } from "./openai.ts";
 
-/** The answer. */
+/** The response of `GET /v1/stats`. */
 export interface StatsObject extends DiffusionCounts {
   readonly object: "stats";
   readonly model: string;
-  /** Answers that came to their end. */
+  /** Answers that were completed. */
   readonly answers: number;
-  /** Answers that were cancelled or failed; what they cost is not in the other figures. */
+  /** Answers that were cancelled or failed; the other figures do not include them. */
   readonly unfinished: number;
   /** Answers by strategy. */
   readonly strategies: Readonly<Record<string, number>>;
@@ -20,7 +20,7 @@ export interface StatsObject extends DiffusionCounts {
   readonly tokens_per_second: number;
 }
 
-/** Totals over all answers. */
+/** Makes the route's handler. */
 export function stats(engine: TextEngine): (c: Context) => Response {
   return (c) => {
     const { id } = loadedModel(engine);

@@ -1,5 +1,5 @@
-/** Messages -> prompt text -> token ids, by the chat template of the model folder. */
-import { Template } from "@huggingface/jinja";
+/** Turns messages into prompt text and token ids, with the chat template of the model folder. */
+import { Template } from "npm:@huggingface/jinja@0.5.11";
 import { literalPattern, type TextTokenizer } from "./tokenizer.ts";
 import {
   AGAIN,
@@ -8,34 +8,35 @@ import {
   messageOf,
   readText,
   readTokenizerConfig,
-} from "./tokenizer_file.ts";
+} from "./folder_file.ts";
+import { readSpecialTokens } from "./special_tokens.ts";
 
 /** One turn of a conversation, as a chat template sees it. */
 export interface ChatTurn {
-  /** Who speaks. */
+  /** Role of the speaker. */
   readonly role: string;
-  /** What is said. */
+  /** Text of the message. */
   readonly content: string;
 }
 
-/** A chat template, parsed. */
+/** A parsed chat template. */
 export class ChatTemplate {
+  /** Where its source stands, for errors. */
+  readonly path: string;
   /** Its Jinja source. */
   readonly source: string;
-  /** `bos_token`, `eos_token` and the other token names it may refer to. */
+  /** Values of `bos_token`, `eos_token` and the other names of tokens that it may use. */
   readonly tokens: Readonly<Record<string, string>>;
-  readonly #path: string;
   readonly #template: Template;
 
   /**
    * Takes a template and token names; {@linkcode loadChatTemplate} reads them.
-   * @param path where the source stands, for errors
    * @throws when the source is not valid Jinja
    */
   constructor(path: string, source: string, tokens: Readonly<Record<string, string>>) {
     this.source = source;
     this.tokens = tokens;
-    this.#path = path;
+    this.path = path;
     try {
       this.#template = new Template(source);
     } catch (cause) {
@@ -44,8 +45,8 @@ export class ChatTemplate {
   }
 
   /**
-   * Prompt text of a conversation, ending with the header of the assistant's answer.
-   * @throws when the template refuses the messages or fails
+   * Renders the prompt text of a conversation; it ends with the header of the assistant's answer.
+   * @throws {Error} when the template refuses the messages or fails
    */
   render(messages: readonly ChatTurn[]): string {
     try {
@@ -53,23 +54,25 @@ export class ChatTemplate {
         ...this.tokens,
         messages: messages.map(({ role, content }) => ({ role, content })),
         add_generation_prompt: true,
-        // What the transformers library passes when a conversation has neither.
+        // The values that the transformers library passes for a conversation without these.
         tools: null,
         documents: null,
       });
     } catch (cause) {
       const reason = messageOf(cause);
-      throw new Error(`${this.#path} does not take these messages: ${reason}.`, { cause });
+      // Clients read this: the path is for who loads the folder.
+      throw new Error(`the model's chat template does not take these messages: ${reason}.`, {
+        cause,
+      });
     }
   }
 }
 
 const MAX_TEMPLATE_BYTES = 1 << 20;
-const TOKEN_NAMES = ["bos", "eos", "unk", "sep", "pad", "cls", "mask"].map((n) => `${n}_token`);
 
 /**
  * Reads the chat template of a model folder: chat_template.jinja, else `chat_template` of
- * tokenizer_config.json (of several the one named `default`).
+ * tokenizer_config.json (of several the one named `default`); and the token names that it may use.
  * @throws when there is none, or when it is not valid Jinja
  */
 export async function loadChatTemplate(dir: string): Promise<ChatTemplate> {
@@ -85,23 +88,20 @@ export async function loadChatTemplate(dir: string): Promise<ChatTemplate> {
         `${configPath} is there. Use an instruction-tuned model, or add the template of one.`,
     );
   }
-  const tokens = Object.fromEntries(
-    TOKEN_NAMES.map((name) => [name, tokenText(config[name]) ?? ""]).filter(([, text]) => text),
-  );
-  return new ChatTemplate(path, source, tokens);
+  return new ChatTemplate(path, source, (await readSpecialTokens(dir)).names);
 }
 
 /**
- * Renders a conversation and encodes it. Control tokens come from the template alone: their text
- * inside a message, or put together from a message's edge and the template's text, stays text.
+ * Renders a conversation and encodes it. Only the template can make control tokens. Their text
+ * inside a message, or across the edge of a message and the template's text, is encoded as text.
  *
- * How: in a guarded rendering every character of a control token is replaced, in the messages, by a
- * stand-in that no token holds, so whatever the template does with a message, the control tokens in
- * it are the template's. Stand-ins hide a message from a template that looks into it (`'</think>'
- * in content`), so messages that hold no control token are also rendered as they are; that rendering
- * is taken when it has the same control tokens.
- * @throws when the template refuses the messages or fails
- * @throws {RangeError} when the text is longer than is encoded
+ * To ensure this, in a guarded rendering all characters of control tokens in the messages are
+ * replaced by stand-ins that no token contains. Then all control tokens in the result come from the
+ * template. But stand-ins hide a message's content from a template that examines it (`'</think>' in
+ * content`). Therefore messages without control tokens are also rendered unchanged, and that
+ * rendering is used if it has the same control tokens.
+ * @throws {Error} when the template refuses the messages or fails
+ * @throws {RangeError} when the text is longer than the limit of encoding
  */
 export function encodeChat(
   tokenizer: TextTokenizer,
@@ -126,12 +126,15 @@ export function encodeChat(
   return Uint32Array.from(tokenizer.encodeWithControl(same ? open : safe, restore));
 }
 
-/** Roles that templates compare with or write control tokens from (`<|user|>`): never guarded. */
+/**
+ * Roles that are never guarded: templates compare them, or make control tokens of them
+ * (`<|user|>`).
+ */
 const TEMPLATE_ROLES = new Set(["system", "developer", "user", "assistant", "tool", "function"]);
 
 /**
- * Replaces the characters of control tokens by others that occur in none of `texts`, and back.
- * White space stays, so that `trim` finds it.
+ * Makes functions that replace the characters of control tokens by others that occur in none of
+ * `texts`, and back. White space is not replaced, so that `trim` still works.
  */
 function standIns(control: readonly string[], texts: readonly string[]) {
   const free = unusedCharacters([...control, ...texts]);
@@ -146,7 +149,7 @@ function standIns(control: readonly string[], texts: readonly string[]) {
   return { guard: replacer(guarded), restore: replacer(restored) };
 }
 
-/** Characters without case that are no white space: private use, then Chinese. */
+/** Characters not in `texts`, without case and not white space: private use, then Chinese. */
 function* unusedCharacters(texts: readonly string[]): Generator<string, undefined> {
   const used = new Set(texts.flatMap((text) => [...new Set(text)]));
   for (const [first, last] of [[0xe000, 0xf8ff], [0x4e00, 0x9fff]]) {
@@ -157,13 +160,13 @@ function* unusedCharacters(texts: readonly string[]): Generator<string, undefine
   }
 }
 
-/** A function that replaces each character of a text by what the map has for it. */
+/** Makes a function that replaces each character of a text by its entry in the map. */
 function replacer(map: ReadonlyMap<string, string>): (text: string) => string {
   const pattern = new RegExp(`[${[...map.keys()].map(literalPattern).join("")}]`, "g");
   return (text) => text.replace(pattern, (character) => map.get(character)!);
 }
 
-/** `chat_template`: one text, or a list of `{name, template}`. */
+/** Reads `chat_template`, which is one text or a list of `{name, template}`. */
 function templateOf(path: string, config: JsonObject): string | undefined {
   const value = config.chat_template ?? undefined;
   if (value === undefined || typeof value === "string") return value;
@@ -181,10 +184,4 @@ function templateOf(path: string, config: JsonObject): string | undefined {
     );
   }
   return template;
-}
-
-/** A token name's value: a text, or an object with the text as `content`. */
-function tokenText(value: unknown): string | undefined {
-  const text = isObject(value) ? value.content : value;
-  return typeof text === "string" ? text : undefined;
 }

@@ -1,12 +1,17 @@
-/** Tokens decided out of order -> text that may be shown so far. */
+/** Turns tokens that are decided in any order into the text that may be shown so far. */
 
-/** What ends the text. */
+/** Why a text ended: `stop` at an end token or stop string, `length` at the token limit. */
+export type FinishReason = "stop" | "length";
+
+/** Options of what ends the text. */
 export interface TextStreamOptions {
-  /** Token ids of which the first one ends the answer. */
+  /** Token ids that end the answer; the first one in it counts. */
   readonly endTokens: Iterable<number>;
-  /** The text is cut before the stop string that is complete first (of several, the longest). */
+  /**
+   * Stop strings: the text is cut before the first one that is complete (of several, the longest).
+   */
   readonly stop?: readonly string[];
-  /** Tokens that may be shown; default all. */
+  /** Limit of tokens to show; default: no limit. */
   readonly maxTokens?: number;
 }
 
@@ -18,15 +23,16 @@ export interface PlacedToken {
   readonly token: number;
 }
 
-/** Where the bytes of tokens come from. */
+/** The part of a tokenizer that gives the bytes of tokens. */
 export interface TokenBytes {
-  /** UTF-8 bytes that a token adds to a text, none for one that is not shown. */
+  /** UTF-8 bytes that a token adds to a text; none for a token that is not shown. */
   tokenBytes(id: number): Uint8Array<ArrayBuffer>;
 }
 
 /**
- * The text of the committed left prefix of one generation, in deltas. A delta holds whole characters,
- * nothing of a stop string, and nothing behind the end; all deltas in order are {@linkcode text}.
+ * The text of the committed left prefix of one generation, in deltas. A delta holds whole
+ * characters, no part of a stop string, and nothing after the end. All deltas in order make up
+ * {@linkcode text}.
  */
 export class TextStream {
   readonly #tokens: TokenBytes;
@@ -37,14 +43,14 @@ export class TextStream {
   readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   #prefixLength = 0;
   #text = "";
-  /** Decoded, but it might be the start of a stop string. */
+  /** Decoded text that is held back, since it may be the start of a stop string. */
   #held = "";
-  #finishReason: "stop" | "length" | undefined;
+  #finishReason: FinishReason | undefined;
   #completionTokens = 0;
 
   /**
-   * Takes a tokenizer and what ends the text.
-   * @throws {RangeError} for an empty stop string, or a limit that is no positive integer
+   * Starts a stream.
+   * @throws {RangeError} for an empty stop string, or a limit that is not a positive integer
    */
   constructor(tokens: TokenBytes, options: TextStreamOptions) {
     const { endTokens, stop = [], maxTokens = Infinity } = options;
@@ -58,36 +64,36 @@ export class TextStream {
     this.#maxTokens = maxTokens;
   }
 
-  /** What may be shown so far. */
+  /** Text that may be shown so far. */
   get text(): string {
     return this.#text;
   }
 
-  /** Positions of the generation's left prefix that are committed, those behind the end included. */
+  /** Length of the committed left prefix, in positions, including those after the end. */
   get prefixLength(): number {
     return this.#prefixLength;
   }
 
   /**
-   * `stop` for an end token or a stop string, `length` for the limit; undefined while more text may
-   * come.
+   * Why the text ended: `stop` or `length`; undefined while more text may come.
    */
-  get finishReason(): "stop" | "length" | undefined {
+  get finishReason(): FinishReason | undefined {
     return this.#finishReason;
   }
 
   /**
-   * Tokens of the prefix up to and with its first end token, the token that completed a stop string,
-   * or the limit.
+   * Number of tokens in the prefix, up to and including its first end token or the token that
+   * completed a stop string, or up to the limit.
    */
   get completionTokens(): number {
     return this.#completionTokens;
   }
 
   /**
-   * Takes commits in any order.
+   * Adds commits in any order.
    * @returns the text that the prefix gained, often ""
-   * @throws {RangeError} for a position that is no position, or one decided before as another token
+   * @throws {RangeError} for a position that is not an integer from 0, or is committed as another
+   * token
    */
   commit(commits: Iterable<PlacedToken>): string {
     for (const { position, token } of commits) {
@@ -111,8 +117,8 @@ export class TextStream {
   }
 
   /**
-   * Ends the text when no more commits come: what was held back is shown, and the reason is `length`
-   * if nothing ended the text before.
+   * Ends the text when no more commits come. Text that was held back is shown, and the reason is
+   * `length` if nothing ended the text before.
    * @returns the text gained
    */
   finish(): string {
@@ -129,14 +135,14 @@ export class TextStream {
     if (this.#completionTokens === this.#maxTokens) this.#end("length");
   }
 
-  #end(reason: "stop" | "length"): void {
+  #end(reason: FinishReason): void {
     this.#finishReason = reason;
     this.#take(this.#decoder.decode());
     this.#text += this.#held;
     this.#held = "";
   }
 
-  /** Shows decoded text up to a stop string, or up to what might become one. */
+  /** Shows decoded text up to a stop string, or up to a possible beginning of one. */
   #take(decoded: string): void {
     const text = this.#held + decoded;
     const cut = firstStop(text, this.#stop);
@@ -147,7 +153,9 @@ export class TextStream {
   }
 }
 
-/** Start of the stop string that is complete first, the longest of those; undefined for none. */
+/**
+ * Start of the first stop string that is complete (of several, the longest); undefined if none is.
+ */
 function firstStop(text: string, stop: readonly string[]): number | undefined {
   let first: { start: number; end: number } | undefined;
   for (const candidate of stop) {
@@ -161,7 +169,7 @@ function firstStop(text: string, stop: readonly string[]): number | undefined {
   return first?.start;
 }
 
-/** Length of the longest end of the text that starts a stop string. */
+/** Length of the longest suffix of the text that is a beginning of a stop string. */
 function openStop(text: string, stop: readonly string[]): number {
   let longest = 0;
   for (const candidate of stop) {

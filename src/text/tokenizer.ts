@@ -1,33 +1,37 @@
-/** tokenizer.json: text <-> token ids, for the byte-level BPE that LLaDA checkpoints carry. */
-import { Tokenizer } from "@huggingface/tokenizers";
-import {
-  type AddedToken,
-  AGAIN,
-  messageOf,
-  readTokenizerFile,
-  type TokenizerFile,
-} from "./tokenizer_file.ts";
+/**
+ * Converts between text and token ids with tokenizer.json, the byte-level BPE of LLaDA checkpoints.
+ */
+import { Tokenizer } from "npm:@huggingface/tokenizers@0.2.0";
+import type { AddedToken } from "./added_tokens.ts";
+import { AGAIN, messageOf } from "./folder_file.ts";
+import { BYTE_CHARACTERS } from "./pre_tokenizer.ts";
+import { readTokenizerFile, type TokenizerFile } from "./tokenizer_file.ts";
 
-/** Longest text that is encoded, in UTF-16 units: several contexts' worth, seconds at worst. */
+/** Limit of a text to encode, in UTF-16 units: several contexts, which takes seconds at worst. */
 export const MAX_TEXT_LENGTH = 1 << 20;
 
 /**
  * Text <-> token ids. Text is always plain: the text of a control token (`<|eot_id|>`) becomes the
  * tokens of its characters, never its id, unless {@linkcode TextTokenizer.encodeWithControl} is
- * asked. Tokens that tokenizer.json adds without calling them `special` are part of plain text.
+ * asked. Tokens that the folder adds without calling them special are part of plain text.
  */
 export class TextTokenizer {
-  /** Text and id of each control token: those that tokenizer.json calls `special`. */
+  /** Text and id of each control token: those that any file of the folder calls special. */
   readonly controlTokens: ReadonlyMap<string, number>;
   readonly #plain: Tokenizer;
   readonly #idByText: ReadonlyMap<string, number>;
   readonly #textById: ReadonlyMap<number, string>;
   readonly #addedById: ReadonlyMap<number, AddedToken>;
-  readonly #controlPattern: RegExp;
+  readonly #normalize: (text: string) => string;
+  readonly #control: Found;
+  /** Other added tokens, that are found before the normalizer. */
+  readonly #before: Found;
+  /** And behind it. */
+  readonly #after: Found;
 
   /**
-   * Takes a checked tokenizer.json; {@linkcode loadTokenizer} reads one.
-   * @throws when a step of it (normalizer, pre-tokenizer) is not known
+   * Makes a tokenizer of a checked tokenizer.json; {@linkcode loadTokenizer} reads one.
+   * @throws {Error} when it has an unknown step (normalizer, pre-tokenizer)
    */
   constructor(file: TokenizerFile) {
     const vocab = Object.entries(file.vocab);
@@ -40,40 +44,66 @@ export class TextTokenizer {
     ]);
     this.#textById = new Map(vocab.map(([text, id]) => [id, text]));
     this.#addedById = new Map(file.added.map((token) => [token.id, token]));
-    this.#controlPattern = longestOf([...this.controlTokens.keys()]);
+    this.#control = finding(special.map((token) => [token.content, token]));
+    const { normalizer } = this.#plain;
+    this.#normalize = (text) => normalizer ? normalizer.normalize(text) : text;
+    // Pieces come to it normalized.
+    this.#plain.normalizer = null;
+    const plain = file.added.filter((token) => !token.special);
+    const isAfter = (token: AddedToken) => normalizer !== null && token.normalized;
+    this.#before = finding(
+      plain.filter((token) => !isAfter(token)).map((token) => [token.content, token]),
+    );
+    this.#after = finding(
+      plain.filter(isAfter).map((token) => [this.#normalize(token.content), token]),
+    );
   }
 
   /**
-   * Token ids of plain text; no control token comes out, whatever the text says.
-   * @throws {RangeError} for text beyond {@linkcode MAX_TEXT_LENGTH}
+   * Token ids of plain text; they never contain a control token.
+   * @throws {RangeError} for text longer than {@linkcode MAX_TEXT_LENGTH}
    */
   encode(text: string): number[] {
     checkLength(text);
-    return text === "" ? [] : this.#plain.encode(text, { add_special_tokens: false }).ids;
+    const spell = (piece: string) => this.#plain.encode(piece, { add_special_tokens: false }).ids;
+    return this.#encodeAround(
+      this.#before,
+      text,
+      (piece) => this.#encodeAround(this.#after, this.#normalize(piece), spell),
+    );
   }
 
   /**
-   * Token ids of text in which the text of a control token means that token, at each place the
-   * longest that fits. For text that the program wrote; `encodeChat` is for messages.
+   * Token ids of text in which the text of a control token becomes that token; the longest match
+   * counts. Only for text that the program wrote; `encodeChat` is for messages.
    * @param restore applied to each piece between control tokens before it is encoded as plain text
-   * @throws {RangeError} for text beyond {@linkcode MAX_TEXT_LENGTH}
+   * @throws {RangeError} for text longer than {@linkcode MAX_TEXT_LENGTH}
    */
   encodeWithControl(text: string, restore: (piece: string) => string = (piece) => piece): number[] {
     checkLength(text);
+    return this.#encodeAround(this.#control, text, (piece) => this.encode(piece), restore);
+  }
+
+  /** Ids of the tokens found in a text, and between them those of the pieces. */
+  #encodeAround(
+    { pattern, tokens }: Found,
+    text: string,
+    encode: (piece: string) => readonly number[],
+    restore: (piece: string) => string = (piece) => piece,
+  ): number[] {
     const ids: number[] = [];
     let end = 0;
     let stripStart = false;
     const encodePiece = (piece: string, stripEnd: boolean) => {
       let plain = restore(piece);
-      if (stripStart) plain = plain.trimStart();
-      if (stripEnd) plain = plain.trimEnd();
-      for (const id of this.encode(plain)) ids.push(id);
+      if (stripStart) plain = plain.replace(SPACE_AT_START, "");
+      if (stripEnd) plain = plain.replace(SPACE_AT_END, "");
+      if (plain !== "") { for (const id of encode(plain)) ids.push(id); }
     };
-    for (const match of text.matchAll(this.#controlPattern)) {
-      const id = this.controlTokens.get(match[0])!;
-      const token = this.#addedById.get(id)!;
+    for (const match of text.matchAll(pattern)) {
+      const token = tokens.get(match[0])!;
       encodePiece(text.slice(end, match.index), token.lstrip);
-      ids.push(id);
+      ids.push(token.id);
       stripStart = token.rstrip;
       end = match.index + match[0].length;
     }
@@ -81,14 +111,19 @@ export class TextTokenizer {
     return ids;
   }
 
+  /** Every text with an id, and its id: more than encoding may produce, and nothing it may not. */
+  get tokens(): Iterable<readonly [text: string, id: number]> {
+    return this.#idByText;
+  }
+
   /** Ids of the control tokens in a text, as {@linkcode encodeWithControl} would find them. */
   controlTokensIn(text: string): number[] {
-    return [...text.matchAll(this.#controlPattern)].map(([token]) =>
+    return [...text.matchAll(this.#control.pattern)].map(([token]) =>
       this.controlTokens.get(token)!
     );
   }
 
-  /** The text that ids stand for; control tokens and ids without text leave none. */
+  /** The text of token ids; control tokens and ids without text are left out. */
   decode(ids: Iterable<number>): string {
     const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
     let text = "";
@@ -105,8 +140,8 @@ export class TextTokenizer {
   }
 
   /**
-   * The UTF-8 bytes that a token adds to a text, often part of a character only; none for control
-   * tokens and for ids without text.
+   * The UTF-8 bytes that a token adds to a text, often only a part of a character. Control tokens
+   * and ids without text add none.
    */
   tokenBytes(id: number): Uint8Array<ArrayBuffer> {
     const added = this.#addedById.get(id);
@@ -114,7 +149,7 @@ export class TextTokenizer {
     return spelledBytes(this.#textById.get(id) ?? "");
   }
 
-  /** Whether the id is a control token's. */
+  /** Whether an id is that of a control token. */
   isSpecial(id: number): boolean {
     return this.#addedById.get(id)?.special ?? false;
   }
@@ -129,8 +164,8 @@ export class TextTokenizer {
 }
 
 /**
- * Reads the tokenizer of a model folder: tokenizer.json, and the tokens that tokenizer_config.json
- * (if there) adds.
+ * Reads the tokenizer of a model folder: tokenizer.json, and the tokens that tokenizer_config.json,
+ * added_tokens.json and special_tokens_map.json (those that are there) add.
  * @throws when a file is missing, too large, not JSON, or not a byte-level BPE tokenizer
  */
 export async function loadTokenizer(dir: string): Promise<TextTokenizer> {
@@ -145,24 +180,24 @@ export async function loadTokenizer(dir: string): Promise<TextTokenizer> {
 function checkLength(text: string): void {
   if (text.length <= MAX_TEXT_LENGTH) return;
   throw new RangeError(
-    `the text has ${text.length} characters, at most ${MAX_TEXT_LENGTH} are encoded: shorten it`,
+    `the text has ${text.length} characters, expected at most ${MAX_TEXT_LENGTH}: shorten it`,
   );
 }
 
 /**
- * The library's tokenizer without the control tokens: it then has no id to give for their text. A
+ * The library's tokenizer without added tokens: it then has no id to give for their text. A
  * vocabulary may list them too, and with `ignore_merges` one typed out would be found there.
  */
 function plainTokenizer(file: TokenizerFile, control: ReadonlyMap<string, number>): Tokenizer {
   const controlIds = new Set(control.values());
   const isPlain = (token: unknown) =>
     typeof token === "string" && !control.has(token) && !controlIds.has(file.vocab[token]);
-  return new Tokenizer({
+  const tokenizer = new Tokenizer({
     normalizer: file.json.normalizer ?? null,
-    pre_tokenizer: file.json.pre_tokenizer,
+    pre_tokenizer: null,
     post_processor: null,
     decoder: file.json.decoder,
-    added_tokens: file.added.filter((token) => !token.special),
+    added_tokens: [],
     model: {
       ...file.model,
       vocab: Object.fromEntries(Object.entries(file.vocab).filter(([token]) => isPlain(token))),
@@ -170,32 +205,39 @@ function plainTokenizer(file: TokenizerFile, control: ReadonlyMap<string, number
       unk_token: isPlain(file.model.unk_token) ? file.model.unk_token : null,
     },
   }, { clean_up_tokenization_spaces: false });
+  // All that the library does with one is to call it.
+  tokenizer.pre_tokenizer = file.preTokenize as unknown as Tokenizer["pre_tokenizer"];
+  return tokenizer;
 }
 
-/** A pattern for the longest of some texts at each place; for none, one that never matches. */
-function longestOf(texts: readonly string[]): RegExp {
-  const longestFirst = texts.toSorted((a, b) => b.length - a.length);
-  return new RegExp(longestFirst.map(literalPattern).join("|") || "(?!)", "g");
+/** White space of Unicode; that of JavaScript differs. */
+const SPACE_AT_START = /^\p{White_Space}+/u;
+const SPACE_AT_END = /(?<!\p{White_Space})\p{White_Space}+$/u;
+
+/** Tokens by the text that stands for them, and a pattern for the longest at each place. */
+interface Found {
+  readonly pattern: RegExp;
+  readonly tokens: ReadonlyMap<string, AddedToken>;
 }
 
-/** A regular expression for exactly this text, unit by unit. */
+function finding(tokens: readonly (readonly [text: string, token: AddedToken])[]): Found {
+  const texts = tokens.map(([text]) => text).filter((text) => text !== "");
+  const longestFirst = texts.sort((a, b) => b.length - a.length);
+  // One that never matches, where there are none.
+  const pattern = new RegExp(longestFirst.map(literalPattern).join("|") || "(?!)", "g");
+  return { pattern, tokens: new Map(tokens) };
+}
+
+/** A regular expression that matches exactly this text. */
 export function literalPattern(text: string): string {
   return Array.from({ length: text.length }, (_, i) => {
     return `\\u${text.charCodeAt(i).toString(16).padStart(4, "0")}`;
   }).join("");
 }
 
-/**
- * Byte-level BPE spells each byte as one printable character: itself where Latin-1 has one, else the
- * next from U+0100 on (`bytes_to_unicode` in the GPT-2 code).
- */
-const BYTE_BY_CHARACTER = new Map<string, number>();
-for (let byte = 0, next = 256; byte < 256; byte++) {
-  const printable = (byte > 32 && byte < 127) || (byte > 160 && byte !== 173);
-  BYTE_BY_CHARACTER.set(String.fromCharCode(printable ? byte : next++), byte);
-}
+const BYTE_BY_CHARACTER = new Map(BYTE_CHARACTERS.map((character, byte) => [character, byte]));
 
-/** Bytes of a token in byte-level spelling; a token in no such spelling stands for itself. */
+/** Bytes of a token in byte-level spelling; for any other token, the bytes of its own text. */
 function spelledBytes(token: string): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(token.length);
   for (let i = 0; i < token.length; i++) {

@@ -1,53 +1,44 @@
-/** The text files of a model folder, read in bounded memory and checked before anything uses them. */
+/** tokenizer.json of a model folder, checked before anything uses it. */
+import { type AddedToken, isTokenId, readAddedTokens, TOKEN_ID } from "./added_tokens.ts";
+import {
+  AGAIN,
+  type JsonObject,
+  mismatch,
+  objectField,
+  readJsonObject,
+  show,
+} from "./folder_file.ts";
+import { checkNormalizer } from "./normalizer.ts";
+import { type PreTokenize, readPreTokenizer } from "./pre_tokenizer.ts";
 
-/** A token that tokenizer.json adds to the vocabulary of its model. */
-export interface AddedToken {
-  /** Its id; wins over the model's vocabulary where both name the text. */
-  readonly id: number;
-  /** Its text. */
-  readonly content: string;
-  /** A control token: never shown, never made from text that a user typed. */
-  readonly special: boolean;
-  /** Found in text after the normalizer rather than before. */
-  readonly normalized: boolean;
-  /** Takes the white space before it along. */
-  readonly lstrip: boolean;
-  /** Takes the white space after it along. */
-  readonly rstrip: boolean;
-}
-
-/** What tokenizer.json of a byte-level BPE tokenizer says, checked. */
+/** The checked content of tokenizer.json of a byte-level BPE tokenizer. */
 export interface TokenizerFile {
   /** The whole file, for fields that only the tokenizer library reads. */
   readonly json: JsonObject;
-  /** `model`: the BPE itself. */
+  /** `model`: the BPE model. */
   readonly model: JsonObject;
   /** `model.vocab`: token in its byte-level spelling -> id. */
   readonly vocab: Readonly<Record<string, number>>;
-  /** `model.merges`: pairs that become one token, first pair first. */
+  /** `model.merges`: pairs that become one token, in order of priority. */
   readonly merges: readonly (readonly [string, string])[];
-  /** `added_tokens`, and what only tokenizer_config.json adds. */
+  /** `added_tokens`, and what other files of the folder add. */
   readonly added: readonly AddedToken[];
+  /** `pre_tokenizer`: cuts text into the pieces that the BPE spells. */
+  readonly preTokenize: PreTokenize;
 }
 
-/** A JSON object whose fields are not checked yet. */
-export type JsonObject = Readonly<Record<string, unknown>>;
-
 const MAX_TOKENIZER_BYTES = 128 << 20;
-const MAX_CONFIG_BYTES = 16 << 20;
-/** Ids index arrays in the tokenizer library: a wild one must not get there. */
-const MAX_TOKEN_ID = (1 << 24) - 1;
 
 /**
  * Reads and checks tokenizer.json of a model folder.
- * @throws when it is missing, too large, not JSON, or not a byte-level BPE tokenizer
+ * @throws {Error} when it is missing, too large, not JSON, or not a byte-level BPE tokenizer
  */
 export async function readTokenizerFile(dir: string): Promise<TokenizerFile> {
   const path = `${dir}/tokenizer.json`;
   const json = await readJsonObject(path, MAX_TOKENIZER_BYTES);
   if (!json) {
     throw new Error(
-      `${path} is missing: without it there is no way between text and token ids. ${AGAIN}`,
+      `${path} is missing: text cannot be converted to token ids without it. ${AGAIN}`,
     );
   }
   const model = objectField(path, json, "model");
@@ -56,70 +47,19 @@ export async function readTokenizerFile(dir: string): Promise<TokenizerFile> {
     if (model[field]) expectEqual(path, `model.${field}`, model[field], null);
   }
   expectEqual(path, "decoder.type", objectField(path, json, "decoder").type, "ByteLevel");
-  if (!mapsBytes(json.pre_tokenizer)) {
-    throw mismatch(path, "pre_tokenizer", json.pre_tokenizer, "one with a ByteLevel step");
-  }
+  if (model.dropout) expectEqual(path, "model.dropout", model.dropout, null);
+  checkNormalizer(path, json.normalizer);
+  const preTokenize = readPreTokenizer(path, json.pre_tokenizer);
   const vocab = checkVocab(path, objectField(path, model, "vocab", "model."));
-  const added = checkAdded(path, json.added_tokens ?? []);
   const merges = checkMerges(path, model.merges, vocab);
+  const added = await readAddedTokens(dir, json.added_tokens ?? [], { vocab, merges });
   const unknown = model.unk_token ?? null;
   if (unknown !== null && !added.some(({ content }) => content === unknown)) {
     if (typeof unknown !== "string" || !Object.hasOwn(vocab, unknown)) {
       throw mismatch(path, "model.unk_token", unknown, "null or a token of model.vocab");
     }
   }
-  return { json, model, vocab, merges, added: [...added, ...await addedByConfig(dir, added)] };
-}
-
-/**
- * tokenizer_config.json of a model folder; undefined when there is none.
- * @throws when it is too large or not a JSON object
- */
-export function readTokenizerConfig(dir: string): Promise<JsonObject | undefined> {
-  return readJsonObject(`${dir}/tokenizer_config.json`, MAX_CONFIG_BYTES);
-}
-
-/**
- * A text file of a model folder; undefined when it is not there.
- * @throws when it is larger than `maxBytes`, not UTF-8 or not readable
- */
-export async function readText(path: string, maxBytes: number): Promise<string | undefined> {
-  try {
-    const { size } = await Deno.stat(path);
-    if (size > maxBytes) {
-      throw new Error(`it has ${size} bytes; a file of this name may have ${maxBytes}`);
-    }
-    return new TextDecoder("utf-8", { fatal: true }).decode(await Deno.readFile(path));
-  } catch (cause) {
-    if (cause instanceof Deno.errors.NotFound) return undefined;
-    throw new Error(`${path} cannot be read: ${messageOf(cause)}. ${AGAIN}`, { cause });
-  }
-}
-
-/** Advice at the end of an error about a broken file. */
-export const AGAIN = "Download the folder again.";
-
-/** What a thrown value says, without its full stop. */
-export function messageOf(cause: unknown): string {
-  return (cause instanceof Error ? cause.message : String(cause)).replace(/\.$/, "");
-}
-
-/** Whether a JSON value is an object (no array, no null). */
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-async function readJsonObject(path: string, maxBytes: number): Promise<JsonObject | undefined> {
-  const text = await readText(path, maxBytes);
-  if (text === undefined) return undefined;
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new Error(`${path} is not JSON: ${messageOf(cause)}. ${AGAIN}`, { cause });
-  }
-  if (!isObject(value)) throw mismatch(path, "content", value, "a JSON object");
-  return value;
+  return { json, model, vocab, merges, added, preTokenize };
 }
 
 function checkVocab(path: string, vocab: JsonObject): Record<string, number> {
@@ -129,7 +69,7 @@ function checkVocab(path: string, vocab: JsonObject): Record<string, number> {
   return vocab as Record<string, number>;
 }
 
-/** Both spellings of a merge are in use: `"a b"` and `["a", "b"]`. */
+/** Checks merges, which may be written as `"a b"` or as `["a", "b"]`. */
 function checkMerges(
   path: string,
   merges: unknown,
@@ -152,64 +92,6 @@ function checkMerges(
   });
 }
 
-function checkAdded(path: string, added: unknown): AddedToken[] {
-  if (!Array.isArray(added)) throw mismatch(path, "added_tokens", added, "an array");
-  return added.map((token: unknown, index) => {
-    const field = `added_tokens[${index}]`;
-    if (!isObject(token)) throw mismatch(path, field, token, "an object");
-    return addedToken(path, field, token, token.id);
-  });
-}
-
-/** Tokens that only tokenizer_config.json names count as well, as in the transformers library. */
-async function addedByConfig(dir: string, known: readonly AddedToken[]): Promise<AddedToken[]> {
-  const path = `${dir}/tokenizer_config.json`;
-  const decoder = (await readTokenizerConfig(dir))?.added_tokens_decoder ?? {};
-  if (!isObject(decoder)) throw mismatch(path, "added_tokens_decoder", decoder, "an object");
-  const ids = new Set(known.map((token) => token.id));
-  const contents = new Set(known.map((token) => token.content));
-  return Object.entries(decoder).map(([id, token]) => {
-    const field = `added_tokens_decoder[${show(id)}]`;
-    if (!isObject(token)) throw mismatch(path, field, token, "an object");
-    return addedToken(path, field, token, Number(id));
-  }).filter((token) => !ids.has(token.id) && !contents.has(token.content));
-}
-
-function addedToken(path: string, field: string, token: JsonObject, id: unknown): AddedToken {
-  const { content, special, normalized, lstrip, rstrip } = token;
-  if (!isTokenId(id)) throw mismatch(path, `${field}.id`, id, TOKEN_ID);
-  if (typeof content !== "string" || content === "") {
-    throw mismatch(path, `${field}.content`, content, "a text that is not empty");
-  }
-  return {
-    id,
-    content,
-    special: special === true,
-    normalized: normalized === undefined ? special !== true : normalized === true,
-    lstrip: lstrip === true,
-    rstrip: rstrip === true,
-  };
-}
-
-const TOKEN_ID = `an integer from 0 to ${MAX_TOKEN_ID}`;
-
-function isTokenId(value: unknown): value is number {
-  return Number.isInteger(value) && Number(value) >= 0 && Number(value) <= MAX_TOKEN_ID;
-}
-
-/** Whether a pre-tokeniser spells text in bytes: alone, or as a step of a Sequence. */
-function mapsBytes(preTokenizer: unknown): boolean {
-  if (!isObject(preTokenizer)) return false;
-  const { type, pretokenizers } = preTokenizer;
-  return type === "ByteLevel" || (Array.isArray(pretokenizers) && pretokenizers.some(mapsBytes));
-}
-
-function objectField(path: string, json: JsonObject, field: string, parent = ""): JsonObject {
-  const value = json[field];
-  if (!isObject(value)) throw mismatch(path, parent + field, value, "an object");
-  return value;
-}
-
 function expectEqual(path: string, field: string, found: unknown, expected: unknown): void {
   if (found !== expected) {
     throw new Error(
@@ -217,15 +99,4 @@ function expectEqual(path: string, field: string, found: unknown, expected: unkn
         `tokenizers, as in LLaDA checkpoints, are supported.`,
     );
   }
-}
-
-function mismatch(path: string, field: string, found: unknown, expected: string): Error {
-  return new Error(`${path}: ${field} is ${show(found)}, expected ${expected}. ${AGAIN}`);
-}
-
-/** A JSON value in an error: short, whatever the file holds. */
-function show(value: unknown): string {
-  if (value === undefined) return "missing";
-  const text = JSON.stringify(value);
-  return text.length > 60 ? `${text.slice(0, 60)}...` : text;
 }

@@ -1,6 +1,6 @@
 /**
- * The weights of a model folder as one lazy map, whether they are one file or several shards: names,
- * shapes and places are known and checked at once, bytes are read when they are asked for.
+ * The weights of a model folder as one map, from one file or several shards. Names, shapes and
+ * places are read and checked when it is opened; bytes are read when they are needed.
  */
 import { join } from "node:path";
 import { type DType, FLOAT_DTYPES } from "../gpu/dtype.ts";
@@ -10,29 +10,31 @@ import { SafetensorsFile, type TensorSlice } from "./safetensors.ts";
 
 export { CheckpointError } from "./model_file_error.ts";
 
-/** The weights when they are one file; it is preferred where an index is there as well. */
+/** Name of a single file of weights; it is preferred to an index. */
 export const SINGLE_FILE = "model.safetensors";
-/** The list of shards. Ten thousand tensors take about one megabyte. */
+/** Name of the list of shards. */
 export const INDEX_FILE = "model.safetensors.index.json";
 const MAX_INDEX = 16 * 2 ** 20;
 
-/** What a tensor must be. */
+/** The expected shape and types of a tensor. */
 export interface TensorExpectation {
-  /** Rows first. */
+  /** Shape, rows first. */
   readonly shape: readonly number[];
-  /** Types it may be stored as; default: the float types. */
+  /** Types that it may be stored in; default: the float types. */
   readonly dtypes?: readonly DType[];
 }
 
-/** A file of tensors: a {@linkcode SafetensorsFile}, or one whose bytes are made when asked for. */
+/**
+ * A file of tensors: a {@linkcode SafetensorsFile}, or one whose bytes are made when they are read.
+ */
 export interface TensorFile extends Disposable {
-  /** Path, or what stands for one in errors. */
+  /** Path, or a text for errors if there is no file. */
   readonly file: string;
   /** Every tensor by name; each names this file. */
   readonly tensors: ReadonlyMap<string, TensorSlice>;
   /** Fills `target` with the slice's bytes from its byte `offset` on. */
   readInto(slice: TensorSlice, target: Uint8Array, offset?: number): void;
-  /** As `readInto`, on another thread where there is a file; it must stay open until then. */
+  /** Like `readInto`, but on another thread if there is a file, which must stay open until then. */
   loadInto(slice: TensorSlice, target: Uint8Array, offset?: number): Promise<void>;
 }
 
@@ -44,15 +46,18 @@ export class Checkpoint implements Disposable {
   readonly tensors: ReadonlyMap<string, TensorSlice>;
   /** Bytes of all tensors. */
   readonly byteLength: number;
+  /** `metadata.total_size` of the index, whatever it holds; undefined where there is none. */
+  readonly totalSize: unknown;
   readonly #files: ReadonlyMap<string, TensorFile>;
 
   /**
-   * Use {@linkcode openCheckpoint}, which checks that the files belong together.
+   * Made by {@linkcode openCheckpoint}, which checks that the files belong together.
    * @param file path of the one file or of the index
    * @param files the open files that hold the tensors; the checkpoint closes them
    */
-  constructor(file: string, files: readonly TensorFile[]) {
+  constructor(file: string, files: readonly TensorFile[], totalSize?: unknown) {
     this.file = file;
+    this.totalSize = totalSize;
     this.#files = new Map(files.map((open) => [open.file, open]));
     this.tensors = new Map(files.flatMap((open) => [...open.tensors]));
     this.byteLength = 0;
@@ -60,8 +65,8 @@ export class Checkpoint implements Disposable {
   }
 
   /**
-   * Where the tensor lies.
-   * @throws {CheckpointError} when it is missing, or not of the shape and a type expected
+   * Finds a tensor.
+   * @throws {CheckpointError} when it is missing, or has another shape or type than expected
    */
   tensor(name: string, { shape, dtypes = FLOAT_DTYPES }: TensorExpectation): TensorSlice {
     const slice = this.tensors.get(name);
@@ -101,7 +106,7 @@ export class Checkpoint implements Disposable {
 
   /**
    * Fills `target` with the slice's bytes from its byte `offset` on.
-   * @throws {RangeError} when that reaches beyond the slice, or the slice is of another checkpoint
+   * @throws {RangeError} when that is beyond the slice's end, or the slice is of another checkpoint
    * @throws {CheckpointError} when the file has become shorter than its header says
    */
   readInto(slice: TensorSlice, target: Uint8Array, offset = 0): void {
@@ -109,8 +114,8 @@ export class Checkpoint implements Disposable {
   }
 
   /**
-   * As {@linkcode readInto}, on another thread. The checkpoint must stay open and `target` be left
-   * alone until then.
+   * Like {@linkcode readInto}, but on another thread. Until it resolves, the checkpoint must stay
+   * open and `target` must not be used.
    */
   async loadInto(slice: TensorSlice, target: Uint8Array, offset = 0): Promise<void> {
     await this.#fileOf(slice).loadInto(slice, target, offset);
@@ -141,7 +146,7 @@ export class Checkpoint implements Disposable {
   }
 
   /**
-   * All bytes of a slice at once: for small tensors.
+   * Reads all bytes of a slice at once, for small tensors.
    * @throws {CheckpointError} as {@linkcode readInto}
    */
   read(slice: TensorSlice): Uint8Array<ArrayBuffer> {
@@ -158,7 +163,7 @@ export class Checkpoint implements Disposable {
 
 /**
  * Opens the weights of a model folder and checks all headers; no tensor is read.
- * @throws {CheckpointError} when they are missing or anything in them is not as it must be; nothing
+ * @throws {CheckpointError} when the weights are missing or anything in them is wrong; nothing
  * stays open
  */
 export function openCheckpoint(dir: string): Checkpoint {
@@ -173,8 +178,7 @@ export function openCheckpoint(dir: string): Checkpoint {
     const files = [...new Set(shards.values())]
       .map((shard) => opened.use(openShard(index, join(dir, shard))));
     checkShards(index, shards, files, dir);
-    checkpoint = new Checkpoint(index, files);
-    checkTotalSize(checkpoint, totalSize);
+    checkpoint = new Checkpoint(index, files, totalSize);
   } else {
     throw new CheckpointError({
       file: dir,
@@ -184,7 +188,7 @@ export function openCheckpoint(dir: string): Checkpoint {
       remedy: "Give a model folder in Hugging Face layout.",
     });
   }
-  opened.move(); // from here on the checkpoint closes them
+  opened.move(); // now the checkpoint closes them
   return checkpoint;
 }
 
@@ -198,10 +202,11 @@ function exists(path: string): boolean {
   }
 }
 
-/** Tensor name -> shard file name, as the index says. */
+/** Reads an index: tensor name -> shard file name. */
 function readIndex(file: string): { shards: Map<string, string>; totalSize: unknown } {
   const json = readJsonObject(file, MAX_INDEX, CheckpointError);
-  const { weight_map: map, metadata = {} } = json;
+  const { weight_map: map } = json;
+  const metadata = json.metadata ?? {};
   if (!isJsonObject(map)) {
     const found = map === undefined ? "missing" : show(map);
     const expected = "an object from tensor names to file names";
@@ -213,7 +218,7 @@ function readIndex(file: string): { shards: Map<string, string>; totalSize: unkn
   }
   const shards = new Map<string, string>();
   for (const [tensor, shard] of Object.entries(map)) {
-    // A path could name any file of this machine.
+    // Only plain names are allowed, since a path could name any file of this machine.
     if (typeof shard !== "string" || !/^[^/\\:\p{Cc}]{1,240}\.safetensors$/u.test(shard)) {
       throw new CheckpointError({
         file,
@@ -236,7 +241,7 @@ function openShard(index: string, shard: string): SafetensorsFile {
   return new SafetensorsFile(shard);
 }
 
-/** Index and shards must say the same. */
+/** Checks that index and shards list the same tensors. */
 function checkShards(
   index: string,
   shards: ReadonlyMap<string, string>,
@@ -260,15 +265,4 @@ function checkShards(
       throw new CheckpointError({ file, tensor, found: "present", expected });
     }
   }
-}
-
-function checkTotalSize({ file, byteLength }: Checkpoint, totalSize: unknown): void {
-  if (totalSize === undefined || totalSize === byteLength) return;
-  throw new CheckpointError({
-    file,
-    field: "metadata.total_size",
-    found: show(totalSize),
-    expected: `${byteLength}, the bytes of all tensors`,
-    remedy: "Index and shards are not of the same model: download the folder again.",
-  });
 }

@@ -1,11 +1,11 @@
-/** Whether a folder's disk has room for what is about to be written. */
+/** Checks that a folder's disk has space for what is to be written. */
 
 import { statfsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 
 /**
- * Bytes that may still be written where `path` is or would be; undefined where the system does not
- * tell or asking is not permitted (it takes read access and `--allow-sys=statfs`).
+ * Free bytes on the disk where `path` is or would be. Undefined if the system does not report them,
+ * or without read access and `--allow-sys=statfs`.
  */
 export function freeBytes(path: string): number | undefined {
   for (let at = resolve(path);; at = dirname(at)) {
@@ -19,7 +19,7 @@ export function freeBytes(path: string): number | undefined {
   }
 }
 
-/** Bytes that a file takes on its disk, which holes in it do not; 0 where there is none. */
+/** Bytes that a file takes on its disk, without holes in it; 0 if there is no file. */
 export function allottedBytes(path: string): number {
   try {
     const { blocks, size } = Deno.statSync(path);
@@ -31,8 +31,9 @@ export function allottedBytes(path: string): number {
 }
 
 /**
- * @param free as {@linkcode freeBytes} says; unknown is taken for enough
- * @throws {Error} naming the folder, what it takes and what is free
+ * Checks that a disk has space.
+ * @param free result of {@linkcode freeBytes}; undefined counts as enough
+ * @throws {Error} naming the folder, the bytes needed and the bytes free
  */
 export function checkSpace(path: string, needed: number, free: number | undefined): void {
   if (free === undefined || needed <= free) return;
@@ -42,7 +43,7 @@ export function checkSpace(path: string, needed: number, free: number | undefine
   );
 }
 
-/** Bytes in units of 10^9, or of 10^6 where there are few. */
+/** Formats bytes in units of 10^9, or of 10^6 for small numbers. */
 export function gigabytes(bytes: number): string {
   return bytes >= 1e8 ? `${(bytes / 1e9).toFixed(2)} GB` : `${(bytes / 1e6).toFixed(2)} MB`;
 }

@@ -1,7 +1,7 @@
 /**
- * Writes a model folder in Hugging Face layout, shard by shard, so that it can be gone on with after
- * an interruption. Until all is there the folder holds a record of what is being written, and neither
- * configuration nor index: no loader takes it for a model.
+ * Writes a model folder in Hugging Face layout, shard by shard, so that an interrupted run can be
+ * continued. Until it is complete the folder holds a record of what is being written, but no
+ * configuration and no index, so that no loader mistakes it for a model.
  */
 
 import { existsSync } from "node:fs";
@@ -19,17 +19,17 @@ import {
 } from "./safetensors_writer.ts";
 import { writeError } from "./write_error.ts";
 
-/** Takes the next bytes of a tensor. */
+/** Appends the next bytes of a tensor. */
 export type Append = (name: string, bytes: Uint8Array) => Promise<void>;
 
-/** Tensors that are made together; they lie in one shard. */
+/** Tensors that are made together, and stored in one shard. */
 export interface TensorGroup {
   readonly tensors: readonly TensorLayout[];
   /** Makes all of them, a few megabytes at a time. */
   write(append: Append): Promise<void>;
 }
 
-/** What a folder is to hold. */
+/** The content of a folder to write. */
 export interface FolderContent {
   /** `config.json` */
   readonly config: JsonObject;
@@ -37,9 +37,9 @@ export interface FolderContent {
   readonly groups: readonly TensorGroup[];
   /** Paths of other files, which keep their names. */
   readonly copies: readonly string[];
-  /** Most bytes of tensors in a shard, unless a group alone has more. */
+  /** Limit of the tensors in a shard, in bytes, unless a single group has more. */
   readonly shardBytes: number;
-  /** All that the bytes depend on: only what was begun with the same is gone on with. */
+  /** Everything that the bytes depend on; only a run with equal settings can be continued. */
   readonly settings: JsonObject;
 }
 
@@ -48,7 +48,7 @@ interface Shard {
   readonly file: string;
   readonly groups: readonly TensorGroup[];
   readonly layout: SafetensorsLayout;
-  /** It is there from an earlier run. */
+  /** Whether an earlier run has written it. */
   readonly finished: boolean;
 }
 
@@ -61,17 +61,17 @@ export interface FolderPlan {
   readonly byteLength: number;
   /** Bytes that are still to be written. */
   readonly neededBytes: number;
-  /** Bytes free on the disk; undefined where that is not known. */
+  /** Free bytes on the disk; undefined if not known. */
   readonly freeBytes: number | undefined;
 }
 
-/** Locked by the process that writes; the system frees it with the process. */
+/** Lock file of the process that writes; the system releases it when the process ends. */
 const LOCK = "unmask-unfinished.lock";
 const MAX_RECORD = 2 ** 20;
-/** Milliseconds after which signals and timers get their turn. */
+/** Milliseconds of work after which signals and timers are handled. */
 const TURN = 50;
 
-/** A tensor as another checkpoint holds it. */
+/** A group of one tensor, copied from another checkpoint. */
 export function copiedTensor(checkpoint: Checkpoint, slice: TensorSlice): TensorGroup {
   return {
     tensors: [slice],
@@ -84,9 +84,9 @@ export function copiedTensor(checkpoint: Checkpoint, slice: TensorSlice): Tensor
 }
 
 /**
- * Checks that a folder can be written; nothing is, yet.
- * @throws {Error} when it holds anything but the beginning of the same content, or its disk is too
- * full; naming what differs or what is missing
+ * Checks that a folder can be written, without writing anything.
+ * @throws {Error} when the folder holds anything but the beginning of the same content, or its disk
+ * has too little space; it names what differs or how much is missing
  */
 export function planFolder(dir: string, content: FolderContent): FolderPlan {
   try {
@@ -107,7 +107,7 @@ function plan(dir: string, content: FolderContent): FolderPlan {
   let neededBytes = content.copies.reduce((sum, file) => sum + Deno.statSync(file).size, 0);
   for (const { layout, finished } of shards) neededBytes += finished ? 0 : layout.byteLength;
   let free = freeBytes(dir);
-  // What an interrupted run left of a file is overwritten.
+  // The partial file of an interrupted run will be overwritten.
   for (const { file } of shards) {
     if (free !== undefined) free += allottedBytes(partOf(join(dir, file)));
   }
@@ -117,10 +117,11 @@ function plan(dir: string, content: FolderContent): FolderPlan {
 }
 
 /**
- * Writes the folder. Interrupted, it leaves whole shards, which the same plan goes on from.
- * @param onProgress told the bytes of tensors that are written, of all
- * @throws {Error} when another process writes into it, or did since it was planned; when the system
- * does not let it be written, saying why
+ * Writes the folder. An interrupted run leaves whole shards, and the same command continues after
+ * them.
+ * @param onProgress called with the bytes of tensors written so far and the bytes of all
+ * @throws {Error} when another process writes into the folder, or did since it was planned; when
+ * the system refuses to write, saying why
  */
 export async function writeFolder(
   plan: FolderPlan,
@@ -163,16 +164,16 @@ async function write(
   }
   for (const file of content.copies) copy(file, join(dir, basename(file)));
   if (shards.length > 1) writeJson(join(dir, INDEX_FILE), indexOf(shards, byteLength));
-  // Last, as without it the folder is no model.
+  // Written last, because only this file makes the folder a model.
   writeJson(join(dir, "config.json"), content.config);
   Deno.removeSync(join(dir, UNFINISHED));
 }
 
-/** Keeps other processes out until it is disposed of. */
+/** Locks the folder against other processes until it is disposed of. */
 function lock(dir: string): Disposable {
   const path = join(dir, LOCK);
   const file = Deno.openSync(path, { write: true, create: true });
-  // One that another process has removed since it was opened keeps nobody out.
+  // A lock file that another process has removed since it was opened locks nobody out.
   const isStanding = () => existsSync(path) && Deno.statSync(path).ino === file.statSync().ino;
   if (!file.tryLockSync(true) || !isStanding()) {
     file.close();
@@ -188,7 +189,7 @@ function lock(dir: string): Disposable {
   };
 }
 
-/** Groups in order, as many to a shard as it may hold. */
+/** Divides the groups, in order, into shards that are as full as allowed. */
 function divide(groups: readonly TensorGroup[], shardBytes: number): TensorGroup[][] {
   const parts: TensorGroup[][] = [[]];
   let bytes = 0;
@@ -213,7 +214,7 @@ function shardName(index: number, count: number): string {
   return `model-${digits(index + 1)}-of-${digits(count)}.safetensors`;
 }
 
-/** The folder may be missing, empty, or begun with the same settings. */
+/** Checks that the folder is missing, empty, or begun with the same settings. */
 function checkFolder(dir: string, settings: JsonObject): void {
   let names: string[];
   try {
@@ -245,7 +246,7 @@ function checkFolder(dir: string, settings: JsonObject): void {
   );
 }
 
-/** Whether a shard is there: it got its name when it was whole. */
+/** Whether a shard was written: a shard gets its name only when it is complete. */
 function isWritten(path: string, { header, byteLength }: SafetensorsLayout): boolean {
   try {
     if (Deno.statSync(path).size !== byteLength) return false;
@@ -274,7 +275,7 @@ function indexOf(shards: readonly Shard[], byteLength: number): JsonObject {
   };
 }
 
-/** Replaces a copy of an earlier run, which may be read-only. */
+/** Copies a file; it replaces the copy of an earlier run, which may be read-only. */
 function copy(from: string, to: string): void {
   try {
     Deno.removeSync(to);

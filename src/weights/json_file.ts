@@ -1,4 +1,4 @@
-/** JSON from files that are not trusted: bounded in size, strict UTF-8, one object, no key twice. */
+/** Reads JSON from untrusted files: limited size, strict UTF-8, one object, no duplicate keys. */
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type Finding, type ModelFileError, show } from "./model_file_error.ts";
@@ -6,10 +6,10 @@ import { type Finding, type ModelFileError, show } from "./model_file_error.ts";
 /** A JSON object whose fields are not checked yet. */
 export type JsonObject = { readonly [field: string]: unknown };
 
-/** The error to throw: `ConfigError` or `CheckpointError`. */
+/** Class of the error to throw: `ConfigError` or `CheckpointError`. */
 export type ErrorKind = new (finding: Finding) => ModelFileError;
 
-/** In a folder that is being written: what of. No loader takes it for a model. */
+/** Name of the record in a folder that is being written: it says what is being written. */
 export const UNFINISHED = "unmask-unfinished.json";
 
 /** Whether `value` is a JSON object (no array, no null). */
@@ -19,8 +19,8 @@ export function isJsonObject(value: unknown): value is JsonObject {
 
 /**
  * Reads a file that holds one JSON object.
- * @param limit most bytes the file may have; a larger one is refused unread
- * @throws {ModelFileError} of the given kind, when it is missing, too large or anything else
+ * @param limit limit of the file in bytes; a larger file is refused unread
+ * @throws {ModelFileError} of the given kind, when it is missing, too large or not a JSON object
  */
 export function readJsonObject(file: string, limit: number, kind: ErrorKind): JsonObject {
   const size = fileSize(file, kind);
@@ -31,18 +31,40 @@ export function readJsonObject(file: string, limit: number, kind: ErrorKind): Js
 }
 
 /**
- * Bytes of a file.
- * @throws {ModelFileError} of the given kind, when it is missing or no plain file
+ * Size of a file in bytes.
+ * @throws {ModelFileError} of the given kind, when it is missing or not a plain file
  */
 export function fileSize(file: string, kind: ErrorKind): number {
   try {
     const info = Deno.statSync(file);
     if (info.isFile) return info.size;
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new kind(missing(file));
+    if (error instanceof Deno.errors.NotFound) throw new kind(missing(file));
+    throw new kind(unreadable(file, error));
   }
   throw new kind({ file, field: "file", found: "a folder or device", expected: "a plain file" });
+}
+
+/** What the system says of a path that is no file: a folder that is a file, links in a circle, no permission. */
+function unreadable(file: string, error: unknown): Finding {
+  const dir = dirname(file);
+  if (error instanceof Deno.errors.NotADirectory) {
+    return {
+      file: dir,
+      field: "path",
+      found: "a file",
+      expected: "a model folder",
+      remedy: `Give the folder that holds it: ${dirname(dir)}.`,
+    };
+  }
+  const { name, message } = error as Error;
+  const found = error instanceof Deno.errors.FilesystemLoop
+    ? "in a circle of symbolic links"
+    : error instanceof Deno.errors.PermissionDenied
+    ? "not readable for this program"
+    : `${name}: ${message.replace(/: stat .*$/, "")}`;
+  const remedy = "Check the path and who may read it.";
+  return { file, field: "file", found, expected: "a plain file", remedy };
 }
 
 function missing(file: string): Finding {
@@ -52,14 +74,14 @@ function missing(file: string): Finding {
   if (!existsSync(join(dir, UNFINISHED))) return finding;
   return {
     ...finding,
-    found: "missing, as the folder was not written to its end",
+    found: "missing, because the folder was not completely written",
     remedy: "Run the command that was writing the folder again: it goes on from where it stopped.",
   };
 }
 
 /**
  * Decodes and parses one JSON object.
- * @param field what the bytes are, for the error
+ * @param field name of the bytes, for the error
  * @throws {ModelFileError} of the given kind
  */
 export function parseJsonObject(
@@ -96,8 +118,9 @@ export function parseJsonObject(
 }
 
 /**
- * The first key that stands twice in one object of `json`, which must be valid JSON. `JSON.parse`
- * silently keeps the last: another reader of the same file might keep the first.
+ * Finds the first key that occurs twice in one object of `json`, which must be valid JSON.
+ * `JSON.parse` silently keeps the last value, but another reader of the same file might keep the
+ * first.
  */
 export function duplicateKey(json: string): string | undefined {
   const open: (Set<string> | null)[] = []; // keys of the objects around, null for an array

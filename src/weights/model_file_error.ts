@@ -1,22 +1,22 @@
-/** The errors of a model folder's files: each says where, what was found, and what to do. */
+/** Errors about a model folder's files; each says where, what was found, and what to do. */
 
-/** What is wrong with a file. */
+/** Description of a fault in a file. */
 export interface Finding {
   /** Path of the file, or of the folder when a file is missing. */
   readonly file: string;
-  /** Name of the tensor, when it is about one. */
+  /** Name of the tensor, if the fault is about one. */
   readonly tensor?: string;
-  /** The field, in the file's own name for it (`dtype`, `n_heads`), or a property such as `size`. */
+  /** The field's name in the file (`dtype`, `n_heads`), or a property such as `size`. */
   readonly field?: string;
-  /** What stands there. */
+  /** What was found. */
   readonly found: string;
-  /** What would have been right. */
+  /** What was expected. */
   readonly expected: string;
   /** What to do; default: download the file again. */
   readonly remedy?: string;
 }
 
-/** A file of a model folder that cannot be used. */
+/** The error of a file of a model folder that cannot be used. */
 export class ModelFileError extends Error implements Finding {
   readonly file: string;
   readonly tensor?: string;
@@ -24,7 +24,7 @@ export class ModelFileError extends Error implements Finding {
   readonly found: string;
   readonly expected: string;
 
-  /** Puts the finding into words. */
+  /** Makes the message from the finding. */
   constructor(finding: Finding) {
     const { file, tensor, field, found, expected, remedy = "Download the file again." } = finding;
     const subject = [tensor === undefined ? [] : `tensor ${show(tensor)}`, field ?? []].flat();
@@ -38,13 +38,13 @@ export class ModelFileError extends Error implements Finding {
   }
 }
 
-/** Weights that cannot be used: a safetensors file, an index, or a tensor. */
+/** The error of weights that cannot be used: a safetensors file, an index, or a tensor. */
 export class CheckpointError extends ModelFileError {}
 
-/** A field of config.json or generation_config.json that is missing, wrong or not supported. */
+/** The error of a field of config.json or generation_config.json that is missing or wrong. */
 export class ConfigError extends ModelFileError {}
 
-/** A JSON value as one short line: a hostile file must not fill the terminal. */
+/** Formats a JSON value as one short line, so that a hostile file cannot fill the terminal. */
 export function show(value: unknown): string {
   if (Array.isArray(value)) {
     const plain = value.length <= 8 && value.every((e) => e === null || typeof e !== "object");

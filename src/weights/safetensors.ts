@@ -1,10 +1,10 @@
 /**
- * One safetensors file: its header, checked before anything in it is trusted, and slices of it.
+ * Reads one safetensors file: its header, which is fully checked, and slices of its tensors.
  *
  * Layout: header length N (u64, little-endian), N bytes of JSON
- * `{name: {dtype, shape, data_offsets: [begin, end]}}`, then the tensors' bytes, to which the offsets
- * refer: row-major, without gaps or overlaps.
- * Source: https://huggingface.co/docs/safetensors, "Format".
+ * `{name: {dtype, shape, data_offsets: [begin, end]}}`, then the tensors' bytes, row-major, without
+ * gaps or overlaps. Offsets are counted from the start of the tensors' bytes. Source:
+ * https://huggingface.co/docs/safetensors, "Format".
  */
 import { closeSync, openSync, read, readSync } from "node:fs";
 import { promisify } from "node:util";
@@ -14,10 +14,10 @@ import { CheckpointError, type Finding, show } from "./model_file_error.ts";
 
 export { CheckpointError } from "./model_file_error.ts";
 
-/** Longest header read, in bytes; the limit of the reference implementation. */
+/** Limit of the header in bytes, the same as in the reference implementation. */
 const MAX_HEADER = 100_000_000;
 
-/** Where a tensor lies: its bytes are read when they are needed, not before. */
+/** The place of a tensor in a file; its bytes are only read when they are needed. */
 export interface TensorSlice {
   /** Name in the file. */
   readonly name: string;
@@ -33,17 +33,17 @@ export interface TensorSlice {
   readonly byteLength: number;
 }
 
-/** Bytes at any position of a file. */
+/** A file whose bytes can be read at any position. */
 export interface ByteSource {
   /** Path, for error messages. */
   readonly file: string;
   /** Bytes in the file. */
   readonly size: number;
-  /** Reads into `target` from `position` on; returns how many bytes, 0 at the end of the file. */
+  /** Reads into `target` from `position` on. @returns number of bytes read, 0 at the end */
   read(target: Uint8Array, position: number): number;
 }
 
-/** What a header says. */
+/** The content of a header. */
 export interface SafetensorsHeader {
   /** Every tensor by name, in the order of their bytes. */
   readonly tensors: ReadonlyMap<string, TensorSlice>;
@@ -53,7 +53,7 @@ export interface SafetensorsHeader {
 
 /**
  * Reads and checks a header.
- * @throws {CheckpointError} naming the field or the tensor that is not as the format demands
+ * @throws {CheckpointError} naming the field or tensor that violates the format
  */
 export function readHeader(source: ByteSource): SafetensorsHeader {
   const { file, size } = source;
@@ -157,12 +157,12 @@ function isSizes(value: unknown): value is number[] {
   return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
 }
 
-/** Bytes of a tensor; no longer exact above 2^53, where no file can be that long. */
+/** Bytes of a tensor; not exact above 2^53, but no file can be that long. */
 function tensorBytes(dtype: DType, shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, byteSize(dtype));
 }
 
-/** Tensors must cover everything behind the header exactly once. */
+/** Checks that the tensors cover all bytes after the header exactly once. */
 function checkTiling({ file, size }: ByteSource, start: number, slices: TensorSlice[]): void {
   let covered = start;
   for (const { name, byteOffset, byteLength } of slices) {
@@ -184,7 +184,7 @@ function checkTiling({ file, size }: ByteSource, start: number, slices: TensorSl
   }
 }
 
-/** Fills `target` or throws that the file is truncated. */
+/** Fills `target`. @throws {CheckpointError} when the file is truncated */
 function readExactly<T extends Uint8Array>(
   source: ByteSource,
   target: T,
@@ -213,7 +213,7 @@ function truncated(
   });
 }
 
-/** Reads at a place of its own, so that several reads of one file may be under way. */
+/** Reads at an explicit position, so that several reads of one file can run at once. */
 const readLater = promisify(read);
 
 /** An open safetensors file. Close it with `using` or `[Symbol.dispose]()`. */
@@ -222,7 +222,7 @@ export class SafetensorsFile implements ByteSource, SafetensorsHeader, Disposabl
   readonly size: number;
   readonly tensors: ReadonlyMap<string, TensorSlice>;
   readonly metadata: ReadonlyMap<string, string>;
-  // A `Deno.FsFile` has one position that all its reads move.
+  // Not a `Deno.FsFile`, because all reads of one share its position.
   readonly #descriptor: number;
 
   /**
@@ -248,7 +248,7 @@ export class SafetensorsFile implements ByteSource, SafetensorsHeader, Disposabl
 
   /**
    * Fills `target` with the slice's bytes from its byte `offset` on.
-   * @throws {RangeError} when that reaches beyond the slice
+   * @throws {RangeError} when that is beyond the slice's end
    * @throws {CheckpointError} when the file has become shorter than its header says
    */
   readInto(slice: TensorSlice, target: Uint8Array, offset = 0): void {
@@ -258,9 +258,9 @@ export class SafetensorsFile implements ByteSource, SafetensorsHeader, Disposabl
   }
 
   /**
-   * As {@linkcode readInto}, on another thread. The file must stay open and `target` be left alone
-   * until then.
-   * @throws {RangeError} when that reaches beyond the slice
+   * Like {@linkcode readInto}, but on another thread. Until it resolves, the file must stay open
+   * and `target` must not be used.
+   * @throws {RangeError} when that is beyond the slice's end
    * @throws {CheckpointError} when the file has become shorter than its header says
    */
   async loadInto(slice: TensorSlice, target: Uint8Array, offset = 0): Promise<void> {

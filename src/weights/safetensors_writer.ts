@@ -1,4 +1,4 @@
-/** Writes safetensors files: whole tensors, or pieces of several as they come. */
+/** Writes safetensors files, from whole tensors or from pieces of several tensors in turn. */
 import { byteSize, type DType } from "../gpu/dtype.ts";
 
 /** A tensor's place in a header. */
@@ -13,7 +13,7 @@ export interface TensorLayout {
 
 /** A tensor to write. */
 export interface TensorSource extends TensorLayout {
-  /** The elements, row-major, or how to get them when their turn comes. */
+  /** The elements, row-major, or a function that returns them when they are to be written. */
   readonly bytes: Uint8Array | (() => Uint8Array | Promise<Uint8Array>);
 }
 
@@ -23,12 +23,12 @@ export function tensorBytes({ dtype, shape }: TensorLayout): number {
 }
 
 /**
- * A safetensors file's beginning: header length and header, padded so that the tensors start at a
- * multiple of 8. Wider types come first, then names in order, so that every tensor is aligned to its
- * element and equal tensors give equal files.
+ * The layout of a safetensors file. It begins with header length and header, padded so that the
+ * tensors start at a multiple of 8. Tensors are ordered by type, widest first, then by name, so
+ * that every tensor is aligned to its element and equal tensors give equal files.
  */
 export class SafetensorsLayout {
-  /** Header length and header. */
+  /** Bytes of header length and header. */
   readonly header: Uint8Array;
   /** Bytes of the whole file. */
   readonly byteLength: number;
@@ -39,7 +39,7 @@ export class SafetensorsLayout {
   >;
 
   /**
-   * @param metadata text kept in the header; `format: "pt"` is what published loaders look for
+   * @param metadata texts in the header; published loaders expect `format: "pt"`
    * @throws {RangeError} for a name used twice
    */
   constructor(
@@ -80,8 +80,9 @@ export class SafetensorsLayout {
 }
 
 /**
- * A file that is being written, under another name until it is whole. Tensors grow side by side, each
- * from its beginning. Disposed of before {@linkcode finish}, nothing of it stays.
+ * Writes a file under another name until it is complete. Bytes of several tensors may be appended
+ * in turn, each tensor from its beginning. If it is disposed of before {@linkcode finish}, the file
+ * is removed.
  */
 export class SafetensorsWriter implements Disposable {
   readonly #path: string;
@@ -99,7 +100,7 @@ export class SafetensorsWriter implements Disposable {
 
   /**
    * Writes the next bytes of a tensor.
-   * @throws {RangeError} when it has not so many, or is not in the header
+   * @throws {RangeError} when the tensor has fewer bytes, or is not in the header
    */
   append(name: string, bytes: Uint8Array): void {
     const place = this.#layout.places.get(name);
@@ -115,15 +116,15 @@ export class SafetensorsWriter implements Disposable {
   }
 
   /**
-   * Gives the file its name; one that had it is replaced.
-   * @throws {RangeError} for a tensor of which bytes are missing
+   * Gives the file its final name, replacing an existing file.
+   * @throws {RangeError} for a tensor with missing bytes
    */
   async finish(): Promise<void> {
     for (const [name, { byteLength, tensor }] of this.#layout.places) {
       const written = this.#written.get(name) ?? 0;
       if (written !== byteLength) throw misfit(tensor, written);
     }
-    // Its name is the promise that all of it is there, even after the power went.
+    // The final name guarantees that the file is complete, even after a power failure.
     await this.#file.sync();
     this.#file.close();
     this.#open = false;
@@ -142,15 +143,15 @@ export class SafetensorsWriter implements Disposable {
   }
 }
 
-/** What a file is called while it is being written. */
+/** Name of a file while it is being written. */
 export function partOf(path: string): string {
   return `${path}.part`;
 }
 
 /**
  * Writes whole tensors, one in memory at a time. An existing file is replaced once the new one is
- * whole.
- * @param metadata as of {@linkcode SafetensorsLayout}
+ * complete.
+ * @param metadata as in {@linkcode SafetensorsLayout}
  * @throws {RangeError} for a name used twice, or bytes that do not fit dtype and shape
  */
 export async function writeSafetensors(

@@ -1,24 +1,24 @@
-/** What the system says when a folder cannot be written, with the folder's name and what to do. */
+/** Errors of a folder that cannot be written, with the folder's name and what to do. */
 
-/** By the code of the system's error. */
+/** What to do, by the code of the system's error. */
 const REMEDIES: Readonly<Record<string, string>> = {
   ENOSPC:
     "The disk is full: free some of it and run the same command again, it goes on from there.",
   EDQUOT: "The quota is used up: free some of it and run the same command again.",
-  EFBIG: "A file may not be so large there: choose another place, or a smaller --shard-size.",
+  EFBIG: "The file is too large for this disk: choose another place, or a smaller --shard-size.",
   EROFS: "The file system is read-only: choose another place.",
-  EACCES: "Choose a place where you may write.",
-  EPERM: "Choose a place where you may write.",
+  EACCES: "You may not write there: choose another place.",
+  EPERM: "You may not write there: choose another place.",
   ENOTDIR: "A part of its path is a file: choose another name.",
   ENAMETOOLONG: "Its name is too long: choose a shorter one.",
 };
 
-/** The error as a user can act on it; any other error as it is. */
+/** Turns a system error into one that says what to do; other errors are returned as they are. */
 export function writeError(dir: string, error: unknown): unknown {
   if (error instanceof Deno.errors.NotCapable) {
     return new Error(
       `${dir} cannot be written: Deno was not allowed to. Choose another place, or run with ` +
-        `--allow-write and --allow-read of this one.`,
+        `--allow-write and --allow-read for this one.`,
       { cause: error },
     );
   }

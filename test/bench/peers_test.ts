@@ -3,7 +3,8 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { join } from "node:path";
 import config from "../../deno.json" with { type: "json" };
-import { checkAgreement, distance, LOGITS_TOLERANCE, peerFigures } from "../../src/bench/peers.ts";
+import { checkAgreement, distance, peerFigures } from "../../src/bench/peers.ts";
+import { LOGITS_TOLERANCE } from "../../src/bench/peers/runner.ts";
 import {
   decodeOnnx,
   encodeOnnx,

@@ -146,7 +146,7 @@ Deno.test("bench strategies: the tables, and all of it as JSON", async () => {
     ]);
     assertEquals(code, 0, stderr);
     assertMatch(stderr, /answering: \d+ % of 5 prompts/);
-    assertMatch(stdout, /behind 3 prompts of warm-up for every setting alike/);
+    assertMatch(stdout, /after 3 prompts of warm-up for every setting/);
     assertMatch(stdout, /auto, fast, chose .*\(\d+ steps\)/);
     assertMatch(stdout, /auto, fast: \d+% of the best fixed strategy, (threshold\+dual|gate)/);
     const bench: StrategyBench = JSON.parse(await Deno.readTextFile(`${dir}/out.json`));

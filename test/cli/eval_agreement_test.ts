@@ -3,6 +3,8 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
 import { withFolder } from "../model/random_checkpoint.ts";
+import { QUANTISED } from "../../src/quant/scheme.ts";
+import { elements } from "../gpu/device.ts";
 import { unmask } from "./command.ts";
 
 Deno.test("the embedded target in q8, as a table", async () => {
@@ -13,6 +15,25 @@ Deno.test("the embedded target in q8, as a table", async () => {
   assertMatch(stdout, /│ 100 % +│ 128 /);
   assertMatch(stdout, /│ all +│ 320 +│ (9\d|100)\.\d\d % /);
   assertMatch(stdout, /relative error of hidden states after the last layer 0\.0\d+, of logits 0/);
+});
+
+Deno.test("keys and values kept in f16, against f32", async () => {
+  const args = ["eval", "agreement", "--kv-cache", "f16", "--limit", "2"];
+  const { code, stdout, stderr } = await unmask(args);
+  if (!elements.includes("f16")) {
+    assertEquals(code, 1);
+    return assertStringIncludes(stderr, "no shader-f16");
+  }
+  assertEquals([code, stderr], [0, ""]);
+  assertMatch(
+    stdout,
+    /^tiny-target, keys and values kept in f16 against tiny-target as it is stored, keys and values kept in f32\n/,
+  );
+  assertMatch(stdout, /│ all +│ 320 +│ (9\d|100)\.\d\d % /);
+  assertMatch(
+    stdout,
+    /relative error of hidden states after the last layer 0\.000\d+, of logits 0/,
+  );
 });
 
 Deno.test("a quantised folder against its original, without a tokenizer", () =>
@@ -49,9 +70,10 @@ Deno.test("what cannot be compared is refused", () =>
     const shape = ["--like", "tiny-draft", "--layers", "1", "--vocab-size", "300"];
     assertEquals((await unmask(["synth", ...shape, "--out", other])).code, 0);
     const cases: readonly (readonly [expected: string, ...args: string[]])[] = [
-      ["expected --against DIR, --weights or --arithmetic"],
+      ["expected --against DIR, --weights, --arithmetic or --kv-cache f16"],
+      ["expected --against DIR, --weights, --arithmetic or --kv-cache f16", "--kv-cache", "f32"],
       ["embeddingSize is 2048, expected 300", "--against", other],
-      ["Allowed choices are q8, q4", "--weights", "q5"],
+      [`Allowed choices are ${QUANTISED.join(", ")}`, "--weights", "q5"],
     ];
     for (const [expected, ...args] of cases) {
       const { code, stderr } = await unmask(["eval", "agreement", ...args]);

@@ -15,11 +15,15 @@ const COMMANDS = [
   "quantize",
   "synth",
   "tune",
+  "bench",
 ];
 
 Deno.test("every command has help with an example, on standard output", async () => {
   const { code, stdout } = await unmask(["--help"]);
   assertEquals(code, 0);
+  const listed = stdout.slice(stdout.indexOf("\nCommands:")).matchAll(/^ {2}(\w+)/gm);
+  const names = [...listed].map(([, name]) => name).filter((name) => name !== "help");
+  assertEquals(names, COMMANDS.map((command) => command.split(" ")[0]));
   for (const command of COMMANDS) {
     const [name] = command.split(" ");
     assertMatch(stdout, new RegExp(`^  ${name}( |$)`, "m"));

@@ -10,6 +10,7 @@ import { acquireGpu, type Gpu } from "../../src/gpu/device.ts";
 import { parseConfig, readConfig } from "../../src/model/loading/config.ts";
 import { loadModel } from "../../src/model/loading/load.ts";
 import { expectedTensors } from "../../src/model/loading/tensors.ts";
+import { quantised } from "../../src/quant/scheme.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint.ts";
 import { unmask } from "./command.ts";
 
@@ -131,8 +132,65 @@ Deno.test("info tells what a model as large as LLaDA-8B would need, without read
     const width = fitting >= 126464 ? 126464 : fitting - fitting % 128;
     assertEquals(largest_matrix.parts, Math.ceil(126464 / width));
     assert(loading_host_bytes < 64 * 2 ** 20, `${loading_host_bytes} bytes on their way`);
+    await assertPlansOf8B(dir);
   } finally {
     await Deno.remove(dir, { recursive: true });
+  }
+});
+
+/** What runs in 8, 16 and 24 GiB: an 8 GB card takes q4, with a shorter context where it must. */
+async function assertPlansOf8B(dir: string): Promise<void> {
+  for (const [memory, weights] of [["8GiB", "q4"], ["16GiB", "q8"], ["24GiB", "stored"]]) {
+    const { stdout } = await unmask(["info", "--model", dir, "--gpu-memory", memory, "--json"]);
+    const { plan, choices } = JSON.parse(stdout);
+    assertEquals([plan.target.weights, plan.full_context_tokens], [weights, 4096]);
+    assert(plan.bytes <= plan.limit_bytes);
+    assert(memory === "8GiB" || plan.context_tokens === 4096);
+    const contexts = [...new Set([512, 1024, 2048, 4096, plan.context_tokens])].sort((a, b) =>
+      a - b
+    );
+    assertEquals(
+      choices.map((
+        row: { weights: string; context_tokens: number },
+      ) => [row.weights, row.context_tokens]),
+      ["stored", "q8", "q4"].flatMap((name) => contexts.map((tokens) => [name, tokens])),
+    );
+    const chosen = choices.find((row: { weights: string; context_tokens: number }) =>
+      row.weights === weights && row.context_tokens === plan.context_tokens
+    );
+    assertEquals([chosen.bytes, chosen.fits], [plan.bytes, true]);
+  }
+  const { stdout } = await unmask(["info", "--model", dir, "--gpu-memory", "8GiB"]);
+  assertMatch(stdout, /│ q4 +│ 512 +│ [\d.]+ GiB +│ [\d.]+ MiB +│ [\d.]+ GiB +│ fits/);
+  assertMatch(stdout, /^GPU memory: .* in q4 at \d+ tokens of context.* of 8\.0 GiB allowed\.$/m);
+}
+
+Deno.test("what info says it would load is what is loaded, a shorter context too", async () => {
+  for (const memory of ["24MiB", "12MiB"]) {
+    const json = await unmask(["info", "--gpu-memory", memory, "--json"]);
+    const { plan } = JSON.parse(json.stdout);
+    assertEquals(plan.context_tokens < 512, memory === "12MiB", plan.line);
+    const answer = await unmask(["generate", "Hi!", "--cache", "dual", "--gpu-memory", memory]);
+    assertEquals([answer.code, answer.stderr.split("\n")[0]], [0, plan.line]);
+  }
+});
+
+Deno.test("a plan reads headers, and no weights", async () => {
+  using checkpoint = openCheckpoint(embedded);
+  const refuse = () => {
+    throw new Error("weights were read");
+  };
+  const headers = new Proxy(checkpoint, {
+    get(from, name) {
+      if (name === "read" || name === "loadInto") return refuse;
+      const value = Reflect.get(from, name, from);
+      return typeof value === "function" ? value.bind(from) : value;
+    },
+  });
+  using gpu = await acquireGpu();
+  for (const layers of [undefined, quantised("q4", 32)]) {
+    const { weightBytes } = await dryRun(readConfig(embedded), headers, gpu, { layers });
+    assert(weightBytes > 1e6);
   }
 });
 

@@ -3,6 +3,7 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { QUANTISED } from "../../src/quant/scheme.ts";
 import { withFolder } from "../model/random_checkpoint.ts";
 import { unmask } from "./command.ts";
 
@@ -50,7 +51,7 @@ Deno.test("what is missing or wrong on the command line is named", async () => {
     ["missing required argument 'dir'", "--to", "q8", "--out", "x"],
     ["'--to <scheme>' not specified", "tiny-target", "--out", "x"],
     ["'--out <dir>' not specified", "tiny-target", "--to", "q8"],
-    ["Allowed choices are q8, q4", "tiny-target", "--to", "q5", "--out", "x"],
+    [`Allowed choices are ${QUANTISED.join(", ")}`, "tiny-target", "--to", "q5", "--out", "x"],
     ["expected 32 or 64", "tiny-target", "--to", "q8", "--group", "16", "--out", "x"],
     ["config.json: file is missing", "nowhere", "--to", "q8", "--out", "x"],
     ["expected a new or empty folder", "tiny-target", "--to", "q8", "--out", "tiny-target"],

@@ -1,12 +1,26 @@
 /** `deno task serve` as a child process: the real client, real answers, and how it starts and ends. */
 
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { answersWhole, CLIENT_CASES, type ClientTarget } from "../server/client_cases.ts";
 import { MALFORMED } from "../server/malformed.ts";
+import { OWN_CACHE } from "./own_cache.ts";
 import { inTerminal, knownAnswer, Running, runTask, taskCommand, terminalLeft } from "./command.ts";
 
+/** A port that nobody listens on just now. */
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
+
+const CONFIG = fileURLToPath(new URL("../../deno.json", import.meta.url));
 const KEY = "a-key-for-the-tests";
 const { prompt, answer } = knownAnswer("2026-006");
 
@@ -72,14 +86,14 @@ Deno.test("a server that is started as users start it holds up to the real clien
     assertMatch(await new Response(connection.readable).text(), /^HTTP\/1\.1 403 /);
   });
 
-  await t.step("SIGTERM ends an answer under way and the server", async () => {
-    // Decided in no order, in one block: it cannot end early.
-    const long = { max_tokens: 448, block_length: 448, remasking: "random" };
-    const response = await ask(url, { ...long, stream: true });
+  await t.step("SIGTERM lets an answer under way end, then the server", async () => {
+    const response = await ask(url, { stream: true });
     running.kill("SIGTERM");
-    assertStringIncludes(await response.text(), '"error"');
+    const text = await response.text();
+    assert(!text.includes('"error"') && text.includes("data: [DONE]"), text);
+    await assertRejects(() => ask(url));
     assertEquals(await running.end(), 0);
-    assertMatch(running.stdout.text, /^\d+ answers \(\d+ auto[^\n]*\), [1-9]\d* unfinished: /m);
+    assertMatch(running.stdout.text, /^\d+ answers \(\d+ auto/m);
   });
 
   const log = running.stdout.text;
@@ -88,6 +102,42 @@ Deno.test("a server that is started as users start it holds up to the real clien
     assert(!log.includes(secret) && !running.stderr.text.includes(secret), secret);
   }
   assert(!running.stderr.text.includes("unmask:"), running.stderr.text);
+});
+
+Deno.test("an answer that is not over within --grace gets an error, and the server ends", async () => {
+  const { server, url } = await serve(["--grace", "0"]);
+  await using running = server;
+  await running.stdout.match(/^Model tiny-target is ready on /m);
+  // Decided in no order, in one block: it cannot end early.
+  const long = { max_tokens: 448, block_length: 448, remasking: "random" };
+  const response = await ask(url, { ...long, stream: true });
+  running.kill("SIGTERM");
+  assertStringIncludes(await response.text(), '"error"');
+  assertEquals(await running.end(), 0);
+  assertMatch(running.stdout.text, /^\d+ answers \(.*\), [1-9]\d* unfinished: |unfinished/m);
+});
+
+Deno.test("a log that cannot be written changes no answer", async () => {
+  const port = freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const task = `"${Deno.execPath()}" task --config "${CONFIG}" serve --port ${port}`;
+  const command = new Deno.Command("bash", {
+    args: ["-c", `exec ${task} > /dev/full`],
+    env: { NO_COLOR: "1", INIT_CWD: Deno.cwd(), ...OWN_CACHE },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+    detached: true,
+  });
+  await using running = new Running(command);
+  await running.stderr.match(/loading tiny-target: 100 %/);
+  while (
+    !(await fetch(`${url}/health`).then((health) => health.text()).catch(() => "")).includes("ok")
+  );
+  const expected = await (await ask(url)).json();
+  assertEquals(expected.choices[0].message.content, answer);
+  running.kill("SIGTERM");
+  assertEquals(await running.end(), 0);
 });
 
 Deno.test("the server answers 503 while the model loads, and stops even then", async () => {

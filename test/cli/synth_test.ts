@@ -91,9 +91,9 @@ Deno.test("what cannot be made is refused before anything is written", () =>
       ["either --out DIR or --on-gpu", "--like", "mid", "--out", out, "--on-gpu"],
       ["'--tokenizer <dir>'", "--like", "mid", "--on-gpu", "--tokenizer", TINY_TARGET],
       ["'--shard-size <size>'", "--like", "mid", "--on-gpu", "--shard-size", "5GB"],
-      ["--group goes with --weights", "--like", "mid", "--group", "64", "--out", out],
+      ["--group is only used with --weights", "--like", "mid", "--group", "64", "--out", out],
       ["Allowed choices are llada-8b", "--like", "gpt", "--out", out],
-      ["--head goes with --weights", "--like", "mid", "--head", "--out", out],
+      ["--head is only used with --weights", "--like", "mid", "--head", "--out", out],
       [
         "n_heads is 3, expected a divisor of d_model",
         "--like",

@@ -76,7 +76,7 @@ Deno.test("tune does not replace a named file that holds something else", () =>
     await Deno.writeTextFile(file, "mine");
     const { code, stdout, stderr } = await unmask(["tune", "--model", MODEL, "--tuning", file]);
     assertEquals([code, stdout], [1, ""]);
-    assertStringIncludes(stderr, `${file}: it is not JSON. Name another file, or replace it by`);
+    assertStringIncludes(stderr, `${file}: it is not JSON. Name another file, or replace it with`);
     assertEquals(await Deno.readTextFile(file), "mine");
   }));
 

@@ -30,7 +30,7 @@ const REFUSED: readonly (readonly [check: () => void, option: string, message: s
     "confidence",
     "confidence margin is for ranking, and remasking random ranks by noise",
   ],
-  [() => requireProbability("gate", "margin"), "confidence", "gate compares probabilities"],
+  [() => requireProbability("margin"), "confidence", "compares probabilities"],
   [() => checkProbabilities({ a: 1, b: -0.1 }), "b", "b is -0.1: expected a number from 0 to 1"],
   [() => checkProbabilities({ a: NaN }), "a", "a is NaN"],
   [() => checkCounts({ depth: 1, rounds: 0 }), "rounds", "rounds is 0: expected a whole number"],
@@ -54,7 +54,7 @@ Deno.test("what fits is let through", () => {
   checkRanking({ remasking: "random" });
   checkRanking({ confidence: "entropy" });
   checkRanking({ confidence: "margin" }, "rule x");
-  requireProbability("gate");
+  requireProbability("probability");
   checkProbabilities({ a: 0, b: 1 });
   checkCounts({ depth: 1, rounds: undefined });
 });

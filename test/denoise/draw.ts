@@ -1,7 +1,9 @@
 /** Random answers to denoise, and a stream of steps gathered up. */
 
 import fc from "fast-check";
+import { CONFIDENCE_MEASURES } from "../../src/denoise/confidence.ts";
 import type { DenoiseOptions, DenoiseStep } from "../../src/denoise/denoise_step.ts";
+import { BY_CONFIDENCE, REMASKINGS } from "../../src/denoise/selection.ts";
 import { newSequence } from "../../src/denoise/sequence.ts";
 import { MASK, VOCABULARY } from "./toy_model.ts";
 
@@ -22,12 +24,10 @@ export async function gather<R>(stream: AsyncGenerator<DenoiseStep, R, void>) {
   }
 }
 
-/** How positions are ranked: by a measure of confidence, or by noise. */
+/** How positions are ranked: by each measure of confidence, and by whatever else there is. */
 export const rankingArb = fc.constantFrom<Pick<DenoiseOptions, "remasking" | "confidence">>(
-  { remasking: "low_confidence" },
-  { remasking: "low_confidence", confidence: "margin" },
-  { remasking: "low_confidence", confidence: "entropy" },
-  { remasking: "random" },
+  ...CONFIDENCE_MEASURES.map((confidence) => ({ remasking: BY_CONFIDENCE, confidence })),
+  ...REMASKINGS.filter((name) => name !== BY_CONFIDENCE).map((remasking) => ({ remasking })),
 );
 
 /** The ranking as far as a strategy takes it that compares confidences. */
@@ -35,7 +35,7 @@ export const comparable = <O extends Pick<DenoiseOptions, "remasking" | "confide
   options: O,
 ) => ({
   ...options,
-  remasking: "low_confidence" as const,
+  remasking: BY_CONFIDENCE,
   confidence: options.confidence === "entropy" ? "margin" as const : options.confidence,
 });
 

@@ -1,7 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { autoExact } from "../../src/denoise/auto/auto.ts";
-import { autoFast } from "../../src/denoise/auto/auto_fast.ts";
 import { forwardSteps } from "../../src/denoise/forward_steps.ts";
+import { QUALITIES, strategyOf } from "../../src/denoise/strategy.ts";
 import { newSequence } from "../../src/denoise/sequence.ts";
 import { MASK, ToyCanvasModel } from "./toy_model.ts";
 
@@ -17,11 +16,12 @@ Deno.test("steps are mapped in order, and the result comes through", async () =>
   assertEquals(await relayed.next(), { done: true, value: "done" });
 });
 
-for (const [name, auto] of [["exact", autoExact], ["fast", autoFast]] as const) {
-  Deno.test(`auto, ${name}: a reader that leaves leaves no canvas behind`, async () => {
+for (const quality of QUALITIES) {
+  Deno.test(`auto, ${quality}: a reader that leaves leaves no canvas behind`, async () => {
     const target = new ToyCanvasModel();
     const sequence = newSequence(Uint32Array.of(2, 3), 16, MASK);
-    const steps = auto(sequence, { target }, {
+    const steps = strategyOf("auto").run(sequence, { target }, {
+      quality,
       blockLength: 8,
       steps: 16,
       seeds: [0],

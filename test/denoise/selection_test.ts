@@ -1,8 +1,13 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { randomRank } from "../../src/denoise/noise.ts";
-import type { Prediction, SelectionRule } from "../../src/denoise/predictor.ts";
-import { passing, REMASKINGS, selectCommits } from "../../src/denoise/selection.ts";
+import type { Prediction } from "../../src/denoise/predictor.ts";
+import {
+  passing,
+  REMASKINGS,
+  selectCommits,
+  type SelectionRule,
+} from "../../src/denoise/selection.ts";
 
 function prediction(position: number, oddsAgainst: number): Prediction {
   const confidence = 1 / (1 + oddsAgainst);

@@ -136,7 +136,9 @@ export class ToyCanvasModel extends ToyModel {
       rows[sequence].ids.set(ids);
       if (unconditional) rows[sequence].unconditional!.set(unconditional);
     };
-    return Promise.resolve({ run, predict, setIds, destroy: () => void this.destroyed++ });
+    const hasTwin = () => true;
+    const destroy = () => void this.destroyed++;
+    return Promise.resolve({ hasTwin, run, predict, setIds, destroy });
   }
 }
 

@@ -1,12 +1,12 @@
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { planGeneration } from "../../src/engine/generation_plan.ts";
+import { folderDefaults, planGeneration } from "../../src/engine/generation_plan.ts";
 import { type GenerateRequest, RequestError } from "../../src/engine/request.ts";
-import { readConfig, readGenerationDefaults } from "../../src/model/loading/config.ts";
+import { readConfig } from "../../src/model/loading/config.ts";
 import { EMBEDDED_TARGET } from "../../src/engine/embedded_models.ts";
 
 const config = readConfig(EMBEDDED_TARGET);
-const defaults = readGenerationDefaults(EMBEDDED_TARGET, config);
+const defaults = folderDefaults(EMBEDDED_TARGET, config);
 const messages = [{ role: "user", content: "hello" }];
 const encode = () => new Uint32Array(20).fill(1);
 

@@ -41,7 +41,7 @@ Deno.test("out of memory while answering: told so, freed, and the next request i
           const error = await assertRejects(
             () => last(256, how),
             UnavailableError,
-            "memory does not suffice",
+            "too little memory for this request",
           );
           assertEquals(error.code, "out_of_memory");
           assertMatch(error.reason, /out of memory: (not enough memory left|no room)/);

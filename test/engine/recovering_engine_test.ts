@@ -146,7 +146,10 @@ Deno.test("after some tries in a row it gives up, saying why and what to do", as
   const error = await assertRejects(() => textOf(engine));
   assertEquals(engine.state, "failed");
   assertEquals(error.message, engine.failure);
-  assertMatch(error.message, /lost \(destroyed\).*not to be had again in 3 tries.*start again/);
+  assertMatch(
+    error.message,
+    /lost \(destroyed\).*could not be acquired again in 3 tries.*start again/,
+  );
   assertEquals(await watched.kept(), 0);
   const { length } = watched.devices;
   await new Promise((resolve) => setTimeout(resolve, 50));

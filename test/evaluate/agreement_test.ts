@@ -6,6 +6,7 @@ import { maskedPositions } from "../../src/denoise/sequence.ts";
 import { EMBEDDED_TARGET } from "../../src/engine/embedded_models.ts";
 import {
   compare,
+  keeping,
   MASK_RATIOS,
   type MaskedState,
   maskedStates,
@@ -14,7 +15,7 @@ import {
 } from "../../src/evaluate/agreement.ts";
 import { loadModel } from "../../src/model/loading/load.ts";
 import { quantised } from "../../src/quant/scheme.ts";
-import { anyGpu } from "../gpu/device.ts";
+import { anyGpu, elements } from "../gpu/device.ts";
 import { modelOf } from "../model/models.ts";
 
 const original = await modelOf(anyGpu, EMBEDDED_TARGET);
@@ -143,4 +144,18 @@ Deno.test("the model agrees with itself; q8 departs from it less than q4", async
   assert(q8.confidenceError > 0 && q8.confidenceError < q4.confidenceError / 4);
   assert(q8.hidden > 1e-4 && q8.hidden < q4.hidden / 4, `${q8.hidden} and ${q4.hidden}`);
   assert(q8.logits > 1e-4 && q8.logits < q4.logits / 4, `${q8.logits} and ${q4.logits}`);
+});
+
+Deno.test("in a cache of f32 the model agrees with itself, in f16 nearly", async () => {
+  const states = (await statesOf()).slice(0, 2);
+  const f32 = await modelOf(anyGpu, EMBEDDED_TARGET, "f32");
+  const same = total(await compare(original, keeping(f32), states));
+  assertEquals([same.positions, same.sameToken, same.confidenceError], [112, 112, 0]);
+  if (!elements.includes("f16")) return;
+  const f16 = await modelOf(anyGpu, EMBEDDED_TARGET, "f16");
+  const rounded = total(await compare(keeping(f32), keeping(f16), states));
+  assert(rounded.sameToken >= 110, `${rounded.sameToken} of 112`);
+  assert(rounded.confidenceError > 0 && rounded.confidenceError < 112 * 0.001);
+  const { hidden, logits } = await stateError(f32, f16, states[0], true);
+  assert(hidden > 1e-5 && hidden < 5e-3 && logits > 1e-5 && logits < 5e-3, `${hidden}, ${logits}`);
 });

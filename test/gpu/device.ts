@@ -1,6 +1,7 @@
 /** Devices for tests, one for each form of the kernels, and ways to watch or to narrow them. */
 
-import { acquireGpu, type Gpu, GpuError } from "../../src/gpu/device.ts";
+import { acquireGpu, type Gpu, GpuError, type GpuFeature } from "../../src/gpu/device.ts";
+import { type Element, ELEMENTS } from "../../src/gpu/kernel.ts";
 
 /** How kernels exchange rows: within a subgroup, or plainly through workgroup memory. */
 export type DeviceForm = "subgroups" | "plain";
@@ -19,8 +20,16 @@ export const forms: ReadonlyMap<DeviceForm, Gpu> = await acquireForms();
 /** The form that programs get. */
 export const anyGpu: Gpu = [...forms.values()][0];
 
+/** Elements that this machine's kernels can keep numbers in. */
+export const elements: readonly Element[] = ELEMENTS.filter((element) =>
+  element !== "f16" || anyGpu.features.includes("shader-f16")
+);
+
 /** Why something that needs an optional feature is not run on a device; undefined where it is. */
-export function lacks(gpu: Pick<Gpu, "features">, feature: string | undefined): string | undefined {
+export function lacks(
+  gpu: Pick<Gpu, "features">,
+  feature: GpuFeature | undefined,
+): string | undefined {
   const has = feature === undefined || gpu.features.includes(feature);
   return has ? undefined : `this device lacks ${feature}`;
 }

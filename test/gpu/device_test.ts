@@ -79,6 +79,8 @@ Deno.test("no adapter: the message names what to install on Linux", async () => 
 Deno.test("what was found out about the device is said", async () => {
   using gpu = await acquireGpu();
   assertEquals(gpu.native, true);
+  using named = await acquireGpu({ provider: navigator.gpu });
+  assertEquals([named.native, named.features], [true, gpu.features]);
   assert(gpu.name.length > 0);
   assertEquals(gpu.limits.maxBufferSize, gpu.device.limits.maxBufferSize);
   assertEquals(gpu.subgroups, forms.has("subgroups"));

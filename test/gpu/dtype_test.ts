@@ -97,25 +97,35 @@ Deno.test("toF32 reads every type from any address and undoes fromF32", () => {
     F32: Float32Array.of(1.5, -2, 0),
     F16: Float16Array.of(1.5, -2, 0),
     BF16: f32ToBf16(Float32Array.of(1.5, -2, 0)),
+    I64: BigInt64Array.of(7n, -2n, 0n),
+    U64: BigUint64Array.of(7n, 2n ** 40n, 0n),
     I32: Int32Array.of(7, -2, 0),
     U32: Uint32Array.of(7, 2 ** 24, 0),
+    I16: Int16Array.of(7, -2, 0),
+    U16: Uint16Array.of(7, 65535, 0),
     I8: Int8Array.of(7, -2, 0),
     U8: Uint8Array.of(7, 255, 0),
+    BOOL: Uint8Array.of(0, 1, 1),
   };
   const expected: Record<DType, number[]> = {
     F32: [1.5, -2, 0],
     F16: [1.5, -2, 0],
     BF16: [1.5, -2, 0],
+    I64: [7, -2, 0],
+    U64: [7, 2 ** 40, 0],
     I32: [7, -2, 0],
     U32: [7, 2 ** 24, 0],
+    I16: [7, -2, 0],
+    U16: [7, 65535, 0],
     I8: [7, -2, 0],
     U8: [7, 255, 0],
+    BOOL: [0, 1, 1],
   };
   for (const dtype of DTYPES) {
     const { buffer, byteLength } = numbers[dtype];
     assertEquals(byteLength, 3 * byteSize(dtype), dtype);
     for (const address of [0, 1, 2, 3]) {
-      const bytes = new Uint8Array(16 + address).subarray(address, address + byteLength);
+      const bytes = new Uint8Array(24 + address).subarray(address, address + byteLength);
       bytes.set(new Uint8Array(buffer));
       assertEquals([...toF32(bytes, dtype)], expected[dtype], `${dtype} at ${address}`);
     }

@@ -6,6 +6,7 @@ import {
   type FreshKeys,
   type HeadShape,
 } from "../../src/kernels/attention.ts";
+import { type Element, elementBytes, ELEMENTS } from "../../src/gpu/kernel.ts";
 import { paddedInner } from "../../src/quant/scheme.ts";
 import { defineCase, GUARD_ROWS, untouchedReference } from "./case.ts";
 import type { Random } from "./random.ts";
@@ -27,6 +28,8 @@ interface Size {
   readonly shadows?: boolean;
   /** Size of the queries: large ones make the softmax choose one key. */
   readonly scale?: number;
+  /** Of keys and values; default f32. */
+  readonly element?: Element;
 }
 
 interface Inputs {
@@ -37,6 +40,7 @@ interface Inputs {
   /** By query: the key row that it does not see, and its own. */
   readonly shadows?: readonly (readonly [number, number])[];
   readonly fresh?: FreshKeys;
+  readonly element?: Element;
   readonly q: Float32Array<ArrayBuffer>;
   readonly k: Float32Array<ArrayBuffer>;
   readonly v: Float32Array<ArrayBuffer>;
@@ -89,10 +93,22 @@ function headRows(random: Random, count: number, { headDim, headStride }: HeadSh
   return x;
 }
 
+/** Numbers that an f16 holds, none of them so small that a device may take it for zero. */
+function asF16(x: Float32Array<ArrayBuffer>): Float32Array<ArrayBuffer> {
+  return x.map((value) => Math.abs(value) < 2 ** -14 ? 0 : Math.f16round(value));
+}
+
+/** Keys or values as they lie on the device. */
+function wordsOf(x: Float32Array<ArrayBuffer>, element?: Element) {
+  return element === "f16" ? new Uint32Array(Float16Array.from(x).buffer) : x;
+}
+
 /** Every number of units that a head can take; lengths around 8 keys and 32 rows. */
 export const kernelCase = defineCase<Size, Inputs>({
   kernel: "attention",
+  // In f16 as well: what an f16 holds is widened exactly.
   tolerance: 1e-5,
+  featureOf: ({ element }) => element === "f16" ? "shader-f16" : undefined,
   sizes: [
     { name: "heads of 16, alone", heads: 2, kvHeads: 2, headDim: 16, lengths: [1] },
     { name: "heads of 18", heads: 3, kvHeads: 1, headDim: 18, lengths: [9, 1, 8] },
@@ -159,14 +175,47 @@ export const kernelCase = defineCase<Size, Inputs>({
       lengths: [1, 2],
       shadows: true,
     },
+    ...[18, 64, 128].map((headDim): Size => ({
+      name: `f16, heads of ${headDim}`,
+      element: "f16",
+      heads: 2,
+      kvHeads: 1,
+      headDim,
+      lengths: [9, 1, 40],
+    })),
+    {
+      name: "f16, fresh keys",
+      element: "f16",
+      heads: 4,
+      kvHeads: 2,
+      headDim: 20,
+      lengths: [41, 9, 70],
+      queries: [3, 1, 34],
+      fresh: 8,
+    },
+    {
+      name: "f16, shadows",
+      element: "f16",
+      heads: 2,
+      kvHeads: 2,
+      headDim: 64,
+      lengths: [41, 9],
+      queries: [3, 34],
+      keyGap: 5,
+      scale: 8,
+      shadows: true,
+    },
   ],
-  modelSizes: [32, 128, 512].map((rows) => ({
-    name: `${rows} rows, 16 heads of 64`,
-    heads: 16,
-    kvHeads: 16,
-    headDim: 64,
-    lengths: [rows],
-  })),
+  modelSizes: [32, 128, 512].flatMap((rows) =>
+    ELEMENTS.map((element) => ({
+      name: `${rows} rows, 16 heads of 64, keys and values in ${element}`,
+      element,
+      heads: 16,
+      kvHeads: 16,
+      headDim: 64,
+      lengths: [rows],
+    }))
+  ),
   inputs({ heads, kvHeads, headDim, lengths, queries = lengths, keyGap = 0, ...size }, random) {
     const shape = { heads, kvHeads, headDim, headStride: paddedInner(headDim) };
     const ranges: [number, number, number, number][] = [];
@@ -185,6 +234,11 @@ export const kernelCase = defineCase<Size, Inputs>({
     }
     const fresh = size.fresh && { first: 1, count: size.fresh, row: keys };
     keys += (size.fresh ?? 0) * lengths.length;
+    const { element } = size;
+    const keyRows = () => {
+      const rows = headRows(random, keys * kvHeads, shape);
+      return element === "f16" ? asF16(rows) : rows;
+    };
     return {
       shape,
       yStride: paddedInner(heads * headDim),
@@ -192,17 +246,19 @@ export const kernelCase = defineCase<Size, Inputs>({
       fresh: fresh || undefined,
       shadows: size.shadows ? shadows : undefined,
       q: headRows(random, firstQuery * heads, shape, size.scale),
-      k: headRows(random, keys * kvHeads, shape),
-      v: headRows(random, keys * kvHeads, shape),
+      element,
+      k: keyRows(),
+      v: keyRows(),
     };
   },
-  upload(tensors, { shape, yStride, ranges, shadows, fresh, q, k, v }) {
+  upload(tensors, { shape, yStride, ranges, shadows, fresh, element, q, k, v }) {
     const y = tensors.untouched("y", (queriesOf(ranges) + GUARD_ROWS) * yStride);
     const sequences = Uint32Array.from(ranges.flat());
     const bound = {
       q: tensors.of("q", q),
-      k: tensors.of("k", k),
-      v: tensors.of("v", v),
+      k: tensors.of("k", wordsOf(k, element)),
+      v: tensors.of("v", wordsOf(v, element)),
+      element,
       sequences: tensors.of("sequences", sequences),
       shadows: shadows && tensors.of("shadows", Uint32Array.from(shadows.flat())),
       y: y.tensor,
@@ -211,11 +267,11 @@ export const kernelCase = defineCase<Size, Inputs>({
     return { record: (recorder) => attention(recorder, bound, shape, options), outputs: { y } };
   },
   reference,
-  cost({ heads, kvHeads, headDim, lengths }) {
+  cost({ heads, kvHeads, headDim, lengths, element = "f32" }) {
     const rows = lengths.reduce((sum, length) => sum + length, 0);
     return {
       multiplyAdds: lengths.reduce((sum, n) => sum + 2 * heads * n * n * headDim, 0),
-      bytes: 8 * rows * (heads + kvHeads) * headDim,
+      bytes: 2 * rows * (4 * heads + elementBytes(element) * kvHeads) * headDim,
     };
   },
 });

@@ -3,18 +3,18 @@
  * awkward sizes, a bench can time it at model size.
  */
 
-import type { Gpu } from "../../src/gpu/device.ts";
+import type { Gpu, GpuFeature } from "../../src/gpu/device.ts";
 import type { Recorder } from "../../src/gpu/recorder.ts";
 import { type Tensor, tensorOf } from "../../src/gpu/tensor.ts";
 import { Random } from "./random.ts";
 
-/** What a word of 4 bytes holds. */
-export type Word = "f32" | "u32";
+/** What a word of 4 bytes holds; `f16` are two, and an output holds nothing else beside them. */
+export type Word = "f32" | "u32" | "f16";
 
 /** Rows behind an output's last one, which must stay as they are. */
 export const GUARD_ROWS = 16;
 
-/** Stands in every f32 word of an output before the kernel runs. */
+/** Stands in every float of an output before the kernel runs; an f16 holds it too. */
 export const UNTOUCHED_F32 = -77.25;
 /** Stands in every u32 word of an output before the kernel runs. */
 export const UNTOUCHED_U32 = 0xdeadbeef;
@@ -39,8 +39,11 @@ export class CaseTensors implements Disposable {
   untouched(label: string, length: number, words: readonly Word[] = ["f32"]): KernelOutput {
     const bytes = new Uint32Array(length);
     const floats = new Float32Array(bytes.buffer);
+    const halves = new Float16Array(bytes.buffer);
     for (let i = 0; i < length; i++) {
-      if (words[i % words.length] === "f32") floats[i] = UNTOUCHED_F32;
+      const word = words[i % words.length];
+      if (word === "f32") floats[i] = UNTOUCHED_F32;
+      else if (word === "f16") halves.fill(UNTOUCHED_F32, 2 * i, 2 * i + 2);
       else bytes[i] = UNTOUCHED_U32;
     }
     return { tensor: this.of(label, bytes), length, words };
@@ -88,12 +91,12 @@ export interface Cost {
 export interface CaseDeclaration<Size extends { readonly name: string }, Inputs> {
   /** Name of shader and wrapper. */
   readonly kernel: string;
-  /** For f32 words: |found - expected| <= tolerance * max(1, |expected|). u32 words are equal. */
+  /** For floats: |found - expected| <= tolerance * max(1, |expected|). u32 words are equal. */
   readonly tolerance: number;
   /** Of sizes that are computed more coarsely than the others. */
   readonly toleranceOf?: (size: Size) => number | undefined;
   /** An optional feature of the device that a size needs. */
-  readonly featureOf?: (size: Size) => string | undefined;
+  readonly featureOf?: (size: Size) => GpuFeature | undefined;
   /** Small and awkward, for comparison. */
   readonly sizes: readonly Size[];
   /** As a model of hidden size 1024 has them, for timing. */
@@ -115,7 +118,7 @@ export interface KernelRun {
   readonly name: string;
   readonly tolerance: number;
   /** The device must have it. */
-  readonly feature: string | undefined;
+  readonly feature: GpuFeature | undefined;
   readonly cost: Cost;
   upload(gpu: Gpu): UploadedRun;
   reference(): Record<string, Float64Array>;

@@ -1,9 +1,9 @@
 /** The best candidates of each sequence are committed: held against `selectCommits`. */
 
 import { randomRank } from "../../src/denoise/noise.ts";
-import type { Prediction, SelectionRule } from "../../src/denoise/predictor.ts";
-import { selectCommits } from "../../src/denoise/selection.ts";
-import { commit, LOG_ENTRY_WORDS } from "../../src/kernels/commit.ts";
+import type { Prediction } from "../../src/denoise/predictor.ts";
+import { selectCommits, type SelectionRule } from "../../src/denoise/selection.ts";
+import { commit, LOG_ENTRY_WORDS, RANKINGS } from "../../src/kernels/commit.ts";
 import { PREDICTION_WORDS } from "../../src/kernels/predict.ts";
 import {
   ANSWER_WORDS,
@@ -23,7 +23,8 @@ interface Size {
   readonly levels: number;
   /** Rows of the prompt, in every sequence. */
   readonly promptRows?: number;
-  readonly random?: boolean;
+  /** Default `low_confidence`. */
+  readonly ranking?: keyof typeof RANKINGS;
   /** Positions come in pairs whose random ranks tie. */
   readonly randomTies?: boolean;
   readonly stopAtEnd?: boolean;
@@ -46,6 +47,11 @@ interface Inputs extends Size {
   /** Absolute position of a sequence's n-th row: the noise of a random rank is keyed by it. */
   readonly positions: readonly number[];
 }
+
+/** Where a size names no ranking. */
+const BY_CONFIDENCE = "low_confidence";
+/** Every ranking that has a twin. */
+const NAMES = Object.keys(RANKINGS) as (keyof typeof RANKINGS)[];
 
 const MASK = 30;
 const END_TOKENS = [4, 9];
@@ -71,7 +77,7 @@ function tyingPositions(count: number): number[] {
 
 /** Ids, finished flags and log after the step. */
 export function reference(inputs: Inputs) {
-  const { counts, commits, promptRows = 0, random, stopAtEnd, guided, rowsEach } = inputs;
+  const { counts, commits, promptRows = 0, stopAtEnd, guided, rowsEach } = inputs;
   const { capacity, rows, predictions, seeds, rule } = inputs;
   const ids = Float64Array.from(inputs.ids);
   const finished = new Float64Array(counts.length);
@@ -83,7 +89,7 @@ export function reference(inputs: Inputs) {
   counts.forEach((count, sequence) => {
     const own = predictions.slice(sequence * capacity, sequence * capacity + count);
     const ranking = {
-      remasking: random ? "random" as const : "low_confidence" as const,
+      remasking: inputs.ranking ?? BY_CONFIDENCE,
       seed: seeds[sequence],
       step: STEP,
     };
@@ -173,8 +179,21 @@ export const kernelCase = defineCase<Size, Inputs>({
     { name: "some tie", counts: [70, 5, 31], commits: 12, levels: 4 },
     { name: "infinite odds", counts: [9], commits: 8, levels: 2 },
     { name: "fewer than commits", counts: [3, 50], commits: 20, levels: 100 },
-    { name: "random ties", counts: [51], commits: 24, levels: 1, random: true, randomTies: true },
-    { name: "random", counts: [65, 12], commits: 9, levels: 1, random: true },
+    {
+      name: "random ties",
+      counts: [51],
+      commits: 24,
+      levels: 1,
+      ranking: "random",
+      randomTies: true,
+    },
+    ...NAMES.map((ranking): Size => ({
+      name: ranking,
+      counts: [65, 12],
+      commits: 9,
+      levels: 4,
+      ranking,
+    })),
     {
       name: "stop",
       counts: [6, 3, 1, 0, 9, 4, 2, 1],
@@ -226,7 +245,7 @@ export const kernelCase = defineCase<Size, Inputs>({
     return { ...size, rowsEach, capacity, ids, rows, predictions, seeds, positions };
   },
   upload(tensors, inputs) {
-    const { counts, commits, promptRows = 0, random, stopAtEnd, guided, rowsEach } = inputs;
+    const { counts, commits, promptRows = 0, stopAtEnd, guided, rowsEach } = inputs;
     const { capacity, ids, rows, predictions, seeds, positions, rule } = inputs;
     const count = counts.length;
     const asked = new Uint32Array(ASKED_WORDS * rows.length);
@@ -291,7 +310,7 @@ export const kernelCase = defineCase<Size, Inputs>({
           twinRows: guided ? count * rowsEach : 0,
           logOffset: LOG_OFFSET,
           logStride,
-          random: random ?? false,
+          ranking: inputs.ranking ?? BY_CONFIDENCE,
           stopAtEnd: stopAtEnd ?? false,
           rule: rule ?? { kind: "count" },
         }),

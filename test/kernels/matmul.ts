@@ -3,7 +3,7 @@
 import type { Arithmetic } from "../../src/gpu/kernel.ts";
 import { matmul } from "../../src/kernels/matmul.ts";
 import type { TilePlan } from "../../src/kernels/weight_matrix.ts";
-import { paddedInner, type QuantScheme } from "../../src/quant/scheme.ts";
+import { paddedInner, QUANTISED, type QuantScheme } from "../../src/quant/scheme.ts";
 import { defineCase, GUARD_ROWS, untouchedReference } from "./case.ts";
 import {
   dot,
@@ -68,7 +68,7 @@ const layer = (rows: number, columns: number, inner: number): Size => ({
 
 /** Other arithmetic, and inner dimensions that are shared out, in equal parts and not. */
 const ARITHMETICS: readonly Size[] = [
-  ...(["bf16", "f16", "q8", "q4"] as const).map((scheme): Size => ({
+  ...(["bf16", "f16", ...QUANTISED] as const).map((scheme): Size => ({
     name: `products in f16, ${scheme}`,
     rows: 17,
     columns: 130,
@@ -76,7 +76,7 @@ const ARITHMETICS: readonly Size[] = [
     scheme,
     arithmetic: "f16",
   })),
-  ...(["q8", "q4"] as const).flatMap((scheme) =>
+  ...QUANTISED.flatMap((scheme) =>
     [72, 128, 13].map((inner): Size => ({
       name: `products in int8, ${scheme}, ${inner}`,
       rows: 11,
@@ -156,7 +156,7 @@ export const kernelCase = defineCase<Size, Inputs>({
   modelSizes: [
     ...[32, 128, 512].map((rows) => layer(rows, 1024, 1024)),
     layer(128, 3072, 1024),
-    ...(["f32", "f16", "q8", "q4"] as const).map((scheme) => ({
+    ...(["f32", "f16", ...QUANTISED] as const).map((scheme) => ({
       ...layer(128, 1024, 1024),
       name: `128 rows, 1024 to 1024, ${scheme}`,
       scheme,

@@ -3,7 +3,7 @@
 import type { Arithmetic } from "../../src/gpu/kernel.ts";
 import { MATRIX_FEATURE } from "../../src/gpu/matrix_units.ts";
 import { matrixMultiply } from "../../src/kernels/matrix_multiply.ts";
-import { paddedInner, type QuantScheme } from "../../src/quant/scheme.ts";
+import { paddedInner, QUANTISED, type QuantScheme } from "../../src/quant/scheme.ts";
 import { defineCase, GUARD_ROWS } from "./case.ts";
 import { reference } from "./matmul.ts";
 import {
@@ -71,7 +71,7 @@ export const kernelCase = defineCase<Size, Inputs>({
     ...[32, 128, 512].map((rows) => layer(rows, 1024, 1024)),
     layer(128, 3072, 1024),
     { ...layer(128, 1024, 1024), name: "128 rows, 1024 to 1024, bf16 in f16", arithmetic: "f16" },
-    ...(["q8", "q4"] as const).map((scheme) => ({
+    ...QUANTISED.map((scheme) => ({
       ...layer(128, 1024, 1024),
       name: `128 rows, 1024 to 1024, ${scheme}`,
       scheme,

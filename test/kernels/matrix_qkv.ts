@@ -1,7 +1,7 @@
 /** The projection to queries, keys and values on matrix units. */
 
 import type { HeadShape } from "../../src/kernels/attention.ts";
-import type { Arithmetic } from "../../src/gpu/kernel.ts";
+import { type Arithmetic, type Element, elementBytes } from "../../src/gpu/kernel.ts";
 import { MATRIX_FEATURE } from "../../src/gpu/matrix_units.ts";
 import { matrixQkv } from "../../src/kernels/matrix_qkv.ts";
 import { rotationTable } from "../../src/kernels/qkv.ts";
@@ -15,7 +15,7 @@ import {
   unitFactors,
   uploadHeads,
 } from "./matrix.ts";
-import { reference } from "./qkv.ts";
+import { F16_TOLERANCE, reference } from "./qkv.ts";
 
 interface Size {
   readonly name: string;
@@ -28,6 +28,10 @@ interface Size {
   readonly scheme: QuantScheme["name"];
   /** f32: x in two parts. */
   readonly arithmetic?: Arithmetic;
+  /** Of keys and values; default f32. */
+  readonly element?: Element;
+  /** Size of the rows; default 1. */
+  readonly scale?: number;
   /** Where the rows lie in q. */
   readonly firstQuery?: number;
   /** Where they lie in k, v and the positions. */
@@ -62,6 +66,7 @@ const size = (rows: number, heads: number, kvHeads: number, headDim: number): Si
 export const kernelCase = defineCase<Size, Inputs>({
   kernel: "matrix_qkv",
   tolerance: 2e-5,
+  toleranceOf: ({ element }) => element === "f16" ? F16_TOLERANCE : undefined,
   featureOf: () => MATRIX_FEATURE,
   sizes: [
     size(1, 4, 4, 16),
@@ -71,6 +76,14 @@ export const kernelCase = defineCase<Size, Inputs>({
     { ...size(65, 2, 1, 128), scheme: "q8", inner: 40, arithmetic: "f16" },
     { ...size(3, 5, 1, 32), name: "q4, in parts", partPairs: 24, scheme: "q4" },
     { ...size(8, 2, 2, 34), name: "in odd parts", partPairs: 7 },
+    {
+      ...size(9, 3, 1, 18),
+      name: "f16 keys and values",
+      element: "f16",
+      firstQuery: 3,
+      firstKey: 5,
+    },
+    { ...size(7, 2, 2, 32), name: "f16, keys and values beyond it", element: "f16", scale: 3e4 },
   ],
   modelSizes: [{ ...size(128, 16, 16, 64), inner: 1024 }],
   inputs({ scheme, ...size }, random) {
@@ -78,7 +91,7 @@ export const kernelCase = defineCase<Size, Inputs>({
     return {
       ...size,
       shape: { heads, kvHeads, headDim, headStride: paddedInner(headDim) },
-      x: paddedRows(random, rows, inner),
+      x: paddedRows(random, rows, inner, size.scale),
       matrix: randomMatrix(random, scheme, (heads + 2 * kvHeads) * headDim, inner),
       positions: random.integers(Math.max(firstQuery, firstKey) + rows + 1, POSITIONS),
     };
@@ -88,7 +101,14 @@ export const kernelCase = defineCase<Size, Inputs>({
     const { heads, kvHeads, headDim, headStride } = shape;
     const split = (name: string, count: number) =>
       tensors.untouched(name, positions.length * count * headStride);
-    const outputs = { q: split("q", heads), k: split("k", kvHeads), v: split("v", kvHeads) };
+    const { element = "f32" } = inputs;
+    const keys = (name: string) =>
+      tensors.untouched(
+        name,
+        positions.length * kvHeads * headStride * elementBytes(element) / 4,
+        [element],
+      );
+    const outputs = { q: split("q", heads), k: keys("k"), v: keys("v") };
     const bound = {
       x: tensors.of("x", x),
       rowPosition: tensors.of("positions", positions),
@@ -96,6 +116,7 @@ export const kernelCase = defineCase<Size, Inputs>({
       q: outputs.q.tensor,
       k: outputs.k.tensor,
       v: outputs.v.tensor,
+      element,
     };
     const { arithmetic, partPairs } = inputs;
     const weights = uploadHeads(tensors, matrix, headDim, partPairs, arithmetic);

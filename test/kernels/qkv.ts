@@ -1,6 +1,7 @@
 /** The projection to queries, keys and values, the split into heads and the rotation. */
 
 import type { HeadShape } from "../../src/kernels/attention.ts";
+import { type Element, elementBytes } from "../../src/gpu/kernel.ts";
 import { qkv, rotationTable } from "../../src/kernels/qkv.ts";
 import type { TilePlan } from "../../src/kernels/weight_matrix.ts";
 import { paddedInner, type QuantScheme } from "../../src/quant/scheme.ts";
@@ -23,6 +24,10 @@ interface Size {
   readonly inner: number;
   readonly theta: number;
   readonly scheme: QuantScheme["name"];
+  /** Of keys and values; default f32. */
+  readonly element?: Element;
+  /** Size of the rows; default 1. */
+  readonly scale?: number;
   /** Where the rows lie in q. */
   readonly firstQuery?: number;
   /** Where they lie in k, v and the positions. */
@@ -40,6 +45,11 @@ interface Inputs extends Omit<Size, "scheme"> {
   /** Of all rows of k and v, and as many as q has. */
   readonly positions: Uint32Array<ArrayBuffer>;
 }
+
+/** What rounding to f16 may change, if not to nearest. */
+export const F16_TOLERANCE = 2 ** -10;
+/** The largest f16. */
+const MOST_F16 = 65504;
 
 /** Low, so that an angle of the f32 table is as exact as the tolerance. */
 const POSITIONS = 64;
@@ -69,10 +79,12 @@ export function reference(inputs: Inputs) {
     }
     return all;
   };
+  const most = inputs.element === "f16" ? MOST_F16 : Infinity;
+  const within = (value: number) => Math.max(-most, Math.min(most, value));
   return {
     q: split(heads, 0, firstQuery, true),
-    k: split(kvHeads, heads, firstKey, true),
-    v: split(kvHeads, heads + kvHeads, firstKey, false),
+    k: split(kvHeads, heads, firstKey, true).map(within),
+    v: split(kvHeads, heads + kvHeads, firstKey, false).map(within),
   };
 }
 
@@ -91,6 +103,8 @@ const size = (rows: number, heads: number, kvHeads: number, headDim: number): Si
 export const kernelCase = defineCase<Size, Inputs>({
   kernel: "qkv",
   tolerance: 2e-5,
+  toleranceOf: ({ element }) => element === "f16" ? F16_TOLERANCE : undefined,
+  featureOf: ({ element }) => element === "f16" ? "shader-f16" : undefined,
   sizes: [
     size(1, 4, 4, 16),
     { ...size(9, 3, 1, 18), theta: 500000, scheme: "f32", inner: 13 },
@@ -101,6 +115,22 @@ export const kernelCase = defineCase<Size, Inputs>({
     { ...size(17, 2, 1, 128), scheme: "q8", inner: 40 },
     { ...size(3, 5, 1, 32), name: "q4, in parts", partPairs: 24, scheme: "q4" },
     { ...size(8, 2, 2, 34), name: "in odd parts", partPairs: 7 },
+    {
+      ...size(9, 3, 1, 18),
+      name: "f16 keys and values, heads of 18",
+      element: "f16",
+      scheme: "f32",
+      inner: 13,
+      firstQuery: 3,
+      firstKey: 5,
+    },
+    {
+      ...size(17, 2, 2, 64),
+      name: "f16 keys and values, in odd parts",
+      element: "f16",
+      partPairs: 7,
+    },
+    { ...size(7, 2, 2, 32), name: "f16, keys and values beyond it", element: "f16", scale: 3e4 },
     { ...size(9, 2, 2, 32), name: "split in 4", tiles: { splits: 4, rowGroups: 2 }, inner: 100 },
     { ...size(35, 2, 1, 20), name: "tiles of 32 rows", tiles: { splits: 1, rowGroups: 4 } },
   ],
@@ -110,7 +140,7 @@ export const kernelCase = defineCase<Size, Inputs>({
     return {
       ...size,
       shape: { heads, kvHeads, headDim, headStride: paddedInner(headDim) },
-      x: paddedRows(random, rows, inner),
+      x: paddedRows(random, rows, inner, size.scale),
       matrix: randomMatrix(random, scheme, (heads + 2 * kvHeads) * headDim, inner),
       positions: random.integers(Math.max(firstQuery, firstKey) + rows + 1, POSITIONS),
     };
@@ -120,7 +150,14 @@ export const kernelCase = defineCase<Size, Inputs>({
     const { heads, kvHeads, headDim, headStride } = shape;
     const split = (name: string, count: number) =>
       tensors.untouched(name, positions.length * count * headStride);
-    const outputs = { q: split("q", heads), k: split("k", kvHeads), v: split("v", kvHeads) };
+    const { element = "f32" } = inputs;
+    const keys = (name: string) =>
+      tensors.untouched(
+        name,
+        positions.length * kvHeads * headStride * elementBytes(element) / 4,
+        [element],
+      );
+    const outputs = { q: split("q", heads), k: keys("k"), v: keys("v") };
     const read = {
       x: tensors.of("x", x),
       rowPosition: tensors.of("positions", positions),
@@ -131,7 +168,7 @@ export const kernelCase = defineCase<Size, Inputs>({
       tiles: inputs.tiles,
     };
     const { q, k, v } = outputs;
-    const written = { q: q.tensor, k: k.tensor, v: v.tensor };
+    const written = { q: q.tensor, k: k.tensor, v: v.tensor, element };
     return {
       record: (recorder) =>
         qkv(recorder, { ...read, ...written }, weights, shape, { rows, firstQuery, firstKey }),

@@ -7,6 +7,7 @@ import {
   blocksOf,
   type GroupSize,
   groupsOf,
+  QUANTISED,
   quantised,
   type QuantisedName,
   scaleWords,
@@ -84,7 +85,7 @@ export const kernelCase = defineCase<Size, Inputs>({
   kernel: "quantize",
   tolerance: 0,
   sizes: [
-    size("q8", 32, "BF16", 64),
+    ...QUANTISED.map((name) => size(name, 32, "BF16", 64)),
     size("q8", 32, "F16", 13),
     size("q8", 64, "F32", 200),
     size("q4", 32, "BF16", 96),
@@ -131,8 +132,8 @@ export const kernelCase = defineCase<Size, Inputs>({
     };
   },
   reference,
-  cost: ({ inner, chunkColumns, scheme }) => ({
+  cost: (size) => ({
     multiplyAdds: 0,
-    bytes: chunkColumns * inner * (2 + (scheme === "q8" ? 1 : 0.5)),
+    bytes: size.chunkColumns * (2 * size.inner + storedRowBytes(schemeOf(size), size.inner)),
   }),
 });

@@ -1,7 +1,13 @@
 /** Row-major weights become units of 16 bytes, bits unchanged. */
 
 import { repack } from "../../src/kernels/repack.ts";
-import { paddedInner, type QuantScheme, SCHEMES, storedRowBytes } from "../../src/quant/scheme.ts";
+import {
+  paddedInner,
+  QUANTISED,
+  type QuantScheme,
+  SCHEMES,
+  storedRowBytes,
+} from "../../src/quant/scheme.ts";
 import { defineCase, untouchedReference } from "./case.ts";
 
 interface Size {
@@ -69,7 +75,14 @@ export const kernelCase = defineCase<Size, Inputs>({
     { name: "odd, bf16", scheme: "bf16", inner: 13, columns: 40, chunkColumns: 33, firstColumn: 5 },
     { name: "even, f16", scheme: "f16", inner: 24, columns: 9, chunkColumns: 9, firstColumn: 0 },
     { name: "odd, f32", scheme: "f32", inner: 21, columns: 70, chunkColumns: 3, firstColumn: 67 },
-    { name: "odd, q8", scheme: "q8", inner: 13, columns: 40, chunkColumns: 33, firstColumn: 5 },
+    ...QUANTISED.map((scheme): Size => ({
+      name: `odd, ${scheme}`,
+      scheme,
+      inner: 13,
+      columns: 40,
+      chunkColumns: 33,
+      firstColumn: 5,
+    })),
     {
       name: "whole words, q8",
       scheme: "q8",
@@ -78,7 +91,6 @@ export const kernelCase = defineCase<Size, Inputs>({
       chunkColumns: 8,
       firstColumn: 1,
     },
-    { name: "odd, q4", scheme: "q4", inner: 13, columns: 40, chunkColumns: 33, firstColumn: 5 },
     {
       name: "whole words, q4",
       scheme: "q4",

@@ -65,12 +65,12 @@ function compare(
   words: readonly Word[],
   tolerance: number,
 ): void {
-  assertEquals(bits.length, expected.length, `${name}: words`);
-  const floats = new Float32Array(bits.buffer);
+  const floats = words[0] === "f16" ? new Float16Array(bits.buffer) : new Float32Array(bits.buffer);
+  assertEquals(floats.length, expected.length, `${name}: numbers`);
   let undecided = 0;
   expected.forEach((value, i) => {
     if (Number.isNaN(value)) return undecided++;
-    const isFloat = words[i % words.length] === "f32";
+    const isFloat = words[i % words.length] !== "u32";
     const found = isFloat ? floats[i] : bits[i];
     if (found === value) return;
     const allowed = isFloat ? tolerance * Math.max(1, Math.abs(value)) : 0;

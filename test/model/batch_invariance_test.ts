@@ -111,7 +111,7 @@ for (const [form, gpu] of forms) {
           const longest = Math.max(...inputs.map(({ ids }) => ids.length)) + 3;
           const padded = await model.predict(
             inputs.map((input) =>
-              leftPadded(input, longest - input.ids.length, model.config.padTokenId)
+              leftPadded(input, longest - input.ids.length, model.config.eosTokenId)
             ),
           );
           for (const [i, input] of inputs.entries()) {

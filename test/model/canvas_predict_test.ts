@@ -10,7 +10,7 @@ import {
   type TokenChoice,
 } from "../../src/denoise/predictor.ts";
 import type { Model } from "../../src/model/model.ts";
-import { anyGpu, DeviceWatch } from "../gpu/device.ts";
+import { anyGpu, DeviceWatch, elements } from "../gpu/device.ts";
 import { Random } from "../kernels/random.ts";
 import { goldenModel } from "./models.ts";
 
@@ -38,9 +38,13 @@ function randomState(model: Model, random: Random, length: number, pads: number)
   return ids;
 }
 
-for (const name of ["mha-f32", "gqa-bf16"] as const) {
-  Deno.test(`${name}: a state's answer has the bits of its own canvas, whatever else is asked`, async () => {
-    const model = await goldenModel(anyGpu, name);
+const cases = ["mha-f32", "gqa-bf16"].flatMap((name) =>
+  elements.map((element) => [name, element] as const)
+);
+
+for (const [name, element] of cases) {
+  Deno.test(`${name}, kept in ${element}: a state's answer has the bits of its own canvas, whatever else is asked`, async () => {
+    const model = await goldenModel(anyGpu, name, element);
     const { maskTokenId: mask } = model.config;
     let compared = 0;
     await fc.assert(

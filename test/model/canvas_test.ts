@@ -2,9 +2,11 @@ import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/asser
 import {
   type Canvas,
   type CanvasSequence,
+  type CanvasStep,
   type Commit,
   GREEDY,
 } from "../../src/denoise/predictor.ts";
+import { RANKINGS } from "../../src/kernels/commit.ts";
 import { loadModel } from "../../src/model/loading/load.ts";
 import type { Model } from "../../src/model/model.ts";
 import { anyGpu, DeviceWatch } from "../gpu/device.ts";
@@ -50,6 +52,28 @@ Deno.test("runs of one step and a run of several commit the same", async () => {
   assertEquals(await three.run([STEP, { ...STEP, commits: 0 }]), [[[]], [[]]]);
   one.destroy();
   three.destroy();
+});
+
+Deno.test("the kernel's rankings and rules have a twin, and a step with another does not run", async () => {
+  const model = await goldenModel(anyGpu, "mha-f32");
+  const { canvas } = await canvasOf(model);
+  for (const remasking of Object.keys(RANKINGS) as (keyof typeof RANKINGS)[]) {
+    for (
+      const rule of [
+        undefined,
+        { kind: "count" },
+        { kind: "threshold", threshold: 0.5 },
+        { kind: "factor", factor: 1 },
+      ] as const
+    ) assert(canvas.hasTwin({ ...STEP, remasking, rule }));
+  }
+  const others = [{ remasking: "leftmost" }, { remasking: "toString" }, { rule: { kind: "all" } }];
+  for (const other of others) {
+    const step = { ...STEP, ...other } as CanvasStep;
+    assert(!canvas.hasTwin(step));
+    await assertRejects(() => canvas.run([STEP, step]), RangeError, "has no twin on the GPU");
+  }
+  canvas.destroy();
 });
 
 Deno.test("two canvases and predictions in between do not disturb each other", async () => {

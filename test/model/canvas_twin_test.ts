@@ -6,6 +6,7 @@ import { GREEDY, type Predictor } from "../../src/denoise/predictor.ts";
 import { decidedUpToEnd, newSequence, type Sequence } from "../../src/denoise/sequence.ts";
 import type { Model } from "../../src/model/model.ts";
 import { rankingArb } from "../denoise/draw.ts";
+import { someTwins } from "../denoise/some_twins.ts";
 import { anyGpu } from "../gpu/device.ts";
 import { Random } from "../kernels/random.ts";
 import { goldenModel } from "./models.ts";
@@ -119,6 +120,24 @@ for (const [name, numRuns] of [["mha-f32", 30], ["gqa-bf16", 15]] as const) {
     assert(stops > 0, "no run of the property stopped early");
   });
 }
+
+Deno.test("steps without a twin, between others that have one, commit the same", async () => {
+  const model = await goldenModel(anyGpu, "gqa-bf16");
+  let alone = 0;
+  await fc.assert(
+    fc.asyncProperty(runArb, async (draw) => {
+      const { sequences, options } = drawn(model, draw);
+      const expected = await collect(sequences, model, options);
+      const limited = someTwins(model, ({ choices: [{ step }] }) => step % 4 > 1);
+      const found = await collect(sequences, limited.predictor, options);
+      assertEquals(found.steps, expected.steps);
+      assertEquals(found.result.sequences, expected.result.sequences);
+      if (limited.counts.runs > 0) alone += limited.counts.predicts;
+    }),
+    { numRuns: 12, seed: 4 },
+  );
+  assert(alone > 0, "no run had steps of both sorts");
+});
 
 Deno.test("masks of the prompt are candidates, behind the block's end they are not", async () => {
   const model = await goldenModel(anyGpu, "mha-f32");

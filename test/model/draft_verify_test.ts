@@ -11,6 +11,7 @@ import { type StrategyName, strategyOf, type StrategyOptions } from "../../src/d
 import { loadModel } from "../../src/model/loading/load.ts";
 import type { Model } from "../../src/model/model.ts";
 import { gather, rankingArb } from "../denoise/draw.ts";
+import type { Element } from "../../src/gpu/kernel.ts";
 import { anyGpu } from "../gpu/device.ts";
 import { Random } from "../kernels/random.ts";
 import { goldenPath } from "../reference/golden.ts";
@@ -29,14 +30,21 @@ const shape: CheckpointShape = {
   vocabSize: 64,
 };
 
-/** Target, draft, and how many draws; 200 in all. */
-const PAIRS: Readonly<Record<string, readonly [target: Weights, draft: Weights, draws: number]>> = {
+/** Target, draft, how many draws, 200 in all, and what keys and values are kept as (as by default). */
+const PAIRS: Readonly<
+  Record<string, readonly [target: Weights, draft: Weights, draws: number, kvCache?: Element]>
+> = {
   "tiny pair": [
     TINY_TARGET,
     fileURLToPath(new URL("../../models/tiny-draft", import.meta.url)),
     20,
   ],
-  "golden pair": [goldenPath("checkpoints/pair-target"), goldenPath("checkpoints/pair-draft"), 20],
+  "golden pair": [
+    goldenPath("checkpoints/pair-target"),
+    goldenPath("checkpoints/pair-draft"),
+    20,
+    "f32",
+  ],
   "random pair, the draft without the second layer": [
     { shape, seed: "two" },
     { shape: { ...shape, layers: 1 }, seed: "two" },
@@ -46,6 +54,7 @@ const PAIRS: Readonly<Record<string, readonly [target: Weights, draft: Weights, 
     { shape: { ...shape, layers: 1, kvHeads: 2, tied: true }, seed: "one" },
     { shape: { ...shape, layers: 1, kvHeads: 2, tied: true, ropeTheta: 8000 }, seed: "one" },
     80,
+    "f32",
   ],
 };
 
@@ -112,20 +121,20 @@ const total = (counts: readonly number[]) => counts.reduce((sum, count) => sum +
 /** Without a canvas, as a draft elsewhere may be: TypeScript selects and commits. */
 const stepByStep = (model: Model): Predictor => ({ predict: (inputs) => model.predict(inputs) });
 
-async function load(weights: Weights, folder: string): Promise<Model> {
-  if (typeof weights === "string") return await loadModel(anyGpu, weights);
+async function load(weights: Weights, folder: string, kvCache?: Element): Promise<Model> {
+  if (typeof weights === "string") return await loadModel(anyGpu, weights, { kvCache });
   Deno.mkdirSync(folder);
   await writeCheckpoint(folder, weights.shape, weights.seed);
-  return await loadModel(anyGpu, folder);
+  return await loadModel(anyGpu, folder, { kvCache });
 }
 
-for (const [name, [targetWeights, draftWeights, draws]] of Object.entries(PAIRS)) {
+for (const [name, [targetWeights, draftWeights, draws, kvCache]] of Object.entries(PAIRS)) {
   Deno.test(`${name}: lossless and self commit what the target alone does`, () =>
     withFolder(async (dir) => {
-      using target = await load(targetWeights, join(dir, "target"));
-      using draft = await load(draftWeights, join(dir, "draft"));
+      using target = await load(targetWeights, join(dir, "target"), kvCache);
+      using draft = await load(draftWeights, join(dir, "draft"), kvCache);
       const shape = strangerTo(target);
-      using stranger = await load({ shape, seed: "stranger" }, join(dir, "stranger"));
+      using stranger = await load({ shape, seed: "stranger" }, join(dir, "stranger"), kvCache);
       const accepted = { own: 0, draft: 0, single: 0, stranger: 0, self: 0 };
       const proposed = { ...accepted };
       const cached = { plain: 0, own: 0, draft: 0, single: 0, stranger: 0, self: 0 };

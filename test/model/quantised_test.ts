@@ -6,7 +6,7 @@ import { type FloatDType, fromF32, toF32 } from "../../src/gpu/dtype.ts";
 import { readConfig, type StoredQuantisation } from "../../src/model/loading/config.ts";
 import { loadModel } from "../../src/model/loading/load.ts";
 import { quantisedFolder } from "../../src/model/loading/quantised_folder.ts";
-import { expectedTensors, isQuantisable } from "../../src/model/loading/tensors.ts";
+import { expectedTensors, quantisedNames } from "../../src/model/loading/tensors.ts";
 import { decodeRows, encodeRows } from "../../src/quant/encode.ts";
 import { GROUP_SIZES, QUANTISED, quantised } from "../../src/quant/scheme.ts";
 import { CheckpointError, openCheckpoint } from "../../src/weights/checkpoint.ts";
@@ -35,10 +35,12 @@ async function writeDecoded(
 ): Promise<void> {
   using checkpoint = openCheckpoint(from);
   Deno.copyFileSync(join(from, "config.json"), join(to, "config.json"));
-  const tensors = expectedTensors(readConfig(from)).map(({ name, shape }): TensorSource => {
+  const config = readConfig(from);
+  const quantised = quantisedNames(config, head);
+  const tensors = expectedTensors(config).map(({ name, shape }): TensorSource => {
     const slice = checkpoint.tensor(name, { shape });
     const bytes = checkpoint.read(slice);
-    if (!isQuantisable(name, shape, head)) return { name, dtype: slice.dtype, shape, bytes };
+    if (!quantised.has(name)) return { name, dtype: slice.dtype, shape, bytes };
     const encoded = encodeRows(scheme, toF32(bytes, slice.dtype), shape[1]);
     const decoded = fromF32(decodeRows(scheme, encoded, shape[1]), "F32");
     return { name, dtype: "F32", shape, bytes: decoded };

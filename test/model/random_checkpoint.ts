@@ -23,6 +23,8 @@ export interface CheckpointShape {
   readonly normEpsilon?: number;
   readonly ropeTheta?: number;
   readonly maxSequenceLength?: number;
+  /** What a matrix is multiplied by, by its name; default 1. */
+  readonly scaleOf?: (name: string) => number;
 }
 
 /** The published configuration with these sizes. */
@@ -69,7 +71,7 @@ export async function writeCheckpoint(
 ): Promise<void> {
   const json = configOf(shape);
   const file = join(dir, "config.json");
-  const dtypes = shape.dtypes ?? ["F32"];
+  const { dtypes = ["F32"], scaleOf = () => 1 } = shape;
   Deno.writeTextFileSync(file, JSON.stringify(json));
   const tensors = expectedTensors(parseConfig(json, file)).map(({ name, shape }, i) => {
     const random = new Random(`${seed} ${name}`);
@@ -77,7 +79,7 @@ export async function writeCheckpoint(
     const elements = shape.reduce((product, size) => product * size, 1);
     const values = shape.length === 1
       ? Float32Array.from({ length: elements }, () => 0.5 + 1.5 * random.next())
-      : random.floats(elements, 1.5 / Math.sqrt(shape[1]));
+      : random.floats(elements, scaleOf(name) * 1.5 / Math.sqrt(shape[1]));
     return { name, dtype, shape, bytes: () => fromF32(values, dtype) };
   });
   await writeSafetensors(join(dir, "model.safetensors"), tensors);

@@ -4,6 +4,7 @@ import { type BlockOptions, denoiseBlocks } from "../../src/denoise/strategies/b
 import type { DenoiseStep } from "../../src/denoise/denoise_step.ts";
 import type { Predictor } from "../../src/denoise/predictor.ts";
 import { newSequence } from "../../src/denoise/sequence.ts";
+import { someTwins } from "../denoise/some_twins.ts";
 import { anyGpu } from "../gpu/device.ts";
 import { goldenModel } from "./models.ts";
 
@@ -43,6 +44,8 @@ Deno.test("a pruned pass on the canvas is a pass over the shorter sequence", asy
       const refreshed = await run(model, maskTokenId, { suffixWindow, cache, refreshInterval: 1 });
       assertEquals(refreshed, canvas);
       const cached = await run(model, maskTokenId, { suffixWindow, cache });
+      const { predictor: twinless } = someTwins(model, () => false);
+      assertEquals(await run(twinless, maskTokenId, { suffixWindow, cache }), cached);
       assert(cached.ids.every((id) => id !== maskTokenId));
     }
   }

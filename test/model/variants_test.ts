@@ -5,6 +5,7 @@
  */
 
 import { assert } from "@std/assert";
+import type { GpuFeature } from "../../src/gpu/device.ts";
 import { loadModel, type WeightPrecision } from "../../src/model/loading/load.ts";
 import type { Model } from "../../src/model/model.ts";
 import { quantised } from "../../src/quant/scheme.ts";
@@ -22,7 +23,7 @@ const VARIANTS: readonly {
   readonly precision: WeightPrecision;
   readonly most: number;
   readonly least: number;
-  readonly feature?: string;
+  readonly feature?: GpuFeature;
 }[] = [
   {
     name: "f16 arithmetic",

@@ -6,11 +6,14 @@ import { f32ToBf16, toF32 } from "../../src/gpu/dtype.ts";
 import { decodeRows, encodeRows, mostCode } from "../../src/quant/encode.ts";
 import { codeOf, LEAST_SCALE_BITS, scaleBits, scaleOf } from "../../src/quant/group.ts";
 import {
+  BLOCK,
+  elementsPerUnit,
   GROUP_SIZES,
   groupsOf,
   QUANTISED,
   quantised,
   type QuantScheme,
+  SCHEMES,
   storedRowBytes,
 } from "../../src/quant/scheme.ts";
 
@@ -39,6 +42,17 @@ const rows = inner.chain((width) =>
       .subarray(0, values.length - values.length % width),
   }))
 );
+
+Deno.test("eight weights of every scheme fill whole units, as kernels load them", () => {
+  for (const scheme of Object.values(SCHEMES)) {
+    const units = BLOCK / elementsPerUnit(scheme);
+    assert(Number.isInteger(units), `${scheme.name}: ${BLOCK} weights are ${units} units`);
+  }
+});
+
+Deno.test("every scheme is told from the others by its bits, as config.json does", () => {
+  assertEquals(new Set(QUANTISED.map((name) => SCHEMES[name].bits)).size, QUANTISED.length);
+});
 
 Deno.test("a decoded weight is within half a step, the exact tie going up", () => {
   fc.assert(

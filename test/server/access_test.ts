@@ -40,12 +40,20 @@ Deno.test("a page may call its own server or one on an allowed host, no other", 
   }
 });
 
-Deno.test("with any host, a page must come from the server itself", async () => {
-  const options = { allowedHosts: "any" } as const;
-  assertEquals(await status(options, { Host: "box.lan:8000" }), 200);
-  const from = (origin: string) => status(options, { Host: "box.lan:8000", Origin: origin });
+Deno.test("on any address, names are answered that were allowed, and pages of the server itself", async () => {
+  const options = { allowedHosts: ["box.lan"], anyAddress: true } as const;
+  for (const host of ["box.lan:8000", "192.168.0.7:8000", "[2001:db8::1]:8000"]) {
+    assertEquals(await status(options, { Host: host }), 200, host);
+  }
+  // A name of somebody else's that leads here.
+  for (const host of ["rebound.example:8000", "192.168.0.7.rebound.example", ""]) {
+    assertEquals(await status(options, { Host: host }), 403, host);
+  }
+  const from = (origin: string) => status(options, { Host: "192.168.0.7:8000", Origin: origin });
+  assertEquals(await from("http://192.168.0.7:8000"), 200);
   assertEquals(await from("http://box.lan:8000"), 200);
-  assertEquals(await from("http://box.lan:9000"), 403);
+  assertEquals(await from("http://192.168.0.7:9000"), 403);
+  assertEquals(await from("http://192.168.0.8:8000"), 403);
   assertEquals(await from("https://evil.example"), 403);
 });
 

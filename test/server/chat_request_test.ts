@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import type { GenerateRequest } from "../../src/engine/request.ts";
 import { chatRequestParser, requestLimits } from "../../src/server/chat_request.ts";
@@ -119,14 +119,21 @@ Deno.test("text parts are joined, developer is system, empty extras pass", () =>
   ]);
 });
 
-Deno.test("parts count together against the length of a content", () => {
-  const part = { type: "text", text: "x".repeat(3000) };
-  const error = assertThrows(
-    () => parse({ messages: [{ role: "user", content: [part, part] }] }),
-    ApiError,
-    "up to 4096 characters",
-  );
-  assertEquals(error.param, "messages[0].content");
+Deno.test("messages and parts count together against what a context can hold", () => {
+  const part = { type: "text", text: "x".repeat(1500) };
+  const message = { role: "user", content: [part] };
+  for (
+    const messages of [[{ role: "user", content: [part, part, part] }], Array(3).fill(message)]
+  ) {
+    const error = assertThrows(
+      () => parse({ messages }),
+      ApiError,
+      "The messages hold 4500 charac",
+    );
+    assertEquals([error.param, error.code], ["messages", "context_length_exceeded"]);
+    assert(error.message.includes("(4096 at most)"));
+  }
+  assertEquals(generate({ messages: [message, message] })?.messages?.length, 2);
 });
 
 Deno.test("a refused field passes with the value that asks for nothing", () => {
@@ -213,4 +220,15 @@ Deno.test("any JSON is either accepted within bounds or refused as the client's 
       assertEquals(error.message.length < 600, true);
     }
   }));
+});
+
+Deno.test("the sentence about a refused field ends as it should", () => {
+  const said = (body: Record<string, unknown>) =>
+    assertThrows(() => parse({ messages, ...body }), ApiError).message;
+  assertEquals(said({ suffix: "x" }), "Unsupported parameter: 'suffix'. Leave it out.");
+  assertEquals(
+    said({ messages: [{ role: "user", name: "bob", content: "hi" }] }),
+    "Unsupported parameter: 'messages[0].name'. Leave it out.",
+  );
+  assertEquals(said({ n: 2 }), "Unsupported parameter: 'n'. Leave it out, or send 1.");
 });

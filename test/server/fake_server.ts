@@ -1,5 +1,6 @@
 /** A server over real connections on loopback, with a fake engine behind it. */
 import { createApp } from "../../src/server/app.ts";
+import { CONNECTION_LIMITS, type ConnectionLimits, listen } from "../../src/server/http_server.ts";
 import { ANSWER } from "./ask.ts";
 import type { ClientTarget } from "./client_cases.ts";
 import { FakeEngine, type FakeOptions } from "./fake_engine.ts";
@@ -13,7 +14,11 @@ export interface Running {
 }
 
 /** Runs `body` against a server on a free port of 127.0.0.1; shuts it down afterwards. */
-export async function withServer(options: FakeOptions, body: (server: Running) => Promise<void>) {
+export async function withServer(
+  options: FakeOptions,
+  body: (server: Running) => Promise<void>,
+  limits: ConnectionLimits = CONNECTION_LIMITS,
+) {
   const engine = new FakeEngine(options);
   const reported: unknown[] = [];
   const app = createApp(engine, {
@@ -21,15 +26,14 @@ export async function withServer(options: FakeOptions, body: (server: Running) =
     beginSeconds: 0.1,
     onError: (error) => reported.push(error),
   });
-  const listener = { port: 0, hostname: "127.0.0.1", onListen: () => {} };
-  const server = Deno.serve(listener, app.fetch);
+  const server = await listen(app.fetch, { hostname: "127.0.0.1", port: 0, limits });
   try {
     await body({
       engine,
       reported,
-      port: server.addr.port,
+      port: server.port,
       target: {
-        baseURL: `http://127.0.0.1:${server.addr.port}/v1`,
+        baseURL: `http://127.0.0.1:${server.port}/v1`,
         apiKey: "local-key",
         model: "fake-llada",
         messages: [{ role: "user", content: "Say hello." }],
@@ -39,7 +43,8 @@ export async function withServer(options: FakeOptions, body: (server: Running) =
       },
     });
   } finally {
-    await server.shutdown();
+    server.cut();
+    await server.stop();
   }
 }
 

@@ -49,7 +49,7 @@ async function start() {
 
 /** What a server answers whose device is gone and whose four tries to get another one failed. */
 async function isLostForGood({ server, url }: Awaited<ReturnType<typeof start>>): Promise<void> {
-  await server.stderr.match(/^unmask: .* not to be had again in 4 tries/m);
+  await server.stderr.match(/^unmask: .* could not be acquired again in 4 tries/m);
   const reason =
     /^the GPU device failed \(.*lost \(destroyed\).*\) .* in 4 tries\. .* start again\. The last try: No GPU adapter/;
 

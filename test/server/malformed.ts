@@ -1,5 +1,13 @@
 /** Requests that a server must refuse, whatever model it serves, and how. */
 
+import {
+  CACHE_POLICIES,
+  CONFIDENCE_MEASURES,
+  QUALITIES,
+  REMASKINGS,
+  STRATEGY_NAMES,
+} from "../../src/engine/request.ts";
+
 /** A malformed request and the refusal that it gets. */
 export interface MalformedRequest {
   readonly name: string;
@@ -53,6 +61,13 @@ function unsupported(param: string, value: unknown): MalformedRequest {
 /** One message, in place of a good one. */
 function message(name: string, value: unknown, param: string, expected: RegExp): MalformedRequest {
   return field(name, { messages: [value] }, `messages[0]${param}`, expected);
+}
+
+/** An unknown name where the server takes one of these. */
+function choice(param: string, names: readonly string[]): MalformedRequest {
+  const written = names.map((name) => `"${name}"`);
+  const expected = `${written.slice(0, -1).join(", ")} or ${written.at(-1)}, found "unknown"`;
+  return field(`an unknown ${param}`, { [param]: "unknown" }, param, new RegExp(expected));
 }
 
 const deep = "[".repeat(100_000) + "]".repeat(100_000);
@@ -225,29 +240,14 @@ export const MALFORMED: readonly MalformedRequest[] = [
   field("block_length 0", { block_length: 0 }, "block_length", /an integer from 1.*found 0/),
   field("cfg_scale 11", { cfg_scale: 11 }, "cfg_scale", /from 0 to 10, found 11/),
   // Choices and flags.
-  field(
-    "an unknown strategy",
-    { strategy: "fastest" },
-    "strategy",
-    /"plain", "threshold", .*"gate", "commit_verify" or "auto", found "fastest"/,
-  ),
-  field("an unknown quality", { quality: "best" }, "quality", /"exact" or "fast", found "best"/),
-  field(
-    "an unknown measure of confidence",
-    { confidence: "logits" },
-    "confidence",
-    /"probability", "margin" or "entropy", found "logits"/,
-  ),
-  field("an unknown cache", { cache: "all" }, "cache", /"none", "prefix" or "dual", found "all"/),
+  choice("strategy", STRATEGY_NAMES),
+  choice("quality", QUALITIES),
+  choice("confidence", CONFIDENCE_MEASURES),
+  choice("cache", CACHE_POLICIES),
+  choice("remasking", REMASKINGS),
   field("no rounds", { rounds: 0 }, "rounds", /an integer from 1 to 65536, found 0/),
   field("no draft depth", { draft_depth: 0 }, "draft_depth", /an integer from 1 to 64, found 0/),
   field("a draft threshold of 2", { draft_threshold: 2 }, "draft_threshold", /from 0 to 1/),
-  field(
-    "remasking",
-    { remasking: "high" },
-    "remasking",
-    /"low_confidence" or "random", found "high"/,
-  ),
   field("stream is text", { stream: "yes" }, "stream", /true or false, found "yes"/),
   field(
     "stream_options alone",

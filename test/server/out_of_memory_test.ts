@@ -12,7 +12,7 @@ const LARGE = { max_tokens: 256, block_length: 256, steps: 2 };
 
 function checkError({ type, code, param, message }: Record<string, string | null>): void {
   assertEquals([type, code, param], ["server_error", "out_of_memory", null]);
-  assertMatch(message!, /memory does not suffice/);
+  assertMatch(message!, /too little memory for this request/);
 }
 
 Deno.test("a server that runs out of GPU memory says so, and goes on answering", async (t) => {

@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { loadTokenizer } from "../../src/text/tokenizer.ts";
-import { readText } from "../../src/text/tokenizer_file.ts";
+import { readText } from "../../src/text/folder_file.ts";
 import { TINY, tinyTokenizerJson, type TokenizerJson, withFolder } from "./model_folder.ts";
 
 /** What is changed in a good tokenizer.json, and what the error must say. */
@@ -49,7 +49,43 @@ const BROKEN: [string, (json: TokenizerJson) => void, string][] = [
     (json) => json.decoder = { type: "Metaspace" },
     'decoder.type is "Metaspace"',
   ],
-  ["no bytes", (json) => json.pre_tokenizer = { type: "Whitespace" }, "one with a ByteLevel step"],
+  [
+    "no bytes",
+    (json) => json.pre_tokenizer = { type: "Digits", individual_digits: true },
+    "one with a ByteLevel step",
+  ],
+  [
+    "a pre-tokeniser of words",
+    (json) => json.pre_tokenizer = { type: "Sequence", pretokenizers: [{ type: "Whitespace" }] },
+    'pre_tokenizer.pretokenizers[0].type is "Whitespace", expected Sequence, ByteLevel, Split, ',
+  ],
+  [
+    "an unknown behaviour",
+    (json) => json.pre_tokenizer = { type: "Split", pattern: { String: " " }, behavior: "Kept" },
+    'pre_tokenizer.behavior is "Kept", expected one of Isolated, Removed, Contiguous, ',
+  ],
+  [
+    "a pattern that JavaScript does not have",
+    (json) =>
+      json.pre_tokenizer = { type: "Split", pattern: { Regex: "(?<a" }, behavior: "Isolated" },
+    'pre_tokenizer.pattern is "(?<a", which is not supported (',
+  ],
+  [
+    "a normalizer that the library applies otherwise",
+    (json) => json.normalizer = { type: "Sequence", normalizers: [{ type: "Lowercase" }] },
+    'normalizer.normalizers[0].type is "Lowercase", expected Sequence, Replace, NFC, ',
+  ],
+  [
+    "a replacement with a dollar",
+    (json) => json.normalizer = { type: "Replace", pattern: { String: "a" }, content: "$&" },
+    'normalizer.content is "$&", expected a text without "$"',
+  ],
+  ["dropout", (json) => json.model.dropout = 0.1, "model.dropout is 0.1, expected null"],
+  [
+    "a token found between words only",
+    (json) => json.added_tokens[1].single_word = true,
+    "added_tokens[1].single_word is true, expected false",
+  ],
   ["unknown normalizer", (json) => json.normalizer = { type: "Magic" }, "Magic"],
   [
     "added tokens",

@@ -1,6 +1,8 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { join } from "node:path";
 import fc from "fast-check";
-import { duplicateKey } from "../../src/weights/json_file.ts";
+import { duplicateKey, fileSize } from "../../src/weights/json_file.ts";
+import { ConfigError } from "../../src/weights/model_file_error.ts";
 
 Deno.test("a key twice in one object is found, at any depth and however it is written", () => {
   assertEquals(duplicateKey('{"a": 1, "b": {"c": 1, "\\u0063" : 2}}'), "c");
@@ -27,4 +29,27 @@ Deno.test("a key repeated at the end of any object is found", () => {
     const text = JSON.stringify(object).slice(0, -1) + `,${JSON.stringify(name)}:0}`;
     assertEquals(duplicateKey(text), name);
   }));
+});
+
+Deno.test("a path that is no plain file is refused in the form of the other errors", () => {
+  const dir = Deno.makeTempDirSync();
+  try {
+    Deno.writeTextFileSync(join(dir, "file"), "{}");
+    Deno.symlinkSync(join(dir, "loop"), join(dir, "loop"));
+    const message = (path: string) =>
+      assertThrows(() => fileSize(join(dir, path), ConfigError), ConfigError).message;
+    assertMatch(
+      message("file/config.json"),
+      /file: path is a file, .* Give the folder that holds it/,
+    );
+    assertMatch(
+      message("loop"),
+      /loop: file is in a circle of symbolic links, expected a plain file/,
+    );
+    assertMatch(message("loop/config.json"), /in a circle of symbolic links/);
+    assertMatch(message("nothing"), /nothing: file is missing/);
+    assertMatch(message("."), /a folder or device/);
+  } finally {
+    Deno.removeSync(dir, { recursive: true });
+  }
 });

@@ -1,12 +1,12 @@
 /**
- * llama.cpp's file format: metadata, tensor names and places, then the tensors. No library writes it;
- * @huggingface/gguf edits what exists.
+ * Writes llama.cpp's file format: metadata, names and places of tensors, then the tensors. No
+ * library writes it; @huggingface/gguf only edits existing files.
  * @see https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
  */
 
-/** Element types of tensors: f32 and 32 weights with an f16 scale. */
+/** Element types of tensors: f32, and groups of 32 weights with an f16 scale. */
 export const GGML_TYPES = { F32: 0, Q4_0: 2, Q8_0: 8 } as const;
-/** Tensors start at multiples of this in the data behind the header. */
+/** Alignment of tensors in the data after the header, in bytes. */
 export const GGUF_ALIGNMENT = 32;
 
 /** Value of a key: text, a number of some type, or an array of one type. */
@@ -18,20 +18,20 @@ export type GgufValue =
   | Float32Array
   | Int32Array;
 
-/** A tensor as the header tells of it. */
+/** A tensor's entry in the header. */
 export interface GgufTensor {
   readonly name: string;
-  /** The fastest changing first: `[inner, columns]`. */
+  /** Dimensions, the fastest changing first: `[inner, columns]`. */
   readonly dims: readonly number[];
   readonly type: number;
-  /** In the data behind the header; a multiple of {@linkcode GGUF_ALIGNMENT}. */
+  /** Offset in the data after the header, a multiple of {@linkcode GGUF_ALIGNMENT}. */
   readonly offset: number;
 }
 
 const VERSION = 3;
 const VALUE_TYPES = { u32: 4, i32: 5, f32: 6, string: 8, array: 9 } as const;
 
-/** All that comes before the data, padded to {@linkcode GGUF_ALIGNMENT}. */
+/** Makes everything before the data, padded to {@linkcode GGUF_ALIGNMENT}. */
 export function ggufHeader(
   metadata: Readonly<Record<string, GgufValue>>,
   tensors: readonly GgufTensor[],
@@ -81,7 +81,7 @@ class LittleEndian {
     this.raw(bytes);
   }
 
-  /** A type and what follows from it. */
+  /** Writes a value's type, then the value. */
   value(value: GgufValue): void {
     if (typeof value === "string") {
       this.u32(VALUE_TYPES.string);

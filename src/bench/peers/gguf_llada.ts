@@ -1,10 +1,12 @@
-/** A LLaDA model as a file for llama.cpp, which knows the architecture: the same weights, in its order. */
+/**
+ * Writes a LLaDA model as a file for llama.cpp, which supports LLaDA: the same weights, reordered.
+ */
 
 import { join } from "node:path";
 import { toF32 } from "../../gpu/dtype.ts";
 import type { ModelConfig } from "../../model/loading/config.ts";
-import { isQuantisable, scaleName } from "../../model/loading/tensors.ts";
-import { groupsOf, storedRowBytes } from "../../quant/scheme.ts";
+import { scaleName } from "../../model/model_config.ts";
+import { groupsOf, type QuantisedName, storedRowBytes } from "../../quant/scheme.ts";
 import type { Checkpoint } from "../../weights/checkpoint.ts";
 import {
   GGML_TYPES,
@@ -14,19 +16,19 @@ import {
   type GgufValue,
 } from "./gguf_file.ts";
 
-/** The model, header and weights. */
+/** Name of the model file, with header and weights. */
 export const GGUF_MODEL = "llada.gguf";
-/** Weights of one block in llama.cpp's formats. */
+/** Number of weights in a block of llama.cpp's formats. */
 const GROUP = 32;
 
-/** One tensor before its place is known. */
+/** A tensor to write, before its place is known. */
 interface Source {
   readonly name: string;
   /** Name in the checkpoint. */
   readonly of: string;
   /** `[columns, inner]`, or `[inner]`. */
   readonly shape: readonly number[];
-  /** Heads whose channels llama.cpp rotates in another order. */
+  /** Number of heads, if llama.cpp rotates their channels in another order. */
   readonly rotatedHeads?: number;
 }
 
@@ -39,7 +41,7 @@ export function writeGguf(dir: string, config: ModelConfig, checkpoint: Checkpoi
   const tensors: GgufTensor[] = [];
   let offset = 0;
   for (const { name, of, shape } of sources) {
-    const type = typeOf(config, of, shape);
+    const type = typeOf(config, checkpoint, of, shape);
     tensors.push({ name, dims: shape.toReversed(), type, offset });
     offset += aligned(byteLength(type, shape));
   }
@@ -107,10 +109,12 @@ function metadataOf(config: ModelConfig): Record<string, GgufValue> {
 /** Token types of llama.cpp. */
 const NORMAL = 1;
 const BYTE = 6;
-/** Tokens for text that has no other. */
+/** Number of byte tokens, which stand for text without another token. */
 const BYTES = 256;
 
-/** Token ids go in and come out, but node-llama-cpp takes no model without texts for them. */
+/**
+ * Makes texts for token ids: they are not used, but node-llama-cpp refuses a model without them.
+ */
 function vocabularyOf(ids: number): Record<string, GgufValue> {
   if (ids < BYTES) throw new RangeError(`${ids} token ids, expected ${BYTES} at least`);
   const hex = (byte: number) => byte.toString(16).toUpperCase().padStart(2, "0");
@@ -125,7 +129,7 @@ function vocabularyOf(ids: number): Record<string, GgufValue> {
       { length: ids },
       (_, id) => id < BYTES ? BYTE : NORMAL,
     ),
-    // Those that it names by default may lie outside.
+    // The default ids of these tokens may be outside the vocabulary.
     "tokenizer.ggml.bos_token_id": { u32: ids - 1 },
     "tokenizer.ggml.eos_token_id": { u32: ids - 1 },
     "tokenizer.ggml.unknown_token_id": { u32: ids - 1 },
@@ -134,19 +138,38 @@ function vocabularyOf(ids: number): Record<string, GgufValue> {
 
 function typeOf(
   { quantisation }: ModelConfig,
+  { tensors }: Checkpoint,
   name: string,
   shape: readonly number[],
 ): number {
-  if (!quantisation || !isQuantisable(name, shape, quantisation.head)) return GGML_TYPES.F32;
-  const { bits, group } = quantisation.scheme;
+  if (!tensors.has(scaleName(name))) return GGML_TYPES.F32;
+  const { name: scheme, group } = quantisation!.scheme;
   const inner = shape[1];
   if (group !== GROUP || inner % GROUP !== 0) {
     throw new RangeError(
       `${name} has ${inner} columns in groups of ${group}, expected whole groups of ${GROUP}`,
     );
   }
-  return bits === 8 ? GGML_TYPES.Q8_0 : GGML_TYPES.Q4_0;
+  return FORMATS[scheme as QuantisedName].type;
 }
+
+/** How llama.cpp has a scheme's codes: the type, and the bytes of a group from ours. */
+const FORMATS: Readonly<
+  Record<QuantisedName, {
+    readonly type: number;
+    readonly pack: (codes: Uint8Array) => Uint8Array;
+  }>
+> = {
+  q8: { type: GGML_TYPES.Q8_0, pack: (codes) => codes },
+  // A byte holds codes i and i + 16, counted from -8.
+  q4: {
+    type: GGML_TYPES.Q4_0,
+    pack: (codes) => {
+      const code = (k: number) => (codes[k >> 1] >> (4 * (k & 1)) & 15) ^ 8;
+      return codes.map((_, i) => code(i) | code(i + codes.length) << 4);
+    },
+  },
+};
 
 /** Bytes of 32 weights. */
 const BLOCK_BYTES = {
@@ -166,7 +189,7 @@ function floats(checkpoint: Checkpoint, { of, shape }: Source): Uint8Array<Array
   return new Uint8Array(toF32(checkpoint.read(slice), slice.dtype).buffer);
 }
 
-/** Scale and codes of each group, one behind the other. */
+/** Makes blocks: the scale and codes of each group, one block after another. */
 function blocks(
   config: ModelConfig,
   checkpoint: Checkpoint,
@@ -178,26 +201,22 @@ function blocks(
   const groups = [columns, groupsOf(scheme, inner)];
   const scales = checkpoint.read(checkpoint.tensor(scaleName(of), { shape: groups }));
   const codeBytes = GROUP * scheme.bits / 8;
+  const { pack } = FORMATS[scheme.name as QuantisedName];
   const count = columns * groups[1];
   const made = new Uint8Array(count * (2 + codeBytes));
   for (let group = 0; group < count; group++) {
     const at = group * (2 + codeBytes);
     made.set(scales.subarray(2 * group, 2 * group + 2), at);
     const from = codes.subarray(group * codeBytes, (group + 1) * codeBytes);
-    if (scheme.bits === 8) {
-      made.set(from, at + 2);
-      continue;
-    }
-    // A byte holds codes i and i + 16, counted from -8.
-    for (let i = 0; i < codeBytes; i++) {
-      const code = (k: number) => (from[k >> 1] >> (4 * (k & 1)) & 15) ^ 8;
-      made[at + 2 + i] = code(i) | code(i + codeBytes) << 4;
-    }
+    made.set(pack(from), at + 2);
   }
   return made;
 }
 
-/** llama.cpp rotates channels 2 i and 2 i + 1 of a head together, LLaDA i and i + headDim / 2. */
+/**
+ * Reorders channels: llama.cpp rotates 2 i and 2 i + 1 of a head together, LLaDA i and i + headDim
+ * / 2.
+ */
 function inRotationOrder(
   bytes: Uint8Array<ArrayBuffer>,
   { shape, rotatedHeads }: Source,

@@ -1,12 +1,12 @@
 /**
- * ONNX files, as far as a model without control flow needs them: messages and field numbers of
- * `onnx.proto` (https://github.com/onnx/onnx), tensors in the file or in another one beside it.
+ * Writes ONNX files, for models without control flow: messages and field numbers of `onnx.proto`
+ * (https://github.com/onnx/onnx), with tensors in the file or in another one beside it.
  */
 
 // "light": without a parser of .proto files.
 import protobuf from "protobufjs/light.js";
 
-/** A type of elements, as `TensorProto.DataType` counts them. */
+/** Element types, with the numbers of `TensorProto.DataType`. */
 export const ONNX_TYPES = { float: 1, uint8: 2, int32: 6, int64: 7 } as const;
 
 /** `TensorProto`: a constant. */
@@ -14,18 +14,18 @@ export interface OnnxTensor {
   readonly name: string;
   readonly dims: readonly number[];
   readonly dataType: number;
-  /** Little-endian elements; absent where they are in another file. */
+  /** Little-endian elements; absent if they are in another file. */
   readonly rawData?: Uint8Array;
   /** Keys `location`, `offset` and `length`. */
   readonly externalData?: readonly { readonly key: string; readonly value: string }[];
-  /** 1: in another file. */
+  /** 1 if the elements are in another file. */
   readonly dataLocation?: number;
 }
 
 /** `NodeProto`: an operation. */
 export interface OnnxNode {
   readonly opType: string;
-  /** Whose operation; absent: ONNX's own. */
+  /** Domain of the operation; absent for ONNX's own. */
   readonly domain?: string;
   readonly input: readonly string[];
   readonly output: readonly string[];
@@ -40,7 +40,7 @@ export interface OnnxAttribute {
   readonly ints?: readonly number[];
 }
 
-/** `ValueInfoProto`: a tensor that goes in or comes out. */
+/** `ValueInfoProto`: an input or output tensor. */
 export interface OnnxValue {
   readonly name: string;
   readonly type: {
@@ -54,7 +54,7 @@ export interface OnnxValue {
 /** `ModelProto` */
 export interface OnnxModel {
   readonly irVersion: number;
-  /** Operations used; without a domain ONNX's own. */
+  /** Operator sets used; one without a domain is ONNX's own. */
   readonly opsetImport: readonly { readonly domain?: string; readonly version: number }[];
   readonly graph: {
     readonly name: string;
@@ -124,17 +124,17 @@ const schema = protobuf.Root.fromJSON({
 });
 const modelType = schema.lookupType("Model");
 
-/** The bytes of an ONNX file. */
+/** Encodes a model as the bytes of an ONNX file. */
 export function encodeOnnx(model: OnnxModel): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(modelType.encode(modelType.fromObject(model)).finish());
 }
 
-/** What {@linkcode encodeOnnx} wrote; fields that it does not know are left out. */
+/** Decodes the bytes of {@linkcode encodeOnnx}; unknown fields are left out. */
 export function decodeOnnx(bytes: Uint8Array): OnnxModel {
   return modelType.toObject(modelType.decode(bytes), { longs: Number }) as OnnxModel;
 }
 
-/** A tensor that goes in or comes out. */
+/** Makes an input or output tensor. */
 export function onnxValue(name: string, elemType: number, dims: readonly number[]): OnnxValue {
   const dim = dims.map((dimValue) => ({ dimValue }));
   return { name, type: { tensorType: { elemType, shape: { dim } } } };

@@ -1,15 +1,15 @@
 /**
- * A LLaDA model as an ONNX graph for one number of rows: the forward pass of `llada.ts` in ONNX's own
- * operations, everything in f32, as an exporter would write it. Codes and scales stay what they are,
- * in onnxruntime's operation for them.
+ * Writes a LLaDA model as an ONNX graph for a fixed number of rows. It is the forward pass of
+ * `llada.ts` in ONNX's own operations, all in f32, as an exporter would write it. Codes and scales
+ * are kept, in onnxruntime's operation for them.
  */
 
 import { join } from "node:path";
 import { toF32 } from "../../gpu/dtype.ts";
 import { rotationTable } from "../../kernels/qkv.ts";
 import type { ModelConfig } from "../../model/loading/config.ts";
-import { isQuantisable, scaleName } from "../../model/loading/tensors.ts";
-import { groupsOf, storedRowBytes } from "../../quant/scheme.ts";
+import { scaleName } from "../../model/model_config.ts";
+import { groupsOf, type QuantisedName, storedRowBytes } from "../../quant/scheme.ts";
 import type { Checkpoint } from "../../weights/checkpoint.ts";
 import {
   encodeOnnx,
@@ -20,26 +20,31 @@ import {
   onnxValue,
 } from "./onnx_file.ts";
 
-/** The graph; its weights lie in a file of their own, as files of this format end at 2 GB. */
+/**
+ * Name of the graph's file. Weights are in another file, since files of this format are at most 2
+ * GB.
+ */
 export const ONNX_GRAPH = "llada.onnx";
-/** f32 weights, one behind another. */
+/** Name of the file of f32 weights. */
 export const ONNX_WEIGHTS = "llada.bin";
-/** The last operator set before norms of this kind became one operation; every runtime has it. */
+/** The last operator set without an operation for RMS norms; every runtime supports it. */
 const OPERATOR_SET = 17;
 /** onnxruntime's own operations; they have one version. */
 const ONNXRUNTIME = { domain: "com.microsoft", version: 1 };
 
-/** What the graph computes. */
+/** Sizes of the graph's input and outputs. */
 export interface OnnxRows {
-  /** Tokens of the one sequence; input `ids`, int32 `[rows]`. */
+  /** Tokens of the one sequence: input `ids`, int32 `[rows]`. */
   readonly rows: number;
-  /** Predictions: of the last positions. Outputs `tokens` and `logits`, `[asked]` and `[asked, ids]`. */
+  /**
+   * Number of last positions to predict: outputs `tokens` `[asked]` and `logits` `[asked, ids]`.
+   */
   readonly asked: number;
 }
 
 /**
  * Writes a model into a folder as {@linkcode ONNX_GRAPH} and {@linkcode ONNX_WEIGHTS}.
- * @throws {RangeError} when several query heads share keys, which these operations do not say
+ * @throws {RangeError} when several query heads share keys, which these operations cannot express
  */
 export function writeOnnx(
   dir: string,
@@ -89,7 +94,7 @@ function addForward(graph: Graph, config: ModelConfig, { rows, asked }: OnnxRows
   const cosines = graph.floats("cos", cos, [rows, headDim]);
   const sines = graph.floats("sin", sin, [rows, headDim]);
 
-  // In the order that runtimes know as one operation.
+  // In this order runtimes recognise the operations as one.
   const norm = (x: string, tensor: string) => {
     const square = graph.op("Pow", [x, two]);
     const mean = graph.op("ReduceMean", [square], [ints("axes", [-1]), int("keepdims", 1)]);
@@ -146,6 +151,9 @@ function rotation({ headDim, ropeTheta }: ModelConfig, rows: number) {
   return { cos: part(0), sin: part(1) };
 }
 
+/** The highest bit of each code in a byte. */
+const HIGHEST_BITS: Readonly<Record<QuantisedName, number>> = { q8: 0x80, q4: 0x88 };
+
 const int = (name: string, i: number): OnnxAttribute => ({ name, type: 2, i });
 const ints = (name: string, values: readonly number[]): OnnxAttribute => ({
   name,
@@ -153,7 +161,7 @@ const ints = (name: string, values: readonly number[]): OnnxAttribute => ({
   ints: values,
 });
 
-/** Operations and constants in the order in which they were added. */
+/** A graph, with operations and constants in the order in which they were added. */
 class Graph {
   readonly nodes: OnnxNode[] = [];
   readonly constants: OnnxTensor[] = [];
@@ -199,10 +207,12 @@ class Graph {
     return name;
   }
 
-  /** `x` times a matrix that is stored `[columns, inner]`. @returns `[rows, columns]` */
+  /**
+   * Adds `x` times a matrix that is stored `[columns, inner]`.
+   * @returns name of `[rows, columns]`
+   */
   linear(x: string, name: string, inner: number, columns: number, output?: string): string {
-    const { quantisation } = this.config;
-    if (quantisation && isQuantisable(name, [columns, inner], quantisation.head)) {
+    if (this.checkpoint.tensors.has(scaleName(name))) {
       return this.#codedLinear(x, name, inner, columns, output);
     }
     const values = transpose(this.#floats(name, [columns, inner]), columns, inner);
@@ -210,8 +220,8 @@ class Graph {
   }
 
   /**
-   * The same for codes and scales. MatMulNBits counts codes from half their number, which is what a
-   * signed code becomes when its highest bit is turned.
+   * Like `linear`, for codes and scales. MatMulNBits has unsigned codes with an offset of half
+   * their number; flipping the highest bit of a signed code gives that.
    */
   #codedLinear(x: string, name: string, inner: number, columns: number, output?: string): string {
     const { scheme } = this.config.quantisation!;
@@ -224,7 +234,7 @@ class Graph {
       shape: [columns, rowBytes],
       dtypes: [scheme.dtype],
     });
-    const highest = scheme.bits === 8 ? 0x80 : 0x88;
+    const highest = HIGHEST_BITS[scheme.name as QuantisedName];
     const codes = this.checkpoint.read(slice).map((byte) => byte ^ highest);
     const scales = this.#floats(scaleName(name), [columns, groups]);
     const input = [
@@ -244,12 +254,12 @@ class Graph {
     return made;
   }
 
-  /** A tensor of the checkpoint as it is. */
+  /** Adds a vector of the checkpoint, unchanged. @returns its name */
   vector(name: string, length: number): string {
     return this.#external(name, [length], this.#floats(name, [length]));
   }
 
-  /** Likewise. */
+  /** Adds a table of the checkpoint, unchanged. @returns its name */
   table(name: string, rows: number, columns: number): string {
     const dims = [rows, columns];
     return this.#external(`${name}, rows`, dims, this.#floats(name, dims));
@@ -282,7 +292,9 @@ class Graph {
   }
 }
 
-/** Rows and columns whose values are moved together, so that both sides stay in the cache. */
+/**
+ * Side of the square tiles in which values are transposed, so that both sides stay in the cache.
+ */
 const TRANSPOSED = 32;
 
 function transpose(

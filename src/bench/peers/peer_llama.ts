@@ -2,9 +2,9 @@
 
 import { join } from "node:path";
 import { GGUF_MODEL } from "./gguf_llada.ts";
-import type { PeerWeights, Runner } from "./runner.ts";
+import { type PeerWeights, quantisedName, type Runner } from "./runner.ts";
 
-/** Where llama.cpp computes. */
+/** Backend of llama.cpp. */
 export type LlamaBackend = "cpu" | "vulkan";
 
 type Token = number;
@@ -41,13 +41,14 @@ interface LlamaPrediction {
   readonly next: { readonly token: Token; readonly probabilities: ReadonlyMap<Token, number> };
 }
 
-/** What llama.cpp reads from the environment: the first Vulkan device, and products in f32. */
+/** Environment variables for llama.cpp: use the first Vulkan device, and multiply in f32. */
 const ENVIRONMENT = { GGML_VK_VISIBLE_DEVICES: "0", GGML_VK_DISABLE_F16: "1" };
 
 /**
  * Loads llama.cpp and the model that `writeGguf` wrote into a folder.
- * @param specifier of the package, kept from those who download what the program imports
- * @param rows.ids of the one sequence; the last `asked` are predicted
+ * @param specifier specifier of the package, not a literal, so that a plain import does not
+ * download it
+ * @param rows.ids ids of the one sequence; the last `asked` positions are predicted
  * @throws {Error} when the package cannot be downloaded or loaded, or finds no device
  */
 export async function openLlama(
@@ -77,7 +78,7 @@ export async function openLlama(
     const { length } = rows.ids;
     const context = await model.createContext({
       contextSize: length,
-      // All at once: every token sees all others.
+      // All tokens in one batch, so that every token sees all others.
       batchSize: length,
       sequences: 1,
       flashAttention: false,
@@ -95,13 +96,14 @@ export async function openLlama(
       return found.slice(first).map((prediction) => prediction!.next);
     };
     const options = { temperature: 0 };
+    const codes = quantisedName(weights);
     const [device] = onGpu ? await llama.getGpuDeviceNames() : ["CPU"];
     return {
-      name: `${specifier.slice("npm:".length)}, ${weights === "bf16" ? "f32" : weights} weights`,
+      name: `${specifier.slice("npm:".length)}, ${codes ?? "f32"} weights`,
       device,
-      // Its Vulkan kernels take keys and values in f16 only; its CPU kernels multiply codes by rows that
-      // they round to 8 bits first.
-      precision: onGpu ? "attention in f16" : weights === "bf16" ? "f32" : "int8",
+      // The Vulkan kernels only accept keys and values in f16. The CPU kernels round rows to 8 bits
+      // before they multiply them by codes.
+      precision: onGpu ? "attention in f16" : codes ? "int8" : "f32",
       async tokens() {
         return (await evaluate({ token: true, options })).map(({ token }) => token);
       },

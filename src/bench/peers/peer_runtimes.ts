@@ -1,15 +1,16 @@
-/** The other runtimes of `unmask bench peers`, and this one, behind one interface. */
+/** Opens the runtimes of `unmask bench peers`, this one and the others, behind one interface. */
 
 import { join } from "node:path";
 import { GREEDY } from "../../denoise/predictor.ts";
+import type { Arithmetic } from "../../gpu/kernel.ts";
 import type { Model } from "../../model/model.ts";
 import { ONNX_GRAPH, ONNX_WEIGHTS } from "./onnx_llada.ts";
 import { openLlama } from "./peer_llama.ts";
-import type { PeerWeights, Runner } from "./runner.ts";
+import { type PeerWeights, type Precision, quantisedName, type Runner } from "./runner.ts";
 
 /**
- * No literals in `import()`, nor entries in deno.json: either would have everyone download these
- * runtimes, 0.7 GB. .lock/peers.lock holds their checksums.
+ * Packages of the other runtimes. They are neither literals in `import()` nor entries in deno.json,
+ * because then every user would download them (0.7 GB). .lock/peers.lock holds their checksums.
  */
 const PACKAGES = {
   "onnxruntime-web": "npm:onnxruntime-web@1.30.0/webgpu",
@@ -18,14 +19,15 @@ const PACKAGES = {
   "node-llama-cpp": "npm:node-llama-cpp@3.21.1",
 } as const;
 
-/** Runtimes that can be asked for, by the names of their packages; on the CPU unless named otherwise. */
+/** Name of another runtime: its package; it runs on the CPU unless the name says otherwise. */
 export type PeerName = keyof typeof PACKAGES;
-/** All of them. */
+/** Names of the other runtimes. */
 export const PEERS = Object.keys(PACKAGES) as readonly PeerName[];
 
 /**
- * Peers are native libraries and large downloads: they have a task of their own.
- * @throws {Error} naming it, when this is another one
+ * Checks that this is the task for the other runtimes, which are native libraries and large
+ * downloads.
+ * @throws {Error} naming the task, when this is another one
  */
 export function requirePeers(): void {
   if (Deno.permissions.querySync({ name: "ffi" }).state === "granted") return;
@@ -35,14 +37,14 @@ export function requirePeers(): void {
   );
 }
 
-/** Ours, for these ids and the last `asked` positions. */
+/** Makes the runner of this runtime, for these ids and the last `asked` positions. */
 export function ourRunner(
   model: Model,
   ids: Int32Array,
   asked: number,
   { weights, precision }: {
     readonly weights: PeerWeights;
-    readonly precision: "f32" | "int8";
+    readonly precision: Extract<Precision, Arithmetic>;
   },
 ): Runner {
   const first = ids.length - asked;
@@ -64,7 +66,7 @@ export function ourRunner(
   };
 }
 
-/** The parts of both packages that are used; they share an interface, onnxruntime-common's. */
+/** The used part of onnxruntime-common's interface, which both packages have. */
 interface OnnxRuntime {
   readonly env: { readonly webgpu: { readonly device?: GPUDevice | Promise<GPUDevice> } };
   readonly InferenceSession: {
@@ -108,7 +110,7 @@ export async function openPeer(
   const feeds = { ids: new ort.Tensor("int32", ids, [ids.length]) };
   const fetch = async (output: string) => (await session.run(feeds, [output]))[output].data;
   return {
-    name: `${PACKAGES[name].slice("npm:".length)}, ${weights === "bf16" ? "f32" : weights} weights`,
+    name: `${PACKAGES[name].slice("npm:".length)}, ${quantisedName(weights) ?? "f32"} weights`,
     device: onGpu ? gpuDevice(await ort.env.webgpu.device) : "CPU",
     precision: "f32",
     tokens: async () => await fetch("tokens") as BigInt64Array,

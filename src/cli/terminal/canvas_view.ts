@@ -9,21 +9,21 @@ type StartEvent = Extract<GenerateEvent, { type: "start" }>;
 type StepEvent = Extract<GenerateEvent, { type: "step" }>;
 type EndEvent = Extract<GenerateEvent, { type: "end" }>;
 
-/** A masked position. */
+/** How a masked position is drawn. */
 const MASK = "░";
-/** A control token, whose name would be longer than the rest of the answer. */
+/** How a control token is drawn: its name would be longer than the rest of the answer. */
 const CONTROL_TOKEN = "∎";
 const LEGEND = `${MASK} masked  ⏎ line end  ${CONTROL_TOKEN} control token`;
-/** Below this probability a token is shown as one the model was unsure of. */
+/** A token below this probability is drawn as unsure. */
 const UNSURE = 0.5;
 /** Columns of the progress bar. */
 const BAR_COLUMNS = 16;
-/** Rows that are not canvas: status, legend, the cursor's own, and two that say what is hidden. */
+/** Rows that are not canvas: status, legend, the cursor's row, and two that say what is hidden. */
 const OTHER_ROWS = 5;
 
 type Look = "masked" | "fresh" | "unsure" | "sure";
 
-/** How each kind of token is drawn where colours are wanted. */
+/** Style of each kind of token, when colours are on. */
 const STYLES: Readonly<Record<Look, Parameters<typeof styleText>[0] | undefined>> = {
   masked: "gray",
   fresh: "inverse",
@@ -54,7 +54,7 @@ export class CanvasView {
     this.#tokens = new Array(start.generationLength).fill(undefined);
   }
 
-  /** Takes the commits of a step. */
+  /** Applies the commits of a step to the canvas. */
   apply(step: StepEvent): void {
     this.#step = step;
     this.#fresh = new Set(step.commits.map(({ position }) => position));
@@ -62,7 +62,7 @@ export class CanvasView {
     this.#committed += step.commits.length;
   }
 
-  /** One line for the step that was taken last, for output that cannot be redrawn. */
+  /** One line about the last step, for output that cannot be redrawn. */
   stepLine(): string {
     const { step, block, commits } = this.#step!;
     const tokens = commits.map(({ position, text, confidence }) =>
@@ -73,10 +73,10 @@ export class CanvasView {
   }
 
   /**
-   * The canvas as it is now, a line per row. Of a canvas that is too high, the rows around the
-   * block that is being denoised.
+   * The canvas as it is now, one line per row. A canvas that is too high for the terminal is cut to
+   * the rows around the current block.
    * @param seconds since the first forward pass
-   * @param end when it is over: what was just committed is then like the rest
+   * @param end the end event, once there is one: the last commits are then drawn like the others
    */
   frame({ columns, rows }: TerminalSize, seconds: number, end?: EndEvent): string {
     const width = Math.max(20, columns - 1);
@@ -109,7 +109,7 @@ export class CanvasView {
     return status.slice(0, width);
   }
 
-  /** A block begins on a line of its own, with its number in front. */
+  /** The lines of a block: it begins on a new line, with its number in front. */
   #blockLines(block: number, width: number, over: boolean): string[] {
     const { blockLength } = this.#start;
     const numberWidth = String(this.#blocks).length;
@@ -150,8 +150,8 @@ export class CanvasView {
 const characters = new Intl.Segmenter(undefined, { granularity: "grapheme" });
 
 /**
- * A token's text as characters that each take up room of their own, whatever stands before and
- * behind: line feeds and other control characters as pictures, a combining mark on a dotted circle.
+ * Splits a token's text into characters that do not join with their neighbours. Line feeds and
+ * other control characters become pictures, and a combining mark gets a dotted circle to stand on.
  */
 export function visibleCharacters(text: string): string[] {
   if (/^<\|.*\|>$/su.test(text)) return [CONTROL_TOKEN];
@@ -159,7 +159,7 @@ export function visibleCharacters(text: string): string[] {
     .replaceAll("\n", "⏎")
     .replaceAll("\t", "⇥")
     .replace(/\p{Cc}/gu, pictureOf)
-    // Joiners, direction marks and the like would act on the neighbouring tokens.
+    // Joiners, direction marks and the like would change how neighbouring tokens are drawn.
     .replace(/[\p{Cf}\p{Zl}\p{Zp}]/gu, "\ufffd");
   const visible = Array.from(
     characters.segment(safe),
@@ -170,8 +170,8 @@ export function visibleCharacters(text: string): string[] {
 }
 
 /**
- * Cells that stay apart when they are drawn side by side: where a terminal would join one to the
- * cell before (a skin tone, half a flag), it gets a dotted circle in front.
+ * Keeps neighbouring cells from joining: a cell that a terminal would join to the one before it (a
+ * skin tone, half a flag) gets a dotted circle in front.
  */
 function apart(cells: readonly Cell[]): Cell[] {
   return cells.map((cell, i) => {
@@ -188,7 +188,7 @@ function apart(cells: readonly Cell[]): Cell[] {
   });
 }
 
-/** Cells as lines of at most `width` columns, at least one of them. */
+/** Wraps cells into lines of at most `width` columns; there is at least one line. */
 function wrap(cells: readonly Cell[], width: number): Cell[][] {
   const lines: Cell[][] = [[]];
   let used = 0;
@@ -203,7 +203,7 @@ function wrap(cells: readonly Cell[], width: number): Cell[][] {
   return lines;
 }
 
-/** At most `most` of the lines, from just above `around` if not all fit; says what is left out. */
+/** Cuts lines to at most `most`, starting just above `around`; two lines say what is left out. */
 function cutOut(lines: readonly string[], around: number, most: number): string[] {
   if (lines.length <= most) return [...lines];
   const first = Math.max(0, Math.min(around - 1, lines.length - most));

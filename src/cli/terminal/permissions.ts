@@ -1,8 +1,8 @@
-/** What a command may do, once it is known which one runs. */
+/** Drops permissions that a command does not need, once it is known which command runs. */
 
 import type { Command } from "commander";
 
-/** Commands that write files, and the option that names one; true: whatever the options. */
+/** Commands that write files, with the option that names the file; true: they always write. */
 const WRITERS: Readonly<Record<string, string | true>> = {
   bench: true,
   generate: "trace",
@@ -13,9 +13,9 @@ const WRITERS: Readonly<Record<string, string | true>> = {
 };
 
 /**
- * Gives up writing files for the rest of the process, unless this command was told to write one. The
- * task may write, since it cannot know what the command will be; a server, which works for others,
- * then cannot. Called before anything is loaded and any Worker started.
+ * Drops the permission to write files, unless this command was asked to write one. The task grants
+ * it because it does not know which command will run; a server answers strangers and must not have
+ * it. Called before anything is loaded or any Worker is started.
  */
 export function dropWriting(command: Command): void {
   const writer = WRITERS[command.name()];

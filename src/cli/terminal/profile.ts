@@ -1,4 +1,4 @@
-/** `--profile`: GPU time by kernel, against ceilings that are measured in the same run. */
+/** `--profile`: GPU time by kernel, compared with ceilings measured in the same run. */
 
 import Table from "cli-table3";
 import type { Gpu } from "../../gpu/device.ts";
@@ -6,19 +6,19 @@ import { type KernelTime, KernelTimes } from "../../gpu/kernel_times.ts";
 import type { Model } from "../../model/model.ts";
 import { type Ceilings, measureCeilings } from "../../bench/ceilings.ts";
 
-/** A kernel's part of the time, and its rates. */
+/** A kernel's share of the GPU time, and its rates. */
 export interface ProfileRow extends KernelTime {
-  /** Of the GPU time of all kernels. */
+  /** Share of the GPU time of all kernels. */
   readonly share: number;
-  /** Absent where nothing is calculated. */
+  /** Rate of arithmetic; absent for a kernel that only moves data. */
   readonly gflopPerSecond?: number;
   readonly gigabytesPerSecond?: number;
-  /** Of the multiply-add ceiling of its arithmetic; f32 where it multiplies no rows. */
+  /** Share of the multiply-add ceiling of its arithmetic; of f32's if it multiplies no rows. */
   readonly shareOfMultiplyAdd?: number;
   readonly shareOfCopy?: number;
 }
 
-/** Rates of what was timed. */
+/** Computes shares and rates of the kernels that were timed. */
 export function profileRows(
   totals: readonly KernelTime[],
   { multiplyAdd, copyGigabytesPerSecond }: Ceilings,
@@ -44,7 +44,7 @@ export function profileRows(
 
 /**
  * Times every kernel that `models` run during `body`, measures the ceilings and prints the table on
- * standard error. Without timestamps it says so, and runs `body` all the same.
+ * standard error. Without timestamp queries it prints that, and only runs `body`.
  */
 export async function profiled<T>(
   gpu: Gpu,
@@ -97,6 +97,6 @@ function profileTable(
   return `${table}\nceilings: ${ceilings.join(", ")}; copy ${
     number(copyGigabytesPerSecond)
   } GB/s. ` +
-    "Weights count once a call; compiling may count to the first. Every kernel ran in a pass of its own, which takes longer than " +
-    "without a profile.";
+    "Weights count once per call. The first call may include compiling. Every kernel ran in a pass " +
+    "of its own, which takes longer than a run without a profile.";
 }

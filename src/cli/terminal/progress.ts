@@ -1,30 +1,31 @@
-/** How far a thing is, on standard error: a bar on a terminal, lines elsewhere. */
+/** Progress on standard error: a bar on a terminal, lines elsewhere. */
 
 import { basename, resolve } from "node:path";
 import process from "node:process";
 // @ts-types="@types/cli-progress"
 import cliProgress from "cli-progress";
 import type { MemoryPlan } from "../../model/memory/memory_plan.ts";
+import { isStored } from "../../model/memory/plan_request.ts";
 import { WorkerEngine, type WorkerEngineOptions } from "../../engine/worker_engine.ts";
 
-/** Without a terminal a line is printed each time another of these shares is there. */
+/** Share of the work after which a line is printed where there is no terminal. */
 const LINE_SHARE = 0.25;
 
-/** What is shown while a thing goes on. */
+/** Shows the progress of a task. */
 export interface ProgressReport {
-  /** So much is done, of all. */
+  /** Shows that `done` of `total` is finished. */
   update(done: number, total: number): void;
-  /** Prints a line on standard output; held back while there is a bar. */
+  /** Prints a line on standard output, held back until the bar is removed. */
   print(line: string): void;
   /** Removes the bar. */
   stop(): void;
 }
 
 /**
- * A report for something that goes on.
- * @param label what goes on
- * @param amount all there is to do, in words
- * @param lines whether to print lines where there is no terminal
+ * Starts a progress report.
+ * @param label name of the task
+ * @param amount formats the total amount of work
+ * @param lines whether to print lines if there is no terminal
  */
 export function progressReport(
   label: string,
@@ -78,12 +79,12 @@ function progressBar(label: string, amount: (total: number) => string): Progress
   };
 }
 
-/** An amount of bytes, as reports show it. */
+/** Formats a number of bytes for a progress report. */
 export function inMebibytes(bytes: number): string {
   return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 }
 
-/** Starts an engine that shows how far it is, and what it chose where there was a choice. */
+/** Starts an engine, shows its progress, and prints the memory plan if there was a choice. */
 export function startEngine(
   dir: string,
   { lines = false, ...options }: Omit<WorkerEngineOptions, "onProgress" | "onPlan"> & {
@@ -101,12 +102,15 @@ export function startEngine(
   const stop = () => report.stop();
   engine.ready.then(() => {
     stop();
-    if (engine.model?.warning) console.error(`Warning: ${engine.model.warning}`);
+    for (const line of engine.model?.warning?.split("\n") ?? []) {
+      console.error(`Warning: ${line}`);
+    }
   }, stop);
   return { engine, report };
 }
 
-/** Whether a model is not loaded as it is stored. */
-function isSmaller({ target, draft }: MemoryPlan): boolean {
-  return [target, draft].some((model) => model && model.choice !== "stored");
+/** Whether a model is loaded smaller than it is stored, or with less than its full context. */
+function isSmaller({ target, draft, context, fullContext }: MemoryPlan): boolean {
+  return context < fullContext ||
+    [target, draft].some((model) => model && !isStored(model.choice));
 }

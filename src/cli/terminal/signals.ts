@@ -1,15 +1,15 @@
 /** Ctrl-C and requests to terminate. */
 
-/** Milliseconds within which a second signal is taken for the same key press. */
+/** Milliseconds within which a second signal counts as the same key press. */
 const SAME_PRESS = 1000;
 
 /** Exit codes that shells give to programs ended by these signals. */
 const EXIT_CODES: Partial<Record<Deno.Signal, number>> = { SIGINT: 130, SIGTERM: 143 };
 
 /**
- * Calls `listener` for Ctrl-C and for requests to terminate until disposed of. A terminal sends
- * Ctrl-C to `deno task` and to its child alike and the task passes it on: that counts once.
- * @param listener is told the exit code that stands for the signal, and how often it came before
+ * Calls `listener` for Ctrl-C and requests to terminate, until it is disposed of. A terminal sends
+ * Ctrl-C to `deno task` and to its child, and the task passes it on: both count as one.
+ * @param listener called with the signal's exit code and the number of signals before it
  */
 export function onStop(listener: (exitCode: number, before: number) => void): Disposable {
   let count = 0;

@@ -1,6 +1,7 @@
-/** Statistics in words and tables. */
+/** Formats statistics as text and tables. */
 
 import Table from "cli-table3";
+import { NO_CACHE } from "../../denoise/cache_plan.ts";
 import type { AcceptanceCount, AcceptanceTally } from "../../denoise/strategies/acceptance.ts";
 import type {
   EngineTotals,
@@ -10,13 +11,13 @@ import type {
   Usage,
 } from "../../engine/request.ts";
 
-/** Positions of the generation that share a line. */
+/** Positions of the generation that are summed in one line. */
 const POSITIONS_PER_LINE = 8;
 
-/** What one answer cost, and what was chosen and accepted on the way. */
+/** Text about one answer: its cost, what auto chose, and what was accepted. */
 export function answerText({ usage, stats }: Extract<GenerateEvent, { type: "end" }>): string {
   const { strategy, cache, seed } = stats;
-  const how = `strategy ${strategy}${cache === "none" ? "" : `, cache ${cache}`}`;
+  const how = `strategy ${strategy}${cache === NO_CACHE ? "" : `, cache ${cache}`}`;
   return [
     `${speedText(usage, stats)}, ${stats.readbacks} readbacks, seed ${seed}`,
     how,
@@ -25,7 +26,7 @@ export function answerText({ usage, stats }: Extract<GenerateEvent, { type: "end
   ].join("\n");
 }
 
-/** What all answers cost together. */
+/** Text about the cost of all answers together. */
 export function totalsText(totals: EngineTotals): string {
   const { answers, unfinished, strategies } = totals;
   const named = Object.entries(strategies).map(([name, count]) => `${count} ${name}`).join(", ");
@@ -74,7 +75,7 @@ function passLines(stats: PassStats): string[] {
   return [...lines.map(([name, value]) => `  ${name.padEnd(9)} ${value}`), ...table];
 }
 
-/** Accepted of the tokens that were judged, in three columns side by side. */
+/** Table of accepted out of judged tokens, in three columns side by side. */
 function acceptanceTable({ byDepth, byMaskRatio, byPosition }: AcceptanceTally): string {
   const depth = byDepth.map((count, i): Row => [`${i + 1}`, count]);
   const masked = byMaskRatio.map((count, i): Row => [`${10 * i}-${10 * (i + 1)}%`, count]);
@@ -108,7 +109,7 @@ function share({ proposed, accepted }: AcceptanceCount): string {
   return `${(100 * accepted / proposed).toFixed(0)}% (${accepted} of ${proposed})`;
 }
 
-/** What auto chose, and what it has learnt of this device. */
+/** Lines about what auto chose, and the costs it measured on this device. */
 function choiceLines({ choices = {}, figures }: GenerateStats): string[] {
   const chosen = Object.entries(choices).map(([choice, steps]) => `${choice} (${steps} steps)`);
   const micro = (value: number | undefined) =>

@@ -1,11 +1,11 @@
-/** Text to the terminal, or to whatever standard output is. */
+/** Writes text to the terminal, or to whatever standard output is. */
 
-/** What a shell reports for a program that a closed pipe ended. */
+/** The exit code that shells report for a program ended by a closed pipe. */
 const CLOSED_PIPE = 128 + 13;
 
 const encoder = new TextEncoder();
 
-/** Columns and rows; 80 x 24 where the terminal does not tell. */
+/** Columns and rows of the terminal; 80 x 24 if they are not known. */
 export interface TerminalSize {
   readonly columns: number;
   readonly rows: number;
@@ -38,8 +38,8 @@ export function terminalSize(): TerminalSize {
 }
 
 /**
- * A text as a terminal may show it: control characters other than line feed and tab, which could
- * drive the terminal, become their pictures (U+2400 on), those without a picture U+FFFD.
+ * Makes a text safe to print. Control characters other than line feed and tab could drive the
+ * terminal: they become their pictures (from U+2400), or U+FFFD where they have none.
  */
 export function harmless(text: string): string {
   return text.replace(/[^\P{Cc}\n\t]/gu, pictureOf);

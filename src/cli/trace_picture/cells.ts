@@ -1,39 +1,39 @@
-/** What became of each position at each step of a trace, as coloured rectangles. */
+/** Draws each position at each step of a trace as a coloured rectangle. */
 
 import type { Trace, TracedToken } from "../../denoise/trace.ts";
 import type { Colour, Quad } from "./draw_quads.ts";
 
-/** Where positions (to the right) and steps (downwards) are drawn, in pixels. */
+/** The grid of positions (to the right) and steps (downwards), in pixels. */
 export interface Grid {
   readonly left: number;
   readonly top: number;
-  /** Of one cell; may be below 1, then several share a pixel. */
+  /** Width of one cell; if it is below 1, several cells share a pixel. */
   readonly cellWidth: number;
   readonly cellHeight: number;
-  /** Positions. */
+  /** Number of positions. */
   readonly columns: number;
-  /** Steps. */
+  /** Number of steps. */
   readonly rows: number;
 }
 
-/** Cells from this size on, in pixels, are parted by a line of one pixel. */
+/** Cells of at least this many pixels are separated by a line of one pixel. */
 const LEAST_PARTED = 6;
 
-/** The colours at confidence 1, of a palette that the colour-blind can tell apart (Okabe, Ito). */
+/** Colours at confidence 1, from a palette that is safe for the colour-blind (Okabe, Ito). */
 const HUES = {
   committed: rgb(0x0060a8),
   accepted: rgb(0x008a64),
   rejected: rgb(0xd1480a),
 } as const;
 
-/** What a cell's colour says besides confidence. */
+/** What happened to a token; the hue of its cell shows it. */
 export type Outcome = keyof typeof HUES;
 
-/** Still masked behind the step. */
+/** Colour of a position that is still masked after the step. */
 export const MASKED: Colour = rgb(0xc6cad1);
-/** Masked again at the step. */
+/** Colour of a position that the step masked again. */
 export const REMASKED: Colour = rgb(0xb84fa0);
-/** Paper. */
+/** Colour of the background. */
 export const WHITE: Colour = [1, 1, 1];
 
 function rgb(hex: number): Colour {
@@ -49,17 +49,17 @@ function tint(colour: Colour, strength: number): Colour {
   return [part(colour[0]), part(colour[1]), part(colour[2])];
 }
 
-/** A token at the step that it was committed or refused at: the surer, the deeper. */
+/** Colour of a token at the step that committed or refused it; deeper with more confidence. */
 export function colourOf(outcome: Outcome, confidence: number): Colour {
   return tint(HUES[outcome], 0.4 + 0.6 * confidence);
 }
 
-/** A token at the steps behind the one that committed it. */
+/** Colour of a token at the steps after the one that committed it. */
 export function paleOf(outcome: "committed" | "accepted"): Colour {
   return tint(HUES[outcome], 0.17);
 }
 
-/** A rectangle of cells on whole pixels, at least one pixel large. */
+/** A rectangle of cells, rounded to whole pixels and at least one pixel large. */
 export function cellsAt(
   grid: Grid,
   position: number,
@@ -78,7 +78,7 @@ export function cellsAt(
   return { left, top, width, height };
 }
 
-/** The cells of a trace: those that stay as they are below, those that change above. */
+/** The cells of a trace: unchanged cells are drawn first, changed cells over them. */
 export function cellQuads({ settings, steps }: Trace, grid: Grid): Quad[] {
   const held: Quad[] = [];
   const changed: Quad[] = [];
@@ -98,7 +98,7 @@ export function cellQuads({ settings, steps }: Trace, grid: Grid): Quad[] {
     const wrong = new Set(rejected);
     for (const guess of proposed) if (wrong.has(guess.position)) refused.set(guess.position, guess);
     const right = new Set(accepted);
-    // A guess that was refused where something else shows stays in sight at the foot of the cell.
+    // A refused guess is drawn at the foot of its cell if the cell shows something else.
     const aboveFoot = (position: number) => {
       const place = at(position);
       const foot = refused.has(position) ? Math.floor(place.height / 3) : 0;
@@ -123,7 +123,7 @@ export function cellQuads({ settings, steps }: Trace, grid: Grid): Quad[] {
   return [{ ...all, colour: MASKED }, ...held, ...changed, ...gaps(grid, all)];
 }
 
-/** Lines of paper between the cells, where these are large enough. */
+/** Background lines between the cells, if the cells are large enough. */
 function gaps(grid: Grid, all: Pick<Quad, "left" | "top" | "width" | "height">): Quad[] {
   const { columns, rows, cellWidth, cellHeight, left, top } = grid;
   const lines: Quad[] = [];

@@ -1,13 +1,13 @@
-/** Draws rectangles and glyphs offscreen, with a render pipeline. */
+/** Draws rectangles and glyphs into an image, with a render pipeline. */
 
 import { mat4 } from "wgpu-matrix";
 import source from "../../../shaders/lib/trace.wgsl" with { type: "text" };
 import { type Gpu, GpuError } from "../../gpu/device.ts";
 
-/** Red, green, blue, each in [0, 1]. */
+/** A colour: red, green and blue, each in [0, 1]. */
 export type Colour = readonly [red: number, green: number, blue: number];
 
-/** A rectangle, or a glyph in one; in pixels from the top left. */
+/** A rectangle, or a glyph that fills one, in pixels from the top left. */
 export interface Quad {
   readonly left: number;
   readonly top: number;
@@ -18,7 +18,7 @@ export interface Quad {
   readonly bits?: readonly [low: number, high: number];
 }
 
-/** Pixels, row by row from the top left. */
+/** An image: its pixels row by row, from the top left. */
 export interface Image {
   readonly width: number;
   readonly height: number;
@@ -26,15 +26,15 @@ export interface Image {
   readonly rgba: Uint8Array;
 }
 
-/** rectangle f32 x 4, colour f32 x 4, bits u32 x 2. */
+/** Bytes of a quad: rectangle f32 x 4, colour f32 x 4, bits u32 x 2. */
 const STRIDE = 40;
 const SOLID = [0xffffffff, 0xffffffff] as const;
 const FORMAT = "rgba8unorm";
-/** Of the rows of a texture that is copied into a buffer. */
+/** Alignment of the rows of a texture that is copied into a buffer, in bytes. */
 const ROW_ALIGNMENT = 256;
 
 /**
- * Draws quads in their order, later ones over earlier ones.
+ * Draws quads in order, so that later ones cover earlier ones.
  * @param size of the picture in pixels, whole numbers
  * @throws {GpuError} when the picture is larger than the device's textures, or the device fails
  */

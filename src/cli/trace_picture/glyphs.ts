@@ -1,8 +1,10 @@
-/** Letters of 5 x 9 dots, two of them below the line, for pictures that must not depend on a system's fonts. */
+/**
+ * Letters of 5 x 9 dots (two rows below the line), so that pictures do not depend on system fonts.
+ */
 
 import type { Colour, Quad } from "./draw_quads.ts";
 
-/** Thirteen glyphs side by side, their characters above. */
+/** Glyphs as text: thirteen side by side, with their characters above. */
 const SHEET = `
 0      1      2      3      4      5      6      7      8      9      A      B      C
 .###.  ..#..  .###.  #####  ...#.  #####  ..##.  #####  .###.  .###.  .###.  ####.  .###.
@@ -74,7 +76,7 @@ q      r      s      t      u      v      w      x      y      z      .      ,  
 /** Columns and rows of a glyph. */
 export const GLYPH = { columns: 5, rows: 9 } as const;
 
-/** Dots row by row from the top left, in two words of which the first is the low one. */
+/** A glyph's dots, row by row from the top left, in two words with the low one first. */
 export type GlyphBits = readonly [low: number, high: number];
 
 const glyphs = new Map<string, GlyphBits>();
@@ -89,30 +91,30 @@ for (const band of SHEET.trim().split("\n\n")) {
   }
 }
 
-/** A character's glyph; that of a question mark for one that has none, nothing for a space. */
+/** A character's glyph; a question mark's for an unknown character, undefined for a space. */
 export function glyphOf(character: string): GlyphBits | undefined {
   return character === " " ? undefined : glyphs.get(character) ?? glyphs.get("?");
 }
 
-/** Dots are squares of this many pixels. */
+/** Side of a dot, in pixels. */
 const DOT = 2;
 
-/** Room that a line of text takes, in pixels. */
+/** Measures of a line of text, in pixels. */
 export const TEXT = {
   /** From one character to the next. */
   advance: (GLYPH.columns + 1) * DOT,
-  /** Of a capital letter or a digit. */
+  /** Height of a capital letter or a digit. */
   height: 7 * DOT,
   /** From one line to the next. */
   line: (GLYPH.rows + 2) * DOT,
 } as const;
 
-/** Pixels from a line's first dot to its last. */
+/** Width of a line in pixels, from its first dot to its last. */
 export function textWidth(text: string): number {
   return Math.max(0, text.length * TEXT.advance - DOT);
 }
 
-/** One line of text, its top left corner given in pixels. */
+/** One line of text as quads; `left` and `top` are its top left corner, in pixels. */
 export function textQuads(text: string, left: number, top: number, colour: Colour): Quad[] {
   const size = { width: GLYPH.columns * DOT, height: GLYPH.rows * DOT };
   return [...text].flatMap((character, i) => {
@@ -121,7 +123,7 @@ export function textQuads(text: string, left: number, top: number, colour: Colou
   });
 }
 
-/** Words in lines that are at most `width` pixels wide, where a word is not wider itself. */
+/** Wraps words into lines of at most `width` pixels; a wider word gets a line of its own. */
 export function wrapWords(text: string, width: number): string[] {
   const lines: string[] = [];
   for (const word of text.split(" ")) {

@@ -16,16 +16,16 @@ import {
   WHITE,
 } from "./cells.ts";
 
-/** Most pixels of a picture's side. */
+/** Limit of a picture's width and height, in pixels. */
 export const PICTURE_LIMIT = 4096;
-/** Ink of axes, borders and letters. */
+/** Colour of axes, borders and letters. */
 export const INK: Colour = [0.15, 0.17, 0.2];
 
-/** Cells are made as large as this many pixels a side allow, within these sizes. */
+/** Side in pixels that the grid should fill: cells are as large as it allows, within limits. */
 const COMFORTABLE = 1280;
 const SMALLEST_CELL = 4;
 const LARGEST_CELL = 16;
-/** A legend and a title need some room, however short the generation. */
+/** Least width in pixels: the legend and the title need it, even for a short generation. */
 const LEAST_WIDTH = 560;
 /** Blocks narrower than this many pixels get no borders: they would hide the cells. */
 const LEAST_BORDERED = 8;
@@ -33,7 +33,7 @@ const MARGIN = 16;
 const TICK = 6;
 const SWATCH = 16;
 
-/** Everything on a picture, and where. */
+/** The parts of a picture and their places. */
 export interface PictureLayout {
   readonly width: number;
   readonly height: number;
@@ -47,7 +47,7 @@ export interface PictureLayout {
   readonly quads: readonly Quad[];
 }
 
-/** Lays a trace out; at most {@linkcode PICTURE_LIMIT} pixels wide and high. */
+/** Lays out a trace, at most {@linkcode PICTURE_LIMIT} pixels wide and high. */
 export function layoutTrace(trace: Trace): PictureLayout {
   const { settings, steps } = trace;
   const { genLength, blockLength } = settings;
@@ -111,7 +111,7 @@ export function layoutTrace(trace: Trace): PictureLayout {
   return { width, height: y + MARGIN, grid, legend: legend.entries, quads };
 }
 
-/** Whole pixels where they fit. */
+/** Size of a cell: whole pixels if they fit. */
 function cellSize(count: number, most: number): number {
   const comfortable = Math.floor(COMFORTABLE / count);
   const size = Math.min(LARGEST_CELL, Math.max(SMALLEST_CELL, comfortable));
@@ -144,7 +144,7 @@ function ticks(count: number, apart: number): number[] {
 const NOTE = "Pale to deep: confidence from 0 to 1. Red foot: another guess was rejected there.";
 const RAMP = [0, 0.25, 0.5, 0.75, 1];
 
-/** What the colours mean: labels and their swatches. */
+/** The legend: labels of the colours, and their swatches. */
 function legendEntries(): { readonly label: string; readonly swatches: readonly Colour[] }[] {
   const ramp = (outcome: Outcome) => RAMP.map((confidence) => colourOf(outcome, confidence));
   return [

@@ -1,32 +1,35 @@
-/** Quality `exact` of the strategy that the controller drives: nothing that changes the result. */
+/**
+ * Strategy `auto` with quality `exact`: the controller chooses among ways that do not change the
+ * result.
+ */
 
 import { mergeTallies, NO_ACCEPTANCE } from "../strategies/acceptance.ts";
 import { type Choice, choiceName, Controller } from "./controller.ts";
-import { denoise } from "../denoise.ts";
 import type { DenoiseOptions, DenoiseStep } from "../denoise_step.ts";
-import { lossless, selfDraft } from "../strategies/draft_verify.ts";
 import { timedPredictor } from "./timed_predictor.ts";
-import type { Predictor } from "../predictor.ts";
-import { type ProposalResult, withoutProposals } from "../strategies/proposal_run.ts";
+import type { ProposalResult } from "../strategies/proposal_run.ts";
 import { forwardSteps } from "../forward_steps.ts";
 import { planSteps } from "../schedule.ts";
 import { applyCommits, decidedUpToEnd, generationLength, type Sequence } from "../sequence.ts";
+import type { Models, Strategy } from "../strategy_options.ts";
 
-/** What a finished answer cost, and what was chosen on the way. */
+/** The cost of a finished answer, and the choices made for it. */
 export interface AutoResult extends ProposalResult {
   /** Denoising steps taken by each choice, such as `plain` or `self 4`. */
   readonly choices: Readonly<Record<string, number>>;
 }
 
 /**
- * Takes the plain schedule's steps, a few at a time, in whichever lossless way the controller expects
- * to be fastest; when drafting does not pay, it does not draft. With guidance it is plain.
+ * Takes the steps of the plain schedule, a few at a time, in the lossless way that the controller
+ * expects to be fastest. It does not draft if drafting is slower. With guidance it is always plain.
+ * @param ways strategies that the controller chooses from
  * @throws as `denoise`
  */
 export async function* autoExact(
   sequence: Sequence,
-  models: { readonly target: Predictor; readonly draft?: Predictor },
+  models: Models,
   options: DenoiseOptions & { readonly controller?: Controller },
+  ways: Readonly<Record<Choice["strategy"], Pick<Strategy, "run">>>,
 ): AsyncGenerator<DenoiseStep, AutoResult, void> {
   const { blockLength, steps, controller = new Controller() } = options;
   const total = planSteps({ genLength: generationLength(sequence), blockLength, steps }).length;
@@ -40,7 +43,13 @@ export async function* autoExact(
     predicted: (_answers, milliseconds) => controller.learnDraft(milliseconds / rows),
     ran: (steps, milliseconds) => controller.learnDraft(milliseconds / steps.length / rows),
   });
-  const count = { targetForwards: 0, targetStates: 0, draftForwards: 0, readbacks: 0 };
+  const count = {
+    targetForwards: 0,
+    targetStates: 0,
+    draftForwards: 0,
+    readbacks: 0,
+    idleForwards: 0,
+  };
   const proposed: number[] = [];
   const accepted: number[] = [];
   let acceptance = NO_ACCEPTANCE;
@@ -51,13 +60,19 @@ export async function* autoExact(
   let state = sequence;
   let t = 0;
   while (t < total && !finished()) {
-    // Guidance's second sequence follows the commits from the first step on: no second beginning.
+    // With guidance the run cannot start again midway: the second sequence starts at the first
+    // step.
     const choice: Choice = guided
       ? { strategy: "plain", steps: total }
       : controller.choose(draft !== undefined);
     const until = Math.min(total, t + choice.steps);
-    const part = { ...options, from: t, until };
-    const run = take(choice, state, target, draft, part);
+    const depth = "depth" in choice ? choice.depth : undefined;
+    const run = ways[choice.strategy].run(state, { target, draft }, {
+      ...options,
+      from: t,
+      until,
+      depth,
+    });
     const before = count.targetForwards;
     const begun = t;
     const name = choiceName(choice);
@@ -72,35 +87,15 @@ export async function* autoExact(
     count.targetStates += result.targetStates;
     count.draftForwards += result.draftForwards;
     count.readbacks += result.readbacks;
+    count.idleForwards += result.idleForwards;
     proposed.push(...result.proposed);
     accepted.push(...result.accepted);
     acceptance = mergeTallies(acceptance, result.acceptance);
-    if (choice.strategy !== "plain") {
+    if ("depth" in choice) {
       result.proposed.forEach((proposals, i) =>
-        controller.learnAcceptance(
-          choice.strategy as "self" | "lossless",
-          proposals,
-          result.accepted[i],
-        )
+        controller.learnAcceptance(choice.strategy, proposals, result.accepted[i])
       );
     }
   }
   return { sequence: state, ...count, proposed, accepted, acceptance, choices };
-}
-
-/** Some steps of the schedule, in the chosen way. */
-async function* take(
-  choice: Choice,
-  state: Sequence,
-  target: Predictor,
-  draft: Predictor | undefined,
-  options: DenoiseOptions,
-): AsyncGenerator<DenoiseStep, ProposalResult, void> {
-  if (choice.strategy === "self") {
-    return yield* selfDraft(state, target, { ...options, depth: choice.depth });
-  }
-  if (choice.strategy === "lossless") {
-    return yield* lossless(state, target, draft!, { ...options, depth: choice.depth });
-  }
-  return withoutProposals(yield* denoise([state], target, options));
 }

@@ -1,51 +1,38 @@
-/** Quality `fast` of the strategy that the controller drives: the result is its own. */
+/** Strategy `auto` with quality `fast`: the result may differ from the plain schedule's. */
 
 import type { AutoResult } from "./auto.ts";
 import { denoiseBlocks } from "../strategies/blocks.ts";
-import type { CachePolicy } from "../cache_plan.ts";
+import { type CachePolicy, NO_CACHE } from "../cache_plan.ts";
+import { PROBABILITY } from "../confidence.ts";
 import { Controller } from "./controller.ts";
 import type { DenoiseOptions, DenoiseStep } from "../denoise_step.ts";
 import type { FastWay, Pass } from "./fast_controller.ts";
 import { timedPredictor } from "./timed_predictor.ts";
-import { GREEDY, type Prediction, type Predictor, type SelectionRule } from "../predictor.ts";
+import { GREEDY, type Prediction, type Predictor } from "../predictor.ts";
+import type { SelectionRule } from "../selection.ts";
+import type { Models, Strategy } from "../strategy_options.ts";
 import { withoutProposals } from "../strategies/proposal_run.ts";
 import { forwardSteps } from "../forward_steps.ts";
 import { maskedPositions, type Sequence } from "../sequence.ts";
 
-/** What a finished answer cost, and what was chosen on the way. */
-export interface AutoFastResult extends AutoResult {
-  /** Forward passes that found nothing left to do. */
-  readonly idleForwards: number;
-}
-
-/** Options of quality fast. */
+/** Options of quality `fast`. */
 export interface AutoFastOptions extends DenoiseOptions {
   readonly controller?: Controller;
-  /** Least confidence that is committed; given, no rule but the threshold is tried. */
+  /** Least confidence at which a token is committed. If given, only the threshold rule is tried. */
   readonly threshold?: number;
 }
 
-/** The models at hand. */
-interface Models {
-  readonly target: Predictor;
-  readonly draft?: Predictor;
-}
+/** Lossy strategies that need a draft, by name. */
+export type DraftStrategies = Readonly<Record<string, Pick<Strategy, "run">>>;
 
-/** A lossy strategy that needs a draft, over a whole answer. */
-export type DraftRun = (
-  sequence: Sequence,
-  models: Models,
-  options: DenoiseOptions,
-) => AsyncGenerator<DenoiseStep, Omit<AutoFastResult, "choices">, void>;
-
-/** A rule and a cache, which may change from block to block. */
+/** A rule and a cache; another one may be chosen for each block. */
 interface BlockWay extends FastWay {
   readonly of: { readonly rule: SelectionRule; readonly cache: CachePolicy };
 }
 
-/** A strategy with a draft. */
+/** A strategy with a draft, chosen for a whole answer. */
 interface DraftWay extends FastWay {
-  readonly run: DraftRun;
+  readonly run: Strategy["run"];
 }
 
 const BLOCK: Pass = { name: "block", contains: [] };
@@ -54,7 +41,7 @@ const PARTS = ["block", "from the block on"];
 const ALL: Pass = { name: "all", contains: PARTS, like: "all, kept" };
 const ALL_KEPT: Pass = { name: "all, kept", contains: PARTS, like: "all" };
 
-/** The passes of a block by its cache. Those tried first stand first. */
+/** The passes of a block for each cache, in the order in which they are tried. */
 const PASSES: Readonly<Record<CachePolicy, Pick<FastWay, "first" | "later">>> = {
   dual: { first: ALL_KEPT, later: BLOCK },
   prefix: { first: ALL_KEPT, later: FROM_BLOCK },
@@ -62,22 +49,22 @@ const PASSES: Readonly<Record<CachePolicy, Pick<FastWay, "first" | "later">>> = 
 };
 
 /**
- * Commits several tokens a step, in whichever way the controller expects to be fastest: a rule and a
- * cache for each block, or a strategy with the draft for an answer. With guidance there is no cache;
- * with another confidence than the probability there is no draft.
- * @param draftRuns the strategies with a draft by name; used where there is a draft
+ * Commits several tokens per step, in the way that the controller expects to be fastest: a rule and
+ * a cache for each block, or a strategy with the draft for the whole answer. It uses no cache with
+ * guidance, and no draft with a confidence other than the probability.
+ * @param drafting strategies with a draft, used if there is a draft
  * @throws as `denoiseBlocks` and the strategies
  */
 export async function* autoFast(
   sequence: Sequence,
   models: Models,
   options: AutoFastOptions,
-  draftRuns: Readonly<Record<string, DraftRun>> = {},
-): AsyncGenerator<DenoiseStep, AutoFastResult, void> {
+  drafting: DraftStrategies = {},
+): AsyncGenerator<DenoiseStep, AutoResult, void> {
   const { controller = new Controller() } = options;
   const blockWays = blockWaysOf(models.target, options);
-  const drafting = models.draft && (options.confidence ?? "probability") === "probability";
-  const ways = [...blockWays, ...drafting ? draftWaysOf(draftRuns) : []];
+  const drafts = models.draft && (options.confidence ?? PROBABILITY) === PROBABILITY;
+  const ways = [...blockWays, ...drafts ? draftWaysOf(drafting) : []];
   const choose = () => controller.fast.choose<BlockWay | DraftWay>(ways, controller.draftStep);
   let way = choose();
   let probes = 0;
@@ -94,7 +81,7 @@ export async function* autoFast(
   return { ...result, draftForwards: draftForwards + probes, readbacks: readbacks + probes };
 }
 
-/** Measures a forward pass of the draft: where it is dear, no whole answer need be spent on it. */
+/** Measures a forward pass of the draft, so that no answer is spent on a slow draft. */
 async function probe(draft: Predictor, sequence: Sequence, controller: Controller): Promise<void> {
   const { ids, attentionMask } = sequence;
   const positions = maskedPositions(sequence, ids.length);
@@ -104,8 +91,8 @@ async function probe(draft: Predictor, sequence: Sequence, controller: Controlle
 }
 
 function blockWaysOf(target: Predictor, options: AutoFastOptions): BlockWay[] {
-  const { threshold = 0.9, cfgScale = 0, confidence = "probability" } = options;
-  const measure = confidence === "probability" ? "" : ` by ${confidence}`;
+  const { threshold = 0.9, cfgScale = 0, confidence = PROBABILITY } = options;
+  const measure = confidence === PROBABILITY ? "" : ` by ${confidence}`;
   const rules: Record<string, SelectionRule> = {
     ...options.threshold === undefined
       ? { [`factor 1${measure}`]: { kind: "factor", factor: 1 } }
@@ -114,7 +101,7 @@ function blockWaysOf(target: Predictor, options: AutoFastOptions): BlockWay[] {
   };
   const caches = target.openCanvas && cfgScale === 0
     ? Object.keys(PASSES) as CachePolicy[]
-    : ["none"] as const;
+    : [NO_CACHE];
   return Object.entries(rules).flatMap(([name, rule]) =>
     caches.map((cache) => ({
       name: `${name}, cache ${cache}`,
@@ -126,19 +113,19 @@ function blockWaysOf(target: Predictor, options: AutoFastOptions): BlockWay[] {
   );
 }
 
-function draftWaysOf(runs: Readonly<Record<string, DraftRun>>): DraftWay[] {
-  return Object.entries(runs).map(([name, run]) => {
+function draftWaysOf(drafting: DraftStrategies): DraftWay[] {
+  return Object.entries(drafting).map(([name, { run }]) => {
     const pass: Pass = { name, contains: [...PARTS, "all", "all, kept"] };
     return { name, rule: name, first: pass, later: pass, drafts: true, run };
   });
 }
 
-/** Rows that a forward pass over everything runs. */
+/** Number of rows in a forward pass over the whole sequence. */
 function rowsOf(sequence: Sequence, { cfgScale = 0 }: DenoiseOptions): number {
   return sequence.ids.length * (cfgScale > 0 ? 2 : 1);
 }
 
-/** Confidence that either rule commits: the factor's bound for one more token than a block has. */
+/** A confidence that both rules commit: the factor's bound for one more token than a block has. */
 function surely(blockLength: number): number {
   return 1 - 1 / (blockLength + 2);
 }
@@ -149,7 +136,7 @@ async function* byBlocks(
   options: AutoFastOptions & { readonly controller: Controller },
   chosen: BlockWay,
   ways: readonly BlockWay[],
-): AsyncGenerator<DenoiseStep, AutoFastResult, void> {
+): AsyncGenerator<DenoiseStep, AutoResult, void> {
   const { fast } = options.controller;
   const rows = rowsOf(sequence, options);
   const choices: Record<string, number> = {};
@@ -188,16 +175,18 @@ async function* byBlocks(
     return step;
   });
   fast.learnBlock(way, { steps, tokens, open });
-  return { ...withoutProposals(result), idleForwards: result.idleForwards ?? 0, choices };
+  return { ...withoutProposals(result), choices };
 }
 
-/** Here a round, which ends in a forward pass of the target, is what counts as a step. */
+/**
+ * Runs a strategy with a draft. A round, which ends in a pass of the target, counts as one step.
+ */
 async function* withDraft(
   sequence: Sequence,
   models: Models,
   options: AutoFastOptions & { readonly controller: Controller },
   way: DraftWay,
-): AsyncGenerator<DenoiseStep, AutoFastResult, void> {
+): AsyncGenerator<DenoiseStep, AutoResult, void> {
   const { controller, blockLength } = options;
   const rows = rowsOf(sequence, options);
   const sure = surely(blockLength);

@@ -1,14 +1,18 @@
-/** Picks strategy and draft depth from what forward passes cost here and how much is accepted. */
+/** Picks strategy and draft depth from the measured costs of forward passes and the acceptance. */
 
 import { FastController } from "./fast_controller.ts";
 import { Exploration } from "./exploration.ts";
 import { RelativeCosts } from "./relative_costs.ts";
 import { Costs, Recent } from "./recent_costs.ts";
 
-/** How the next steps are taken; each gives what the plain schedule gives. */
+/**
+ * How the next steps are taken. Every choice gives the result of the plain schedule. The names are
+ * those of strategies; src/denoise/strategy.ts must pass a strategy for each name, or it does not
+ * compile.
+ */
 export type Choice =
   & {
-    /** How many of them, before the next choice. */
+    /** Number of steps before the next choice. */
     readonly steps: number;
   }
   & (
@@ -16,52 +20,52 @@ export type Choice =
     | { readonly strategy: "self" | "lossless"; readonly depth: number }
   );
 
-type Drafting = Exclude<Choice, { readonly strategy: "plain" }>;
+type Drafting = Extract<Choice, { readonly depth: number }>;
 
-/** What the controller has learnt, in milliseconds for each row of a sequence. */
+/** What the controller has measured. Times are in milliseconds per row of a sequence. */
 export interface ControllerFigures {
-  /** A denoising step of the plain schedule. */
+  /** Time of a denoising step of the plain schedule. */
   readonly plainStep?: number;
-  /** A denoising step of the draft. */
+  /** Time of a denoising step of the draft. */
   readonly draftStep?: number;
-  /** A forward pass of the target over so many states. */
+  /** Time of a forward pass of the target, by number of states. */
   readonly verify: Readonly<Record<number, number>>;
-  /** Share of proposals accepted, given that those before them were. */
+  /** Share of self's proposals accepted, if all before them in the round were. */
   readonly selfAcceptance: number;
-  /** The same, of the draft's proposals. */
+  /** Share of the draft's proposals accepted, likewise. */
   readonly draftAcceptance: number;
-  /** Committed tokens per millisecond and row, by the ways of quality fast that were measured. */
+  /** Committed tokens per millisecond and row, for each measured way of quality `fast`. */
   readonly fastRates: Readonly<Record<string, number>>;
 }
 
-/** Depths that are considered. */
+/** Depths to choose from. */
 const DEPTHS = [1, 2, 3, 4, 6, 8];
 /** Rounds of proposals that are remembered. */
 const ROUNDS_KEPT = 48;
-/** Assumed before anything was proposed, and so many judged proposals that it counts as. */
+/** Acceptance assumed at the start, and the number of judged proposals that it counts as. */
 const FIRST_ACCEPTANCE = 0.7;
 const FIRST_WEIGHT = 4;
 /**
- * Steps between two decisions, doubled each time that the same is chosen: a canvas is opened for each,
- * or a first pass made.
+ * Steps between two decisions, doubled each time that the choice stays the same. A decision costs
+ * something: it opens a canvas or makes a first pass.
  */
 const FEWEST_STEPS = 16;
 const MOST_STEPS = 64;
-/** Steps of a try, which may cost more than it brings. */
+/** Steps of a trial; few, because a trial may cost more than it gains. */
 const STEPS_PER_TRY = 4;
-/** Measurements before a way is judged: of two, both can be off. */
+/** Measurements before a way is judged: two could both be disturbed. */
 const ENOUGH = 3;
-/** Standard deviations of what one judged proposal and one measured pass say, as shares. */
+/** Relative standard deviations of one judged proposal and of one measured pass. */
 const OF_A_ROUND = 0.3;
 const OF_A_PASS = 0.15;
 const DRAFT = "draft";
 
-/** As statistics call it. */
+/** Name of a choice in statistics. */
 export function choiceName(choice: Choice): string {
-  return choice.strategy === "plain" ? "plain" : `${choice.strategy} ${choice.depth}`;
+  return "depth" in choice ? `${choice.strategy} ${choice.depth}` : choice.strategy;
 }
 
-/** 1 + a + a^2 + ... + a^n: steps done in a round that proposes n. */
+/** Expected steps of a round with n proposals: 1 + a + a^2 + ... + a^n. */
 export function expectedSteps(acceptance: number, proposals: number): number {
   let sum = 1;
   for (let i = 1; i <= proposals; i++) sum += acceptance ** i;
@@ -69,11 +73,11 @@ export function expectedSteps(acceptance: number, proposals: number): number {
 }
 
 /**
- * Learns costs and acceptance from what runs, and chooses what does the most steps per second:
- * plain 1 / p, self with depth k (1 + a + ... + a^(k-1)) / v(k), lossless with depth k
- * (1 + b + ... + b^k) / (k d + v(k + 1)); p a plain step, d a draft step, v(n) the target over n
- * states, a and b the acceptances. Self also pays v(1) each time it begins. It lives as long as the
- * engine: what one request taught serves the next.
+ * Measures costs and acceptance while answers run, and chooses the way with the most steps per
+ * second: plain 1 / p, self with depth k (1 + a + ... + a^(k-1)) / v(k), lossless with depth k (1 +
+ * b + ... + b^k) / (k d + v(k + 1)). Here p is the time of a plain step, d of a draft step and v(n)
+ * of the target over n states; a and b are the acceptances. Self also pays v(1) each time it
+ * begins. The controller lives as long as the engine, so one request's measurements serve the next.
  */
 export class Controller {
   readonly #shares = new RelativeCosts();
@@ -82,14 +86,14 @@ export class Controller {
     ROUNDS_KEPT,
   );
   readonly #looks = new Exploration();
-  /** The last choice that was no try, and its steps. */
+  /** The last choice that was not a trial, and its steps. */
   #chosen: Choice["strategy"] | undefined;
   #steps = FEWEST_STEPS;
 
-  /** @param fast for answers that need not be the plain schedule's */
+  /** @param fast controller of quality `fast` */
   constructor(readonly fast: FastController = new FastController()) {}
 
-  /** What is known so far. */
+  /** All that was measured so far. */
   get figures(): ControllerFigures {
     const { plainStep } = this.#shares;
     return {
@@ -112,39 +116,39 @@ export class Controller {
     return this.#draft.of(DRAFT);
   }
 
-  /** A step of the plain schedule took so long. */
+  /** Records the time of a step of the plain schedule. */
   learnPlain(millisecondsPerRow: number): void {
     this.#shares.addPlain(millisecondsPerRow);
   }
 
-  /** A step of the draft took so long. */
+  /** Records the time of a step of the draft. */
   learnDraft(millisecondsPerRow: number): void {
     this.#draft.add(DRAFT, millisecondsPerRow);
     this.#shares.addDraft(millisecondsPerRow);
   }
 
-  /** A forward pass of the target over `states` states took so long. */
+  /** Records the time of a forward pass of the target over `states` states. */
   learnVerify(states: number, millisecondsPerRow: number): void {
     this.#shares.addVerify(states, millisecondsPerRow);
   }
 
-  /** Of `proposed` proposals in a round the first `accepted` were right. */
-  learnAcceptance(strategy: "self" | "lossless", proposed: number, accepted: number): void {
+  /** Records that the first `accepted` of a round's `proposed` proposals were accepted. */
+  learnAcceptance(strategy: Drafting["strategy"], proposed: number, accepted: number): void {
     if (proposed === 0) return;
-    // Those behind the first refusal were never judged.
+    // Proposals after the first rejected one were never judged.
     this.#rounds.add(strategy, { judged: Math.min(proposed, accepted + 1), accepted });
   }
 
-  #sum(strategy: "self" | "lossless", of: "judged" | "accepted"): number {
+  #sum(strategy: Drafting["strategy"], of: "judged" | "accepted"): number {
     return this.#rounds.of(strategy).reduce((total, round) => total + round[of], 0);
   }
 
-  #acceptance(strategy: "self" | "lossless"): number {
+  #acceptance(strategy: Drafting["strategy"]): number {
     return (this.#sum(strategy, "accepted") + FIRST_WEIGHT * FIRST_ACCEPTANCE) /
       (this.#sum(strategy, "judged") + FIRST_WEIGHT);
   }
 
-  /** Plain steps' time that a step is expected to take, once begun. */
+  /** Expected time of a step, as a share of a plain step, without the cost of beginning. */
   expected({ strategy, depth }: Drafting): number {
     const acceptance = this.#acceptance(strategy);
     if (strategy === "self") {
@@ -154,18 +158,18 @@ export class Controller {
       expectedSteps(acceptance, depth);
   }
 
-  /** About one standard deviation of what is expected, as a share of it. */
+  /** About one relative standard deviation of the expected time. */
   #uncertainty(strategy: Drafting["strategy"]): number {
     const judged = FIRST_WEIGHT + this.#sum(strategy, "judged");
     return Math.hypot(OF_A_ROUND / Math.sqrt(judged), OF_A_PASS / Math.sqrt(this.#shares.verifies));
   }
 
-  /** So many steps were taken as chosen. */
+  /** Records that `steps` steps were taken as chosen. */
   took(choice: Choice, steps: number): void {
     this.#looks.used(choiceName(choice), steps / FEWEST_STEPS);
   }
 
-  /** What to do next. Each way is tried before it is judged. */
+  /** Chooses the way of the next steps. Every way is tried before it is judged. */
   choose(hasDraft: boolean): Choice {
     const { repeated, ...choice } = this.#choose(hasDraft);
     if (!repeated) return choice;
@@ -190,7 +194,7 @@ export class Controller {
       const sure = step * (1 + this.#uncertainty(choice.strategy)) + first / MOST_STEPS;
       return { choice, name: choiceName(choice), cost: sure, tried: steps * step + first };
     });
-    const ways = [{ choice: plain, name: "plain", cost: 1, tried: steps }, ...drafting];
+    const ways = [{ choice: plain, name: choiceName(plain), cost: 1, tried: steps }, ...drafting];
     const best = Math.min(...ways.map(({ cost }) => cost));
     const looks = ways.map((way) => ({ ...way, look: (way.tried / best - steps) / FEWEST_STEPS }));
     const { choice, cost } = this.#looks.pick(looks);

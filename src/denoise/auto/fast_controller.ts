@@ -1,26 +1,26 @@
-/** Picks how a block is denoised when the answer need not be the plain schedule's. */
+/** Picks how a block is denoised with quality `fast`. */
 
 import { Exploration } from "./exploration.ts";
 import { Costs, Recent } from "./recent_costs.ts";
 
-/** What runs in a denoising step. */
+/** The forward pass of a denoising step. */
 export interface Pass {
   readonly name: string;
-  /** Passes that run no rows but this one's, by name: they cost no more. */
+  /** Names of passes that run only rows of this one, and so cost no more. */
   readonly contains: readonly string[];
-  /** A pass that runs the same rows, by name: it costs about as much. */
+  /** Name of a pass that runs the same rows, and so costs about as much. */
   readonly like?: string;
 }
 
 /** One way to denoise a block. */
 export interface FastWay {
-  /** As statistics show it. */
+  /** Name in statistics. */
   readonly name: string;
-  /** What decides how many steps a block takes, such as `threshold 0.9`. */
+  /** Rule that decides how many steps a block takes, such as `threshold 0.9`. */
   readonly rule: string;
-  /** What the block's first step runs. */
+  /** Pass of the block's first step. */
   readonly first: Pass;
-  /** What the others run. */
+  /** Pass of the other steps. */
   readonly later: Pass;
   /** Whether the draft runs as well. */
   readonly drafts: boolean;
@@ -28,36 +28,36 @@ export interface FastWay {
 
 /** A block that was denoised. */
 export interface BlockRecord {
-  /** Steps that it took, idle ones counted. */
+  /** Steps that it took, including idle ones. */
   readonly steps: number;
   readonly tokens: number;
-  /** Tokens that its first pass was not sure of; undefined where that is not known. */
+  /** Tokens that its first pass was not sure of; undefined if not known. */
   readonly open?: number;
 }
 
-/** Blocks that are kept of each rule. */
+/** Blocks that are remembered for each rule. */
 const BLOCKS_KEPT = 64;
-/** Usual blocks that a rule's own are mixed with: few of its own say little. */
+/** Number of average blocks that are mixed with a rule's own, since a few blocks say little. */
 const MIXED_IN = 4;
 /** Measurements of a pass before it is judged by them. */
 const ENOUGH = 2;
-/** Measurements that are trusted whatever passes cost that contain it. */
+/** Measurements from which a pass's cost is trusted, whatever larger passes cost. */
 const MANY = 6;
-/** What a pass may cost of another that is like it. */
+/** Least cost of an unmeasured pass, as a share of a pass with the same rows. */
 const LIKE = 0.85;
-/** What a strategy with a draft is hoped to leave of the steps behind the first, before it is tried. */
+/** Share of the later steps that an untried strategy with a draft is assumed to need. */
 const HOPE = 0.5;
-/** All blocks, and those of all rules without a draft. */
+/** Names under which the blocks of all rules, and of all rules without a draft, are kept. */
 const EVERY = "every";
 const USUAL = "usual";
 
 /**
- * Learns what denoising steps cost and how many a block takes, and picks the way with the most
- * expected commits per second. A block of n steps costs `first + (n - 1) later`. n - 1 is taken to
- * grow with the tokens that the block's first pass was not sure of, by a factor of each rule's own:
- * how many those are differs much more from block to block than the rules do, and is the same
- * whatever the rule. What was not measured yet counts as the least that it can be, so ways are tried
- * as long as they could win.
+ * Measures the cost of denoising steps and the number that a block takes, and picks the way with
+ * the most expected commits per second. A block of n steps costs `first + (n - 1) later`. The
+ * estimate of n - 1 is proportional to the number of tokens that the block's first pass was not
+ * sure of, with a factor for each rule. That number differs more between blocks than the rules
+ * differ, and does not depend on the rule. A way that was not measured yet is given its least
+ * possible cost, so every way is tried as long as it could win.
  */
 export class FastController {
   readonly #costs = new Costs();
@@ -68,8 +68,8 @@ export class FastController {
   readonly #looks = new Exploration();
 
   /**
-   * Steps that ran one behind another took so long together.
-   * @param millisecondsPerRow per row of the sequence, also where only a part is run
+   * Records the time of several steps that ran together.
+   * @param millisecondsPerRow time per row of the whole sequence, even if only a part was run
    */
   learnSteps(passes: readonly Pass[], millisecondsPerRow: number): void {
     for (const pass of passes) this.#passes.set(pass.name, pass);
@@ -79,7 +79,7 @@ export class FastController {
     const expected = passes.reduce((total, { name }) => total + known(name), 0);
     const unknown = names.filter((name) => known(name) === 0);
     if (unknown.length === 0) {
-      // Passes share what their run took as they usually do.
+      // The time of a run is divided among its passes in proportion to their usual costs.
       const costs = names.map((name) => known(name) * millisecondsPerRow / expected);
       names.forEach((name, i) => this.#costs.add(name, costs[i]));
     } else if (unknown.length === 1) {
@@ -88,7 +88,7 @@ export class FastController {
     }
   }
 
-  /** A block was denoised in some way. */
+  /** Records a block that was denoised in some way. */
   learnBlock(way: FastWay, { steps, tokens, open = this.#typicalOpen }: BlockRecord): void {
     if (steps < 1 || tokens < 1) return;
     this.#used.set(way.name, way);
@@ -99,13 +99,13 @@ export class FastController {
     }
   }
 
-  /** Tokens that the first pass of a block is not sure of, on average. */
+  /** Average number of tokens that the first pass of a block is not sure of. */
   get #typicalOpen(): number {
     const blocks = this.#blocks.of(EVERY);
     return sumOf(blocks, ({ open }) => open) / Math.max(1, blocks.length);
   }
 
-  /** Steps that a block is expected to take by some rule. */
+  /** Expected steps of a block with a way's rule. */
   #expectedSteps({ rule, drafts }: FastWay): number {
     const open = this.#typicalOpen;
     if (open === 0) return 1;
@@ -124,7 +124,7 @@ export class FastController {
     return this.#costs.measurements(name) >= ENOUGH;
   }
 
-  /** Milliseconds per row of a step: as measured, within what passes that are related allow. */
+  /** Milliseconds per row of a step, as measured, and limited by the costs of related passes. */
   #stepCost(pass: Pass, drafting: number): number {
     const measured = [...this.#passes.values()].filter((other) => this.#isMeasured(other));
     const costsOf = (related: (other: Pass) => boolean) =>
@@ -139,8 +139,8 @@ export class FastController {
   }
 
   /**
-   * Milliseconds per row that a block is expected to take, or the least that it can.
-   * @param draftForward milliseconds per row of a forward pass of the draft, where it is known
+   * Expected milliseconds per row of a block, or their least possible value.
+   * @param draftForward milliseconds per row of a forward pass of the draft, if known
    */
   expected(way: FastWay, draftForward = 0): number {
     const drafting = way.drafts ? draftForward : 0;
@@ -148,7 +148,7 @@ export class FastController {
       (this.#expectedSteps(way) - 1) * this.#stepCost(way.later, drafting);
   }
 
-  /** Tokens per millisecond and row that each way is expected to commit, of those measured. */
+  /** Expected tokens per millisecond and row of every measured way. */
   get rates(): Readonly<Record<string, number>> {
     const tokens = this.#tokens.of(EVERY);
     const typical = sumOf(tokens, (count) => count) / tokens.length;
@@ -158,9 +158,9 @@ export class FastController {
   }
 
   /**
-   * How to denoise the next block. Ways with a draft wait until one without was measured.
-   * @param possible at least one without a draft; of equal ones the first is taken
-   * @param draftForward milliseconds per row of a draft's forward pass, where it is known
+   * Chooses the way of the next block. Ways with a draft wait until one without was measured.
+   * @param possible ways, at least one without a draft; of equal ones the first is taken
+   * @param draftForward milliseconds per row of a draft's forward pass, if known
    */
   choose<Way extends FastWay>(possible: readonly Way[], draftForward = 0): Way {
     const plain = possible.filter(({ drafts }) => !drafts);
@@ -170,7 +170,7 @@ export class FastController {
       .map((way) => ({ name: way.name, cost: this.expected(way, draftForward), way }));
     const best = priced.reduce((a, b) => b.cost < a.cost ? b : a);
     if (!ready) return best.way;
-    // What was not measured costs at least what is expected: as dear as the best, it cannot win.
+    // An unmeasured way costs at least its estimate: if that equals the best, it cannot win.
     const open = priced.filter((one) =>
       one === best ||
       (this.#isMeasured(one.way.first) && this.#isMeasured(one.way.later))

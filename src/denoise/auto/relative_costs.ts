@@ -1,20 +1,21 @@
-/** What passes cost against a step of the plain schedule, measured beside it. */
+/** Costs of passes relative to a plain step measured shortly before. */
 
 import { Costs, middle } from "./recent_costs.ts";
 
-/** Plain steps, the latest, that tell how fast the machine is just now. */
+/** Number of latest plain steps that show how fast the machine is now. */
 const LATEST = 5;
-/** Passes behind a plain step that are measured against it. */
+/** Number of passes after a plain step that are compared with it. */
 const NEAR = 8;
-/** Measurements of a pass before it can tell the pace. */
+/** Measurements of a pass before its share can estimate the time of a plain step. */
 const ENOUGH = 3;
-/** Measurements of a number of states that the line through all of them counts as. */
+/** Number of measurements that the line through all numbers of states counts as. */
 const LINE_WEIGHT = 8;
 
 /**
- * Shares of a plain step. What else the machine does makes all passes dearer alike, so shares stay
- * while milliseconds drift; far behind the last plain step, a pass whose share is known tells what a
- * plain step takes by now. The first measurement of each pass is left out: kernels are compiled in it.
+ * Costs of passes as shares of a plain step. Other work on the machine slows down all passes alike,
+ * so shares stay the same while milliseconds drift. Long after the last plain step, a pass with a
+ * known share tells what a plain step takes now. The first measurement of each pass is left out,
+ * because it includes compiling kernels.
  */
 export class RelativeCosts {
   readonly #shares = new Costs();
@@ -22,12 +23,12 @@ export class RelativeCosts {
   #begun = false;
   #behindPlain = 0;
 
-  /** Milliseconds per row of a plain step just now; undefined before one was measured. */
+  /** Current milliseconds per row of a plain step; undefined before one was measured. */
   get plainStep(): number | undefined {
     return middle(this.#latest);
   }
 
-  /** A step of the plain schedule took so long. */
+  /** Records the time of a plain step. */
   addPlain(millisecondsPerRow: number): void {
     if (!(millisecondsPerRow > 0)) return;
     if (this.#begun) this.#setPace(millisecondsPerRow);
@@ -35,12 +36,12 @@ export class RelativeCosts {
     this.#behindPlain = 0;
   }
 
-  /** A denoising step of the draft took so long. */
+  /** Records the time of a denoising step of the draft. */
   addDraft(millisecondsPerRow: number): void {
     this.#add("draft", millisecondsPerRow);
   }
 
-  /** A forward pass of the target over `states` states took so long. */
+  /** Records the time of a forward pass of the target over `states` states. */
   addVerify(states: number, millisecondsPerRow: number): void {
     this.#add(`${states}`, millisecondsPerRow);
   }
@@ -58,12 +59,12 @@ export class RelativeCosts {
     } else this.#shares.add(name, millisecondsPerRow / plain);
   }
 
-  /** A pass over one state: a plain step's work, read back in another way. */
+  /** Share of a pass over one state: the work of a plain step, with another readback. */
   get #one(): number {
     return this.#shares.measurements("1") < ENOUGH ? 1 : this.#shares.of("1")!;
   }
 
-  /** What each further state adds: the line through one state that is nearest to what was measured. */
+  /** Share that each further state adds: the slope of the line from one state that fits best. */
   get #slope(): number {
     let products = 0;
     let squares = 0;
@@ -80,13 +81,13 @@ export class RelativeCosts {
     return this.#shares.of("draft");
   }
 
-  /** Measurements of passes over two or more states. */
+  /** Number of measurements of passes over two or more states. */
   get verifies(): number {
     return this.measuredStates.filter((states) => states > 1)
       .reduce((sum, states) => sum + this.#shares.measurements(`${states}`), 0);
   }
 
-  /** Measurements of draft steps. */
+  /** Number of measurements of draft steps. */
   get drafts(): number {
     return this.#shares.measurements("draft");
   }
@@ -97,8 +98,8 @@ export class RelativeCosts {
   }
 
   /**
-   * A pass of the target over `states` states as a share of a plain step: as measured, mixed with the
-   * line through all numbers of states where it was measured seldom.
+   * A pass of the target over `states` states, as a share of a plain step. The fewer measurements
+   * there are, the more the line through all numbers of states counts.
    */
   verify(states: number): number {
     const line = this.#one + this.#slope * (states - 1);

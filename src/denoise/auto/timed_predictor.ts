@@ -1,20 +1,20 @@
-/** A predictor that tells what its calls took. */
+/** A predictor that reports the time of its calls. */
 
 import type { Canvas, CanvasStep, Prediction, Predictor } from "../predictor.ts";
 
-/** Is told of the calls of a predictor, once they are done. */
+/** Called after each call of a predictor. */
 export interface PredictorObserver {
-  /** A forward pass over some states, one answer for each; `cache` where it was one on a canvas. */
+  /** A forward pass over some states has run; `cache` is given if it ran on a canvas. */
   predicted(
     answers: readonly (readonly Prediction[])[],
     milliseconds: number,
     cache?: CanvasStep["cache"],
   ): void;
-  /** Steps that ran on a canvas and were read back together. */
+  /** Steps have run on a canvas and were read back together. */
   ran(steps: readonly CanvasStep[], milliseconds: number): void;
 }
 
-/** The predictor, with an observer; what the caller does between two calls is not in the times. */
+/** Adds an observer to a predictor; the times leave out the caller's work between two calls. */
 export function timedPredictor(predictor: Predictor, observer: PredictorObserver): Predictor {
   return {
     async predict(inputs) {
@@ -38,6 +38,7 @@ export function timedPredictor(predictor: Predictor, observer: PredictorObserver
         return answers;
       };
       return {
+        hasTwin: (step) => canvas.hasTwin(step),
         run,
         predict,
         setIds: (sequence, ids, unconditional) => canvas.setIds(sequence, ids, unconditional),

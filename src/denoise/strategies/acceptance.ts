@@ -1,24 +1,26 @@
-/** Which proposals a target took: by depth, by mask ratio and by position. */
+/** Counts which proposals a target accepted, by depth, mask ratio and position. */
 
 import type { Commit } from "../predictor.ts";
 import { generationLength, maskedPositions, type Sequence } from "../sequence.ts";
 
-/** Proposals that were judged, and how many of them were taken. */
+/** Numbers of judged and of accepted proposals. */
 export interface AcceptanceCount {
-  /** Proposals. */
+  /** Proposals that were judged. */
   readonly proposed: number;
-  /** Of those, taken. */
+  /** Proposals that were accepted. */
   readonly accepted: number;
 }
 
 /**
- * Proposals, token by token, that the target judged. Those behind the first step of a round that it
- * refused were made for a state that never came: nobody judged them, and they are not counted.
+ * Counts of the proposed tokens that the target judged. Proposals after the first rejected step of
+ * a round were made for a state that was never reached. They are not judged and not counted.
  */
 export interface AcceptanceTally {
   /** `[d - 1]` for the proposals of a round's step d, from 1. */
   readonly byDepth: readonly AcceptanceCount[];
-  /** `[floor(10 r)]`, r the masked share of the generation in the state proposed for; 1 goes last. */
+  /**
+   * `[floor(10 r)]`, r the masked share of the generation before the step; 1 is in the last bin.
+   */
   readonly byMaskRatio: readonly AcceptanceCount[];
   /** By position in the generation, up to the last one proposed. */
   readonly byPosition: readonly AcceptanceCount[];
@@ -26,9 +28,9 @@ export interface AcceptanceTally {
 
 /** One judged proposal. */
 export interface JudgedProposal {
-  /** Which step of the round it was for, from 1. */
+  /** Step of the round that it was made for, from 1. */
   readonly depth: number;
-  /** Masked positions of the generation / its length, in the state that it was for. */
+  /** Masked share of the generation in the state that it was made for. */
   readonly maskRatio: number;
   /** Position in the generation. */
   readonly position: number;
@@ -49,8 +51,8 @@ export const NO_ACCEPTANCE: AcceptanceTally = {
 };
 
 /**
- * Judges what was proposed for one step by what the target commits there.
- * @param state in which the step begins; proposals for its prompt are left out
+ * Judges the proposals for one step by the target's own commits at that step.
+ * @param state state before the step; proposals in its prompt are left out
  */
 export function judgeProposals(
   state: Sequence,
@@ -71,7 +73,7 @@ export function judgeProposals(
     }));
 }
 
-/** The tally with some more proposals. */
+/** Adds proposals to a tally. */
 export function recordProposals(
   tally: AcceptanceTally,
   judged: readonly JudgedProposal[],
@@ -89,7 +91,7 @@ export function recordProposals(
   return { byDepth, byMaskRatio, byPosition };
 }
 
-/** Two tallies in one. */
+/** Adds two tallies. */
 export function mergeTallies(a: AcceptanceTally, b: AcceptanceTally): AcceptanceTally {
   const merged = (name: keyof AcceptanceTally) => {
     const counts = [...a[name]];

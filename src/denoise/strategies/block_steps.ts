@@ -1,31 +1,31 @@
-/** The steps of a block that is repeated until it holds no mask, and what each keeps and sees. */
+/** Steps of a block that is repeated until it holds no mask, with their cache and suffix window. */
 
-import { cachePlan, type CachePolicy } from "../cache_plan.ts";
+import { cachePlan, type CachePolicy, NO_CACHE } from "../cache_plan.ts";
 import { canvasStep } from "../denoise.ts";
 import type { DenoiseOptions } from "../denoise_step.ts";
 import type { CanvasStep, Commit } from "../predictor.ts";
 import type { PlannedStep } from "../schedule.ts";
 import type { Sequence } from "../sequence.ts";
 
-/** What a forward pass keeps and sees. */
+/** Options of what a forward pass caches and attends to. */
 export interface PassOptions extends DenoiseOptions {
   /** Which keys and values are reused; default `none`. */
   readonly cache?: CachePolicy;
-  /** Steps of a block from one refresh to the next; default: its first step only. */
+  /** Steps of a block from one refresh to the next; default: a refresh only at its first step. */
   readonly refreshInterval?: number;
   /**
-   * Masked positions behind the block that a pass still sees; those further away are left out of it
-   * (suffix pruning, as in Streaming-dLLM). Default all.
+   * Masked positions after the block that a pass attends to; later ones are left out of the pass
+   * (suffix pruning, as in Streaming-dLLM). Default: all.
    */
   readonly suffixWindow?: number;
 }
 
 /** Whether a block is repeated until it holds no mask, instead of following the plain schedule. */
-export function repeatsBlocks({ cache = "none", suffixWindow }: PassOptions): boolean {
-  return cache !== "none" || suffixWindow !== undefined;
+export function repeatsBlocks({ cache = NO_CACHE, suffixWindow }: PassOptions): boolean {
+  return cache !== NO_CACHE || suffixWindow !== undefined;
 }
 
-/** Masked positions of a block. */
+/** Number of masked positions in a block. */
 export function masksLeft(sequence: Sequence, block: number, blockLength: number): number {
   const { ids, promptLength, maskToken } = sequence;
   const first = promptLength + block * blockLength;
@@ -34,10 +34,11 @@ export function masksLeft(sequence: Sequence, block: number, blockLength: number
 }
 
 /**
- * A step of a block as a canvas takes it.
- * @param schedule of the block; behind it, where a mask token itself was committed, it is one at a time
- * @param step of the request, from 0
- * @param stepInBlock of the block, from 0
+ * Makes a step of a block for a canvas.
+ * @param schedule commits of the block's steps; steps after it, which a committed mask token makes
+ * necessary, commit one position each
+ * @param step index of the step in the request, from 0
+ * @param stepInBlock index of the step in the block, from 0
  */
 export function blockStep(
   sequence: Sequence,
@@ -45,7 +46,7 @@ export function blockStep(
   { step, stepInBlock }: { readonly step: number; readonly stepInBlock: number },
   options: PassOptions,
 ): CanvasStep {
-  const { cache = "none", refreshInterval = Infinity, suffixWindow } = options;
+  const { cache = NO_CACHE, refreshInterval = Infinity, suffixWindow } = options;
   const { promptLength, ids } = sequence;
   const planned = schedule[stepInBlock] ?? { ...schedule[0], commits: 1 };
   const blockEnd = promptLength + planned.blockEnd;
@@ -64,8 +65,8 @@ export function blockStep(
 }
 
 /**
- * Whether a block is given up behind a step: behind its schedule nothing but mask tokens were committed,
- * and the same might follow for ever.
+ * Whether a block is given up after a step. It is if a step after the schedule committed only mask
+ * tokens, since that could repeat forever.
  */
 export function givesUp(
   schedule: readonly PlannedStep[],

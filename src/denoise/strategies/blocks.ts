@@ -1,19 +1,22 @@
-/** Block by block until no mask is left: parallel decoding and kept keys and values. */
+/**
+ * Denoises block by block until no mask is left, with parallel decoding and cached keys and values.
+ */
 
 import { blockStep, givesUp, masksLeft, type PassOptions } from "./block_steps.ts";
 import { checkCache, checkRanking, checkRule, checkSuffixWindow } from "../check_options.ts";
 import { checkBatch } from "../denoise.ts";
 import type { DenoiseResult, DenoiseStep } from "../denoise_step.ts";
-import type { CanvasStep, Predictor, SelectionRule } from "../predictor.ts";
+import type { CanvasStep, Predictor } from "../predictor.ts";
 import { planSteps } from "../schedule.ts";
+import { comparesConfidence, type SelectionRule } from "../selection.ts";
 import { applyCommits, decidedUpToEnd, generationLength, type Sequence } from "../sequence.ts";
 import { openRunner } from "../step_runner.ts";
 
-/** How a sequence is denoised block by block. */
+/** Options of denoising block by block. */
 export interface BlockOptions extends PassOptions {
-  /** `count` commits by the schedule of `steps`; with the others `steps` plays no part. */
+  /** `count` commits by the schedule of `steps`; the other rules do not use `steps`. */
   readonly rule: SelectionRule;
-  /** What holds for a block in place of `rule` and `cache`; asked as the block begins. */
+  /** Returns a block's own `rule` and `cache`; called when the block begins. */
   readonly ofBlock?: (block: number) => Pick<BlockOptions, "rule" | "cache">;
 }
 
@@ -21,9 +24,9 @@ export interface BlockOptions extends PassOptions {
  * Fast-dLLM's sampler (Wu et al. 2025, arXiv 2505.22618): a block is repeated until it holds no mask.
  * Candidates are the block's masked positions; the rule says which of them are committed.
  *
- * On a canvas steps run in chunks, as many as the pace so far says that the block still takes; a step
- * behind the one that completed it finds no candidate, does nothing, and is neither yielded nor counted
- * in `nfe`, but in `idleForwards`.
+ * On a canvas steps run in chunks. Their number is estimated from the commits per step so far. A
+ * step after the one that completed the block finds no candidate and does nothing; it is not
+ * yielded, and counts in `idleForwards` instead of `nfe`.
  * @throws as {@linkcode denoise}, and {@linkcode RangeError} for more than one sequence, guidance with
  * a cache, or a rule out of range
  */
@@ -36,7 +39,7 @@ export async function* denoiseBlocks(
   checkBatch([sequence], options);
   checkBlocks(options);
   const genLength = generationLength(sequence);
-  const steps = options.rule.kind === "count" ? options.steps : genLength;
+  const steps = comparesConfidence(options.rule) ? genLength : options.steps;
   const plan = planSteps({ genLength, blockLength, steps });
   signal?.throwIfAborted();
   const runner = await openRunner([sequence], predictor, options);
@@ -44,7 +47,7 @@ export async function* denoiseBlocks(
   let nfe = 0;
   let idleForwards = 0;
   let readbacks = 0;
-  // Commits per step of the last block that ran; nothing is known of the first.
+  // Commits per step of the last block that ran; not known for the first.
   let pace = Infinity;
   const finished = () =>
     options.finished?.() || (options.stopAtEnd && decidedUpToEnd(state, options.endTokens));
@@ -52,6 +55,7 @@ export async function* denoiseBlocks(
     for (let block = 0; block < genLength / blockLength && !finished(); block++) {
       const passes = { ...options, ...options.ofBlock?.(block) };
       const { rule } = passes;
+      const compares = comparesConfidence(rule);
       checkBlocks(passes);
       const schedule = plan.filter((planned) => planned.block === block);
       const masked = () => masksLeft(state, block, blockLength);
@@ -61,14 +65,14 @@ export async function* denoiseBlocks(
       for (let left = all; left > 0 && !given && !finished(); left = masked()) {
         signal?.throwIfAborted();
         if (stepInBlock > 0) pace = (all - left) / stepInBlock;
-        const paced = rule.kind === "count" ? left : Math.max(1, Math.ceil(left / pace));
-        // Whether it goes on behind the schedule is seen step by step.
+        const paced = compares ? Math.max(1, Math.ceil(left / pace)) : left;
+        // After the schedule, every step decides whether another one follows.
         const scheduled = Math.max(1, schedule.length - stepInBlock);
         const length = Math.min(runner.chunkLength, left, paced, scheduled);
         const chunk = Array.from({ length }, (_, i): CanvasStep => {
           const at = { step: nfe + i, stepInBlock: stepInBlock + i };
           const step = blockStep(state, schedule, at, passes);
-          return { ...step, commits: rule.kind === "count" ? step.commits : blockLength, rule };
+          return { ...step, commits: compares ? blockLength : step.commits, rule };
         });
         const commitsByStep = await runner.run(chunk, [state]);
         readbacks++;
@@ -85,7 +89,7 @@ export async function* denoiseBlocks(
           stepInBlock++;
           yield { step: nfe - 1, block, nfe, commits };
           if (finished()) {
-            idle = chunk.length - i - 1;
+            idle = commitsByStep.length - i - 1;
             break;
           }
         }
@@ -103,5 +107,5 @@ function checkBlocks(options: BlockOptions): void {
   checkCache(options);
   checkSuffixWindow(options);
   checkRule(rule);
-  if (rule.kind !== "count") checkRanking(options, `rule ${rule.kind}`);
+  if (comparesConfidence(rule)) checkRanking(options, `rule ${rule.kind}`);
 }

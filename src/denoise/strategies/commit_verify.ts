@@ -1,6 +1,6 @@
 /** Commit, then verify: the draft writes ahead, the target judges every token as if it were masked. */
 
-import { cachePlan, type CachePolicy } from "../cache_plan.ts";
+import { cachePlan, type CachePolicy, NO_CACHE } from "../cache_plan.ts";
 import {
   checkCache,
   checkCounts,
@@ -27,47 +27,49 @@ import {
   type State,
 } from "./proposal_run.ts";
 import { planSteps } from "../schedule.ts";
-import { selectCommits } from "../selection.ts";
+import { BY_CONFIDENCE, selectCommits } from "../selection.ts";
 import { generationLength, maskedPositions, type Sequence } from "../sequence.ts";
 import { openRunner, type StepRunner } from "../step_runner.ts";
+import type { Strategy } from "../strategy_options.ts";
 
-/** How far the draft goes, and what the target lets stand. */
+/**
+ * Default of `backThreshold`. A guess with 0.5 or more is the target's own choice, so only lower
+ * values have an effect; at 0.3 at most two other tokens are as likely.
+ */
+const BACK_THRESHOLD = 0.3;
+
+/** Options of how far the draft writes ahead, and which guesses the target keeps. */
 export interface CommitVerifyOptions extends RoundOptions {
-  /** Draft steps a round, at most. */
+  /** Limit of draft steps per round. */
   readonly depth: number;
-  /** A draft step commits what it is this sure of, and always its surest. */
+  /** Least confidence that a draft step commits; it always commits its most confident token. */
   readonly draftThreshold: number;
-  /** The target's own token takes a refused guess's place from this confidence on. */
+  /** Least confidence at which the target's own token replaces a rejected guess. */
   readonly targetThreshold: number;
   /**
-   * Least probability that the target gives a guess which is not its own choice, for it to stay
-   * (tau_back).
+   * Least probability from the target at which a guess is kept although the target would choose
+   * another token (tau_back).
    */
   readonly backThreshold: number;
-  /** Keys and values that the draft's steps reuse; the target's passes are always whole. */
+  /** Keys and values that the draft's steps reuse; the target's passes never reuse any. */
   readonly cache?: CachePolicy;
-  /** Draft steps of a block from one refresh to the next; default: its first step only. */
+  /** Draft steps of a block between refreshes; default: a refresh only at its first step. */
   readonly refreshInterval?: number;
 }
 
-/** What a finished answer cost and came to. */
-export interface CommitVerifyResult extends ProposalResult {
-  /** Passes that the draft's canvas ran after its block was full; not in `draftForwards`. */
-  readonly idleForwards: number;
-}
-
 /**
- * `commit_verify` (commit, then verify; this project's definition). A round inside the current block:
- * the draft takes up to `depth` steps; one pass of the target sees what came of them and answers at
- * every position that was masked before the round, at those drafted through their shadows
- * ({@linkcode ForwardInput.shadows}, the shadow block of Hong et al. 2025, WINO, arXiv 2507.18578). A
- * guess stays where the target chooses it too or gives it `backThreshold`; else the target's token
- * takes its place from `targetThreshold` on; else it is masked again. The target's surest of what is
- * masked is always committed, so a round decides a position at least. What an earlier round decided
- * stays.
+ * `commit_verify` (commit, then verify; this project's definition). In each round inside the
+ * current block the draft takes up to `depth` steps. Then one pass of the target sees the result
+ * and predicts at every position that was masked before the round. Drafted positions are predicted
+ * through their shadows ({@linkcode ForwardInput.shadows}, the shadow block of Hong et al. 2025,
+ * WINO, arXiv 2507.18578). A guess is kept if the target also chooses it or gives it at least
+ * `backThreshold`. Otherwise the target's token replaces it if its confidence is at least
+ * `targetThreshold`, else the position is masked again. The most confident of the target's tokens
+ * at masked positions is always committed, so every round decides at least one position. Earlier
+ * rounds' positions do not change.
  *
- * A step is yielded behind the verification and holds what is left of the round: no guess that is
- * taken back is ever a commit. Draft and target share the round's noise.
+ * A step is yielded after the verification, with only the tokens that are kept: a guess that is
+ * taken back is never a commit. Draft and target share the round's noise.
  * @throws as `denoise`, and {@linkcode RangeError} for a threshold, depth, interval or number of rounds
  * out of range, remasking `random`, or a cache with guidance
  */
@@ -76,7 +78,7 @@ export async function* commitVerify(
   target: Predictor,
   draft: Predictor,
   options: CommitVerifyOptions,
-): AsyncGenerator<DenoiseStep, CommitVerifyResult, void> {
+): AsyncGenerator<DenoiseStep, ProposalResult, void> {
   const { signal, blockLength, depth } = options;
   const run = new ProposalRun(sequence, target, options);
   checkOptions(options);
@@ -85,7 +87,6 @@ export async function* commitVerify(
   planSteps({ genLength, blockLength, steps: genLength });
   signal?.throwIfAborted();
   const drafting = await openRunner([sequence], draft, { ...options, stepsPerReadback: depth });
-  let idleForwards = 0;
   try {
     for (let block = 0; block < genLength / blockLength && !run.isFinished(); block++) {
       const planned = { block, blockEnd: (block + 1) * blockLength, commits: blockLength };
@@ -97,7 +98,7 @@ export async function* commitVerify(
         const { targetForwards: index } = run;
         const step = { ...canvasStep(planned, index, promptLength, options), blockStart };
         let ahead: Ahead = { state: run.state, steps: [] };
-        // The target commits its surest in any case: a last mask needs no guess.
+        // The target always commits its most confident token, so a last mask needs no guess.
         if (left.length > 1 && run.mayPropose(block)) {
           run.spendRound(block);
           const { idle, readbacks, ...drafted } = await draftAhead(
@@ -109,8 +110,7 @@ export async function* commitVerify(
           );
           ahead = drafted;
           draftSteps += ahead.steps.length;
-          idleForwards += idle;
-          run.countDraft(ahead.steps.length, readbacks);
+          run.countDraft(ahead.steps.length, readbacks, idle);
         }
         const [answers] = await run.predict([judging(ahead.state, step, left, options)]);
         const commits = verdict(answers, ahead.state.sequence, step, options);
@@ -127,27 +127,27 @@ export async function* commitVerify(
         yield { step: index, block, nfe, commits: [commits], proposed, rejected, remasked };
         const before = left.length;
         left = masked();
-        // Nothing but mask tokens were committed: the same would follow for ever.
+        // Only mask tokens were committed, which would repeat forever.
         if (left.length === before) break;
       }
     }
   } finally {
     drafting.close();
   }
-  return { ...run.result(), idleForwards };
+  return run.result();
 }
 
-/** What came of the draft's steps of a round. */
+/** The result of a round's draft steps. */
 interface Ahead {
-  /** Behind them. */
+  /** State after the steps. */
   readonly state: State;
-  /** The state before each, and the tokens that it decided. */
+  /** For each step, the state before it and the tokens that it decided. */
   readonly steps: readonly { readonly before: State; readonly guesses: readonly Commit[] }[];
 }
 
 /**
- * Up to `depth` steps of the draft, as long as the block holds a mask.
- * @returns also the passes behind the step that filled the block
+ * Runs up to `depth` steps of the draft, as long as the block holds a mask.
+ * @returns also the number of passes after the step that filled the block
  */
 async function draftAhead(
   runner: StepRunner,
@@ -155,7 +155,7 @@ async function draftAhead(
   step: CanvasStep,
   /** Draft steps of this block so far. */
   taken: number,
-  { depth, draftThreshold, cache = "none", refreshInterval = Infinity }: CommitVerifyOptions,
+  { depth, draftThreshold, cache = NO_CACHE, refreshInterval = Infinity }: CommitVerifyOptions,
 ): Promise<Ahead & { readonly idle: number; readonly readbacks: number }> {
   const { blockStart = 0, blockEnd } = step;
   const { maskToken } = from.sequence;
@@ -194,7 +194,9 @@ async function draftAhead(
   return { state, steps, idle, readbacks };
 }
 
-/** What the target is asked behind the draft's steps: `positions`, at drafted ones their shadows. */
+/**
+ * The target's input after the draft's steps: it predicts at `positions`, drafted ones as shadows.
+ */
 function judging(
   state: State,
   step: CanvasStep,
@@ -210,7 +212,7 @@ function judging(
   };
 }
 
-/** What the target's answers leave of the guesses in `ids`, and what they add; positions ascending. */
+/** The guesses in `ids` that the target keeps, and the tokens it adds; positions ascending. */
 function verdict(
   answers: readonly Prediction[],
   { ids, maskToken }: Sequence,
@@ -231,7 +233,7 @@ function verdict(
     } else if (confidence >= targetThreshold) commits.push(own);
     else open.push(answer);
   }
-  const surest = selectCommits(open, 1, { remasking: "low_confidence", seed, step });
+  const surest = selectCommits(open, 1, { remasking: BY_CONFIDENCE, seed, step });
   return [...commits, ...surest].sort((a, b) => a.position - b.position);
 }
 
@@ -242,9 +244,32 @@ function maskedIn(sequence: Sequence, first: number, end: number): Uint32Array {
 /** @throws {RangeError} naming the option that is out of range */
 function checkOptions(options: CommitVerifyOptions): void {
   checkCache(options);
-  requireProbability("commit_verify", options.confidence);
-  checkRanking(options, "commit_verify");
+  requireProbability(options.confidence);
+  checkRanking(options, "this strategy");
   const { depth, draftThreshold, targetThreshold, backThreshold } = options;
   checkProbabilities({ draftThreshold, targetThreshold, backThreshold });
   checkCounts({ depth });
 }
+
+/** The strategy `commit_verify`; see {@linkcode commitVerify}. */
+export const commitVerifyStrategy: Strategy = {
+  lossless: false,
+  needsDraft: true,
+  uses: [
+    "cache",
+    "refreshInterval",
+    "depth",
+    "rounds",
+    "draftThreshold",
+    "targetThreshold",
+    "backThreshold",
+  ],
+  run: (sequence, { target, draft }, options) =>
+    commitVerify(sequence, target, draft!, {
+      ...options,
+      depth: options.depth ?? 2,
+      draftThreshold: options.draftThreshold ?? 0.9,
+      targetThreshold: options.targetThreshold ?? 0.7,
+      backThreshold: options.backThreshold ?? BACK_THRESHOLD,
+    }),
+};

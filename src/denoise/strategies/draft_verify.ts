@@ -1,9 +1,10 @@
 /**
- * Strategies with proposals: a cheap guess at several denoising steps, and one forward pass of the
- * target over all the states guessed.
+ * Strategies with proposals: they guess several denoising steps cheaply, and verify all guessed
+ * states in one forward pass of the target.
  *
- * LLaDA's logits at a decided position see that position's own token, so running the target once over
- * drafted text verifies nothing. What is run here are the intermediate, masked states.
+ * LLaDA's logits at a decided position see that position's own token, so running the target over
+ * drafted text verifies nothing. Therefore the target runs over the intermediate states, which
+ * still have masks.
  */
 
 import type { PassOptions } from "./block_steps.ts";
@@ -21,10 +22,11 @@ import {
 } from "./proposal_run.ts";
 import type { Sequence } from "../sequence.ts";
 import { openRunner } from "../step_runner.ts";
+import type { Strategy } from "../strategy_options.ts";
 
-/** How many steps are guessed at. */
+/** Options of strategies that propose steps. */
 export interface ProposalOptions extends RoundOptions, PassOptions {
-  /** Steps proposed a round, at most. */
+  /** Limit of steps proposed per round. */
   readonly depth: number;
 }
 
@@ -43,8 +45,8 @@ function sameCommits(a: readonly Commit[], b: readonly Commit[]): boolean {
 }
 
 /**
- * What step `i` of a round tells of its guesses, of which the steps before `kept` held.
- * @param guesses by step of the round; a step that nobody guessed at has none
+ * The guesses that step `i` of a round reports. Those of the steps before `kept` were accepted.
+ * @param guesses guesses for each step of the round; a step may have none
  */
 function verdict(
   guesses: readonly (readonly Commit[])[],
@@ -59,11 +61,11 @@ function verdict(
 }
 
 /**
- * `lossless`: the draft makes up to `depth` steps of the target's own schedule; the target runs once
- * over the state before them and every state between; the longest prefix of steps that the target would
- * have taken itself is kept, and its own step behind it. The result equals target-only denoising under
- * the same cache policy exactly (greedy or with the same seed), since the target's bits do not depend on
- * the batch. A step that refreshes a cache is taken alone.
+ * `lossless`: the draft makes up to `depth` steps of the target's schedule. The target runs once
+ * over the state before them and the state after each. The longest prefix of steps that the target
+ * would have taken too is kept, followed by the target's own next step. The result equals
+ * target-only denoising with the same cache policy exactly (greedy or with the same seed), since
+ * the target's bits do not depend on the batch. A step that refreshes a cache runs alone.
  * @throws as `denoise`, and {@linkcode RangeError} for a depth or rounds below 1, and for a cache that
  * the target cannot keep
  */
@@ -110,11 +112,14 @@ export async function* lossless(
   return run.result();
 }
 
-/** Guesses at the target's next steps. */
+/** A draft that guesses the target's next steps. */
 interface Drafter {
-  /** What the draft commits at these steps from the run's state on, one behind another. */
+  /** Runs these steps from the run's state on. @returns the draft's commits at each */
   propose(steps: readonly CanvasStep[]): Promise<Commit[][]>;
-  /** The target's keys and values were refreshed: the draft's are as well, when it is next asked. */
+  /**
+   * Tells that the target's keys and values were refreshed; the next proposal refreshes the
+   * draft's.
+   */
   refresh(): void;
   close(): void;
 }
@@ -131,7 +136,7 @@ async function openDrafter(
   });
   let refreshes = true;
   const stepOf = (step: CanvasStep): CanvasStep => {
-    // A draft that keeps nothing proposes all the same; and what it keeps may be stale.
+    // The draft need not keep keys and values, and stale ones only make worse guesses.
     const cache = draft.openCanvas && step.cache && (refreshes ? "refresh" : step.cache);
     refreshes = false;
     return { ...step, cache, stopAtEnd: false };
@@ -142,13 +147,14 @@ async function openDrafter(
       if (steps.length === 0) return proposals;
       let { state } = run;
       runner.setIds?.(0, state.sequence.ids, state.unconditional?.ids);
-      for (let i = 0; i < steps.length; i += runner.chunkLength) {
-        const chunk = steps.slice(i, i + runner.chunkLength).map(stepOf);
+      while (proposals.length < steps.length) {
+        const taken = proposals.length;
+        const chunk = steps.slice(taken, taken + runner.chunkLength).map(stepOf);
         for (const [commits] of await runner.run(chunk, [state.sequence])) {
           proposals.push(commits);
           state = commit(state, commits);
         }
-        run.countDraft(chunk.length, 1);
+        run.countDraft(proposals.length - taken, 1);
       }
       return proposals;
     },
@@ -158,12 +164,13 @@ async function openDrafter(
 }
 
 /**
- * `self`: no second model. The last forward pass of the target has a token and a confidence for every
- * mask; filling them in schedule order guesses the next `depth` states, the first of which is certain.
- * One pass over all of them says how far the guess was what the target does, and its logits at the
- * last right state start the next round (FreeDave, arXiv 2510.00294; SSD, arXiv 2510.04147; Spiffy,
- * arXiv 2509.18085). Equal to target-only denoising, as {@linkcode lossless}; with a cache guesses end
- * with the block or at its next refresh, which is a pass of its own.
+ * `self`: no second model. The target's last forward pass gives a token and a confidence for every
+ * mask. Filling them in by the schedule's order guesses the next `depth` states, of which the first
+ * is always right. One pass over all these states shows how many guesses were right, and its logits
+ * at the last right state start the next round (FreeDave, arXiv 2510.00294; SSD, arXiv 2510.04147;
+ * Spiffy, arXiv 2509.18085). The result equals target-only denoising, as with {@linkcode lossless}.
+ * With a cache, guesses stop at the end of the block or before its next refresh, which is a
+ * separate pass.
  * @throws as {@linkcode lossless}
  */
 export async function* selfDraft(
@@ -174,7 +181,7 @@ export async function* selfDraft(
   const { signal, depth } = options;
   const run = startRun(sequence, target, options);
   const course = startStepCourse(sequence, options);
-  // Guesses may cross into the next block: its masks are asked about ahead of time.
+  // Guesses may reach into the next block, so its masks are predicted ahead of time.
   const ask = (states: readonly State[], steps: readonly CanvasStep[], behind: number) =>
     run.ask(states, steps, states.map((_, i) => course.candidateEnd(behind + i + depth)));
   try {
@@ -184,7 +191,7 @@ export async function* selfDraft(
       const { block } = course;
       const ahead = course.ahead(run.state.sequence, 1 + depth);
       predictions ??= (await ask([run.state], ahead, 0))[0];
-      // guesses[i] is what the step ahead[i] commits; guesses[0] is what it really does.
+      // guesses[i] are the guessed commits of the step ahead[i]; guesses[0] are always right.
       const guesses: Commit[][] = [];
       const states: State[] = [];
       let left = predictions;
@@ -197,10 +204,10 @@ export async function* selfDraft(
         guesses.push(commits);
         states.push(guess);
       }
-      // Behind the last step of all, or before a refresh, there is nothing to ask yet.
+      // After the last step, or before a refresh, there are no states to verify.
       const open = states.slice(0, ahead.length - 1);
       const answers = open.length > 0 ? await ask(open, ahead.slice(1), 1) : [];
-      // What the target itself does: its confidences are those of the state, not of the guess.
+      // The target's own commits, whose confidences belong to the state and not to the guess.
       const own = [guesses[0]];
       while (own.length < guesses.length) {
         const i = own.length;
@@ -225,3 +232,25 @@ export async function* selfDraft(
   }
   return run.result();
 }
+
+const USES = ["confidence", "cache", "refreshInterval", "suffixWindow", "depth", "rounds"] as const;
+/** Default limit of steps proposed per round. */
+const DEPTH = 4;
+
+/** The strategy `lossless`; see {@linkcode lossless}. */
+export const losslessStrategy: Strategy = {
+  lossless: true,
+  needsDraft: true,
+  uses: USES,
+  run: (sequence, { target, draft }, options) =>
+    lossless(sequence, target, draft!, { ...options, depth: options.depth ?? DEPTH }),
+};
+
+/** The strategy `self`; see {@linkcode selfDraft}. */
+export const selfStrategy: Strategy = {
+  lossless: true,
+  needsDraft: false,
+  uses: USES,
+  run: (sequence, { target }, options) =>
+    selfDraft(sequence, target, { ...options, depth: options.depth ?? DEPTH }),
+};

@@ -1,4 +1,4 @@
-/** Verify, then commit: positions on which draft and target agree. */
+/** Strategy `gate`: verify, then commit the positions on which draft and target agree. */
 
 import { checkProbabilities, checkRanking, requireProbability } from "../check_options.ts";
 import { canvasStep } from "../denoise.ts";
@@ -6,22 +6,24 @@ import type { DenoiseStep } from "../denoise_step.ts";
 import type { Commit, Prediction, Predictor } from "../predictor.ts";
 import { type ProposalResult, ProposalRun, question, type RoundOptions } from "./proposal_run.ts";
 import { planSteps } from "../schedule.ts";
-import { selectCommits } from "../selection.ts";
+import { BY_CONFIDENCE, selectCommits } from "../selection.ts";
 import { generationLength, maskedPositions, type Sequence } from "../sequence.ts";
+import type { Strategy } from "../strategy_options.ts";
 
-/** When two models' agreement is enough. */
+/** Options of when two models' agreement is enough to commit. */
 export interface GateOptions extends RoundOptions {
   /** Least confidence of the draft. */
   readonly draftThreshold: number;
-  /** Least confidence of the target; two models agree, so it may lie below the usual 0.9. */
+  /** Least confidence of the target; since two models agree, it may be below the usual 0.9. */
   readonly targetThreshold: number;
 }
 
 /**
- * `gate` (verify, then commit; this project's definition): the same state through draft and target;
- * every masked position of the block is committed where both choose the same token and both are sure
- * enough, and always the target's surest. A block is repeated until it holds no mask. Every committed
- * token is the target's choice at that state; the trajectory is not the plain schedule's.
+ * `gate` (verify, then commit; this project's definition): draft and target run on the same state.
+ * Every masked position of the block is committed where both choose the same token with enough
+ * confidence; the target's most confident token always is. A block is repeated until it holds no
+ * mask. Every committed token is the target's choice at that state, but the order is not that of
+ * the plain schedule.
  * @throws as `denoise`, and {@linkcode RangeError} for a threshold outside [0, 1] or
  * remasking `random`
  */
@@ -34,8 +36,8 @@ export async function* gate(
   const { signal, blockLength, draftThreshold, targetThreshold, seeds } = options;
   const run = new ProposalRun(sequence, target, options);
   checkProbabilities({ draftThreshold, targetThreshold });
-  requireProbability("gate", options.confidence);
-  checkRanking(options, "gate");
+  requireProbability(options.confidence);
+  checkRanking(options, "this strategy");
   const genLength = generationLength(sequence);
   planSteps({ genLength, blockLength, steps: genLength });
   for (let block = 0; block < genLength / blockLength; block++) {
@@ -53,7 +55,7 @@ export async function* gate(
         run.countDraft(1, 1);
       }
       const [verified] = await run.ask([state], [step], [blockEnd]);
-      const ranking = { remasking: "low_confidence", seed: seeds[0], step: index } as const;
+      const ranking = { remasking: BY_CONFIDENCE, seed: seeds[0], step: index };
       const surest = selectCommits(verified, 1, ranking)[0];
       const commits = verified.filter((prediction, i) =>
         prediction.position === surest.position ||
@@ -72,7 +74,7 @@ export async function* gate(
       yield { step: index, block, nfe, commits: [commits], proposed: guesses, rejected };
       const before = left;
       left = maskedPositions(run.state.sequence, blockEnd).length;
-      // Nothing but mask tokens were committed: the same would follow for ever.
+      // Only mask tokens were committed, which would repeat forever.
       if (left === before) break;
     }
     if (run.isFinished()) break;
@@ -83,3 +85,16 @@ export async function* gate(
 function asCommit({ position, token, confidence, logProbability }: Prediction): Commit {
   return { position, token, confidence, logProbability };
 }
+
+/** The strategy `gate`; see {@linkcode gate}. */
+export const gateStrategy: Strategy = {
+  lossless: false,
+  needsDraft: true,
+  uses: ["draftThreshold", "targetThreshold", "rounds"],
+  run: (sequence, { target, draft }, options) =>
+    gate(sequence, target, draft!, {
+      ...options,
+      draftThreshold: options.draftThreshold ?? 0.9,
+      targetThreshold: options.targetThreshold ?? 0.7,
+    }),
+};

@@ -1,4 +1,4 @@
-/** What the strategies with proposals share: states, questions to the target, and the count of it all. */
+/** Shared by the strategies with proposals: states, the target's inputs, and counts. */
 
 import {
   type AcceptanceTally,
@@ -29,13 +29,13 @@ import {
 } from "../sequence.ts";
 import { canvasSequences, KEEPS_NOTHING } from "../step_runner.ts";
 
-/** How often a block is proposed for. */
+/** Options of rounds with proposals. */
 export interface RoundOptions extends DenoiseOptions {
-  /** Rounds with proposals a block, at most; then the target finishes it alone. Default: no bound. */
+  /** Limit of rounds per block; then the target finishes the block alone. Default: no limit. */
   readonly rounds?: number;
 }
 
-/** What a finished answer cost and came to. */
+/** Result and cost of a finished answer. */
 export interface ProposalResult {
   readonly sequence: Sequence;
   /** Forward passes of the target, a batch counted once. */
@@ -44,17 +44,21 @@ export interface ProposalResult {
   readonly targetStates: number;
   /** Forward passes of the draft. */
   readonly draftForwards: number;
-  /** Steps (gate, commit_verify: tokens) proposed, round by round. */
+  /** Steps (gate, commit_verify: tokens) proposed in each round. */
   readonly proposed: readonly number[];
-  /** Of those, accepted. */
+  /** Proposals accepted in each round. */
   readonly accepted: readonly number[];
-  /** Of which tokens, by depth, mask ratio and position. */
+  /** Judged tokens by depth, mask ratio and position. */
   readonly acceptance: AcceptanceTally;
   readonly readbacks: number;
+  /** Forward passes on a canvas after the work was done; the other counts leave them out. */
+  readonly idleForwards: number;
 }
 
-/** What a run of the target alone came to: nothing was proposed. */
-export function withoutProposals({ sequences, nfe, readbacks }: DenoiseResult): ProposalResult {
+/** Result of a run of the target alone, without proposals. */
+export function withoutProposals(
+  { sequences, nfe, readbacks, idleForwards = 0 }: DenoiseResult,
+): ProposalResult {
   return {
     sequence: sequences[0],
     targetForwards: nfe,
@@ -64,16 +68,17 @@ export function withoutProposals({ sequences, nfe, readbacks }: DenoiseResult): 
     accepted: [],
     acceptance: NO_ACCEPTANCE,
     readbacks,
+    idleForwards,
   };
 }
 
-/** A sequence with its unconditional twin, which follows the commits. */
+/** A sequence with its unconditional twin, which gets the same commits. */
 export interface State {
   readonly sequence: Sequence;
   readonly unconditional: Sequence | undefined;
 }
 
-/** A sequence at its start. */
+/** The state of a sequence at its start. */
 export function start(sequence: Sequence, { cfgScale = 0 }: DenoiseOptions): State {
   const unconditional = cfgScale === 0
     ? undefined
@@ -81,7 +86,7 @@ export function start(sequence: Sequence, { cfgScale = 0 }: DenoiseOptions): Sta
   return { sequence, unconditional };
 }
 
-/** The state behind some commits. */
+/** The state after some commits. */
 export function commit({ sequence, unconditional }: State, commits: readonly Commit[]): State {
   return {
     sequence: applyCommits(sequence, commits),
@@ -90,8 +95,8 @@ export function commit({ sequence, unconditional }: State, commits: readonly Com
 }
 
 /**
- * What a model is asked about a state: its masks from the start of the step's candidates up to `end`,
- * with the noise of `step`.
+ * A model's input for a state: it predicts at the masks from the start of the step's candidates up
+ * to `end`, with the noise of `step`.
  */
 export function question(
   { sequence, unconditional }: State,
@@ -109,7 +114,7 @@ export function question(
   };
 }
 
-/** What a step commits, given predictions at (at least) its candidates. */
+/** Selects a step's commits from predictions that include its candidates. */
 export function select(
   predictions: readonly Prediction[],
   step: CanvasStep,
@@ -125,21 +130,22 @@ export function select(
   return selectCommits(candidates, step.commits, ranking);
 }
 
-/** One answer on its way: its state, and what it has cost so far. */
+/** An answer being denoised: its state, and its cost so far. */
 export class ProposalRun {
   readonly #target: Predictor;
   readonly #options: RoundOptions;
   #state: State;
-  /** Keeps keys and values of the target; opened when a step first asks for it. */
+  /** Canvas with the target's keys and values; opened when a step first needs it. */
   #canvas: Canvas | undefined;
   #targetForwards = 0;
   #targetStates = 0;
   #draftForwards = 0;
   #readbacks = 0;
+  #idleForwards = 0;
   readonly #proposed: number[] = [];
   readonly #accepted: number[] = [];
   #acceptance = NO_ACCEPTANCE;
-  /** Rounds with proposals, by block. */
+  /** Number of rounds with proposals, by block. */
   readonly #rounds = new Map<number, number>();
 
   /** @throws {RangeError} for options out of range, naming the option */
@@ -151,7 +157,7 @@ export class ProposalRun {
     this.#state = start(sequence, options);
   }
 
-  /** The state behind all commits so far. */
+  /** The state after all commits so far. */
   get state(): State {
     return this.#state;
   }
@@ -161,7 +167,7 @@ export class ProposalRun {
     return this.#targetForwards;
   }
 
-  /** Whether nothing more is wanted. */
+  /** Whether the answer is finished. */
   isFinished(): boolean {
     const { finished, stopAtEnd, endTokens } = this.#options;
     return Boolean(finished?.()) ||
@@ -174,8 +180,8 @@ export class ProposalRun {
   }
 
   /**
-   * One forward pass of the target over some states; `ends` as in {@linkcode question}. The steps have
-   * one part of keys and values to run; a refresh is of one state.
+   * Runs one forward pass of the target over some states; `ends` as in {@linkcode question}. All
+   * steps must have the same `cache`, and a refresh takes one state.
    */
   async ask(
     states: readonly State[],
@@ -190,7 +196,7 @@ export class ProposalRun {
     return await this.#canvas.predict(asked, cache);
   }
 
-  /** One forward pass of the target. */
+  /** Runs one forward pass of the target. */
   async predict(inputs: readonly ForwardInput[]): Promise<Prediction[][]> {
     this.#countTarget(inputs.length);
     return await this.#target.predict(inputs);
@@ -208,35 +214,36 @@ export class ProposalRun {
     return target.openCanvas(canvasSequences([this.#state.sequence], this.#options));
   }
 
-  /** Frees what the target keeps. */
+  /** Frees the target's canvas. */
   close(): void {
     this.#canvas?.destroy();
   }
 
-  /** The draft ran. */
-  countDraft(forwards: number, readbacks: number): void {
+  /** Counts passes of the draft; `idle` passes ran after the work was done. */
+  countDraft(forwards: number, readbacks: number, idle = 0): void {
     this.#draftForwards += forwards;
     this.#readbacks += readbacks;
+    this.#idleForwards += idle;
   }
 
-  /** A round of proposals begins in this block. */
+  /** Counts a round of proposals that begins in a block. */
   spendRound(block: number): void {
     this.#rounds.set(block, (this.#rounds.get(block) ?? 0) + 1);
   }
 
-  /** What a round came to; one of the target alone has no proposals. */
+  /** Counts the result of a round; one of the target alone has no proposals. */
   countRound(proposed: number, accepted: number): void {
     this.#proposed.push(proposed);
     this.#accepted.push(accepted);
   }
 
-  /** The target judged what was proposed for a round's step; see {@linkcode judgeProposals}. */
+  /** Counts the judged proposals of a round's step; see {@linkcode judgeProposals}. */
   judge(state: State, depth: number, proposals: readonly Commit[], own: readonly Commit[]): void {
     const judged = judgeProposals(state.sequence, depth, proposals, own);
     this.#acceptance = recordProposals(this.#acceptance, judged);
   }
 
-  /** A denoising step was taken. */
+  /** Applies the commits of a denoising step. */
   commit(commits: readonly Commit[]): void {
     this.#state = commit(this.#state, commits);
   }
@@ -253,7 +260,7 @@ export class ProposalRun {
     return { step, block, nfe: this.#targetForwards, commits: [commits], ...verdict };
   }
 
-  /** What it came to. */
+  /** The result of the run. */
   result(): ProposalResult {
     return {
       sequence: this.#state.sequence,
@@ -264,6 +271,7 @@ export class ProposalRun {
       proposed: this.#proposed,
       accepted: this.#accepted,
       acceptance: this.#acceptance,
+      idleForwards: this.#idleForwards,
     };
   }
 }

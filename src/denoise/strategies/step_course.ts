@@ -1,4 +1,4 @@
-/** Which steps a run takes next, and how many of them may be guessed at together. */
+/** The order of a run's steps, and how many of them may be guessed together. */
 
 import { blockStep, givesUp, masksLeft, type PassOptions, repeatsBlocks } from "./block_steps.ts";
 import { canvasStep } from "../denoise.ts";
@@ -6,22 +6,22 @@ import type { CanvasStep, Commit } from "../predictor.ts";
 import { type PlannedStep, planSteps } from "../schedule.ts";
 import { generationLength, type Sequence } from "../sequence.ts";
 
-/** The steps of one answer, in order; it moves with the steps that are taken. */
+/** The steps of one answer, in order; it advances with every step taken. */
 export interface StepCourse {
-  /** The next step's number, from 0. */
+  /** Index of the next step, from 0. */
   readonly step: number;
-  /** Its block, from 0. */
+  /** Index of the next step's block, from 0. */
   readonly block: number;
-  /** Whether the steps that were asked for are taken. */
+  /** Whether all steps that were asked for are taken. */
   readonly isOver: boolean;
   /**
-   * The next step and those behind it that one pass may be asked about: `most` in all, at most. Where
-   * keys and values are kept, none of those behind it refreshes them or begins a block.
+   * The next step and the steps after it that one pass may verify, at most `most` in all. With a
+   * cache, none of the steps after the next one refreshes it or begins a block.
    */
   ahead(state: Sequence, most: number): CanvasStep[];
-  /** Masks before this position are candidates of the step `i` steps behind the next. */
+  /** End of the candidates of the step that is `i` steps after the next one. */
   candidateEnd(i: number): number;
-  /** The next step was taken. */
+  /** Advances past the next step, which made these commits. */
   advance(commits: readonly Commit[], state: Sequence): void;
 }
 
@@ -34,7 +34,7 @@ export function startStepCourse(sequence: Sequence, options: PassOptions): StepC
     : plainSchedule(sequence, plan, options);
 }
 
-/** The plain schedule, from its step `from` up to `until`; guesses may go beyond that. */
+/** The plain schedule from step `from` up to `until`; guesses may go beyond `until`. */
 function plainSchedule(
   { promptLength }: Sequence,
   plan: readonly PlannedStep[],
@@ -59,7 +59,7 @@ function plainSchedule(
   };
 }
 
-/** Each block until it holds no mask, as `denoiseBlocks` takes it. */
+/** Repeats each block until it holds no mask, like `denoiseBlocks`. */
 function repeatedBlocks(
   sequence: Sequence,
   plan: readonly PlannedStep[],

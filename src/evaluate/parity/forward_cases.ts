@@ -11,13 +11,13 @@ import {
   readGoldenTensor,
 } from "./golden_files.ts";
 
-/** What one sequence is compared with. */
+/** Expected values of one sequence. */
 interface Expected {
   readonly logits: Float32Array;
   readonly hidden: ForwardFile["cases"][number]["hidden"];
 }
 
-/** Differences of one sequence from what is expected. */
+/** Differences of one sequence from the expected values. */
 interface Differences {
   logits: number;
   confidence: number;
@@ -108,7 +108,10 @@ async function compareForward(
   return result;
 }
 
-/** A padded batch: logits row by row, tokens and confidences in one forward pass. */
+/**
+ * Compares a padded batch: logits of each sequence, then tokens and confidences in one forward
+ * pass.
+ */
 async function compareBatch(
   model: Model,
   batch: NonNullable<ForwardFile["batch"]>,
@@ -141,7 +144,7 @@ async function compareBatch(
   return found;
 }
 
-/** Not a number counts as infinitely far. */
+/** Distance of two numbers; Infinity if one is NaN. */
 function difference(found: number, expected: number): number {
   const distance = Math.abs(found - expected);
   return Number.isNaN(distance) ? Infinity : distance;

@@ -1,6 +1,10 @@
-/** Golden data as `unmask parity` and the tests read it; see test/golden/README.md for the layout. */
+/**
+ * Reads golden data for `unmask parity` and the tests; test/golden/README.md describes its layout.
+ */
 
 import { join } from "node:path";
+import type { CachePolicy } from "../../denoise/cache_plan.ts";
+import type { Remasking } from "../../denoise/selection.ts";
 import { toF32 } from "../../gpu/dtype.ts";
 import { SafetensorsFile } from "../../weights/safetensors.ts";
 
@@ -42,7 +46,7 @@ export interface SamplingCase {
   readonly steps: number;
   readonly cfg_scale: number;
   readonly temperature: number;
-  readonly remasking: "low_confidence" | "random";
+  readonly remasking: Remasking;
   readonly logits_eos_inf?: boolean;
   readonly confidence_eos_eot_inf?: boolean;
   readonly eos_id_for_this_case?: number;
@@ -69,7 +73,7 @@ export interface FastCase {
   readonly gen_length: number;
   readonly block_length: number;
   readonly steps: number;
-  readonly cache: "none" | "prefix" | "dual";
+  readonly cache: CachePolicy;
   readonly threshold: number | null;
   readonly factor: number | null;
   readonly nfe: number;
@@ -128,7 +132,7 @@ export interface TemperatureCase {
   readonly greedy_tokens: readonly number[];
 }
 
-/** What came of one case. */
+/** The result of one case. */
 export interface ParityResult {
   readonly name: string;
   readonly passed: boolean;
@@ -136,7 +140,7 @@ export interface ParityResult {
   readonly detail: string;
 }
 
-/** A parsed JSON file of the folder, or undefined where there is none. */
+/** Reads a JSON file of the folder; undefined if it does not exist. */
 export function readGolden<T>(dir: string, ...path: string[]): T | undefined {
   const file = join(dir, ...path);
   let text: string;
@@ -166,7 +170,7 @@ export function forwardNames(dir: string): string[] {
   }
 }
 
-/** A tensor widened to f32. */
+/** Reads a tensor, widened to f32. */
 export function readGoldenTensor(file: SafetensorsFile, name: string): Float32Array {
   const slice = file.tensors.get(name);
   if (!slice) throw new Error(`${file.file}: tensor ${name} is missing`);

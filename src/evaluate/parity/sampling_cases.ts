@@ -10,15 +10,17 @@ import { newSequence } from "../../denoise/sequence.ts";
 import type { Model } from "../../model/model.ts";
 import type { ParityResult, SamplingCase, ScheduleFile, TemperatureCase } from "./golden_files.ts";
 
-/** Confidences are informative in the golden data: its README's bound. */
+/** Tolerance of confidences, from the README of the golden data. */
 const CONFIDENCE_ABS = 5e-4;
 
-/** Without a canvas: TypeScript selects and commits. */
+/** The model without its canvas, so that TypeScript selects and commits. */
 export function stepwise(model: Model): Predictor {
   return { predict: (inputs) => model.predict(inputs) };
 }
 
-/** A trajectory that passed unless something is `wrong` or confidences are off. */
+/**
+ * Result of a trajectory: it passed if nothing is `wrong` and the confidences are within tolerance.
+ */
 export function verdict(
   name: string,
   wrong: string[],
@@ -35,7 +37,7 @@ export function verdict(
   };
 }
 
-/** Everything a generator of steps yields, and what it returns. */
+/** Collects all that a generator of steps yields, and what it returns. */
 export async function drain<R>(steps: AsyncGenerator<DenoiseStep, R, void>) {
   const yielded: DenoiseStep[] = [];
   let next = await steps.next();
@@ -92,7 +94,7 @@ async function trajectory(golden: SamplingCase, model: Model, predictor: Predict
   return { wrong, confidence };
 }
 
-/** What differs between steps and their record, and the largest difference in confidence. */
+/** Compares steps with their record. @returns differences, and the largest one of confidences */
 export function compareSteps(steps: readonly DenoiseStep[], log: SamplingCase["log"]) {
   const wrong: string[] = [];
   let confidence = 0;

@@ -1,22 +1,24 @@
 /** Parallel decoding, cache and draft/verify cases of `unmask parity`. */
 
+import { NO_CACHE } from "../../denoise/cache_plan.ts";
 import { denoiseBlocks } from "../../denoise/strategies/blocks.ts";
 import { lossless } from "../../denoise/strategies/draft_verify.ts";
-import type { Predictor, SelectionRule } from "../../denoise/predictor.ts";
+import type { Predictor } from "../../denoise/predictor.ts";
+import { COUNT, type SelectionRule } from "../../denoise/selection.ts";
 import { newSequence } from "../../denoise/sequence.ts";
 import type { Model } from "../../model/model.ts";
 import type { FastCase, ParityResult, SpeculativeCase } from "./golden_files.ts";
 import { compareSteps, drain, sameNumbers, stepwise, verdict } from "./sampling_cases.ts";
 
-/** A Fast-dLLM trajectory on the canvas; without a cache also step by step. */
+/** Runs a Fast-dLLM trajectory on the canvas; without a cache also step by step. */
 export async function fastCase(golden: FastCase, model: Model): Promise<ParityResult> {
   const rule: SelectionRule = golden.threshold !== null
     ? { kind: "threshold", threshold: golden.threshold }
     : golden.factor !== null
     ? { kind: "factor", factor: golden.factor }
-    : { kind: "count" };
+    : COUNT;
   const paths: [string, Predictor][] = [["canvas", model]];
-  if (golden.cache === "none") paths.push(["step by step", stepwise(model)]);
+  if (golden.cache === NO_CACHE) paths.push(["step by step", stepwise(model)]);
   const wrong: string[] = [];
   let confidence = 0;
   const { maskTokenId, eosTokenId } = model.config;
@@ -50,7 +52,7 @@ export async function fastCase(golden: FastCase, model: Model): Promise<ParityRe
   return verdict(`sampling/fast ${golden.name}`, wrong, confidence, detail);
 }
 
-/** A draft-and-verify trajectory: acceptances round by round, and the target-only steps. */
+/** Runs a draft-and-verify trajectory; compares the acceptance of each round, and the steps. */
 export async function speculativeCase(
   golden: SpeculativeCase,
   target: Model,

@@ -2,7 +2,12 @@
 import type { JsonObject } from "../../weights/json_file.ts";
 import { ConfigError, show } from "../../weights/model_file_error.ts";
 
-/** The fields of one file. A field that is asked for has to be there; none has a default. */
+/** Limit of sizes and positions: they are exact in f32 up to here. */
+export const MAX_SIZE = 2 ** 24;
+/** Limit of layers: far above any model, and low enough to list all tensors. */
+export const MAX_LAYERS = 4096;
+
+/** The fields of one file. A field that is read must be there; no field has a default. */
 export class Fields {
   readonly #json: JsonObject;
   readonly #file: string;
@@ -16,17 +21,17 @@ export class Fields {
     this.#file = file;
   }
 
-  /** The error for a field that is not as expected. */
+  /** Makes the error for a field with an unexpected value. */
   wrong(field: string, found: string, expected: string, remedy?: string): ConfigError {
     return new ConfigError({ file: this.#file, field, found, expected, remedy });
   }
 
-  /** The field as one line for an error. */
+  /** A field's value as one line, for an error. */
   show(field: string): string {
     return Object.hasOwn(this.#json, field) ? show(this.#json[field]) : "missing";
   }
 
-  /** The field, unchecked; `expected` says what it must hold when it is missing. */
+  /** A field's value, unchecked; `expected` describes it in the error if it is missing. */
   value(field: string, expected = "a value, if only null"): unknown {
     if (Object.hasOwn(this.#json, field)) return this.#json[field];
     const remedy = "A missing field is not guessed, because the defaults of the configuration " +
@@ -34,7 +39,7 @@ export class Fields {
     throw this.wrong(field, "missing", expected, remedy);
   }
 
-  /** One of the values supported. */
+  /** A field that must be one of some values. */
   only<const T extends string | number | boolean | null>(field: string, values: readonly T[]): T {
     const list = values.map(show).join(" or ");
     const value = this.value(field, list);
@@ -44,7 +49,7 @@ export class Fields {
     throw this.wrong(field, show(value), list, remedy);
   }
 
-  /** As `only`, but the field may be missing or null; with no values it must be. */
+  /** Like `only`, but the field may also be missing or null; with no values it must be. */
   onlyIfPresent<const T extends string | number | boolean>(
     field: string,
     values: readonly T[],
@@ -56,7 +61,7 @@ export class Fields {
     });
   }
 
-  /** `read()`, or undefined where the field is missing or null. */
+  /** The result of `read()`, or undefined if the field is missing or null. */
   ifPresent<T>(field: string, read: () => T): T | undefined {
     return Object.hasOwn(this.#json, field) && this.#json[field] !== null ? read() : undefined;
   }
@@ -68,6 +73,24 @@ export class Fields {
     const fits = Number.isInteger(value) && (value as number) >= least && (value as number) <= most;
     if (fits) return value as number;
     throw this.wrong(field, show(value), expected);
+  }
+
+  /**
+   * One token id or a list of them, each below `embeddingSize`; at least one.
+   * @param mask no such id: an answer could not end
+   */
+  tokenIds(field: string, embeddingSize: number, mask: number): readonly number[] {
+    const expected = `one or several integers from 0 to ${embeddingSize - 1}, because ` +
+      `embedding_size is ${embeddingSize}`;
+    const value = this.value(field, expected);
+    const ids: unknown[] = Array.isArray(value) ? value : [value];
+    const fits = (id: unknown) => Number.isInteger(id) && Number(id) >= 0;
+    if (ids.length === 0 || !ids.every((id) => fits(id) && Number(id) < embeddingSize)) {
+      throw this.wrong(field, show(value), expected);
+    }
+    if (!ids.includes(mask)) return ids as number[];
+    const other = `other ids than mask_token_id ${mask}, or an answer could not end`;
+    throw this.wrong(field, show(value), other);
   }
 
   /** A positive integer that divides the field `of`, whose value is `dividend`. */
@@ -91,7 +114,7 @@ export class Fields {
 
   #number(field: string, expected: string, fits: (f32: number) => boolean): number {
     const value = this.value(field, expected);
-    // Shaders compute with the f32: 1e-50 is 0 there, and 1e50 infinite.
+    // Checked as f32, which shaders use: there 1e-50 is 0, and 1e50 is infinite.
     if (typeof value === "number") {
       const f32 = Math.fround(value);
       if (Number.isFinite(f32) && fits(f32)) return value;

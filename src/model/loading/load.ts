@@ -1,12 +1,14 @@
-/** A model folder becomes a model on the GPU. */
+/** Loads a model folder onto the GPU. */
 
 import { type Gpu, GpuError, GpuMemoryError } from "../../gpu/device.ts";
-import type { Arithmetic } from "../../gpu/kernel.ts";
+import type { Arithmetic, Element } from "../../gpu/kernel.ts";
 import { Recorder } from "../../gpu/recorder.ts";
+import { QUANTISED } from "../../quant/scheme.ts";
 import { type Checkpoint, openCheckpoint } from "../../weights/checkpoint.ts";
 import { limitContext, type ModelConfig, readConfig } from "./config.ts";
-import { uploadLlada } from "../llada.ts";
+import { familyOf } from "../family.ts";
 import { Model } from "../model.ts";
+import { keptElement } from "../kv_cache.ts";
 import { checkTensors } from "./tensors.ts";
 import type { TileLookup } from "../tiles/tiled_matrix.ts";
 import { type LoadProgress, type WeightPrecision, WeightUpload } from "./upload.ts";
@@ -14,17 +16,19 @@ import { type LoadProgress, type WeightPrecision, WeightUpload } from "./upload.
 export { type ProviderName, PROVIDERS } from "../../gpu/provider.ts";
 export type { LoadProgress, WeightPrecision } from "./upload.ts";
 
-/** How a model is loaded. */
+/** Options of loading a model. */
 export interface LoadModelOptions {
-  /** Told after every piece. */
+  /** Called after every uploaded piece. */
   readonly onProgress?: LoadProgress;
-  /** Schemes of the matrices on the GPU; default: as they are stored. */
+  /** Schemes of the matrices on the GPU; default: as they are stored in the folder. */
   readonly precision?: WeightPrecision;
-  /** Tiles of matrices that were tuned; default: none was. */
+  /** Type that keys and values are kept in; default: f16 if the device has it, else f32. */
+  readonly kvCache?: Element;
+  /** Tiles of the matrices that were tuned; default: none were. */
   readonly tiles?: TileLookup;
   /** Longest prompt plus answer, in tokens; default as config.json says. */
   readonly context?: number;
-  /** Disposed of with the model. */
+  /** A resource that is disposed of together with the model. */
   readonly owned?: Disposable;
 }
 
@@ -46,8 +50,8 @@ export async function loadModel(
 }
 
 /**
- * Loads weights that are open already.
- * @param options.name what an error calls them
+ * Loads a checkpoint that is already open.
+ * @param options.name name of the model in errors
  * @throws {CheckpointError} naming the tensor that is not as the configuration says
  * @throws {GpuError} when the device cannot hold it, or failed
  */
@@ -55,9 +59,12 @@ export async function loadCheckpoint(
   gpu: Gpu,
   config: ModelConfig,
   checkpoint: Checkpoint,
-  { name, onProgress, precision, tiles, owned }: LoadModelOptions & { readonly name: string },
+  { name, onProgress, precision, kvCache, tiles, owned }: LoadModelOptions & {
+    readonly name: string;
+  },
 ): Promise<Model> {
   checkArithmetic(gpu, precision?.arithmetic);
+  const element = keptElement(gpu, kvCache);
   checkTensors(config, checkpoint);
   const recorder = new Recorder(gpu);
   gpu.device.pushErrorScope("out-of-memory");
@@ -69,7 +76,9 @@ export async function loadCheckpoint(
     throw new GpuMemoryError(
       `${name}: ${checkpoint.byteLength} bytes of weights do not fit the memory of ${gpu.name}: ` +
         `${error.message}. Free some of it, load in fewer bits ` +
-        `(--weights q8 or q4), without a draft (--no-draft), or use a smaller model.`,
+        `(--weights ${
+          QUANTISED.join(" or ")
+        }), without a draft (--no-draft), or use a smaller model.`,
     );
   };
   try {
@@ -79,18 +88,18 @@ export async function loadCheckpoint(
       tiles,
       onProgress,
     });
-    const weights = await uploadLlada(upload, config, precision);
+    const weights = await familyOf(config).upload(upload, config, precision);
     await checkMemory();
-    return new Model(gpu, config, recorder, weights, await upload.release(), owned);
+    return new Model(gpu, config, recorder, weights, await upload.release(), owned, element);
   } catch (error) {
     recorder[Symbol.dispose]();
-    // Where memory ran out, any other error comes of it.
+    // If memory ran out, that is the cause of any other error.
     if (scoped) await checkMemory();
     throw error;
   }
 }
 
-/** @throws {GpuError} when the device cannot make products so */
+/** @throws {GpuError} when the device does not have this arithmetic */
 function checkArithmetic(gpu: Gpu, arithmetic: Arithmetic | undefined): void {
   if (arithmetic !== "f16" || gpu.features.includes("shader-f16")) return;
   throw new GpuError(

@@ -1,43 +1,42 @@
-/** A target and its draft on a device of their own, in the precision that its memory has room for. */
+/** Loads a target and its draft onto a new device, in a precision that fits its memory. */
 
 import { acquireGpu, GpuError, GpuMemoryError } from "../../gpu/device.ts";
 import { openProvider, type ProviderName } from "../../gpu/provider.ts";
 import { readConfig } from "./config.ts";
 import { freeHostBytes } from "../memory/host_memory.ts";
 import { loadModel, type LoadModelOptions, type LoadProgress } from "./load.ts";
-import {
-  type MemoryPlan,
-  type ModelMemory,
-  planMemory,
-  precisionOf,
-} from "../memory/memory_plan.ts";
+import { type MemoryPlan, planMemory } from "../memory/memory_plan.ts";
+import type { ModelMemory } from "../memory/model_memory.ts";
+import { precisionOf } from "../memory/precision.ts";
 import type { PlanRequest } from "../memory/plan_request.ts";
 import type { Model } from "../model.ts";
 import { tileLookup, type TunedTiles } from "../tiles/tuned_tiles.ts";
 
-/** Models that share a device. */
+/** A target and its draft on one device. */
 export interface LoadedPair {
-  /** Disposing of it frees the device too: dispose of the draft first. */
+  /** The target; disposing of it also frees the device, so dispose of the draft first. */
   readonly target: Model;
   readonly draft?: Model;
 }
 
-/** What is loaded, and how. */
+/** The models to load, and the options. */
 export interface PlannedLoad extends PlanRequest {
   /** The name of a provider, or any object with the `GPU` interface; default Deno's own. */
   readonly provider?: ProviderName | GPU;
-  /** Tilings that were tuned, of this device and others; default: the fixed rule everywhere. */
+  /** Tuned tiles of this device and others; default: tiles by the fixed rule. */
   readonly tuned?: TunedTiles;
+  /** Told true before the thread may stand still for long, and false afterwards. */
+  readonly onWait?: (waits: boolean) => void;
   /** Told while the target's weights are uploaded. */
   readonly onProgress?: LoadProgress;
-  /** Told before anything is uploaded, once for each choice that is tried. */
+  /** Called with each plan that is tried, before anything of it is uploaded. */
   readonly onPlan?: (plan: MemoryPlan) => void;
 }
 
 /**
- * Acquires a device, plans its memory and loads. Where memory runs out nonetheless, as on an adapter
- * that does not say how much it has, the next smaller choice is loaded instead. After an error nothing
- * stays on the GPU.
+ * Acquires a device, plans its memory and loads the models. If memory still runs out, which happens
+ * on an adapter that does not report its memory, it loads the next smaller choice. After an error
+ * nothing stays on the GPU.
  * @throws as {@linkcode planMemory} and {@linkcode loadModel}
  * @throws {GpuError} when the provider does not start or there is no adapter
  */
@@ -60,10 +59,11 @@ export async function loadPlanned(load: PlannedLoad): Promise<LoadedPair> {
 }
 
 async function loadOnce(
-  { provider, tuned, onProgress, onPlan, ...request }: PlannedLoad,
+  { provider, tuned, onWait, onProgress, onPlan, ...request }: PlannedLoad,
 ): Promise<LoadedPair> {
   const gpu = await acquireGpu({
     provider: typeof provider === "string" ? (await openProvider(provider)).gpu : provider,
+    onWait,
   });
   try {
     const available = request.available ?? freeHostBytes(gpu);
@@ -73,6 +73,7 @@ async function loadOnce(
     const options = ({ folder, choice }: ModelMemory): LoadModelOptions => ({
       precision: precisionOf(choice, request, readConfig(folder)),
       context: plan.context,
+      kvCache: request.kvCache,
       tiles,
     });
     const target = await loadModel(gpu, plan.target.folder, {

@@ -1,4 +1,4 @@
-/** A model folder with its matrices quantised ahead of time, which loads without the original. */
+/** Makes a model folder with quantised matrices, which loads without the original. */
 
 import { join } from "node:path";
 import { byteSize, toF32 } from "../../gpu/dtype.ts";
@@ -16,28 +16,29 @@ import {
   readConfig,
   type StoredQuantisation,
 } from "./config.ts";
-import { checkTensors, expectedTensors, isQuantisable, scaleName } from "./tensors.ts";
+import { scaleName } from "../model_config.ts";
+import { checkTensors, expectedTensors, quantisedNames } from "./tensors.ts";
 
 /** Bytes of weights that are encoded at once. */
 const CHUNK_BYTES = 4 * 2 ** 20;
 
-/** Weights in any format, and lists of their shards: the new folder has its own. */
+/** Files of weights and their indexes, in any format; they are not copied to the new folder. */
 const WEIGHTS =
   /\.(safetensors|bin|pt|pth|ckpt|gguf|onnx|h5|msgpack)(\.index\.json|\.part|_data)?$/i;
 
-/** How a folder is quantised. */
+/** Options of quantising a folder. */
 export interface QuantisedFolderOptions extends StoredQuantisation {
-  /** Most bytes of tensors in a file. */
+  /** Limit of the tensors in one file, in bytes. */
   readonly shardBytes: number;
 }
 
 /**
- * The quantised form of a folder, to be planned and written; dispose of it afterwards. Linear layers,
- * and the head if asked for, become codes and scales. Everything else stays as it is stored, so that
- * the folder gives the very logits that the original gives when it is quantised at load. All plain
- * files that are no weights are copied.
+ * The content of a folder's quantised form, to be planned and written; dispose of it afterwards.
+ * Linear layers, and the head if wanted, become codes and scales. Other tensors are copied
+ * unchanged, so the new folder gives the same logits as the original quantised at load. All plain
+ * files without weights are copied too.
  * @throws {ConfigError} when the folder is quantised already, or has no head of its own to quantise
- * @throws {CheckpointError} naming the file or tensor that is wrong; while it is written, also for a
+ * @throws {CheckpointError} naming the file or tensor that is wrong; while writing, also for a
  * weight that is not finite
  */
 export function quantisedFolder(
@@ -51,9 +52,10 @@ export function quantisedFolder(
   const checkpoint = opened.use(openCheckpoint(dir));
   checkTensors(config, checkpoint);
   const { scheme, head } = quantisation;
+  const quantised = quantisedNames(config, head);
   const groups = expectedTensors(config).map(({ name, shape }) => {
     const slice = checkpoint.tensor(name, { shape });
-    return isQuantisable(name, shape, head)
+    return quantised.has(name)
       ? encodedMatrix(checkpoint, slice, scheme)
       : copiedTensor(checkpoint, slice);
   });
@@ -87,7 +89,7 @@ function checkQuantisable(
 ): void {
   if (stored) {
     const found = schemeText(stored.scheme);
-    const remedy = "Quantise the original, not what became of it.";
+    const remedy = "Quantise the original folder, not a quantised one.";
     const field = "quantization_config";
     throw new ConfigError({ file, field, found, expected: "a folder of floats", remedy });
   }
@@ -102,7 +104,7 @@ function checkQuantisable(
   }
 }
 
-/** Codes and scales of a matrix, some rows at a time. */
+/** Encodes a matrix into codes and scales, some rows at a time. */
 function encodedMatrix(
   checkpoint: Checkpoint,
   slice: TensorSlice,
@@ -146,7 +148,7 @@ function encodeFinite(
   }
 }
 
-/** What tells the original from another, or from what it was: its files' sizes and dates. */
+/** Sizes and dates of the original's files: they show whether it is still the same original. */
 function originals(dir: string, { tensors }: Checkpoint): JsonObject {
   const files = new Set([...tensors.values()].map(({ file }) => file));
   return Object.fromEntries(

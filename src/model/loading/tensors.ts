@@ -1,9 +1,13 @@
-/** The tensors of a LLaDA checkpoint: which there must be, and of what shape. */
+/** The tensors that a checkpoint must hold, quantised or not, with their shapes and types. */
+
+import { Buffer } from "node:buffer";
 import { type DType, FLOAT_DTYPES } from "../../gpu/dtype.ts";
-import { groupsOf, storedRowBytes } from "../../quant/scheme.ts";
+import { groupsOf, type QuantScheme, storedRowBytes } from "../../quant/scheme.ts";
 import type { Checkpoint } from "../../weights/checkpoint.ts";
 import { CheckpointError } from "../../weights/checkpoint.ts";
-import type { ModelConfig } from "./config.ts";
+import type { TensorSlice } from "../../weights/safetensors.ts";
+import { familyOf } from "../family.ts";
+import { type ModelConfig, scaleName } from "../model_config.ts";
 
 /** A tensor that the checkpoint must hold. */
 export interface ExpectedTensor {
@@ -15,56 +19,32 @@ export interface ExpectedTensor {
   readonly dtypes: readonly DType[];
 }
 
-/** Name of the scales beside a quantised matrix. */
-export function scaleName(matrix: string): string {
-  return `${matrix}_scale`;
+/** Names of the matrices that are quantised: linear layers, and the head if asked for. */
+export function quantisedNames(config: ModelConfig, head: boolean): ReadonlySet<string> {
+  return new Set(
+    familyOf(config).tensors(config)
+      .filter(({ quantisable }) => quantisable === "layer" || (head && quantisable === "head"))
+      .map(({ name }) => name),
+  );
 }
 
-/** Whether a matrix is among those that are quantised: linear layers, and the head if asked for. */
-export function isQuantisable(name: string, shape: readonly number[], head: boolean): boolean {
-  if (shape.length !== 2) return false;
-  return name.includes(".blocks.") || (head && name === HEAD);
-}
-
-const HEAD = "model.transformer.ff_out.weight";
-
-/**
- * Every tensor of a checkpoint with this configuration: embedding, layers in order, final norm, and
- * the head where it is not tied to the embedding.
- * Source: `model.safetensors.index.json` of GSAI-ML/LLaDA-8B-Instruct (291 tensors).
- */
+/** Every tensor of a checkpoint with this configuration, in the order of its family. */
 export function expectedTensors(config: ModelConfig): ExpectedTensor[] {
-  const { hiddenSize, kvHeads, headDim, ffnSize, embeddingSize, layers, tiedHead } = config;
-  const layer: readonly (readonly [name: string, shape: readonly number[]])[] = [
-    ["attn_norm", [hiddenSize]],
-    ["q_proj", [hiddenSize, hiddenSize]],
-    ["k_proj", [kvHeads * headDim, hiddenSize]],
-    ["v_proj", [kvHeads * headDim, hiddenSize]],
-    ["attn_out", [hiddenSize, hiddenSize]],
-    ["ff_norm", [hiddenSize]],
-    ["ff_proj", [ffnSize, hiddenSize]],
-    ["up_proj", [ffnSize, hiddenSize]],
-    ["ff_out", [hiddenSize, ffnSize]],
-  ];
-  const named = (name: string, shape: readonly number[]): ExpectedTensor => ({
-    name: `model.transformer.${name}.weight`,
-    shape,
-    dtypes: FLOAT_DTYPES,
-  });
-  const tensors = [named("wte", [embeddingSize, hiddenSize])];
-  for (let i = 0; i < layers; i++) {
-    for (const [name, shape] of layer) tensors.push(named(`blocks.${i}.${name}`, shape));
-  }
-  tensors.push(named("ln_f", [hiddenSize]));
-  if (!tiedHead) tensors.push(named("ff_out", [embeddingSize, hiddenSize]));
-  return config.quantisation ? tensors.flatMap((tensor) => stored(tensor, config)) : tensors;
+  const { quantisation } = config;
+  const quantised = quantisation && quantisedNames(config, quantisation.head);
+  return familyOf(config).tensors(config).flatMap(({ name, shape }) =>
+    quantised?.has(name)
+      ? encoded(name, shape, quantisation!.scheme)
+      : [{ name, shape, dtypes: FLOAT_DTYPES }]
+  );
 }
 
-/** Codes and scales in the place of a quantised matrix. */
-function stored(tensor: ExpectedTensor, { quantisation }: ModelConfig): ExpectedTensor[] {
-  const { scheme, head } = quantisation!;
-  const { name, shape: [out, inner] } = tensor;
-  if (!isQuantisable(name, tensor.shape, head)) return [tensor];
+/** The tensors of codes and scales that replace a quantised matrix. */
+function encoded(
+  name: string,
+  [out, inner]: readonly number[],
+  scheme: QuantScheme,
+): ExpectedTensor[] {
   return [
     { name, shape: [out, storedRowBytes(scheme, inner)], dtypes: [scheme.dtype] },
     { name: scaleName(name), shape: [out, groupsOf(scheme, inner)], dtypes: ["F16"] },
@@ -72,22 +52,86 @@ function stored(tensor: ExpectedTensor, { quantisation }: ModelConfig): Expected
 }
 
 /**
- * Checks that a checkpoint holds exactly the tensors of its configuration, in the types that it says.
+ * Checks that a checkpoint holds the tensors of its configuration, in the types that it says.
  * @throws {CheckpointError} naming the first tensor that is missing, of a wrong shape or type, or
- * not part of the model: a bias, or a head beside a tied embedding, would change what it computes
+ * not part of the model: a bias, or a head that is not its tied embedding, would change what it
+ * computes
  */
 export function checkTensors(config: ModelConfig, checkpoint: Checkpoint): void {
-  const expected = expectedTensors(config);
-  for (const { name, shape, dtypes } of expected) checkpoint.tensor(name, { shape, dtypes });
-  const names = new Set(expected.map(({ name }) => name));
-  for (const { name, file } of checkpoint.tensors.values()) {
-    if (names.has(name)) continue;
-    throw new CheckpointError({
-      file,
-      tensor: name,
-      found: "present",
-      expected: `absent: not one of the ${names.size} tensors that config.json describes`,
-      remedy: "Weights and config.json are not of the same model: download the folder again.",
-    });
+  for (const { name, shape, dtypes } of expectedTensors(config)) {
+    checkpoint.tensor(name, { shape, dtypes });
   }
+  unusedTensors(config, checkpoint);
+}
+
+/** Last parts of the names of tensors that programs compute anew: tables of angles, and of masks. */
+const RECOMPUTED = new Set([
+  "inv_freq",
+  "original_inv_freq",
+  "cos_cached",
+  "sin_cached",
+  "causal_attention_bias",
+  "bidirectional_attention_bias",
+]);
+
+/**
+ * The tensors of a checkpoint that change nothing, each with the reason: empty ones, integers beside
+ * the weights, tables that are computed anew, and a copy of the embedding where the head is tied to it.
+ * @throws {CheckpointError} naming the first tensor that is not part of the model and is none of these
+ */
+export function unusedTensors(
+  config: ModelConfig,
+  checkpoint: Checkpoint,
+): ReadonlyMap<string, string> {
+  const names = new Set(expectedTensors(config).map(({ name }) => name));
+  const unused = new Map<string, string>();
+  for (const slice of checkpoint.tensors.values()) {
+    const { name, file } = slice;
+    if (names.has(name)) continue;
+    // What stands beside a matrix by its name belongs to it: a zero point, a bias.
+    const beside = [...names].some((expected) => name.startsWith(expected));
+    const reason = beside ? undefined : unusedBecause(config, checkpoint, slice);
+    if (reason === undefined) {
+      throw new CheckpointError({
+        file,
+        tensor: name,
+        found: "present",
+        expected: `absent: not one of the ${names.size} tensors that config.json describes`,
+        remedy: "Weights and config.json are not of the same model: download the folder again.",
+      });
+    }
+    unused.set(name, reason);
+  }
+  return unused;
+}
+
+function unusedBecause(
+  config: ModelConfig,
+  checkpoint: Checkpoint,
+  slice: TensorSlice,
+): string | undefined {
+  if (slice.shape.includes(0)) return "empty";
+  if (RECOMPUTED.has(slice.name.split(".").at(-1)!)) return "computed anew";
+  if (!FLOAT_DTYPES.some((dtype) => dtype === slice.dtype)) return "integers that nothing reads";
+  const tied = familyOf(config).tiedHead?.(config);
+  if (tied?.head !== slice.name) return undefined;
+  return sameBytes(checkpoint, slice, checkpoint.tensors.get(tied.embedding))
+    ? "the tied embedding once more"
+    : undefined;
+}
+
+/** Bytes that are compared at a time. */
+const COMPARED = 2 ** 22;
+
+function sameBytes(checkpoint: Checkpoint, a: TensorSlice, b: TensorSlice | undefined): boolean {
+  if (a.dtype !== b?.dtype || String(a.shape) !== String(b.shape)) return false;
+  const other = new Uint8Array(COMPARED);
+  let at = 0;
+  for (const piece of checkpoint.chunks(a, new Uint8Array(COMPARED))) {
+    const same = other.subarray(0, piece.length);
+    checkpoint.readInto(b, same, at);
+    if (Buffer.compare(piece, same) !== 0) return false;
+    at += piece.length;
+  }
+  return true;
 }

@@ -1,4 +1,4 @@
-/** A checkpoint's tensors on the GPU: repacked, quantised where asked, split where a limit says so. */
+/** Uploads a checkpoint's tensors: repacks, quantises if wanted, and splits them to fit limits. */
 
 import type { Gpu } from "../../gpu/device.ts";
 import type { Arithmetic } from "../../gpu/kernel.ts";
@@ -23,8 +23,7 @@ import {
   storedRowBytes,
 } from "../../quant/scheme.ts";
 import { CheckpointError } from "../../weights/checkpoint.ts";
-import type { StoredQuantisation } from "./config.ts";
-import { scaleName } from "./tensors.ts";
+import { scaleName, type StoredQuantisation } from "../model_config.ts";
 import type { TileLookup } from "../tiles/tiled_matrix.ts";
 import {
   type LoadProgress,
@@ -36,20 +35,20 @@ import {
 
 export type { LoadProgress, WeightSource } from "./weight_stream.ts";
 
-/** Parts start at whole tiles of the kernels that read them. */
+/** Columns that a part's start is aligned to: whole tiles of the kernels that read it. */
 const PART_COLUMNS = 128;
 
-/** How matrices are kept on the GPU; undefined: as they are stored. */
+/** How matrices are kept on the GPU; an undefined scheme keeps them as they are stored. */
 export interface WeightPrecision {
-  /** Of the linear layers inside the blocks. */
+  /** Scheme of the linear layers inside the blocks. */
   readonly layers?: QuantScheme;
-  /** Of the output head, where it is not the embedding. */
+  /** Scheme of the output head, if it is not the embedding. */
   readonly head?: QuantScheme;
-  /** In what products are made; default f32. int8 holds for quantised matrices. */
+  /** Arithmetic of the products; default f32. int8 applies only to quantised matrices. */
   readonly arithmetic?: Arithmetic;
 }
 
-/** Creates a model's tensors; on disposal before {@linkcode release} it frees all of them. */
+/** Creates a model's tensors. Disposed of before {@linkcode release}, it frees all of them. */
 export class WeightUpload implements AsyncDisposable {
   readonly #gpu: Gpu;
   readonly #source: WeightSource;
@@ -60,8 +59,9 @@ export class WeightUpload implements AsyncDisposable {
   #tensors: Tensor[] = [];
 
   /**
-   * @param options.stored how config.json says that quantised tensors are stored
-   * @param options.tiles of matrices that were tuned; the others follow a fixed rule
+   * @param options.stored how quantised tensors are stored, from config.json
+   * @param options.tiles tiles of the matrices that were tuned; the others follow a fixed rule
+   * @param options.stream stream of the bytes; default: one that reads and converts them
    */
   constructor(
     gpu: Gpu,
@@ -72,6 +72,7 @@ export class WeightUpload implements AsyncDisposable {
       readonly arithmetic?: Arithmetic;
       readonly tiles?: TileLookup;
       readonly onProgress?: LoadProgress;
+      readonly stream?: typeof WeightStream;
     } = {},
   ) {
     this.#tuned = options.tiles;
@@ -79,7 +80,8 @@ export class WeightUpload implements AsyncDisposable {
     this.#gpu = gpu;
     this.#source = source;
     this.#stored = options.stored;
-    this.#stream = new WeightStream(gpu, recorder, source, options.onProgress);
+    const { stream: Stream = WeightStream } = options;
+    this.#stream = new Stream(gpu, recorder, source, options.onProgress);
   }
 
   /** A vector, widened to f32. `[length]` */
@@ -95,16 +97,20 @@ export class WeightUpload implements AsyncDisposable {
     this.#gpu.checkBufferSize(label, 4 * elements);
   }
 
-  /** A table made on the host. */
-  table(label: string, data: Float32Array<ArrayBuffer>): Tensor {
-    const tensor = tensorOf(this.#gpu, label, data);
+  /**
+   * A table made on the host.
+   * @param make makes the values; called only if weights are really read
+   */
+  table(label: string, elements: number, make: () => Float32Array<ArrayBuffer>): Tensor {
+    const tensor = createTensor(this.#gpu, label, elements);
     this.#tensors.push(tensor);
+    this.#stream.table(tensor, make);
     return tensor;
   }
 
   /**
-   * Matrices `[out, inner]` that are read as one, their outputs side by side.
-   * @param wanted the scheme on the GPU; undefined: as they are stored
+   * Uploads matrices `[out, inner]` as one matrix, with their outputs side by side.
+   * @param wanted the scheme on the GPU; undefined keeps the stored one
    * @throws {CheckpointError} when a tensor is missing, of another shape, or the file was cut short
    */
   async stacked(
@@ -136,8 +142,8 @@ export class WeightUpload implements AsyncDisposable {
   }
 
   /**
-   * Two matrices `[outs, inner]` of which a kernel needs the same outputs at once: a part holds its
-   * outputs of the first and behind them those of the second.
+   * Uploads two matrices `[outs, inner]` of which a kernel needs the same outputs together. A part
+   * holds its outputs of the first matrix, then the same outputs of the second.
    * @throws {CheckpointError} as {@linkcode stacked}
    */
   async paired(
@@ -164,8 +170,9 @@ export class WeightUpload implements AsyncDisposable {
   }
 
   /**
-   * Matrices `[heads * headDim, inner]` of which a kernel rotates channel i of a head against channel
-   * i + headDim / 2: a part holds the first channels of its pairs and behind them the second ones.
+   * Uploads matrices `[heads * headDim, inner]` for a kernel that rotates channel i of a head
+   * against channel i + headDim / 2. A part holds the first channels of its pairs, then the second
+   * ones.
    * @returns a matrix whose columns are pairs, head by head, matrix by matrix
    * @throws {CheckpointError} as {@linkcode stacked}
    */
@@ -202,7 +209,7 @@ export class WeightUpload implements AsyncDisposable {
     return this.#tiled("qkv", { scheme, blocks: blocksOf(inner), columns, parts, arithmetic });
   }
 
-  /** Waits for all that is under way and hands all tensors over to the caller, who frees them from now on. */
+  /** Waits for running uploads and gives all tensors to the caller, who must free them. */
   async release(): Promise<readonly Tensor[]> {
     await this.#stream.finish();
     const tensors = this.#tensors;
@@ -216,13 +223,15 @@ export class WeightUpload implements AsyncDisposable {
     this.#tensors = [];
   }
 
-  /** The matrix with its tiles, which all numbers of rows share: they decide the order of a sum. */
+  /**
+   * Adds a matrix's tiles. All numbers of rows share them, because they decide the order of sums.
+   */
   #tiled(kernel: TiledKernel, matrix: WeightMatrix): WeightMatrix {
     const tuned = this.#tuned?.({ kernel, ...matrix });
     return { ...matrix, tiles: tuned ?? defaultTiles(this.#gpu, BLOCK * matrix.blocks) };
   }
 
-  /** Where a matrix lies in the checkpoint, whether it is stored quantised or not. */
+  /** Finds a matrix in the checkpoint, stored quantised or not. */
   #matrix(name: string, out: number, inner: number): StoredMatrix {
     const scales = scaleName(name);
     if (!this.#stored || !this.#source.tensors.has(scales)) {
@@ -239,7 +248,7 @@ export class WeightUpload implements AsyncDisposable {
     };
   }
 
-  /** Matrices read as one share a scheme: the wanted one, their own, or f32 where they differ. */
+  /** The scheme of matrices read as one: the wanted one, their own, or f32 if theirs differ. */
   #scheme(matrices: readonly StoredMatrix[], wanted: QuantScheme | undefined): QuantScheme {
     if (matrices.some(({ scales }) => scales)) {
       const { scheme } = this.#stored!;
@@ -250,7 +259,7 @@ export class WeightUpload implements AsyncDisposable {
         tensor: name,
         found: schemeText(scheme),
         expected: schemeText(wanted),
-        remedy: "A quantised folder loads as it is stored: ask for that, or load the original.",
+        remedy: "A quantised folder only loads as it is stored: do that, or load the original.",
       });
     }
     if (wanted?.group) return wanted;
@@ -260,7 +269,7 @@ export class WeightUpload implements AsyncDisposable {
     return own ?? SCHEMES.f32;
   }
 
-  /** Products of integers need codes. */
+  /** The arithmetic of a scheme: int8 only for quantised ones, since it needs integer codes. */
   #arithmeticOf({ group }: QuantScheme): Arithmetic {
     return this.#arithmetic === "int8" && group === undefined ? "f32" : this.#arithmetic;
   }

@@ -1,23 +1,25 @@
 /**
- * Weights from a checkpoint into the units that kernels read. The next chunks are read on other
- * threads while this one is uploaded and converted on the GPU.
+ * Streams weights from a checkpoint and converts them to the layout that kernels read. While one
+ * chunk is uploaded and converted on the GPU, other threads read the next ones.
  */
 
 import type { Gpu } from "../../gpu/device.ts";
 import { byteSize, type FloatDType, toF32 } from "../../gpu/dtype.ts";
+import { Readback } from "../../gpu/readback.ts";
 import type { Recorder } from "../../gpu/recorder.ts";
-import { createTensor, type Tensor } from "../../gpu/tensor.ts";
+import { createTensor, type Tensor, upload } from "../../gpu/tensor.ts";
 import { UploadRing } from "../../gpu/upload_ring.ts";
+import { findNotFinite } from "../../kernels/find_not_finite.ts";
 import { quantize } from "../../kernels/quantize.ts";
 import { repack, repackScales } from "../../kernels/repack.ts";
 import { groupsOf, type QuantScheme, storedRowBytes } from "../../quant/scheme.ts";
-import type { Checkpoint } from "../../weights/checkpoint.ts";
+import { type Checkpoint, CheckpointError } from "../../weights/checkpoint.ts";
 import type { TensorSlice } from "../../weights/safetensors.ts";
 
-/** Reported while loading: bytes uploaded so far, of all that will be. */
+/** Called while loading with the bytes uploaded so far and the bytes of all. */
 export type LoadProgress = (done: number, total: number) => void;
 
-/** What loading needs of a checkpoint. */
+/** The part of a checkpoint that loading needs. */
 export type WeightSource = Pick<
   Checkpoint,
   "byteLength" | "tensor" | "tensors" | "loadInto" | "read"
@@ -26,7 +28,7 @@ export type WeightSource = Pick<
 /** A matrix `[out, inner]` as it is stored. */
 export interface StoredMatrix {
   readonly codes: TensorSlice;
-  /** `[out, groups]` f16, of quantised ones. */
+  /** Scales of a quantised matrix, `[out, groups]` f16. */
   readonly scales?: TensorSlice;
 }
 
@@ -36,15 +38,15 @@ export interface PartTensors {
   readonly scales?: Tensor;
 }
 
-/** Chunks in host memory: one that is uploaded, the others are being read. */
+/** Chunks in host memory: one is uploaded while the others are read. */
 const CHUNKS = 3;
 const CHUNK_BYTES = 4 * 2 ** 20;
-/** Chunks that wait for the GPU. */
+/** Uploaded chunks that may wait for the GPU. */
 const UPLOADS = 8;
 
 /** Rows of a chunk whose columns lie side by side on the GPU. */
 interface Run {
-  /** Counted from the chunk's first. */
+  /** First row, counted from the chunk's first. */
   readonly firstRow: number;
   readonly rows: number;
   readonly firstColumn: number;
@@ -62,7 +64,7 @@ class Chunk {
     readonly scheme: QuantScheme,
     /** Width of the part. */
     readonly columns: number,
-    /** In the matrix. */
+    /** First row of the chunk in the matrix. */
     readonly firstRow: number,
   ) {}
 
@@ -70,7 +72,7 @@ class Chunk {
     return this.matrix.codes.dtype as FloatDType;
   }
 
-  /** Whether rows become f32 on the host: matrices of several types are read as one. */
+  /** Whether the host widens rows to f32, which matrices of different types read as one need. */
   get widened(): boolean {
     return !this.scheme.group && this.stored !== this.scheme.dtype;
   }
@@ -92,39 +94,49 @@ class Chunk {
   }
 }
 
-/** A chunk whose bytes have been asked for. */
+/** A chunk whose bytes are being read. */
 interface Reading {
   readonly chunk: Chunk;
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Where the scales lie in `bytes`. */
+  /** Offset of the scales in `bytes`. */
   readonly scalesAt: number;
   readonly reads: readonly Promise<void>[];
 }
 
-/** What the largest matrix can need: no chunk holds rows of two. */
+/** Staging bytes that the largest matrix can need; a chunk never holds rows of two matrices. */
 function mostStagedBytes(source: WeightSource, alignment: number): number {
   let largest = 0;
   for (const { byteLength } of source.tensors.values()) largest = Math.max(largest, byteLength);
-  // 16-bit rows may be widened to f32; scales lie behind their codes and are no more than those.
+  // 16-bit rows may be widened to f32. Scales follow their codes and are no larger.
   return Math.ceil((2 * largest + alignment) / alignment) * alignment;
+}
+
+function notFinite({ file, name: tensor }: TensorSlice): CheckpointError {
+  const found = "not finite in every weight: some are infinite or no numbers";
+  return new CheckpointError({ file, tensor, found, expected: "finite weights" });
 }
 
 /** Streams rows, a few megabytes at a time. */
 export class WeightStream implements AsyncDisposable {
+  readonly #gpu: Gpu;
   readonly #recorder: Recorder;
   readonly #source: WeightSource;
   readonly #progress: LoadProgress | undefined;
   readonly #free: Uint8Array<ArrayBuffer>[];
   readonly #staging: Tensor;
+  /** A word of each tensor of the source, 1 where a weight is not finite. */
+  readonly #notFinite: Tensor;
+  readonly #order: ReadonlyMap<TensorSlice, number>;
   readonly #alignment: number;
-  /** Still growing: what is asked for next may lie behind it in the file. */
+  /** The chunk that can still grow, if the next rows follow it in the file. */
   #open: Chunk | undefined;
-  /** In the order of their uploads. */
+  /** Chunks being read, in the order of their uploads. */
   #readings: Reading[] = [];
   #done = 0;
   readonly #ring: UploadRing;
 
   constructor(gpu: Gpu, recorder: Recorder, source: WeightSource, progress?: LoadProgress) {
+    this.#gpu = gpu;
     this.#recorder = recorder;
     this.#source = source;
     this.#progress = progress;
@@ -136,6 +148,8 @@ export class WeightStream implements AsyncDisposable {
     );
     this.#free = Array.from({ length: CHUNKS }, () => new Uint8Array(bytes));
     this.#staging = createTensor(gpu, "upload", bytes / 4);
+    this.#order = new Map([...source.tensors.values()].map((slice, i) => [slice, i]));
+    this.#notFinite = createTensor(gpu, "weights that are not finite", this.#order.size);
     const uploads = Math.min(UPLOADS, Math.ceil(source.byteLength / bytes));
     this.#ring = new UploadRing(gpu, uploads, bytes);
   }
@@ -143,13 +157,21 @@ export class WeightStream implements AsyncDisposable {
   /** A small tensor, widened to f32. */
   vector(slice: TensorSlice): Float32Array<ArrayBuffer> {
     this.advance(slice.byteLength);
-    return toF32(this.#source.read(slice), slice.dtype);
+    const values = toF32(this.#source.read(slice), slice.dtype);
+    if (!values.every(Number.isFinite)) throw notFinite(slice);
+    return values;
+  }
+
+  /** A table made on the host, at a tensor's start. */
+  table(to: Tensor, make: () => Float32Array<ArrayBuffer>): void {
+    upload(this.#gpu, to, make());
   }
 
   /**
-   * Rows [from, to) of a stored matrix become columns of a part, in time for {@linkcode finish}.
-   * @param at.firstColumn where row `from` goes
-   * @throws {CheckpointError} when the file was cut short, here or at an earlier place
+   * Copies rows [from, to) of a stored matrix to columns of a part. {@linkcode finish} waits for
+   * it.
+   * @param at.firstColumn column of row `from`
+   * @throws {CheckpointError} when the file is cut short, in these rows or earlier ones
    */
   async fill(
     matrix: StoredMatrix,
@@ -173,26 +195,36 @@ export class WeightStream implements AsyncDisposable {
     }
   }
 
-  /** Waits until everything is on the GPU. @throws {GpuError} when the device failed */
+  /**
+   * Waits until everything is on the GPU.
+   * @throws {CheckpointError} naming a tensor with a weight that is not finite
+   * @throws {GpuError} when the device failed
+   */
   async finish(): Promise<void> {
     if (this.#open) await this.#read();
     while (this.#readings.length > 0) await this.#upload();
     await this.#ring.wait();
+    using readback = new Readback(this.#gpu);
+    const found = new Uint32Array(await readback.read(this.#recorder, this.#notFinite));
+    for (const [slice, i] of this.#order) if (found[i] !== 0) throw notFinite(slice);
+    // Tensors that nothing uses are not read.
+    const left = this.#source.byteLength - this.#done;
+    if (left > 0) this.advance(left);
   }
 
-  /** Bytes that were read elsewhere count too. */
+  /** Adds bytes that were not read by this stream to the progress. */
   advance(bytes: number): void {
     this.#done += bytes;
     this.#progress?.(this.#done, this.#source.byteLength);
   }
 
-  /** Rows that fit a chunk. */
+  /** Number of rows that fit a chunk. */
   #most(chunk: Chunk): number {
     const room = this.#staging.byteLength - (chunk.matrix.scales ? this.#alignment : 0);
     return Math.max(1, Math.floor(room / (chunk.stagedRowBytes + chunk.scaleBytes)));
   }
 
-  /** Whether a row of a matrix lies behind a chunk's last, where kernels can be bound to it. */
+  /** Whether a row follows a chunk's last one, at an offset where kernels can be bound. */
   #goesOn(chunk: Chunk, matrix: StoredMatrix, part: PartTensors, row: number): boolean {
     const { rows, stagedRowBytes, scaleBytes } = chunk;
     return chunk.matrix.codes === matrix.codes && chunk.part === part &&
@@ -200,7 +232,7 @@ export class WeightStream implements AsyncDisposable {
       rows * stagedRowBytes % this.#alignment === 0 && rows * scaleBytes % this.#alignment === 0;
   }
 
-  /** Asks for the bytes of the open chunk. */
+  /** Starts to read the open chunk. */
   async #read(): Promise<void> {
     const chunk = this.#open!;
     this.#open = undefined;
@@ -212,7 +244,7 @@ export class WeightStream implements AsyncDisposable {
     const load = (slice: TensorSlice, at: number, width: number) => {
       const target = bytes.subarray(at, at + rows * width);
       const read = this.#source.loadInto(slice, target, firstRow * width);
-      // An error is thrown when it is the chunk's turn.
+      // A read error is thrown later, when the chunk is uploaded.
       read.catch(() => {});
       return read;
     };
@@ -221,7 +253,7 @@ export class WeightStream implements AsyncDisposable {
     this.#readings.push({ chunk, bytes, scalesAt, reads });
   }
 
-  /** Uploads and converts the chunk that was asked for first. */
+  /** Uploads and converts the chunk that has waited longest. */
   async #upload(): Promise<void> {
     const { chunk, bytes, scalesAt, reads } = this.#readings[0];
     await Promise.all(reads);
@@ -230,13 +262,27 @@ export class WeightStream implements AsyncDisposable {
     const length = rows * rowBytes;
     const staged = chunk.widened
       ? new Uint8Array(toF32(bytes.subarray(0, length), stored).buffer)
-      // Bytes behind the last row make whole words and are never read.
+      // Bytes after the last row only pad to whole words and are never read.
       : bytes.subarray(0, Math.ceil((scaleBytes ? scalesAt + rows * scaleBytes : length) / 4) * 4);
     await this.#ring.write(this.#recorder, staged, this.#staging);
     this.#free.push(bytes);
+    this.#search(chunk, scalesAt);
     for (const run of chunk.runs) this.#convert(chunk, run, scalesAt);
     this.#recorder.submit();
     this.advance(rows * (rowBytes + scaleBytes));
+  }
+
+  /** Looks for weights, or scales, that are not finite: one of them makes every answer nonsense. */
+  #search(
+    { matrix: { codes, scales }, rows, inner, scaleBytes, stored, widened }: Chunk,
+    scalesAt: number,
+  ): void {
+    const [slice, dtype, elements, at]: [TensorSlice, FloatDType, number, number] = scales
+      ? [scales, "F16", rows * scaleBytes / 2, scalesAt]
+      : [codes, widened ? "F32" : stored, rows * inner, 0];
+    const staged = this.#staging.part(at / 4, this.#staging.byteLength / 4 - at / 4);
+    const tensor = this.#order.get(slice)!;
+    findNotFinite(this.#recorder, staged, dtype, elements, this.#notFinite, tensor);
   }
 
   #convert(chunk: Chunk, run: Run, scalesAt: number): void {
@@ -256,11 +302,12 @@ export class WeightStream implements AsyncDisposable {
     repackScales(this.#recorder, scales, part.scales!, scheme, at);
   }
 
-  /** Waits for what is under way and frees the staging buffer; the checkpoint may then be closed. */
+  /** Waits for running reads and frees the staging buffer; then the checkpoint may be closed. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#recorder.abandon();
     await Promise.allSettled(this.#readings.flatMap(({ reads }) => reads));
     this.#staging.destroy();
+    this.#notFinite.destroy();
     this.#ring[Symbol.dispose]();
   }
 }

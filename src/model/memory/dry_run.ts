@@ -1,20 +1,24 @@
 /**
- * What a model would take of a GPU's memory: loading and denoising are run dry, by the very code
- * that does them, on a device that counts bytes instead of computing. Weights are not read.
+ * Finds how much GPU memory a model would take. The real code of loading and denoising runs on a
+ * device that counts bytes instead of computing. Weights are not read.
  */
 
 import type { Canvas, ForwardInput, TokenChoice } from "../../denoise/predictor.ts";
 import type { Gpu } from "../../gpu/device.ts";
+import type { Element } from "../../gpu/kernel.ts";
 import { Recorder } from "../../gpu/recorder.ts";
 import type { WeightMatrix } from "../../kernels/weight_matrix.ts";
 import { bytesPerColumn } from "../../quant/scheme.ts";
 import type { Checkpoint } from "../../weights/checkpoint.ts";
+import type { TensorSlice } from "../../weights/safetensors.ts";
 import type { ModelConfig } from "../loading/config.ts";
-import { type LladaLayer, type LladaWeights, uploadLlada } from "../llada.ts";
+import { familyOf } from "../family.ts";
+import type { LayerWeights, ModelWeights } from "../forward_pass.ts";
 import { Model } from "../model.ts";
 import { type WeightPrecision, WeightUpload } from "../loading/upload.ts";
+import { WeightStream } from "../loading/weight_stream.ts";
 
-/** Denoising steps that are chained between two readbacks, as `denoise` does unless told otherwise. */
+/** Denoising steps between two readbacks: the default of `denoise`. */
 const CHAINED_STEPS = 4;
 
 /** The likeliest token. */
@@ -26,12 +30,13 @@ const CHOICE: TokenChoice = {
   unconfidentTokens: [],
 };
 
-/** What a device says of itself; of one that is not there, limits that nothing reaches. */
-export type DeviceLimits = Pick<Gpu, "name" | "limits" | "checkBufferSize">;
+/** The name, limits and features of a device. */
+export type DeviceLimits = Pick<Gpu, "name" | "limits" | "features" | "checkBufferSize">;
 
-/** Stands for a device that is not known. */
+/** An unknown device: it has f16, and limits that nothing reaches. */
 export const UNLIMITED: DeviceLimits = {
   name: "an unknown adapter",
+  features: ["shader-f16"],
   limits: {
     maxBufferSize: 2 ** 52,
     maxStorageBufferBindingSize: 2 ** 52,
@@ -47,7 +52,7 @@ export interface PlannedMatrix {
   readonly name: string;
   readonly scheme: string;
   readonly bytes: number;
-  /** Buffers it is split into. */
+  /** Number of buffers that it is split into. */
   readonly parts: number;
 }
 
@@ -57,15 +62,15 @@ export interface DryRun {
   readonly weightBytes: number;
   /** GPU bytes in use only while loading. */
   readonly loadingBytes: number;
-  /** Most bytes of host memory that the GPU reads from, or that the driver keeps for it. */
+  /** Peak of the host memory that the GPU reads from or the driver keeps for it, in bytes. */
   readonly hostBytes: number;
   /** The largest matrix. */
   readonly largest: PlannedMatrix;
-  /** The layers' weights, in buffers that hold nothing. */
-  readonly layers: readonly LladaLayer[];
+  /** The layers' weights, in buffers without content. */
+  readonly layers: readonly LayerWeights[];
   /**
-   * Bytes that a generation takes besides the weights, in a model that made no other before.
-   * @throws {GpuError} naming the limit, when the device has no room for so many rows
+   * Bytes that a model's first generation takes besides the weights.
+   * @throws {GpuError} naming the limit, when the device cannot hold so many rows
    */
   activationBytes(request: AnswerShape): Promise<number>;
 }
@@ -77,7 +82,9 @@ export interface AnswerShape {
   readonly blockLength: number;
   /** Whether keys and values are kept (default false). */
   readonly cache?: boolean;
-  /** States that are verified in one batch besides (default none). */
+  /** Type that they are kept in; default: f16 if the device has it, else f32. */
+  readonly kvCache?: Element;
+  /** States that are also verified in one batch (default none). */
   readonly states?: number;
 }
 
@@ -96,11 +103,12 @@ export async function dryRun(
   const gpu = countingGpu(memory, device);
   const recorder = new Recorder(gpu);
   const before = memory.bytes;
-  const upload = new WeightUpload(gpu, recorder, unread(checkpoint), {
+  const upload = new WeightUpload(gpu, recorder, checkpoint, {
     stored: config.quantisation,
     arithmetic: precision.arithmetic,
+    stream: UnreadWeights,
   });
-  const weights = await uploadLlada(upload, config, precision);
+  const weights = await familyOf(config).upload(upload, config, precision);
   await upload.release();
   const whileLoading = memory.bytes - before;
   await upload[Symbol.asyncDispose]();
@@ -113,9 +121,17 @@ export async function dryRun(
     largest: largestOf(matricesOf(weights)),
     layers: weights.layers,
     async activationBytes(request) {
-      using model = new Model(gpu, config, new Recorder(gpu), weights, []);
+      using model = new Model(
+        gpu,
+        config,
+        new Recorder(gpu),
+        weights,
+        [],
+        undefined,
+        request.kvCache,
+      );
       const canvas = await openedCanvas(model, request);
-      // States are verified while the canvas is open.
+      // The canvas stays open, as it is while a strategy verifies states.
       if (request.states) await model.predict(states(config, request, request.states));
       const bytes = memory.bytes - weightBytes;
       canvas.destroy();
@@ -124,7 +140,7 @@ export async function dryRun(
   };
 }
 
-/** A canvas that has taken the steps of one readback. */
+/** Opens a canvas and runs the steps of one readback. */
 async function openedCanvas(model: Model, request: AnswerShape): Promise<Canvas> {
   const { promptTokens, maxTokens, blockLength, cache } = request;
   const { maskTokenId: maskToken, eosTokenId } = model.config;
@@ -151,7 +167,7 @@ async function openedCanvas(model: Model, request: AnswerShape): Promise<Canvas>
   return canvas;
 }
 
-/** Inputs as a strategy with proposals verifies them. */
+/** Inputs such as a strategy with proposals verifies. */
 function states(config: ModelConfig, request: AnswerShape, count: number): ForwardInput[] {
   const { promptTokens, maxTokens, blockLength } = request;
   const ids = idsOf(config, request);
@@ -166,11 +182,11 @@ function idsOf(config: ModelConfig, { promptTokens, maxTokens }: AnswerShape): U
   return new Uint32Array(promptTokens + maxTokens).fill(config.maskTokenId, promptTokens);
 }
 
-/** Adds up what is allotted. */
+/** Counts the memory that is allocated. */
 class CountedMemory {
   /** Bytes of all buffers that live on the GPU. */
   bytes = 0;
-  /** Most bytes at once of buffers that the host writes, and written since the GPU was waited for. */
+  /** Peak of buffers that the host writes, plus bytes written since the last wait for the GPU. */
   mostHostBytes = 0;
   #hostBytes = 0;
   #inFlight = 0;
@@ -186,7 +202,7 @@ class CountedMemory {
       if (live) add(-size);
       live = false;
     };
-    // Results are read back as zeros: nothing is committed.
+    // Readbacks give zeros, so nothing is committed.
     const mapAsync = () => {
       this.wait();
       return Promise.resolve();
@@ -211,10 +227,10 @@ class CountedMemory {
   }
 }
 
-/** A `Gpu` whose device allots memory in `memory` and does nothing else. */
+/** A `Gpu` whose device counts allocations in `memory` and does nothing else. */
 function countingGpu(
   memory: CountedMemory,
-  { name, limits, checkBufferSize }: DeviceLimits,
+  { name, limits, features, checkBufferSize }: DeviceLimits,
 ): Gpu {
   const nothing = () => ({});
   const queue = {
@@ -249,7 +265,7 @@ function countingGpu(
     limits,
     subgroups: false,
     matrixUnits: undefined,
-    features: [],
+    features,
     native: false,
     software: false,
     directives: "",
@@ -260,18 +276,20 @@ function countingGpu(
   };
 }
 
-/** The checkpoint with its headers, and zeros for weights. */
-function unread(checkpoint: Checkpoint): Checkpoint {
-  return {
-    byteLength: checkpoint.byteLength,
-    tensors: checkpoint.tensors,
-    tensor: checkpoint.tensor.bind(checkpoint),
-    loadInto: () => Promise.resolve(),
-    read: ({ byteLength }: { readonly byteLength: number }) => new Uint8Array(byteLength),
-  } as unknown as Checkpoint;
+/** A stream that allocates its buffers but does not read the checkpoint's data. */
+class UnreadWeights extends WeightStream {
+  override vector({ shape }: TensorSlice): Float32Array<ArrayBuffer> {
+    return new Float32Array(shape.reduce((elements, size) => elements * size, 1));
+  }
+
+  override table(): void {}
+
+  override fill(): Promise<void> {
+    return Promise.resolve();
+  }
 }
 
-function matricesOf({ embedding, head, layers }: LladaWeights): PlannedMatrix[] {
+function matricesOf({ embedding, head, layers }: ModelWeights): PlannedMatrix[] {
   const describe = (name: string, { scheme, blocks, columns, parts }: WeightMatrix, each = 1) => ({
     name,
     scheme: scheme.name,

@@ -1,4 +1,4 @@
-/** What a user could give up so that a model fits: found by trying. */
+/** Finds, by trying, what a user could give up so that a model fits. */
 
 import type { Pair, PlanRequest } from "./plan_request.ts";
 
@@ -7,15 +7,15 @@ export const LEAST_CONTEXT = 16;
 /** Longer contexts are suggested in steps of this many tokens. */
 const CONTEXT_STEP = 64;
 
-/** What can be given up. */
+/** Something that a user can give up. */
 type Loss = "precision" | "draft" | "context";
 
 /**
- * The least that must be given up: precision that was named, the draft, the length of the context, or
- * several of them.
- * @param context of the request that does not fit, in tokens
- * @param fit plans the request with some changes; undefined when it does not fit
- * @returns options of the command line, those that go together in one string
+ * Finds the least that must be given up: the named precision, the draft, context length, or several
+ * of them.
+ * @param context context length of the request that does not fit, in tokens
+ * @param fit plans the request with some changes; returns undefined if it does not fit
+ * @returns command-line options; those to be used together are in one string
  */
 export async function fittingOptions(
   request: PlanRequest,
@@ -52,7 +52,7 @@ export async function fittingOptions(
   return found.map(({ options }) => options);
 }
 
-/** All that are not empty, the smaller first. */
+/** All subsets that are not empty, smaller ones first. */
 function subsets(losses: readonly Loss[]): Loss[][] {
   const all = losses.reduce<Loss[][]>(
     (sets, loss) => [...sets, ...sets.map((set) => [...set, loss])],
@@ -61,14 +61,18 @@ function subsets(losses: readonly Loss[]): Loss[][] {
   return all.slice(1).sort((a, b) => a.length - b.length);
 }
 
-/** The longest context below this one that fits; undefined where none does. */
-async function longestContext(
+/**
+ * The longest context below this one that fits; undefined if none fits.
+ * @param least shortest useful context, in tokens
+ */
+export async function longestContext(
   context: number,
-  fit: (tokens: number) => Promise<Pair | undefined>,
+  fit: (tokens: number) => Promise<unknown>,
+  least: number = LEAST_CONTEXT,
 ): Promise<number | undefined> {
   const contexts = [LEAST_CONTEXT, CONTEXT_STEP / 2];
   for (let tokens = CONTEXT_STEP; tokens < context; tokens += CONTEXT_STEP) contexts.push(tokens);
-  const shorter = contexts.filter((tokens) => tokens < context);
+  const shorter = contexts.filter((tokens) => tokens >= least && tokens < context);
   let fitting = -1;
   let failing = shorter.length;
   while (failing - fitting > 1) {

@@ -1,18 +1,18 @@
-/** Memory of the host, which a software adapter's buffers lie in. */
+/** Free memory of the host, where the buffers of a software adapter are allocated. */
 
 import type { Gpu } from "../../gpu/device.ts";
 
-/** What is left to the program itself and to others. */
+/** Bytes left for this program and others. */
 const RESERVE = 512 * 2 ** 20;
 
 /**
- * Bytes that an adapter's buffers may take of the host's memory; undefined on hardware, and where the
- * system does not tell or asking is not permitted (it takes `--allow-sys=systemMemoryInfo`).
+ * Bytes of host memory that an adapter's buffers may take. Undefined on hardware, if the system
+ * does not report it, or without `--allow-sys=systemMemoryInfo`.
  */
 export function freeHostBytes({ software }: Pick<Gpu, "software">): number | undefined {
   if (!software) return undefined;
   const { state } = Deno.permissions.querySync({ name: "sys", kind: "systemMemoryInfo" });
-  // To ask without permission would prompt.
+  // Without permission the call would prompt, so the permission is checked first.
   if (state !== "granted") return undefined;
   const { available } = Deno.systemMemoryInfo();
   return available > 0 ? Math.max(0, available - RESERVE) : undefined;

@@ -1,119 +1,98 @@
 /**
- * What a target and its draft would take of a GPU's memory, and in which precision they fit. Planned
- * before anything is uploaded, by a dry run of what loading and an answer allot.
+ * Plans the precision and context length in which a target and its draft fit a GPU's memory.
+ * Planning runs before any upload, with a dry run of loading and of one answer.
  */
 
 import { GpuError } from "../../gpu/device.ts";
-import type { Arithmetic } from "../../gpu/kernel.ts";
-import { GROUP_SIZES, QUANTISED, quantised } from "../../quant/scheme.ts";
-import { openCheckpoint } from "../../weights/checkpoint.ts";
-import { limitContext, type ModelConfig, readConfig } from "../loading/config.ts";
-import { fittingOptions, LEAST_CONTEXT } from "./fitting_options.ts";
-import { type DeviceLimits, type DryRun, dryRun } from "./dry_run.ts";
-import {
-  type MemoryOptions,
-  type Pair,
-  type PlanRequest,
-  WEIGHT_CHOICES,
-  type WeightChoice,
-} from "./plan_request.ts";
-import { checkTensors } from "../loading/tensors.ts";
-import type { WeightPrecision } from "../loading/upload.ts";
+import { keptElement } from "../kv_cache.ts";
+import { limitContext } from "../loading/config.ts";
+import { binarySize } from "./binary_size.ts";
+import type { DeviceLimits } from "./dry_run.ts";
+import { fittingOptions, LEAST_CONTEXT, longestContext } from "./fitting_options.ts";
+import { bytesOf, KnownMemory, type ModelMemory } from "./model_memory.ts";
+import { isStored, type Pair, type PlanRequest, type WeightChoice } from "./plan_request.ts";
+import { checkChoices, nameOf, pairsOf } from "./precision.ts";
 
-/** Bytes of one model on the GPU. */
-export interface ModelMemory {
-  /** Path of the model folder. */
-  readonly folder: string;
-  /** How its linear layers are kept. */
-  readonly choice: WeightChoice;
-  /** All weights and the rotation table. */
-  readonly weights: number;
-  /** Keys and values that are kept, at the context length. */
-  readonly cache: number;
-  /** What else an answer at the context length takes. */
-  readonly activations: number;
-  /** What is in use only while loading. */
-  readonly staging: number;
-}
+/** A context that is shortened automatically holds at least this many answers of default length. */
+const LEAST_ANSWERS = 2;
+/** After memory ran out, a shorter context may take at most this share of the bytes that failed. */
+const SHARE_OF_TOO_MANY = 0.9;
 
-/** The bytes alone. */
-export type ModelBytes = Omit<ModelMemory, "folder" | "choice">;
-
-/** What is loaded and what it takes. */
+/** A memory plan: what is loaded, and the memory it takes. */
 export interface MemoryPlan {
   /** The model that answers. */
   readonly target: ModelMemory;
-  /** The one that proposes, where there is one. */
+  /** The model that proposes, if there is one. */
   readonly draft?: ModelMemory;
-  /** Tokens of prompt and answer that there is room for. */
+  /** Tokens of prompt plus answer that fit. */
   readonly context: number;
-  /** The most bytes that are in use at any time. */
+  /** Context that the folder or the user asks for; larger than `context` if it does not fit. */
+  readonly fullContext: number;
+  /** Peak of the bytes in use. */
   readonly bytes: number;
-  /** Bytes that may be used; Infinity where nobody knows. */
+  /** Bytes that may be used; Infinity if not known. */
   readonly limit: number;
-  /** Whether the user named the limit. */
+  /** Whether the user gave the limit. */
   readonly limited: boolean;
-  /** Bytes of a larger plan for which there turned out to be no memory. */
+  /** Bytes of a larger plan that ran out of memory. */
   readonly tooMany?: number;
 }
 
-/** States that a round of proposals has at most unless a request asks for more. */
-const STATES = 5;
-
-/** How a choice is told to the loader. */
-export function precisionOf(
-  choice: WeightChoice | undefined,
-  { arithmetic, group = GROUP_SIZES[0], head = false }: Pick<
-    MemoryOptions,
-    "arithmetic" | "group" | "head"
-  >,
-  config: ModelConfig,
-): WeightPrecision {
-  // A folder that is quantised so already has groups of its own size.
-  const stored = choice === undefined || choice === "stored" ||
-    choice === config.quantisation?.scheme.name;
-  const layers = stored ? undefined : quantised(choice, group);
-  return { layers, head: head ? layers : undefined, arithmetic };
-}
-
 /**
- * Picks the largest precision in which target, draft and an answer at the context length fit: first
- * the draft gives way, from as stored to q8 to q4, then the target with a draft that is no larger.
- * Whatever is named is kept.
- * @throws {GpuError} saying by how much the smallest choice falls short, and which options would fit
- * @throws {ConfigError} {@linkcode CheckpointError} when a folder is not as it must be
+ * Picks the largest precision in which target, draft and an answer at the context length fit. First
+ * the draft's bits are reduced (as stored, q8, q4), then the target's with a draft that is no
+ * larger. If even the smallest does not fit, the context is shortened to the longest that does,
+ * unless the user named a context. Options that the user named are never changed.
+ * @param known memory figures found before for the same device
+ * @throws {GpuError} saying how many bytes the smallest choice lacks and which options would fit;
+ * also for a kvCache that the device does not have
+ * @throws {ConfigError} {@linkcode CheckpointError} when a folder is wrong
  */
 export async function planMemory(
   device: DeviceLimits,
   request: PlanRequest,
+  known?: KnownMemory,
 ): Promise<MemoryPlan> {
+  using own = known ? undefined : new KnownMemory(device);
+  const memory = known ?? own!;
   const limited = request.gpuMemory !== undefined;
   const limit = request.gpuMemory ?? request.available ?? Infinity;
   const { tooMany = Infinity } = request;
-  checkChoices(request);
-  const known = new Map<string, Promise<ModelMemory>>();
-  const fitting = ({ problem, bytes }: Attempt) =>
-    problem === undefined && bytes <= limit && bytes < tooMany;
-  const plan = async (asked: PlanRequest): Promise<Attempt> => {
+  checkChoices(request, (folder) => memory.config(folder));
+  keptElement(device, request.kvCache);
+  const fitting = ({ problem, bytes }: Attempt, share = 1) =>
+    problem === undefined && bytes <= limit &&
+    (tooMany === Infinity || (share < 1 ? bytes <= share * tooMany : bytes < tooMany));
+  const plan = async (asked: PlanRequest, share?: number): Promise<Attempt> => {
     let last: Attempt | undefined;
-    for (const pair of pairsOf(asked)) {
-      last = await attempt(pair, asked, device, known);
-      if (fitting(last)) break;
+    for (const pair of pairsOf(asked, (folder) => memory.config(folder))) {
+      last = await attempt(pair, asked, memory);
+      if (fitting(last, share)) break;
     }
     return last!;
   };
+  const planned = (
+    { target, draft, context, bytes }: Attempt,
+    fullContext: number,
+  ): MemoryPlan => ({
+    target: target!,
+    draft,
+    context,
+    fullContext,
+    bytes,
+    limit,
+    limited,
+    tooMany: request.tooMany,
+  });
+
   const chosen = await plan(request);
-  if (fitting(chosen)) {
-    const { target, draft, context, bytes } = chosen;
-    return {
-      target: target!,
-      draft,
-      context,
-      bytes,
-      limit,
-      limited,
-      tooMany: request.tooMany,
-    };
+  if (fitting(chosen)) return planned(chosen, chosen.context);
+  if (request.context === undefined) {
+    const least = LEAST_ANSWERS * request.answer.maxTokens;
+    const at = (context: number) => plan({ ...request, context }, SHARE_OF_TOO_MANY);
+    const fits = async (context: number) => fitting(await at(context), SHARE_OF_TOO_MANY);
+    const context = await longestContext(chosen.context, fits, least);
+    if (context !== undefined) return planned(await at(context), chosen.context);
   }
   const options = await fittingOptions(request, chosen.context, async (changes) => {
     const changed = await plan({ ...request, ...changes });
@@ -129,7 +108,7 @@ export async function planMemory(
   );
 }
 
-/** Says what the least that can be asked for would take. */
+/** Text about the memory of the smallest possible choice. */
 async function least(
   request: PlanRequest,
   plan: (asked: PlanRequest) => Promise<Attempt>,
@@ -140,163 +119,53 @@ async function least(
     (attempt.problem ?? `even ${described(attempt)} takes ${binarySize(attempt.bytes)}.`);
 }
 
-/** @throws {GpuError} for arithmetic that the named weights do not have */
-function checkChoices({ target, draft, weights, draftWeights, arithmetic }: PlanRequest): void {
-  if (arithmetic !== "int8") return;
-  const named = [[target, weights, "--weights"], [draft, draftWeights, "--draft-weights"]] as const;
-  for (const [folder, choice, option] of named) {
-    if (folder === undefined || choice !== "stored" || readConfig(folder).quantisation) continue;
-    throw new GpuError(
-      `Arithmetic int8 multiplies quantised weights, and ${nameOf(folder)} as stored has none. ` +
-        `Ask for ${option} q8 or q4, or for arithmetic f32.`,
-    );
-  }
-}
-
-/** One line that says what was chosen. */
+/** One line about the plan. */
 export function planLine(plan: MemoryPlan): string {
-  const { limit, limited, bytes, tooMany } = plan;
+  const { limit, limited, bytes, tooMany, context, fullContext } = plan;
   const of = limit === Infinity ? "" : ` of ${binarySize(limit)} ${limited ? "allowed" : "free"}`;
   const instead = tooMany === undefined ? "" : `there was none for ${binarySize(tooMany)}; `;
-  return `GPU memory: ${instead}${described(plan)} take at most ${binarySize(bytes)}${of}.`;
+  const cut = context < fullContext ? ` (${fullContext} do not fit)` : "";
+  return `GPU memory: ${instead}${described(plan)}${cut} take at most ${binarySize(bytes)}${of}.`;
 }
 
-/** Bytes in the largest unit that keeps them above 1. */
-export function binarySize(bytes: number): string {
-  const units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
-  const unit = Math.min(Math.floor(Math.log2(Math.max(bytes, 1)) / 10), units.length - 1);
-  return `${unit === 0 ? bytes : (bytes / 1024 ** unit).toFixed(1)} ${units[unit]}`;
-}
-
-/** What a pair of choices comes to. */
-interface Attempt {
+/** The memory of a pair of choices. */
+export interface Attempt {
   readonly pair: Pair;
   readonly request: PlanRequest;
   readonly target?: ModelMemory;
   readonly draft?: ModelMemory;
   readonly context: number;
   readonly bytes: number;
-  /** Why the device has no room for it, whatever memory there is. */
+  /** Why the device cannot hold it, even with enough memory. */
   readonly problem?: string;
 }
 
-/** Pairs in the order in which they are tried. */
-function* pairsOf(
-  { target, draft, weights, draftWeights, arithmetic }: PlanRequest,
-): Generator<Pair> {
-  for (const choice of choicesOf(target, weights, arithmetic)) {
-    if (draft === undefined) yield { target: choice };
-    else {
-      const largest = WEIGHT_CHOICES.indexOf(choice);
-      const choices = choicesOf(draft, draftWeights, arithmetic);
-      const smaller = choices.filter((other) => WEIGHT_CHOICES.indexOf(other) >= largest);
-      const allowed = draftWeights || smaller.length === 0 ? choices : smaller;
-      for (const other of allowed) yield { target: choice, draft: other };
-    }
-  }
-}
-
-/** A folder that is quantised loads as it is stored. */
-function choicesOf(
-  folder: string,
-  named: WeightChoice | undefined,
-  arithmetic: Arithmetic | undefined,
-): readonly WeightChoice[] {
-  if (named) return [named];
-  if (readConfig(folder).quantisation) return ["stored"];
-  return arithmetic === "int8" ? QUANTISED : WEIGHT_CHOICES;
-}
-
-async function attempt(
+/** Computes the memory of target and draft, kept as `pair` says, at the request's context. */
+export async function attempt(
   pair: Pair,
   request: PlanRequest,
-  device: DeviceLimits,
-  known: Map<string, Promise<ModelMemory>>,
+  known: KnownMemory,
 ): Promise<Attempt> {
-  const context = limitContext(readConfig(request.target), request.context).maxSequenceLength;
-  const memory = (folder: string, choice: WeightChoice, alone: boolean) => {
-    const key = JSON.stringify([folder, choice, context, alone]);
-    const found = known.get(key) ??
-      memoryOf(folder, choice, alone, { ...request, context }, device);
-    known.set(key, found);
-    return found;
-  };
+  const context = limitContext(known.config(request.target), request.context).maxSequenceLength;
+  const question = { ...request, context };
   try {
-    const target = await memory(request.target, pair.target, false);
+    const target = await known.model(request.target, pair.target, false, question);
     const draft = request.draft === undefined
       ? undefined
-      : await memory(request.draft, pair.draft!, true);
-    return {
-      pair,
-      request,
-      target,
-      draft,
-      context,
-      bytes: bytesOf(draft ? [target, draft] : [target]),
-    };
+      : await known.model(request.draft, pair.draft!, true, question);
+    const bytes = bytesOf(draft ? [target, draft] : [target]);
+    return { pair, request, target, draft, context, bytes };
   } catch (error) {
     if (!(error instanceof GpuError)) throw error;
     return { pair, request, context, bytes: Infinity, problem: error.message };
   }
 }
 
-/** The most bytes that are in use at any time: models are loaded one behind the other, then all answer. */
-export function bytesOf(models: readonly ModelBytes[]): number {
-  const sum = (of: (model: ModelBytes) => number) =>
-    models.reduce((total, model) => total + of(model), 0);
-  const staging = Math.max(...models.map(({ staging }) => staging));
-  return sum(({ weights }) => weights) +
-    Math.max(staging, sum(({ cache, activations }) => cache + activations));
-}
-
-async function memoryOf(
-  folder: string,
-  choice: WeightChoice,
-  isDraft: boolean,
-  request: PlanRequest & { readonly context: number },
-  device: DeviceLimits,
-): Promise<ModelMemory> {
-  const own = readConfig(folder);
-  const context = Math.min(request.context, own.maxSequenceLength);
-  const config = limitContext(own, context);
-  using checkpoint = openCheckpoint(folder);
-  checkTensors(config, checkpoint);
-  const precision = precisionOf(choice, request, config);
-  const planned = await dryRun(config, checkpoint, device, precision);
-  const { activations, cache } = await answerMemory(planned, context, isDraft, request);
-  const { weightBytes: weights, loadingBytes: staging } = planned;
-  return { folder, choice, weights, cache, activations, staging };
-}
-
-/** What an answer takes at the context length. A draft keeps no keys and verifies nothing. */
-async function answerMemory(
-  planned: DryRun,
-  context: number,
-  isDraft: boolean,
-  request: PlanRequest,
-): Promise<{ readonly activations: number; readonly cache: number }> {
-  const maxTokens = Math.min(request.answer.maxTokens, context - 1);
-  const shape = {
-    promptTokens: context - maxTokens,
-    maxTokens,
-    blockLength: Math.min(request.answer.blockLength, maxTokens),
-  };
-  const states = isDraft ? undefined : STATES;
-  const activations = await planned.activationBytes({ ...shape, states });
-  if (isDraft || !request.cache) return { activations, cache: 0 };
-  const kept = await planned.activationBytes({ ...shape, states, cache: true });
-  return { activations, cache: kept - activations };
-}
-
 function described({ target, draft, context, ...rest }: MemoryPlan | Attempt): string {
   const { pair, request } = "pair" in rest ? rest : {};
   const name = (folder: string, choice: WeightChoice) =>
-    `${nameOf(folder)} ${choice === "stored" ? "as stored" : `in ${choice}`}`;
+    `${nameOf(folder)} ${isStored(choice) ? "as stored" : `in ${choice}`}`;
   const models = [name(target?.folder ?? request!.target, target?.choice ?? pair!.target)];
   if (draft) models.push(name(draft.folder, draft.choice));
   return `${models.join(" and ")} at ${context} tokens of context`;
-}
-
-function nameOf(folder: string): string {
-  return folder.split(/[/\\]/).findLast((part) => part !== "") ?? folder;
 }

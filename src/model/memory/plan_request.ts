@@ -1,46 +1,56 @@
-/** What a memory plan is asked for. */
+/** The request for a memory plan. */
 
-import type { Arithmetic } from "../../gpu/kernel.ts";
+import type { Arithmetic, Element } from "../../gpu/kernel.ts";
 import { type GroupSize, QUANTISED } from "../../quant/scheme.ts";
 import type { AnswerShape } from "./dry_run.ts";
 
-/** How the linear layers of a model are kept on the GPU: as the folder stores them, or quantised. */
-export type WeightChoice = "stored" | "q8" | "q4";
+/** How the linear layers of a model may be kept on the GPU, the largest first. */
+export const WEIGHT_CHOICES = ["stored", ...QUANTISED] as const;
+/** How linear layers are kept: `stored`, as in the folder, or quantised while loading. */
+export type WeightChoice = typeof WEIGHT_CHOICES[number];
 
-/** The choices, the largest first. */
-export const WEIGHT_CHOICES: readonly WeightChoice[] = ["stored", ...QUANTISED];
+/** Whether the layers are kept as they are stored in the folder. */
+export function isStored(choice: WeightChoice): choice is typeof WEIGHT_CHOICES[0] {
+  return choice === WEIGHT_CHOICES[0];
+}
 
-/** What decides a plan. */
+/** Options for the memory, precision and context length of a model. */
 export interface MemoryOptions {
-  /** Bytes of GPU memory that may be used; default: on a software adapter what the host has free. */
+  /**
+   * Bytes of GPU memory that may be used; default: on a software adapter the host's free memory.
+   */
   readonly gpuMemory?: number;
-  /** Of the target; default: the largest that fits. */
+  /** How the target's weights are kept; default: the largest that fits. */
   readonly weights?: WeightChoice;
-  /** Of the draft; default: the largest that fits and is not larger than the target's. */
+  /**
+   * How the draft's weights are kept; default: the largest that fits, no larger than the target's.
+   */
   readonly draftWeights?: WeightChoice;
-  /** Weights that share a scale, where weights are quantised while loading (default 32). */
+  /** Number of weights that share a scale, if they are quantised while loading (default 32). */
   readonly group?: GroupSize;
   /** Whether the output head is quantised with the layers (default false). */
   readonly head?: boolean;
-  /** In what products are made (default f32); int8 needs quantised weights, and chooses them. */
+  /** Arithmetic of the products (default f32); int8 needs quantised weights, and chooses them. */
   readonly arithmetic?: Arithmetic;
+  /** Type that keys and values are kept in; default: f16 if the device has it, else f32. */
+  readonly kvCache?: Element;
   /** Longest prompt plus answer, in tokens; default as config.json says. */
   readonly context?: number;
 }
 
-/** What is planned for. */
+/** The models, the answer and the memory that are planned for. */
 export interface PlanRequest extends MemoryOptions {
   /** Folder of the target. */
   readonly target: string;
   /** Folder of the draft. */
   readonly draft?: string;
-  /** An answer; its prompt fills the rest of the context. */
+  /** Lengths of an answer; its prompt fills the rest of the context. */
   readonly answer: Pick<AnswerShape, "maxTokens" | "blockLength">;
   /** Whether answers may keep keys and values. */
   readonly cache: boolean;
-  /** Bytes that are there where the user names none. */
+  /** Free bytes, if the user gives no limit. */
   readonly available?: number;
-  /** Bytes that turned out to be too many, whatever is said to be there. */
+  /** Bytes for which memory ran out, whatever was reported as free. */
   readonly tooMany?: number;
 }
 

@@ -1,10 +1,12 @@
-/** The matrices that loading a model would put on a device, without loading it. */
+/** Lists the matrices that a loaded model would have on a device, without loading it. */
 
 import type { Gpu } from "../../gpu/device.ts";
 import { openCheckpoint } from "../../weights/checkpoint.ts";
 import { readConfig } from "../loading/config.ts";
 import { freeHostBytes } from "./host_memory.ts";
-import { planMemory, precisionOf } from "./memory_plan.ts";
+import type { KnownMemory } from "./model_memory.ts";
+import { planMemory } from "./memory_plan.ts";
+import { precisionOf } from "./precision.ts";
 import type { PlanRequest } from "./plan_request.ts";
 import { dryRun } from "./dry_run.ts";
 import { syntheticModel } from "../synthetic/synthetic.ts";
@@ -13,12 +15,17 @@ import { matrixName, type TiledMatrix } from "../tiles/tiled_matrix.ts";
 import { tiledMatrices } from "../tiles/layer_matrices.ts";
 
 /**
- * Of a target and its draft, in the precision that is planned for the device's memory.
+ * The matrices of a target and its draft, in the precision planned for the device's memory.
+ * @param known memory figures found before for the same device
  * @throws as planMemory
  */
-export async function plannedMatrices(gpu: Gpu, request: PlanRequest): Promise<TiledMatrix[]> {
+export async function plannedMatrices(
+  gpu: Gpu,
+  request: PlanRequest,
+  known?: KnownMemory,
+): Promise<TiledMatrix[]> {
   const available = request.available ?? freeHostBytes(gpu);
-  const plan = await planMemory(gpu, { ...request, available });
+  const plan = await planMemory(gpu, { ...request, available }, known);
   const found = new Map<string, TiledMatrix>();
   for (const model of [plan.target, ...plan.draft ? [plan.draft] : []]) {
     const config = readConfig(model.folder);
@@ -30,7 +37,7 @@ export async function plannedMatrices(gpu: Gpu, request: PlanRequest): Promise<T
   return [...found.values()];
 }
 
-/** Of a shape that has no folder, stored in bf16. */
+/** The matrices of a shape without a folder, stored in bf16. */
 export async function syntheticMatrices(
   gpu: Gpu,
   shape: SyntheticShape,

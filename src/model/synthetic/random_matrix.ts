@@ -1,4 +1,4 @@
-/** A weight matrix of random values on the GPU, to time what multiplies it. */
+/** Makes a weight matrix of random values on the GPU, to time kernels that multiply it. */
 
 import type { Gpu } from "../../gpu/device.ts";
 import type { Arithmetic, WeightBinding } from "../../gpu/kernel.ts";
@@ -13,21 +13,23 @@ import {
   SCHEMES,
 } from "../../quant/scheme.ts";
 
-/** What is drawn. */
+/** Shape of a random matrix. */
 export interface RandomMatrixShape {
   readonly scheme: QuantScheme;
   readonly inner: number;
-  /** Outputs, or pairs of them. */
+  /** Number of outputs, or of pairs of outputs. */
   readonly columns: number;
   /** Whether each of `columns` is a pair, as in a gate/up matrix. */
   readonly paired?: boolean;
   readonly arithmetic: Arithmetic;
 }
 
-/** Words that are drawn; a larger matrix repeats them. */
+/** Number of random words that are drawn; a larger matrix repeats them. */
 const PERIOD = 2 ** 20;
 
-/** Patterns of a scheme: quantised codes are any, 16-bit and f32 values small and finite. */
+/**
+ * Random words of a scheme: codes may have any bits; 16-bit and f32 values are small and finite.
+ */
 function patterns(scheme: QuantScheme, count: number): Uint32Array<ArrayBuffer> {
   const words = new Uint32Array(count);
   let state = 1;
@@ -47,9 +49,9 @@ function patterns(scheme: QuantScheme, count: number): Uint32Array<ArrayBuffer> 
 }
 
 /**
- * Makes the matrix in one part.
- * @returns it, and the tensors that the caller frees
- * @throws {GpuError} when it does not fit one binding
+ * Makes a random matrix in one part.
+ * @returns the matrix, and the tensors that the caller must free
+ * @throws {GpuError} when the matrix does not fit one binding
  */
 export function randomMatrix(
   gpu: Gpu,
@@ -69,7 +71,7 @@ export function randomMatrix(
     tensors.push(tensorOf(gpu, "scales", scales));
   }
   const binding: WeightBinding = {
-    // Pipelines are found again by this name.
+    // Pipelines are cached by this name.
     scheme: scheme.snippet === SCHEMES[scheme.name].snippet ? scheme.name : "other snippet",
     snippet: scheme.snippet,
     arithmetic,

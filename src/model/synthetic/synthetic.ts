@@ -1,4 +1,6 @@
-/** Models of any shape with seeded random weights: to time and to test what cannot be downloaded. */
+/**
+ * Models of any shape with seeded random weights, to time and test sizes that cannot be downloaded.
+ */
 
 import type { Gpu } from "../../gpu/device.ts";
 import type { FloatDType } from "../../gpu/dtype.ts";
@@ -16,17 +18,17 @@ import type { Model } from "../model.ts";
 import { syntheticConfig, type SyntheticShape } from "./synthetic_shape.ts";
 import { SyntheticWeights } from "./synthetic_weights.ts";
 
-/** What is drawn. */
+/** Options of a synthetic model. */
 export interface SyntheticOptions {
-  /** Same seed, same weights; default 1. */
+  /** Seed of the weights; default 1. */
   readonly seed?: number;
   /** Type of the weights that are not quantised; default BF16. */
   readonly dtype?: FloatDType;
-  /** How quantised matrices are stored; default: none is. */
+  /** How quantised matrices are stored; default: none are quantised. */
   readonly quantisation?: StoredQuantisation;
 }
 
-/** A model folder's content without the folder. */
+/** The content of a model folder, without a folder on disk. */
 export interface SyntheticModel extends Disposable {
   /** `config.json` */
   readonly json: JsonObject;
@@ -35,12 +37,12 @@ export interface SyntheticModel extends Disposable {
   readonly checkpoint: Checkpoint;
 }
 
-/** What stands for a path in errors. */
+/** Used in errors instead of a path. */
 const FILE = "synthetic weights";
 
 /**
- * Draws a model of this shape. Quantised, it holds what quantising the same seed's floats gives.
- * @throws {ConfigError} naming the size that does not go with another
+ * Makes a model of a shape. A quantised one equals the quantised float model of the same seed.
+ * @throws {ConfigError} naming a size that does not fit the others
  */
 export function syntheticModel(
   shape: SyntheticShape,
@@ -63,8 +65,8 @@ function checkedConfig(json: JsonObject): ModelConfig {
 }
 
 /**
- * Loads a model of this shape without a file: its weights go straight to the GPU.
- * @throws {ConfigError} naming the size that does not go with another
+ * Loads a model of a shape straight onto the GPU, without a file.
+ * @throws {ConfigError} naming a size that does not fit the others
  * @throws {GpuError} when the device cannot hold it
  */
 export async function loadSynthetic(
@@ -76,17 +78,18 @@ export async function loadSynthetic(
   return await loadCheckpoint(gpu, model.config, model.checkpoint, { ...options, name: FILE });
 }
 
-/** How a folder of synthetic weights is laid out. */
+/** Options of a folder of synthetic weights. */
 export interface SyntheticFolderOptions extends SyntheticOptions {
-  /** Most bytes of tensors in a file. */
+  /** Limit of the tensors in one file, in bytes. */
   readonly shardBytes: number;
-  /** Paths of files that go beside the weights: a tokenizer's. */
+  /** Paths of files to copy beside the weights, such as a tokenizer's. */
   readonly copies?: readonly string[];
 }
 
 /**
- * A folder with a model of this shape, to be planned and written; dispose of it afterwards.
- * @throws {ConfigError} naming the size that does not go with another
+ * The content of a folder with a model of a shape, to be planned and written; dispose of it
+ * afterwards.
+ * @throws {ConfigError} naming a size that does not fit the others
  */
 export function syntheticFolder(
   shape: SyntheticShape,

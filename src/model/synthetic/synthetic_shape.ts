@@ -1,4 +1,4 @@
-/** Shapes of models, and the configuration of one that has no folder. */
+/** Shapes of synthetic models, and their configurations. */
 
 import type { FloatDType } from "../../gpu/dtype.ts";
 import type { JsonObject } from "../../weights/json_file.ts";
@@ -10,7 +10,7 @@ export interface SyntheticShape {
   readonly hiddenSize: number;
   /** `n_layers` */
   readonly layers: number;
-  /** `n_heads`, as many for keys */
+  /** `n_heads`; there are as many key heads */
   readonly heads: number;
   /** `mlp_hidden_size` */
   readonly ffnSize: number;
@@ -51,8 +51,9 @@ const TINY_TARGET: SyntheticShape = {
 
 /**
  * Shapes by name. `llada-8b` is LLaDA-8B-Instruct (8.02 billion parameters), `llada-24l` a draft of
- * it with 24 layers and a narrower FFN (5.36 billion), `tiny-…` the embedded pair, and `mid` stands
- * between: bound by arithmetic, yet soon done on a software adapter (176 million).
+ * it with 24 layers and a narrower FFN (5.36 billion), and `tiny-…` are the embedded models. `mid`
+ * (176 million) is bound by arithmetic like the large ones, but small enough for a software
+ * adapter.
  */
 export const SYNTHETIC_SHAPES = {
   "llada-8b": LLADA_8B,
@@ -78,7 +79,7 @@ const TORCH_DTYPES: Readonly<Record<FloatDType, string>> = {
   BF16: "bfloat16",
 };
 
-/** `config.json` of a shape, with every field that a forward pass asks for. */
+/** Makes the `config.json` of a shape, with every field that a forward pass needs. */
 export function syntheticConfig(
   shape: SyntheticShape,
   options: { readonly dtype?: FloatDType; readonly quantisation?: StoredQuantisation } = {},

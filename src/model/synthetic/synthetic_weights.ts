@@ -1,9 +1,9 @@
 /**
- * Random weights that are made where they are read: a pool of values is drawn once for each inner
- * size, one for the embedding and one for norms, and every tensor runs through its pool, again and
- * again, from a place of its own on. A pool has more places than any matrix has rows, so no row
- * repeats another, but all matrices of one inner size hold the same values in another order: enough
- * to time, to load and to compare, not to study.
+ * Random weights that are made when they are read. A pool of values is drawn once for each inner
+ * size, one for the embedding and one for norms. Every tensor reads its pool cyclically, from its
+ * own start. A pool has more units than any matrix has rows, so no two rows of a matrix are equal,
+ * but all matrices of one inner size hold the same values in another order. This is enough to time,
+ * load and compare models, but not to study them.
  */
 
 import { byteSize, type FloatDType, fromF32, toF32 } from "../../gpu/dtype.ts";
@@ -12,12 +12,14 @@ import type { QuantScheme } from "../../quant/scheme.ts";
 import type { TensorFile } from "../../weights/checkpoint.ts";
 import type { TensorSlice } from "../../weights/safetensors.ts";
 import { ConfigError } from "../../weights/model_file_error.ts";
-import type { ModelConfig } from "../loading/config.ts";
-import { expectedTensors, scaleName } from "../loading/tensors.ts";
+import { expectedTensors } from "../loading/tensors.ts";
+import { type ModelConfig, scaleName } from "../model_config.ts";
 
-/** Weights of a unit of the pool: the largest group, so that a unit holds whole groups. */
+/**
+ * Weights in a unit of a pool: the size of the largest group, so that a unit holds whole groups.
+ */
 const UNIT = 64;
-/** Units of a pool, all prime: rows, which are whole units apart, meet each unit once. */
+/** Numbers of units in a pool. All are prime, so that rows, whole units apart, reach every unit. */
 const POOL_UNITS = [8191, 131071, 524287];
 
 /** Distribution of a tensor's values. */
@@ -26,15 +28,15 @@ interface Spread {
   readonly deviation: number;
 }
 
-/** Where a tensor's bytes come from. */
+/** The source of a tensor's bytes. */
 interface Place {
-  /** Drawn when a byte of it is asked for. */
+  /** Returns the pool, which is drawn at the first call. */
   readonly pool: () => Uint8Array;
-  /** Where in the pool the tensor starts, as a share of it. */
+  /** Start of the tensor in the pool, as a share of the pool. */
   readonly unit: number;
 }
 
-/** The weights of a model without a folder: a seeded pool in the place of a file. */
+/** The weights of a model without a folder, read from seeded pools instead of a file. */
 export class SyntheticWeights implements TensorFile {
   readonly file: string;
   readonly tensors: ReadonlyMap<string, TensorSlice>;
@@ -45,9 +47,9 @@ export class SyntheticWeights implements TensorFile {
    * Norms are drawn around 1, the embedding with a deviation of 1, and a matrix `[out, inner]` with
    * `1 / sqrt(inner)`, so that activations stay near 1. Codes and scales are those that `encodeRows`
    * makes of the same floats.
-   * @param file what stands for a path in errors
-   * @param options.dtype of the floats, default BF16
-   * @throws {ConfigError} when a quantised matrix is no whole number of groups wide
+   * @param file used in errors instead of a path
+   * @param options.dtype type of the floats, default BF16
+   * @throws {ConfigError} when the width of a quantised matrix is not a whole number of groups
    */
   constructor(
     file: string,
@@ -77,7 +79,7 @@ export class SyntheticWeights implements TensorFile {
         checkGroups(file, matrix, inner, scheme);
         pool = () => pools.encoded(spread, scheme)[isScale ? "scales" : "codes"];
       }
-      // Their number is prime: no two tensors start at one unit.
+      // The number of units is prime, so no two tensors start at the same one.
       this.#places.set(name, { pool, unit: (i + 1) * Math.floor(0.618 * units) % units });
       const stored = dtypes.length === 1 ? dtypes[0] : dtype;
       const byteLength = shape.reduce((product, size) => product * size, byteSize(stored));
@@ -104,7 +106,7 @@ export class SyntheticWeights implements TensorFile {
     }
   }
 
-  /** As {@linkcode readInto}; there is nothing to wait for. */
+  /** Like {@linkcode readInto}, as a promise that is already fulfilled. */
   // deno-lint-ignore require-await
   async loadInto(slice: TensorSlice, target: Uint8Array, offset = 0): Promise<void> {
     this.readInto(slice, target, offset);
@@ -133,7 +135,7 @@ function checkGroups(file: string, tensor: string, inner: number, { group }: Qua
   });
 }
 
-/** The pool in the forms that are asked for. */
+/** The pools in the types that are asked for. */
 class Pools {
   readonly #seed: number;
   readonly #length: number;
@@ -147,7 +149,9 @@ class Pools {
     this.#dtype = dtype;
   }
 
-  /** Every spread has values of its own, or a head would know the embedding again. */
+  /**
+   * Floats of a spread. Each has its own values, or a head would be correlated with the embedding.
+   */
   floats(spread: Spread): Uint8Array {
     const key = `${spread.mean} ${spread.deviation}`;
     return once(
@@ -157,7 +161,7 @@ class Pools {
     );
   }
 
-  /** Of one scheme, which must be the same in every call. */
+  /** Codes and scales of a spread; the scheme must be the same in every call. */
   encoded(spread: Spread, scheme: QuantScheme): { codes: Uint8Array; scales: Uint8Array } {
     return once(this.#encoded, `${spread.deviation}`, () => {
       const { codes, scales } = encodeRows(scheme, toF32(this.floats(spread), this.#dtype), UNIT);
@@ -173,8 +177,8 @@ function once<T>(made: Map<string, T>, key: string, make: () => T): T {
 }
 
 /**
- * Values near a normal distribution: sums of four uniform integers, so that they are the same
- * everywhere.
+ * Draws values near a normal distribution. They are sums of four uniform integers, so that every
+ * machine gets the same.
  */
 function drawNormal(
   seed: string,
@@ -183,7 +187,7 @@ function drawNormal(
 ): Float32Array<ArrayBuffer> {
   let state = 0x811c9dc5; // FNV-1a of the seed
   for (const character of seed) state = Math.imul(state ^ character.charCodeAt(0), 0x01000193);
-  // A step of its own, or two seeds would give parts of one sequence.
+  // Each seed has its own step, or two seeds would give parts of one sequence.
   const step = Math.imul(state, 0x9e3779b1) | 1;
   const draw = () => {
     // Chris Wellons' lowbias32 of a Weyl sequence.

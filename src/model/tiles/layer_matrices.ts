@@ -3,11 +3,11 @@
 import type { Gpu } from "../../gpu/device.ts";
 import { runsOnMatrixUnits } from "../../kernels/matrix_tile.ts";
 import type { TiledKernel, WeightMatrix } from "../../kernels/weight_matrix.ts";
-import type { LladaLayer } from "../llada.ts";
+import type { LayerWeights } from "../forward_pass.ts";
 import { matrixName, type TiledMatrix } from "./tiled_matrix.ts";
 
-/** The matrices of layers that take tiles, each kind once. Matrix units take none. */
-export function tiledMatrices(gpu: Gpu, layers: readonly LladaLayer[]): TiledMatrix[] {
+/** The matrices of layers that take tiles, each kind once; none on a device with matrix units. */
+export function tiledMatrices(gpu: Gpu, layers: readonly LayerWeights[]): TiledMatrix[] {
   const found = new Map<string, TiledMatrix>();
   const add = (kernel: TiledKernel, weights: WeightMatrix) => {
     if (runsOnMatrixUnits(gpu.matrixUnits, weights)) return;

@@ -1,14 +1,14 @@
-/** Which tiling is the fastest, from times that are not exact. */
+/** Finds the fastest tiling from noisy times. */
 
-/** Milliseconds of a tiling: `[round][case]`, cases being numbers of rows. */
+/** Milliseconds of a tiling, `[round][case]`; a case is a number of rows. */
 export type RoundTimes = readonly (readonly number[])[];
 
-/** A smaller share of the fixed rule's time is no gain: other tiles change the order of sums. */
+/** Least share of time to gain; for less, a changed order of sums is not worth it. */
 export const LEAST_GAIN = 0.03;
 
 /**
- * A candidate's time over the fixed rule's in every round, the geometric mean of the cases. What slows
- * both down in a round cancels.
+ * Ratio of a candidate's time to the fixed rule's in every round, as geometric mean of the cases.
+ * A disturbance that slows down both in a round cancels out.
  */
 export function timeRatios(candidate: RoundTimes, fixed: RoundTimes): number[] {
   return candidate.map((times, round) => {
@@ -17,7 +17,7 @@ export function timeRatios(candidate: RoundTimes, fixed: RoundTimes): number[] {
   });
 }
 
-/** The value below which `share` of the values lie, as one of them. */
+/** The quantile of `share`, as one of the values. */
 export function quantile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
@@ -30,9 +30,10 @@ export function mostPromising(candidates: readonly RoundTimes[], fixed: RoundTim
 }
 
 /**
- * Whether a candidate replaces the fixed rule: it gained at least {@linkcode LEAST_GAIN} in three of
- * four rounds. Of twelve rounds that is an upper bound of the median with 98 % confidence, whatever the
- * noise is like. They must be other rounds than those it was found in: the best of many is partly lucky.
+ * Whether a candidate replaces the fixed rule: it must gain at least {@linkcode LEAST_GAIN} in
+ * three of four rounds. With twelve rounds this bounds the median from above with 98 % confidence,
+ * for any noise. The rounds must not be those that picked the candidate, since the best of many is
+ * partly lucky.
  */
 export function isFaster(candidate: RoundTimes, fixed: RoundTimes): boolean {
   return quantile(timeRatios(candidate, fixed), 0.75) <= 1 - LEAST_GAIN;

@@ -1,10 +1,11 @@
-/** Times a matrix's product under any tiling, on the device. */
+/** Times a matrix's product with any tiling, on the device. */
 
 import type { Gpu } from "../../gpu/device.ts";
 import { KernelTimes } from "../../gpu/kernel_times.ts";
 import { QueueWait } from "../../gpu/mapping.ts";
+import { Readback } from "../../gpu/readback.ts";
 import { Recorder } from "../../gpu/recorder.ts";
-import { createTensor, type Tensor, tensorOf } from "../../gpu/tensor.ts";
+import { createTensor, type Tensor, tensorOf, upload } from "../../gpu/tensor.ts";
 import { matmul } from "../../kernels/matmul.ts";
 import { qkv } from "../../kernels/qkv.ts";
 import { quantizedRowWords, quantizeRows } from "../../kernels/quantize_rows.ts";
@@ -14,19 +15,22 @@ import { BLOCK, bytesPerColumn } from "../../quant/scheme.ts";
 import { randomMatrix } from "../synthetic/random_matrix.ts";
 import { outputsOf, type TiledMatrix } from "./tiled_matrix.ts";
 
-/** Outputs that are timed on a software adapter, whose cores a few tiles keep busy. */
+/** Outputs to time on a software adapter, where a few tiles keep all cores busy. */
 const SOFTWARE_OUTPUTS = 1024;
 /** Head size of the timed projection. */
 const HEAD_DIM = 128;
-/** Milliseconds of a sample, so that ticks of the clock and what a submit costs do not count. */
+/** Least milliseconds of a sample, so that clock ticks and the cost of a submit do not matter. */
 const SAMPLE = { timestamps: 10, clock: 40 } as const;
 const MOST_REPEATS = 100;
 
-/** Products of random rows by random weights of one shape. */
+/** Times products of random rows with random weights of one shape. */
 export class TileTimer implements Disposable {
-  /** Outputs of the matrix that are timed: all, or a slice that fits a binding and the patience. */
+  /**
+   * Outputs of the matrix that are timed: all, or a slice that fits a binding and is fast enough.
+   */
   readonly outputs: number;
   readonly #gpu: Gpu;
+  readonly #mostRows: number;
   readonly #recorder: Recorder;
   readonly #matrix: TiledMatrix;
   readonly #weights: WeightMatrix;
@@ -38,9 +42,10 @@ export class TileTimer implements Disposable {
   #times: KernelTimes | undefined;
   readonly #repeats = new Map<number, number>();
 
-  /** @param mostRows that are timed */
+  /** @param mostRows largest number of rows to time */
   constructor(gpu: Gpu, matrix: TiledMatrix, mostRows: number) {
     this.#gpu = gpu;
+    this.#mostRows = mostRows;
     this.#matrix = matrix;
     this.#recorder = new Recorder(gpu);
     this.#queue = new QueueWait(gpu);
@@ -80,7 +85,7 @@ export class TileTimer implements Disposable {
     return 2 * rows * BLOCK * this.#matrix.blocks * this.outputs;
   }
 
-  /** Compiles a tiling and runs it once. @returns whether the device takes it */
+  /** Compiles a tiling and runs it once. @returns whether the device accepts it */
   async accepts(plan: TilePlan, rows: number): Promise<boolean> {
     const { device } = this.#gpu;
     device.pushErrorScope("validation");
@@ -88,6 +93,16 @@ export class TileTimer implements Disposable {
     this.#recorder.submit();
     await this.#queue.wait();
     return !await device.popErrorScope();
+  }
+
+  /** What one product is under a tiling, and whatever else lies behind its rows. */
+  async product(plan: TilePlan, rows: number): Promise<Float32Array> {
+    const words = this.#y.byteLength / 4;
+    upload(this.#gpu, this.#y, new Float32Array(words));
+    this.#record(plan, rows);
+    using readback = new Readback(this.#gpu);
+    const bytes = 4 * Math.min(words, Math.ceil(rows * words / this.#mostRows));
+    return new Float32Array(await readback.read(this.#recorder, this.#y, bytes));
   }
 
   /** Milliseconds of one product, the mean of a few; as many of them for every tiling. */
@@ -99,7 +114,7 @@ export class TileTimer implements Disposable {
   async #calibrated(plan: TilePlan, rows: number): Promise<number> {
     let once = await this.#sample(plan, rows, 1);
     if (this.#times && !(once > 0)) {
-      // Some drivers have timestamps that stand still.
+      // Some drivers have timestamps that never advance.
       this.#times[Symbol.dispose]();
       this.#times = undefined;
       once = await this.#sample(plan, rows, 1);
@@ -110,7 +125,7 @@ export class TileTimer implements Disposable {
     return repeats;
   }
 
-  /** Milliseconds of so many products. */
+  /** Milliseconds of `repeats` products. */
   async #sample(plan: TilePlan, rows: number, repeats: number): Promise<number> {
     const times = this.#times;
     const total = () => times!.totals().reduce((sum, { milliseconds }) => sum + milliseconds, 0);
@@ -135,7 +150,7 @@ export class TileTimer implements Disposable {
       swiglu(recorder, this.#x, weights, this.#y, options);
     } else {
       const [rowPosition, rotation, k, v] = this.#tables;
-      // All are queries: keys and values take the same way.
+      // All outputs count as queries, since keys and values are computed the same way.
       const heads = Math.ceil(this.outputs / HEAD_DIM);
       const shape = { heads, kvHeads: heads, headDim: HEAD_DIM, headStride: HEAD_DIM };
       const tensors = { x: this.#x, rowPosition, rotation, q: this.#y, k, v };
@@ -151,7 +166,7 @@ export class TileTimer implements Disposable {
   }
 }
 
-/** Whole tiles of outputs, unless the matrix is smaller. */
+/** Number of outputs to time: whole tiles, unless the matrix is smaller. */
 function timedOutputs(gpu: Gpu, matrix: TiledMatrix, rows: number): number {
   const all = outputsOf(matrix);
   const { maxStorageBufferBindingSize: bytes } = gpu.limits;

@@ -1,4 +1,4 @@
-/** What a tiling is chosen for. */
+/** The matrices that tilings are chosen for. */
 
 import type { Gpu } from "../../gpu/device.ts";
 import type { Arithmetic, Kernel } from "../../gpu/kernel.ts";
@@ -13,18 +13,18 @@ import {
 } from "../../kernels/weight_matrix.ts";
 import { BLOCK, type QuantScheme, schemeText } from "../../quant/scheme.ts";
 
-/** A matrix by what the time of its product depends on. */
+/** The properties of a matrix that the time of its product depends on. */
 export interface TiledMatrix {
   readonly kernel: TiledKernel;
   readonly scheme: QuantScheme;
   readonly arithmetic: Arithmetic;
   /** Inner size in blocks of 8. */
   readonly blocks: number;
-  /** Outputs; for qkv and swiglu, pairs of them. */
+  /** Number of outputs; for qkv and swiglu, of pairs of outputs. */
   readonly columns: number;
 }
 
-/** Tiles of a matrix where they were tuned. */
+/** Returns the tuned tiles of a matrix, or undefined if it was not tuned. */
 export type TileLookup = (matrix: TiledMatrix) => TilePlan | undefined;
 
 const KERNELS: Readonly<Record<TiledKernel, Kernel>> = {
@@ -33,22 +33,22 @@ const KERNELS: Readonly<Record<TiledKernel, Kernel>> = {
   swiglu: swigluKernel,
 };
 
-/** The shader that multiplies it. */
+/** The kernel that multiplies a matrix. */
 export function kernelOf({ kernel }: TiledMatrix): Kernel {
   return KERNELS[kernel];
 }
 
-/** Outputs as they lie on the GPU: two of a pair. */
+/** Number of outputs on the GPU, where a pair counts as two. */
 export function outputsOf({ kernel, columns }: TiledMatrix): number {
   return (kernel === "matmul" ? 1 : 2) * columns;
 }
 
-/** What the fixed rule says. */
+/** The tiles of a matrix by the fixed rule. */
 export function fixedPlan(gpu: Gpu, { kernel, blocks }: TiledMatrix): TilePlan {
   return followed(kernel, defaultTiles(gpu, BLOCK * blocks));
 }
 
-/** One line that tells matrices apart: `matmul, 4096 -> 4096, q4 in groups of 32, f32 arithmetic`. */
+/** A unique name such as `matmul, 4096 -> 4096, q4 in groups of 32, f32 arithmetic`. */
 export function matrixName(matrix: TiledMatrix): string {
   const { kernel, scheme, arithmetic, blocks } = matrix;
   const sizes = `${BLOCK * blocks} -> ${outputsOf(matrix)}`;

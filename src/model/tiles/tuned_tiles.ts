@@ -1,4 +1,4 @@
-/** Tunings of many devices as one value: what the file of `unmask tune` holds. */
+/** Tunings of many devices: the content of the file that `unmask tune` writes. */
 
 import { createHash } from "node:crypto";
 import type { Gpu } from "../../gpu/device.ts";
@@ -7,33 +7,33 @@ import { type TilePlan, tilePlans } from "../../kernels/weight_matrix.ts";
 import { isJsonObject, type JsonObject } from "../../weights/json_file.ts";
 import { kernelOf, matrixName, type TiledMatrix, type TileLookup } from "./tiled_matrix.ts";
 
-/** What stands first in the file; another number is another layout. */
+/** Format of the file; its number changes with the layout. */
 export const TUNED_FORMAT = "unmask tiles 1";
 
-/** One matrix's tiling, and what it was worth when it was tuned. */
+/** One matrix's tiling, and its measured rates. */
 export interface TunedEntry extends TilePlan {
-  /** Of the shader's text: a tuning ends with the kernel that it was made for. */
+  /** Hash of the shader's text, since a tuning only holds for the kernel it was made with. */
   readonly shader: string;
-  /** Rows that were timed. */
+  /** Numbers of rows that were timed. */
   readonly rows: readonly number[];
-  /** By number of rows, with these tiles. */
+  /** Rate with these tiles, for each number of rows. */
   readonly gflopPerSecond: readonly number[];
-  /** By number of rows, as the fixed rule has it. */
+  /** Rate by the fixed rule, for each number of rows. */
   readonly fixedGflopPerSecond: readonly number[];
 }
 
-/** What was tuned. */
+/** Tunings of several devices. */
 export interface TunedTiles {
-  /** The layout. */
+  /** Format of the file. */
   readonly format: typeof TUNED_FORMAT;
   /** Entries by device, then by matrix. */
   readonly devices: Readonly<Record<string, Readonly<Record<string, TunedEntry>>>>;
 }
 
-/** Nothing is tuned. */
+/** An empty tuning. */
 export const UNTUNED: TunedTiles = { format: TUNED_FORMAT, devices: {} };
 
-/** What a tuning holds for: adapter, driver as far as it is known, compiler, and what it allows. */
+/** Key of a device: its adapter, known driver, compiler, limits and features. */
 export function deviceKey({ identity, name, native, subgroups, limits, features }: Gpu): string {
   return [
     identity || name,
@@ -44,14 +44,14 @@ export function deviceKey({ identity, name, native, subgroups, limits, features 
   ].join("; ");
 }
 
-/** Tells versions of the shader that multiplies a matrix apart. */
+/** Hash of the text of the shader that multiplies a matrix. */
 export function shaderHash(gpu: Gpu, matrix: TiledMatrix): string {
   const { scheme: { snippet }, arithmetic } = matrix;
   const code = shaderCode(gpu, kernelOf(matrix), { snippet, arithmetic });
   return createHash("sha256").update(code).digest("hex").slice(0, 16);
 }
 
-/** The entry of a matrix, unless its shader has changed since or cannot follow it. */
+/** The entry of a matrix; undefined if its shader has changed or cannot use these tiles. */
 export function tunedEntry(
   { devices }: TunedTiles,
   gpu: Gpu,
@@ -74,7 +74,7 @@ export function tileLookup(tuned: TunedTiles, gpu: Gpu): TileLookup {
   };
 }
 
-/** With another entry, in place of the one that the matrix had. */
+/** Adds an entry, which replaces an older one of the same matrix. */
 export function withEntry(
   { format, devices }: TunedTiles,
   gpu: Gpu,
@@ -87,7 +87,7 @@ export function withEntry(
   return { format, devices: { ...devices, [device]: ofDevice } };
 }
 
-/** What `text` holds, or in a few words what is wrong with it. */
+/** Parses a file's text. @returns the tuning, or a few words about what is wrong */
 export function parseTunedTiles(text: string): TunedTiles | string {
   let json: unknown;
   try {
@@ -115,7 +115,7 @@ function isEntry(entry: JsonObject): boolean {
     );
 }
 
-/** A field of its own: a file may name one that every object has. */
+/** An object's own field: a file could use a name that every object inherits. */
 function fieldOf<T>(object: Readonly<Record<string, T>>, name: string): T | undefined {
   return Object.hasOwn(object, name) ? object[name] : undefined;
 }

@@ -1,4 +1,4 @@
-/** Finds the fastest tiling of a matrix on a device by timing all of them side by side. */
+/** Finds the fastest tiling of a matrix on a device by timing all tilings in turn. */
 
 import type { Gpu } from "../../gpu/device.ts";
 import { type TilePlan, tilePlans } from "../../kernels/weight_matrix.ts";
@@ -6,43 +6,48 @@ import { isFaster, mostPromising, quantile, type RoundTimes, timeRatios } from "
 import { TileTimer } from "./tile_timing.ts";
 import { fixedPlan, outputsOf, type TiledMatrix } from "./tiled_matrix.ts";
 
-/** Rows that are timed unless others are asked for: a block of 32, and a prompt with its answer. */
+/** Default numbers of rows to time: a block of 32, and a prompt with its answer. */
 export const TUNED_ROWS: readonly number[] = [32, 128];
 
-/** Rounds in which all tilings are timed, to find one. */
+/** Rounds in which all tilings are timed, to pick a candidate. */
 const HEATS = 5;
-/** Rounds of the best against the fixed rule, which decide. */
+/** Rounds of the candidate against the fixed rule, which decide. */
 const FINALS = 12;
+
+/** Most that products may differ, root mean square over their own: f16 sums in another order. */
+const MOST_DIFFERENCE = 5e-3;
 
 /** What tuning a matrix came to. */
 export interface TunedMatrix {
   readonly matrix: TiledMatrix;
-  /** What the fixed rule says. */
+  /** The tiling by the fixed rule. */
   readonly fixed: TilePlan;
-  /** The fastest of the first rounds. */
+  /** The fastest tiling of the first rounds. */
   readonly best: TilePlan;
-  /** `best` where it held its own, else `fixed`. */
+  /** `best` if it also won the last rounds, else `fixed`. */
   readonly chosen: TilePlan;
-  /** Tilings that were timed. */
+  /** Number of tilings that were timed. */
   readonly tried: number;
+  /** Tilings that compute something else than the fixed rule on this device: they are left out. */
+  readonly wrong: number;
   /** Outputs that were timed, of {@linkcode outputsOf}. */
   readonly outputs: number;
   readonly rows: readonly number[];
-  /** Medians of the last rounds, by number of rows. */
+  /** Rates of `fixed`: medians of the last rounds, for each number of rows. */
   readonly fixedGflopPerSecond: readonly number[];
-  /** Of `best`, likewise. */
+  /** Rates of `best`, likewise. */
   readonly bestGflopPerSecond: readonly number[];
-  /** Time of `best` over that of `fixed`, in the last rounds: quartiles. */
+  /** Quartiles of the ratio of `best`'s time to `fixed`'s in the last rounds. */
   readonly timeRatios: readonly [lower: number, median: number, upper: number];
 }
 
-/** Told the share that is done. */
+/** Called with the amount that is done and the total. */
 export type TuneProgress = (done: number, total: number) => void;
 
 /**
- * Tunes one matrix. Tilings are timed in turn, round by round, since machines drift; a candidate must
- * then beat the fixed rule in rounds of its own.
- * @throws {GpuError} when the device fails, or has no room for the matrix
+ * Tunes one matrix. Tilings are timed in turn, round by round, because machines get faster and
+ * slower over time. The best one must then beat the fixed rule in further rounds.
+ * @throws {GpuError} when the device fails, or cannot hold the matrix
  */
 export async function tuneMatrix(
   gpu: Gpu,
@@ -58,15 +63,21 @@ export async function tuneMatrix(
   const advance = (steps = 1) => onProgress(done += steps, total);
 
   const plans: TilePlan[] = [];
+  const expected = await productsOf(timer, fixed, rows);
+  let wrong = 0;
   for (const plan of all) {
-    if (await acceptsAll(timer, plan, rows) || isSame(plan, fixed)) plans.push(plan);
+    if (isSame(plan, fixed)) plans.push(plan);
+    else if (await acceptsAll(timer, plan, rows)) {
+      if (agree(expected, await productsOf(timer, plan, rows))) plans.push(plan);
+      else wrong++;
+    }
     advance();
   }
   const race = async (racers: readonly TilePlan[], rounds: number): Promise<RoundTimes[]> => {
     const times: number[][][] = racers.map(() => []);
     for (let round = 0; round < rounds; round++) {
       for (let turn = 0; turn < racers.length; turn++) {
-        // Each starts a round as often as the others.
+        // The order rotates, so that every tiling is first equally often.
         const racer = (round + turn) % racers.length;
         const samples: number[] = [];
         for (const count of rows) samples.push(await timer.time(racers[racer], count));
@@ -95,6 +106,7 @@ export async function tuneMatrix(
     best,
     chosen: !same && isFaster(bestTimes, fixedTimes) ? best : fixed,
     tried: plans.length,
+    wrong,
     outputs: timer.outputs,
     rows,
     fixedGflopPerSecond: rates(fixedTimes),
@@ -103,12 +115,12 @@ export async function tuneMatrix(
   };
 }
 
-/** Whether two plans are one. */
+/** Whether two plans are the same. */
 export function isSame(a: TilePlan, b: TilePlan): boolean {
   return a.splits === b.splits && a.rowGroups === b.rowGroups;
 }
 
-/** Whether a slice stood for the matrix. */
+/** Whether only a slice of the matrix was timed. */
 export function isSlice({ matrix, outputs }: TunedMatrix): boolean {
   return outputs < outputsOf(matrix);
 }
@@ -116,6 +128,29 @@ export function isSlice({ matrix, outputs }: TunedMatrix): boolean {
 async function acceptsAll(timer: TileTimer, plan: TilePlan, rows: readonly number[]) {
   for (const count of rows) if (!await timer.accepts(plan, count)) return false;
   return true;
+}
+
+/** A tiling's products, by number of rows. */
+async function productsOf(timer: TileTimer, plan: TilePlan, rows: readonly number[]) {
+  const products: Float32Array[] = [];
+  for (const count of rows) products.push(await timer.product(plan, count));
+  return products;
+}
+
+/** Whether products are the same but for the order of their sums. */
+export function agree(
+  expected: readonly Float32Array[],
+  found: readonly Float32Array[],
+): boolean {
+  return expected.every((values, i) => {
+    let difference = 0;
+    let size = 0;
+    values.forEach((value, j) => {
+      difference += (found[i][j] - value) ** 2;
+      size += value ** 2;
+    });
+    return difference <= MOST_DIFFERENCE ** 2 * size;
+  });
 }
 
 /** The fixed rule's times say how many products make a sample. */

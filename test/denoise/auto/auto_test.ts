@@ -13,7 +13,7 @@ import {
   type FastWay,
   type Pass,
 } from "../../../src/denoise/auto/fast_controller.ts";
-import type { SelectionRule } from "../../../src/denoise/predictor.ts";
+import type { SelectionRule } from "../../../src/denoise/selection.ts";
 import { newSequence } from "../../../src/denoise/sequence.ts";
 import { strategyOf } from "../../../src/denoise/strategy.ts";
 import { comparable, drawArb, END, gather } from "../draw.ts";
@@ -53,6 +53,12 @@ const choiceArb: fc.Arbitrary<Choice> = fc.record({
   steps: fc.constantFrom(2, 8),
 });
 
+const WAYS = {
+  plain: strategyOf("plain"),
+  self: strategyOf("self"),
+  lossless: strategyOf("lossless"),
+};
+
 Deno.test("exact: whatever is chosen on the way, the plain schedule's commits", async () => {
   const taken = new Set<string>();
   let switched = 0;
@@ -66,7 +72,7 @@ Deno.test("exact: whatever is chosen on the way, the plain schedule's commits", 
           const target = new Toy();
           const draft = new Toy({ disagreement: 0.2, salt: 8 });
           const controller = new Told(choices);
-          const stream = autoExact(sequence, { target, draft }, { ...options, controller });
+          const stream = autoExact(sequence, { target, draft }, { ...options, controller }, WAYS);
           const { steps, result } = await gather(stream);
           assertEquals(
             steps.map(({ step, block, commits }) => ({ step, block, commits })),
@@ -226,11 +232,11 @@ Deno.test("fast: a strategy with the draft for an answer, round by round", async
       controller.learnDraft(1);
       controller.learnDraft(1);
       const models = () => ({ target: new ToyModel(), draft: new ToyModel({ disagreement: 0.2 }) });
-      const { run } = strategyOf(name);
+      const strategy = strategyOf(name);
       const { steps, result } = await gather(
-        autoFast(sequence, models(), { ...options, controller }, { [name]: run }),
+        autoFast(sequence, models(), { ...options, controller }, { [name]: strategy }),
       );
-      const expected = await gather(run(sequence, models(), options));
+      const expected = await gather(strategy.run(sequence, models(), options));
       assertEquals(steps, expected.steps);
       const { choices, ...rest } = result;
       assertEquals(rest, expected.result);
@@ -251,7 +257,7 @@ Deno.test("fast: a draft is timed before an answer is spent on it", async () => 
   const models = { target: new ToyModel(), draft: new ToyModel() };
   const controller = new Controller(new ToldFast([2]));
   const { result } = await gather(
-    autoFast(sequence, models, { ...options, controller }, { gate: strategyOf("gate").run }),
+    autoFast(sequence, models, { ...options, controller }, { gate: strategyOf("gate") }),
   );
   // The first measurement holds the compilation and is no figure.
   assertEquals(result.draftForwards, result.targetForwards + 2);

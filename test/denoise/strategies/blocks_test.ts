@@ -3,14 +3,9 @@ import fc from "fast-check";
 import { type BlockOptions, denoiseBlocks } from "../../../src/denoise/strategies/blocks.ts";
 import type { CachePolicy } from "../../../src/denoise/cache_plan.ts";
 import { canvasStep } from "../../../src/denoise/denoise.ts";
-import type {
-  CanvasStep,
-  Commit,
-  Prediction,
-  Predictor,
-  SelectionRule,
-} from "../../../src/denoise/predictor.ts";
+import type { CanvasStep, Commit, Prediction, Predictor } from "../../../src/denoise/predictor.ts";
 import { planSteps, ScheduleError } from "../../../src/denoise/schedule.ts";
+import type { SelectionRule } from "../../../src/denoise/selection.ts";
 import { decidedUpToEnd, newSequence, type Sequence } from "../../../src/denoise/sequence.ts";
 import { comparable, drawArb, END, gather } from "../draw.ts";
 import { MASK, ToyCanvasModel, ToyModel, VOCABULARY } from "../toy_model.ts";

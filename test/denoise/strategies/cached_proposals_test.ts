@@ -161,7 +161,7 @@ Deno.test("a cache needs a target that keeps it, and no guidance", async () => {
   const bad: [Partial<ProposalOptions>, ToyModel, string][] = [
     [{}, model, "keeps no keys and values: use cache none"],
     [{ cfgScale: 1 }, canvas, "guidance needs two: cache none"],
-    [{ cache: "none", cfgScale: 1, suffixWindow: 2 }, canvas, "suffixes are pruned without"],
+    [{ cache: "none", cfgScale: 1, suffixWindow: 2 }, canvas, "suffixes are only pruned without"],
     [{ refreshInterval: 0 }, canvas, "refreshInterval is 0"],
     [{ suffixWindow: -1 }, canvas, "suffixWindow is -1"],
     [{ cache: "triple" as "dual" }, canvas, "cache is triple: expected none, prefix, dual"],

@@ -331,7 +331,7 @@ Deno.test("what makes no sense is refused by name before a model is asked", asyn
     [{ rounds: 0.5 }, "rounds is 0.5"],
     [{ refreshInterval: 0 }, "refreshInterval is 0"],
     [{ remasking: "random" }, "goes by confidence"],
-    [{ confidence: "margin" }, "confidence is margin: commit_verify compares probabilities"],
+    [{ confidence: "margin" }, "confidence is margin: this strategy compares probabilities"],
     [{ cache: "dual", cfgScale: 1 }, "guidance needs two"],
     [{ seeds: [] }, "seeds has 0 entries"],
   ];

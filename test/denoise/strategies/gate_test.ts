@@ -181,8 +181,8 @@ Deno.test("what makes no sense is refused by name before a model is asked", asyn
     [{ draftThreshold: NaN }, "draftThreshold is NaN"],
     [{ targetThreshold: 1.5 }, "targetThreshold is 1.5"],
     [{ rounds: 0 }, "rounds is 0"],
-    [{ confidence: "margin" }, "confidence is margin: gate compares probabilities"],
-    [{ remasking: "random" }, "gate goes by confidence, remasking random by noise"],
+    [{ confidence: "margin" }, "confidence is margin: this strategy compares probabilities"],
+    [{ remasking: "random" }, "this strategy goes by confidence, remasking random by noise"],
     [{ seeds: [] }, "seeds has 0 entries"],
   ];
   for (const [change, message] of bad) {

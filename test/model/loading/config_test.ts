@@ -1,13 +1,14 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { REMASKINGS } from "../../../src/denoise/selection.ts";
 import {
   ConfigError,
   type ModelConfig,
   parseConfig,
   readConfig,
-  readGenerationDefaults,
 } from "../../../src/model/loading/config.ts";
+import { readGenerationDefaults } from "../../../src/model/loading/generation_defaults.ts";
 
 const golden = fileURLToPath(new URL("../../golden/checkpoints/", import.meta.url));
 const tiny = fileURLToPath(new URL("../../../models/tiny-target", import.meta.url));
@@ -78,7 +79,6 @@ const LLADA_8B: ModelConfig = {
   tiedHead: false,
   maskTokenId: 126336,
   eosTokenId: 126081,
-  padTokenId: 126081,
 };
 
 const parse = (json: unknown) => parseConfig(json, "x/config.json");
@@ -119,7 +119,7 @@ Deno.test("a field that is taken out is missed, or changes nothing: none is gues
       missed.push(field);
     }
   }
-  assertEquals(missed.length, 29);
+  assertEquals(missed.length, 28);
 });
 
 Deno.test("null stands for what its documentation says", () => {
@@ -157,7 +157,7 @@ Deno.test("the golden configs differ where they are meant to", () => {
 });
 
 Deno.test("generation_config.json of the embedded model", () => {
-  assertEquals(readGenerationDefaults(tiny, readConfig(tiny)), {
+  assertEquals(readGenerationDefaults(tiny, readConfig(tiny), REMASKINGS), {
     genLength: 64,
     blockLength: 32,
     steps: 64,
@@ -165,6 +165,7 @@ Deno.test("generation_config.json of the embedded model", () => {
     cfgScale: 0,
     remasking: "low_confidence",
     bosTokenId: 2032,
+    endTokenIds: [2033],
     eotTokenId: 2036,
   });
 });
@@ -174,20 +175,52 @@ function generationDefaults(text: string) {
   const dir = Deno.makeTempDirSync({ prefix: "unmask-config-" });
   try {
     Deno.writeTextFileSync(join(dir, "generation_config.json"), text);
-    return readGenerationDefaults(dir, readConfig(tiny));
+    return readGenerationDefaults(dir, readConfig(tiny), REMASKINGS);
   } finally {
     Deno.removeSync(dir, { recursive: true });
   }
 }
 
 Deno.test("a folder without generation defaults, or with few, defines no others", () => {
-  const none = readGenerationDefaults(join(golden, "mha-f32"), readConfig(join(golden, "mha-f32")));
+  const mha = join(golden, "mha-f32");
+  const none = readGenerationDefaults(mha, readConfig(mha), REMASKINGS);
   assert(Object.values(none).every((value) => value === undefined));
   const few = generationDefaults(
     '{"eos_token_id": [2033, 2036], "steps": null, "transformers_version": "4.46.3", "steps_": 3,' +
       '"bos_token_id": 2032}',
   );
-  assertEquals(Object.values(few).filter((value) => value !== undefined), [2032]);
+  const { bosTokenId, endTokenIds, ...others } = few;
+  assertEquals([bosTokenId, endTokenIds], [2032, [2033, 2036]]);
+  assert(Object.values(others).every((value) => value === undefined));
+});
+
+Deno.test("do_sample decides whether a temperature counts", () => {
+  const temperature = (text: string) => generationDefaults(text).temperature;
+  assertEquals(temperature('{"do_sample": false, "temperature": 0.6}'), 0);
+  assertEquals(temperature('{"do_sample": false}'), 0);
+  assertEquals(temperature('{"do_sample": true, "temperature": 0.6}'), 0.6);
+  assertEquals(temperature('{"do_sample": true}'), 1);
+  assertEquals(temperature('{"do_sample": null, "temperature": 0.6}'), 0.6);
+});
+
+Deno.test("end ids: one or a list, in either file", () => {
+  assertEquals(generationDefaults('{"eos_token_id": 46}').endTokenIds, [46]);
+  const several = parse({ ...PUBLISHED, eos_token_id: [126081, 126348] });
+  assertEquals(several, { ...LLADA_8B, otherEndTokenIds: [126348] });
+});
+
+Deno.test("token ids that config.json lacks come from generation_config.json", () => {
+  const dir = Deno.makeTempDirSync({ prefix: "unmask-config-" });
+  try {
+    const { mask_token_id: _, ...rest } = { ...PUBLISHED, eos_token_id: null };
+    Deno.writeTextFileSync(join(dir, "config.json"), JSON.stringify(rest));
+    assertThrows(() => readConfig(dir), ConfigError, "mask_token_id is missing");
+    const ids = { mask_token_id: 126336, eos_token_id: [126081, 126348] };
+    Deno.writeTextFileSync(join(dir, "generation_config.json"), JSON.stringify(ids));
+    assertEquals(readConfig(dir), { ...LLADA_8B, otherEndTokenIds: [126348] });
+  } finally {
+    Deno.removeSync(dir, { recursive: true });
+  }
 });
 
 Deno.test("a generation default that is wrong is refused by name", () => {
@@ -210,7 +243,9 @@ Deno.test("a generation default that is wrong is refused by name", () => {
     ['{"eot_token_id": 2048}', "eot_token_id is 2048, expected an integer from 0 to 2047, because"],
     ['{"bos_token_id": -1}', "bos_token_id is -1, expected an integer from 0 to 2047, because"],
     ['{"mask_token_id": 7}', "mask_token_id is 7, expected 2037, as in config.json"],
-    ['{"eos_token_id": [7]}', "eos_token_id is [7], expected 2033, as in config.json"],
+    ['{"eos_token_id": [7, 2048]}', "eos_token_id is [7, 2048], expected one or several integers"],
+    ['{"eos_token_id": 2037}', "eos_token_id is 2037, expected other ids than mask_token_id 2037"],
+    ['{"do_sample": "no"}', 'do_sample is "no", expected true or false'],
     ['{"steps": 1, "steps": 2}', 'content is an object that holds the key "steps" twice'],
     ["[]", "content is [], expected a JSON object"],
   ];

@@ -4,6 +4,7 @@ import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { GpuMemoryError } from "../../../src/gpu/device.ts";
 import { loadPlanned, type PlannedLoad } from "../../../src/model/loading/load_planned.ts";
 import { type MemoryPlan, planLine, planMemory } from "../../../src/model/memory/memory_plan.ts";
+import { QUANTISED } from "../../../src/quant/scheme.ts";
 import { anyGpu, DeviceWatch } from "../../gpu/device.ts";
 import { scarceMemory } from "../../gpu/scarce_memory.ts";
 import { withFolder, writeCheckpoint } from "../random_checkpoint.ts";
@@ -59,6 +60,10 @@ Deno.test("out of memory while loading: the next smaller choice, unless another 
     using stack = new DisposableStack();
     const { provider, watches } = smallDevices(bytes, stack);
     const named = { ...request, provider, weights: "stored" } as const;
-    await assertRejects(() => loadPlanned(named), GpuMemoryError, "--weights q8 or q4");
+    await assertRejects(
+      () => loadPlanned(named),
+      GpuMemoryError,
+      `--weights ${QUANTISED.join(" or ")}`,
+    );
     assertEquals(watches.map(({ alive }) => alive.size), watches.map(() => 0));
   }));

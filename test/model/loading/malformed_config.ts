@@ -1,5 +1,7 @@
 /** Mistakes in config.json of a model folder. */
 import { join } from "node:path";
+import { FAMILIES } from "../../../src/model/family.ts";
+import { QUANTISED as NAMES, SCHEMES } from "../../../src/quant/scheme.ts";
 import {
   broken,
   DOWNLOAD_AGAIN,
@@ -48,12 +50,11 @@ const REQUIRED_FIELDS = [
   "rms_norm_eps",
   "mask_token_id",
   "eos_token_id",
-  "pad_token_id",
 ];
 
 /** Field, a value that is not supported, and the start of what is. */
 const UNSUPPORTED: readonly [field: string, value: unknown, expected: string][] = [
-  ["model_type", "llama", '"llada"'],
+  ["model_type", "unknown", Object.keys(FAMILIES).map((name) => `"${name}"`).join(" or ")],
   ["block_type", "sequential", '"llama"'],
   ["block_group_size", 2, "1"],
   ["activation_type", "swiglu", '"silu"'],
@@ -90,14 +91,23 @@ const IMPOSSIBLE: readonly [field: string, value: unknown, found: string, expect
   ["mlp_hidden_size", "160", '"160"', "an integer from 1 to 16777216"],
   ["vocab_size", 400, "400", "an integer from 1 to 320, because embedding_size is 320"],
   ["mask_token_id", 320, "320", "an integer from 0 to 319, because embedding_size is 320"],
-  ["eos_token_id", -1, "-1", "an integer from 0 to 319, because embedding_size is 320"],
-  ["pad_token_id", null, "null", "an integer from 0 to 319, because embedding_size is 320"],
-  ["mask_token_id", 311, "311", "another id than eos_token_id, or an answer could not end"],
+  [
+    "eos_token_id",
+    -1,
+    "-1",
+    "one or several integers from 0 to 319, because embedding_size is 320",
+  ],
+  ["eos_token_id", [], "\\[\\]", "one or several integers from 0 to 319, because .*"],
+  ["eos_token_id", [5, 320], "\\[5, 320\\]", "one or several integers from 0 to 319, because .*"],
+  ["eos_token_id", 318, "318", "other ids than mask_token_id 318, or an answer could not end"],
   ["max_sequence_length", 0, "0", "an integer from 1 to 16777216"],
   ["rms_norm_eps", 0, "0", "a number above 0"],
   ["rms_norm_eps", 1e-60, "1e-60", "a number above 0"],
   ["rope_theta", "10000", '"10000"', "a number above 0"],
 ];
+
+/** Bits of the schemes that there are. */
+const BITS = NAMES.map((name) => SCHEMES[name].bits);
 
 const QUANTISED = {
   quant_method: "unmask",
@@ -116,7 +126,11 @@ const QUANTISATIONS: readonly [name: string, json: unknown, expected: string][] 
     { ...QUANTISED, quant_method: "gptq" },
     'quantization_config: quant_method is "gptq", expected "unmask"',
   ],
-  ["of 3 bits", { ...QUANTISED, bits: 3 }, "quantization_config: bits is 3, expected 8 or 4"],
+  [
+    "of 3 bits",
+    { ...QUANTISED, bits: 3 },
+    `quantization_config: bits is 3, expected ${BITS.join(" or ")}`,
+  ],
   [
     "in groups of 128",
     { ...QUANTISED, group_size: 128 },

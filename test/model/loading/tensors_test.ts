@@ -25,7 +25,6 @@ Deno.test("LLaDA-8B has 291 tensors, whose bytes are the published total_size", 
     tiedHead: false,
     maskTokenId: 126336,
     eosTokenId: 126081,
-    padTokenId: 126081,
   });
   assertEquals(tensors.length, 291);
   assertEquals(new Set(tensors.map(({ name }) => name)).size, 291);

@@ -8,13 +8,11 @@ import { EMBEDDED_DRAFT, EMBEDDED_TARGET } from "../../../src/engine/embedded_mo
 import { GpuError } from "../../../src/gpu/device.ts";
 import { limitContext, readConfig } from "../../../src/model/loading/config.ts";
 import { loadModel } from "../../../src/model/loading/load.ts";
-import {
-  type MemoryPlan,
-  planLine,
-  planMemory,
-  precisionOf,
-} from "../../../src/model/memory/memory_plan.ts";
+import { type MemoryPlan, planLine, planMemory } from "../../../src/model/memory/memory_plan.ts";
+import { precisionOf } from "../../../src/model/memory/precision.ts";
+import { memoryChoices } from "../../../src/model/memory/choices.ts";
 import type { PlanRequest } from "../../../src/model/memory/plan_request.ts";
+import { QUANTISED } from "../../../src/quant/scheme.ts";
 import { CheckpointError } from "../../../src/weights/checkpoint.ts";
 import { anyGpu, DeviceWatch, withLimits } from "../../gpu/device.ts";
 import {
@@ -56,16 +54,58 @@ Deno.test("the draft gives way first, then the target, with a draft that is no l
     assertEquals(choices(await plan({ gpuMemory: before - 1 })), [...pair], "a byte short of more");
     before = bytes;
   }
-  const error = await assertRejects(() => plan({ gpuMemory: before - 1 }), GpuError);
+  const named = { gpuMemory: before - 1, context: 512 };
+  const error = await assertRejects(() => plan(named), GpuError);
   assertMatch(
     error.message,
-    /^tiny-target in q4 and tiny-draft in q4 at 512 tokens of context need .*, 1 bytes more than --gpu-memory of .*\. What would fit: --no-draft; --context 448\.$/,
+    /^tiny-target in q4 and tiny-draft in q4 at 512 tokens of context need .*, 1 byte more than --gpu-memory of .*\. What would fit: --no-draft; --context 448\.$/,
   );
+});
+
+Deno.test("where only a shorter context fits, the longest is taken and said", async () => {
+  const gpuMemory = await bytesOf("q4", "q4") - 1;
+  const cut = await plan({ gpuMemory });
+  assertEquals([cut.context, cut.fullContext, choices(cut)], [448, 512, ["q8", "q8"]]);
+  assert(cut.bytes <= gpuMemory);
+  assertMatch(planLine(cut), / at 448 tokens of context \(512 do not fit\) take at most /);
+  // What was named is kept: as stored, in less memory than that takes at 512 tokens.
+  const named = { weights: "stored", draftWeights: "stored" } as const;
+  const { bytes } = await plan({ ...named, context: 256 });
+  const stored = await plan({ ...named, gpuMemory: bytes });
+  assertEquals([stored.context, choices(stored)], [256, ["stored", "stored"]]);
+  // Two answers of 64 tokens are the least that is worth it.
+  const least = await plan({ context: 128, weights: "q4", draftWeights: "q4" });
+  assertEquals((await plan({ gpuMemory: least.bytes })).context, 128);
+  const { message } = await assertRejects(() => plan({ gpuMemory: least.bytes - 1 }), GpuError);
+  assertMatch(message, /What would fit: .*--context 64/);
+});
+
+Deno.test("after memory ran out, a shorter context takes a tenth less at least", async () => {
+  const { bytes } = await plan({ weights: "q4", draftWeights: "q4" });
+  const next = await plan({ tooMany: bytes });
+  assert(next.context < 512 && next.bytes <= 0.9 * bytes, `${next.context}, ${next.bytes}`);
+});
+
+Deno.test("each choice at each context takes what its plan takes", async () => {
+  const contexts = [64, 256, 512, 4096];
+  const rows = await memoryChoices(anyGpu, PAIR, contexts);
+  assertEquals(
+    rows.map(({ weights, draftWeights, context }) => [weights, draftWeights, context]),
+    (["stored", "q8", "q4"] as const).flatMap((weights) =>
+      [64, 256, 512].map((context) => [weights, weights, context])
+    ),
+  );
+  for (const { weights, context, bytes, weightBytes, cacheBytes } of rows) {
+    const planned = await plan({ weights, draftWeights: weights, context });
+    const { target, draft } = planned;
+    assertEquals([bytes, planned.context, planned.fullContext], [planned.bytes, context, context]);
+    assertEquals([weightBytes, cacheBytes], [target.weights + draft!.weights, target.cache]);
+  }
 });
 
 Deno.test("each option that a refusal names leads to a plan, and what was named is kept", async () => {
   const gpuMemory = await bytesOf("q8", "q4");
-  const forced = { gpuMemory, weights: "stored", draftWeights: "stored" } as const;
+  const forced = { gpuMemory, weights: "stored", draftWeights: "stored", context: 512 } as const;
   const { message } = await assertRejects(() => plan(forced), GpuError);
   const named = /What would fit: (.*)\.$/.exec(message)![1].split("; ");
   assert(named.length >= 2, message);
@@ -110,7 +150,8 @@ Deno.test("where no single change suffices, several together are named", async (
       /What would fit: --weights q8 --draft-weights q4; /,
     ],
   ];
-  for (const [request, expected] of cases) {
+  for (const [changes, expected] of cases) {
+    const request = { ...changes, context: 512 };
     const { message } = await assertRejects(() => plan(request), GpuError);
     assertMatch(message, expected);
     await assertFitting(/What would fit: (.*)\.$/.exec(message)![1].split("; "), request);
@@ -120,7 +161,11 @@ Deno.test("where no single change suffices, several together are named", async (
 Deno.test("int8 arithmetic chooses quantised weights, and is refused with others", async () => {
   assertEquals(choices(await plan({ arithmetic: "int8" })), ["q8", "q8"]);
   for (const named of [{ weights: "stored" }, { draftWeights: "stored" }] as const) {
-    await assertRejects(() => plan({ arithmetic: "int8", ...named }), GpuError, "q8 or q4");
+    await assertRejects(
+      () => plan({ arithmetic: "int8", ...named }),
+      GpuError,
+      QUANTISED.join(" or "),
+    );
   }
 });
 
@@ -159,9 +204,11 @@ Deno.test("what is there bounds a plan without --gpu-memory, and a line says wha
 Deno.test("a context that the device has no room for is refused with one that fits", async () => {
   // 256 rows of 128 floats to a binding.
   const narrow = withLimits(anyGpu, { maxStorageBufferBindingSize: 256 * 512 });
-  const { message } = await assertRejects(() => planMemory(narrow, PAIR), GpuError);
+  const named = { ...PAIR, context: 512 };
+  const { message } = await assertRejects(() => planMemory(narrow, named), GpuError);
   assertMatch(message, /512 rows in one forward pass.* What would fit: --context 256\.$/);
   assertEquals((await planMemory(narrow, { ...PAIR, context: 256 })).context, 256);
+  assertEquals((await planMemory(narrow, PAIR)).context, 256, "taken where none is named");
 });
 
 const SMALL: CheckpointShape = {

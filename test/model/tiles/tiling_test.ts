@@ -10,8 +10,14 @@ import { loadPlanned } from "../../../src/model/loading/load_planned.ts";
 import { plannedMatrices } from "../../../src/model/memory/planned_matrices.ts";
 import { UNTUNED, withEntry } from "../../../src/model/tiles/tuned_tiles.ts";
 import type { TileLookup } from "../../../src/model/tiles/tiled_matrix.ts";
-import { tuneMatrix } from "../../../src/model/tiles/tuning.ts";
+import { agree, tuneMatrix } from "../../../src/model/tiles/tuning.ts";
 import { quantised, SCHEMES } from "../../../src/quant/scheme.ts";
+import type { Gpu } from "../../../src/gpu/device.ts";
+import { ARITHMETICS } from "../../../src/gpu/kernel.ts";
+import { shaderCode } from "../../../src/gpu/pipeline.ts";
+import { matmulKernel } from "../../../src/kernels/matmul.ts";
+import { qkvKernel } from "../../../src/kernels/qkv.ts";
+import { swigluKernel } from "../../../src/kernels/swiglu.ts";
 import { anyGpu } from "../../gpu/device.ts";
 import { Random } from "../../kernels/random.ts";
 import { goldenPath, readGolden } from "../../reference/golden.ts";
@@ -150,4 +156,27 @@ Deno.test("tuning times every tiling and chooses the fixed rule or what beat it"
       assert(Number.isFinite(rate) && rate > 0, `${rate}`);
     }
   }
+});
+
+Deno.test("a tiling with splits does not rely on subgroups", () => {
+  const gpu: Gpu = { ...anyGpu, subgroups: true };
+  for (const kernel of [matmulKernel, qkvKernel, swigluKernel]) {
+    for (const arithmetic of ARITHMETICS) {
+      const weights = { snippet: SCHEMES.q8.snippet, arithmetic };
+      const code = (splits: number) => shaderCode(gpu, kernel, weights, { splits });
+      assert(/\bsubgroup\w*\(/.test(code(1)), "one group of 32 lanes exchanges within a subgroup");
+      for (const splits of [2, 4, 8]) assert(!/\bsubgroup\w*\(/.test(code(splits)), kernel.name);
+    }
+  }
+});
+
+Deno.test("products that differ by more than the order of their sums are told apart", () => {
+  const right = Float32Array.from({ length: 640 }, (_, i) => Math.sin(i));
+  const rounded = right.map((value, i) => value * (1 + 1e-4 * Math.cos(7 * i)));
+  // What a wave of 64 lanes makes of two splits: rows of one in place of the other's.
+  const mixed = right.map((value, i) => i % 64 < 32 ? value : right[i - 32]);
+  assert(agree([right, right], [right, rounded]));
+  assert(!agree([right, right], [right, mixed]));
+  assert(!agree([right], [right.map(() => NaN)]));
+  assert(!agree([right], [right.map(() => 0)]));
 });

@@ -1,45 +1,29 @@
-/** The file in which `unmask tune` keeps what it found, and from which models are loaded. */
+/** The tuning file, which `unmask tune` writes and loading a model reads. */
 
-import { dirname, isAbsolute, join } from "node:path";
+import { dirname, join } from "node:path";
+import { cacheFolder } from "./cache_folder.ts";
 import { parseTunedTiles, type TunedTiles, UNTUNED } from "../model/tiles/tuned_tiles.ts";
 
-/** Where a system keeps what can be made again: the variable that names the folder, and what is in it. */
-const CACHE_FOLDERS: Readonly<
-  Partial<Record<typeof Deno.build.os, readonly (readonly [string, ...string[]])[]>>
-> = {
-  windows: [["LOCALAPPDATA", "unmask"]],
-  darwin: [["HOME", "Library", "Caches", "unmask"]],
-};
-const OTHER_CACHE_FOLDERS = [["XDG_CACHE_HOME", "unmask"], ["HOME", ".cache", "unmask"]] as const;
-
-/** Most bytes of a file that is read: a tuning of many devices has a few ten thousand. */
+/** Limit of a tuning file in bytes: a tuning of many devices has a few ten thousand. */
 const MOST_BYTES = 2 ** 20;
 
 /**
- * The file where the system keeps such files; undefined where no variable that may be read names a
- * folder. Asks for no permission.
+ * The file in the system's cache folder; undefined if no readable variable names that folder. It
+ * never prompts for a permission.
  */
-export function defaultTuningFile(os: typeof Deno.build.os = Deno.build.os): string | undefined {
-  for (const [variable, ...names] of CACHE_FOLDERS[os] ?? OTHER_CACHE_FOLDERS) {
-    const folder = environmentOf(variable);
-    // A relative one is to be ignored (XDG Base Directory Specification).
-    if (folder && isAbsolute(folder)) return join(folder, ...names, "tiles.json");
-  }
+export function defaultTuningFile(os?: typeof Deno.build.os): string | undefined {
+  const folder = cacheFolder(os);
+  return folder && join(folder, "tiles.json");
 }
 
-function environmentOf(variable: string): string | undefined {
-  const { state } = Deno.permissions.querySync({ name: "env", variable });
-  return state === "granted" ? Deno.env.get(variable) : undefined;
-}
-
-/** What a file holds, or why nothing of it is used. */
+/** The content of a tuning file, or why it is not used. */
 export interface TuningRead {
   readonly tuned: TunedTiles;
-  /** One line that names the file and what to do; absent: it is whole, or there is none. */
+  /** One line that names the file and what to do; absent if the file is valid or missing. */
   readonly warning?: string;
 }
 
-/** Reads a file without asking for permission: where it may not be read, nothing is tuned. */
+/** Reads a file without prompting for permission; without permission, nothing is tuned. */
 export function readTuning(file: string): TuningRead {
   if (Deno.permissions.querySync({ name: "read", path: file }).state !== "granted") {
     return { tuned: UNTUNED };
@@ -61,7 +45,23 @@ export function readTuning(file: string): TuningRead {
 }
 
 /**
- * Replaces the file at once: whoever reads it meanwhile finds the old one or the new one.
+ * Reads a file that the user named.
+ * @throws {Error} naming the file when it is missing or wrong, since it must not be ignored
+ */
+export function namedTuning(file: string): TunedTiles {
+  const { tuned, warning } = readTuning(file);
+  if (warning === undefined && tuned !== UNTUNED) return tuned;
+  const { state } = Deno.permissions.querySync({ name: "read", path: file });
+  const problem = state === "granted" ? "it is missing" : "it may not be read (--allow-read)";
+  throw new Error(
+    `${
+      warning?.replace(/\. .*$/, "") ?? `${file}: ${problem}`
+    }. unmask tune --tuning FILE writes one.`,
+  );
+}
+
+/**
+ * Replaces the file in one step, so that a reader finds the old content or the new one.
  * @throws {Error} naming the file, when it cannot be written
  */
 export function writeTuning(file: string, tuned: TunedTiles): void {
@@ -74,7 +74,7 @@ export function writeTuning(file: string, tuned: TunedTiles): void {
     try {
       Deno.removeSync(temporary);
     } catch {
-      // It was not made.
+      // The temporary file was never made.
     }
     throw new Error(
       `${file}: it cannot be written (${error instanceof Error ? error.message : error}). ` +

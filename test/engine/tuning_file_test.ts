@@ -1,6 +1,11 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { join } from "node:path";
-import { defaultTuningFile, readTuning, writeTuning } from "../../src/cli/tuning_file.ts";
+import {
+  defaultTuningFile,
+  namedTuning,
+  readTuning,
+  writeTuning,
+} from "../../src/engine/tuning_file.ts";
 import { TUNED_FORMAT, type TunedTiles, UNTUNED } from "../../src/model/tiles/tuned_tiles.ts";
 
 const ENTRY = {
@@ -67,6 +72,7 @@ Deno.test({
   fn() {
     assertEquals(defaultTuningFile("linux"), undefined);
     assertEquals(readTuning("/etc/passwd"), { tuned: UNTUNED });
+    assertThrows(() => namedTuning("/etc/passwd"), Error, "/etc/passwd: it may not be read");
   },
 });
 
@@ -74,9 +80,11 @@ Deno.test("what is written is read again, in a folder that was not there; nothin
   withFolder((dir) => {
     const file = join(dir, "a", "b", "tiles.json");
     assertEquals(readTuning(file), { tuned: UNTUNED });
+    assertThrows(() => namedTuning(file), Error, `${file}: it is missing. unmask tune --tuning`);
     writeTuning(file, UNTUNED);
     writeTuning(file, TUNED);
     assertEquals(readTuning(file), { tuned: TUNED });
+    assertEquals(namedTuning(file), TUNED);
     assertEquals(namesIn(join(dir, "a", "b")), ["tiles.json"]);
   }));
 
@@ -93,6 +101,7 @@ Deno.test("a file that is cut short, foreign or too large: one warning names it"
       const { tuned, warning } = readTuning(file);
       assertEquals(tuned, UNTUNED);
       assertStringIncludes(warning!, `${file}: ${problem}`);
+      assertThrows(() => namedTuning(file), Error, `${file}: ${problem}`);
     }
     assertStringIncludes(readTuning(dir).warning!, "it is no plain file");
   }));

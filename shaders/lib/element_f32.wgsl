@@ -1,0 +1,11 @@
+// Keys and values as they were computed.
+alias Element = f32;
+alias Element4 = vec4<f32>;
+
+fn narrowed(x: f32) -> Element {
+  return x;
+}
+
+fn widened(four: Element4) -> vec4<f32> {
+  return four;
+}

@@ -1,0 +1,117 @@
+/** Inputs of a forward pass of any family: weights, rows, and keys and values. */
+
+import type { Gpu } from "../gpu/device.ts";
+import type { Element } from "../gpu/kernel.ts";
+import type { Recorder } from "../gpu/recorder.ts";
+import type { Scratch } from "../gpu/scratch.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import type { AttentionWork, FreshKeys, HeadShape } from "../kernels/attention.ts";
+import type { WeightMatrix } from "../kernels/weight_matrix.ts";
+import { paddedInner } from "../quant/scheme.ts";
+import type { ModelConfig } from "./model_config.ts";
+
+/** One transformer block's weights. */
+export interface LayerWeights {
+  readonly attentionNorm: Tensor;
+  /** Queries, keys and values side by side, channels in pairs that are rotated. */
+  readonly qkv: WeightMatrix;
+  readonly attentionOut: WeightMatrix;
+  readonly ffnNorm: Tensor;
+  /** Gate and up projection, paired. */
+  readonly gateUp: WeightMatrix;
+  readonly down: WeightMatrix;
+}
+
+/** All weights, on the GPU. */
+export interface ModelWeights {
+  readonly embedding: WeightMatrix;
+  readonly layers: readonly LayerWeights[];
+  readonly finalNorm: Tensor;
+  /** The embedding itself when tied. */
+  readonly head: WeightMatrix;
+  /** `[maxSequenceLength, headDim / 2]` of (cos, sin) */
+  readonly rotation: Tensor;
+}
+
+/** A model, and the recorder of its passes. */
+export interface ForwardPass {
+  readonly gpu: Gpu;
+  readonly recorder: Recorder;
+  readonly scratch: Scratch;
+  readonly config: ModelConfig;
+  readonly weights: ModelWeights;
+}
+
+/** Rows of all sequences on the GPU, in order, and which of them a pass runs. */
+export interface RowBatch {
+  /** Rows that are run: `[firstRow, firstRow + rows)`. */
+  readonly rows: number;
+  /** 0 unless the keys and values of other rows are kept. */
+  readonly firstRow: number;
+  /** `[all rows]` token ids */
+  readonly ids: Tensor;
+  /** `[all rows]` positions for the rotation */
+  readonly rowPosition: Tensor;
+  /** `[count]` of (first row that is run, counted from firstRow; their number; first key; keys) */
+  readonly ranges: Tensor;
+  /** Work of the attention over `ranges`. */
+  readonly work: AttentionWork;
+  /** Rows that attend as shadows, outside `ranges`; absent if there are none. */
+  readonly shadows?: ShadowBatch;
+  /** Kept keys and values that sequences do not share with each other; default none. */
+  readonly fresh?: FreshKeys;
+  /**
+   * Cache of keys and values. The pass writes its own there and reads all of them back, rounded as
+   * they are kept. Absent: the pass keeps none, and computes with f32 ones.
+   */
+  readonly kept?: KvCache;
+}
+
+/** Shadow rows of all sequences, on the GPU. */
+export interface ShadowBatch {
+  /** `[count]` of (first shadow row, shadow rows, first key, keys) */
+  readonly ranges: Tensor;
+  /** Work of the attention over `ranges`. */
+  readonly work: AttentionWork;
+  /** `[all rows]` of (row whose key is not seen, own row) */
+  readonly keys: Tensor;
+}
+
+/** Keys and values of every layer, for all rows of a canvas. */
+export interface KvCache {
+  /** Type that they are kept in. */
+  readonly element: Element;
+  /** Per layer, `[all rows, kvHeads, headStride]`. */
+  readonly layers: readonly { readonly k: Tensor; readonly v: Tensor }[];
+}
+
+/** Called with the hidden states `[rows, paddedInner(hiddenSize)]` after a named stage. */
+export type HiddenObserver = (name: string, hidden: Tensor) => void;
+
+/** How a row of this configuration is divided into heads. */
+export function headShape(config: ModelConfig): HeadShape {
+  return {
+    heads: config.heads,
+    kvHeads: config.kvHeads,
+    headDim: config.headDim,
+    headStride: paddedInner(config.headDim),
+  };
+}
+
+/** Rows that a layer's intermediate of `width` columns may have, in whole groups of 64. */
+export function rowsPerChunk(gpu: Gpu, width: number): number {
+  const rows = Math.floor(gpu.limits.maxStorageBufferBindingSize / (4 * width));
+  return Math.max(64, rows - rows % 64);
+}
+
+/**
+ * Limit of rows in a forward pass. Their hidden states and heads must each fit one binding, and
+ * there may be no more rows than workgroups in a dispatch, since several kernels take one per row.
+ */
+export function mostRows(gpu: Gpu, config: ModelConfig): number {
+  const { heads, headStride } = headShape(config);
+  return Math.min(
+    rowsPerChunk(gpu, Math.max(paddedInner(config.hiddenSize), heads * headStride)),
+    gpu.limits.maxComputeWorkgroupsPerDimension,
+  );
+}

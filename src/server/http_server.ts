@@ -1,0 +1,95 @@
+/** Listens for HTTP on node:http, which bounds what a connection may take; `Deno.serve` has no such bounds. */
+
+import { createAdaptorServer } from "@hono/node-server";
+import type { Server } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
+
+/** Bounds on connections. */
+export interface ConnectionLimits {
+  /** Most connections at once; what comes beyond is closed at once. */
+  readonly connections: number;
+  /** Seconds from a connection, or from an answer's end, until a request's header must be there. */
+  readonly headerSeconds: number;
+  /** Seconds from the first byte of a request to its last. */
+  readonly requestSeconds: number;
+  /** Seconds that a connection is kept open behind an answer. */
+  readonly keepAliveSeconds: number;
+}
+
+/** What a server allows unless told otherwise. Most systems give a process 1024 files. */
+export const CONNECTION_LIMITS: ConnectionLimits = {
+  connections: 512,
+  headerSeconds: 10,
+  requestSeconds: 60,
+  keepAliveSeconds: 15,
+};
+
+/** Milliseconds between two looks for connections that are late. */
+const LOOK = 1000;
+
+/** A server that listens. */
+export interface HttpServer {
+  /** The port, also where any free one was asked for. */
+  readonly port: number;
+  /** Takes no more connections, and closes those without a request; over when all are closed. */
+  stop(): Promise<void>;
+  /** Closes all connections. */
+  cut(): void;
+}
+
+/**
+ * Listens, and answers with `handler`. Its request's signal aborts as soon as the client has gone.
+ * @throws {Deno.errors.NotCapable} where this program may not listen
+ * @throws the system's error, with its `code`, where it cannot
+ */
+export async function listen(
+  handler: (request: Request) => Response | Promise<Response>,
+  { hostname, port, limits = CONNECTION_LIMITS, onError = () => {} }: {
+    readonly hostname: string;
+    readonly port: number;
+    readonly limits?: ConnectionLimits;
+    /** Told when no connection could be taken, such as when the process has no file left. */
+    readonly onError?: (error: Error) => void;
+  },
+): Promise<HttpServer> {
+  // Where it may not listen, node:http throws where nobody can catch it.
+  const { state } = Deno.permissions.querySync({
+    name: "net",
+    host: `${bracketed(hostname)}:${port}`,
+  });
+  if (state !== "granted") throw new Deno.errors.NotCapable(`listening on ${hostname}:${port}`);
+  const server = createAdaptorServer({
+    fetch: handler,
+    serverOptions: { connectionsCheckingInterval: LOOK },
+  }) as Server;
+  server.maxConnections = limits.connections;
+  server.headersTimeout = 1000 * limits.headerSeconds;
+  server.requestTimeout = 1000 * limits.requestSeconds;
+  server.keepAliveTimeout = 1000 * limits.keepAliveSeconds;
+  // An answer may take as long as it takes.
+  server.timeout = 0;
+  // A client that breaks off is no event of its own.
+  server.on("connection", (socket: Socket) => socket.on("error", () => {}));
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ port, host: hostname }, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+  server.on("error", onError);
+  return {
+    port: (server.address() as AddressInfo).port,
+    async stop() {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      server.closeIdleConnections();
+      await closed;
+    },
+    cut: () => server.closeAllConnections(),
+  };
+}
+
+/** A host as it stands before a port. */
+function bracketed(hostname: string): string {
+  return hostname.includes(":") ? `[${hostname}]` : hostname;
+}

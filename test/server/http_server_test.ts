@@ -1,0 +1,73 @@
+/** What connections may take, over real ones. */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { CONNECTION_LIMITS, type ConnectionLimits } from "../../src/server/http_server.ts";
+import { withServer } from "./fake_server.ts";
+
+const encoder = new TextEncoder();
+const HEALTH = "GET /health HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer local-key\r\n\r\n";
+/** Short enough for a test. */
+const LIMITS: ConnectionLimits = {
+  connections: 8,
+  headerSeconds: 1,
+  requestSeconds: 2,
+  keepAliveSeconds: 1,
+};
+
+/** All that a server sends to a connection that writes this and then waits until it is closed. */
+async function untilClosed(port: number, sent: string): Promise<string> {
+  using connection = await Deno.connect({ hostname: "127.0.0.1", port });
+  await connection.write(encoder.encode(sent));
+  return await new Response(connection.readable).text();
+}
+
+async function isHealthy(port: number): Promise<boolean> {
+  return /^HTTP\/1\.1 200 /.test(
+    await untilClosed(port, HEALTH.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n")),
+  );
+}
+
+Deno.test("connections that are idle, half-sent or kept alive are closed", async () => {
+  await withServer({}, async ({ port }) => {
+    const [idle, header, body, kept] = await Promise.all([
+      untilClosed(port, ""),
+      untilClosed(port, "GET /health HTTP/1.1\r\nHost: loc"),
+      untilClosed(
+        port,
+        HEALTH.replace("GET /health", "POST /v1/chat/completions").replace(
+          "\r\n\r\n",
+          "\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{",
+        ),
+      ),
+      untilClosed(port, HEALTH),
+    ]);
+    assertMatch(idle, /^HTTP\/1\.1 408 |^$/);
+    assertMatch(header, /^HTTP\/1\.1 408 /);
+    assertMatch(body, /^HTTP\/1\.1 (400|408) /);
+    assertMatch(kept, /^HTTP\/1\.1 200 [^]*"status":"ok"/);
+  }, LIMITS);
+});
+
+Deno.test("connections beyond the most are closed at once, and there is room again afterwards", async () => {
+  await withServer({}, async ({ port }) => {
+    const idle = await Promise.all(
+      Array.from(
+        { length: LIMITS.connections },
+        () => Deno.connect({ hostname: "127.0.0.1", port }),
+      ),
+    );
+    assertEquals(await untilClosed(port, HEALTH).catch(() => ""), "");
+    for (const connection of idle) connection.close();
+    while (!await isHealthy(port).catch(() => false));
+  }, { ...CONNECTION_LIMITS, connections: LIMITS.connections });
+});
+
+Deno.test("hundreds of idle connections leave room for those who ask", async () => {
+  await withServer({}, async ({ port }) => {
+    const idle = await Promise.all(
+      Array.from({ length: 300 }, () => Deno.connect({ hostname: "127.0.0.1", port })),
+    );
+    assert(await isHealthy(port));
+    for (const connection of idle) connection.close();
+  });
+});
