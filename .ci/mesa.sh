@@ -29,7 +29,7 @@ apt() {
   apt-get -qq -o Dir::Etc::SourceList="$folder/sources.list" -o Dir::Etc::SourceParts=- \
     -o Dir::State::Lists="$folder/lists" -o Dir::State::status="$folder/status" \
     -o Dir::Cache::Archives="$folder/debs" -o Dir::Cache::PkgCache= -o Dir::Cache::SrcPkgCache= \
-    -o APT::Sandbox::User=root -o Acquire::Retries=2 "$@" >&2
+    -o APT::Sandbox::User=root -o APT::Update::Error-Mode=any -o Acquire::Retries=2 "$@" >&2
 }
 
 unpack() {
