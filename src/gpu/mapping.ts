@@ -15,6 +15,12 @@ export function mapBlocks(gpu: Gpu): boolean {
   return gpu.native && BLOCKING_MAP_RELEASES.includes(Deno.version.deno);
 }
 
+/** Tells the device's owner that the thread may stand still, until it is disposed of. */
+export function waiting(gpu: Gpu): Disposable {
+  gpu.onWait?.(true);
+  return { [Symbol.dispose]: () => gpu.onWait?.(false) };
+}
+
 /**
  * Maps buffers as soon as the GPU is done with them, without the 10 ms where possible.
  * @param options.bytes number of bytes to map, from each buffer's start
@@ -26,12 +32,11 @@ export async function mapBuffers(
   mode: GPUMapModeFlags,
   { bytes, first = false }: { readonly bytes?: number; readonly first?: boolean } = {},
 ): Promise<void> {
-  gpu.onWait?.(true);
+  using _waiting = waiting(gpu);
   const mapped = Promise.all(buffers.map((buffer) => buffer.mapAsync(mode, 0, bytes)));
   // The caller gets the error when it reads the range.
   if (mapBlocks(gpu) && !first) mapped.catch(() => {});
   else await mapped;
-  gpu.onWait?.(false);
 }
 
 /** Errors are delivered only when the event loop turns, and so are a client's messages. */

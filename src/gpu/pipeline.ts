@@ -13,6 +13,7 @@ import productsF32 from "../../shaders/lib/products_f32.wgsl" with { type: "text
 import weight8 from "../../shaders/lib/weight8.wgsl" with { type: "text" };
 import type { Gpu } from "./device.ts";
 import type { Arithmetic, Element, Kernel, WeightBinding } from "./kernel.ts";
+import { waiting } from "./mapping.ts";
 
 const MULTIPLY_TILE: Readonly<Record<Arithmetic, readonly string[]>> = {
   f32: [multiplyTile, productsF32],
@@ -58,9 +59,8 @@ export function pipelineFor(
   if (!ofDevice) compiled.set(gpu, ofDevice = new Map());
   let entry = ofDevice.get(key);
   if (!entry) {
-    gpu.onWait?.(true);
+    using _waiting = waiting(gpu);
     ofDevice.set(key, entry = compile(gpu, kernel, all, weights, element));
-    gpu.onWait?.(false);
   }
   return entry;
 }

@@ -10,6 +10,7 @@ import type {
   ForwardInput,
   Prediction,
 } from "../denoise/predictor.ts";
+import { waiting } from "../gpu/mapping.ts";
 import type { Readback } from "../gpu/readback.ts";
 import { createTensor, type Tensor, tensorOf, upload } from "../gpu/tensor.ts";
 import { commit, type CommitRule, LOG_ENTRY_WORDS, RANKINGS, RULES } from "../kernels/commit.ts";
@@ -138,9 +139,10 @@ export class DeviceCanvas implements Canvas {
     for (const [i, step] of steps.entries()) {
       if (i > 0 && signal && slow) {
         recorder.submit();
-        gpu.onWait?.(true);
-        await gpu.device.queue.onSubmittedWorkDone();
-        gpu.onWait?.(false);
+        {
+          using _waiting = waiting(gpu);
+          await gpu.device.queue.onSubmittedWorkDone();
+        }
         signal.throwIfAborted();
       }
       const batch = this.#rows.batchOf(step);

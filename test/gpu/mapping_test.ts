@@ -1,6 +1,6 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { acquireGpu, type Gpu } from "../../src/gpu/device.ts";
-import { QueueWait } from "../../src/gpu/mapping.ts";
+import { mapBuffers, QueueWait } from "../../src/gpu/mapping.ts";
 import { Recorder } from "../../src/gpu/recorder.ts";
 import { createTensor } from "../../src/gpu/tensor.ts";
 import { multiplyAdd } from "../../src/kernels/multiply_add.ts";
@@ -44,4 +44,15 @@ Deno.test("waiting for a lost device comes to an end", async () => {
   gpu.device.destroy();
   await queue.wait().catch(() => {});
   queue[Symbol.dispose]();
+});
+
+Deno.test("a wait that fails is over for the device's owner, too", async () => {
+  const told: boolean[] = [];
+  const gpu = { ...anyGpu, native: false, onWait: (waits: boolean) => told.push(waits) };
+  const notMappable = gpu.device.createBuffer({ size: 4, usage: GPUBufferUsage.STORAGE });
+  gpu.device.pushErrorScope("validation");
+  await assertRejects(() => mapBuffers(gpu, [notMappable], GPUMapMode.READ));
+  await gpu.device.popErrorScope();
+  notMappable.destroy();
+  assertEquals(told, [true, false]);
 });
