@@ -1,13 +1,13 @@
 /** `unmask serve`: the OpenAI-compatible server. */
 
-import { isIPv4, isIPv6 } from "node:net";
+import { isIPv4 } from "node:net";
 import { Command } from "commander";
 import { UnavailableError } from "../engine/request.ts";
 import type { WorkerEngine } from "../engine/worker_engine.ts";
 import type { ProviderName } from "../gpu/provider.ts";
 import { LOOPBACK_HOSTS } from "../server/access.ts";
 import { createApp } from "../server/app.ts";
-import { CONNECTION_LIMITS, type HttpServer, listen } from "../server/http_server.ts";
+import { CONNECTION_LIMITS, type HttpServer, inUrl, listen } from "../server/http_server.ts";
 import { settles } from "../server/live_response.ts";
 import {
   addDraftOptions,
@@ -180,11 +180,6 @@ function keysOf({ apiKey = [] }: ServeFlags): readonly string[] {
 
 function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."));
-}
-
-/** Formats a host for a URL: an IPv6 address in brackets. */
-function inUrl(host: string): string {
-  return isIPv6(host) ? `[${host}]` : host;
 }
 
 async function open(

@@ -55,7 +55,7 @@ export async function listen(
   // Where it may not listen, node:http throws where nobody can catch it.
   const { state } = Deno.permissions.querySync({
     name: "net",
-    host: `${bracketed(hostname)}:${port}`,
+    host: `${inUrl(hostname)}:${port}`,
   });
   if (state !== "granted") throw new Deno.errors.NotCapable(`listening on ${hostname}:${port}`);
   const server = createAdaptorServer({
@@ -89,7 +89,7 @@ export async function listen(
   };
 }
 
-/** A host as it stands before a port. */
-function bracketed(hostname: string): string {
+/** A host as it stands before a port: an IPv6 address in brackets. */
+export function inUrl(hostname: string): string {
   return hostname.includes(":") ? `[${hostname}]` : hostname;
 }
