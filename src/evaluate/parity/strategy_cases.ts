@@ -1,14 +1,35 @@
 /** Parallel decoding, cache and draft/verify cases of `unmask parity`. */
 
 import { NO_CACHE } from "../../denoise/cache_plan.ts";
+import type { DenoiseOptions } from "../../denoise/denoise_step.ts";
 import { denoiseBlocks } from "../../denoise/strategies/blocks.ts";
 import { lossless } from "../../denoise/strategies/draft_verify.ts";
 import type { Predictor } from "../../denoise/predictor.ts";
 import { COUNT, type SelectionRule } from "../../denoise/selection.ts";
-import { newSequence } from "../../denoise/sequence.ts";
+import { newSequence, type Sequence } from "../../denoise/sequence.ts";
 import type { Model } from "../../model/model.ts";
 import type { FastCase, ParityResult, SpeculativeCase } from "./golden_files.ts";
 import { compareSteps, drain, sameNumbers, stepwise, verdict } from "./sampling_cases.ts";
+
+/** The masked sequence that a trajectory begins with. */
+function sequenceOf({ prompt, gen_length }: FastCase | SpeculativeCase, model: Model): Sequence {
+  return newSequence(Uint32Array.from(prompt[0]), gen_length, model.config.maskTokenId);
+}
+
+/** How every trajectory was denoised: greedily, to its last mask. */
+function optionsOf(
+  { block_length, steps }: FastCase | SpeculativeCase,
+  { config: { eosTokenId } }: Model,
+): DenoiseOptions {
+  return {
+    blockLength: block_length,
+    steps,
+    seeds: [0],
+    eosToken: eosTokenId,
+    endTokens: [eosTokenId],
+    stopAtEnd: false,
+  };
+}
 
 /** Runs a Fast-dLLM trajectory on the canvas; without a cache also step by step. */
 export async function fastCase(golden: FastCase, model: Model): Promise<ParityResult> {
@@ -21,22 +42,12 @@ export async function fastCase(golden: FastCase, model: Model): Promise<ParityRe
   if (golden.cache === NO_CACHE) paths.push(["step by step", stepwise(model)]);
   const wrong: string[] = [];
   let confidence = 0;
-  const { maskTokenId, eosTokenId } = model.config;
   for (const [path, predictor] of paths) {
-    const sequence = newSequence(
-      Uint32Array.from(golden.prompt[0]),
-      golden.gen_length,
-      maskTokenId,
-    );
+    const sequence = sequenceOf(golden, model);
     const { steps, result } = await drain(denoiseBlocks(sequence, predictor, {
+      ...optionsOf(golden, model),
       rule,
       cache: golden.cache,
-      blockLength: golden.block_length,
-      steps: golden.steps,
-      seeds: [0],
-      eosToken: eosTokenId,
-      endTokens: [eosTokenId],
-      stopAtEnd: false,
     }));
     const compared = compareSteps(steps, golden.log);
     confidence = Math.max(confidence, compared.confidence);
@@ -58,8 +69,7 @@ export async function speculativeCase(
   target: Model,
   draft: Model,
 ): Promise<ParityResult> {
-  const { maskTokenId, eosTokenId } = target.config;
-  const sequence = newSequence(Uint32Array.from(golden.prompt[0]), golden.gen_length, maskTokenId);
+  const sequence = sequenceOf(golden, target);
   const wrong: string[] = [];
   let confidence = 0;
   const pairs: [string, Predictor, Predictor][] = [
@@ -68,13 +78,8 @@ export async function speculativeCase(
   ];
   for (const [path, verifier, proposer] of pairs) {
     const { steps, result } = await drain(lossless(sequence, verifier, proposer, {
+      ...optionsOf(golden, target),
       depth: golden.k,
-      blockLength: golden.block_length,
-      steps: golden.steps,
-      seeds: [0],
-      eosToken: eosTokenId,
-      endTokens: [eosTokenId],
-      stopAtEnd: false,
     }));
     const compared = compareSteps(steps, golden.target_only_log);
     confidence = Math.max(confidence, compared.confidence);

@@ -2,13 +2,9 @@ import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { REMASKINGS } from "../../../src/denoise/selection.ts";
-import {
-  ConfigError,
-  type ModelConfig,
-  parseConfig,
-  readConfig,
-} from "../../../src/model/loading/config.ts";
+import { ConfigError, parseConfig, readConfig } from "../../../src/model/loading/config.ts";
 import { readGenerationDefaults } from "../../../src/model/loading/generation_defaults.ts";
+import { LLADA_8B } from "./llada_8b.ts";
 
 const golden = fileURLToPath(new URL("../../golden/checkpoints/", import.meta.url));
 const tiny = fileURLToPath(new URL("../../../models/tiny-target", import.meta.url));
@@ -61,24 +57,6 @@ const PUBLISHED = {
   use_cache: false,
   vocab_size: 126464,
   weight_tying: false,
-};
-
-const LLADA_8B: ModelConfig = {
-  modelType: "llada",
-  hiddenSize: 4096,
-  layers: 32,
-  heads: 32,
-  kvHeads: 32,
-  headDim: 128,
-  ffnSize: 12288,
-  vocabSize: 126464,
-  embeddingSize: 126464,
-  maxSequenceLength: 4096,
-  normEpsilon: 1e-5,
-  ropeTheta: 500000,
-  tiedHead: false,
-  maskTokenId: 126336,
-  eosTokenId: 126081,
 };
 
 const parse = (json: unknown) => parseConfig(json, "x/config.json");

@@ -3,29 +3,14 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readConfig } from "../../../src/model/loading/config.ts";
 import { expectedTensors } from "../../../src/model/loading/tensors.ts";
+import { LLADA_8B } from "./llada_8b.ts";
 
 const golden = fileURLToPath(new URL("../../golden/checkpoints/", import.meta.url));
 
 const count = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 
 Deno.test("LLaDA-8B has 291 tensors, whose bytes are the published total_size", () => {
-  const tensors = expectedTensors({
-    modelType: "llada",
-    hiddenSize: 4096,
-    layers: 32,
-    heads: 32,
-    kvHeads: 32,
-    headDim: 128,
-    ffnSize: 12288,
-    vocabSize: 126464,
-    embeddingSize: 126464,
-    maxSequenceLength: 4096,
-    normEpsilon: 1e-5,
-    ropeTheta: 500000,
-    tiedHead: false,
-    maskTokenId: 126336,
-    eosTokenId: 126081,
-  });
+  const tensors = expectedTensors(LLADA_8B);
   assertEquals(tensors.length, 291);
   assertEquals(new Set(tensors.map(({ name }) => name)).size, 291);
   assertEquals(tensors.reduce((sum, { shape }) => sum + 2 * count(shape), 0), 16031162368);
