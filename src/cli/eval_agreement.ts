@@ -203,8 +203,8 @@ async function measure(original: Model, model: Model, dir: string, flags: Agreem
 }
 
 async function readPrompts(dir: string, { data, limit }: AgreementFlags): Promise<Uint32Array[]> {
-  const tokenizer = await loadTokenizer(dir);
-  const template = await loadChatTemplate(dir);
+  const tokenizer = loadTokenizer(dir);
+  const template = loadChatTemplate(dir);
   return parseAccuracyFile(await Deno.readTextFile(data), data).slice(0, limit)
     .map(({ prompt }) => encodeChat(tokenizer, template, [{ role: "user", content: prompt }]));
 }

@@ -145,7 +145,7 @@ async function writeFolder(
   { tokenizer, shardSize }: SynthFlags,
   out: string,
 ): Promise<void> {
-  const copies = tokenizer === undefined ? [] : await tokenizerFiles(tokenizer, shape.vocabSize);
+  const copies = tokenizer === undefined ? [] : tokenizerFiles(tokenizer, shape.vocabSize);
   using folder = syntheticFolder(shape, { ...options, shardBytes: shardSize, copies });
   await writeWithReport(out, folder);
   if (copies.length > 0) return;
@@ -156,8 +156,8 @@ async function writeFolder(
 }
 
 /** Paths of a tokenizer's files. @throws {Error} when its ids do not fit the vocabulary */
-async function tokenizerFiles(dir: string, vocabSize: number): Promise<string[]> {
-  const { controlTokens } = await loadTokenizer(dir);
+function tokenizerFiles(dir: string, vocabSize: number): string[] {
+  const { controlTokens } = loadTokenizer(dir);
   const most = Math.max(-1, ...controlTokens.values());
   if (most >= vocabSize) {
     throw new Error(

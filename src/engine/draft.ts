@@ -2,6 +2,7 @@
 
 import { join } from "node:path";
 import { ConfigError, readConfig } from "../model/loading/config.ts";
+import { messageOf } from "../text/folder_file.ts";
 import { readTokenizerFile } from "../text/tokenizer_file.ts";
 
 /** Fields of config.json that must be the same in a draft and its target. */
@@ -17,18 +18,19 @@ const SHARED = {
  * mean the same in both.
  * @throws {ConfigError} naming every field that differs
  */
-export async function checkDraft(targetDir: string, draftDir: string): Promise<void> {
+export function checkDraft(targetDir: string, draftDir: string): void {
   const target = readConfig(targetDir);
   const draft = readConfig(draftDir);
   const differing = Object.entries(SHARED)
     .map(([name, field]) => [field, name as keyof typeof SHARED] as const)
     .filter(([, name]) => target[name] !== draft[name])
     .map(([field, name]) => `${field} (draft ${draft[name]}, target ${target[name]})`);
-  const [own, other] = await Promise.allSettled([targetDir, draftDir].map(readTokenizerFile));
-  if (own.status === "rejected") throw own.reason;
-  if (other.status === "rejected") differing.push(`tokenizer.json (${other.reason.message})`);
-  else if (JSON.stringify(own.value) !== JSON.stringify(other.value)) {
-    differing.push("tokenizer.json");
+  const own = readTokenizerFile(targetDir, target.embeddingSize);
+  try {
+    const other = readTokenizerFile(draftDir, draft.embeddingSize);
+    if (JSON.stringify(own) !== JSON.stringify(other)) differing.push("tokenizer.json");
+  } catch (error) {
+    differing.push(`tokenizer.json (${messageOf(error)})`);
   }
   if (draft.maxSequenceLength < target.maxSequenceLength) {
     differing.push(

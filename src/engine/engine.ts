@@ -175,7 +175,7 @@ export class Engine implements LoadedModel {
    */
   encodeChat(messages: GenerateRequest["messages"]): Uint32Array {
     try {
-      return encodeChat(this.tokenizer, this.template, messages);
+      return encodeChat(this.tokenizer, this.template, messages, this.facts.contextLength);
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       const code = error instanceof RangeError ? "context_length_exceeded" : "invalid_value";

@@ -4,8 +4,11 @@ import { join } from "node:path";
 import { ConfigError, type ModelConfig } from "../model/loading/config.ts";
 import { type ChatTemplate, encodeChat } from "../text/chat_template.ts";
 import { AGAIN, messageOf } from "../text/folder_file.ts";
+import { withinTime } from "../text/time_limit.ts";
 import type { TextTokenizer } from "../text/tokenizer.ts";
 
+/** Milliseconds to render one of them; published templates take one or two. */
+const MAX_TIME = 250;
 /** Two conversations, as plain as they come. */
 const PLAIN = ["Hello", "What is 7 times 8?"];
 
@@ -49,8 +52,8 @@ export function checkChat(
     let text: string;
     let ids: Uint32Array;
     try {
-      text = template.render(messages);
-      ids = encodeChat(tokenizer, template, messages);
+      text = withinTime("it", MAX_TIME, () => template.render(messages));
+      ids = encodeChat(tokenizer, template, messages, maxSequenceLength);
     } catch (cause) {
       throw wrong(`a plain question fails (${messageOf(cause)})`, cause);
     }

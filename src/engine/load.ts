@@ -63,13 +63,13 @@ export async function loadEngine(place: string, options: EngineOptions = {}): Pr
   const dir = await localPlace(place);
   const config = readConfig(dir);
   const defaults = folderDefaults(dir, config);
-  const tokenizer = await loadTokenizer(dir);
-  const template = await loadChatTemplate(dir);
+  const tokenizer = loadTokenizer(dir, config.embeddingSize);
+  const template = loadChatTemplate(dir);
   checkTokenIds(dir, tokenizer, config);
   checkChat(tokenizer, template, config);
   const draftPlace = draftFolder(dir, options.draft);
   const draftDir = draftPlace && await localPlace(draftPlace);
-  if (draftDir !== undefined) await checkDraft(dir, draftDir);
+  if (draftDir !== undefined) checkDraft(dir, draftDir);
   const { mtime } = await Deno.stat(join(dir, "config.json"));
   const { target, draft } = await loadPlanned({
     ...options,

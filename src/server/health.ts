@@ -13,13 +13,18 @@ export function health(engine: TextEngine): (c: Context) => Response {
       case "ready":
         return c.json({ status: "ok" });
       case "loading":
-        return c.json({ status: "loading", reason: engine.failure }, 503, {
+        return c.json({ status: "loading", reason: reasonOf(engine) }, 503, {
           "Retry-After": LOADING_RETRY_SECONDS,
         });
       case "failed":
-        return c.json({ status: "failed", reason: engine.failure ?? "unknown" }, 503);
+        return c.json({ status: "failed", reason: reasonOf(engine) ?? "unknown" }, 503);
     }
   };
+}
+
+/** Why the engine does not answer, without the places of this machine's files: clients read it. */
+function reasonOf({ failure }: TextEngine): string | undefined {
+  return failure?.replace(/\S*[/\\][^\s:]*/g, "[path]");
 }
 
 /**
@@ -28,10 +33,11 @@ export function health(engine: TextEngine): (c: Context) => Response {
  */
 export function loadedModel(engine: TextEngine): ModelSummary {
   if (engine.state === "failed") {
+    const reason = reasonOf(engine) ?? "unknown reason";
     throw new ApiError(
       503,
       "model_failed",
-      `The model is not available: ${engine.failure ?? "unknown reason"}. Restart the server.`,
+      `The model is not available: ${reason.replace(/\.$/, "")}. Restart the server.`,
       { headers: NO_RETRY },
     );
   }

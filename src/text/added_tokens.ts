@@ -61,17 +61,17 @@ interface Entry {
  * @param own `added_tokens` of tokenizer.json
  * @throws when a token is not as it must be, or two files give it different ids
  */
-export async function readAddedTokens(
+export function readAddedTokens(
   dir: string,
   own: unknown,
   { vocab, merges }: AddedTo,
-): Promise<AddedToken[]> {
-  const named = (await readSpecialTokens(dir)).texts;
+): AddedToken[] {
+  const named = readSpecialTokens(dir).texts;
   // What merges spell, or one byte, is ordinary text, whatever it is named: a "!" for padding.
   const spelled = new Set(merges.map(([left, right]) => left + right));
   const isNamed = (text: string) => named.has(text) && !spelled.has(text) && [...text].length > 1;
   const entries = ownEntries(`${dir}/tokenizer.json`, own);
-  const configured = await configuredEntries(dir);
+  const configured = configuredEntries(dir);
   const flagged = configured.filter(({ json }) => json.special === true);
   const isFlagged = ({ id, json }: Entry) =>
     flagged.some((other) => other.id === id || other.json.content === json.content);
@@ -91,7 +91,7 @@ export async function readAddedTokens(
     ids.add(token.id);
     contents.add(token.content);
   };
-  for (const entry of [...configured, ...await listedEntries(dir)]) {
+  for (const entry of [...configured, ...listedEntries(dir)]) {
     const token = addedToken(entry);
     const known = Object.hasOwn(vocab, token.content) ? vocab[token.content] : token.id;
     if (known !== token.id) {
@@ -118,9 +118,9 @@ function ownEntries(path: string, tokens: unknown): Entry[] {
 }
 
 /** `added_tokens_decoder` of tokenizer_config.json: from ids to tokens. */
-async function configuredEntries(dir: string): Promise<Entry[]> {
+function configuredEntries(dir: string): Entry[] {
   const path = `${dir}/tokenizer_config.json`;
-  const decoder = (await readTokenizerConfig(dir))?.added_tokens_decoder ?? {};
+  const decoder = readTokenizerConfig(dir)?.added_tokens_decoder ?? {};
   if (!isObject(decoder)) throw mismatch(path, "added_tokens_decoder", decoder, "an object");
   return Object.entries(decoder).map(([id, json]) => {
     const field = `added_tokens_decoder[${show(id)}]`;
@@ -130,9 +130,9 @@ async function configuredEntries(dir: string): Promise<Entry[]> {
 }
 
 /** added_tokens.json of the older layout: from texts to ids. */
-async function listedEntries(dir: string): Promise<Entry[]> {
+function listedEntries(dir: string): Entry[] {
   const path = `${dir}/added_tokens.json`;
-  return Object.entries(await readJsonObject(path) ?? {}).map(([content, id]) => {
+  return Object.entries(readJsonObject(path) ?? {}).map(([content, id]) => {
     return { path, field: show(content), id, json: { content, normalized: false } };
   });
 }

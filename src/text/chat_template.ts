@@ -1,5 +1,6 @@
 /** Turns messages into prompt text and token ids, with the chat template of the model folder. */
 import { Template } from "npm:@huggingface/jinja@0.5.11";
+import { renderBounded } from "./bounded_template.ts";
 import { literalPattern, type TextTokenizer } from "./tokenizer.ts";
 import {
   AGAIN,
@@ -46,11 +47,11 @@ export class ChatTemplate {
 
   /**
    * Renders the prompt text of a conversation; it ends with the header of the assistant's answer.
-   * @throws {Error} when the template refuses the messages or fails
+   * @throws {Error} when the template refuses the messages, fails, or computes too much
    */
   render(messages: readonly ChatTurn[]): string {
     try {
-      return this.#template.render({
+      return renderBounded(this.#template, {
         ...this.tokens,
         messages: messages.map(({ role, content }) => ({ role, content })),
         add_generation_prompt: true,
@@ -75,11 +76,11 @@ const MAX_TEMPLATE_BYTES = 1 << 20;
  * tokenizer_config.json (of several the one named `default`); and the token names that it may use.
  * @throws when there is none, or when it is not valid Jinja
  */
-export async function loadChatTemplate(dir: string): Promise<ChatTemplate> {
-  const config = await readTokenizerConfig(dir) ?? {};
+export function loadChatTemplate(dir: string): ChatTemplate {
+  const config = readTokenizerConfig(dir) ?? {};
   const jinja = `${dir}/chat_template.jinja`;
   const configPath = `${dir}/tokenizer_config.json`;
-  const text = await readText(jinja, MAX_TEMPLATE_BYTES);
+  const text = readText(jinja, MAX_TEMPLATE_BYTES);
   const path = text === undefined ? `${configPath}: chat_template` : jinja;
   const source = text ?? templateOf(configPath, config);
   if (source === undefined) {
@@ -88,7 +89,7 @@ export async function loadChatTemplate(dir: string): Promise<ChatTemplate> {
         `${configPath} is there. Use an instruction-tuned model, or add the template of one.`,
     );
   }
-  return new ChatTemplate(path, source, (await readSpecialTokens(dir)).names);
+  return new ChatTemplate(path, source, readSpecialTokens(dir).names);
 }
 
 /**
@@ -100,13 +101,16 @@ export async function loadChatTemplate(dir: string): Promise<ChatTemplate> {
  * template. But stand-ins hide a message's content from a template that examines it (`'</think>' in
  * content`). Therefore messages without control tokens are also rendered unchanged, and that
  * rendering is used if it has the same control tokens.
- * @throws {Error} when the template refuses the messages or fails
- * @throws {RangeError} when the text is longer than the limit of encoding
+ * @param most tokens, behind which encoding stops
+ * @throws {Error} when the template refuses the messages, fails, or computes too much
+ * @throws {RangeError} when the text is longer than the limit of encoding, or has more tokens
+ * @throws {TimeLimitError} when the tokenizer's patterns take too long
  */
 export function encodeChat(
   tokenizer: TextTokenizer,
   template: ChatTemplate,
   messages: readonly ChatTurn[],
+  most?: number,
 ): Uint32Array<ArrayBuffer> {
   const control = [...tokenizer.controlTokens.keys()];
   const { guard, restore } = standIns(control, [
@@ -123,7 +127,7 @@ export function encodeChat(
   const safe = render(guard);
   const open = render((text) => holdsControl(text) ? guard(text) : text);
   const same = String(tokenizer.controlTokensIn(open)) === String(tokenizer.controlTokensIn(safe));
-  return Uint32Array.from(tokenizer.encodeWithControl(same ? open : safe, restore));
+  return Uint32Array.from(tokenizer.encodeWithControl(same ? open : safe, { restore, most }));
 }
 
 /**

@@ -27,11 +27,11 @@ const LISTS = ["additional_special_tokens", "extra_special_tokens"];
  * the layout without `added_tokens_decoder`: then special_tokens_map.json does, as in transformers.
  * @throws when a file is not JSON, or a name has no text
  */
-export async function readSpecialTokens(dir: string): Promise<SpecialTokens> {
-  const config = await readTokenizerConfig(dir) ?? {};
+export function readSpecialTokens(dir: string): SpecialTokens {
+  const config = readTokenizerConfig(dir) ?? {};
   const own = namesIn(`${dir}/tokenizer_config.json`, config);
   const path = `${dir}/special_tokens_map.json`;
-  const map = namesIn(path, await readJsonObject(path) ?? {});
+  const map = namesIn(path, readJsonObject(path) ?? {});
   const isOlder = (config.added_tokens_decoder ?? undefined) === undefined;
   return {
     names: isOlder ? { ...own.names, ...map.names } : { ...map.names, ...own.names },

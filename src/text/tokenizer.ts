@@ -4,10 +4,12 @@
 import { Tokenizer } from "npm:@huggingface/tokenizers@0.2.0";
 import type { AddedToken } from "./added_tokens.ts";
 import { AGAIN, messageOf } from "./folder_file.ts";
-import { BYTE_CHARACTERS } from "./pre_tokenizer.ts";
+import { BYTE_CHARACTERS, type PreTokenize } from "./pre_tokenizer.ts";
+import { withinTime } from "./time_limit.ts";
+import { checkPatterns } from "./slow_patterns.ts";
 import { readTokenizerFile, type TokenizerFile } from "./tokenizer_file.ts";
 
-/** Limit of a text to encode, in UTF-16 units: several contexts, which takes seconds at worst. */
+/** Limit of a text to encode, in UTF-16 units: several contexts. */
 export const MAX_TEXT_LENGTH = 1 << 20;
 
 /**
@@ -28,6 +30,9 @@ export class TextTokenizer {
   readonly #before: Found;
   /** And behind it. */
   readonly #after: Found;
+  readonly #cut: PreTokenize;
+  /** Characters of the longest token, in byte-level spelling. */
+  readonly #longest: number;
 
   /**
    * Makes a tokenizer of a checked tokenizer.json; {@linkcode loadTokenizer} reads one.
@@ -47,8 +52,10 @@ export class TextTokenizer {
     this.#control = finding(special.map((token) => [token.content, token]));
     const { normalizer } = this.#plain;
     this.#normalize = (text) => normalizer ? normalizer.normalize(text) : text;
-    // Pieces come to it normalized.
+    // Pieces come to it normalized and cut.
     this.#plain.normalizer = null;
+    this.#cut = file.preTokenize;
+    this.#longest = vocab.reduce((longest, [token]) => Math.max(longest, token.length), 1);
     const plain = file.added.filter((token) => !token.special);
     const isAfter = (token: AddedToken) => normalizer !== null && token.normalized;
     this.#before = finding(
@@ -61,54 +68,54 @@ export class TextTokenizer {
 
   /**
    * Token ids of plain text; they never contain a control token.
-   * @throws {RangeError} for text longer than {@linkcode MAX_TEXT_LENGTH}
+   * @param most tokens, behind which encoding stops: a long text then costs no more than a short one
+   * @throws {RangeError} for text longer than {@linkcode MAX_TEXT_LENGTH}, or of more tokens
+   * @throws {TimeLimitError} when the patterns of tokenizer.json take too long on it
    */
-  encode(text: string): number[] {
+  encode(text: string, most = Infinity): number[] {
     checkLength(text);
-    const spell = (piece: string) => this.#plain.encode(piece, { add_special_tokens: false }).ids;
-    return this.#encodeAround(
-      this.#before,
-      text,
-      (piece) => this.#encodeAround(this.#after, this.#normalize(piece), spell),
-    );
+    return withinTime("encoding the text", MAX_TIME, () => {
+      const ids = new TokenList(most);
+      this.#encodePlain(text, ids);
+      return ids.list;
+    });
   }
 
   /**
    * Token ids of text in which the text of a control token becomes that token; the longest match
    * counts. Only for text that the program wrote; `encodeChat` is for messages.
-   * @param restore applied to each piece between control tokens before it is encoded as plain text
-   * @throws {RangeError} for text longer than {@linkcode MAX_TEXT_LENGTH}
+   * @param options.restore applied to each piece between control tokens before it is encoded as plain
+   * text
+   * @param options.most as for {@linkcode TextTokenizer.encode}
+   * @throws as {@linkcode TextTokenizer.encode}
    */
-  encodeWithControl(text: string, restore: (piece: string) => string = (piece) => piece): number[] {
+  encodeWithControl(
+    text: string,
+    { restore = (piece: string) => piece, most = Infinity }: {
+      readonly restore?: (piece: string) => string;
+      readonly most?: number;
+    } = {},
+  ): number[] {
     checkLength(text);
-    return this.#encodeAround(this.#control, text, (piece) => this.encode(piece), restore);
+    return withinTime("encoding the text", MAX_TIME, () => {
+      const ids = new TokenList(most);
+      encodeAround(this.#control, text, ids, (piece) => this.#encodePlain(piece, ids), restore);
+      return ids.list;
+    });
   }
 
-  /** Ids of the tokens found in a text, and between them those of the pieces. */
-  #encodeAround(
-    { pattern, tokens }: Found,
-    text: string,
-    encode: (piece: string) => readonly number[],
-    restore: (piece: string) => string = (piece) => piece,
-  ): number[] {
-    const ids: number[] = [];
-    let end = 0;
-    let stripStart = false;
-    const encodePiece = (piece: string, stripEnd: boolean) => {
-      let plain = restore(piece);
-      if (stripStart) plain = plain.replace(SPACE_AT_START, "");
-      if (stripEnd) plain = plain.replace(SPACE_AT_END, "");
-      if (plain !== "") { for (const id of encode(plain)) ids.push(id); }
-    };
-    for (const match of text.matchAll(pattern)) {
-      const token = tokens.get(match[0])!;
-      encodePiece(text.slice(end, match.index), token.lstrip);
-      ids.push(token.id);
-      stripStart = token.rstrip;
-      end = match.index + match[0].length;
+  #encodePlain(text: string, ids: TokenList): void {
+    encodeAround(this.#before, text, ids, (piece) => {
+      encodeAround(this.#after, this.#normalize(piece), ids, (part) => this.#spell(part, ids));
+    });
+  }
+
+  #spell(text: string, ids: TokenList): void {
+    for (const piece of this.#cut(text)) {
+      // Spelling one long word takes time and memory: whether there is room is known before.
+      ids.checkRoom(Math.ceil(piece.length / this.#longest));
+      ids.add(this.#plain.encode(piece, { add_special_tokens: false }).ids);
     }
-    encodePiece(text.slice(end), false);
-    return ids;
   }
 
   /** Every text with an id, and its id: more than encoding may produce, and nothing it may not. */
@@ -166,15 +173,65 @@ export class TextTokenizer {
 /**
  * Reads the tokenizer of a model folder: tokenizer.json, and the tokens that tokenizer_config.json,
  * added_tokens.json and special_tokens_map.json (those that are there) add.
+ * @param most tokens that its vocabulary may have: those that the model has an embedding for
  * @throws when a file is missing, too large, not JSON, or not a byte-level BPE tokenizer
  */
-export async function loadTokenizer(dir: string): Promise<TextTokenizer> {
-  const file = await readTokenizerFile(dir);
+export function loadTokenizer(dir: string, most?: number): TextTokenizer {
+  const file = readTokenizerFile(dir, most);
+  let tokenizer: TextTokenizer;
   try {
-    return new TextTokenizer(file);
+    tokenizer = new TextTokenizer(file);
   } catch (cause) {
     throw new Error(`${dir}/tokenizer.json: ${messageOf(cause)}. ${AGAIN}`, { cause });
   }
+  checkPatterns(`${dir}/tokenizer.json`, file.json, (text) => tokenizer.encode(text));
+  return tokenizer;
+}
+
+/** Milliseconds for a text; one that fills a context takes some 20. */
+const MAX_TIME = 1000;
+
+/** Token ids, of which there may be so many. */
+class TokenList {
+  readonly list: number[] = [];
+  constructor(readonly most: number) {}
+
+  /** @throws {RangeError} when `count` more would be too many */
+  checkRoom(count: number): void {
+    if (this.list.length + count <= this.most) return;
+    throw new RangeError(`the text has more than ${this.most} tokens: shorten it`);
+  }
+
+  add(ids: readonly number[]): void {
+    this.checkRoom(ids.length);
+    for (const id of ids) this.list.push(id);
+  }
+}
+
+/** Adds the ids of the tokens found in a text, and has the pieces between them encoded. */
+function encodeAround(
+  { pattern, tokens }: Found,
+  text: string,
+  ids: TokenList,
+  encode: (piece: string) => void,
+  restore: (piece: string) => string = (piece) => piece,
+): void {
+  let end = 0;
+  let stripStart = false;
+  const encodePiece = (piece: string, stripEnd: boolean) => {
+    let plain = restore(piece);
+    if (stripStart) plain = plain.replace(SPACE_AT_START, "");
+    if (stripEnd) plain = plain.replace(SPACE_AT_END, "");
+    if (plain !== "") encode(plain);
+  };
+  for (const match of text.matchAll(pattern)) {
+    const token = tokens.get(match[0])!;
+    encodePiece(text.slice(end, match.index), token.lstrip);
+    ids.add([token.id]);
+    stripStart = token.rstrip;
+    end = match.index + match[0].length;
+  }
+  encodePiece(text.slice(end), false);
 }
 
 function checkLength(text: string): void {
@@ -192,7 +249,7 @@ function plainTokenizer(file: TokenizerFile, control: ReadonlyMap<string, number
   const controlIds = new Set(control.values());
   const isPlain = (token: unknown) =>
     typeof token === "string" && !control.has(token) && !controlIds.has(file.vocab[token]);
-  const tokenizer = new Tokenizer({
+  return new Tokenizer({
     normalizer: file.json.normalizer ?? null,
     pre_tokenizer: null,
     post_processor: null,
@@ -205,9 +262,6 @@ function plainTokenizer(file: TokenizerFile, control: ReadonlyMap<string, number
       unk_token: isPlain(file.model.unk_token) ? file.model.unk_token : null,
     },
   }, { clean_up_tokenization_spaces: false });
-  // All that the library does with one is to call it.
-  tokenizer.pre_tokenizer = file.preTokenize as unknown as Tokenizer["pre_tokenizer"];
-  return tokenizer;
 }
 
 /** White space of Unicode; that of JavaScript differs. */

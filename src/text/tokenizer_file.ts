@@ -27,15 +27,19 @@ export interface TokenizerFile {
   readonly preTokenize: PreTokenize;
 }
 
-const MAX_TOKENIZER_BYTES = 128 << 20;
+/** LLaDA's has 7 MB, the largest published ones some 30. */
+const MAX_TOKENIZER_BYTES = 32 << 20;
+/** Merges for each token of the vocabulary; published tokenizers have up to 2.2. */
+const MAX_MERGES = 8;
 
 /**
  * Reads and checks tokenizer.json of a model folder.
+ * @param most tokens that its vocabulary may have: those that the model has an embedding for
  * @throws {Error} when it is missing, too large, not JSON, or not a byte-level BPE tokenizer
  */
-export async function readTokenizerFile(dir: string): Promise<TokenizerFile> {
+export function readTokenizerFile(dir: string, most = Infinity): TokenizerFile {
   const path = `${dir}/tokenizer.json`;
-  const json = await readJsonObject(path, MAX_TOKENIZER_BYTES);
+  const json = readJsonObject(path, MAX_TOKENIZER_BYTES);
   if (!json) {
     throw new Error(
       `${path} is missing: text cannot be converted to token ids without it. ${AGAIN}`,
@@ -50,9 +54,9 @@ export async function readTokenizerFile(dir: string): Promise<TokenizerFile> {
   if (model.dropout) expectEqual(path, "model.dropout", model.dropout, null);
   checkNormalizer(path, json.normalizer);
   const preTokenize = readPreTokenizer(path, json.pre_tokenizer);
-  const vocab = checkVocab(path, objectField(path, model, "vocab", "model."));
+  const vocab = checkVocab(path, objectField(path, model, "vocab", "model."), most);
   const merges = checkMerges(path, model.merges, vocab);
-  const added = await readAddedTokens(dir, json.added_tokens ?? [], { vocab, merges });
+  const added = readAddedTokens(dir, json.added_tokens ?? [], { vocab, merges });
   const unknown = model.unk_token ?? null;
   if (unknown !== null && !added.some(({ content }) => content === unknown)) {
     if (typeof unknown !== "string" || !Object.hasOwn(vocab, unknown)) {
@@ -62,8 +66,14 @@ export async function readTokenizerFile(dir: string): Promise<TokenizerFile> {
   return { json, model, vocab, merges, added, preTokenize };
 }
 
-function checkVocab(path: string, vocab: JsonObject): Record<string, number> {
-  for (const [token, id] of Object.entries(vocab)) {
+function checkVocab(path: string, vocab: JsonObject, most: number): Record<string, number> {
+  let count = 0;
+  for (const token in vocab) {
+    if (++count > most) {
+      const expected = `at most ${most}, the model's embedding_size`;
+      throw mismatch(path, "model.vocab's number of tokens", Object.keys(vocab).length, expected);
+    }
+    const id = vocab[token];
     if (!isTokenId(id)) throw mismatch(path, `model.vocab[${show(token)}]`, id, TOKEN_ID);
   }
   return vocab as Record<string, number>;
@@ -76,6 +86,11 @@ function checkMerges(
   vocab: Record<string, number>,
 ): [string, string][] {
   if (!Array.isArray(merges)) throw mismatch(path, "model.merges", merges, "an array");
+  const most = MAX_MERGES * Object.keys(vocab).length;
+  if (merges.length > most) {
+    const expected = `at most ${MAX_MERGES} for each token of model.vocab`;
+    throw mismatch(path, "model.merges' number", merges.length, expected);
+  }
   return merges.map((merge: unknown, index) => {
     const parts: unknown = typeof merge === "string" ? merge.split(" ") : merge;
     const [left, right] = Array.isArray(parts) && parts.length === 2 ? parts : [];

@@ -4,7 +4,7 @@
  */
 import { join } from "node:path";
 import { type DType, FLOAT_DTYPES } from "../gpu/dtype.ts";
-import { isJsonObject, readJsonObject } from "./json_file.ts";
+import { isJsonObject, isThere, readJsonObject } from "./json_file.ts";
 import { CheckpointError, show } from "./model_file_error.ts";
 import { SafetensorsFile, type TensorSlice } from "./safetensors.ts";
 
@@ -14,7 +14,7 @@ export { CheckpointError } from "./model_file_error.ts";
 export const SINGLE_FILE = "model.safetensors";
 /** Name of the list of shards. */
 export const INDEX_FILE = "model.safetensors.index.json";
-const MAX_INDEX = 16 * 2 ** 20;
+const MAX_INDEX = 4 * 2 ** 20;
 
 /** The expected shape and types of a tensor. */
 export interface TensorExpectation {
@@ -171,9 +171,9 @@ export function openCheckpoint(dir: string): Checkpoint {
   const index = join(dir, INDEX_FILE);
   using opened = new DisposableStack();
   let checkpoint: Checkpoint;
-  if (exists(single)) {
+  if (isThere(single)) {
     checkpoint = new Checkpoint(single, [opened.use(new SafetensorsFile(single))]);
-  } else if (exists(index)) {
+  } else if (isThere(index)) {
     const { shards, totalSize } = readIndex(index);
     const files = [...new Set(shards.values())]
       .map((shard) => opened.use(openShard(index, join(dir, shard))));
@@ -190,16 +190,6 @@ export function openCheckpoint(dir: string): Checkpoint {
   }
   opened.move(); // now the checkpoint closes them
   return checkpoint;
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }
 
 /** Reads an index: tensor name -> shard file name. */
@@ -234,7 +224,7 @@ function readIndex(file: string): { shards: Map<string, string>; totalSize: unkn
 }
 
 function openShard(index: string, shard: string): SafetensorsFile {
-  if (!exists(shard)) {
+  if (!isThere(shard)) {
     const expected = `a file, because ${index} names it`;
     throw new CheckpointError({ file: shard, field: "file", found: "missing", expected });
   }

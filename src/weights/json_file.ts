@@ -1,4 +1,7 @@
-/** Reads JSON from untrusted files: limited size, strict UTF-8, one object, no duplicate keys. */
+/**
+ * Reads files of folders that anyone may have made: plain files of limited size, and JSON in strict
+ * UTF-8 that holds one object, with bounds on what it becomes in memory.
+ */
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type Finding, type ModelFileError, show } from "./model_file_error.ts";
@@ -17,17 +20,45 @@ export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** Objects and lists within one another: more than any file of a model folder has. */
+const MAX_DEPTH = 64;
+/** Values in one file: LLaDA's tokenizer.json has half a million. A value takes some 60 bytes. */
+const MAX_VALUES = 1_000_000;
+
 /**
- * Reads a file that holds one JSON object.
+ * Reads a file that holds one JSON object, every key once.
  * @param limit limit of the file in bytes; a larger file is refused unread
  * @throws {ModelFileError} of the given kind, when it is missing, too large or not a JSON object
  */
 export function readJsonObject(file: string, limit: number, kind: ErrorKind): JsonObject {
+  return parseJsonObject(readPlainFile(file, limit, kind), file, "content", kind);
+}
+
+/**
+ * Reads a file whole. A device or a pipe, which may have no end, is refused.
+ * @param limit limit of the file in bytes; a larger file is refused unread
+ * @throws {ModelFileError} of the given kind, when it is missing, not a plain file or too large
+ */
+export function readPlainFile(
+  file: string,
+  limit: number,
+  kind: ErrorKind,
+): Uint8Array<ArrayBuffer> {
   const size = fileSize(file, kind);
   if (size > limit) {
     throw new kind({ file, field: "size", found: `${size} bytes`, expected: `at most ${limit}` });
   }
-  return parseJsonObject(Deno.readFileSync(file), file, "content", kind);
+  return Deno.readFileSync(file);
+}
+
+/** Whether there is anything of this name; what cannot be read is for its reader to name. */
+export function isThere(path: string): boolean {
+  try {
+    Deno.statSync(path);
+  } catch (error) {
+    return !(error instanceof Deno.errors.NotFound);
+  }
+  return true;
 }
 
 /**
@@ -80,8 +111,28 @@ function missing(file: string): Finding {
 }
 
 /**
+ * Decodes text.
+ * @param field name of the bytes, for the error
+ * @throws {ModelFileError} of the given kind, when it is not UTF-8
+ */
+export function decodeText(
+  bytes: Uint8Array<ArrayBuffer>,
+  file: string,
+  field: string,
+  kind: ErrorKind,
+): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw new kind({ file, field, found: "not valid UTF-8", expected: "text in UTF-8" });
+  }
+}
+
+/**
  * Decodes and parses one JSON object.
  * @param field name of the bytes, for the error
+ * @param options.keys whether a key may stand twice in an object: published tokenizers are large,
+ * and a vocabulary is checked by its ids anyway
  * @throws {ModelFileError} of the given kind
  */
 export function parseJsonObject(
@@ -89,13 +140,10 @@ export function parseJsonObject(
   file: string,
   field: string,
   kind: ErrorKind,
+  { keys = "once" }: { readonly keys?: "once" | "any" } = {},
 ): JsonObject {
-  let text: string;
-  try {
-    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    throw new kind({ file, field, found: "not valid UTF-8", expected: "a JSON object in UTF-8" });
-  }
+  checkExtent(bytes, file, field, kind);
+  const text = decodeText(bytes, file, field, kind);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -105,7 +153,7 @@ export function parseJsonObject(
   if (!isJsonObject(value)) {
     throw new kind({ file, field, found: show(value), expected: "a JSON object" });
   }
-  const twice = duplicateKey(text);
+  const twice = keys === "once" ? duplicateKey(text) : undefined;
   if (twice !== undefined) {
     throw new kind({
       file,
@@ -116,6 +164,37 @@ export function parseJsonObject(
   }
   return value;
 }
+
+/**
+ * Counts depth and values before anything is parsed: a file of 100 MB of brackets becomes gigabytes.
+ * What is not JSON is for the parser to refuse.
+ */
+function checkExtent(bytes: Uint8Array, file: string, field: string, kind: ErrorKind): void {
+  let depth = 0;
+  let values = 1;
+  let quoted = false;
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at];
+    if (byte === QUOTE) quoted = !quoted;
+    else if (quoted) at += byte === BACKSLASH ? 1 : 0;
+    else if (byte === COMMA) values++;
+    else if (byte === OPEN_OBJECT || byte === OPEN_LIST) {
+      values++;
+      if (++depth > MAX_DEPTH) {
+        const expected = `at most ${MAX_DEPTH}`;
+        throw new kind({ file, field: `${field}'s depth`, found: `above ${MAX_DEPTH}`, expected });
+      }
+    } else if (byte === CLOSE_OBJECT || byte === CLOSE_LIST) depth--;
+    if (values > MAX_VALUES) {
+      const found = `above ${MAX_VALUES}`;
+      const expected = `at most ${MAX_VALUES}`;
+      throw new kind({ file, field: `${field}'s number of values`, found, expected });
+    }
+  }
+}
+
+const [QUOTE, BACKSLASH, COMMA, OPEN_OBJECT, CLOSE_OBJECT, OPEN_LIST, CLOSE_LIST] =
+  new TextEncoder().encode('"\\,{}[]');
 
 /**
  * Finds the first key that occurs twice in one object of `json`, which must be valid JSON.

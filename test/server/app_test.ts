@@ -32,6 +32,31 @@ Deno.test("health says ok, loading or failed", async () => {
   assertEquals(failed.headers.get("retry-after"), null);
 });
 
+Deno.test("why the engine failed is told without the places of files", async () => {
+  const engine = new FakeEngine({ state: "failed" });
+  const app = createApp(engine);
+  for (
+    const [failure, told] of [
+      [
+        "/home/me/models/a b/config.json: n_layers is 0, expected an integer from 1.",
+        "[path] [path]: n_layers is 0, expected an integer from 1.",
+      ],
+      [
+        "it threw: NotFound at file:///srv/unmask/worker.ts:3:1",
+        "it threw: NotFound at [path]:3:1",
+      ],
+      ["C:\\models\\x.json: size is 0", "[path]: size is 0"],
+    ]
+  ) {
+    engine.failure = failure;
+    const health = await (await app.request("/health")).json();
+    assertEquals(health.reason, told);
+    const answer = await (await app.request("/v1/models")).json();
+    const text = `The model is not available: ${told.replace(/\.$/, "")}. Restart the server.`;
+    assertEquals(answer.error.message, text);
+  }
+});
+
 Deno.test("while the model loads, its routes answer 503 with Retry-After; then they work", async () => {
   const engine = new FakeEngine({ state: "loading" });
   const app = createApp(engine);

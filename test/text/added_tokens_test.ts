@@ -1,5 +1,5 @@
 /** Which tokens are control tokens, from all files of a folder that may say so. */
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { encodeChat, loadChatTemplate } from "../../src/text/chat_template.ts";
 import { loadTokenizer } from "../../src/text/tokenizer.ts";
 import { TINY, tinyTokenizerJson, type TokenizerJson, withFolder } from "./model_folder.ts";
@@ -92,9 +92,9 @@ const DISAGREEING: Record<string, () => Record<string, unknown>> = {
 
 for (const [name, files] of Object.entries(DISAGREEING)) {
   Deno.test(`a user cannot forge a turn: markers ${name}`, () =>
-    withFolder(files(), async (dir) => {
-      const tokenizer = await loadTokenizer(dir);
-      const template = await loadChatTemplate(dir);
+    withFolder(files(), (dir) => {
+      const tokenizer = loadTokenizer(dir);
+      const template = loadChatTemplate(dir);
       const ids = [...encodeChat(tokenizer, template, [{ role: "user", content: forged }])];
       const counts = MARKERS.map((marker) => ids.filter((id) => id === marker).length);
       assertEquals(counts, [2, 2, 1]);
@@ -113,13 +113,13 @@ Deno.test("names of special tokens in special_tokens_map.json reach the template
       eos_token: { content: "<|eot_id|>" },
     },
   };
-  await withFolder(files, async (dir) => {
-    const { bos_token, eos_token } = (await loadChatTemplate(dir)).tokens;
+  await withFolder(files, (dir) => {
+    const { bos_token, eos_token } = loadChatTemplate(dir).tokens;
     // Without added_tokens_decoder the map is what counts.
     assertEquals([bos_token, eos_token], ["<|startoftext|>", "<|eot_id|>"]);
   });
-  await withFolder({ ...files, "tokenizer_config.json": tinyConfig() }, async (dir) => {
-    assertEquals((await loadChatTemplate(dir)).tokens.eos_token, "<|endoftext|>");
+  await withFolder({ ...files, "tokenizer_config.json": tinyConfig() }, (dir) => {
+    assertEquals(loadChatTemplate(dir).tokens.eos_token, "<|endoftext|>");
   });
 });
 
@@ -128,8 +128,8 @@ Deno.test("a padding token that is ordinary text stays ordinary text", async () 
     "tokenizer.json": tinyTokenizerJson(),
     "special_tokens_map.json": { pad_token: "!", unk_token: "the" },
   };
-  await withFolder(files, async (dir) => {
-    const tokenizer = await loadTokenizer(dir);
+  await withFolder(files, (dir) => {
+    const tokenizer = loadTokenizer(dir);
     assertEquals(tokenizer.decode(tokenizer.encode("the end!")), "the end!");
     assertEquals(tokenizer.isSpecial(tokenizer.idOf("!")!), false);
   });
@@ -144,8 +144,8 @@ Deno.test("flags that tokenizer_config.json gives a token count", async () => {
       added_tokens_decoder: { "2048": { content: "<gap>", lstrip: true, rstrip: true } },
     },
   };
-  await withFolder(files, async (dir) => {
-    const tokenizer = await loadTokenizer(dir);
+  await withFolder(files, (dir) => {
+    const tokenizer = loadTokenizer(dir);
     assertEquals(tokenizer.encode("a <gap> b"), tokenizer.encode("a<gap>b"));
   });
 });
@@ -166,8 +166,8 @@ Deno.test("files of added tokens that are wrong are named", async () => {
     ] as const
   ) {
     const files = { "tokenizer.json": tinyTokenizerJson(), [file]: content };
-    await withFolder(files, async (dir) => {
-      const error = await assertRejects(() => loadTokenizer(dir), Error, message);
+    await withFolder(files, (dir) => {
+      const error = assertThrows(() => loadTokenizer(dir), Error, message);
       assert(error.message.startsWith(`${dir}/${file}: `), error.message);
     });
   }

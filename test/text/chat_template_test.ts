@@ -1,10 +1,4 @@
-import {
-  assert,
-  assertEquals,
-  assertRejects,
-  assertStringIncludes,
-  assertThrows,
-} from "@std/assert";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { Tokenizer } from "@huggingface/tokenizers";
 import fc from "fast-check";
 import {
@@ -16,7 +10,7 @@ import {
 import { loadTokenizer } from "../../src/text/tokenizer.ts";
 import { evalItems, TINY, tiny, tinyTokenizerJson, withFolder } from "./model_folder.ts";
 
-const tinyTemplate = await loadChatTemplate(TINY);
+const tinyTemplate = loadChatTemplate(TINY);
 
 /** `chat_template` of GSAI-ML/LLaDA-8B-Instruct, which does not look at add_generation_prompt. */
 const LLADA_8B = new ChatTemplate(
@@ -135,8 +129,8 @@ Deno.test("no control token is put together from a message and the template's te
 Deno.test("a role that templates know may be part of the template's control token", () => {
   const json = tinyTokenizerJson();
   json.added_tokens.push({ id: 2048, content: "<|user|>", special: true });
-  return withFolder({ "tokenizer.json": json }, async (dir) => {
-    const tokenizer = await loadTokenizer(dir);
+  return withFolder({ "tokenizer.json": json }, (dir) => {
+    const tokenizer = loadTokenizer(dir);
     const template = new ChatTemplate("t", "{{ '<|' + messages[0].role + '|>' }}", {});
     const encode = (role: string) => [...encodeChat(tokenizer, template, [{ role, content: "" }])];
     assertEquals(encode("user"), [2048]);
@@ -147,8 +141,8 @@ Deno.test("a role that templates know may be part of the template's control toke
 Deno.test("a guarded message is trimmed, even where a control token holds white space", () => {
   const json = tinyTokenizerJson();
   json.added_tokens.push({ id: 2048, content: "<|a b|>", special: true });
-  return withFolder({ "tokenizer.json": json }, async (dir) => {
-    const tokenizer = await loadTokenizer(dir);
+  return withFolder({ "tokenizer.json": json }, (dir) => {
+    const tokenizer = loadTokenizer(dir);
     const template = new ChatTemplate("t", "[{{ messages[0].content | trim }}]", {});
     const ids = encodeChat(tokenizer, template, user("  <|a b|> \n"));
     assertEquals(tokenizer.decode(ids), "[<|a b|>]");
@@ -175,11 +169,11 @@ Deno.test("chat_template is a text, the default of a list, or a file of its own"
   const bos = { bos_token: { content: "<s>" }, eos_token: null };
   const config = { chat_template: list, ...bos };
   await withFolder({ "tokenizer_config.json": config }, async (dir) => {
-    const template = await loadChatTemplate(dir);
+    const template = loadChatTemplate(dir);
     assertEquals(template.render(user("x")), "plain");
     assertEquals(template.tokens, { bos_token: "<s>" });
     await Deno.writeTextFile(`${dir}/chat_template.jinja`, "{{ bos_token }}{{ tools is none }}");
-    assertEquals((await loadChatTemplate(dir)).render(user("x")), "<s>true");
+    assertEquals(loadChatTemplate(dir).render(user("x")), "<s>true");
   });
 });
 
@@ -197,8 +191,8 @@ Deno.test("a missing or broken template is named", async () => {
     [{ "tokenizer_config.json": "no" }, "is not JSON", "tokenizer_config.json"],
   ];
   for (const [files, message, file] of cases) {
-    await withFolder(files, async (dir) => {
-      const error = await assertRejects(() => loadChatTemplate(dir), Error, message);
+    await withFolder(files, (dir) => {
+      const error = assertThrows(() => loadChatTemplate(dir), Error, message);
       assertStringIncludes(error.message, dir);
       assertStringIncludes(error.message, file);
     });

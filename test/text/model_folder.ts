@@ -10,7 +10,7 @@ function pathOf(relative: string): string {
 export const TINY = pathOf("../../models/tiny-target");
 
 /** Its tokenizer. */
-export const tiny: TextTokenizer = await loadTokenizer(TINY);
+export const tiny: TextTokenizer = loadTokenizer(TINY);
 
 /** Its tokenizer.json, parsed, as a fresh copy to change. */
 export function tinyTokenizerJson(): TokenizerJson {
@@ -31,7 +31,7 @@ export const evalItems: { id: string; prompt: string; prompt_ids: number[]; expe
 /** Runs `body` on a temporary folder with these files: texts as they are, objects as JSON. */
 export async function withFolder(
   files: Record<string, unknown>,
-  body: (dir: string) => Promise<void>,
+  body: (dir: string) => void | Promise<void>,
 ): Promise<void> {
   const dir = await Deno.makeTempDir();
   try {

@@ -176,8 +176,8 @@ const CASES: [name: string, preTokenizer: unknown, text: string, ids: number[]][
 
 for (const [name, pre_tokenizer, text, ids] of CASES) {
   Deno.test(`pre-tokeniser: ${name}`, () =>
-    withFolder({ "tokenizer.json": { ...tinyTokenizerJson(), pre_tokenizer } }, async (dir) => {
-      assertEquals((await loadTokenizer(dir)).encode(text), ids);
+    withFolder({ "tokenizer.json": { ...tinyTokenizerJson(), pre_tokenizer } }, (dir) => {
+      assertEquals(loadTokenizer(dir).encode(text), ids);
     }));
 }
 
@@ -190,8 +190,8 @@ Deno.test("added tokens are found before or behind the normalizer, and take whit
     { id: 2049, content: "<fix>", normalized: true, ...flags },
   );
   json.normalizer = { type: "NFKC" };
-  await withFolder({ "tokenizer.json": json }, async (dir) => {
-    const tokenizer = await loadTokenizer(dir);
+  await withFolder({ "tokenizer.json": json }, (dir) => {
+    const tokenizer = loadTokenizer(dir);
     const encode = (text: string) => tokenizer.encode(text);
     assertEquals(encode("a <ﬁx>\u0085b"), [...encode("a"), 2049, ...encode("b")]);
     assertEquals(encode("a <before> b"), [...encode("a"), 2048, ...encode("b")]);

@@ -40,8 +40,8 @@ Deno.test("a control token that the vocabulary lists too is not found by typing 
   json.pre_tokenizer = { type: "ByteLevel", add_prefix_space: false, use_regex: false };
   json.model.ignore_merges = true;
   json.model.vocab["<|eot_id|>"] = 2036;
-  await withFolder({ "tokenizer.json": json }, async (dir) => {
-    const tokenizer = await loadTokenizer(dir);
+  await withFolder({ "tokenizer.json": json }, (dir) => {
+    const tokenizer = loadTokenizer(dir);
     assert(!tokenizer.encode("<|eot_id|>").includes(2036));
     assertEquals(tokenizer.decode(tokenizer.encode("<|eot_id|>")), "<|eot_id|>");
     assertEquals(tokenizer.encodeWithControl("<|eot_id|>"), [2036]);
@@ -55,8 +55,8 @@ Deno.test("encodeWithControl finds the longest control token, and strips as the 
     { id: 2049, content: "<gap>", special: true, lstrip: true, rstrip: true },
     { id: 2050, content: "<soft>", special: false },
   );
-  await withFolder({ "tokenizer.json": json }, async (dir) => {
-    const tokenizer = await loadTokenizer(dir);
+  await withFolder({ "tokenizer.json": json }, (dir) => {
+    const tokenizer = loadTokenizer(dir);
     const library = new Tokenizer(json, {});
     for (
       const text of [
@@ -85,8 +85,8 @@ Deno.test("tokens that only tokenizer_config.json names count as well", async ()
     },
   };
   const files = { "tokenizer.json": tinyTokenizerJson(), "tokenizer_config.json": config };
-  await withFolder(files, async (dir) => {
-    const tokenizer = await loadTokenizer(dir);
+  await withFolder(files, (dir) => {
+    const tokenizer = loadTokenizer(dir);
     assertEquals(tokenizer.idOf("<|extra|>"), 2050);
     assertEquals(tokenizer.idOf("<other name>"), undefined);
     assertEquals(tokenizer.tokenText(2032), "<|startoftext|>");
@@ -125,4 +125,15 @@ Deno.test("text beyond the limit is refused, not encoded for minutes", () => {
   const text = "a".repeat(MAX_TEXT_LENGTH + 1);
   assertThrows(() => tiny.encode(text), RangeError, `${MAX_TEXT_LENGTH + 1} characters`);
   assertThrows(() => tiny.encodeWithControl(text), RangeError, "shorten it");
+});
+
+Deno.test("encoding stops behind the most tokens, however long the text is", () => {
+  const text = "What is 7 times 8? ";
+  const ids = tiny.encode(text);
+  assertEquals(tiny.encode(text, ids.length), ids);
+  const few = () => tiny.encode(text, ids.length - 1);
+  assertThrows(few, RangeError, `the text has more than ${ids.length - 1} tokens`);
+  assertThrows(() => tiny.encode(text.repeat(50_000), 512), RangeError, "more than 512 tokens");
+  // One word, which would take longer than there is time.
+  assertThrows(() => tiny.encode("a".repeat(1 << 20), 512), RangeError, "more than 512 tokens");
 });

@@ -51,8 +51,8 @@ export const MALFORMED_CHECKPOINTS: readonly Malformed[] = [
   broken(
     "index too large",
     SHARDED,
-    (dir) => Deno.truncateSync(join(dir, INDEX), 2 ** 24 + 1),
-    /index\.json: size is 16777217 bytes, expected at most 16777216\. Download/,
+    (dir) => Deno.truncateSync(join(dir, INDEX), 2 ** 22 + 1),
+    /index\.json: size is 4194305 bytes, expected at most 4194304\. Download/,
   ),
   index(
     "no weight_map",

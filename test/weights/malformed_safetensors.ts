@@ -47,7 +47,7 @@ export const MALFORMED_SAFETENSORS: readonly Malformed[] = [
   headerText(
     "header not UTF-8",
     () => Uint8Array.of(0x7b, 0xff, 0x7d),
-    weights("header is not valid UTF-8, expected a JSON object in UTF-8"),
+    weights("header is not valid UTF-8, expected text in UTF-8"),
   ),
   headerText(
     "header not JSON",
