@@ -156,7 +156,6 @@ export function renderBounded(
   template: Template,
   values: Readonly<Record<string, unknown>>,
 ): string {
-  const environment = new Environment();
   const given = {
     raise_exception(message: string) {
       throw new Error(message);
@@ -166,8 +165,9 @@ export function renderBounded(
     ...CONSTANTS,
     ...values,
   };
-  for (const [name, value] of Object.entries(given)) environment.set(name, value);
   return withinTime("the template", MAX_TIME, () => {
+    const environment = new Environment();
+    for (const [name, value] of Object.entries(given)) environment.set(name, value);
     return String(new BoundedInterpreter(environment).run(template.parsed).value);
   });
 }
