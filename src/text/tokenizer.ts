@@ -1,7 +1,7 @@
 /**
  * Converts between text and token ids with tokenizer.json, the byte-level BPE of LLaDA checkpoints.
  */
-import { Tokenizer } from "npm:@huggingface/tokenizers@0.2.0";
+import { BPE, Tokenizer } from "npm:@huggingface/tokenizers@0.2.0";
 import type { AddedToken } from "./added_tokens.ts";
 import { AGAIN, messageOf } from "./folder_file.ts";
 import { BYTE_CHARACTERS } from "./pre_tokenizer.ts";
@@ -9,6 +9,13 @@ import { readTokenizerFile, type TokenizerFile } from "./tokenizer_file.ts";
 
 /** Limit of a text to encode, in UTF-16 units: several contexts, which takes seconds at worst. */
 export const MAX_TEXT_LENGTH = 1 << 20;
+
+/**
+ * Longest piece, in byte-level spelling, whose tokens are remembered: about any word. The library
+ * keeps 10,000 pieces, and by itself those of up to 255 characters. Such long ones hardly come
+ * again, but clients that send nothing else would make it keep 36 MB.
+ */
+const MOST_REMEMBERED = 48;
 
 /**
  * Text <-> token ids. Text is always plain: the text of a control token (`<|eot_id|>`) becomes the
@@ -205,6 +212,8 @@ function plainTokenizer(file: TokenizerFile, control: ReadonlyMap<string, number
       unk_token: isPlain(file.model.unk_token) ? file.model.unk_token : null,
     },
   }, { clean_up_tokenization_spaces: false });
+  // The length from which it remembers none.
+  if (tokenizer.model instanceof BPE) tokenizer.model.max_length_to_cache = MOST_REMEMBERED + 1;
   // All that the library does with one is to call it.
   tokenizer.pre_tokenizer = file.preTokenize as unknown as Tokenizer["pre_tokenizer"];
   return tokenizer;
