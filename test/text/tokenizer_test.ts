@@ -2,7 +2,6 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Tokenizer } from "@huggingface/tokenizers";
 import fc from "fast-check";
 import { loadTokenizer, MAX_TEXT_LENGTH } from "../../src/text/tokenizer.ts";
-import { heapInUse } from "../heap.ts";
 import { tiny, tinyTokenizerJson, withFolder } from "./model_folder.ts";
 
 const unicode = fc.string({ unit: "binary", maxLength: 40 });
@@ -126,15 +125,4 @@ Deno.test("text beyond the limit is refused, not encoded for minutes", () => {
   const text = "a".repeat(MAX_TEXT_LENGTH + 1);
   assertThrows(() => tiny.encode(text), RangeError, `${MAX_TEXT_LENGTH + 1} characters`);
   assertThrows(() => tiny.encodeWithControl(text), RangeError, "shorten it");
-});
-
-Deno.test("long words that never come again are not remembered", async () => {
-  const words = (round: number) =>
-    Array.from({ length: 20 }, (_, i) => ` ${(20 * round + i) * 7919}`.replace(/\d/g, spelled));
-  const spelled = (digit: string) => "abcdefghij"[Number(digit)].repeat(30);
-  tiny.encode(words(0).join(""));
-  const before = await heapInUse();
-  for (let round = 1; round <= 50; round++) tiny.encode(words(round).join(""));
-  const kept = await heapInUse() - before;
-  assert(kept < 300_000, `${kept} bytes`);
 });
