@@ -1,8 +1,8 @@
 /** `unmask info`: the adapter, and what a model folder holds and would need. */
 
-import { basename, resolve } from "node:path";
 import { Command } from "commander";
 import { defaultLengths, folderDefaults } from "../engine/generation_plan.ts";
+import { modelId } from "../engine/load.ts";
 import { acquireGpu, type Gpu, GpuError, OPTIONAL_FEATURES } from "../gpu/device.ts";
 import { openProvider, type Provider, type ProviderName } from "../gpu/provider.ts";
 import { type ModelConfig, readConfig } from "../model/loading/config.ts";
@@ -150,7 +150,7 @@ async function describeModel(dir: string, gpu: Gpu | undefined) {
     (promptTokens) => describeGeneration(planned, { ...usual, promptTokens }),
   );
   return {
-    id: basename(resolve(dir)),
+    id: modelId(dir),
     parameters: parametersOf(checkpoint),
     dtypes: dtypesOf(checkpoint),
     file_bytes: checkpoint.byteLength,

@@ -66,16 +66,16 @@ if (import.meta.main) {
     stdout: "inherit",
     stderr: "inherit",
   }).spawn();
-  const stop = () => {
+  const hand = (signal: Deno.Signal) => {
     try {
-      server.kill("SIGTERM");
+      server.kill(signal);
     } catch {
       // It has ended.
     }
   };
-  // A terminal sends Ctrl-C to the server as well.
-  Deno.addSignalListener("SIGINT", () => {});
-  if (Deno.build.os !== "windows") Deno.addSignalListener("SIGTERM", stop);
-  npxEnd().then(stop);
+  // A terminal sends Ctrl-C to the server as well; it takes both for one.
+  Deno.addSignalListener("SIGINT", () => hand("SIGINT"));
+  if (Deno.build.os !== "windows") Deno.addSignalListener("SIGTERM", () => hand("SIGTERM"));
+  npxEnd().then(() => hand("SIGTERM"));
   Deno.exit((await server.status).code);
 }

@@ -150,6 +150,12 @@ export function planGeneration(
   }
   const promptIds = encode(request);
   if (promptIds.length + genLength > context) {
+    // A length that nobody asked for is no reason to refuse.
+    const fits = wholeBlocks(context - promptIds.length, blockLength, request.blockLength);
+    if (request.maxTokens === undefined && fits > 0) {
+      const shorter = { ...request, maxTokens: fits };
+      return planGeneration(shorter, config, defaults, () => promptIds, hasDraft);
+    }
     throw new RequestError(
       "messages",
       `the prompt has ${promptIds.length} tokens and the answer ${maxTokens}${rounded}, together ` +
@@ -173,6 +179,12 @@ export function planGeneration(
     logitsEosInf: request.logitsEosInf ?? false,
     confidenceEosEotInf: request.confidenceEosEotInf ?? false,
   };
+}
+
+/** The longest answer in `room` tokens: of whole blocks, or of one shorter block if none was asked. */
+function wholeBlocks(room: number, blockLength: number, asked: number | undefined): number {
+  if (room < blockLength && asked === undefined) return room;
+  return Math.max(0, room - room % blockLength);
 }
 
 /** Names of strategy options in a request, where they differ. */

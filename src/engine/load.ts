@@ -81,9 +81,9 @@ export async function loadEngine(place: string, options: EngineOptions = {}): Pr
       (options.tuning === undefined ? undefined : namedTuning(options.tuning)),
     onPlan: (plan) => options.onPlan?.(planLine(plan), plan),
   });
-  const named = draft && { id: basename(resolve(draftDir!)), model: draft };
+  const named = draft && { id: modelId(draftDir!), model: draft };
   return new Engine(target, tokenizer, template, {
-    id: basename(resolve(dir)),
+    id: modelId(dir),
     created: Math.floor((mtime?.getTime() ?? 0) / 1000),
     defaults,
     maxWaiting: options.maxWaiting ?? DEFAULT_MAX_WAITING,
@@ -92,13 +92,23 @@ export async function loadEngine(place: string, options: EngineOptions = {}): Pr
   }, named);
 }
 
+/**
+ * The name of a model: its folder's, or in the hub's cache (`models--org--name/snapshots/COMMIT`) the
+ * hub's.
+ */
+export function modelId(dir: string): string {
+  const path = resolve(dir);
+  const [, name] = /[/\\]models--([^/\\]+)[/\\]snapshots[/\\][^/\\]+$/.exec(path) ?? [];
+  return name?.replaceAll("--", "/") ?? basename(path);
+}
+
 /** What a user should know of the folders, a line for each thing. */
 function warningOf(dir: string, config: ModelConfig, draftDir?: string): string | undefined {
   const ofDraft = draftDir === undefined ? [] : harmlessNotes(draftDir, readConfig(draftDir));
   const lines = [
     draftWarning(dir) ?? [],
     harmlessNotes(dir, config),
-    ofDraft.map((note) => `draft ${basename(resolve(draftDir!))}: ${note}`),
+    ofDraft.map((note) => `draft ${modelId(draftDir!)}: ${note}`),
   ].flat();
   return lines.length > 0 ? lines.join("\n") : undefined;
 }

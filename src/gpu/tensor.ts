@@ -32,6 +32,15 @@ export class Tensor {
     return new Tensor(this.buffer, this.byteOffset + 4 * first, 4 * length);
   }
 
+  /**
+   * A part of at most `most` elements from `first` on, as many as there are. Bind groups are kept
+   * by the regions that they bind: a region as long as the rows of one call would make new ones for
+   * each number of rows, and a server meets every number in time.
+   */
+  window(first: number, most: number): Tensor {
+    return this.part(first, Math.min(most, this.byteLength / 4 - first));
+  }
+
   /** Frees the whole buffer. */
   destroy(): void {
     this.buffer.destroy();

@@ -207,7 +207,8 @@ export function forward(pass: ForwardPass, batch: RowBatch, observe?: HiddenObse
   const shape = headShape(config);
   const width = paddedInner(config.hiddenSize);
   const ffnWidth = paddedInner(config.ffnSize);
-  const chunk = Math.min(rows, rowsPerChunk(gpu, Math.max(ffnWidth, width)));
+  const most = rowsPerChunk(gpu, Math.max(ffnWidth, width));
+  const chunk = Math.min(rows, most);
 
   const x = scratch.get("hidden", rows * width);
   const normed = scratch.get("normed", chunk * width);
@@ -218,8 +219,8 @@ export function forward(pass: ForwardPass, batch: RowBatch, observe?: HiddenObse
 
   const chunks: { first: number; rows: number; x: Tensor; attended: Tensor }[] = [];
   for (let first = 0; first < rows; first += chunk) {
+    const part = (tensor: Tensor) => tensor.window(first * width, most * width);
     const length = Math.min(chunk, rows - first);
-    const part = (tensor: Tensor) => tensor.part(first * width, length * width);
     chunks.push({ first, rows: length, x: part(x), attended: part(attended) });
   }
   const norm = (from: Tensor, weight: Tensor, length: number) =>

@@ -90,18 +90,18 @@ export function recordPredictions(
   for (let first = 0; first < asked.entries; first += most) {
     const entries = Math.min(most, asked.entries - first);
     const candidates = scratch.get("candidates", entries * tiles * CANDIDATE_WORDS);
-    const rowIndex = asked.rows.part(first * rowsEach, entries * rowsEach);
+    const rowIndex = asked.rows.window(first * rowsEach, most * rowsEach);
     const normed = normAsked(context, hidden, rowIndex, entries * rowsEach);
     const x = rowsFor(weights.head, normed, entries * rowsEach, context);
     const { plans, planOffset, guidance } = asked;
     const options = { entries, planOffset, measured };
     const shared = {
-      asked: asked.asked.part(ASKED_WORDS * first, ASKED_WORDS * entries),
+      asked: asked.asked.window(ASKED_WORDS * first, ASKED_WORDS * most),
       plans,
       candidates,
     };
     head(recorder, { x, ...shared }, weights.head, { ...options, guidance });
-    const part = predictions.part(PREDICTION_WORDS * first, PREDICTION_WORDS * entries);
+    const part = predictions.window(PREDICTION_WORDS * first, PREDICTION_WORDS * most);
     predict(recorder, { ...shared, predictions: part }, { ...options, tiles });
   }
   return predictions;

@@ -45,9 +45,8 @@ export function chatCompletions(
   let parse: ((body: unknown) => ChatRequest) | undefined;
   return async (c) => {
     const model = loadedModel(engine);
-    const body = await readJson(c.req.raw, options.body);
     parse ??= chatRequestParser(model, requestLimits(model, options.maxMessages));
-    const request = parse(body);
+    const request = parse(await readJson(c.req.raw, options.body));
     const cancel = new AbortController();
     const signal = AbortSignal.any([c.req.raw.signal, cancel.signal]);
     const onCancel = (reason: unknown) => cancel.abort(reason);

@@ -84,7 +84,7 @@ export function chatRequestParser(
         blockLength: fields.block_length,
         steps: fields.steps,
         temperature: fields.temperature,
-        seed: fields.seed,
+        seed: engineSeed(fields.seed),
         cfgScale: fields.cfg_scale,
         remasking: fields.remasking,
         confidence: fields.confidence,
@@ -108,6 +108,12 @@ export function chatRequestParser(
       tokenLimitField: max_completion_tokens === undefined ? "max_tokens" : "max_completion_tokens",
     };
   };
+}
+
+/** OpenAI's seeds are signed. Other servers take -1 for any seed, and so do their clients. */
+function engineSeed(seed: number | undefined): number | undefined {
+  if (seed === undefined || seed === -1) return undefined;
+  return seed < 0 ? seed + 2 ** 53 : seed;
 }
 
 /** Tokenising takes the engine's time: what cannot fit is refused before. */

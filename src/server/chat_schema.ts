@@ -127,7 +127,7 @@ export function chatSchema(limits: RequestLimits) {
     max_tokens: tokens.optional(),
     max_completion_tokens: tokens.optional(),
     temperature: number(0, 2).optional(),
-    seed: integer(0, Number.MAX_SAFE_INTEGER).optional(),
+    seed: integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER).optional(),
     stop: z.union([stop, list(stop, 0, limits.maxStops, "stop strings")], {
       error: `text or an array of up to ${limits.maxStops} texts`,
     }).optional(),

@@ -21,13 +21,7 @@ const DRAIN_FACTOR = 4;
  */
 export async function readJson(request: Request, limits: BodyLimits): Promise<unknown> {
   checkContentType(request.headers);
-  const bytes = await readBytes(request, limits);
-  let text: string;
-  try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch {
-    throw new ApiError(400, "invalid_json", "The request body is not valid UTF-8.");
-  }
+  const text = await readText(request, limits);
   if (text.trim() === "") {
     throw new ApiError(400, "invalid_json", "The request body is empty; send a JSON object.");
   }
@@ -61,11 +55,21 @@ function checkContentType(headers: Headers): void {
   }
 }
 
-async function readBytes(request: Request, limits: BodyLimits): Promise<Uint8Array> {
-  if (request.body === null) return new Uint8Array(0);
+/** Decodes each chunk as it comes, so that a long body is never whole in memory as bytes too. */
+async function readText(request: Request, limits: BodyLimits): Promise<string> {
+  if (request.body === null) return "";
   const reader = request.body.getReader();
-  const chunks: Uint8Array[] = [];
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  const parts: string[] = [];
   let size = 0;
+  let isUtf8 = true;
+  const decode = (chunk?: Uint8Array) => {
+    try {
+      if (isUtf8) parts.push(decoder.decode(chunk, { stream: chunk !== undefined }));
+    } catch {
+      isUtf8 = false;
+    }
+  };
   let late = false;
   const timer = setTimeout(() => {
     late = true;
@@ -76,8 +80,8 @@ async function readBytes(request: Request, limits: BodyLimits): Promise<Uint8Arr
       const { done, value } = await reader.read();
       if (done) break;
       size += value.byteLength;
-      if (size <= limits.maxBytes) chunks.push(value);
-      else chunks.length = 0;
+      if (size <= limits.maxBytes) decode(value);
+      else parts.length = 0;
     }
   } catch {
     throw new ApiError(400, "incomplete_body", "The request body broke off before its end.");
@@ -99,15 +103,7 @@ async function readBytes(request: Request, limits: BodyLimits): Promise<Uint8Arr
       `The request body is longer than ${limits.maxBytes} bytes. Shorten the messages.`,
     );
   }
-  return concatenate(chunks, size);
-}
-
-function concatenate(chunks: readonly Uint8Array[], size: number): Uint8Array {
-  const bytes = new Uint8Array(size);
-  let offset = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, offset);
-    offset += chunk.byteLength;
-  }
-  return bytes;
+  decode();
+  if (!isUtf8) throw new ApiError(400, "invalid_json", "The request body is not valid UTF-8.");
+  return parts.join("");
 }

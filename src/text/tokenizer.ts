@@ -1,7 +1,7 @@
 /**
  * Converts between text and token ids with tokenizer.json, the byte-level BPE of LLaDA checkpoints.
  */
-import { Tokenizer } from "npm:@huggingface/tokenizers@0.2.0";
+import { BPE, Tokenizer } from "npm:@huggingface/tokenizers@0.2.0";
 import type { AddedToken } from "./added_tokens.ts";
 import { AGAIN, messageOf } from "./folder_file.ts";
 import { BYTE_CHARACTERS, type PreTokenize } from "./pre_tokenizer.ts";
@@ -11,6 +11,13 @@ import { readTokenizerFile, type TokenizerFile } from "./tokenizer_file.ts";
 
 /** Limit of a text to encode, in UTF-16 units: several contexts. */
 export const MAX_TEXT_LENGTH = 1 << 20;
+
+/**
+ * Longest piece, in byte-level spelling, whose tokens are remembered: about any word. The library
+ * keeps 10,000 pieces, and by itself those of up to 255 characters. Such long ones hardly come
+ * again, but clients that send nothing else would make it keep 36 MB.
+ */
+const MOST_REMEMBERED = 48;
 
 /**
  * Text <-> token ids. Text is always plain: the text of a control token (`<|eot_id|>`) becomes the
@@ -249,7 +256,7 @@ function plainTokenizer(file: TokenizerFile, control: ReadonlyMap<string, number
   const controlIds = new Set(control.values());
   const isPlain = (token: unknown) =>
     typeof token === "string" && !control.has(token) && !controlIds.has(file.vocab[token]);
-  return new Tokenizer({
+  const tokenizer = new Tokenizer({
     normalizer: file.json.normalizer ?? null,
     pre_tokenizer: null,
     post_processor: null,
@@ -262,6 +269,9 @@ function plainTokenizer(file: TokenizerFile, control: ReadonlyMap<string, number
       unk_token: isPlain(file.model.unk_token) ? file.model.unk_token : null,
     },
   }, { clean_up_tokenization_spaces: false });
+  // The length from which it remembers none.
+  if (tokenizer.model instanceof BPE) tokenizer.model.max_length_to_cache = MOST_REMEMBERED + 1;
+  return tokenizer;
 }
 
 /** White space of Unicode; that of JavaScript differs. */

@@ -106,6 +106,26 @@ Deno.test("a prompt and answer longer than the context are refused with both len
   );
 });
 
+Deno.test("an answer whose length nobody asked for takes what the context leaves", () => {
+  const long = (tokens: number, request: Partial<GenerateRequest> = {}) => {
+    const ids = () => new Uint32Array(tokens).fill(1);
+    return planGeneration({ messages, ...request }, config, defaults, ids);
+  };
+  const lengths = (tokens: number, request?: Partial<GenerateRequest>) => {
+    const { maxTokens, genLength, blockLength, steps } = long(tokens, request);
+    return [maxTokens, genLength, blockLength, steps];
+  };
+  assertEquals(lengths(448), [64, 64, 32, 64]);
+  assertEquals(lengths(449), [32, 32, 32, 32]);
+  assertEquals(lengths(465), [32, 32, 32, 32]);
+  assertEquals(lengths(490), [22, 22, 22, 22]);
+  assertEquals(lengths(511), [1, 1, 1, 1]);
+  assertEquals(lengths(490, { blockLength: 8 }), [16, 16, 8, 16]);
+  for (const full of [() => long(512), () => long(510, { blockLength: 8 })]) {
+    assertEquals(assertThrows(full, RequestError).code, "context_length_exceeded");
+  }
+});
+
 Deno.test("any plan that is accepted fits: whole blocks, whole steps, inside the context", () => {
   fc.assert(fc.property(
     fc.integer({ min: 1, max: 512 }),

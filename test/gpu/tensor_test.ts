@@ -29,6 +29,14 @@ Deno.test("data goes where it is put; a part reads its place", async () => {
   tensor.destroy();
 });
 
+Deno.test("a window ends where the tensor does", () => {
+  const tensor = createTensor(gpu, "sixteen", 16);
+  const { byteOffset, byteLength } = tensor.window(4, 8);
+  assertEquals([byteOffset, byteLength], [16, 32]);
+  assertEquals(tensor.window(4, 100).key, tensor.part(4, 12).key);
+  tensor.destroy();
+});
+
 Deno.test("tensors of one region have one key, others have others", () => {
   const a = createTensor(gpu, "a", 64);
   const b = createTensor(gpu, "a", 64);

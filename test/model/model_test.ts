@@ -3,7 +3,7 @@ import { CONFIDENCE_MEASURES } from "../../src/denoise/confidence.ts";
 import { type ForwardInput, GREEDY, NO_TOKEN } from "../../src/denoise/predictor.ts";
 import { acquireGpu, GpuError } from "../../src/gpu/device.ts";
 import { loadModel } from "../../src/model/loading/load.ts";
-import { anyGpu, forms } from "../gpu/device.ts";
+import { anyGpu, DeviceWatch, forms } from "../gpu/device.ts";
 import { Random } from "../kernels/random.ts";
 import { goldenPath } from "../reference/golden.ts";
 import { loadReference } from "../reference/llada.ts";
@@ -97,6 +97,19 @@ Deno.test("nothing asked, nothing answered: the pass itself still runs", async (
   assertEquals(await model.predict([none]), [[]]);
   assert(model.recorder.counts.dispatches > before);
   assertEquals(await model.predict([none, GOOD]), [[], ...await model.predict([GOOD])]);
+});
+
+Deno.test("calls of every length share their bind groups", async () => {
+  const model = await goldenModel(anyGpu, "mha-f32");
+  const ask = async (length: number) => {
+    const ids = new Uint32Array(length).fill(7);
+    await model.predict([{ ids, positions: Uint32Array.from(ids.keys()), choice: GREEDY }]);
+  };
+  // Few rows and many have kernels of their own.
+  for (const length of [model.config.maxSequenceLength, 1]) await ask(length);
+  using watch = new DeviceWatch(anyGpu);
+  for (let length = 1; length <= 96; length++) await ask(length);
+  assertEquals(watch.bindGroups, 0);
 });
 
 Deno.test("positions are answered in the order asked, repeated ones twice", async () => {

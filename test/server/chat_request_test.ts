@@ -94,6 +94,12 @@ Deno.test("bounds are inclusive", () => {
   }
 });
 
+Deno.test("seeds are signed, each its own, and -1 is any", () => {
+  assertEquals(generate({ seed: -1 }), { messages });
+  assertEquals(generate({ seed: -2 }).seed, Number.MAX_SAFE_INTEGER - 1);
+  assertEquals(generate({ seed: -(2 ** 53 - 1) }).seed, 1);
+});
+
 Deno.test("either name sets the token limit, and both if they agree", () => {
   assertEquals(generate({ max_completion_tokens: 9 }).maxTokens, 9);
   assertEquals(generate({ max_completion_tokens: 9, max_tokens: 9 }).maxTokens, 9);

@@ -47,6 +47,29 @@ Deno.test("JSON is read, its content type in any spelling", async () => {
   }
 });
 
+/** A body of these bytes, one a chunk. */
+function bytewise(bytes: readonly number[]) {
+  return new ReadableStream<Uint8Array<ArrayBuffer>>({
+    start(controller) {
+      for (const byte of bytes) controller.enqueue(Uint8Array.of(byte));
+      controller.close();
+    },
+  });
+}
+
+Deno.test("a character may come in several chunks, but must come whole", async () => {
+  const bytes = [...new TextEncoder().encode('"\u{feff}é漢😀"')];
+  assertEquals(await readJson(post(bytewise(bytes)), LIMITS), "\u{feff}é漢😀");
+  for (const broken of [bytes.slice(0, -2), [...bytes, 0xff, ...bytes]]) {
+    const { status, message } = await refusal(post(bytewise(broken)));
+    assertEquals([status, message], [400, "The request body is not valid UTF-8."]);
+  }
+});
+
+Deno.test("a body that is no UTF-8 and too long is too long", async () => {
+  assertEquals((await refusal(post(bytewise(new Array(101).fill(0xff))))).status, 413);
+});
+
 Deno.test("a body of exactly the limit passes, one byte more does not", async () => {
   const full = `"${"x".repeat(98)}"`;
   assertEquals(await readJson(post(full), LIMITS), "x".repeat(98));

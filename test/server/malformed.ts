@@ -226,7 +226,12 @@ export const MALFORMED: readonly MalformedRequest[] = [
   field("temperature 2.1", { temperature: 2.1 }, "temperature", /from 0 to 2, found 2\.1/),
   field("temperature -1", { temperature: -1 }, "temperature", /from 0 to 2, found -1/),
   field("temperature text", { temperature: "hot" }, "temperature", /a number.*found "hot"/),
-  field("seed -1", { seed: -1 }, "seed", /an integer from 0 to 9007199254740991, found -1/),
+  field(
+    "seed -2^53",
+    { seed: -(2 ** 53) },
+    "seed",
+    /an integer from -9007199254740991 to 900719925/,
+  ),
   field("seed 2^53", { seed: 2 ** 53 }, "seed", /found 9007199254740992/),
   field("seed 0.5", { seed: 0.5 }, "seed", /found 0\.5/),
   field("steps 0", { steps: 0 }, "steps", /an integer from 1.*found 0/),
