@@ -1,21 +1,30 @@
-/** The `unmask` command: its name and its commands. */
+/** The `unmask` command: its name and its commands. Each is imported only when it is asked for. */
 
 import { Command, CommanderError } from "commander";
-import { chatCommand } from "./chat.ts";
-import { evalCommand } from "./eval.ts";
-import { generateCommand } from "./generate.ts";
-import { infoCommand } from "./info.ts";
-import { parityCommand } from "./parity.ts";
-import { benchCommand } from "./bench.ts";
 import { localPlace } from "../engine/embedded_models.ts";
-import { dropWriting } from "./terminal/permissions.ts";
-import { quantizeCommand } from "./quantize.ts";
-import { serveCommand } from "./serve.ts";
-import { synthCommand } from "./synth.ts";
-import { traceCommand } from "./trace.ts";
-import { tuneCommand } from "./tune.ts";
-import { tuneFirst } from "./tune_model.ts";
+import { giveUpOthers } from "./permissions.ts";
 import { VERSION } from "../engine/version.ts";
+
+/** The commands, in the order of the help. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  serve: async () => (await import("./serve.ts")).serveCommand(),
+  generate: async () => (await import("./generate.ts")).generateCommand(),
+  chat: async () => (await import("./chat.ts")).chatCommand(),
+  info: async () => (await import("./info.ts")).infoCommand(),
+  trace: async () => (await import("./trace.ts")).traceCommand(),
+  parity: async () => (await import("./parity.ts")).parityCommand(),
+  eval: async () => (await import("./eval.ts")).evalCommand(),
+  quantize: async () => (await import("./quantize.ts")).quantizeCommand(),
+  synth: async () => (await import("./synth.ts")).synthCommand(),
+  tune: async () => (await import("./tune.ts")).tuneCommand(),
+  bench: async () => (await import("./bench.ts")).benchCommand(),
+};
+
+/** The command that is asked for; all of them for the help, and to say what there is. */
+function asked([name]: readonly string[]): Promise<Command[]> {
+  const load = Object.hasOwn(COMMANDS, name ?? "") ? [COMMANDS[name]] : Object.values(COMMANDS);
+  return Promise.all(load.map((one) => one()));
+}
 
 /** Copies the parent's settings to a command and to its subcommands. */
 function inheriting(command: Command, parent: Command): Command {
@@ -42,31 +51,14 @@ const program = new Command("unmask")
   .exitOverride()
   .hook("preAction", async (_, command) => {
     await makeLocal(command);
-    await tuneFirst(command);
-    dropWriting(command);
+    if (command.opts().tune) await (await import("./tune_model.ts")).tuneFirst(command);
+    giveUpOthers(command);
   });
-
-for (
-  const command of [
-    serveCommand(),
-    generateCommand(),
-    chatCommand(),
-    infoCommand(),
-    traceCommand(),
-    parityCommand(),
-    evalCommand(),
-    quantizeCommand(),
-    synthCommand(),
-    tuneCommand(),
-    benchCommand(),
-  ]
-) {
-  program.addCommand(inheriting(command, program));
-}
 
 try {
   // `deno task bench -- strategies` passes the dashes to this program.
   const args = Deno.args.filter((arg, i) => !(i === 1 && arg === "--" && Deno.args[0] === "bench"));
+  for (const command of await asked(args)) program.addCommand(inheriting(command, program));
   await program.parseAsync(args, { from: "user" });
   // Exits now: waiting would run into the threads that a driver is still ending.
   Deno.exit();

@@ -9,6 +9,7 @@ import { LOOPBACK_HOSTS } from "../server/access.ts";
 import { createApp } from "../server/app.ts";
 import { CONNECTION_LIMITS, type HttpServer, inUrl, listen } from "../server/http_server.ts";
 import { settles } from "../server/live_response.ts";
+import { giveUpStarting } from "./permissions.ts";
 import {
   addDraftOptions,
   addMemoryOptions,
@@ -107,7 +108,7 @@ async function run(flags: ServeFlags): Promise<void> {
         "without a key",
     );
   }
-  const { engine, report } = startEngine(flags.model, {
+  const options = {
     ...memoryOf(flags),
     tuning: tuningOf(flags),
     maxWaiting: flags.maxWaiting,
@@ -115,9 +116,25 @@ async function run(flags: ServeFlags): Promise<void> {
     provider: flags.gpu,
     lines: true,
     onState: () => tellRecovery(),
-  });
+  };
   const log = new Log();
   let stopping = false;
+  const stopped = Promise.withResolvers<void>();
+  using _stop = onStop((exitCode, before) => {
+    if (before > 0) Deno.exit(exitCode);
+    stopping = true;
+    stopped.resolve();
+  });
+  const server = await open(host, flags, (request) => app.fetch(request), log);
+  // Before the engine's Worker starts, which then has no more permissions than this thread.
+  giveUpStarting();
+  const url = `http://${inUrl(host)}:${server.port}`;
+  log.line(() => console.log(`Listening on ${url}`));
+  if (!local) {
+    const who = apiKeys.length > 0 ? "Everyone with a key" : "EVERYONE";
+    log.error(`Warning: ${who} who reaches this port can use the model. HTTP hides nothing.`);
+  }
+  const { engine, report } = startEngine(flags.model, options);
   let lost = false;
   const tellRecovery = () => {
     const { state, failure, model } = engine;
@@ -140,19 +157,6 @@ async function run(flags: ServeFlags): Promise<void> {
     stopping: () => stopping,
   });
   try {
-    const stopped = Promise.withResolvers<void>();
-    using _stop = onStop((exitCode, before) => {
-      if (before > 0) Deno.exit(exitCode);
-      stopping = true;
-      stopped.resolve();
-    });
-    const server = await open(host, flags, app.fetch, log);
-    const url = `http://${inUrl(host)}:${server.port}`;
-    log.line(() => console.log(`Listening on ${url}`));
-    if (!local) {
-      const who = apiKeys.length > 0 ? "Everyone with a key" : "EVERYONE";
-      log.error(`Warning: ${who} who reaches this port can use the model. HTTP hides nothing.`);
-    }
     const ready = engine.ready.then(() => readyText(engine, url, apiKeys.length > 0));
     const text = await Promise.race([ready, stopped.promise]);
     if (text) log.line(() => console.log(text));
