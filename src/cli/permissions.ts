@@ -60,9 +60,11 @@ export function giveUpOthers(command: Command): void {
   if (isBench) written.push(tmpdir());
   const read = [
     ...paths(READ_OPTIONS.map((name) => flags[name])),
-    ...paths(command.registeredArguments.map((argument, i) =>
-      READ_ARGUMENTS.includes(argument.name()) ? command.processedArgs[i] : undefined
-    )),
+    ...paths(
+      command.registeredArguments.map((argument, i) =>
+        READ_ARGUMENTS.includes(argument.name()) ? command.processedArgs[i] : undefined
+      ),
+    ),
     ...paths([cacheFolder()]),
     // How much its disk holds is asked of the folder that is there.
     ...written.map((path) => standing(path)),
