@@ -6,14 +6,14 @@
  * - What was granted as a list can be narrowed. `--allow-read=/` is a list of one folder: asking for
  *   a folder below it adds that folder without a prompt, and revoking `/` leaves only what was
  *   added. A grant without a list (`--allow-read`, `-A`) is kept or dropped as a whole.
- * - A Worker starts with what its parent has at that time. What the engine's Worker needs stays with
- *   the main thread too, since a Worker that hangs is replaced by another one.
+ * - A Worker shares its parent's permissions: what either gives up, both have lost. So the main
+ *   thread keeps what the engine needs, also for the Worker that replaces one that hangs.
  * - A socket that listens goes on without any permission.
  * - Importing a package from npm needs no permission: `--cached-only` and `--frozen` refuse it.
  */
 
 import { tmpdir } from "node:os";
-import { dirname, join, parse, resolve } from "node:path";
+import { dirname, parse, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { cacheFolder } from "../engine/cache_folder.ts";
@@ -27,11 +27,9 @@ const READ_ARGUMENTS: readonly string[] = ["file", "dir"];
 /** Options whose value is a file or folder that a command writes; what is there may be read. */
 const WRITE_OPTIONS = ["json", "out", "png", "trace"] as const;
 
-/** Where the package's code lies, and whether it is a folder: it may be imported from a URL. */
-const ROOT = new URL("../../", import.meta.url);
-const IS_FOLDER = ROOT.protocol === "file:";
-/** What a Worker loads of it. */
-const CODE = ["src", "shaders", "models", "deno.json"];
+/** What a Worker loads of the package, seen from here; none of it are files if that lies at a URL. */
+const CODE = ["../", "../../shaders/", "../../models/", "../../deno.json"];
+const IS_FOLDER = import.meta.url.startsWith("file:");
 
 /** Variables that drivers read, and that a Worker sets for them. */
 const DRIVER_VARIABLES: readonly string[] = ["DENO_WEBGPU_BACKEND", "XDG_RUNTIME_DIR"];
@@ -51,13 +49,14 @@ type ReachingFlags =
  */
 export function giveUpOthers(command: Command): void {
   const what = command.name();
-  const isBench = what === "bench";
+  const timed = what === "bench" ? command.processedArgs[0] : undefined;
   // Other programs, which read and start what they like.
-  if (isBench && command.processedArgs[0] === "peers") return;
+  if (timed === "peers") return;
   const flags: ReachingFlags = command.opts();
   const written = paths(WRITE_OPTIONS.map((name) => flags[name]));
   if (what === "tune") written.push(...tuningFolder(flags.tuning));
-  if (isBench) written.push(tmpdir());
+  // It makes a model for the run, unless a folder is named.
+  if (timed === "load") written.push(tmpdir());
   const read = [
     ...paths(READ_OPTIONS.map((name) => flags[name])),
     ...paths(
@@ -67,7 +66,7 @@ export function giveUpOthers(command: Command): void {
     ),
     ...paths([cacheFolder()]),
     // How much its disk holds is asked of the folder that is there.
-    ...written.map((path) => standing(path)),
+    ...paths([flags.out]).map(standing),
   ];
   keepPaths("write", written);
   keepPaths("read", [...read, ...written, ...ownCode()]);
@@ -83,8 +82,8 @@ export function giveUpOthers(command: Command): void {
 }
 
 /**
- * Gives up what a server needed to start: its keys are read, and it listens. The engine's Workers
- * that start from now on read the model and the code, and compute.
+ * Gives up what a server needed to start, as soon as its keys are read and it listens. What stays is
+ * for the engine's Worker, which may load the model again: to read it and the code, and to compute.
  */
 export function giveUpStarting(): void {
   Deno.permissions.revokeSync({ name: "net" });
@@ -122,7 +121,9 @@ function paths(values: readonly unknown[]): string[] {
 }
 
 function ownCode(): string[] {
-  return IS_FOLDER ? CODE.map((name) => join(fileURLToPath(ROOT), name)) : [];
+  return IS_FOLDER
+    ? CODE.map((path) => resolve(fileURLToPath(new URL(path, import.meta.url))))
+    : [];
 }
 
 /** The folder of a tuning that is written: its file is replaced by a new one beside it. */

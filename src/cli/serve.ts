@@ -108,7 +108,7 @@ async function run(flags: ServeFlags): Promise<void> {
         "without a key",
     );
   }
-  const options = {
+  const { engine, report } = startEngine(flags.model, {
     ...memoryOf(flags),
     tuning: tuningOf(flags),
     maxWaiting: flags.maxWaiting,
@@ -116,25 +116,9 @@ async function run(flags: ServeFlags): Promise<void> {
     provider: flags.gpu,
     lines: true,
     onState: () => tellRecovery(),
-  };
+  });
   const log = new Log();
   let stopping = false;
-  const stopped = Promise.withResolvers<void>();
-  using _stop = onStop((exitCode, before) => {
-    if (before > 0) Deno.exit(exitCode);
-    stopping = true;
-    stopped.resolve();
-  });
-  const server = await open(host, flags, (request) => app.fetch(request), log);
-  // Before the engine's Worker starts, which then has no more permissions than this thread.
-  giveUpStarting();
-  const url = `http://${inUrl(host)}:${server.port}`;
-  log.line(() => console.log(`Listening on ${url}`));
-  if (!local) {
-    const who = apiKeys.length > 0 ? "Everyone with a key" : "EVERYONE";
-    log.error(`Warning: ${who} who reaches this port can use the model. HTTP hides nothing.`);
-  }
-  const { engine, report } = startEngine(flags.model, options);
   let lost = false;
   const tellRecovery = () => {
     const { state, failure, model } = engine;
@@ -157,6 +141,20 @@ async function run(flags: ServeFlags): Promise<void> {
     stopping: () => stopping,
   });
   try {
+    const stopped = Promise.withResolvers<void>();
+    using _stop = onStop((exitCode, before) => {
+      if (before > 0) Deno.exit(exitCode);
+      stopping = true;
+      stopped.resolve();
+    });
+    const server = await open(host, flags, app.fetch, log);
+    giveUpStarting();
+    const url = `http://${inUrl(host)}:${server.port}`;
+    log.line(() => console.log(`Listening on ${url}`));
+    if (!local) {
+      const who = apiKeys.length > 0 ? "Everyone with a key" : "EVERYONE";
+      log.error(`Warning: ${who} who reaches this port can use the model. HTTP hides nothing.`);
+    }
     const ready = engine.ready.then(() => readyText(engine, url, apiKeys.length > 0));
     const text = await Promise.race([ready, stopped.promise]);
     if (text) log.line(() => console.log(text));
