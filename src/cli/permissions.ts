@@ -17,6 +17,7 @@ import { dirname, parse, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { cacheFolder } from "../engine/cache_folder.ts";
+import { EMBEDDED_DRAFT } from "../engine/embedded_models.ts";
 import { defaultTuningFile } from "../engine/tuning_file.ts";
 import type { ProviderName } from "../gpu/provider.ts";
 
@@ -28,7 +29,7 @@ const READ_ARGUMENTS: readonly string[] = ["file", "dir"];
 const WRITE_OPTIONS = ["json", "out", "png", "trace"] as const;
 
 /** What a Worker loads of the package, seen from here; none of it are files if that lies at a URL. */
-const CODE = ["../", "../../shaders/", "../../models/", "../../deno.json"];
+const CODE = ["../", "../../shaders/", "../../deno.json"];
 const IS_FOLDER = import.meta.url.startsWith("file:");
 
 /** Variables that drivers read, and that a Worker sets for them. */
@@ -41,7 +42,7 @@ const TERMINAL_VARIABLES: readonly string[] = ["COLORTERM", "FORCE_COLOR", "NO_C
 /** Options that more than one command has, as far as they say what it reaches. */
 type ReachingFlags =
   & { readonly [name in typeof READ_OPTIONS[number] | typeof WRITE_OPTIONS[number]]?: unknown }
-  & { readonly gpu?: ProviderName; readonly profile?: boolean };
+  & { readonly gpu?: ProviderName };
 
 /**
  * Gives up what this command does not need. Called before anything is loaded or any Worker is
@@ -121,9 +122,10 @@ function paths(values: readonly unknown[]): string[] {
 }
 
 function ownCode(): string[] {
-  return IS_FOLDER
-    ? CODE.map((path) => resolve(fileURLToPath(new URL(path, import.meta.url))))
-    : [];
+  if (!IS_FOLDER) return [];
+  const code = CODE.map((path) => resolve(fileURLToPath(new URL(path, import.meta.url))));
+  // The draft that goes with the embedded model, if none is named.
+  return [...code, resolve(EMBEDDED_DRAFT)];
 }
 
 /** The folder of a tuning that is written: its file is replaced by a new one beside it. */
