@@ -1,29 +1,86 @@
 /** The `unmask` command: its name and its commands. Each is imported only when it is asked for. */
 
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, Help } from "commander";
 import { localPlace } from "../engine/embedded_models.ts";
 import { giveUpOthers } from "./permissions.ts";
 import { VERSION } from "../engine/version.ts";
 
+/** A command as the help lists it. */
+interface Listed {
+  readonly usage: string;
+  readonly description: string;
+  readonly load: () => Promise<Command>;
+}
+
 /** The commands, in the order of the help. */
-const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
-  serve: async () => (await import("./serve.ts")).serveCommand(),
-  generate: async () => (await import("./generate.ts")).generateCommand(),
-  chat: async () => (await import("./chat.ts")).chatCommand(),
-  info: async () => (await import("./info.ts")).infoCommand(),
-  trace: async () => (await import("./trace.ts")).traceCommand(),
-  parity: async () => (await import("./parity.ts")).parityCommand(),
-  eval: async () => (await import("./eval.ts")).evalCommand(),
-  quantize: async () => (await import("./quantize.ts")).quantizeCommand(),
-  synth: async () => (await import("./synth.ts")).synthCommand(),
-  tune: async () => (await import("./tune.ts")).tuneCommand(),
-  bench: async () => (await import("./bench.ts")).benchCommand(),
+const COMMANDS: Readonly<Record<string, Listed>> = {
+  serve: {
+    usage: "[options]",
+    description: "Answers OpenAI clients over HTTP.",
+    load: async () => (await import("./serve.ts")).serveCommand(),
+  },
+  generate: {
+    usage: "[options] [prompt]",
+    description: "Answers one prompt, on standard output.",
+    load: async () => (await import("./generate.ts")).generateCommand(),
+  },
+  chat: {
+    usage: "[options]",
+    description: "Keeps a conversation on the terminal; from a pipe, one turn per line.",
+    load: async () => (await import("./chat.ts")).chatCommand(),
+  },
+  info: {
+    usage: "[options]",
+    description: "Shows the GPU adapter, and what a model folder holds and would need in memory.",
+    load: async () => (await import("./info.ts")).infoCommand(),
+  },
+  trace: {
+    usage: "[options] <file>",
+    description: "Draws a trace of unmask generate --trace: positions by denoising steps.",
+    load: async () => (await import("./trace.ts")).traceCommand(),
+  },
+  parity: {
+    usage: "[options] <dir>",
+    description: "Runs every case of a folder of golden data and compares.",
+    load: async () => (await import("./parity.ts")).parityCommand(),
+  },
+  eval: {
+    usage: "",
+    description: "Measures a model's quality.",
+    load: async () => (await import("./eval.ts")).evalCommand(),
+  },
+  quantize: {
+    usage: "[options] <dir>",
+    description: "Writes a model folder again with its linear layers quantised.",
+    load: async () => (await import("./quantize.ts")).quantizeCommand(),
+  },
+  synth: {
+    usage: "[options]",
+    description:
+      "Makes a model of a given shape with random weights, to test and to time its size.",
+    load: async () => (await import("./synth.ts")).synthCommand(),
+  },
+  tune: {
+    usage: "[options]",
+    description: "Finds the fastest tile sizes for a model's linear layers on this device.",
+    load: async () => (await import("./tune.ts")).tuneCommand(),
+  },
+  bench: {
+    usage: "[options] [what] [dir]",
+    description: "Times kernels and models, against the device's multiply-add ceiling.",
+    load: async () => (await import("./bench.ts")).benchCommand(),
+  },
 };
 
-/** The command that is asked for; all of them for the help, and to say what there is. */
-function asked([name]: readonly string[]): Promise<Command[]> {
-  const load = Object.hasOwn(COMMANDS, name ?? "") ? [COMMANDS[name]] : Object.values(COMMANDS);
-  return Promise.all(load.map((one) => one()));
+/** All commands. Only the one that is asked for is loaded; the others are there for the help. */
+function commandsFor([first, second]: readonly string[]): Promise<Command[]> {
+  const asked = first === "help" ? second : first;
+  return Promise.all(
+    Object.entries(COMMANDS).map(async ([name, { description, load }]) => {
+      const command = name === asked ? await load() : new Command(name);
+      return command.description(description);
+    }),
+  );
 }
 
 /** Copies the parent's settings to a command and to its subcommands. */
@@ -41,12 +98,21 @@ async function makeLocal(command: Command): Promise<void> {
   }
 }
 
-const program = new Command("unmask")
+const program: Command = new Command("unmask")
   .description("Serves LLaDA masked-diffusion language models on WebGPU.")
   .version(VERSION)
   .showHelpAfterError("(--help shows all options)")
   .configureOutput({
     outputError: (text, write) => write(text.replace(/^error:/, "unmask:")),
+  })
+  .configureHelp({
+    subcommandTerm(command) {
+      // What is not loaded knows neither its options nor its arguments.
+      const listed = command.parent === program ? COMMANDS[command.name()] : undefined;
+      return listed
+        ? `${command.name()} ${listed.usage}`.trimEnd()
+        : new Help().subcommandTerm(command);
+    },
   })
   .exitOverride()
   .hook("preAction", async (_, command) => {
@@ -58,7 +124,7 @@ const program = new Command("unmask")
 try {
   // `deno task bench -- strategies` passes the dashes to this program.
   const args = Deno.args.filter((arg, i) => !(i === 1 && arg === "--" && Deno.args[0] === "bench"));
-  for (const command of await asked(args)) program.addCommand(inheriting(command, program));
+  for (const command of await commandsFor(args)) program.addCommand(inheriting(command, program));
   await program.parseAsync(args, { from: "user" });
   // Exits now: waiting would run into the threads that a driver is still ending.
   Deno.exit();

@@ -52,7 +52,6 @@ interface ServeFlags extends MemoryFlags, TuningFlags {
 /** `unmask serve` */
 export function serveCommand(): Command {
   return addTuningOptions(addMemoryOptions(addDraftOptions(new Command("serve"))))
-    .description("Answers OpenAI clients over HTTP.")
     .addOption(modelOption())
     .addOption(gpuOption())
     .option("--host <address>", "address to listen on", "127.0.0.1")
