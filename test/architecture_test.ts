@@ -1,6 +1,13 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { FAMILIES } from "../src/model/family.ts";
-import { filesIn, type Import, importsOf, reachedFrom, textOf } from "./module_graph.ts";
+import {
+  filesIn,
+  type Import,
+  importsOf,
+  loadedWith,
+  reachedFrom,
+  textOf,
+} from "./module_graph.ts";
 
 const sources = filesIn("src").filter((path) => path.endsWith(".ts"));
 const nameOf = (path: string) => path.slice(path.lastIndexOf("/") + 1).replace(/\.\w+$/, "");
@@ -127,6 +134,20 @@ Deno.test("what mod.ts reaches needs no deno.json: packages are named with their
   const packages = reached.filter((target) => !OWN.test(target) && !target.startsWith("node:"));
   assert(packages.length > 0);
   for (const name of packages) assertMatch(name, /^npm:(@[\w-]+\/)?[\w-]+@\d+\.\d+\.\d+$/);
+});
+
+Deno.test("a command is loaded when it is asked for, with the packages that it uses", () => {
+  const packagesOf = (path: string) =>
+    loadedWith([path]).filter((target) => /^[@a-z]/.test(target) && !OWN.test(target))
+      .filter((target) => !target.startsWith("node:")).map((name) => name.replace(/^npm:/, ""));
+  assertEquals(packagesOf("src/cli/main.ts"), ["commander"]);
+  const served = packagesOf("src/cli/serve.ts");
+  assert(served.includes("hono"));
+  for (const drawing of ["fast-png", "wgpu-matrix", "protobufjs", "log-update", "string-width"]) {
+    assert(!served.includes(drawing), `serve loads ${drawing}`);
+  }
+  const later = importsOf("src/cli/main.ts").filter((one) => one.later).map(({ target }) => target);
+  assert(later.includes("src/cli/serve.ts") && later.includes("src/cli/tune_model.ts"));
 });
 
 Deno.test("a model family is a file of its name, which family.ts and other families alone import", () => {

@@ -7,6 +7,8 @@ export interface Import {
   /** Path from the root, or a package's name. */
   readonly target: string;
   readonly typeOnly: boolean;
+  /** Set for `import()`: it is loaded when the program gets there. */
+  readonly later?: true;
 }
 
 /** Paths of all files below a folder, from the root, with "/" on every system. */
@@ -36,22 +38,31 @@ export function importsOf(path: string): Import[] {
       list.every((name) => name.startsWith("type "));
     found.push({ target: resolve(specifier), typeOnly: type !== undefined || everyType });
   }
-  const urls = /(?:import\(|new URL\()\s*"([^"]+)"/g;
-  for (const [, specifier] of text.matchAll(urls)) {
-    if (!/^\w+:\/\//.test(specifier)) {
-      found.push({ target: resolve(specifier), typeOnly: false });
-    }
+  const urls = /(import\(|new URL\()\s*"([^"]+)"/g;
+  for (const [, how, specifier] of text.matchAll(urls)) {
+    if (/^\w+:\/\//.test(specifier)) continue;
+    const later = how === "import(" && { later: true as const };
+    found.push({ target: resolve(specifier), typeOnly: false, ...later });
   }
   return found;
 }
 
 /** Paths and packages that modules reach, themselves included, sorted. */
 export function reachedFrom(paths: readonly string[]): string[] {
+  return reached(paths, () => true);
+}
+
+/** Those that are loaded before a module runs: without types, and without what it imports later. */
+export function loadedWith(paths: readonly string[]): string[] {
+  return reached(paths, ({ typeOnly, later }) => !typeOnly && !later);
+}
+
+function reached(paths: readonly string[], follows: (one: Import) => boolean): string[] {
   const found = new Set(paths);
   // A set that grows is walked to its new end.
   for (const path of found) {
     if (!/^(?!npm:).*\.ts$/.test(path)) continue;
-    for (const { target } of importsOf(path)) found.add(target);
+    for (const one of importsOf(path)) if (follows(one)) found.add(one.target);
   }
   return [...found].sort();
 }

@@ -160,7 +160,6 @@ async function load(dir: string | undefined, flags: BenchFlags): Promise<void> {
 /** `unmask bench` */
 export function benchCommand(): Command {
   return new Command("bench")
-    .description("Times kernels and models, against the device's multiply-add ceiling.")
     .argument(
       "[what]",
       "strategies: compares denoising strategies; pair: an 8B target and its draft of random " +

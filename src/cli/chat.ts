@@ -21,8 +21,7 @@ const COMMANDS = "/reset forgets the conversation, /stats shows what the answers
 
 /** `unmask chat` */
 export function chatCommand(): Command {
-  const command = new Command("chat")
-    .description("Keeps a conversation on the terminal; from a pipe, one turn per line.");
+  const command = new Command("chat");
   return addGenerationOptions(command)
     .addHelpText(
       "after",

@@ -53,7 +53,7 @@ export function evalCommand(): Command {
     )
     .action(runAccuracy);
   addTuningOptions(addMemoryOptions(accuracy));
-  return new Command("eval").description("Measures a model's quality.")
+  return new Command("eval")
     .addCommand(accuracy.exitOverride())
     .addCommand(agreementCommand().exitOverride());
 }

@@ -36,7 +36,6 @@ type EndEvent = Extract<GenerateEvent, { type: "end" }>;
 /** `unmask generate` */
 export function generateCommand(): Command {
   const command = new Command("generate")
-    .description("Answers one prompt, on standard output.")
     .argument("[prompt]", "what to ask; - or nothing reads standard input");
   return addGenerationOptions(command)
     .option("-w, --watch", "draw the canvas of masked and committed tokens at every step")

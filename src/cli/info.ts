@@ -50,7 +50,6 @@ interface InfoFlags extends MemoryFlags {
 /** `unmask info` */
 export function infoCommand(): Command {
   return addMemoryOptions(addDraftOptions(new Command("info")))
-    .description("Shows the GPU adapter, and what a model folder holds and would need in memory.")
     .addOption(modelOption())
     .addOption(gpuOption())
     .option("--json", "print one JSON object")

@@ -1,21 +1,87 @@
-/** The `unmask` command: its name and its commands. */
+/** The `unmask` command: its name and its commands. Each is imported only when it is asked for. */
 
-import { Command, CommanderError } from "commander";
-import { chatCommand } from "./chat.ts";
-import { evalCommand } from "./eval.ts";
-import { generateCommand } from "./generate.ts";
-import { infoCommand } from "./info.ts";
-import { parityCommand } from "./parity.ts";
-import { benchCommand } from "./bench.ts";
+import { Command, CommanderError, Help } from "commander";
 import { localPlace } from "../engine/embedded_models.ts";
-import { dropWriting } from "./terminal/permissions.ts";
-import { quantizeCommand } from "./quantize.ts";
-import { serveCommand } from "./serve.ts";
-import { synthCommand } from "./synth.ts";
-import { traceCommand } from "./trace.ts";
-import { tuneCommand } from "./tune.ts";
-import { tuneFirst } from "./tune_model.ts";
+import { giveUpOthers } from "./permissions.ts";
 import { VERSION } from "../engine/version.ts";
+
+/** A command as the help lists it. */
+interface Listed {
+  readonly usage: string;
+  readonly description: string;
+  readonly load: () => Promise<Command>;
+}
+
+/** The commands, in the order of the help. */
+const COMMANDS: Readonly<Record<string, Listed>> = {
+  serve: {
+    usage: "[options]",
+    description: "Answers OpenAI clients over HTTP.",
+    load: async () => (await import("./serve.ts")).serveCommand(),
+  },
+  generate: {
+    usage: "[options] [prompt]",
+    description: "Answers one prompt, on standard output.",
+    load: async () => (await import("./generate.ts")).generateCommand(),
+  },
+  chat: {
+    usage: "[options]",
+    description: "Keeps a conversation on the terminal; from a pipe, one turn per line.",
+    load: async () => (await import("./chat.ts")).chatCommand(),
+  },
+  info: {
+    usage: "[options]",
+    description: "Shows the GPU adapter, and what a model folder holds and would need in memory.",
+    load: async () => (await import("./info.ts")).infoCommand(),
+  },
+  trace: {
+    usage: "[options] <file>",
+    description: "Draws a trace of unmask generate --trace: positions by denoising steps.",
+    load: async () => (await import("./trace.ts")).traceCommand(),
+  },
+  parity: {
+    usage: "[options] <dir>",
+    description: "Runs every case of a folder of golden data and compares.",
+    load: async () => (await import("./parity.ts")).parityCommand(),
+  },
+  eval: {
+    usage: "",
+    description: "Measures a model's quality.",
+    load: async () => (await import("./eval.ts")).evalCommand(),
+  },
+  quantize: {
+    usage: "[options] <dir>",
+    description: "Writes a model folder again with its linear layers quantised.",
+    load: async () => (await import("./quantize.ts")).quantizeCommand(),
+  },
+  synth: {
+    usage: "[options]",
+    description:
+      "Makes a model of a given shape with random weights, to test and to time its size.",
+    load: async () => (await import("./synth.ts")).synthCommand(),
+  },
+  tune: {
+    usage: "[options]",
+    description: "Finds the fastest tile sizes for a model's linear layers on this device.",
+    load: async () => (await import("./tune.ts")).tuneCommand(),
+  },
+  bench: {
+    usage: "[options] [what] [dir]",
+    description: "Times kernels and models, against the device's multiply-add ceiling.",
+    load: async () => (await import("./bench.ts")).benchCommand(),
+  },
+};
+
+/** All commands. Only the one that is asked for is loaded; the others are there for the help. */
+function commandsFor([first, second]: readonly string[]): Promise<Command[]> {
+  const asked = first === "help" ? second : first;
+  return Promise.all(
+    Object.entries(COMMANDS).map(async ([name, { description, load }]) => {
+      const command = name === asked ? await load() : new Command(name);
+      return command.description(description);
+    }),
+  );
+}
 
 /** Copies the parent's settings to a command and to its subcommands. */
 function inheriting(command: Command, parent: Command): Command {
@@ -32,41 +98,33 @@ async function makeLocal(command: Command): Promise<void> {
   }
 }
 
-const program = new Command("unmask")
+const program: Command = new Command("unmask")
   .description("Serves LLaDA masked-diffusion language models on WebGPU.")
   .version(VERSION)
   .showHelpAfterError("(--help shows all options)")
   .configureOutput({
     outputError: (text, write) => write(text.replace(/^error:/, "unmask:")),
   })
+  .configureHelp({
+    subcommandTerm(command) {
+      // What is not loaded knows neither its options nor its arguments.
+      const listed = command.parent === program ? COMMANDS[command.name()] : undefined;
+      return listed
+        ? `${command.name()} ${listed.usage}`.trimEnd()
+        : new Help().subcommandTerm(command);
+    },
+  })
   .exitOverride()
   .hook("preAction", async (_, command) => {
     await makeLocal(command);
-    await tuneFirst(command);
-    dropWriting(command);
+    if (command.opts().tune) await (await import("./tune_model.ts")).tuneFirst(command);
+    giveUpOthers(command);
   });
-
-for (
-  const command of [
-    serveCommand(),
-    generateCommand(),
-    chatCommand(),
-    infoCommand(),
-    traceCommand(),
-    parityCommand(),
-    evalCommand(),
-    quantizeCommand(),
-    synthCommand(),
-    tuneCommand(),
-    benchCommand(),
-  ]
-) {
-  program.addCommand(inheriting(command, program));
-}
 
 try {
   // `deno task bench -- strategies` passes the dashes to this program.
   const args = Deno.args.filter((arg, i) => !(i === 1 && arg === "--" && Deno.args[0] === "bench"));
+  for (const command of await commandsFor(args)) program.addCommand(inheriting(command, program));
   await program.parseAsync(args, { from: "user" });
   // Exits now: waiting would run into the threads that a driver is still ending.
   Deno.exit();

@@ -33,7 +33,6 @@ interface ParityFlags {
 /** `unmask parity` */
 export function parityCommand(): Command {
   return new Command("parity")
-    .description("Runs every case of a folder of golden data and compares.")
     .argument("<dir>", "folder laid out like test/golden")
     .addOption(gpuOption())
     .addOption(measuredTuningOption())

@@ -18,7 +18,6 @@ interface QuantizeFlags {
 /** `unmask quantize` */
 export function quantizeCommand(): Command {
   const command = new Command("quantize")
-    .description("Writes a model folder again with its linear layers quantised.")
     .argument("<dir>", "model folder in Hugging Face layout, with float weights")
     .addOption(
       new Option("--to <scheme>", "8 or 4 bits per weight, and an f16 scale per group")

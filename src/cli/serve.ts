@@ -9,6 +9,7 @@ import { LOOPBACK_HOSTS } from "../server/access.ts";
 import { createApp } from "../server/app.ts";
 import { CONNECTION_LIMITS, type HttpServer, inUrl, listen } from "../server/http_server.ts";
 import { settles } from "../server/live_response.ts";
+import { giveUpStarting } from "./permissions.ts";
 import {
   addDraftOptions,
   addMemoryOptions,
@@ -51,7 +52,6 @@ interface ServeFlags extends MemoryFlags, TuningFlags {
 /** `unmask serve` */
 export function serveCommand(): Command {
   return addTuningOptions(addMemoryOptions(addDraftOptions(new Command("serve"))))
-    .description("Answers OpenAI clients over HTTP.")
     .addOption(modelOption())
     .addOption(gpuOption())
     .option("--host <address>", "address to listen on", "127.0.0.1")
@@ -147,6 +147,7 @@ async function run(flags: ServeFlags): Promise<void> {
       stopped.resolve();
     });
     const server = await open(host, flags, app.fetch, log);
+    giveUpStarting();
     const url = `http://${inUrl(host)}:${server.port}`;
     log.line(() => console.log(`Listening on ${url}`));
     if (!local) {

@@ -64,9 +64,6 @@ interface SynthFlags extends QuantisationFlags {
 export function synthCommand(): Command {
   const size = wholeNumber(1);
   const command = new Command("synth")
-    .description(
-      "Makes a model of a given shape with random weights, to test and to time its size.",
-    )
     .addOption(
       new Option("--like <shape>", "the shape")
         .choices(Object.keys(SYNTHETIC_SHAPES)).makeOptionMandatory(),

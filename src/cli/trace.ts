@@ -19,7 +19,6 @@ const MAX_TRACE_BYTES = 256 * 2 ** 20;
 /** `unmask trace` */
 export function traceCommand(): Command {
   return new Command("trace")
-    .description("Draws a trace of unmask generate --trace: positions by denoising steps.")
     .argument("<file>", "trace, a JSON file")
     .requiredOption("--png <file>", "picture to write")
     .addHelpText(

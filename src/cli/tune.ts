@@ -22,7 +22,6 @@ interface TuneFlags extends TuneModelFlags {
 /** `unmask tune` */
 export function tuneCommand(): Command {
   return addMemoryOptions(addDraftOptions(new Command("tune")))
-    .description("Finds the fastest tile sizes for a model's linear layers on this device.")
     .addOption(modelOption())
     .addOption(
       new Option("--like <shape>", "tune this shape instead of a model folder")

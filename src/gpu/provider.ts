@@ -26,10 +26,10 @@ export interface Provider {
 }
 
 /**
- * The Dawn package. It is neither a literal in `import()` nor an entry in deno.json, because then
+ * The Dawn package. It is neither a literal in `import()` nor among deno.json's imports, because then
  * every user would download its 51 MB at the first start. deno.lock holds its checksum.
  */
-const DAWN_PACKAGE = "npm:webgpu@0.6.2";
+export const DAWN_PACKAGE = "npm:webgpu@0.6.2";
 
 /**
  * Options of Dawn: they allow unsafe features, which matrix units are while they are experimental,

@@ -1,6 +1,6 @@
 /** Help and usage errors of every command. */
 
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import config from "../../deno.json" with { type: "json" };
 import { unmask } from "./command.ts";
 
@@ -30,6 +30,9 @@ Deno.test("every command has help with an example, on standard output", async ()
     const help = await unmask([...command.split(" "), "--help"]);
     assertEquals([help.code, help.stderr], [0, ""], command);
     assertMatch(help.stdout, new RegExp(`^Usage: unmask ${command} \\[options\\]`));
+    // The list is written beside what each command says of itself when it is loaded.
+    const [, usage] = /^Usage: unmask (.*)$/m.exec(help.stdout)!;
+    if (name === command) assertStringIncludes(stdout, `\n  ${usage} `);
     assertMatch(help.stdout, new RegExp(`Examples?:\\n(.*\\n)*? .*unmask ${command}`), command);
   }
 });

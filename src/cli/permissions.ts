@@ -1,0 +1,146 @@
+/**
+ * Gives up what a command does not need, once its options are known. A task grants more, because it
+ * knows neither which command runs nor where the model lies.
+ *
+ * What Deno 2.9 can do, and what it cannot:
+ * - What was granted as a list can be narrowed. `--allow-read=/` is a list of one folder: asking for
+ *   a folder below it adds that folder without a prompt, and revoking `/` leaves only what was
+ *   added. A grant without a list (`--allow-read`, `-A`) is kept or dropped as a whole.
+ * - A Worker shares its parent's permissions: what either gives up, both have lost. So the main
+ *   thread keeps what the engine needs, also for the Worker that replaces one that hangs.
+ * - A socket that listens goes on without any permission.
+ * - Importing a package from npm needs no permission: `--cached-only` and `--frozen` refuse it.
+ */
+
+import { tmpdir } from "node:os";
+import { dirname, parse, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Command } from "commander";
+import { cacheFolder } from "../engine/cache_folder.ts";
+import { EMBEDDED_DRAFT } from "../engine/embedded_models.ts";
+import { defaultTuningFile } from "../engine/tuning_file.ts";
+import type { ProviderName } from "../gpu/provider.ts";
+
+/** Options whose value is a file or folder that a command reads. */
+const READ_OPTIONS = ["model", "draft", "against", "data", "tokenizer", "tuning"] as const;
+/** Names of arguments that are a file or folder to read. */
+const READ_ARGUMENTS: readonly string[] = ["file", "dir"];
+/** Options whose value is a file or folder that a command writes; what is there may be read. */
+const WRITE_OPTIONS = ["json", "out", "png", "trace"] as const;
+
+/** What a Worker loads of the package, seen from here; none of it are files if that lies at a URL. */
+const CODE = ["../", "../../shaders/", "../../deno.json"];
+const IS_FOLDER = import.meta.url.startsWith("file:");
+
+/** Variables that drivers read, and that a Worker sets for them. */
+const DRIVER_VARIABLES: readonly string[] = ["DENO_WEBGPU_BACKEND", "XDG_RUNTIME_DIR"];
+/** Variables that name the cache folder, where the models lie that were fetched from a URL. */
+const FOLDER_VARIABLES: readonly string[] = ["HOME", "LOCALAPPDATA", "XDG_CACHE_HOME"];
+const KEYS_VARIABLE = "UNMASK_API_KEYS";
+const TERMINAL_VARIABLES: readonly string[] = ["COLORTERM", "FORCE_COLOR", "NO_COLOR", "TERM"];
+
+/** Options that more than one command has, as far as they say what it reaches. */
+type ReachingFlags =
+  & { readonly [name in typeof READ_OPTIONS[number] | typeof WRITE_OPTIONS[number]]?: unknown }
+  & { readonly gpu?: ProviderName };
+
+/**
+ * Gives up what this command does not need. Called before anything is loaded or any Worker is
+ * started.
+ */
+export function giveUpOthers(command: Command): void {
+  const what = command.name();
+  const timed = what === "bench" ? command.processedArgs[0] : undefined;
+  // Other programs, which read and start what they like.
+  if (timed === "peers") return;
+  const flags: ReachingFlags = command.opts();
+  const written = paths(WRITE_OPTIONS.map((name) => flags[name]));
+  if (what === "tune") written.push(...tuningFolder(flags.tuning));
+  // It makes a model for the run, unless a folder is named.
+  if (timed === "load") written.push(tmpdir());
+  const read = [
+    ...paths(READ_OPTIONS.map((name) => flags[name])),
+    ...paths(
+      command.registeredArguments.map((argument, i) =>
+        READ_ARGUMENTS.includes(argument.name()) ? command.processedArgs[i] : undefined
+      ),
+    ),
+    ...paths([cacheFolder()]),
+    // How much its disk holds is asked of the folder that is there.
+    ...paths([flags.out]).map(standing),
+  ];
+  keepPaths("write", written);
+  keepPaths("read", [...read, ...written, ...ownCode()]);
+  if (written.length === 0) Deno.permissions.revokeSync({ name: "sys", kind: "statfs" });
+  if (what !== "serve") {
+    Deno.permissions.revokeSync({ name: "net" });
+    Deno.permissions.revokeSync({ name: "env", variable: KEYS_VARIABLE });
+  }
+  Deno.permissions.revokeSync({ name: "run" });
+  if (flags.gpu !== "dawn" && flags.gpu !== "auto") Deno.permissions.revokeSync({ name: "ffi" });
+  // A Worker imports its code from where the package lies.
+  if (IS_FOLDER) Deno.permissions.revokeSync({ name: "import" });
+}
+
+/**
+ * Gives up what a server needed to start, as soon as its keys are read and it listens. What stays is
+ * for the engine's Worker, which may load the model again: to read it and the code, and to compute.
+ */
+export function giveUpStarting(): void {
+  Deno.permissions.revokeSync({ name: "net" });
+  const others = [KEYS_VARIABLE, ...TERMINAL_VARIABLES, ...IS_FOLDER ? FOLDER_VARIABLES : []];
+  for (const variable of others) Deno.permissions.revokeSync({ name: "env", variable });
+}
+
+/** The variables that a task permits. */
+export const VARIABLES: readonly string[] = [
+  ...DRIVER_VARIABLES,
+  ...FOLDER_VARIABLES,
+  KEYS_VARIABLE,
+  ...TERMINAL_VARIABLES,
+].sort();
+
+/** Keeps what is granted of these paths and below them, and drops what was granted as `/`. */
+function keepPaths(name: "read" | "write", kept: readonly string[]): void {
+  if (kept.length === 0) {
+    Deno.permissions.revokeSync({ name });
+    return;
+  }
+  const roots = new Set([resolve("/"), ...kept.map((path) => parse(path).root)]);
+  if (kept.some((path) => roots.has(path))) return;
+  for (const path of kept) {
+    const one = { name, path } as const;
+    // Never a prompt: only what is granted already is asked for.
+    if (Deno.permissions.querySync(one).state === "granted") Deno.permissions.requestSync(one);
+  }
+  for (const path of roots) Deno.permissions.revokeSync({ name, path });
+}
+
+/** The values that are paths, absolute. */
+function paths(values: readonly unknown[]): string[] {
+  return values.filter((value) => typeof value === "string").map((path) => resolve(path));
+}
+
+function ownCode(): string[] {
+  if (!IS_FOLDER) return [];
+  const code = CODE.map((path) => resolve(fileURLToPath(new URL(path, import.meta.url))));
+  // The draft that goes with the embedded model, if none is named.
+  return [...code, resolve(EMBEDDED_DRAFT)];
+}
+
+/** The folder of a tuning that is written: its file is replaced by a new one beside it. */
+function tuningFolder(file: unknown): string[] {
+  return paths([file, defaultTuningFile()]).slice(0, 1).map((path) => dirname(path));
+}
+
+/** The path itself, or the nearest folder above it that is there. */
+function standing(path: string): string {
+  for (let at = path;; at = dirname(at)) {
+    try {
+      Deno.statSync(at);
+      return at;
+    } catch {
+      if (dirname(at) === at) return path;
+    }
+  }
+}
