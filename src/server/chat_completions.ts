@@ -1,7 +1,7 @@
 /** `POST /v1/chat/completions`. */
 import type { Context } from "hono";
 import type { GenerateEvent, TextEngine } from "../engine/request.ts";
-import { type ChatRequest, chatRequestParser, requestLimits } from "./chat_request.ts";
+import { type ChatRequest, chatRequestParser, requestLimits, textBounds } from "./chat_request.ts";
 import { chatStream } from "./chat_stream.ts";
 import { type ApiError, toApiError } from "./errors.ts";
 import { eventStream, type StreamMessage } from "./event_stream.ts";
@@ -43,10 +43,15 @@ export function chatCompletions(
 ): (c: Context) => Promise<Response> {
   // Made at the first request, because it needs the loaded model.
   let parse: ((body: unknown) => ChatRequest) | undefined;
+  let bounds = options.body;
   return async (c) => {
     const model = loadedModel(engine);
-    parse ??= chatRequestParser(model, requestLimits(model, options.maxMessages));
-    const request = parse(await readJson(c.req.raw, options.body));
+    if (parse === undefined) {
+      const limits = requestLimits(model, options.maxMessages);
+      parse = chatRequestParser(model, limits);
+      bounds = { ...bounds, useless: textBounds(limits, bounds) };
+    }
+    const request = parse(await readJson(c.req.raw, bounds));
     const cancel = new AbortController();
     const signal = AbortSignal.any([c.req.raw.signal, cancel.signal]);
     const onCancel = (reason: unknown) => cancel.abort(reason);

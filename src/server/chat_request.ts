@@ -2,6 +2,7 @@
 import type { GenerateRequest, ModelSummary } from "../engine/request.ts";
 import { chatSchema, KNOWN_FIELDS, type RequestLimits } from "./chat_schema.ts";
 import { ApiError } from "./errors.ts";
+import type { BodyLimits } from "./json_body.ts";
 import { requireModel } from "./models.ts";
 import { issueError } from "./request_issue.ts";
 
@@ -110,6 +111,28 @@ export function chatRequestParser(
   };
 }
 
+/** Bytes of a body besides the text of its messages: names, roles, stop strings, metadata. */
+const OTHER_BYTES = 2 ** 18;
+/** Bytes of a UTF-16 unit in JSON at most, as an escape. */
+const UNIT_BYTES = 6;
+
+/** Bytes above which a body holds too much text, whatever is in it: it need not be parsed. */
+export function textBounds(limits: RequestLimits, { maxBytes }: BodyLimits): BodyLimits["useless"] {
+  const bytes = UNIT_BYTES * limits.maxTextLength + OTHER_BYTES;
+  if (bytes >= maxBytes) return undefined;
+  return { bytes, error: tooMuchText(`more than ${bytes} bytes`, limits) };
+}
+
+function tooMuchText(found: string, { maxTextLength, contextLength }: RequestLimits): ApiError {
+  return new ApiError(
+    400,
+    "context_length_exceeded",
+    `The messages hold ${found}, more than the model's ${contextLength} tokens can ` +
+      `(${maxTextLength} characters at most). Shorten the conversation.`,
+    { param: "messages" },
+  );
+}
+
 /** OpenAI's seeds are signed. Other servers take -1 for any seed, and so do their clients. */
 function engineSeed(seed: number | undefined): number | undefined {
   if (seed === undefined || seed === -1) return undefined;
@@ -119,17 +142,10 @@ function engineSeed(seed: number | undefined): number | undefined {
 /** Tokenising takes the engine's time: what cannot fit is refused before. */
 function checkTextLength(
   messages: readonly { readonly content: string }[],
-  { maxTextLength, contextLength }: RequestLimits,
+  limits: RequestLimits,
 ): void {
   const length = messages.reduce((sum, { content }) => sum + content.length, 0);
-  if (length <= maxTextLength) return;
-  throw new ApiError(
-    400,
-    "context_length_exceeded",
-    `The messages hold ${length} characters, more than the model's ${contextLength} tokens can ` +
-      `(${maxTextLength} at most). Shorten the conversation.`,
-    { param: "messages" },
-  );
+  if (length > limits.maxTextLength) throw tooMuchText(`${length} characters`, limits);
 }
 
 function refuseWithoutStream(field: string, given: boolean): void {

@@ -7,6 +7,8 @@ export interface BodyLimits {
   readonly maxBytes: number;
   /** Limit in seconds, from the first read to the last byte. */
   readonly seconds: number;
+  /** Bytes from which a body is read but not looked at, and what is said of it then. */
+  readonly useless?: { readonly bytes: number; readonly error: ApiError };
 }
 
 /**
@@ -17,7 +19,8 @@ const DRAIN_FACTOR = 4;
 /**
  * Reads the request's body as a JSON value. Bytes are counted as they arrive, because
  * Content-Length cannot be trusted.
- * @throws {ApiError} 415 not plain UTF-8 JSON, 413 too long, 408 too slow, 400 broken off or not JSON
+ * @throws {ApiError} 415 not plain UTF-8 JSON, 413 too long, 408 too slow, 400 broken off or not JSON,
+ * or that of `limits.useless`
  */
 export async function readJson(request: Request, limits: BodyLimits): Promise<unknown> {
   checkContentType(request.headers);
@@ -61,6 +64,7 @@ async function readText(request: Request, limits: BodyLimits): Promise<string> {
   const reader = request.body.getReader();
   const decoder = new TextDecoder("utf-8", { fatal: true });
   const parts: string[] = [];
+  const { bytes: most, error: useless } = limits.useless ?? { bytes: limits.maxBytes };
   let size = 0;
   let isUtf8 = true;
   const decode = (chunk?: Uint8Array) => {
@@ -80,7 +84,7 @@ async function readText(request: Request, limits: BodyLimits): Promise<string> {
       const { done, value } = await reader.read();
       if (done) break;
       size += value.byteLength;
-      if (size <= limits.maxBytes) decode(value);
+      if (size <= most) decode(value);
       else parts.length = 0;
     }
   } catch {
@@ -103,6 +107,7 @@ async function readText(request: Request, limits: BodyLimits): Promise<string> {
       `The request body is longer than ${limits.maxBytes} bytes. Shorten the messages.`,
     );
   }
+  if (size > most && useless) throw useless;
   decode();
   if (!isUtf8) throw new ApiError(400, "invalid_json", "The request body is not valid UTF-8.");
   return parts.join("");

@@ -137,7 +137,7 @@ Deno.test("messages and parts count together against what a context can hold", (
       "The messages hold 4500 charac",
     );
     assertEquals([error.param, error.code], ["messages", "context_length_exceeded"]);
-    assert(error.message.includes("(4096 at most)"));
+    assert(error.message.includes("(4096 characters at most)"));
   }
   assertEquals(generate({ messages: [message, message] })?.messages?.length, 2);
 });

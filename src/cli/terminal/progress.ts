@@ -7,6 +7,7 @@ import cliProgress from "cli-progress";
 import type { MemoryPlan } from "../../model/memory/memory_plan.ts";
 import { isStored } from "../../model/memory/plan_request.ts";
 import { WorkerEngine, type WorkerEngineOptions } from "../../engine/worker_engine.ts";
+import { Log } from "./log.ts";
 
 /** Share of the work after which a line is printed where there is no terminal. */
 const LINE_SHARE = 0.25;
@@ -33,13 +34,15 @@ export function progressReport(
   lines: boolean,
 ): ProgressReport {
   if (Deno.stderr.isTerminal()) return progressBar(label, amount);
+  // The work goes on where nobody takes these lines, such as on a full disk.
+  const log = new Log();
   let shown = 0;
   return {
     update(done, total) {
       if (!lines || (done < total && done / total < shown + LINE_SHARE)) return;
       if (shown >= 1) return;
       shown = done / total;
-      console.error(`${label}: ${Math.floor(100 * shown)} % of ${amount(total)}`);
+      log.error(`${label}: ${Math.floor(100 * shown)} % of ${amount(total)}`);
     },
     print: (line) => console.log(line),
     stop() {},
@@ -91,19 +94,20 @@ export function startEngine(
     readonly lines?: boolean;
   } = {},
 ): { readonly engine: WorkerEngine; readonly report: ProgressReport } {
+  const log = new Log();
   const report = progressReport(`loading ${basename(resolve(dir))}`, inMebibytes, lines);
   const engine = new WorkerEngine(dir, {
     ...options,
     onProgress: (done, total) => report.update(done, total),
     onPlan(line, plan) {
-      if (lines || plan.limited || isSmaller(plan)) console.error(line);
+      if (lines || plan.limited || isSmaller(plan)) log.error(line);
     },
   });
   const stop = () => report.stop();
   engine.ready.then(() => {
     stop();
     for (const line of engine.model?.warning?.split("\n") ?? []) {
-      console.error(`Warning: ${line}`);
+      log.error(`Warning: ${line}`);
     }
   }, stop);
   return { engine, report };
