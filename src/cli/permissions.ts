@@ -39,6 +39,9 @@ const FOLDER_VARIABLES: readonly string[] = ["HOME", "LOCALAPPDATA", "XDG_CACHE_
 const KEYS_VARIABLE = "UNMASK_API_KEYS";
 const TERMINAL_VARIABLES: readonly string[] = ["COLORTERM", "FORCE_COLOR", "NO_COLOR", "TERM"];
 
+/** Where a task permits to listen. */
+const HOSTS = ["127.0.0.1", "localhost", "0.0.0.0", "[::1]", "[::]"];
+
 /** Options that more than one command has, as far as they say what it reaches. */
 type ReachingFlags =
   & { readonly [name in typeof READ_OPTIONS[number] | typeof WRITE_OPTIONS[number]]?: unknown }
@@ -85,9 +88,10 @@ export function giveUpOthers(command: Command): void {
 /**
  * Gives up what a server needed to start, as soon as its keys are read and it listens. What stays is
  * for the engine's Worker, which may load the model again: to read it and the code, and to compute.
+ * @param address host and port: it may have to listen there anew
  */
-export function giveUpStarting(): void {
-  Deno.permissions.revokeSync({ name: "net" });
+export function giveUpStarting(address: string): void {
+  keepAddress(address);
   const others = [KEYS_VARIABLE, ...TERMINAL_VARIABLES, ...IS_FOLDER ? FOLDER_VARIABLES : []];
   for (const variable of others) Deno.permissions.revokeSync({ name: "env", variable });
 }
@@ -114,6 +118,18 @@ function keepPaths(name: "read" | "write", kept: readonly string[]): void {
     if (Deno.permissions.querySync(one).state === "granted") Deno.permissions.requestSync(one);
   }
   for (const path of roots) Deno.permissions.revokeSync({ name, path });
+}
+
+/** Keeps what is granted of one address, and drops the hosts that a task permits. */
+function keepAddress(host: string): void {
+  const one = { name: "net", host } as const;
+  if (Deno.permissions.querySync(one).state === "granted") Deno.permissions.requestSync(one);
+  for (const other of HOSTS) Deno.permissions.revokeSync({ name: "net", host: other });
+  // Granted without a list, all of it goes.
+  const elsewhere = { name: "net", host: "192.0.2.1" } as const;
+  if (Deno.permissions.querySync(elsewhere).state === "granted") {
+    Deno.permissions.revokeSync({ name: "net" });
+  }
 }
 
 /** The values that are paths, absolute. */

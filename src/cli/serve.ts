@@ -8,6 +8,7 @@ import type { ProviderName } from "../gpu/provider.ts";
 import { LOOPBACK_HOSTS } from "../server/access.ts";
 import { createApp } from "../server/app.ts";
 import { CONNECTION_LIMITS, type HttpServer, inUrl, listen } from "../server/http_server.ts";
+import { connectionsThatFit, type FittingConnections } from "../server/open_files.ts";
 import { settles } from "../server/live_response.ts";
 import { giveUpStarting } from "./permissions.ts";
 import {
@@ -107,6 +108,8 @@ async function run(flags: ServeFlags): Promise<void> {
         "without a key",
     );
   }
+  // Before the engine opens files of its own.
+  const fitting = fittingConnections(flags.maxConnections);
   const { engine, report } = startEngine(flags.model, {
     ...memoryOf(flags),
     tuning: tuningOf(flags),
@@ -146,8 +149,8 @@ async function run(flags: ServeFlags): Promise<void> {
       stopping = true;
       stopped.resolve();
     });
-    const server = await open(host, flags, app.fetch, log);
-    giveUpStarting();
+    const server = await open(host, flags, fitting, app.fetch, log);
+    giveUpStarting(`${inUrl(host)}:${server.port}`);
     const url = `http://${inUrl(host)}:${server.port}`;
     log.line(() => console.log(`Listening on ${url}`));
     if (!local) {
@@ -183,9 +186,26 @@ function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."));
 }
 
+/** @throws {Error} when the system allows none */
+function fittingConnections(most: number): FittingConnections {
+  const fitting = connectionsThatFit(most);
+  const { connections } = fitting;
+  if (connections === 0) {
+    throw new Error("the system lets this process open too few files: raise it with ulimit -n");
+  }
+  if (connections < most) {
+    new Log().error(
+      `Warning: the system lets this process open so few files that it takes ${connections} ` +
+        `connections at once, not ${most}. Raise it with ulimit -n.`,
+    );
+  }
+  return fitting;
+}
+
 async function open(
   hostname: string,
-  { port, maxConnections }: ServeFlags,
+  { port }: ServeFlags,
+  fitting: FittingConnections,
   handler: (request: Request) => Response | Promise<Response>,
   log: Log,
 ): Promise<HttpServer> {
@@ -193,7 +213,7 @@ async function open(
     return await listen(handler, {
       hostname,
       port,
-      limits: { ...CONNECTION_LIMITS, connections: maxConnections },
+      limits: { ...CONNECTION_LIMITS, ...fitting },
       onError: ({ message }) => log.error(`unmask: a connection was not taken: ${message}`),
     });
   } catch (error) {

@@ -2,12 +2,11 @@
 
 import { createAdaptorServer } from "@hono/node-server";
 import type { Server } from "node:http";
-import type { AddressInfo, Socket } from "node:net";
+import type { Socket } from "node:net";
+import { type ConnectionOptions, Connections } from "./connections.ts";
 
 /** Bounds on connections. */
-export interface ConnectionLimits {
-  /** Most connections at once; what comes beyond is closed at once. */
-  readonly connections: number;
+export interface ConnectionLimits extends Pick<ConnectionOptions, "connections" | "backlog"> {
   /** Seconds from a connection, or from an answer's end, until a request's header must be there. */
   readonly headerSeconds: number;
   /** Seconds from the first byte of a request to its last. */
@@ -19,6 +18,7 @@ export interface ConnectionLimits {
 /** What a server allows unless told otherwise. Most systems give a process 1024 files. */
 export const CONNECTION_LIMITS: ConnectionLimits = {
   connections: 512,
+  backlog: 128,
   headerSeconds: 10,
   requestSeconds: 60,
   keepAliveSeconds: 15,
@@ -62,28 +62,21 @@ export async function listen(
     fetch: handler,
     serverOptions: { connectionsCheckingInterval: LOOK },
   }) as Server;
-  server.maxConnections = limits.connections;
   server.headersTimeout = 1000 * limits.headerSeconds;
   server.requestTimeout = 1000 * limits.requestSeconds;
   server.keepAliveTimeout = 1000 * limits.keepAliveSeconds;
   // An answer may take as long as it takes.
   server.timeout = 0;
-  // A client that breaks off is no event of its own.
-  server.on("connection", (socket: Socket) => socket.on("error", () => {}));
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen({ port, host: hostname }, () => {
-      server.off("error", reject);
-      resolve();
-    });
-  });
-  server.on("error", onError);
+  const take = (socket: Socket) => server.emit("connection", socket);
+  const connections = await Connections.open({ hostname, port, ...limits, onError }, take);
+  // It does not listen itself, and would not look for connections that are late.
+  server.emit("listening");
   return {
-    port: (server.address() as AddressInfo).port,
+    port: connections.port,
     async stop() {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      const stopped = connections.stop();
       server.closeIdleConnections();
-      await closed;
+      await stopped;
     },
     cut: () => server.closeAllConnections(),
   };

@@ -151,12 +151,15 @@ export class Running implements AsyncDisposable {
 }
 
 /** `unmask ARGS` whose GPU fails on signals: see test/engine/failing_unmask.ts. */
-export function failingUnmask(args: readonly string[]): Running {
+export function failingUnmask(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Running {
   return new Running(
     new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", "test/engine/failing_unmask.ts", ...args],
       cwd: fileURLToPath(root),
-      env: { NO_COLOR: "1", ...OWN_CACHE },
+      env: { NO_COLOR: "1", ...OWN_CACHE, ...env },
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",

@@ -7,12 +7,19 @@ import {
   assertRejects,
   assertStringIncludes,
 } from "@std/assert";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { answersWhole, CLIENT_CASES, type ClientTarget } from "../server/client_cases.ts";
 import { MALFORMED } from "../server/malformed.ts";
 import { OWN_CACHE } from "./own_cache.ts";
-import { inTerminal, knownAnswer, Running, runTask, taskCommand, terminalLeft } from "./command.ts";
+import {
+  failingUnmask,
+  inTerminal,
+  knownAnswer,
+  Running,
+  runTask,
+  taskCommand,
+  terminalLeft,
+} from "./command.ts";
 
 /** A port that nobody listens on just now. */
 function freePort(): number {
@@ -141,41 +148,29 @@ Deno.test("a log that cannot be written changes no answer", async () => {
 });
 
 Deno.test("the server answers 503 while the model loads, and stops even then", async () => {
-  const dir = await Deno.makeTempDir();
-  try {
-    const embedded = fileURLToPath(new URL("../../models/tiny-target", import.meta.url));
-    for (const { name } of Deno.readDirSync(embedded)) {
-      if (name !== "tokenizer.json") await Deno.symlink(join(embedded, name), join(dir, name));
+  const held = { HELD: "until SIGCONT" };
+  {
+    await using running = failingUnmask(["serve", "--port", "0", "--quiet"], held);
+    const [, url] = await running.stdout.match(/^Listening on (http:\S+)$/m);
+    for (const path of ["/health", "/v1/models"]) {
+      const response = await fetch(url + path);
+      assertEquals(response.status, 503, path);
+      assert(Number(response.headers.get("retry-after")) > 0);
+      await response.body?.cancel();
     }
-    // Whoever reads a named pipe waits until somebody writes.
-    const pipe = join(dir, "tokenizer.json");
-    await new Deno.Command("mkfifo", { args: [pipe] }).output();
-    {
-      const { server, url } = await serve(["--model", dir, "--quiet"]);
-      await using running = server;
-      for (const path of ["/health", "/v1/models"]) {
-        const response = await fetch(url + path);
-        assertEquals(response.status, 503, path);
-        assert(Number(response.headers.get("retry-after")) > 0);
-        await response.body?.cancel();
-      }
-      const writer = await Deno.open(pipe, { write: true });
-      await (await Deno.open(join(embedded, "tokenizer.json"))).readable.pipeTo(writer.writable);
-      await running.stdout.match(/^Model .+ is ready on /m);
-      const health = await fetch(`${url}/health`);
-      assertEquals([health.status, await health.json()], [200, { status: "ok" }]);
-      assertMatch(running.stderr.text, /^loading .+: 100 % of 5\.0 MiB$/m);
-      assert(!running.stdout.text.includes("GET /health"), "--quiet");
-      running.kill("SIGINT");
-      assertEquals(await running.end(), 0);
-    }
-    const { server } = await serve(["--model", dir]);
-    await using running = server;
+    running.kill("SIGCONT");
+    await running.stdout.match(/^Model .+ is ready on /m);
+    const health = await fetch(`${url}/health`);
+    assertEquals([health.status, await health.json()], [200, { status: "ok" }]);
+    assertMatch(running.stderr.text, /^loading .+: 100 % of 5\.0 MiB$/m);
+    assert(!running.stdout.text.includes("GET /health"), "--quiet");
     running.kill("SIGINT");
     assertEquals(await running.end(), 0);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
   }
+  await using running = failingUnmask(["serve", "--port", "0"], held);
+  await running.stdout.match(/^Listening on /m);
+  running.kill("SIGINT");
+  assertEquals(await running.end(), 0);
 });
 
 Deno.test("a server that cannot start says why, and exits with 1", async () => {

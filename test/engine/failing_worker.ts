@@ -11,7 +11,7 @@ let software = false;
 let largest = 0;
 let asked = false;
 let mayReplace = Promise.withResolvers<void>();
-mayReplace.resolve();
+if (!Deno.env.has("HELD")) mayReplace.resolve();
 let starving: Disposable | undefined;
 
 const { requestDevice } = GPUAdapter.prototype;

@@ -9,6 +9,7 @@ const HEALTH = "GET /health HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer
 /** Short enough for a test. */
 const LIMITS: ConnectionLimits = {
   connections: 8,
+  backlog: 128,
   headerSeconds: 1,
   requestSeconds: 2,
   keepAliveSeconds: 1,
@@ -70,4 +71,21 @@ Deno.test("hundreds of idle connections leave room for those who ask", async () 
     assert(await isHealthy(port));
     for (const connection of idle) connection.close();
   });
+});
+
+Deno.test("behind too many connections it listens anew, on the same port, and keeps those it has", async () => {
+  await withServer({}, async ({ port }) => {
+    const kept = await Deno.connect({ hostname: "127.0.0.1", port });
+    const many = await Promise.all(
+      Array.from({ length: 40 }, () => Deno.connect({ hostname: "127.0.0.1", port })),
+    );
+    await new Promise((resolve) => setTimeout(resolve, 2500));
+    for (const connection of many) connection.close();
+    while (!await isHealthy(port).catch(() => false));
+    await kept.write(encoder.encode(HEALTH));
+    const answer = new Uint8Array(12);
+    await kept.read(answer);
+    assertEquals(new TextDecoder().decode(answer), "HTTP/1.1 200");
+    kept.close();
+  }, { ...CONNECTION_LIMITS, connections: LIMITS.connections });
 });
