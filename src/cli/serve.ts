@@ -64,7 +64,8 @@ export function serveCommand(): Command {
     )
     .option(
       "--api-key <key>",
-      "a key that clients must send (repeatable); UNMASK_API_KEYS adds more, separated by commas",
+      "a key that clients must send (repeatable). Others can see it in the list of processes: " +
+        "better UNMASK_API_KEYS, separated by commas",
       repeated,
     )
     .option(
@@ -101,15 +102,22 @@ Examples:
 async function run(flags: ServeFlags): Promise<void> {
   const host = flags.host.replace(/^\[(.*)\]$/, "$1");
   const apiKeys = keysOf(flags);
+  const log = new Log();
+  if (flags.apiKey) {
+    log.error(
+      "Warning: a key in --api-key can be seen by who lists processes, and deno task prints it. " +
+        "Put it into UNMASK_API_KEYS instead.",
+    );
+  }
   const local = isLoopback(host);
   if (!local && apiKeys.length === 0 && !flags.allowAnyone) {
     throw new Error(
-      `--host ${host} lets other machines in: give an --api-key, or --allow-anyone to serve ` +
+      `--host ${host} lets other machines in: set UNMASK_API_KEYS, or give --allow-anyone to serve ` +
         "without a key",
     );
   }
   // Before the engine opens files of its own.
-  const fitting = fittingConnections(flags.maxConnections);
+  const fitting = fittingConnections(flags.maxConnections, log);
   const { engine, report } = startEngine(flags.model, {
     ...memoryOf(flags),
     tuning: tuningOf(flags),
@@ -119,7 +127,6 @@ async function run(flags: ServeFlags): Promise<void> {
     lines: true,
     onState: () => tellRecovery(),
   });
-  const log = new Log();
   let stopping = false;
   let lost = false;
   const tellRecovery = () => {
@@ -187,14 +194,14 @@ function isLoopback(host: string): boolean {
 }
 
 /** @throws {Error} when the system allows none */
-function fittingConnections(most: number): FittingConnections {
+function fittingConnections(most: number, log: Log): FittingConnections {
   const fitting = connectionsThatFit(most);
   const { connections } = fitting;
   if (connections === 0) {
     throw new Error("the system lets this process open too few files: raise it with ulimit -n");
   }
   if (connections < most) {
-    new Log().error(
+    log.error(
       `Warning: the system lets this process open so few files that it takes ${connections} ` +
         `connections at once, not ${most}. Raise it with ulimit -n.`,
     );
