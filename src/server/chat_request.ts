@@ -120,7 +120,8 @@ const UNIT_BYTES = 6;
 export function textBounds(limits: RequestLimits, { maxBytes }: BodyLimits): BodyLimits["useless"] {
   const bytes = UNIT_BYTES * limits.maxTextLength + OTHER_BYTES;
   if (bytes >= maxBytes) return undefined;
-  return { bytes, error: tooMuchText(`more than ${bytes} bytes`, limits) };
+  // Made anew each time: an error keeps what was on the stack, such as the first request.
+  return { bytes, error: () => tooMuchText(`more than ${bytes} bytes`, limits) };
 }
 
 function tooMuchText(found: string, { maxTextLength, contextLength }: RequestLimits): ApiError {

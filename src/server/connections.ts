@@ -15,6 +15,8 @@ export interface ConnectionOptions {
   readonly onError: (error: Error) => void;
 }
 
+/** What an HTTP server of Node asks of its connections. */
+const LIKE_HTTP = { allowHalfOpen: true, noDelay: true };
 /** Milliseconds between two looks whether connections were too many. */
 const LOOK = 1000;
 
@@ -72,7 +74,7 @@ export class Connections {
   }
 
   #make(): Server {
-    return createServer((socket) => {
+    return createServer(LIKE_HTTP, (socket) => {
       // A client that breaks off is no event of its own.
       socket.on("error", () => {});
       if (this.#open >= this.#options.connections) {

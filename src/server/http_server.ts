@@ -69,11 +69,15 @@ export async function listen(
   server.timeout = 0;
   const take = (socket: Socket) => server.emit("connection", socket);
   const connections = await Connections.open({ hostname, port, ...limits, onError }, take);
-  // It does not listen itself, and would not look for connections that are late.
+  // It does not listen itself: it would close connections behind each answer, as one that has stopped
+  // does, and would not look for those that are late.
+  let listening = true;
+  Object.defineProperty(server, "listening", { get: () => listening });
   server.emit("listening");
   return {
     port: connections.port,
     async stop() {
+      listening = false;
       const stopped = connections.stop();
       server.closeIdleConnections();
       await stopped;

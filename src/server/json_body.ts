@@ -8,7 +8,7 @@ export interface BodyLimits {
   /** Limit in seconds, from the first read to the last byte. */
   readonly seconds: number;
   /** Bytes from which a body is read but not looked at, and what is said of it then. */
-  readonly useless?: { readonly bytes: number; readonly error: ApiError };
+  readonly useless?: { readonly bytes: number; readonly error: () => ApiError };
 }
 
 /**
@@ -107,7 +107,7 @@ async function readText(request: Request, limits: BodyLimits): Promise<string> {
       `The request body is longer than ${limits.maxBytes} bytes. Shorten the messages.`,
     );
   }
-  if (size > most && useless) throw useless;
+  if (size > most && useless) throw useless();
   decode();
   if (!isUtf8) throw new ApiError(400, "invalid_json", "The request body is not valid UTF-8.");
   return parts.join("");

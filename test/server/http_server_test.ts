@@ -89,3 +89,16 @@ Deno.test("behind too many connections it listens anew, on the same port, and ke
     kept.close();
   }, { ...CONNECTION_LIMITS, connections: LIMITS.connections });
 });
+
+Deno.test("a connection is kept for the next request", async () => {
+  await withServer({}, async ({ port }) => {
+    using connection = await Deno.connect({ hostname: "127.0.0.1", port });
+    const reader = connection.readable.pipeThrough(new TextDecoderStream()).getReader();
+    for (let i = 0; i < 3; i++) {
+      await connection.write(encoder.encode(HEALTH));
+      let answer = "";
+      while (!answer.endsWith("}")) answer += (await reader.read()).value ?? "cut}";
+      assertMatch(answer, /^HTTP\/1\.1 200 [^]*"status":"ok"/);
+    }
+  });
+});

@@ -105,7 +105,7 @@ Deno.test("a body that breaks off is the client's error", async () => {
 
 Deno.test("a body that cannot be of use is read and dropped, however it goes on", async () => {
   const error = new ApiError(400, "context_length_exceeded", "too much text");
-  const limits = { ...LIMITS, useless: { bytes: 50, error } };
+  const limits = { ...LIMITS, useless: { bytes: 50, error: () => error } };
   assertEquals(await readJson(post(`"${"x".repeat(48)}"`), limits), "x".repeat(48));
   // Not JSON, not UTF-8: nobody looks.
   for (const rest of [`"${"x".repeat(49)}"`, "{".repeat(51), new Uint8Array(51).fill(0xff)]) {

@@ -166,9 +166,9 @@ export async function runLoad(load: Load, onReady?: (url: string) => void): Prom
         method: "POST",
         headers: { "Content-Type": "application/json" },
         body: TOO_LONG,
-      }).catch(() => undefined);
-      await response?.body?.cancel();
-      const status = response?.status ?? "none";
+      }).catch((error) => `${error} ${error.cause}`.replace(/[0-9.:]+/g, "N").slice(-70));
+      if (typeof response !== "string") await response.body?.cancel();
+      const status = typeof response === "string" ? response : response.status;
       refused[status] = (refused[status] ?? 0) + 1;
     }
   }
