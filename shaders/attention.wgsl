@@ -11,8 +11,9 @@
 // keys.
 // SHADOWS: a query does not see one of the keys, and sees one key of its own instead; shadows: (key
 // row not seen, own key row).
-// One workgroup: 32 rows of one head of one sequence, one per lane. The lanes together load eight
-// keys (values) and share them, so that each lane computes its softmax alone.
+// One workgroup: 32 rows of one head of one sequence, one per lane. Each lane computes its softmax
+// alone; how eight keys (values) come to all lanes is a snippet: lib/rows_exchanged.wgsl or
+// lib/rows_uniform.wgsl.
 struct Params {
   heads: u32,
   kv_heads: u32,
@@ -35,6 +36,11 @@ struct Params {
 override UNITS: u32 = 32u; // vec4 of a head, rounded up to 8, 16, 24 or 32
 override SHADOWS: u32 = 0u;
 
+// vec4 of queries in workgroup memory: 32 units of 32 lanes, where registers hold no more than the sums.
+override QUERY_ROWS: u32 = 512u;
+var<workgroup> queries_apart: array<vec4<f32>, QUERY_ROWS>;
+
+const APART = 16u; // the first unit there
 const LANES = 32u;
 const HIDDEN = -1.0e38; // as in lib/candidate.wgsl
 
@@ -44,17 +50,37 @@ var<private> low: vec4<f32>; // scores, then weights, of keys 0..3
 var<private> high: vec4<f32>; // of keys 4..7
 
 // Units are passed as literals, so that the arrays above stay in registers once this is inlined.
-fn load_query(i: u32, start: u32, units: u32) {
+fn load_query(lane: u32, i: u32, start: u32, units: u32) {
   if (i < units) {
-    query[i] = q[start + i] * params.scale;
+    let value = q[start + i] * params.scale;
+    if (QUERY_ROWS > 1u && i >= APART) {
+      queries_apart[(i - APART) * LANES + lane] = value;
+    } else {
+      query[i] = value;
+    }
   }
 }
 
-fn score(lane: u32, i: u32, start: u32, units: u32) {
+// A unit of the lane's own query.
+fn query_unit(lane: u32, i: u32) -> vec4<f32> {
+  if (QUERY_ROWS > 1u && i >= APART) {
+    return queries_apart[(i - APART) * LANES + lane];
+  }
+  return query[i];
+}
+
+// Where the row of a key begins, by its place in the sequence; base: (first key, first fresh row, KV head).
+fn row_start(place: u32, base: vec3<u32>) -> u32 {
+  let fresh = place - params.fresh_first;
+  let row = select(base.x + place, base.y + fresh, fresh < params.fresh_keys);
+  return (row * params.kv_heads + base.z) * (params.head_stride / 4u);
+}
+
+fn score(lane: u32, i: u32, units: u32) {
   if (i < units) {
-    let key = gather_rows(lane, widened(k[start + i]), widened(k[start + i + 1u]));
-    let a = query[i];
-    let b = query[i + 1u];
+    let key = key_rows(lane, i);
+    let a = query_unit(lane, i);
+    let b = query_unit(lane, i + 1u);
     low += vec4<f32>(dot(a, key.a[0]), dot(a, key.a[1]), dot(a, key.a[2]), dot(a, key.a[3]));
     high += vec4<f32>(dot(a, key.a[4]), dot(a, key.a[5]), dot(a, key.a[6]), dot(a, key.a[7]));
     low += vec4<f32>(dot(b, key.b[0]), dot(b, key.b[1]), dot(b, key.b[2]), dot(b, key.b[3]));
@@ -73,19 +99,19 @@ fn weigh(sum: vec4<f32>, value: array<vec4<f32>, 8>) -> vec4<f32> {
   return fma(vec4<f32>(high.w), value[7], s);
 }
 
-fn add_values(lane: u32, i: u32, start: u32, units: u32, factor: f32) {
+fn add_values(lane: u32, i: u32, units: u32, factor: f32) {
   if (i < units) {
-    let value = gather_rows(lane, widened(v[start + i]), widened(v[start + i + 1u]));
+    let value = value_rows(lane, i);
     sums[i] = weigh(sums[i] * factor, value.a);
     sums[i + 1u] = weigh(sums[i + 1u] * factor, value.b);
   }
 }
 
 // A key that this lane alone sees: two units of its score, then of its value.
-fn score_own(i: u32, start: u32, units: u32) {
+fn score_own(lane: u32, i: u32, start: u32, units: u32) {
   if (i < units) {
-    low.x += dot(query[i], widened(k[start + i]));
-    low.x += dot(query[i + 1u], widened(k[start + i + 1u]));
+    low.x += dot(query_unit(lane, i), widened(k[start + i]));
+    low.x += dot(query_unit(lane, i + 1u), widened(k[start + i + 1u]));
   }
 }
 
@@ -126,48 +152,47 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let head = group.y;
   let kv_head = head / (params.heads / params.kv_heads);
   let units = params.head_stride / 4u;
-  let brought = row_of_lane(lane);
-  let fresh_row = params.fresh_row + group.z * params.fresh_keys;
+  let base = vec3<u32>(first_key, params.fresh_row + group.z * params.fresh_keys, kv_head);
   let row = group.x * LANES + lane;
   let query_row = first_query + min(row, queries - 1u);
   let query_start = (query_row * params.heads + head) * units;
-  load_query(0u, query_start, units);
-  load_query(1u, query_start, units);
-  load_query(2u, query_start, units);
-  load_query(3u, query_start, units);
-  load_query(4u, query_start, units);
-  load_query(5u, query_start, units);
-  load_query(6u, query_start, units);
-  load_query(7u, query_start, units);
+  load_query(lane, 0u, query_start, units);
+  load_query(lane, 1u, query_start, units);
+  load_query(lane, 2u, query_start, units);
+  load_query(lane, 3u, query_start, units);
+  load_query(lane, 4u, query_start, units);
+  load_query(lane, 5u, query_start, units);
+  load_query(lane, 6u, query_start, units);
+  load_query(lane, 7u, query_start, units);
   if (UNITS > 8u) {
-    load_query(8u, query_start, units);
-    load_query(9u, query_start, units);
-    load_query(10u, query_start, units);
-    load_query(11u, query_start, units);
-    load_query(12u, query_start, units);
-    load_query(13u, query_start, units);
-    load_query(14u, query_start, units);
-    load_query(15u, query_start, units);
+    load_query(lane, 8u, query_start, units);
+    load_query(lane, 9u, query_start, units);
+    load_query(lane, 10u, query_start, units);
+    load_query(lane, 11u, query_start, units);
+    load_query(lane, 12u, query_start, units);
+    load_query(lane, 13u, query_start, units);
+    load_query(lane, 14u, query_start, units);
+    load_query(lane, 15u, query_start, units);
   }
   if (UNITS > 16u) {
-    load_query(16u, query_start, units);
-    load_query(17u, query_start, units);
-    load_query(18u, query_start, units);
-    load_query(19u, query_start, units);
-    load_query(20u, query_start, units);
-    load_query(21u, query_start, units);
-    load_query(22u, query_start, units);
-    load_query(23u, query_start, units);
+    load_query(lane, 16u, query_start, units);
+    load_query(lane, 17u, query_start, units);
+    load_query(lane, 18u, query_start, units);
+    load_query(lane, 19u, query_start, units);
+    load_query(lane, 20u, query_start, units);
+    load_query(lane, 21u, query_start, units);
+    load_query(lane, 22u, query_start, units);
+    load_query(lane, 23u, query_start, units);
   }
   if (UNITS > 24u) {
-    load_query(24u, query_start, units);
-    load_query(25u, query_start, units);
-    load_query(26u, query_start, units);
-    load_query(27u, query_start, units);
-    load_query(28u, query_start, units);
-    load_query(29u, query_start, units);
-    load_query(30u, query_start, units);
-    load_query(31u, query_start, units);
+    load_query(lane, 24u, query_start, units);
+    load_query(lane, 25u, query_start, units);
+    load_query(lane, 26u, query_start, units);
+    load_query(lane, 27u, query_start, units);
+    load_query(lane, 28u, query_start, units);
+    load_query(lane, 29u, query_start, units);
+    load_query(lane, 30u, query_start, units);
+    load_query(lane, 31u, query_start, units);
   }
   var shadow = vec2<u32>(0u);
   if (SHADOWS > 0u) {
@@ -176,33 +201,30 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var maximum = HIDDEN;
   var total = 0.0;
   for (var key = 0u; key < keys; key += 8u) {
-    let place = min(key + brought, keys - 1u);
-    let fresh = place - params.fresh_first;
-    let key_row = select(first_key + place, fresh_row + fresh, fresh < params.fresh_keys);
-    let start = (key_row * params.kv_heads + kv_head) * units;
+    find_rows(lane, key, keys - 1u, base);
     low = vec4<f32>(0.0);
     high = vec4<f32>(0.0);
-    score(lane, 0u, start, units);
-    score(lane, 2u, start, units);
-    score(lane, 4u, start, units);
-    score(lane, 6u, start, units);
+    score(lane, 0u, units);
+    score(lane, 2u, units);
+    score(lane, 4u, units);
+    score(lane, 6u, units);
     if (UNITS > 8u) {
-      score(lane, 8u, start, units);
-      score(lane, 10u, start, units);
-      score(lane, 12u, start, units);
-      score(lane, 14u, start, units);
+      score(lane, 8u, units);
+      score(lane, 10u, units);
+      score(lane, 12u, units);
+      score(lane, 14u, units);
     }
     if (UNITS > 16u) {
-      score(lane, 16u, start, units);
-      score(lane, 18u, start, units);
-      score(lane, 20u, start, units);
-      score(lane, 22u, start, units);
+      score(lane, 16u, units);
+      score(lane, 18u, units);
+      score(lane, 20u, units);
+      score(lane, 22u, units);
     }
     if (UNITS > 24u) {
-      score(lane, 24u, start, units);
-      score(lane, 26u, start, units);
-      score(lane, 28u, start, units);
-      score(lane, 30u, start, units);
+      score(lane, 24u, units);
+      score(lane, 26u, units);
+      score(lane, 28u, units);
+      score(lane, 30u, units);
     }
     let places = vec4<u32>(key, key + 1u, key + 2u, key + 3u);
     low = select(vec4<f32>(HIDDEN), low, places < vec4<u32>(keys));
@@ -220,54 +242,54 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     high = exp(high - largest);
     let eight = low + high;
     total = total * factor + ((eight.x + eight.y) + (eight.z + eight.w));
-    add_values(lane, 0u, start, units, factor);
-    add_values(lane, 2u, start, units, factor);
-    add_values(lane, 4u, start, units, factor);
-    add_values(lane, 6u, start, units, factor);
+    add_values(lane, 0u, units, factor);
+    add_values(lane, 2u, units, factor);
+    add_values(lane, 4u, units, factor);
+    add_values(lane, 6u, units, factor);
     if (UNITS > 8u) {
-      add_values(lane, 8u, start, units, factor);
-      add_values(lane, 10u, start, units, factor);
-      add_values(lane, 12u, start, units, factor);
-      add_values(lane, 14u, start, units, factor);
+      add_values(lane, 8u, units, factor);
+      add_values(lane, 10u, units, factor);
+      add_values(lane, 12u, units, factor);
+      add_values(lane, 14u, units, factor);
     }
     if (UNITS > 16u) {
-      add_values(lane, 16u, start, units, factor);
-      add_values(lane, 18u, start, units, factor);
-      add_values(lane, 20u, start, units, factor);
-      add_values(lane, 22u, start, units, factor);
+      add_values(lane, 16u, units, factor);
+      add_values(lane, 18u, units, factor);
+      add_values(lane, 20u, units, factor);
+      add_values(lane, 22u, units, factor);
     }
     if (UNITS > 24u) {
-      add_values(lane, 24u, start, units, factor);
-      add_values(lane, 26u, start, units, factor);
-      add_values(lane, 28u, start, units, factor);
-      add_values(lane, 30u, start, units, factor);
+      add_values(lane, 24u, units, factor);
+      add_values(lane, 26u, units, factor);
+      add_values(lane, 28u, units, factor);
+      add_values(lane, 30u, units, factor);
     }
   }
   if (SHADOWS > 0u) {
     // If the unseen key was the only one so far, this step's factor of 0 removes its contribution.
     let start = (shadow.y * params.kv_heads + kv_head) * units;
     low.x = 0.0;
-    score_own(0u, start, units);
-    score_own(2u, start, units);
-    score_own(4u, start, units);
-    score_own(6u, start, units);
+    score_own(lane, 0u, start, units);
+    score_own(lane, 2u, start, units);
+    score_own(lane, 4u, start, units);
+    score_own(lane, 6u, start, units);
     if (UNITS > 8u) {
-      score_own(8u, start, units);
-      score_own(10u, start, units);
-      score_own(12u, start, units);
-      score_own(14u, start, units);
+      score_own(lane, 8u, start, units);
+      score_own(lane, 10u, start, units);
+      score_own(lane, 12u, start, units);
+      score_own(lane, 14u, start, units);
     }
     if (UNITS > 16u) {
-      score_own(16u, start, units);
-      score_own(18u, start, units);
-      score_own(20u, start, units);
-      score_own(22u, start, units);
+      score_own(lane, 16u, start, units);
+      score_own(lane, 18u, start, units);
+      score_own(lane, 20u, start, units);
+      score_own(lane, 22u, start, units);
     }
     if (UNITS > 24u) {
-      score_own(24u, start, units);
-      score_own(26u, start, units);
-      score_own(28u, start, units);
-      score_own(30u, start, units);
+      score_own(lane, 24u, start, units);
+      score_own(lane, 26u, start, units);
+      score_own(lane, 28u, start, units);
+      score_own(lane, 30u, start, units);
     }
     let largest = max(maximum, low.x);
     let factor = exp(maximum - largest);

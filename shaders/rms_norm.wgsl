@@ -15,8 +15,15 @@ struct Params {
 override GATHER: u32 = 0u;
 
 override LANES: u32 = 32u;
+// Lanes that add up the sums of all lanes, each those of LANES / GROUPS of them.
+override GROUPS: u32 = 8u;
 var<workgroup> partial: array<f32, LANES>;
-var<workgroup> row_scale: f32;
+var<workgroup> grouped: array<f32, GROUPS>;
+
+// Columns that a lane keeps in registers, with their weights: they are read once, all at the same time.
+const HELD = 16u;
+// How many columns a row has, against what all lanes keep: 0 as many, so that nobody asks, 1 fewer, 2 more.
+override FIT: u32 = 2u;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -25,24 +32,49 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     row = min(row_index[group.x], params.rows - 1u);
   }
   let from_start = row * params.stride;
+  let last = params.columns - 1u;
+  var held: array<f32, HELD>;
+  var gain: array<f32, HELD>;
+  for (var i = 0u; i < HELD; i++) {
+    let column = lane + i * LANES;
+    held[i] = select(0.0, x[from_start + min(column, last)], FIT == 0u || column <= last);
+    gain[i] = weight[min(column, last)];
+  }
   var sum = 0.0;
-  for (var column = lane; column < params.columns; column += LANES) {
-    let value = x[from_start + column];
-    sum = fma(value, value, sum);
+  for (var i = 0u; i < HELD; i++) {
+    sum = fma(held[i], held[i], sum);
+  }
+  if (FIT == 2u) {
+    for (var column = lane + HELD * LANES; column <= last; column += LANES) {
+      let value = x[from_start + column];
+      sum = fma(value, value, sum);
+    }
   }
   partial[lane] = sum;
   workgroupBarrier();
-  if (lane == 0u) {
+  if (lane < GROUPS) {
     var total = 0.0;
-    for (var i = 0u; i < LANES; i++) {
+    for (var i = lane; i < LANES; i += GROUPS) {
       total += partial[i];
     }
-    row_scale = 1.0 / sqrt(total / f32(params.columns) + params.epsilon);
+    grouped[lane] = total;
   }
   workgroupBarrier();
-  let scale = row_scale;
+  var total = 0.0;
+  for (var i = 0u; i < GROUPS; i++) {
+    total += grouped[i];
+  }
+  let scale = 1.0 / sqrt(total / f32(params.columns) + params.epsilon);
   let to_start = group.x * params.stride;
-  for (var column = lane; column < params.columns; column += LANES) {
-    y[to_start + column] = x[from_start + column] * scale * weight[column];
+  for (var i = 0u; i < HELD; i++) {
+    let column = lane + i * LANES;
+    if (FIT == 0u || column <= last) {
+      y[to_start + column] = held[i] * scale * gain[i];
+    }
+  }
+  if (FIT == 2u) {
+    for (var column = lane + HELD * LANES; column <= last; column += LANES) {
+      y[to_start + column] = x[from_start + column] * scale * weight[column];
+    }
   }
 }

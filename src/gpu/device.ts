@@ -30,12 +30,22 @@ export class GpuMemoryError extends GpuError {
   }
 }
 
+/**
+ * How eight rows that all lanes need come to them. `uniform`: every lane reads all of them, at addresses
+ * that all lanes share; GPUs read those once a wave, into scalar registers, and any wave size is right.
+ * `exchanged`: each of eight lanes reads one, and they exchange them; a software adapter reads lane by
+ * lane, so that this costs it an eighth.
+ */
+export type RowForm = "uniform" | "exchanged";
+
 /** Options of `acquireGpu`. */
 export interface GpuOptions {
   /** Any object with the `GPU` interface; default Deno's own `navigator.gpu`. */
   readonly provider?: GPU;
   /** False to run kernels without subgroups, even if the adapter has them. */
   readonly subgroups?: boolean;
+  /** How rows come to lanes (default: `exchanged` on a software adapter, else `uniform`). */
+  readonly rowForm?: RowForm;
   /** False to run kernels without matrix units, even if the adapter has them. */
   readonly matrixUnits?: boolean;
   /**
@@ -56,6 +66,8 @@ export interface Gpu extends Disposable {
   readonly limits: GPUSupportedLimits;
   /** Whether kernels exchange rows within a subgroup; found by running a probe. */
   readonly subgroups: boolean;
+  /** How rows come to lanes, in kernels that have both forms. */
+  readonly rowForm: RowForm;
   /** Matrix units that linear layers use; undefined if there are none. */
   readonly matrixUnits: MatrixUnits | undefined;
   /** Granted optional features. */
@@ -279,17 +291,19 @@ export async function acquireGpu(options: GpuOptions = {}): Promise<Gpu> {
   const { limits } = device;
   const { vendor, architecture, device: model, description } = adapter.info ?? {};
   const name = description || model || "unnamed adapter";
+  const software = isSoftware(adapter, name);
   return {
     device,
     name,
     identity: [vendor, architecture, model, description].filter(Boolean).join(", "),
     limits,
     subgroups,
+    rowForm: options.rowForm ?? (software ? "exchanged" : "uniform"),
     matrixUnits,
     features: granted,
     onWait: options.onWait,
     native,
-    software: isSoftware(adapter, name),
+    software,
     directives,
     throwIfFaulty() {
       if (fault) throw new GpuFaultError(`GPU error on ${name}: ${fault}`);

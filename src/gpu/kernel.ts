@@ -1,5 +1,7 @@
 /** Declares kernels with typed parameters, which are checked against the WGSL on import. */
 
+import type { RowForm } from "./device.ts";
+
 /** How a kernel uses a storage buffer. */
 export type Access = "read" | "write";
 type ScalarType = "u32" | "f32";
@@ -29,9 +31,10 @@ export interface KernelDeclaration<
   /** Whether the shader uses the type `Element`; each call adds the snippet that defines it. */
   readonly usesElement?: boolean;
   /**
-   * Whether the shader calls `gather_rows`; the device adds a snippet with or without subgroups.
+   * How eight rows come to all lanes, where the shader leaves that to the device; with `exchanged` the
+   * device adds `gather_rows`, with or without subgroups.
    */
-  readonly gathersRows?: boolean;
+  readonly rows?: Readonly<Record<RowForm, string>>;
   /** Whether the shader uses matrix units; the snippet with their shape is added. */
   readonly usesMatrixUnits?: boolean;
 }

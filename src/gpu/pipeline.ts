@@ -86,7 +86,8 @@ export function shaderCode(
     ...weights ? [weight8, weights.snippet] : [],
     ...arithmetic ? MULTIPLY_TILE[arithmetic] : [],
     ...kernel.usesElement ? [ELEMENT[element]] : [],
-    ...kernel.gathersRows || kernel.multipliesRows
+    ...kernel.rows ? [kernel.rows[gpu.rowForm]] : [],
+    ...kernel.multipliesRows || kernel.rows && gpu.rowForm === "exchanged"
       ? [gpu.subgroups && splits === 1 ? gatherRowsSubgroup : gatherRowsWorkgroup]
       : [],
     ...kernel.usesMatrixUnits ? [gpu.matrixUnits!.snippet] : [],

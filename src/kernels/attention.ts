@@ -1,6 +1,8 @@
 /** Bidirectional attention in one kernel: scores and weights stay in the workgroup's memory. */
 
 import source from "../../shaders/attention.wgsl" with { type: "text" };
+import rowsExchanged from "../../shaders/lib/rows_exchanged.wgsl" with { type: "text" };
+import rowsUniform from "../../shaders/lib/rows_uniform.wgsl" with { type: "text" };
 import { defineKernel, type Element, elementBytes } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
@@ -21,10 +23,13 @@ export const attentionKernel = defineKernel({
     fresh_keys: "u32",
     fresh_row: "u32",
   },
-  constants: { UNITS: 32, SHADOWS: 0 },
+  constants: { UNITS: 32, SHADOWS: 0, QUERY_ROWS: 512 },
   usesElement: true,
-  gathersRows: true,
+  rows: { exchanged: rowsExchanged, uniform: rowsUniform },
 });
+
+/** Rows of a workgroup, and the first unit of a query that may lie apart: as in the shader. */
+const [LANES, APART] = [32, 16];
 
 /** Keys and values of a call, `[keys, kvHeads, headStride]` each. */
 export interface KeysAndValues {
@@ -108,7 +113,10 @@ export function attention(
 ): void {
   const { fresh, work } = options;
   const { element = "f32", ...bindings } = tensors;
-  const { heads, kvHeads, headDim } = shape;
+  const { heads, kvHeads, headDim, headStride } = shape;
+  const units = 8 * Math.ceil(headDim / 32);
+  // Queries and sums of larger heads would take all registers of a lane.
+  const apart = recorder.gpu.rowForm === "uniform" && units > APART;
   recorder.dispatch(attentionKernel, {
     bindings: { ...bindings, shadows: tensors.shadows ?? tensors.sequences },
     element,
@@ -116,19 +124,23 @@ export function attention(
       heads,
       kv_heads: kvHeads,
       head_dim: headDim,
-      head_stride: shape.headStride,
+      head_stride: headStride,
       y_stride: options.yStride,
       scale: 1 / Math.sqrt(headDim),
       fresh_first: fresh?.first ?? 0,
       fresh_keys: fresh?.count ?? 0,
       fresh_row: fresh?.row ?? 0,
     },
-    constants: { UNITS: 8 * Math.ceil(headDim / 32), SHADOWS: tensors.shadows ? 1 : 0 },
+    constants: {
+      UNITS: units,
+      SHADOWS: tensors.shadows ? 1 : 0,
+      QUERY_ROWS: apart ? LANES * (units - APART) : 1,
+    },
     // Operations: scores and weighted sums. Bytes: queries and results, keys and values.
     cost: {
       operations: 4 * work.pairs * heads * headDim,
       bytes: 2 * headDim * (4 * work.queries * heads + elementBytes(element) * work.keys * kvHeads),
     },
-    workgroups: [Math.ceil(work.longest / 32), heads, work.count],
+    workgroups: [Math.ceil(work.longest / LANES), heads, work.count],
   });
 }

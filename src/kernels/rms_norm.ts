@@ -1,6 +1,7 @@
 /** Root-mean-square normalisation of rows. */
 
 import source from "../../shaders/rms_norm.wgsl" with { type: "text" };
+import type { Gpu } from "../gpu/device.ts";
 import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
@@ -11,8 +12,23 @@ export const rmsNormKernel = defineKernel({
   source,
   bindings: { x: "read", weight: "read", row_index: "read", y: "write" },
   params: { columns: "u32", stride: "u32", rows: "u32", epsilon: "f32" },
-  constants: { GATHER: 0, LANES: 32 },
+  constants: { GATHER: 0, LANES: 32, GROUPS: 8, FIT: 2 },
 });
+
+/** Columns that a lane keeps in registers: HELD in the shader. */
+const HELD = 16;
+/** Lanes of a workgroup that every device has. */
+const MOST_LANES = 256;
+
+/**
+ * Lanes for a row. A GPU waits some 500 cycles for memory whatever is asked, so the whole row is asked
+ * for at once. A software adapter runs lanes one after another, and pays for a barrier between many.
+ */
+export function rowLanes(columns: number, { software }: Pick<Gpu, "software">): number {
+  if (software) return columns <= 512 ? 8 : 32;
+  const lanes = 2 ** Math.ceil(Math.log2(columns / HELD));
+  return Math.min(MOST_LANES, Math.max(32, lanes));
+}
 
 /**
  * Records `y[i] = x[r] / sqrt(mean(x[r]^2) + epsilon) * weight` (Zhang and Sennrich 2019, eq. 4),
@@ -33,8 +49,12 @@ export function rmsNorm(
     readonly stride: number;
     readonly epsilon: number;
     readonly rowIndex?: Tensor;
+    /** Lanes of a workgroup, a power of two (default: by {@linkcode rowLanes}). */
+    readonly lanes?: number;
   },
 ): void {
+  const lanes = options.lanes ?? rowLanes(options.columns, recorder.gpu);
+  const kept = HELD * lanes;
   recorder.dispatch(rmsNormKernel, {
     bindings: { x, weight, row_index: options.rowIndex ?? weight, y },
     params: {
@@ -43,8 +63,13 @@ export function rmsNorm(
       rows: options.xRows,
       epsilon: options.epsilon,
     },
-    // For short rows, a barrier between many lanes costs more than it saves.
-    constants: { GATHER: options.rowIndex ? 1 : 0, LANES: options.columns <= 512 ? 8 : 32 },
+    constants: {
+      GATHER: options.rowIndex ? 1 : 0,
+      LANES: lanes,
+      // Near the root, so that nobody adds up more than 16 sums.
+      GROUPS: lanes >= 128 ? 16 : lanes >= 32 ? 8 : 1,
+      FIT: kept === options.columns ? 0 : kept > options.columns ? 1 : 2,
+    },
     // Operations: squares and their sum, scale and weight. Bytes: read and written.
     cost: {
       operations: 4 * options.rows * options.columns,

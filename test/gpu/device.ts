@@ -3,19 +3,26 @@
 import { acquireGpu, type Gpu, GpuError, type GpuFeature } from "../../src/gpu/device.ts";
 import { type Element, ELEMENTS } from "../../src/gpu/kernel.ts";
 
-/** How kernels exchange rows: within a subgroup, or plainly through workgroup memory. */
-export type DeviceForm = "subgroups" | "plain";
+/** How kernels exchange rows: within a subgroup, plainly through workgroup memory, or not at all. */
+export type DeviceForm = "subgroups" | "plain" | "uniform";
 
 async function acquireForms(): Promise<Map<DeviceForm, Gpu>> {
-  const plain = await acquireGpu({ subgroups: false });
+  const plain = await acquireGpu({ subgroups: false, rowForm: "exchanged" });
   const best = await acquireGpu();
-  return new Map<DeviceForm, Gpu>(
-    best.subgroups ? [["subgroups", best], ["plain", plain]] : [["plain", plain]],
-  );
+  return new Map<DeviceForm, Gpu>([
+    ...best.subgroups ? [["subgroups", best] as const] : [],
+    ["plain", plain],
+  ]);
 }
 
-/** Every form that this machine has; a test that needs one alone takes {@linkcode anyGpu}. */
+/** Every form of exchange that this machine has; a test that needs one alone takes {@linkcode anyGpu}. */
 export const forms: ReadonlyMap<DeviceForm, Gpu> = await acquireForms();
+
+/** And rows at addresses that all lanes share, which differs in kernels that declare `rows` only. */
+export const allForms: ReadonlyMap<DeviceForm, Gpu> = new Map([
+  ...forms,
+  ["uniform", await acquireGpu({ subgroups: false, rowForm: "uniform" })],
+]);
 
 /** The form that programs get. */
 export const anyGpu: Gpu = [...forms.values()][0];

@@ -15,6 +15,8 @@ interface Size {
   readonly rowIndex?: readonly number[];
   /** Size of x. */
   readonly scale?: number;
+  /** Lanes of a workgroup; those of this device by default. */
+  readonly lanes?: number;
 }
 
 interface Inputs extends Size {
@@ -37,7 +39,10 @@ export function reference({ xRows, columns, epsilon, rowIndex, x, weight }: Inpu
   return { y };
 }
 
-/** Around 512 columns the number of lanes changes; epsilon shows where x is small. */
+/**
+ * Around 512 columns the number of lanes changes, and where a row no longer fits into the registers of
+ * all lanes it has a tail; epsilon shows where x is small.
+ */
 export const kernelCase = defineCase<Size, Inputs>({
   kernel: "rms_norm",
   tolerance: 2e-6,
@@ -52,6 +57,17 @@ export const kernelCase = defineCase<Size, Inputs>({
     { name: "zero", xRows: 2, columns: 20, epsilon: 1e-5, scale: 0 },
     { name: "gathered", xRows: 5, columns: 12, epsilon: 1e-5, rowIndex: [4, 0, 0, 3, 9, 2, 4] },
     { name: "gathered, wide", xRows: 3, columns: 600, epsilon: 1e-5, rowIndex: [2, 1] },
+    ...[8, 32, 64, 128, 256].flatMap((lanes) =>
+      [1, 33, 16 * lanes, 16 * lanes + 1].map((columns) => {
+        return {
+          name: `${columns} columns, ${lanes} lanes`,
+          xRows: 2,
+          columns,
+          epsilon: 1e-5,
+          lanes,
+        };
+      })
+    ),
   ],
   modelSizes: [{ name: "128 rows of 1024", xRows: 128, columns: 1024, epsilon: 1e-5 }],
   inputs: (size, random) => ({
@@ -59,7 +75,7 @@ export const kernelCase = defineCase<Size, Inputs>({
     x: paddedRows(random, size.xRows, size.columns, size.scale),
     weight: random.floats(size.columns, 2),
   }),
-  upload(tensors, { xRows, columns, epsilon, rowIndex, x, weight }) {
+  upload(tensors, { xRows, columns, epsilon, rowIndex, lanes, x, weight }) {
     const stride = paddedInner(columns);
     const rows = rowIndex?.length ?? xRows;
     const y = tensors.untouched("y", rows * stride);
@@ -75,6 +91,7 @@ export const kernelCase = defineCase<Size, Inputs>({
           stride,
           epsilon,
           rowIndex: index,
+          lanes,
         }),
       outputs: { y },
     };

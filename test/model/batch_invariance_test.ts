@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { CONFIDENCE_MEASURES } from "../../src/denoise/confidence.ts";
 import { type ForwardInput, GREEDY, type Prediction } from "../../src/denoise/predictor.ts";
 import type { Model } from "../../src/model/model.ts";
-import { forms } from "../gpu/device.ts";
+import { allForms } from "../gpu/device.ts";
 import { Random } from "../kernels/random.ts";
 import { goldenModel, modelOf, TINY_TARGET } from "./models.ts";
 
@@ -77,7 +77,7 @@ function leftPadded(input: ForwardInput, pads: number, padToken: number): Forwar
 const withoutPositions = (predictions: readonly Prediction[]) =>
   predictions.map(({ position: _, ...rest }) => rest);
 
-for (const [form, gpu] of forms) {
+for (const [form, gpu] of allForms) {
   for (const name of ["tiny-target", "gqa-bf16", "mha-f32"]) {
     const open = () => name === "tiny-target" ? modelOf(gpu, TINY_TARGET) : goldenModel(gpu, name);
 
@@ -130,7 +130,7 @@ for (const [form, gpu] of forms) {
 }
 
 Deno.test("more asked rows than one pass of the head takes: the same bits", async () => {
-  const [[, gpu]] = forms;
+  const [[, gpu]] = allForms;
   const model = await goldenModel(gpu, "mha-f32");
   const random = new Random("many rows");
   const inputs = Array.from({ length: 9 }, (_, i): ForwardInput => {
@@ -145,7 +145,7 @@ Deno.test("more asked rows than one pass of the head takes: the same bits", asyn
 });
 
 Deno.test("guidance of scale 0 asks for no second sequence", async () => {
-  const [[, gpu]] = forms;
+  const [[, gpu]] = allForms;
   const model = await goldenModel(gpu, "mha-f32");
   const random = new Random("idle guidance");
   const ids = random.integers(9, model.config.embeddingSize);

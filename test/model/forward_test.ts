@@ -1,7 +1,7 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import type { ForwardFile } from "../../src/evaluate/parity/golden_files.ts";
 import { GREEDY } from "../../src/denoise/predictor.ts";
-import { forms } from "../gpu/device.ts";
+import { allForms } from "../gpu/device.ts";
 import { goldenPath, readGolden } from "../reference/golden.ts";
 import { readSafetensors } from "../reference/read.ts";
 import { goldenModel } from "./models.ts";
@@ -27,7 +27,7 @@ for (const name of names) {
   const { tolerance, logit_columns: columns } = golden;
   const stored = (tensor: string) => tensors.get(tensor)!.data;
 
-  for (const [form, gpu] of forms) {
+  for (const [form, gpu] of allForms) {
     for (const { name: label, ids, hidden, length } of golden.cases) {
       Deno.test(`${name} ${label}, ${form}: hidden states, logits, predictions`, async () => {
         const model = await goldenModel(gpu, golden.checkpoint);

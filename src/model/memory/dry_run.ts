@@ -264,6 +264,7 @@ function countingGpu(
     identity: "",
     limits,
     subgroups: false,
+    rowForm: "uniform",
     matrixUnits: undefined,
     features,
     native: false,
