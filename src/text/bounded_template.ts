@@ -9,7 +9,7 @@ import { withinTime } from "./time_limit.ts";
 const MAX_STEPS = 2_000_000;
 /** Characters of one string or list: twice the longest text that is encoded. */
 const MAX_SIZE = 1 << 21;
-/** Characters of all results together; a text passes through several. */
+/** Characters of texts and elements of lists, all that are made together; a text passes through several. */
 const MAX_TOTAL = 1 << 26;
 /** Milliseconds, whatever the steps are. */
 const MAX_TIME = 1000;
@@ -44,6 +44,7 @@ class BoundedInterpreter extends Interpreter {
   #total = 0;
   /** Sizes of values. None changes: the library has no method that appends. */
   readonly #sizes = new WeakMap<object, number>();
+  readonly #counted = new WeakSet<object>();
   /** The last value of each node: what a method is applied to. */
   readonly #last = new WeakMap<object, Value>();
 
@@ -53,15 +54,21 @@ class BoundedInterpreter extends Interpreter {
     if (node.type === "Known") return (node as Known).known;
     if (++this.#steps > MAX_STEPS) throw tooMuch(`takes more than ${MAX_STEPS} steps`);
     const value = super.evaluate(this.#checkedFilter(node as Node, environment), environment);
-    const size = this.#sizeOf(value);
-    this.#total += size;
-    if (size > MAX_SIZE || this.#total > MAX_TOTAL) {
-      throw tooMuch(`makes more than ${size > MAX_SIZE ? MAX_SIZE : MAX_TOTAL} characters`);
-    }
+    if (this.#sizeOf(value) > MAX_SIZE) throw tooMuch(`makes more than ${MAX_SIZE} characters`);
+    this.#count(value);
     this.#last.set(statement, value);
     return node.type === "MemberExpression" && value?.type === "FunctionValue"
       ? this.#checkedMethod(value, this.#last.get((node as Node).object!))
       : value;
+  }
+
+  /** Adds a value that was not there before to what has been made; a name for one adds nothing. */
+  #count(value: Value | undefined): void {
+    if (value === undefined || this.#counted.has(value)) return;
+    this.#counted.add(value);
+    const content: unknown = value.value;
+    if (typeof content === "string" || Array.isArray(content)) this.#total += content.length;
+    if (this.#total > MAX_TOTAL) throw tooMuch(`makes more than ${MAX_TOTAL} characters`);
   }
 
   /** A method that looks at its arguments before it does anything. */
@@ -69,7 +76,7 @@ class BoundedInterpreter extends Interpreter {
     const call = method.value as Call;
     const checked = Object.create(method) as { value: Call };
     checked.value = (args, scope) => {
-      for (const arg of args) this.#checkGrowth(receiver, arg);
+      this.#checkGrowth(receiver, args);
       return call(args, scope);
     };
     return checked as unknown as Value;
@@ -83,9 +90,10 @@ class BoundedInterpreter extends Interpreter {
     }
     const operand = isBlock ? { type: "Program", body: node.body } : node.operand;
     const receiver = this.evaluate(operand as Statement, environment);
+    const values: Value[] = [];
     const known = (statement: Statement): Known | Statement => {
       const value = this.evaluate(statement, environment);
-      this.#checkGrowth(receiver, value);
+      values.push(value);
       // Some filters look whether an argument is written out.
       if (/^(String|Integer|Float)Literal$/.test(statement!.type)) return statement;
       return { type: "Known", known: value };
@@ -95,6 +103,7 @@ class BoundedInterpreter extends Interpreter {
       if (arg.argument !== undefined) return { ...arg, argument: known(arg.argument) };
       return known(arg as unknown as Statement);
     });
+    this.#checkGrowth(receiver, values);
     return {
       type: "FilterExpression",
       operand: { type: "Known", known: receiver } satisfies Known,
@@ -102,15 +111,21 @@ class BoundedInterpreter extends Interpreter {
     } as unknown as Statement;
   }
 
-  /** `replace`, `join` and `indent` may put an argument at every character of what they work on. */
-  #checkGrowth(receiver: Value | undefined, argument: Value): void {
-    const number: unknown = argument?.value;
-    if (typeof number === "number" && number > MAX_ARGUMENT) {
-      throw tooMuch(`gives a filter or method the number ${number}`);
-    }
-    const longest = typeof number === "number" ? number : this.#sizeOf(argument);
-    const most = longest * this.#sizeOf(receiver);
-    if (most > MAX_TOTAL) throw tooMuch(`could make ${most} characters in one step`);
+  /**
+   * `replace` may put its second text in the place of each first one, `join` its text between all
+   * elements, and `indent` so many blanks before all lines.
+   */
+  #checkGrowth(receiver: Value | undefined, args: readonly Value[]): void {
+    const number = Math.max(
+      0,
+      ...args.map((arg) => typeof arg?.value === "number" ? arg.value : 0),
+    );
+    if (number > MAX_ARGUMENT) throw tooMuch(`gives a filter or method the number ${number}`);
+    const [first, second] = args.map((arg) => this.#sizeOf(arg));
+    const places = second === undefined ? 1 : Math.max(1, first);
+    const longest = second ?? (Array.isArray(receiver?.value) ? first : 1);
+    const most = this.#sizeOf(receiver) * Math.max(number, (longest ?? 1) / places);
+    if (most > MAX_TOTAL) throw tooMuch(`could make ${Math.ceil(most)} characters in one step`);
   }
 
   /** Characters of a string; of a list or an object, those of all that it holds, and its elements. */

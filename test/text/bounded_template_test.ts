@@ -42,6 +42,26 @@ Deno.test("an error that a template raises stays its own", () => {
   assertThrows(() => renderBounded(template, VALUES), Error, "no system message");
 });
 
+Deno.test("a template may look back at the conversation at every message", () => {
+  const messages = Array.from({ length: 1024 }, (_, i) => {
+    return { role: i % 2 ? "assistant" : "user", content: "x".repeat(200) };
+  });
+  const source = "{% for m in messages %}{% if messages[loop.index0 - 1].role != m.role and " +
+    "messages | length > 1 and messages[0].content %}{{ m.content }}{% endif %}{% endfor %}";
+  assertEquals(renderBounded(new Template(source), { messages }).length, 1024 * 200);
+});
+
+Deno.test("long texts may be cut and replaced by one another where that makes none longer", () => {
+  const content = "word ".repeat(12_000);
+  const source =
+    "{{ c.split(c) | length }}{{ c.replace(c, 'x') }}{{ c | replace('word', 'w') | length }}" +
+    "{{ c.startswith(c) }}";
+  assertEquals(
+    renderBounded(new Template(source), { c: content }),
+    "2x24000True".replace("True", "true"),
+  );
+});
+
 Deno.test("a long conversation is no more than a template may", () => {
   const messages = Array.from({ length: 5000 }, (_, i) => {
     return { role: i % 2 ? "assistant" : "user", content: "x".repeat(200) };
