@@ -108,6 +108,7 @@ function describeAdapter(gpu: Gpu, { name, reason }: Provider) {
       OPTIONAL_FEATURES.map((name) => [name, gpu.features.includes(name)]),
     ),
     subgroups_used: gpu.subgroups,
+    kernel_form: gpu.rowForm,
     matrix_units: gpu.matrixUnits?.shape ?? null,
     limits: Object.fromEntries(LIMITS.map((name) => [name, gpu.limits[name]])),
   };
@@ -252,7 +253,10 @@ function adapterTable(
       adapter.provider + (adapter.provider_reason ? `: ${adapter.provider_reason}` : ""),
     ],
     ["features tried", features.join(", ")],
-    ["kernels", adapter.subgroups_used ? "with subgroups" : "without subgroups"],
+    [
+      "kernels",
+      `${adapter.subgroups_used ? "with" : "without"} subgroups, rows ${adapter.kernel_form}`,
+    ],
     ["matrix units", adapter.matrix_units ?? "none"],
     ...tuning && tuning.matrices > 0 ? [["tile sizes", tilesOf(tuning)]] : [],
     ...Object.entries(adapter.limits).map(([name, value]) => [name, limit(name, value)]),

@@ -1,8 +1,8 @@
 /** `unmask parity`: compares this implementation with recorded reference data. */
 
 import { join } from "node:path";
-import { Command } from "commander";
-import { acquireGpu } from "../gpu/device.ts";
+import { Command, Option } from "commander";
+import { acquireGpu, ROW_FORMS, type RowForm } from "../gpu/device.ts";
 import { openProvider, type ProviderName } from "../gpu/provider.ts";
 import { loadModel } from "../model/loading/load.ts";
 import type { Model } from "../model/model.ts";
@@ -28,6 +28,7 @@ interface ParityFlags {
   readonly matrixUnits: boolean;
   readonly gpu: ProviderName;
   readonly tuning?: string;
+  readonly kernelForm?: RowForm;
 }
 
 /** `unmask parity` */
@@ -37,6 +38,10 @@ export function parityCommand(): Command {
     .addOption(gpuOption())
     .addOption(measuredTuningOption())
     .option("--no-matrix-units", "run without matrix units, even where the adapter has them")
+    .addOption(
+      new Option("--kernel-form <name>", "how rows come to lanes (default: as the device likes)")
+        .choices(ROW_FORMS),
+    )
     .option("--plain", "run without matrix units and without subgroups")
     .addHelpText(
       "after",
@@ -47,6 +52,7 @@ export function parityCommand(): Command {
       const { plain, gpu: provider } = flags;
       const options = {
         plain,
+        rowForm: flags.kernelForm,
         provider,
         matrixUnits: flags.matrixUnits && !plain,
         tuned: measuredTuning(flags.tuning),
@@ -73,6 +79,8 @@ export function parityCommand(): Command {
 export interface ParityOptions {
   /** Whether to run without subgroups and matrix units. */
   readonly plain?: boolean;
+  /** How rows come to lanes, in kernels that have both forms; default: the device's. */
+  readonly rowForm?: RowForm;
   /** False to run without matrix units. */
   readonly matrixUnits?: boolean;
   readonly provider?: ProviderName;
@@ -123,8 +131,8 @@ export async function* parityCases(
   ]);
   if (checkpoints.size === 0 && speculative.length === 0) return;
   const { gpu: provider } = await openProvider(options.provider ?? "native");
-  const { plain = false, matrixUnits = !plain } = options;
-  using gpu = await acquireGpu({ provider, subgroups: !plain, matrixUnits });
+  const { plain = false, matrixUnits = !plain, rowForm } = options;
+  using gpu = await acquireGpu({ provider, subgroups: !plain, matrixUnits, rowForm });
   const tiles = options.tuned && tileLookup(options.tuned, gpu);
   const load = (checkpoint: string) =>
     loadModel(gpu, join(dir, "checkpoints", checkpoint), { kvCache: "f32", tiles });

@@ -38,6 +38,9 @@ export class GpuMemoryError extends GpuError {
  */
 export type RowForm = "uniform" | "exchanged";
 
+/** Names of the forms. */
+export const ROW_FORMS: readonly RowForm[] = ["uniform", "exchanged"];
+
 /** Options of `acquireGpu`. */
 export interface GpuOptions {
   /** Any object with the `GPU` interface; default Deno's own `navigator.gpu`. */
