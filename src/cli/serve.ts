@@ -149,13 +149,14 @@ async function run(flags: ServeFlags): Promise<void> {
     },
     stopping: () => stopping,
   });
+  const stopped = Promise.withResolvers<void>();
+  // Until the process exits: a terminal's Ctrl-C comes twice, and would end what is closing.
+  using _stop = onStop((exitCode, before) => {
+    if (before > 0) Deno.exit(exitCode);
+    stopping = true;
+    stopped.resolve();
+  });
   try {
-    const stopped = Promise.withResolvers<void>();
-    using _stop = onStop((exitCode, before) => {
-      if (before > 0) Deno.exit(exitCode);
-      stopping = true;
-      stopped.resolve();
-    });
     const server = await open(host, flags, fitting, app.fetch, log);
     giveUpStarting(`${inUrl(host)}:${server.port}`);
     const url = `http://${inUrl(host)}:${server.port}`;
