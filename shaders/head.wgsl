@@ -92,8 +92,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   workgroupBarrier();
   let first = group.x * 8u * ROW_GROUPS;
   let last = select(params.entries, 2u * params.entries, GUIDED == 1u) - 1u;
-  let brought = first + row_of_lane(thread);
-  let rows = min(brought + vec4<u32>(0u, 8u, 16u, 24u), vec4<u32>(last));
+  let rows = rows_of_tile(thread, first, last);
   let column = group.y * 4u * LANES + lane;
   let at = min(
     column + vec4<u32>(0u, LANES, 2u * LANES, 3u * LANES), vec4<u32>(params.columns - 1u),

@@ -53,8 +53,7 @@ fn store_row(row: u32, column: u32, value: vec4<f32>) {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let lane = thread % LANES;
   let first = group.x * 8u * ROW_GROUPS;
-  let brought = first + row_of_lane(thread);
-  let rows = min(brought + vec4<u32>(0u, 8u, 16u, 24u), vec4<u32>(params.rows - 1u));
+  let rows = rows_of_tile(thread, first, params.rows - 1u);
   let column = group.y * 2u * LANES + lane;
   let pairs = min(vec2<u32>(column, column + LANES), vec2<u32>(params.columns - 1u));
   multiply_tile(

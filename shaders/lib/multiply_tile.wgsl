@@ -13,25 +13,31 @@ fn x_in(i: u32, inside: bool) -> vec4<f32> {
   return select(vec4<f32>(0.0), x_at(i), inside);
 }
 
-// `rows`: the rows that this lane brings, one of each group of eight.
+// `rows`: by rows_of_tile.
 fn multiply_tile(thread: u32, rows: vec4<u32>, at: vec4<u32>, columns: u32, blocks: u32) {
-  let start = rows * blocks * 2u;
   let each = (blocks + SPLITS - 1u) / SPLITS;
   var begin = 0u;
   if (SPLITS > 1u) {
     begin = thread / LANES * each;
   }
+  var next: Columns4;
+  if (AHEAD) {
+    next = load_columns(min(begin, blocks - 1u), at, columns);
+  }
   // Every lane takes as many turns: those that hand rows to each other must do it together.
   for (var turn = 0u; turn < each; turn++) {
     let block = begin + turn;
-    var held = block;
-    if (SPLITS > 1u) {
-      held = min(block, blocks - 1u);
+    var w: Columns4;
+    if (AHEAD) {
+      w = next;
+      next = load_columns(min(block + 1u, blocks - 1u), at, columns);
+    } else if (SPLITS > 1u) {
+      w = load_columns(min(block, blocks - 1u), at, columns);
+    } else {
+      w = load_columns(block, at, columns);
     }
-    let w = load_columns(held, at, columns);
-    let from_first = start.x + 2u * block;
     let inside = block < blocks;
-    let x = gather_rows(thread, x_in(from_first, inside), x_in(from_first + 1u, inside));
+    let x = eight_rows(thread, rows, 0u, 2u * blocks, 2u * block, inside);
     sums[0] = accumulate(sums[0], x.a[0], x.b[0], w);
     sums[1] = accumulate(sums[1], x.a[1], x.b[1], w);
     sums[2] = accumulate(sums[2], x.a[2], x.b[2], w);
@@ -41,8 +47,7 @@ fn multiply_tile(thread: u32, rows: vec4<u32>, at: vec4<u32>, columns: u32, bloc
     sums[6] = accumulate(sums[6], x.a[6], x.b[6], w);
     sums[7] = accumulate(sums[7], x.a[7], x.b[7], w);
     if (ROW_GROUPS >= 2u) {
-      let from_second = start.y + 2u * block;
-      let z = gather_rows(thread, x_in(from_second, inside), x_in(from_second + 1u, inside));
+      let z = eight_rows(thread, rows, 1u, 2u * blocks, 2u * block, inside);
       sums[8] = accumulate(sums[8], z.a[0], z.b[0], w);
       sums[9] = accumulate(sums[9], z.a[1], z.b[1], w);
       sums[10] = accumulate(sums[10], z.a[2], z.b[2], w);
@@ -53,8 +58,7 @@ fn multiply_tile(thread: u32, rows: vec4<u32>, at: vec4<u32>, columns: u32, bloc
       sums[15] = accumulate(sums[15], z.a[7], z.b[7], w);
     }
     if (ROW_GROUPS == 4u) {
-      let from_third = start.z + 2u * block;
-      let p = gather_rows(thread, x_in(from_third, inside), x_in(from_third + 1u, inside));
+      let p = eight_rows(thread, rows, 2u, 2u * blocks, 2u * block, inside);
       sums[16] = accumulate(sums[16], p.a[0], p.b[0], w);
       sums[17] = accumulate(sums[17], p.a[1], p.b[1], w);
       sums[18] = accumulate(sums[18], p.a[2], p.b[2], w);
@@ -63,8 +67,7 @@ fn multiply_tile(thread: u32, rows: vec4<u32>, at: vec4<u32>, columns: u32, bloc
       sums[21] = accumulate(sums[21], p.a[5], p.b[5], w);
       sums[22] = accumulate(sums[22], p.a[6], p.b[6], w);
       sums[23] = accumulate(sums[23], p.a[7], p.b[7], w);
-      let from_fourth = start.w + 2u * block;
-      let q = gather_rows(thread, x_in(from_fourth, inside), x_in(from_fourth + 1u, inside));
+      let q = eight_rows(thread, rows, 3u, 2u * blocks, 2u * block, inside);
       sums[24] = accumulate(sums[24], q.a[0], q.b[0], w);
       sums[25] = accumulate(sums[25], q.a[1], q.b[1], w);
       sums[26] = accumulate(sums[26], q.a[2], q.b[2], w);

@@ -10,8 +10,10 @@ import multiplyTile from "../../shaders/lib/multiply_tile.wgsl" with { type: "te
 import multiplyTileInt8 from "../../shaders/lib/multiply_tile_int8.wgsl" with { type: "text" };
 import productsF16 from "../../shaders/lib/products_f16.wgsl" with { type: "text" };
 import productsF32 from "../../shaders/lib/products_f32.wgsl" with { type: "text" };
+import tileRowsExchanged from "../../shaders/lib/tile_rows_exchanged.wgsl" with { type: "text" };
+import tileRowsUniform from "../../shaders/lib/tile_rows_uniform.wgsl" with { type: "text" };
 import weight8 from "../../shaders/lib/weight8.wgsl" with { type: "text" };
-import type { Gpu } from "./device.ts";
+import type { Gpu, RowForm } from "./device.ts";
 import type { Arithmetic, Element, Kernel, WeightBinding } from "./kernel.ts";
 import { waiting } from "./mapping.ts";
 
@@ -19,6 +21,11 @@ const MULTIPLY_TILE: Readonly<Record<Arithmetic, readonly string[]>> = {
   f32: [multiplyTile, productsF32],
   f16: [multiplyTile, productsF16],
   int8: [multiplyTileInt8],
+};
+
+const TILE_ROWS: Readonly<Record<RowForm, string>> = {
+  exchanged: tileRowsExchanged,
+  uniform: tileRowsUniform,
 };
 
 const ELEMENT: Readonly<Record<Element, string>> = { f32: elementF32, f16: elementF16 };
@@ -79,6 +86,8 @@ export function shaderCode(
   { element = "f32", splits = 1 }: { readonly element?: Element; readonly splits?: number } = {},
 ): string {
   const arithmetic = kernel.multipliesRows ? weights?.arithmetic : undefined;
+  // Quantised rows go round as they are.
+  const form = arithmetic === "int8" ? "exchanged" : gpu.rowForm;
   return [
     // Directives must come first. They share the first line, so that line numbers stay the same.
     gpu.directives + kernel.source,
@@ -86,8 +95,9 @@ export function shaderCode(
     ...weights ? [weight8, weights.snippet] : [],
     ...arithmetic ? MULTIPLY_TILE[arithmetic] : [],
     ...kernel.usesElement ? [ELEMENT[element]] : [],
-    ...kernel.rows ? [kernel.rows[gpu.rowForm]] : [],
-    ...kernel.multipliesRows || kernel.rows && gpu.rowForm === "exchanged"
+    ...kernel.rows ? [kernel.rows[form]] : [],
+    ...arithmetic ? [TILE_ROWS[form]] : [],
+    ...(kernel.rows || arithmetic) && form === "exchanged"
       ? [gpu.subgroups && splits === 1 ? gatherRowsSubgroup : gatherRowsWorkgroup]
       : [],
     ...kernel.usesMatrixUnits ? [gpu.matrixUnits!.snippet] : [],
