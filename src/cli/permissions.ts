@@ -120,16 +120,14 @@ function keepPaths(name: "read" | "write", kept: readonly string[]): void {
   for (const path of roots) Deno.permissions.revokeSync({ name, path });
 }
 
-/** Keeps what is granted of one address, and drops the hosts that a task permits. */
+/**
+ * Keeps what is granted of one address, and drops the hosts that a task permits. What was granted without
+ * a list stays: it cannot be narrowed, and the server may have to listen anew.
+ */
 function keepAddress(host: string): void {
   const one = { name: "net", host } as const;
   if (Deno.permissions.querySync(one).state === "granted") Deno.permissions.requestSync(one);
   for (const other of HOSTS) Deno.permissions.revokeSync({ name: "net", host: other });
-  // Granted without a list, all of it goes.
-  const elsewhere = { name: "net", host: "192.0.2.1" } as const;
-  if (Deno.permissions.querySync(elsewhere).state === "granted") {
-    Deno.permissions.revokeSync({ name: "net" });
-  }
 }
 
 /** The values that are paths, absolute. */

@@ -7,7 +7,8 @@ import type { WorkerEngine } from "../engine/worker_engine.ts";
 import type { ProviderName } from "../gpu/provider.ts";
 import { LOOPBACK_HOSTS } from "../server/access.ts";
 import { createApp } from "../server/app.ts";
-import { CONNECTION_LIMITS, type HttpServer, inUrl, listen } from "../server/http_server.ts";
+import { inUrl } from "../server/connections.ts";
+import { CONNECTION_LIMITS, type HttpServer, listen } from "../server/http_server.ts";
 import { connectionsThatFit, type FittingConnections } from "../server/open_files.ts";
 import { settles } from "../server/live_response.ts";
 import { giveUpStarting } from "./permissions.ts";
@@ -157,8 +158,10 @@ async function run(flags: ServeFlags): Promise<void> {
     stopped.resolve();
   });
   try {
-    const server = await open(host, flags, fitting, app.fetch, log);
-    giveUpStarting(`${inUrl(host)}:${server.port}`);
+    // By its address: what is permitted and kept is compared with what the system is asked for.
+    const address = host === "localhost" ? "127.0.0.1" : host;
+    const server = await open(address, flags, fitting, app.fetch, log);
+    giveUpStarting(`${inUrl(address)}:${server.port}`);
     const url = `http://${inUrl(host)}:${server.port}`;
     log.line(() => console.log(`Listening on ${url}`));
     if (!local) {

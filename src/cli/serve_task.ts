@@ -42,19 +42,25 @@ export function chainToNpx(
   return [];
 }
 
-async function processes(): Promise<ReadonlyMap<number, ProcessLine>> {
-  const command = new Deno.Command("ps", { args: ["-A", "-o", "pid=,ppid=,args="] });
-  const { stdout } = await command.output();
-  return readProcesses(new TextDecoder().decode(stdout));
+/** The processes that are there; undefined where they cannot be listed, now or, as on Windows, ever. */
+async function processes(): Promise<ReadonlyMap<number, ProcessLine> | undefined> {
+  try {
+    const command = new Deno.Command("ps", { args: ["-A", "-o", "pid=,ppid=,args="] });
+    const { success, stdout } = await command.output();
+    return success ? readProcesses(new TextDecoder().decode(stdout)) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Resolves when the npx that started this process has ended; never, where none did. */
 async function npxEnd(): Promise<void> {
-  const before = await processes().catch(() => undefined); // no `ps`, as on Windows
+  const before = await processes();
   const chain = before ? chainToNpx(before, Deno.ppid) : [];
   while (chain.length > 0) {
     await new Promise((resolve) => setTimeout(resolve, INTERVAL));
-    if (String(chainToNpx(await processes(), Deno.ppid)) !== String(chain)) return;
+    const now = await processes();
+    if (now && String(chainToNpx(now, Deno.ppid)) !== String(chain)) return;
   }
   await new Promise(() => {});
 }

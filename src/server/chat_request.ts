@@ -121,14 +121,14 @@ export function textBounds(limits: RequestLimits, { maxBytes }: BodyLimits): Bod
   const bytes = UNIT_BYTES * limits.maxTextLength + OTHER_BYTES;
   if (bytes >= maxBytes) return undefined;
   // Made anew each time: an error keeps what was on the stack, such as the first request.
-  return { bytes, error: () => tooMuchText(`more than ${bytes} bytes`, limits) };
+  return { bytes, error: () => tooMuchText(`The request holds more than ${bytes} bytes`, limits) };
 }
 
 function tooMuchText(found: string, { maxTextLength, contextLength }: RequestLimits): ApiError {
   return new ApiError(
     400,
     "context_length_exceeded",
-    `The messages hold ${found}, more than the model's ${contextLength} tokens can ` +
+    `${found}, more than the model's ${contextLength} tokens can ` +
       `(${maxTextLength} characters at most). Shorten the conversation.`,
     { param: "messages" },
   );
@@ -146,7 +146,9 @@ function checkTextLength(
   limits: RequestLimits,
 ): void {
   const length = messages.reduce((sum, { content }) => sum + content.length, 0);
-  if (length > limits.maxTextLength) throw tooMuchText(`${length} characters`, limits);
+  if (length > limits.maxTextLength) {
+    throw tooMuchText(`The messages hold ${length} characters`, limits);
+  }
 }
 
 function refuseWithoutStream(field: string, given: boolean): void {

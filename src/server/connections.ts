@@ -2,6 +2,17 @@
 
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 
+/** Whether this program may listen there. @param hostname without brackets */
+export function mayListen(hostname: string, port: number): boolean {
+  const host = `${inUrl(hostname)}:${port}`;
+  return Deno.permissions.querySync({ name: "net", host }).state === "granted";
+}
+
+/** A host as it stands before a port: an IPv6 address in brackets. */
+export function inUrl(hostname: string): string {
+  return hostname.includes(":") ? `[${hostname}]` : hostname;
+}
+
 /** Where to listen, and how much to take. */
 export interface ConnectionOptions {
   readonly hostname: string;
@@ -74,7 +85,7 @@ export class Connections {
   }
 
   #make(): Server {
-    return createServer(LIKE_HTTP, (socket) => {
+    const server = createServer(LIKE_HTTP, (socket) => {
       // A client that breaks off is no event of its own.
       socket.on("error", () => {});
       if (this.#open >= this.#options.connections) {
@@ -89,6 +100,10 @@ export class Connections {
       });
       this.#take(socket);
     });
+    server.on("error", (error) => {
+      if (server.listening) this.#options.onError(error);
+    });
+    return server;
   }
 
   async #listen(): Promise<void> {
@@ -97,7 +112,6 @@ export class Connections {
       this.#server.once("error", reject);
       this.#server.listen({ port: this.#port, host, backlog }, () => {
         this.#server.off("error", reject);
-        this.#server.on("error", this.#options.onError);
         resolve();
       });
     });
@@ -106,6 +120,8 @@ export class Connections {
   async #look(): Promise<void> {
     if (this.#beyond === 0) return;
     this.#beyond = 0;
+    // Where it may not listen any more, node:net throws where nobody can catch it.
+    if (!mayListen(this.#options.hostname, this.#port)) return;
     this.#server.close();
     this.#server = this.#make();
     try {

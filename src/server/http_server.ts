@@ -3,7 +3,7 @@
 import { createAdaptorServer } from "@hono/node-server";
 import type { Server } from "node:http";
 import type { Socket } from "node:net";
-import { type ConnectionOptions, Connections } from "./connections.ts";
+import { type ConnectionOptions, Connections, mayListen } from "./connections.ts";
 
 /** Bounds on connections. */
 export interface ConnectionLimits extends Pick<ConnectionOptions, "connections" | "backlog"> {
@@ -53,11 +53,9 @@ export async function listen(
   },
 ): Promise<HttpServer> {
   // Where it may not listen, node:http throws where nobody can catch it.
-  const { state } = Deno.permissions.querySync({
-    name: "net",
-    host: `${inUrl(hostname)}:${port}`,
-  });
-  if (state !== "granted") throw new Deno.errors.NotCapable(`listening on ${hostname}:${port}`);
+  if (!mayListen(hostname, port)) {
+    throw new Deno.errors.NotCapable(`listening on ${hostname}:${port}`);
+  }
   const server = createAdaptorServer({
     fetch: handler,
     serverOptions: { connectionsCheckingInterval: LOOK },
@@ -84,9 +82,4 @@ export async function listen(
     },
     cut: () => server.closeAllConnections(),
   };
-}
-
-/** A host as it stands before a port: an IPv6 address in brackets. */
-export function inUrl(hostname: string): string {
-  return hostname.includes(":") ? `[${hostname}]` : hostname;
 }

@@ -16,6 +16,9 @@ const MAX_TIME = 1000;
 /** Largest number that a filter or method may be told, such as how far to indent. */
 const MAX_ARGUMENT = 1 << 16;
 
+/** Filters and methods whose result may be longer than all that they are given. */
+const GROWING: ReadonlySet<string> = new Set(["replace", "join", "indent", "tojson"]);
+
 type Statement = Parameters<Interpreter["evaluate"]>[0];
 type Value = ReturnType<Interpreter["evaluate"]>;
 type Call = (args: Value[], scope: Environment) => Value;
@@ -26,7 +29,11 @@ interface Node {
   readonly object?: object;
   readonly operand?: Statement;
   readonly body?: readonly Statement[];
-  readonly filter?: { readonly args?: readonly Node[] };
+  readonly property?: { readonly value?: unknown };
+  readonly filter?: {
+    readonly args?: readonly Node[];
+    readonly callee?: { readonly value: unknown };
+  };
   /** Of an argument: what is evaluated. */
   readonly value?: Statement;
   readonly argument?: Statement;
@@ -42,7 +49,7 @@ interface Known {
 class BoundedInterpreter extends Interpreter {
   #steps = 0;
   #total = 0;
-  /** Sizes of values. None changes: the library has no method that appends. */
+  /** Sizes of values that never change: the library has no method that appends. */
   readonly #sizes = new WeakMap<object, number>();
   readonly #counted = new WeakSet<object>();
   /** The last value of each node: what a method is applied to. */
@@ -58,7 +65,7 @@ class BoundedInterpreter extends Interpreter {
     this.#count(value);
     this.#last.set(statement, value);
     return node.type === "MemberExpression" && value?.type === "FunctionValue"
-      ? this.#checkedMethod(value, this.#last.get((node as Node).object!))
+      ? this.#checkedMethod(node as Node, value)
       : value;
   }
 
@@ -72,11 +79,12 @@ class BoundedInterpreter extends Interpreter {
   }
 
   /** A method that looks at its arguments before it does anything. */
-  #checkedMethod(method: Value, receiver: Value | undefined): Value {
+  #checkedMethod({ object, property }: Node, method: Value): Value {
+    const receiver = this.#last.get(object!);
     const call = method.value as Call;
     const checked = Object.create(method) as { value: Call };
     checked.value = (args, scope) => {
-      this.#checkGrowth(receiver, args);
+      this.#checkGrowth(property?.value, receiver, args);
       return call(args, scope);
     };
     return checked as unknown as Value;
@@ -103,7 +111,7 @@ class BoundedInterpreter extends Interpreter {
       if (arg.argument !== undefined) return { ...arg, argument: known(arg.argument) };
       return known(arg as unknown as Statement);
     });
-    this.#checkGrowth(receiver, values);
+    this.#checkGrowth(node.filter.callee?.value, receiver, values);
     return {
       type: "FilterExpression",
       operand: { type: "Known", known: receiver } satisfies Known,
@@ -115,15 +123,17 @@ class BoundedInterpreter extends Interpreter {
    * `replace` may put its second text in the place of each first one, `join` its text between all
    * elements, and `indent` so many blanks before all lines.
    */
-  #checkGrowth(receiver: Value | undefined, args: readonly Value[]): void {
+  #checkGrowth(name: unknown, receiver: Value | undefined, args: readonly Value[]): void {
     const number = Math.max(
       0,
       ...args.map((arg) => typeof arg?.value === "number" ? arg.value : 0),
     );
     if (number > MAX_ARGUMENT) throw tooMuch(`gives a filter or method the number ${number}`);
+    // Of a computed name nothing is known.
+    if (typeof name === "string" && !GROWING.has(name)) return;
     const [first, second] = args.map((arg) => this.#sizeOf(arg));
     const places = second === undefined ? 1 : Math.max(1, first);
-    const longest = second ?? (Array.isArray(receiver?.value) ? first : 1);
+    const longest = second ?? (name === "join" ? first : 1);
     const most = this.#sizeOf(receiver) * Math.max(number, (longest ?? 1) / places);
     if (most > MAX_TOTAL) throw tooMuch(`could make ${Math.ceil(most)} characters in one step`);
   }
@@ -133,12 +143,16 @@ class BoundedInterpreter extends Interpreter {
     const content: unknown = value?.value;
     if (typeof content === "string") return content.length;
     if (!(Array.isArray(content) || content instanceof Map)) return 1;
-    let size = this.#sizes.get(value!);
-    if (size === undefined) {
-      size = 1;
-      for (const inner of content.values()) size += this.#sizeOf(inner);
-      this.#sizes.set(value!, size);
+    const known = this.#sizes.get(value!);
+    if (known !== undefined) return known;
+    let size = 1;
+    for (const inner of content.values() as Iterable<Value | undefined>) {
+      // It may change later, or hold itself.
+      if (inner?.type === "NamespaceValue") throw tooMuch("puts a namespace into another value");
+      size += this.#sizeOf(inner);
     }
+    if (content instanceof Map) { for (const key of content.keys()) size += String(key).length; }
+    if (value!.type !== "NamespaceValue") this.#sizes.set(value!, size);
     return size;
   }
 }

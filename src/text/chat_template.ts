@@ -11,6 +11,7 @@ import {
   readTokenizerConfig,
 } from "./folder_file.ts";
 import { readSpecialTokens } from "./special_tokens.ts";
+import { withinTime } from "./time_limit.ts";
 
 /** One turn of a conversation, as a chat template sees it. */
 export interface ChatTurn {
@@ -19,6 +20,9 @@ export interface ChatTurn {
   /** Text of the message. */
   readonly content: string;
 }
+
+/** Milliseconds to parse a template; published ones take a few. */
+const MAX_PARSE_TIME = 500;
 
 /** A parsed chat template. */
 export class ChatTemplate {
@@ -39,7 +43,7 @@ export class ChatTemplate {
     this.tokens = tokens;
     this.path = path;
     try {
-      this.#template = new Template(source);
+      this.#template = withinTime("parsing it", MAX_PARSE_TIME, () => new Template(source));
     } catch (cause) {
       throw new Error(`${path} is not valid Jinja: ${messageOf(cause)}. ${AGAIN}`, { cause });
     }

@@ -154,6 +154,22 @@ export const TEMPLATES: readonly Hostile[] = [
     "{{ messages.constructor.constructor('return 1')() }}",
     /not a function/,
   ),
+  template(
+    "blanks that take ages to parse",
+    `{{ 1${" ".repeat(900_000)} }}`,
+    /parsing it takes longer than/,
+  ),
+  template(
+    "long keys doubled",
+    `${doubled(14)}{% set o = [{ns.x: 1}] %}{% set ns.l = o %}` +
+      "{% for i in range(20) %}{% set ns.l = ns.l + ns.l %}{% endfor %}{{ ns.l | tojson }}",
+    TOO_MUCH,
+  ),
+  template(
+    "a namespace within a list",
+    `${doubled(0)}{% set l = [ns] %}{% set ns.x = l %}{{ l | tojson }}`,
+    TOO_MUCH,
+  ),
   template("no end of a tag", "{% for i in range(3) %}", /is not valid Jinja/),
   template("a megabyte", "a".repeat(2 ** 20), /size is \d+ bytes, expected at most 1048576/),
   template("a full context", "word ".repeat(100_000), /more than 512 tokens/),
