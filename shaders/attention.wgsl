@@ -36,7 +36,8 @@ struct Params {
 override UNITS: u32 = 32u; // vec4 of a head, rounded up to 8, 16, 24 or 32
 override SHADOWS: u32 = 0u;
 
-// vec4 of queries in workgroup memory: 32 units of 32 lanes, where registers hold no more than the sums.
+// vec4 of queries in workgroup memory, for heads whose queries and sums together would take all
+// registers: the units from APART on, of 32 lanes; 1 where all are in registers.
 override QUERY_ROWS: u32 = 512u;
 var<workgroup> queries_apart: array<vec4<f32>, QUERY_ROWS>;
 

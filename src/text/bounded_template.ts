@@ -167,9 +167,8 @@ function range(start: number, stop?: number, step = 1): number[] {
 
 /** Today's date, as the library's own function gives it; it exports none. */
 function strftimeNow(format: string): string {
-  return DATE.render({ format });
+  return new Template("{{ strftime_now(format) }}").render({ format });
 }
-const DATE = new Template("{{ strftime_now(format) }}");
 
 function tooMuch(what: string): Error {
   return new Error(`the template ${what}, which is more than a chat template may`);
