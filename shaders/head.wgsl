@@ -97,7 +97,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let at = min(
     column + vec4<u32>(0u, LANES, 2u * LANES, 3u * LANES), vec4<u32>(params.columns - 1u),
   );
-  multiply_tile(thread, rows, at, params.columns, params.blocks);
+  multiply_tile(thread, rows, at, params.columns, params.blocks, 0u);
 
   var slots = 8u * ROW_GROUPS;
   var entry = first;

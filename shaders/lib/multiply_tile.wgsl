@@ -5,33 +5,40 @@
 // The kernel defines x_at(i), the i-th vec4 of x [rows, 8 * blocks]; products_f32.wgsl or
 // products_f16.wgsl say in what the products are made.
 
-// Behind the last block, which splits of unequal length reach, a term is 0.
+// Behind the last block, which lanes with a shorter split reach, a term is 0.
 fn x_in(i: u32, inside: bool) -> vec4<f32> {
-  if (SPLITS == 1u) {
+  if (WORKGROUP == LANES) {
     return x_at(i);
   }
   return select(vec4<f32>(0.0), x_at(i), inside);
 }
 
-// `rows`: by rows_of_tile.
-fn multiply_tile(thread: u32, rows: vec4<u32>, at: vec4<u32>, columns: u32, blocks: u32) {
+// `rows`: by rows_of_tile; `split`: by split_of.
+fn multiply_tile(
+  thread: u32, rows: vec4<u32>, at: vec4<u32>, columns: u32, blocks: u32, split: u32,
+) {
   let each = (blocks + SPLITS - 1u) / SPLITS;
   var begin = 0u;
   if (SPLITS > 1u) {
-    begin = thread / LANES * each;
+    begin = split * each;
+  }
+  // Lanes with different splits take as many turns: those that hand rows to each other must do it
+  // together.
+  var turns = each;
+  if (SPLITS > 1u && WORKGROUP == LANES) {
+    turns = min(each, max(blocks, begin) - begin);
   }
   var next: Columns4;
   if (AHEAD) {
     next = load_columns(min(begin, blocks - 1u), at, columns);
   }
-  // Every lane takes as many turns: those that hand rows to each other must do it together.
-  for (var turn = 0u; turn < each; turn++) {
+  for (var turn = 0u; turn < turns; turn++) {
     let block = begin + turn;
     var w: Columns4;
     if (AHEAD) {
       w = next;
       next = load_columns(min(block + 1u, blocks - 1u), at, columns);
-    } else if (SPLITS > 1u) {
+    } else if (WORKGROUP > LANES) {
       w = load_columns(min(block, blocks - 1u), at, columns);
     } else {
       w = load_columns(block, at, columns);

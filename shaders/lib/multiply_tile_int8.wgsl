@@ -44,29 +44,36 @@ fn accumulate(
   return fma(vec4<f32>(products), scale * w.scales, sum);
 }
 
-// Behind the last group, which splits of unequal length reach, a term is 0.
+// Behind the last group, which lanes with a shorter split reach, a term is 0.
 fn x_in(i: u32, inside: bool) -> vec4<f32> {
-  if (SPLITS == 1u) {
+  if (WORKGROUP == LANES) {
     return x_at(i);
   }
   return select(vec4<f32>(0.0), x_at(i), inside);
 }
 
-// `rows`: the rows that this lane brings, one of each group of eight.
-fn multiply_tile(thread: u32, rows: vec4<u32>, at: vec4<u32>, columns: u32, blocks: u32) {
+// `rows`: the rows that this lane brings, one of each group of eight; `split`: by split_of.
+fn multiply_tile(
+  thread: u32, rows: vec4<u32>, at: vec4<u32>, columns: u32, blocks: u32, split: u32,
+) {
   let groups = (blocks + 3u) / 4u;
-  let start = rows * groups * 3u;
+  let row_start = rows * groups * 3u;
   let each = (groups + SPLITS - 1u) / SPLITS;
   var begin = 0u;
   if (SPLITS > 1u) {
-    begin = thread / LANES * each;
+    begin = split * each;
   }
-  // Every lane takes as many turns: those that hand rows to each other must do it together.
-  for (var turn = 0u; turn < each; turn++) {
+  // Lanes with different splits take as many turns: those that hand rows to each other must do it
+  // together.
+  var turns = each;
+  if (SPLITS > 1u && WORKGROUP == LANES) {
+    turns = min(each, max(groups, begin) - begin);
+  }
+  for (var turn = 0u; turn < turns; turn++) {
     let group = begin + turn;
     let w = load_columns(min(group, groups - 1u), at, columns, blocks);
     let inside = group < groups;
-    let from_first = start.x + 3u * group;
+    let from_first = row_start.x + 3u * group;
     let x = gather_rows(thread, x_in(from_first, inside), x_in(from_first + 1u, inside));
     let first_scale = x_in(from_first + 2u, inside);
     let xs = gather_rows(thread, first_scale, first_scale);
@@ -79,7 +86,7 @@ fn multiply_tile(thread: u32, rows: vec4<u32>, at: vec4<u32>, columns: u32, bloc
     sums[6] = accumulate(sums[6], x.a[6], x.b[6], xs.a[6].x, w);
     sums[7] = accumulate(sums[7], x.a[7], x.b[7], xs.a[7].x, w);
     if (ROW_GROUPS >= 2u) {
-      let from_second = start.y + 3u * group;
+      let from_second = row_start.y + 3u * group;
       let z = gather_rows(thread, x_in(from_second, inside), x_in(from_second + 1u, inside));
       let second_scale = x_in(from_second + 2u, inside);
       let zs = gather_rows(thread, second_scale, second_scale);
@@ -93,7 +100,7 @@ fn multiply_tile(thread: u32, rows: vec4<u32>, at: vec4<u32>, columns: u32, bloc
       sums[15] = accumulate(sums[15], z.a[7], z.b[7], zs.a[7].x, w);
     }
     if (ROW_GROUPS == 4u) {
-      let from_third = start.z + 3u * group;
+      let from_third = row_start.z + 3u * group;
       let p = gather_rows(thread, x_in(from_third, inside), x_in(from_third + 1u, inside));
       let third_scale = x_in(from_third + 2u, inside);
       let ps = gather_rows(thread, third_scale, third_scale);
@@ -105,7 +112,7 @@ fn multiply_tile(thread: u32, rows: vec4<u32>, at: vec4<u32>, columns: u32, bloc
       sums[21] = accumulate(sums[21], p.a[5], p.b[5], ps.a[5].x, w);
       sums[22] = accumulate(sums[22], p.a[6], p.b[6], ps.a[6].x, w);
       sums[23] = accumulate(sums[23], p.a[7], p.b[7], ps.a[7].x, w);
-      let from_fourth = start.w + 3u * group;
+      let from_fourth = row_start.w + 3u * group;
       let q = gather_rows(thread, x_in(from_fourth, inside), x_in(from_fourth + 1u, inside));
       let fourth_scale = x_in(from_fourth + 2u, inside);
       let qs = gather_rows(thread, fourth_scale, fourth_scale);

@@ -1,10 +1,11 @@
 // A workgroup multiplies 8 * ROW_GROUPS rows by 128 columns, four columns a lane. With SPLITS above 1
-// that many groups of 32 lanes share the inner dimension, and the first of them adds up what the others
-// found, in order: a sum's order depends on the matrix, never on the rows.
-override ROW_GROUPS: u32 = 2u; // of eight rows: one, two, or, without splits, four
+// the inner dimension is divided, and the sums of its parts are added up in order: it depends on the
+// matrix, never on the rows. A workgroup of 32 lanes makes one split (or several in turn). In a larger
+// one each 32 lanes make one, and the first of them adds up what the others found.
+override ROW_GROUPS: u32 = 2u; // of eight rows: one, two, or, in workgroups of 32 lanes, four
 override SPLITS: u32 = 1u;
-override WORKGROUP: u32 = 32u; // LANES * SPLITS
-override PARTIALS: u32 = 1u; // 256 * ROW_GROUPS with splits
+override WORKGROUP: u32 = 32u; // LANES, or LANES * SPLITS
+override PARTIALS: u32 = 1u; // 256 * ROW_GROUPS in workgroups of more than 32 lanes
 
 const LANES = 32u;
 
@@ -12,6 +13,21 @@ const LANES = 32u;
 var<private> sums: array<vec4<f32>, 32>;
 
 var<workgroup> partial_sums: array<vec4<f32>, PARTIALS>;
+
+// The split that these 32 lanes make; `own`: the workgroup's, where all its lanes make the same.
+fn split_of(thread: u32, own: u32) -> u32 {
+  if (SPLITS == 1u) {
+    return 0u;
+  }
+  if (WORKGROUP == LANES) {
+    return own;
+  }
+  return thread / LANES;
+}
+
+fn clear_sums() {
+  sums = array<vec4<f32>, 32>();
+}
 
 fn put_partial(lane: u32, row: u32) {
   partial_sums[row * LANES + lane] = sums[row];
@@ -21,9 +37,9 @@ fn add_partial(lane: u32, row: u32) {
   sums[row] += partial_sums[row * LANES + lane];
 }
 
-// Brings the sums of all splits to the first 32 lanes.
+// Brings the sums of all lanes' splits to the first 32 lanes.
 fn combine_splits(thread: u32) {
-  if (SPLITS == 1u) {
+  if (WORKGROUP == LANES) {
     return;
   }
   let lane = thread % LANES;

@@ -40,7 +40,7 @@ export async function linearRate(
   rows: number,
   inner: number,
   columns: number,
-  { arithmetic = "f32", tiles = defaultTiles(gpu, inner), snippet }: LinearForm = {},
+  { arithmetic = "f32", tiles = defaultTiles(gpu, "matmul", inner), snippet }: LinearForm = {},
 ): Promise<LinearRate> {
   using recorder = new Recorder(gpu);
   using scratch = new Scratch(gpu, recorder);
@@ -55,7 +55,7 @@ export async function linearRate(
   const y = createTensor(gpu, "y", rows * columns);
   try {
     if (arithmetic === "int8") quantizeRows(recorder, rowsTensor, x, { rows, inner });
-    const options = { rows, yStride: columns };
+    const options = { rows, yStride: columns, scratch };
     const rate = await measureRate(gpu, recorder, 2 * rows * inner * columns, () => {
       if (arithmetic === "int8") matmul(recorder, x, matrix, y, options);
       else linear({ recorder, scratch }, x, matrix, y, options);

@@ -43,6 +43,12 @@ export const headKernel = defineKernel({
 
 /** Tiles of the head. A workgroup reduces 16 rows in its memory; more would not fit. */
 const HEAD_TILES: TilePlan = { splits: 1, rowGroups: 2 };
+
+/** The matrix in the tiles that give matmul's logits the bits of those that {@linkcode head} reduces. */
+export function unsplit(weights: WeightMatrix): WeightMatrix {
+  return { ...weights, tiles: { ...weights.tiles ?? HEAD_TILES, splits: 1 } };
+}
+
 /** Words of 4 bytes in a candidate. */
 export const CANDIDATE_WORDS = 7;
 
@@ -79,9 +85,10 @@ export function head(
   const guided = options.guidance !== undefined;
   const rows = options.entries * (guided ? 2 : 1);
   const tiles = headTiles(weights);
+  const by = { form: recorder.gpu.rowForm, splitsBy: "lanes" } as const;
   let firstTile = 0;
   for (const part of weights.parts) {
-    const { constants, workgroups } = tiled(HEAD_TILES, rows, part.columns);
+    const { constants, workgroups } = tiled(HEAD_TILES, rows, part.columns, by);
     recorder.dispatch(headKernel, {
       bindings: tensors,
       params: {

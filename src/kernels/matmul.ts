@@ -5,12 +5,15 @@ import storeTile from "../../shaders/lib/store_tile.wgsl" with { type: "text" };
 import tile from "../../shaders/lib/tile.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
+import type { Scratch } from "../gpu/scratch.ts";
 import type { Tensor } from "../gpu/tensor.ts";
+import { addSplits } from "./add_splits.ts";
 import {
   DEFAULT_TILES,
   PRODUCT_PARAMS,
   productCost,
   productParams,
+  splitsBy,
   TILE_CONSTANTS,
   tiled,
   type WeightMatrix,
@@ -22,8 +25,8 @@ export const matmulKernel = defineKernel({
   source,
   snippets: [tile, storeTile],
   bindings: { x: "read", y: "write" },
-  params: PRODUCT_PARAMS,
-  constants: { ...TILE_CONSTANTS, ADD: 0 },
+  params: { ...PRODUCT_PARAMS, split_stride: "u32" },
+  constants: { ...TILE_CONSTANTS, ADD: 0, TURNS: 1 },
   readsWeights: true,
   multipliesRows: true,
 });
@@ -32,33 +35,56 @@ export const matmulKernel = defineKernel({
  * Records `y = x W^T` (or `y += x W^T`), over all parts of the matrix.
  * @param x `[rows, paddedInner]`
  * @param y `[rows, yStride]`
+ * @param options.scratch memory for the sums of splits, so that several workgroups can share the inner
+ * dimension of few rows; without it one makes all splits in turn, which gives the same bits
  */
 export function matmul(
   recorder: Recorder,
   x: Tensor,
   weights: WeightMatrix,
   y: Tensor,
-  options: { readonly rows: number; readonly yStride: number; readonly add?: boolean },
+  options: {
+    readonly rows: number;
+    readonly yStride: number;
+    readonly add?: boolean;
+    readonly scratch?: Scratch;
+  },
 ): void {
+  const { rows, yStride, add = false, scratch } = options;
+  const { rowForm } = recorder.gpu;
+  const by = { form: rowForm, splitsBy: splitsBy("matmul", rowForm) };
   for (const part of weights.parts) {
-    const { constants, workgroups } = tiled(
+    const { columns, firstColumn } = part;
+    const { constants, workgroups, apart } = tiled(
       weights.tiles ?? DEFAULT_TILES,
-      options.rows,
-      part.columns,
+      rows,
+      columns,
+      by,
     );
+    const { SPLITS: splits } = constants;
+    const sums = apart > 1 ? scratch?.get("sums of splits", splits * rows * columns) : undefined;
+    const inTurn = !sums && by.splitsBy === "workgroups" ? splits : 1;
+    const adds = add && !sums;
     recorder.dispatch(matmulKernel, {
-      bindings: { x, y },
-      params: productParams(weights, part, options),
-      constants: { ...constants, ADD: options.add ? 1 : 0 },
+      bindings: { x, y: sums ?? y },
+      params: {
+        ...productParams(weights, part, { rows, yStride }),
+        ...sums && { y_stride: columns, y_column: 0 },
+        split_stride: sums ? rows * columns : 0,
+      },
+      constants: { ...constants, ADD: adds ? 1 : 0, TURNS: inTurn },
       weights: part.binding,
       cost: productCost(
         part,
         weights,
-        options.rows,
-        part.columns,
-        (options.add ? 2 : 1) * options.rows * part.columns,
+        rows,
+        columns,
+        (sums ? splits : 2 * inTurn - (add ? 0 : 1)) * rows * columns,
       ),
-      workgroups,
+      workgroups: sums ? [...workgroups, splits] : workgroups,
     });
+    if (sums) {
+      addSplits(recorder, sums, y, { splits, rows, columns, stride: yStride, firstColumn, add });
+    }
   }
 }

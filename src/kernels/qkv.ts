@@ -12,6 +12,7 @@ import {
   DEFAULT_TILES,
   followed,
   productCost,
+  splitsBy,
   TILE_CONSTANTS,
   tiled,
   type WeightMatrix,
@@ -138,9 +139,11 @@ export function qkv(
   options: QkvRows,
 ): void {
   const { x, rowPosition, rotation, q, k, v, element = "f32" } = tensors;
-  const tiles = followed("qkv", weights.tiles ?? DEFAULT_TILES);
+  const { rowForm: form } = recorder.gpu;
+  const tiles = followed("qkv", weights.tiles ?? DEFAULT_TILES, form);
+  const by = { form, splitsBy: splitsBy("qkv", form) };
   for (const part of weights.parts) {
-    const { constants, workgroups } = tiled(tiles, options.rows, 2 * part.columns);
+    const { constants, workgroups } = tiled(tiles, options.rows, 2 * part.columns, by);
     recorder.dispatch(qkvKernel, {
       bindings: { x, row_position: rowPosition, rotation, q, k, v },
       params: qkvParams(weights, part, shape, options),

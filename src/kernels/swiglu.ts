@@ -11,6 +11,7 @@ import {
   PRODUCT_PARAMS,
   productCost,
   productParams,
+  splitsBy,
   TILE_CONSTANTS,
   tiled,
   type WeightMatrix,
@@ -40,11 +41,14 @@ export function swiglu(
   y: Tensor,
   options: { readonly rows: number; readonly yStride: number },
 ): void {
+  const { rowForm: form } = recorder.gpu;
+  const by = { form, splitsBy: splitsBy("swiglu", form) };
   for (const part of gateUp.parts) {
     const { constants, workgroups } = tiled(
       gateUp.tiles ?? DEFAULT_TILES,
       options.rows,
       2 * part.columns,
+      by,
     );
     recorder.dispatch(swigluKernel, {
       bindings: { x, y },

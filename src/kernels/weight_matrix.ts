@@ -1,6 +1,6 @@
 /** A weight matrix on the GPU, split into as many buffers as the device's limits require. */
 
-import type { Gpu } from "../gpu/device.ts";
+import type { Gpu, RowForm } from "../gpu/device.ts";
 import type { Arithmetic, Cost, WeightBinding } from "../gpu/kernel.ts";
 import type { QuantScheme } from "../quant/scheme.ts";
 
@@ -35,9 +35,9 @@ export type RowGroups = 1 | 2 | 4;
 /** How a matrix is tiled. */
 export interface TilePlan {
   /**
-   * Parts of the inner dimension that a workgroup multiplies in parallel, from 1 to 8. It decides
-   * the order of sums, so it is the same for all numbers of rows. Above 1, a tile has at most two
-   * row groups.
+   * Parts of the inner dimension whose sums are added up in order, from 1 on. It decides the order of
+   * sums, so it is the same for all numbers of rows. Lanes of a workgroup make them, which then has at
+   * most two row groups, or workgroups ({@linkcode SplitsBy}).
    */
   readonly splits: number;
   /** Row groups of a tile for more than 16 rows; fewer rows use smaller tiles. */
@@ -48,23 +48,45 @@ export interface TilePlan {
 export type TiledKernel = "matmul" | "qkv" | "swiglu";
 
 /** Limit of a kernel's row groups: a software adapter takes seconds to compile qkv for 32 rows. */
-const MOST_ROW_GROUPS: Readonly<Record<TiledKernel, RowGroups>> = { matmul: 4, qkv: 2, swiglu: 4 };
+const MOST_ROW_GROUPS: Readonly<Record<RowForm, Readonly<Record<TiledKernel, RowGroups>>>> = {
+  exchanged: { matmul: 4, qkv: 2, swiglu: 4 },
+  uniform: { matmul: 4, qkv: 4, swiglu: 4 },
+};
 
 /** Limits a plan to what the kernel supports. */
-export function followed(kernel: TiledKernel, { splits, rowGroups }: TilePlan): TilePlan {
-  return { splits, rowGroups: Math.min(rowGroups, MOST_ROW_GROUPS[kernel]) as RowGroups };
+export function followed(
+  kernel: TiledKernel,
+  { splits, rowGroups }: TilePlan,
+  form: RowForm,
+): TilePlan {
+  return { splits, rowGroups: Math.min(rowGroups, MOST_ROW_GROUPS[form][kernel]) as RowGroups };
+}
+
+/**
+ * Who makes the splits of a tile. `lanes`: groups of 32 lanes of one workgroup. `workgroups`: one
+ * workgroup each where there are few tiles, else one workgroup in turn.
+ */
+export type SplitsBy = "lanes" | "workgroups";
+
+/** Who makes a kernel's splits: a GPU has more use for workgroups of its own than for larger ones. */
+export function splitsBy(kernel: TiledKernel, form: RowForm): SplitsBy {
+  return kernel === "matmul" && form === "uniform" ? "workgroups" : "lanes";
 }
 
 /** Least blocks in a split: with fewer, adding up the parts costs more than splitting saves. */
 const SPLIT_BLOCKS = 8;
 
 /** All different plans of a kernel, for a matrix of this inner size in blocks. */
-export function tilePlans(kernel: TiledKernel, blocks: number): TilePlan[] {
+export function tilePlans(kernel: TiledKernel, blocks: number, form: RowForm): TilePlan[] {
+  const byWorkgroups = splitsBy(kernel, form) === "workgroups";
+  const counts = new Set([1, 2, 4, 8, ...byWorkgroups ? [splitsOf(blocks)] : []]);
   const plans: TilePlan[] = [];
-  for (const splits of [1, 2, 4, 8]) {
-    if (splits > 1 && blocks < splits * SPLIT_BLOCKS) break;
+  for (const splits of counts) {
+    if (splits > 1 && blocks < splits * SPLIT_BLOCKS) continue;
+    // Lanes of a GPU that make different splits read rows at different addresses.
+    if (splits > 1 && form === "uniform" && !byWorkgroups) continue;
     for (const rowGroups of [1, 2, 4] as const) {
-      const most = splits > 1 ? 2 : MOST_ROW_GROUPS[kernel];
+      const most = splits > 1 && !byWorkgroups ? 2 : MOST_ROW_GROUPS[form][kernel];
       if (rowGroups <= most) plans.push({ splits, rowGroups });
     }
   }
@@ -77,14 +99,28 @@ export const DEFAULT_TILES: TilePlan = { splits: 1, rowGroups: 2 };
 /** Inner size from which the work is worth the longer compilation of a large tile. */
 const LARGE_INNER = 1024;
 
+/** Blocks in a split of a GPU: 1024 of the inner size. */
+const CHUNK_BLOCKS = 128;
+
+function splitsOf(blocks: number): number {
+  return Math.ceil(blocks / CHUNK_BLOCKS);
+}
+
 /**
- * Tiles of a matrix by the fixed rule: large ones on a software adapter, to load weights less
- * often.
+ * Tiles of a matrix by the fixed rule. A software adapter takes large ones, to load weights less
+ * often. A GPU takes large ones where there are enough of them, and splits what few tiles multiply, so
+ * that all of it has work.
  */
-export function defaultTiles({ name }: Pick<Gpu, "name">, inner: number): TilePlan {
-  return /llvmpipe|swiftshader/i.test(name) && inner >= LARGE_INNER
-    ? { splits: 1, rowGroups: 4 }
-    : DEFAULT_TILES;
+export function defaultTiles(
+  { rowForm, software }: Pick<Gpu, "rowForm" | "software">,
+  kernel: TiledKernel,
+  inner: number,
+): TilePlan {
+  if (rowForm === "uniform") {
+    const splits = splitsBy(kernel, rowForm) === "workgroups" ? splitsOf(Math.ceil(inner / 8)) : 1;
+    return { splits, rowGroups: 4 };
+  }
+  return software && inner >= LARGE_INNER ? { splits: 1, rowGroups: 4 } : DEFAULT_TILES;
 }
 
 /** Override constants of shaders/lib/tile.wgsl and their defaults. */
@@ -94,36 +130,55 @@ export const TILE_CONSTANTS = { ROW_GROUPS: 2, SPLITS: 1, WORKGROUP: 32, PARTIAL
 const GROUP_ROWS = 8;
 /** Columns of a tile. */
 export const TILE_COLUMNS = 128;
+/** Workgroups that give every part of a large GPU work: 96 to 192 SIMDs of 32 lanes, several each. */
+const MANY_WORKGROUPS = 512;
 
 /** The dispatch of a kernel that multiplies rows, for one part of a matrix. */
 export interface TiledDispatch {
   readonly constants: Record<keyof typeof TILE_CONSTANTS, number>;
   readonly workgroups: readonly [number, number];
+  /** Splits that each have workgroups of their own, 1 if there are none. */
+  readonly apart: number;
 }
 
 /**
  * Makes the dispatch whose tiles cover `rows` rows and all columns of a part.
  * @param columns columns of the part on the GPU; for a pair, those of both matrices
+ * @param by the device's form, and who makes splits; default: workgroups, with the plan's row groups
+ * however few they are
  * @throws {RangeError} when the plan's tile does not fit workgroup memory
  */
 export function tiled(
   { splits, rowGroups: most }: TilePlan,
   rows: number,
   columns: number,
+  by?: { readonly form: RowForm; readonly splitsBy: SplitsBy },
 ): TiledDispatch {
-  if (splits > 1 && most === 4) {
+  const byLanes = splits > 1 && by?.splitsBy === "lanes";
+  if (byLanes && most === 4) {
     throw new RangeError(`${splits} splits with four row groups, expected at most two row groups`);
   }
-  const rowGroups = rows <= GROUP_ROWS ? 1 : rows <= 2 * GROUP_ROWS ? Math.min(2, most) : most;
+  const tiles = (rowGroups: number) =>
+    [
+      Math.ceil(rows / (GROUP_ROWS * rowGroups)),
+      Math.ceil(columns / TILE_COLUMNS),
+    ] as const;
+  const few = (rowGroups: number) => {
+    const [down, across] = tiles(rowGroups);
+    return by?.form === "uniform" && down * across < MANY_WORKGROUPS;
+  };
+  const enough = most === 4 && few(4) ? 2 : most;
+  const rowGroups = rows <= GROUP_ROWS ? 1 : rows <= 2 * GROUP_ROWS ? Math.min(2, most) : enough;
   return {
     constants: {
       ROW_GROUPS: rowGroups,
       SPLITS: splits,
-      WORKGROUP: 32 * splits,
-      PARTIALS: splits > 1 ? 32 * GROUP_ROWS * rowGroups : 1,
+      WORKGROUP: byLanes ? 32 * splits : 32,
+      PARTIALS: byLanes ? 32 * GROUP_ROWS * rowGroups : 1,
     },
     // The row tiles of a column tile run in succession, so that its weights stay in the cache.
-    workgroups: [Math.ceil(rows / (GROUP_ROWS * rowGroups)), Math.ceil(columns / TILE_COLUMNS)],
+    workgroups: tiles(rowGroups),
+    apart: splits > 1 && !byLanes && few(rowGroups) ? splits : 1,
   };
 }
 

@@ -38,7 +38,8 @@ export function linear(
   if (runsOnMatrixUnits(matrixUnits, weights)) {
     matrixMultiply(recorder, matrixUnits, x, weights, y, options);
   } else {
-    matmul(recorder, rowsFor(weights, x, options.rows, space), weights, y, options);
+    const rows = rowsFor(weights, x, options.rows, space);
+    matmul(recorder, rows, weights, y, { ...options, scratch: space.scratch });
   }
 }
 

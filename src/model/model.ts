@@ -15,6 +15,7 @@ import { Recorder } from "../gpu/recorder.ts";
 import { Scratch } from "../gpu/scratch.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { attentionWork } from "../kernels/attention.ts";
+import { unsplit } from "../kernels/head.ts";
 import { matmul } from "../kernels/matmul.ts";
 import { topK } from "../kernels/top_k.ts";
 import { paddedInner } from "../quant/scheme.ts";
@@ -237,7 +238,7 @@ export class Model implements Predictor, Disposable {
     const normed = normAsked(this.#context, hidden, rowIndex, rows.length);
     const logits = scratch.get("logits", rows.length * columns);
     const input = rowsFor(weights.head, normed, rows.length, this.#context);
-    matmul(recorder, input, weights.head, logits, { rows: rows.length, yStride: columns });
+    matmul(recorder, input, unsplit(weights.head), logits, { rows: rows.length, yStride: columns });
     const found = scratch.get("top", 2 * count * k);
     topK(recorder, logits, found, { rows: count, columns, k, guidance });
     const bytes = await this.readback.read(recorder, found, 8 * count * k);
@@ -368,7 +369,7 @@ export class Model implements Predictor, Disposable {
         const piece = scratch.get("logits", count * columns);
         const part = normed.part(first * width, count * width);
         const x = rowsFor(weights.head, part, count, this.#context);
-        matmul(recorder, x, weights.head, piece, { rows: count, yStride: columns });
+        matmul(recorder, x, unsplit(weights.head), piece, { rows: count, yStride: columns });
         const bytes = await this.readback.read(recorder, piece, 4 * count * columns);
         logits.set(new Float32Array(bytes), first * columns);
       }

@@ -28,7 +28,7 @@ const MEASURED = { rows: [], gflopPerSecond: [], fixedGflopPerSecond: [] };
 
 /** A tiling that the fixed rule does not choose, with other sums where there is one. */
 function otherPlan({ kernel, blocks }: TiledMatrix): TilePlan {
-  return tilePlans(kernel, blocks).find(({ splits }) => splits > 1) ??
+  return tilePlans(kernel, blocks, anyGpu.rowForm).find(({ splits }) => splits > 1) ??
     { splits: 1, rowGroups: 1 };
 }
 

@@ -228,7 +228,7 @@ export class WeightUpload implements AsyncDisposable {
    */
   #tiled(kernel: TiledKernel, matrix: WeightMatrix): WeightMatrix {
     const tuned = this.#tuned?.({ kernel, ...matrix });
-    return { ...matrix, tiles: tuned ?? defaultTiles(this.#gpu, BLOCK * matrix.blocks) };
+    return { ...matrix, tiles: tuned ?? defaultTiles(this.#gpu, kernel, BLOCK * matrix.blocks) };
   }
 
   /** Finds a matrix in the checkpoint, stored quantised or not. */

@@ -30,12 +30,16 @@ const CHOICE: TokenChoice = {
   unconfidentTokens: [],
 };
 
-/** The name, limits and features of a device. */
-export type DeviceLimits = Pick<Gpu, "name" | "limits" | "features" | "checkBufferSize">;
+/** What a memory plan depends on of a device. */
+export type DeviceLimits = Pick<
+  Gpu,
+  "name" | "limits" | "features" | "rowForm" | "checkBufferSize"
+>;
 
 /** An unknown device: it has f16, and limits that nothing reaches. */
 export const UNLIMITED: DeviceLimits = {
   name: "an unknown adapter",
+  rowForm: "uniform",
   features: ["shader-f16"],
   limits: {
     maxBufferSize: 2 ** 52,
@@ -230,7 +234,7 @@ class CountedMemory {
 /** A `Gpu` whose device counts allocations in `memory` and does nothing else. */
 function countingGpu(
   memory: CountedMemory,
-  { name, limits, features, checkBufferSize }: DeviceLimits,
+  { name, limits, features, rowForm, checkBufferSize }: DeviceLimits,
 ): Gpu {
   const nothing = () => ({});
   const queue = {
@@ -264,7 +268,7 @@ function countingGpu(
     identity: "",
     limits,
     subgroups: false,
-    rowForm: "uniform",
+    rowForm,
     matrixUnits: undefined,
     features,
     native: false,

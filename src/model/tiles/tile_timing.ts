@@ -5,6 +5,7 @@ import { KernelTimes } from "../../gpu/kernel_times.ts";
 import { QueueWait } from "../../gpu/mapping.ts";
 import { Readback } from "../../gpu/readback.ts";
 import { Recorder } from "../../gpu/recorder.ts";
+import { Scratch } from "../../gpu/scratch.ts";
 import { createTensor, type Tensor, tensorOf, upload } from "../../gpu/tensor.ts";
 import { matmul } from "../../kernels/matmul.ts";
 import { qkv } from "../../kernels/qkv.ts";
@@ -32,6 +33,7 @@ export class TileTimer implements Disposable {
   readonly #gpu: Gpu;
   readonly #mostRows: number;
   readonly #recorder: Recorder;
+  readonly #scratch: Scratch;
   readonly #matrix: TiledMatrix;
   readonly #weights: WeightMatrix;
   readonly #x: Tensor;
@@ -48,6 +50,7 @@ export class TileTimer implements Disposable {
     this.#mostRows = mostRows;
     this.#matrix = matrix;
     this.#recorder = new Recorder(gpu);
+    this.#scratch = new Scratch(gpu, this.#recorder);
     this.#queue = new QueueWait(gpu);
     const { scheme, blocks, arithmetic } = matrix;
     const inner = BLOCK * blocks;
@@ -145,7 +148,11 @@ export class TileTimer implements Disposable {
     const { kernel } = this.#matrix;
     const options = { rows, yStride: weights.columns };
     if (kernel === "matmul") {
-      matmul(recorder, this.#x, weights, this.#y, { ...options, add: true });
+      matmul(recorder, this.#x, weights, this.#y, {
+        ...options,
+        add: true,
+        scratch: this.#scratch,
+      });
     } else if (kernel === "swiglu") {
       swiglu(recorder, this.#x, weights, this.#y, options);
     } else {
@@ -161,6 +168,7 @@ export class TileTimer implements Disposable {
   [Symbol.dispose](): void {
     this.#times?.[Symbol.dispose]();
     this.#queue[Symbol.dispose]();
+    this.#scratch[Symbol.dispose]();
     this.#recorder[Symbol.dispose]();
     for (const tensor of this.#tensors) tensor.destroy();
   }

@@ -45,7 +45,7 @@ export function outputsOf({ kernel, columns }: TiledMatrix): number {
 
 /** The tiles of a matrix by the fixed rule. */
 export function fixedPlan(gpu: Gpu, { kernel, blocks }: TiledMatrix): TilePlan {
-  return followed(kernel, defaultTiles(gpu, BLOCK * blocks));
+  return followed(kernel, defaultTiles(gpu, kernel, BLOCK * blocks), gpu.rowForm);
 }
 
 /** A unique name such as `matmul, 4096 -> 4096, q4 in groups of 32, f32 arithmetic`. */

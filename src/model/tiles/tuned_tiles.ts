@@ -60,7 +60,7 @@ export function tunedEntry(
   const ofDevice = fieldOf(devices, deviceKey(gpu));
   const entry = ofDevice && fieldOf(ofDevice, matrixName(matrix));
   if (!entry || entry.shader !== shaderHash(gpu, matrix)) return undefined;
-  const possible = tilePlans(matrix.kernel, matrix.blocks).some((plan) =>
+  const possible = tilePlans(matrix.kernel, matrix.blocks, gpu.rowForm).some((plan) =>
     plan.splits === entry.splits && plan.rowGroups === entry.rowGroups
   );
   return possible ? entry : undefined;

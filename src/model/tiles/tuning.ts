@@ -57,7 +57,7 @@ export async function tuneMatrix(
 ): Promise<TunedMatrix> {
   using timer = new TileTimer(gpu, matrix, Math.max(...rows));
   const fixed = fixedPlan(gpu, matrix);
-  const all = tilePlans(matrix.kernel, matrix.blocks);
+  const all = tilePlans(matrix.kernel, matrix.blocks, gpu.rowForm);
   const total = all.length * (1 + HEATS) + 2 * FINALS;
   let done = 0;
   const advance = (steps = 1) => onProgress(done += steps, total);

@@ -30,7 +30,7 @@ const FOLDER = goldenPath(`checkpoints/${NAME}`);
 /** The plan where the matrix has it, else the most splits it has. */
 function nearest({ splits, rowGroups }: TilePlan): TileLookup {
   return ({ kernel, blocks }) =>
-    tilePlans(kernel, blocks).findLast((plan) =>
+    tilePlans(kernel, blocks, anyGpu.rowForm).findLast((plan) =>
       plan.splits <= splits && plan.rowGroups <= rowGroups
     );
 }
@@ -145,7 +145,7 @@ Deno.test("tuning times every tiling and chooses the fixed rule or what beat it"
     const result = await tuneMatrix(anyGpu, matrix, [5, 20], (done, total) => {
       shares.push(done / total);
     });
-    assertEquals(result.tried, tilePlans(kernel, 17).length);
+    assertEquals(result.tried, tilePlans(kernel, 17, anyGpu.rowForm).length);
     assertEquals(result.outputs, kernel === "matmul" ? 96 : 192);
     assert([result.best, result.fixed].includes(result.chosen));
     assertEquals(shares.at(-1), 1);

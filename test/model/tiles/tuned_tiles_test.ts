@@ -41,7 +41,7 @@ Deno.test("what was put in is found again, in a file's text too, and nothing els
     matrixArb,
     (draws, other) => {
       const known = draws.map(({ matrix, pick }) => {
-        const plans = tilePlans(matrix.kernel, matrix.blocks);
+        const plans = tilePlans(matrix.kernel, matrix.blocks, anyGpu.rowForm);
         return [matrix, plans[pick % plans.length]] as const;
       });
       let tuned: TunedTiles = UNTUNED;

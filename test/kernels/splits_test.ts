@@ -1,0 +1,105 @@
+/** Splits of the inner dimension: the same bits, whoever makes them and for however many rows. */
+
+import { assert, assertEquals } from "@std/assert";
+import fc from "fast-check";
+import type { Arithmetic } from "../../src/gpu/kernel.ts";
+import { Readback } from "../../src/gpu/readback.ts";
+import { Recorder } from "../../src/gpu/recorder.ts";
+import { Scratch } from "../../src/gpu/scratch.ts";
+import { matmul } from "../../src/kernels/matmul.ts";
+import { defaultTiles, type RowGroups, tiled } from "../../src/kernels/weight_matrix.ts";
+import type { QuantScheme } from "../../src/quant/scheme.ts";
+import { allForms, anyGpu } from "../gpu/device.ts";
+import { CaseTensors } from "./case.ts";
+import { paddedRows, randomMatrix, uploadMatrix } from "./matrix.ts";
+import { quantizedRows } from "./quantize_rows.ts";
+import { Random } from "./random.ts";
+
+const uniform = allForms.get("uniform")!;
+const MOST_ROWS = 35;
+
+interface Draw {
+  readonly seed: number;
+  readonly scheme: QuantScheme["name"];
+  readonly arithmetic: Arithmetic;
+  readonly splits: number;
+  readonly rowGroups: RowGroups;
+  readonly inner: number;
+  readonly columns: number;
+  readonly partColumns: number | undefined;
+  readonly rows: number;
+  readonly add: boolean;
+}
+
+const drawArb: fc.Arbitrary<Draw> = fc.record({
+  seed: fc.nat(),
+  scheme: fc.constantFrom("bf16", "q8", "q4"),
+  arithmetic: fc.constantFrom("f32", "int8"),
+  splits: fc.constantFrom(1, 2, 3, 12),
+  rowGroups: fc.constantFrom(1, 2, 4),
+  inner: fc.integer({ min: 1, max: 300 }),
+  columns: fc.constantFrom(1, 130),
+  partColumns: fc.constantFrom(undefined, 128),
+  rows: fc.integer({ min: 1, max: MOST_ROWS }),
+  add: fc.boolean(),
+});
+
+/** Products of the first `rows` of MOST_ROWS rows, with workgroups for splits or in turn. */
+async function product(draw: Draw, rows: number, apart: boolean): Promise<Uint32Array> {
+  const { seed, scheme, inner, columns, partColumns, splits, rowGroups, add } = draw;
+  const arithmetic = scheme === "bf16" ? "f32" : draw.arithmetic;
+  const random = new Random(`splits ${seed}`);
+  const x = paddedRows(random, MOST_ROWS, inner);
+  const matrix = randomMatrix(random, scheme, columns, inner);
+  const old = random.floats(MOST_ROWS * columns);
+  using tensors = new CaseTensors(uniform);
+  using recorder = new Recorder(uniform);
+  using scratch = new Scratch(uniform, recorder);
+  using readback = new Readback(uniform);
+  const input = arithmetic === "int8"
+    ? tensors.of("x", quantizedRows({ name: "", rows: MOST_ROWS, inner, x }).packed)
+    : tensors.of("x", x);
+  const y = tensors.of("y", old);
+  const weights = {
+    ...uploadMatrix(tensors, matrix, partColumns, arithmetic),
+    tiles: { splits, rowGroups },
+  };
+  matmul(recorder, input, weights, y, {
+    rows,
+    yStride: columns,
+    add,
+    scratch: apart ? scratch : undefined,
+  });
+  return new Uint32Array(await readback.read(recorder, y, 4 * rows * columns));
+}
+
+Deno.test("workgroups that share a sum give the bits of one that makes it in turn, row by row", async () => {
+  await fc.assert(
+    fc.asyncProperty(drawArb, async (draw) => {
+      const { rows, columns } = draw;
+      const inTurn = await product(draw, MOST_ROWS, false);
+      for (const apart of [false, true]) {
+        assertEquals(await product(draw, rows, apart), inTurn.slice(0, rows * columns));
+      }
+    }),
+    { numRuns: 12, seed: 14 },
+  );
+});
+
+Deno.test("a GPU splits by the matrix alone, with workgroups of their own where there are few tiles", () => {
+  assertEquals(defaultTiles(uniform, "matmul", 4096), { splits: 4, rowGroups: 4 });
+  assertEquals(defaultTiles(uniform, "matmul", 12288), { splits: 12, rowGroups: 4 });
+  assertEquals(defaultTiles(uniform, "matmul", 1000), { splits: 1, rowGroups: 4 });
+  assertEquals(defaultTiles(uniform, "qkv", 4096).splits, 1);
+  assertEquals(defaultTiles(anyGpu, "matmul", 4096).splits, anyGpu.software ? 1 : 4);
+
+  const plan = defaultTiles(uniform, "matmul", 4096);
+  const by = { form: "uniform", splitsBy: "workgroups" } as const;
+  for (const [rows, rowGroups, apart] of [[1, 1, 4], [16, 2, 4], [64, 2, 4], [512, 4, 1]]) {
+    const found = tiled(plan, rows, 4096, by);
+    assertEquals([found.constants.ROW_GROUPS, found.apart], [rowGroups, apart], `${rows} rows`);
+    assertEquals(found.constants.SPLITS, 4);
+    const [down, across] = found.workgroups;
+    assert(down * 8 * rowGroups >= rows && across * 128 >= 4096);
+  }
+});
