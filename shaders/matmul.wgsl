@@ -60,16 +60,15 @@ fn multiply_split(thread: u32, first: u32, column: u32, split: u32) {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let first = group.x * 8u * ROW_GROUPS;
   let column = group.y * 4u * LANES + thread % LANES;
-  if (TURNS == 1u) {
-    adds = ADD == 1u;
-    start = params.y_column + group.z * params.split_stride;
+  adds = ADD == 1u;
+  start = params.y_column + group.z * params.split_stride;
+  if (WORKGROUP > LANES || !AHEAD) {
     multiply_split(thread, first, column, split_of(thread, group.z));
-  } else {
-    start = params.y_column;
-    for (var split = 0u; split < TURNS; split++) {
-      adds = ADD == 1u || split > 0u;
-      clear_sums();
-      multiply_split(thread, first, column, split);
-    }
+    return;
+  }
+  for (var turn = 0u; turn < TURNS; turn++) {
+    clear_sums();
+    multiply_split(thread, first, column, split_of(thread, group.z * TURNS + turn));
+    adds = true;
   }
 }
