@@ -9,6 +9,10 @@
 // Query head h reads KV head h / (heads / kv_heads).
 // Every sequence has fresh_keys keys in separate rows, so that sequences can share their other
 // keys.
+// CHUNKED: the keys of a sequence are taken in chunks, whose length its number of keys decides. Each
+// has a softmax of its own, and they are merged in their order, whoever makes them: a workgroup in
+// turn, or, with APART, one workgroup a chunk (group.z = sequence * chunks + chunk), which leaves it in
+// parts for merge_attention.wgsl. Flash decoding (Dao et al. 2023).
 // SHADOWS: a query does not see one of the keys, and sees one key of its own instead; shadows: (key
 // row not seen, own key row).
 // One workgroup: 32 rows of one head of one sequence, one per lane. Each lane computes its softmax
@@ -18,12 +22,13 @@ struct Params {
   heads: u32,
   kv_heads: u32,
   head_dim: u32,
-  head_stride: u32,
   y_stride: u32,
   scale: f32,
   fresh_first: u32, // first key of each sequence that is in the separate rows
   fresh_keys: u32, // number of these keys in each sequence
   fresh_row: u32, // first separate row; the sequences follow each other
+  row_tiles: u32, // of the sequence that has most
+  chunks: u32, // likewise
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> q: array<vec4<f32>>;
@@ -33,15 +38,18 @@ struct Params {
 @group(0) @binding(5) var<storage, read> shadows: array<vec2<u32>>; // by query; unread without SHADOWS
 @group(0) @binding(6) var<storage, read_write> y: array<f32>;
 
-override UNITS: u32 = 32u; // vec4 of a head, rounded up to 8, 16, 24 or 32
+override UNITS: u32 = 32u; // vec4 of a head: head_stride / 4
 override SHADOWS: u32 = 0u;
+override FRESH: u32 = 0u; // whether there are fresh keys
+override CHUNKED: u32 = 1u;
+override APART: u32 = 0u;
 
 // vec4 of queries in workgroup memory, for heads whose queries and sums together would take all
-// registers: the units from APART on, of 32 lanes; 1 where all are in registers.
+// registers: the units from FIRST_APART on, of 32 lanes; 1 where all are in registers.
 override QUERY_ROWS: u32 = 512u;
 var<workgroup> queries_apart: array<vec4<f32>, QUERY_ROWS>;
 
-const APART = 16u; // the first unit there
+const FIRST_APART = 16u; // the first unit there
 const LANES = 32u;
 const HIDDEN = -1.0e38; // as in lib/candidate.wgsl
 
@@ -49,13 +57,17 @@ var<private> query: array<vec4<f32>, 32>;
 var<private> sums: array<vec4<f32>, 32>;
 var<private> low: vec4<f32>; // scores, then weights, of keys 0..3
 var<private> high: vec4<f32>; // of keys 4..7
+// More than UNITS, which the compiler must not know. Rows at shared addresses come to scalar registers,
+// and a branch keeps it from asking for more of them at a time than there are. It changes with every
+// turn, and from scores to values, so that no condition is kept either.
+var<private> fence: u32;
 
 // Units are passed as literals, so that the arrays above stay in registers once this is inlined.
-fn load_query(lane: u32, i: u32, start: u32, units: u32) {
-  if (i < units) {
+fn load_query(lane: u32, i: u32, start: u32) {
+  if (i < UNITS) {
     let value = q[start + i] * params.scale;
-    if (QUERY_ROWS > 1u && i >= APART) {
-      queries_apart[(i - APART) * LANES + lane] = value;
+    if (QUERY_ROWS > 1u && i >= FIRST_APART) {
+      queries_apart[(i - FIRST_APART) * LANES + lane] = value;
     } else {
       query[i] = value;
     }
@@ -64,21 +76,24 @@ fn load_query(lane: u32, i: u32, start: u32, units: u32) {
 
 // A unit of the lane's own query.
 fn query_unit(lane: u32, i: u32) -> vec4<f32> {
-  if (QUERY_ROWS > 1u && i >= APART) {
-    return queries_apart[(i - APART) * LANES + lane];
+  if (QUERY_ROWS > 1u && i >= FIRST_APART) {
+    return queries_apart[(i - FIRST_APART) * LANES + lane];
   }
   return query[i];
 }
 
-// Where the row of a key begins, by its place in the sequence; base: (first key, first fresh row, KV head).
+// Where the row of a key begins, by its place in the sequence; base: where the first key's begins, and
+// the first separate row's, and what lies between rows.
 fn row_start(place: u32, base: vec3<u32>) -> u32 {
-  let fresh = place - params.fresh_first;
-  let row = select(base.x + place, base.y + fresh, fresh < params.fresh_keys);
-  return (row * params.kv_heads + base.z) * (params.head_stride / 4u);
+  if (FRESH == 1u) {
+    let fresh = place - params.fresh_first;
+    return select(base.x + place * base.z, base.y + fresh * base.z, fresh < params.fresh_keys);
+  }
+  return base.x + place * base.z;
 }
 
-fn score(lane: u32, i: u32, units: u32) {
-  if (i < units) {
+fn score(lane: u32, i: u32) {
+  if (i < UNITS && (!FENCED || i < fence)) {
     let key = key_rows(lane, i);
     let a = query_unit(lane, i);
     let b = query_unit(lane, i + 1u);
@@ -100,8 +115,8 @@ fn weigh(sum: vec4<f32>, value: array<vec4<f32>, 8>) -> vec4<f32> {
   return fma(vec4<f32>(high.w), value[7], s);
 }
 
-fn add_values(lane: u32, i: u32, units: u32, factor: f32) {
-  if (i < units) {
+fn add_values(lane: u32, i: u32, factor: f32) {
+  if (i < UNITS && (!FENCED || i < fence)) {
     let value = value_rows(lane, i);
     sums[i] = weigh(sums[i] * factor, value.a);
     sums[i + 1u] = weigh(sums[i + 1u] * factor, value.b);
@@ -109,255 +124,291 @@ fn add_values(lane: u32, i: u32, units: u32, factor: f32) {
 }
 
 // A key that this lane alone sees: two units of its score, then of its value.
-fn score_own(lane: u32, i: u32, start: u32, units: u32) {
-  if (i < units) {
+fn score_own(lane: u32, i: u32, start: u32) {
+  if (i < UNITS) {
     low.x += dot(query_unit(lane, i), widened(k[start + i]));
     low.x += dot(query_unit(lane, i + 1u), widened(k[start + i + 1u]));
   }
 }
 
-fn add_own_value(i: u32, start: u32, units: u32, factor: f32) {
-  if (i < units) {
+fn add_own_value(i: u32, start: u32, factor: f32) {
+  if (i < UNITS) {
     sums[i] = fma(vec4<f32>(low.x), widened(v[start + i]), sums[i] * factor);
     sums[i + 1u] = fma(vec4<f32>(low.x), widened(v[start + i + 1u]), sums[i + 1u] * factor);
   }
 }
 
-fn store(i: u32, at: u32, channels: u32, total: f32) {
-  let value = sums[i] / total;
+// How a chunk joins those before it, whose sums y holds.
+struct Merge {
+  later: bool, // whether there are any
+  before: f32, // factors of their sums and of its own
+  own: f32,
+  divisor: f32, // the total behind the last chunk, else 1
+}
+
+fn fold(at: u32, value: f32, merge: Merge) -> f32 {
+  if (CHUNKED == 1u && merge.later) {
+    return fma(y[at], merge.before, value * merge.own) / merge.divisor;
+  }
+  return value / merge.divisor;
+}
+
+fn store(i: u32, at: u32, channels: u32, merge: Merge) {
+  let value = sums[i];
   let channel = 4u * i;
   if (channel < channels) {
-    y[at + channel] = value.x;
+    y[at + channel] = fold(at + channel, value.x, merge);
   }
   if (channel + 1u < channels) {
-    y[at + channel + 1u] = value.y;
+    y[at + channel + 1u] = fold(at + channel + 1u, value.y, merge);
   }
   if (channel + 2u < channels) {
-    y[at + channel + 2u] = value.z;
+    y[at + channel + 2u] = fold(at + channel + 2u, value.z, merge);
   }
   if (channel + 3u < channels) {
-    y[at + channel + 3u] = value.w;
+    y[at + channel + 3u] = fold(at + channel + 3u, value.w, merge);
   }
+}
+
+fn store_part(i: u32, at: u32) {
+  if (i < UNITS) {
+    let to = at + 4u * LANES * i;
+    y[to] = sums[i].x;
+    y[to + 1u] = sums[i].y;
+    y[to + 2u] = sums[i].z;
+    y[to + 3u] = sums[i].w;
+  }
+}
+
+// Eight units each, from i on.
+
+fn load_query8(lane: u32, i: u32, start: u32) {
+  load_query(lane, i, start);
+  load_query(lane, i + 1u, start);
+  load_query(lane, i + 2u, start);
+  load_query(lane, i + 3u, start);
+  load_query(lane, i + 4u, start);
+  load_query(lane, i + 5u, start);
+  load_query(lane, i + 6u, start);
+  load_query(lane, i + 7u, start);
+}
+
+fn score8(lane: u32, i: u32) {
+  score(lane, i);
+  score(lane, i + 2u);
+  score(lane, i + 4u);
+  score(lane, i + 6u);
+}
+
+fn add_values8(lane: u32, i: u32, factor: f32) {
+  add_values(lane, i, factor);
+  add_values(lane, i + 2u, factor);
+  add_values(lane, i + 4u, factor);
+  add_values(lane, i + 6u, factor);
+}
+
+fn score_own8(lane: u32, i: u32, start: u32) {
+  score_own(lane, i, start);
+  score_own(lane, i + 2u, start);
+  score_own(lane, i + 4u, start);
+  score_own(lane, i + 6u, start);
+}
+
+fn add_own_value8(i: u32, start: u32, factor: f32) {
+  add_own_value(i, start, factor);
+  add_own_value(i + 2u, start, factor);
+  add_own_value(i + 4u, start, factor);
+  add_own_value(i + 6u, start, factor);
+}
+
+fn store8(i: u32, at: u32, channels: u32, merge: Merge) {
+  store(i, at, channels, merge);
+  store(i + 1u, at, channels, merge);
+  store(i + 2u, at, channels, merge);
+  store(i + 3u, at, channels, merge);
+  store(i + 4u, at, channels, merge);
+  store(i + 5u, at, channels, merge);
+  store(i + 6u, at, channels, merge);
+  store(i + 7u, at, channels, merge);
+}
+
+fn store_part8(i: u32, at: u32) {
+  store_part(i, at);
+  store_part(i + 1u, at);
+  store_part(i + 2u, at);
+  store_part(i + 3u, at);
+  store_part(i + 4u, at);
+  store_part(i + 5u, at);
+  store_part(i + 6u, at);
+  store_part(i + 7u, at);
 }
 
 @compute @workgroup_size(32)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let sequence = sequences[group.z];
+  var index = group.z;
+  var chunk = 0u;
+  if (APART == 1u) {
+    index = group.z / params.chunks;
+    chunk = group.z % params.chunks;
+  }
+  let sequence = sequences[index];
   let first_query = sequence.x;
   let queries = sequence.y;
   let first_key = sequence.z;
   let keys = sequence.w;
-  if (group.x * LANES >= queries) {
+  var length = keys;
+  if (CHUNKED == 1u) {
+    length = chunk_length(keys);
+  }
+  if (group.x * LANES >= queries || (APART == 1u && chunk * length >= keys)) {
     return;
   }
   let head = group.y;
   let kv_head = head / (params.heads / params.kv_heads);
-  let units = params.head_stride / 4u;
-  let base = vec3<u32>(first_key, params.fresh_row + group.z * params.fresh_keys, kv_head);
+  let row_units = params.kv_heads * UNITS;
+  let fresh_row = params.fresh_row + index * params.fresh_keys;
+  let base = vec3<u32>(first_key, fresh_row, 0u) * row_units + vec3<u32>(kv_head * UNITS, kv_head * UNITS, row_units);
   let row = group.x * LANES + lane;
   let query_row = first_query + min(row, queries - 1u);
-  let query_start = (query_row * params.heads + head) * units;
-  load_query(lane, 0u, query_start, units);
-  load_query(lane, 1u, query_start, units);
-  load_query(lane, 2u, query_start, units);
-  load_query(lane, 3u, query_start, units);
-  load_query(lane, 4u, query_start, units);
-  load_query(lane, 5u, query_start, units);
-  load_query(lane, 6u, query_start, units);
-  load_query(lane, 7u, query_start, units);
+  let query_start = (query_row * params.heads + head) * UNITS;
+  load_query8(lane, 0u, query_start);
   if (UNITS > 8u) {
-    load_query(lane, 8u, query_start, units);
-    load_query(lane, 9u, query_start, units);
-    load_query(lane, 10u, query_start, units);
-    load_query(lane, 11u, query_start, units);
-    load_query(lane, 12u, query_start, units);
-    load_query(lane, 13u, query_start, units);
-    load_query(lane, 14u, query_start, units);
-    load_query(lane, 15u, query_start, units);
+    load_query8(lane, 8u, query_start);
   }
   if (UNITS > 16u) {
-    load_query(lane, 16u, query_start, units);
-    load_query(lane, 17u, query_start, units);
-    load_query(lane, 18u, query_start, units);
-    load_query(lane, 19u, query_start, units);
-    load_query(lane, 20u, query_start, units);
-    load_query(lane, 21u, query_start, units);
-    load_query(lane, 22u, query_start, units);
-    load_query(lane, 23u, query_start, units);
+    load_query8(lane, 16u, query_start);
   }
   if (UNITS > 24u) {
-    load_query(lane, 24u, query_start, units);
-    load_query(lane, 25u, query_start, units);
-    load_query(lane, 26u, query_start, units);
-    load_query(lane, 27u, query_start, units);
-    load_query(lane, 28u, query_start, units);
-    load_query(lane, 29u, query_start, units);
-    load_query(lane, 30u, query_start, units);
-    load_query(lane, 31u, query_start, units);
+    load_query8(lane, 24u, query_start);
   }
   var shadow = vec2<u32>(0u);
   if (SHADOWS > 0u) {
     shadow = shadows[query_row];
   }
-  var maximum = HIDDEN;
-  var total = 0.0;
-  for (var key = 0u; key < keys; key += 8u) {
-    find_rows(lane, key, keys - 1u, base);
-    low = vec4<f32>(0.0);
-    high = vec4<f32>(0.0);
-    score(lane, 0u, units);
-    score(lane, 2u, units);
-    score(lane, 4u, units);
-    score(lane, 6u, units);
-    if (UNITS > 8u) {
-      score(lane, 8u, units);
-      score(lane, 10u, units);
-      score(lane, 12u, units);
-      score(lane, 14u, units);
+  let y_at = (first_query + row) * params.y_stride + head * params.head_dim;
+  var merged_maximum = HIDDEN;
+  var merged_total = 0.0;
+  for (var begin = chunk * length; begin < keys; begin += length) {
+    let end = min(begin + length, keys);
+    var maximum = HIDDEN;
+    var total = 0.0;
+    if (CHUNKED == 1u) {
+      sums = array<vec4<f32>, 32>();
     }
-    if (UNITS > 16u) {
-      score(lane, 16u, units);
-      score(lane, 18u, units);
-      score(lane, 20u, units);
-      score(lane, 22u, units);
+    for (var key = begin; key < end; key += 8u) {
+      find_rows(lane, key, keys - 1u, base);
+      fence = end - key + UNITS;
+      low = vec4<f32>(0.0);
+      high = vec4<f32>(0.0);
+      score8(lane, 0u);
+      if (UNITS > 8u) {
+        score8(lane, 8u);
+      }
+      if (UNITS > 16u) {
+        score8(lane, 16u);
+      }
+      if (UNITS > 24u) {
+        score8(lane, 24u);
+      }
+      let places = vec4<u32>(key, key + 1u, key + 2u, key + 3u);
+      low = select(vec4<f32>(HIDDEN), low, places < vec4<u32>(keys));
+      high = select(vec4<f32>(HIDDEN), high, places + 4u < vec4<u32>(keys));
+      if (SHADOWS > 0u) {
+        let unseen = vec4<u32>(shadow.x - first_key);
+        low = select(low, vec4<f32>(HIDDEN), places == unseen);
+        high = select(high, vec4<f32>(HIDDEN), places + 4u == unseen);
+      }
+      let pairs = max(low, high);
+      let largest = max(maximum, max(max(pairs.x, pairs.y), max(pairs.z, pairs.w)));
+      let factor = exp(maximum - largest);
+      maximum = largest;
+      low = exp(low - largest);
+      high = exp(high - largest);
+      let eight = low + high;
+      total = total * factor + ((eight.x + eight.y) + (eight.z + eight.w));
+      fence += UNITS;
+      add_values8(lane, 0u, factor);
+      if (UNITS > 8u) {
+        add_values8(lane, 8u, factor);
+      }
+      if (UNITS > 16u) {
+        add_values8(lane, 16u, factor);
+      }
+      if (UNITS > 24u) {
+        add_values8(lane, 24u, factor);
+      }
     }
-    if (UNITS > 24u) {
-      score(lane, 24u, units);
-      score(lane, 26u, units);
-      score(lane, 28u, units);
-      score(lane, 30u, units);
+    if (SHADOWS > 0u && end == keys) {
+      // If the unseen key was the only one so far, this step's factor of 0 removes its contribution.
+      let start = (shadow.y * params.kv_heads + kv_head) * UNITS;
+      low.x = 0.0;
+      score_own8(lane, 0u, start);
+      if (UNITS > 8u) {
+        score_own8(lane, 8u, start);
+      }
+      if (UNITS > 16u) {
+        score_own8(lane, 16u, start);
+      }
+      if (UNITS > 24u) {
+        score_own8(lane, 24u, start);
+      }
+      let largest = max(maximum, low.x);
+      let factor = exp(maximum - largest);
+      maximum = largest;
+      low.x = exp(low.x - largest);
+      total = total * factor + low.x;
+      add_own_value8(0u, start, factor);
+      if (UNITS > 8u) {
+        add_own_value8(8u, start, factor);
+      }
+      if (UNITS > 16u) {
+        add_own_value8(16u, start, factor);
+      }
+      if (UNITS > 24u) {
+        add_own_value8(24u, start, factor);
+      }
     }
-    let places = vec4<u32>(key, key + 1u, key + 2u, key + 3u);
-    low = select(vec4<f32>(HIDDEN), low, places < vec4<u32>(keys));
-    high = select(vec4<f32>(HIDDEN), high, places + 4u < vec4<u32>(keys));
-    if (SHADOWS > 0u) {
-      let unseen = vec4<u32>(shadow.x - first_key);
-      low = select(low, vec4<f32>(HIDDEN), places == unseen);
-      high = select(high, vec4<f32>(HIDDEN), places + 4u == unseen);
+    if (APART == 1u) {
+      let tile = index * (params.row_tiles * params.heads) + group.x * params.heads + head;
+      let at = 4u * ((tile * params.chunks + chunk) * (UNITS + 1u) * LANES + lane);
+      store_part8(0u, at);
+      if (UNITS > 8u) {
+        store_part8(8u, at);
+      }
+      if (UNITS > 16u) {
+        store_part8(16u, at);
+      }
+      if (UNITS > 24u) {
+        store_part8(24u, at);
+      }
+      y[at + 4u * LANES * UNITS] = maximum;
+      y[at + 4u * LANES * UNITS + 1u] = total;
+      return;
     }
-    let pairs = max(low, high);
-    let largest = max(maximum, max(max(pairs.x, pairs.y), max(pairs.z, pairs.w)));
-    let factor = exp(maximum - largest);
-    maximum = largest;
-    low = exp(low - largest);
-    high = exp(high - largest);
-    let eight = low + high;
-    total = total * factor + ((eight.x + eight.y) + (eight.z + eight.w));
-    add_values(lane, 0u, units, factor);
-    add_values(lane, 2u, units, factor);
-    add_values(lane, 4u, units, factor);
-    add_values(lane, 6u, units, factor);
-    if (UNITS > 8u) {
-      add_values(lane, 8u, units, factor);
-      add_values(lane, 10u, units, factor);
-      add_values(lane, 12u, units, factor);
-      add_values(lane, 14u, units, factor);
+    var merge = Merge(false, 0.0, 1.0, 1.0);
+    if (CHUNKED == 1u && begin > 0u) {
+      let largest = max(merged_maximum, maximum);
+      merge = Merge(true, exp(merged_maximum - largest), exp(maximum - largest), 1.0);
+      merged_maximum = largest;
+      merged_total = fma(merged_total, merge.before, total * merge.own);
+    } else {
+      merged_maximum = maximum;
+      merged_total = total;
     }
-    if (UNITS > 16u) {
-      add_values(lane, 16u, units, factor);
-      add_values(lane, 18u, units, factor);
-      add_values(lane, 20u, units, factor);
-      add_values(lane, 22u, units, factor);
+    if (end == keys) {
+      merge.divisor = merged_total;
     }
-    if (UNITS > 24u) {
-      add_values(lane, 24u, units, factor);
-      add_values(lane, 26u, units, factor);
-      add_values(lane, 28u, units, factor);
-      add_values(lane, 30u, units, factor);
-    }
-  }
-  if (SHADOWS > 0u) {
-    // If the unseen key was the only one so far, this step's factor of 0 removes its contribution.
-    let start = (shadow.y * params.kv_heads + kv_head) * units;
-    low.x = 0.0;
-    score_own(lane, 0u, start, units);
-    score_own(lane, 2u, start, units);
-    score_own(lane, 4u, start, units);
-    score_own(lane, 6u, start, units);
-    if (UNITS > 8u) {
-      score_own(lane, 8u, start, units);
-      score_own(lane, 10u, start, units);
-      score_own(lane, 12u, start, units);
-      score_own(lane, 14u, start, units);
-    }
-    if (UNITS > 16u) {
-      score_own(lane, 16u, start, units);
-      score_own(lane, 18u, start, units);
-      score_own(lane, 20u, start, units);
-      score_own(lane, 22u, start, units);
-    }
-    if (UNITS > 24u) {
-      score_own(lane, 24u, start, units);
-      score_own(lane, 26u, start, units);
-      score_own(lane, 28u, start, units);
-      score_own(lane, 30u, start, units);
-    }
-    let largest = max(maximum, low.x);
-    let factor = exp(maximum - largest);
-    low.x = exp(low.x - largest);
-    total = total * factor + low.x;
-    add_own_value(0u, start, units, factor);
-    add_own_value(2u, start, units, factor);
-    add_own_value(4u, start, units, factor);
-    add_own_value(6u, start, units, factor);
-    if (UNITS > 8u) {
-      add_own_value(8u, start, units, factor);
-      add_own_value(10u, start, units, factor);
-      add_own_value(12u, start, units, factor);
-      add_own_value(14u, start, units, factor);
-    }
-    if (UNITS > 16u) {
-      add_own_value(16u, start, units, factor);
-      add_own_value(18u, start, units, factor);
-      add_own_value(20u, start, units, factor);
-      add_own_value(22u, start, units, factor);
-    }
-    if (UNITS > 24u) {
-      add_own_value(24u, start, units, factor);
-      add_own_value(26u, start, units, factor);
-      add_own_value(28u, start, units, factor);
-      add_own_value(30u, start, units, factor);
-    }
-  }
-  if (row < queries) {
-    let at = (first_query + row) * params.y_stride + head * params.head_dim;
-    store(0u, at, params.head_dim, total);
-    store(1u, at, params.head_dim, total);
-    store(2u, at, params.head_dim, total);
-    store(3u, at, params.head_dim, total);
-    store(4u, at, params.head_dim, total);
-    store(5u, at, params.head_dim, total);
-    store(6u, at, params.head_dim, total);
-    store(7u, at, params.head_dim, total);
-    if (UNITS > 8u) {
-      store(8u, at, params.head_dim, total);
-      store(9u, at, params.head_dim, total);
-      store(10u, at, params.head_dim, total);
-      store(11u, at, params.head_dim, total);
-      store(12u, at, params.head_dim, total);
-      store(13u, at, params.head_dim, total);
-      store(14u, at, params.head_dim, total);
-      store(15u, at, params.head_dim, total);
-    }
-    if (UNITS > 16u) {
-      store(16u, at, params.head_dim, total);
-      store(17u, at, params.head_dim, total);
-      store(18u, at, params.head_dim, total);
-      store(19u, at, params.head_dim, total);
-      store(20u, at, params.head_dim, total);
-      store(21u, at, params.head_dim, total);
-      store(22u, at, params.head_dim, total);
-      store(23u, at, params.head_dim, total);
-    }
-    if (UNITS > 24u) {
-      store(24u, at, params.head_dim, total);
-      store(25u, at, params.head_dim, total);
-      store(26u, at, params.head_dim, total);
-      store(27u, at, params.head_dim, total);
-      store(28u, at, params.head_dim, total);
-      store(29u, at, params.head_dim, total);
-      store(30u, at, params.head_dim, total);
-      store(31u, at, params.head_dim, total);
+    if (row < queries) {
+      store8(0u, y_at, params.head_dim, merge);
+      if (UNITS > 8u) {
+        store8(8u, y_at, params.head_dim, merge);
+      }
+      if (UNITS > 16u) {
+        store8(16u, y_at, params.head_dim, merge);
+      }
+      if (UNITS > 24u) {
+        store8(24u, y_at, params.head_dim, merge);
+      }
     }
   }
 }

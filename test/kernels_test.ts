@@ -67,6 +67,7 @@ for (const { kernel, runs } of kernelCases) {
         for (const [form, gpu] of READS_ROWS.includes(kernel) ? allForms : forms) {
           const found = await runCase(gpu, kernelRun);
           compareCase(gpu, form, kernelRun, found, expected);
+          if (form === "uniform" && kernelRun.ordersByForm) continue;
           // The same sums in the same order, so the same bits.
           first ??= found;
           assertEquals(found, first, `${form} differs from ${[...forms.keys()][0]}`);

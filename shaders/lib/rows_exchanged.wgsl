@@ -1,5 +1,7 @@
 // Eight keys or values come to all lanes by exchange: each of the first lanes reads one. For adapters
 // that run lanes as one vector, on which a read costs as much for one lane as for all.
+const FENCED = false;
+
 var<private> exchanged_start: u32;
 
 // The rows of the eight keys from `key` on; behind the last key it is repeated.

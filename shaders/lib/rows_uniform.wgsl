@@ -1,5 +1,7 @@
 // Eight keys or values come to all lanes by address: every lane reads all of them, at addresses that are
 // the same in all lanes. GPUs read those once a wave, into scalar registers. Right for any wave size.
+const FENCED = true; // as attention.wgsl's fence tells
+
 struct EightRows {
   a: array<vec4<f32>, 8>,
   b: array<vec4<f32>, 8>,

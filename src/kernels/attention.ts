@@ -1,35 +1,54 @@
 /** Bidirectional attention in one kernel: scores and weights stay in the workgroup's memory. */
 
 import source from "../../shaders/attention.wgsl" with { type: "text" };
+import chunkLength from "../../shaders/lib/chunks.wgsl" with { type: "text" };
 import rowsExchanged from "../../shaders/lib/rows_exchanged.wgsl" with { type: "text" };
 import rowsUniform from "../../shaders/lib/rows_uniform.wgsl" with { type: "text" };
 import { defineKernel, type Element, elementBytes } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
+import type { Scratch } from "../gpu/scratch.ts";
 import type { Tensor } from "../gpu/tensor.ts";
+import { mergeAttention, partWords } from "./merge_attention.ts";
 
 /** shaders/attention.wgsl */
 export const attentionKernel = defineKernel({
   name: "attention",
   source,
+  snippets: [chunkLength],
   bindings: { q: "read", k: "read", v: "read", sequences: "read", shadows: "read", y: "write" },
   params: {
     heads: "u32",
     kv_heads: "u32",
     head_dim: "u32",
-    head_stride: "u32",
     y_stride: "u32",
     scale: "f32",
     fresh_first: "u32",
     fresh_keys: "u32",
     fresh_row: "u32",
+    row_tiles: "u32",
+    chunks: "u32",
   },
-  constants: { UNITS: 32, SHADOWS: 0, QUERY_ROWS: 512 },
+  constants: { UNITS: 32, SHADOWS: 0, FRESH: 0, QUERY_ROWS: 512, CHUNKED: 1, APART: 0 },
   usesElement: true,
   rows: { exchanged: rowsExchanged, uniform: rowsUniform },
 });
 
 /** Rows of a workgroup, and the first unit of a query that may lie apart: as in the shader. */
-const [LANES, APART] = [32, 16];
+const [LANES, FIRST_APART] = [32, 16];
+
+/** Keys of a chunk of a sequence: as in shaders/lib/chunks.wgsl. */
+function chunkKeys(keys: number): number {
+  return keys <= 1024 ? 64 : keys <= 4096 ? 256 : 1024;
+}
+
+/** Most chunks of a sequence with at most so many keys; short ones may have more than long ones. */
+function mostChunks(keys: number): number {
+  const chunks = (count: number) => Math.ceil(count / chunkKeys(count));
+  return Math.max(...[1024, 4096, keys].map((count) => chunks(Math.min(count, keys))));
+}
+
+/** Workgroups from which each makes all chunks of its rows: by then a large GPU has work enough. */
+const MANY_WORKGROUPS = 256;
 
 /** Keys and values of a call, `[keys, kvHeads, headStride]` each. */
 export interface KeysAndValues {
@@ -67,6 +86,8 @@ export interface AttentionWork {
   /** Queries of the sequence that has most. */
   readonly longest: number;
   readonly queries: number;
+  /** Keys of the sequence that has most. */
+  readonly mostKeys: number;
   /** Sum of all sequences' keys; a shared key counts for each sequence. */
   readonly keys: number;
   /** Sum of all sequences' queries times keys. */
@@ -75,10 +96,11 @@ export interface AttentionWork {
 
 /** Adds up the work of ranges: `[count, 4]` of (first query, queries, first key, keys). */
 export function attentionWork(ranges: Uint32Array): AttentionWork {
-  const work = { count: ranges.length / 4, longest: 0, queries: 0, keys: 0, pairs: 0 };
+  const work = { count: ranges.length / 4, longest: 0, mostKeys: 0, queries: 0, keys: 0, pairs: 0 };
   for (let at = 0; at < ranges.length; at += 4) {
     const [, queries, , keys] = ranges.subarray(at, at + 4);
     work.longest = Math.max(work.longest, queries);
+    work.mostKeys = Math.max(work.mostKeys, keys);
     work.queries += queries;
     work.keys += keys;
     work.pairs += queries * keys;
@@ -94,7 +116,9 @@ export function attentionWork(ranges: Uint32Array): AttentionWork {
  * keys of its sequence except the first of these rows, and also the second; absent: exactly its
  * sequence's keys
  * @param y `[queries, yStride]`
- * @param work work of `sequences`
+ * @param options.work work of `sequences`
+ * @param options.scratch memory for chunks of keys, so that several workgroups can share the keys of few
+ * queries; without it one makes all chunks in turn, which gives the same bits
  */
 export function attention(
   recorder: Recorder,
@@ -109,38 +133,58 @@ export function attention(
     readonly work: AttentionWork;
     readonly yStride: number;
     readonly fresh?: FreshKeys;
+    readonly scratch?: Pick<Scratch, "get">;
   },
 ): void {
-  const { fresh, work } = options;
+  const { fresh, work, yStride, scratch } = options;
   const { element = "f32", ...bindings } = tensors;
   const { heads, kvHeads, headDim, headStride } = shape;
-  const units = 8 * Math.ceil(headDim / 32);
+  const units = headStride / 4;
+  // Software adapters have no use for more workgroups.
+  const chunked = recorder.gpu.rowForm === "uniform";
   // Queries and sums of larger heads would take all registers of a lane.
-  const apart = recorder.gpu.rowForm === "uniform" && units > APART;
+  const apart = chunked && units > FIRST_APART;
+  const rowTiles = Math.ceil(work.longest / LANES);
+  const shared = {
+    sequences: work.count,
+    rowTiles,
+    chunks: chunked ? mostChunks(work.mostKeys) : 1,
+  };
+  const few = shared.chunks > 1 && rowTiles * heads * work.count < MANY_WORKGROUPS;
+  const parts = few ? scratch?.get("attention in chunks", partWords(shared, shape)) : undefined;
   recorder.dispatch(attentionKernel, {
-    bindings: { ...bindings, shadows: tensors.shadows ?? tensors.sequences },
+    bindings: { ...bindings, shadows: tensors.shadows ?? tensors.sequences, y: parts ?? tensors.y },
     element,
     params: {
       heads,
       kv_heads: kvHeads,
       head_dim: headDim,
-      head_stride: headStride,
-      y_stride: options.yStride,
+      y_stride: yStride,
       scale: 1 / Math.sqrt(headDim),
       fresh_first: fresh?.first ?? 0,
       fresh_keys: fresh?.count ?? 0,
       fresh_row: fresh?.row ?? 0,
+      row_tiles: rowTiles,
+      chunks: shared.chunks,
     },
     constants: {
       UNITS: units,
       SHADOWS: tensors.shadows ? 1 : 0,
-      QUERY_ROWS: apart ? LANES * (units - APART) : 1,
+      FRESH: fresh && fresh.count > 0 ? 1 : 0,
+      QUERY_ROWS: apart ? LANES * (units - FIRST_APART) : 1,
+      CHUNKED: chunked ? 1 : 0,
+      APART: parts ? 1 : 0,
     },
     // Operations: scores and weighted sums. Bytes: queries and results, keys and values.
     cost: {
       operations: 4 * work.pairs * heads * headDim,
-      bytes: 2 * headDim * (4 * work.queries * heads + elementBytes(element) * work.keys * kvHeads),
+      bytes: headDim * (4 * work.queries * heads * (1 + (parts ? shared.chunks : 1)) +
+        2 * elementBytes(element) * work.keys * kvHeads),
     },
-    workgroups: [Math.ceil(work.longest / LANES), heads, work.count],
+    workgroups: [rowTiles, heads, work.count * (parts ? shared.chunks : 1)],
   });
+  if (parts) {
+    const { sequences, y } = tensors;
+    mergeAttention(recorder, { parts, sequences, y }, shared, { ...shape, yStride });
+  }
 }

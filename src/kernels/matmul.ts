@@ -47,7 +47,7 @@ export function matmul(
     readonly rows: number;
     readonly yStride: number;
     readonly add?: boolean;
-    readonly scratch?: Scratch;
+    readonly scratch?: Pick<Scratch, "get">;
   },
 ): void {
   const { rows, yStride, add = false, scratch } = options;

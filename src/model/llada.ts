@@ -252,13 +252,13 @@ export function forward(pass: ForwardPass, batch: RowBatch, observe?: HiddenObse
       recorder,
       { q, k, v, element, sequences: batch.ranges, y: attended },
       shape,
-      { work: batch.work, yStride: width, fresh: batch.fresh },
+      { work: batch.work, yStride: width, fresh: batch.fresh, scratch },
     );
     if (batch.shadows) {
       // A separate call, so that the other rows keep their pipeline and their bits.
       const { ranges: sequences, keys, work } = batch.shadows;
       const shadowed = { q, k, v, element, sequences, shadows: keys, y: attended };
-      attention(recorder, shadowed, shape, { work, yStride: width });
+      attention(recorder, shadowed, shape, { work, yStride: width, scratch });
     }
     for (const part of chunks) {
       const add = { rows: part.rows, yStride: width, add: true };

@@ -8,11 +8,13 @@ import {
 } from "../../src/kernels/attention.ts";
 import { type Element, elementBytes, ELEMENTS } from "../../src/gpu/kernel.ts";
 import { paddedInner } from "../../src/quant/scheme.ts";
-import { defineCase, GUARD_ROWS, untouchedReference } from "./case.ts";
+import { defineCase, GUARD_ROWS, type NamedSize, untouchedReference } from "./case.ts";
 import type { Random } from "./random.ts";
 
-interface Size {
-  readonly name: string;
+/** How names end of sizes that differ from others in `apart` only. */
+export const APART = ", apart";
+
+interface Size extends NamedSize {
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
@@ -30,9 +32,12 @@ interface Size {
   readonly scale?: number;
   /** Of keys and values; default f32. */
   readonly element?: Element;
+  /** Whether chunks of keys have workgroups of their own. */
+  readonly apart?: boolean;
 }
 
 interface Inputs {
+  readonly apart?: boolean;
   readonly shape: HeadShape;
   readonly yStride: number;
   /** (first query, queries, first key, keys) of each sequence, not in order of rows. */
@@ -103,12 +108,56 @@ function wordsOf(x: Float32Array<ArrayBuffer>, element?: Element) {
   return element === "f16" ? new Uint32Array(Float16Array.from(x).buffer) : x;
 }
 
+/** More keys than a chunk of a GPU has. */
+const CHUNKED: readonly Size[] = [
+  {
+    name: "chunks",
+    heads: 2,
+    kvHeads: 1,
+    headDim: 20,
+    lengths: [200, 9, 64, 129],
+    queries: [3, 1, 34, 5],
+    keyGap: 3,
+  },
+  {
+    name: "chunks, sharp, shadows",
+    heads: 2,
+    kvHeads: 2,
+    headDim: 16,
+    lengths: [130, 1, 64, 65],
+    queries: [5, 1, 40, 2],
+    scale: 8,
+    shadows: true,
+  },
+  {
+    name: "chunks, fresh keys in f16",
+    element: "f16",
+    heads: 2,
+    kvHeads: 1,
+    headDim: 34,
+    lengths: [90, 141],
+    queries: [8, 3],
+    fresh: 70,
+  },
+  { name: "chunks, heads of 128", heads: 1, kvHeads: 1, headDim: 128, lengths: [70], queries: [3] },
+  {
+    name: "chunks of 64 keys and of 256",
+    heads: 1,
+    kvHeads: 1,
+    headDim: 16,
+    lengths: [1025, 1000],
+    queries: [2, 33],
+  },
+];
+
 /** Every number of units that a head can take; lengths around 8 keys and 32 rows. */
 export const kernelCase = defineCase<Size, Inputs>({
   kernel: "attention",
   // In f16 as well: what an f16 holds is widened exactly.
   tolerance: 1e-5,
   featureOf: ({ element }) => element === "f16" ? "shader-f16" : undefined,
+  // More keys than a chunk has: splits_test.ts compares the bits of those that make them.
+  ordersByForm: ({ lengths }) => Math.max(...lengths) > 64,
   sizes: [
     { name: "heads of 16, alone", heads: 2, kvHeads: 2, headDim: 16, lengths: [1] },
     { name: "heads of 18", heads: 3, kvHeads: 1, headDim: 18, lengths: [9, 1, 8] },
@@ -205,6 +254,13 @@ export const kernelCase = defineCase<Size, Inputs>({
       scale: 8,
       shadows: true,
     },
+    ...CHUNKED,
+    ...CHUNKED.map((size) => ({
+      ...size,
+      name: `${size.name}${APART}`,
+      seed: size.name,
+      apart: true,
+    })),
   ],
   modelSizes: [32, 128, 512].flatMap((rows) =>
     ELEMENTS.map((element) => ({
@@ -245,13 +301,14 @@ export const kernelCase = defineCase<Size, Inputs>({
       ranges,
       fresh: fresh || undefined,
       shadows: size.shadows ? shadows : undefined,
+      apart: size.apart,
       q: headRows(random, firstQuery * heads, shape, size.scale),
       element,
       k: keyRows(),
       v: keyRows(),
     };
   },
-  upload(tensors, { shape, yStride, ranges, shadows, fresh, element, q, k, v }) {
+  upload(tensors, { shape, yStride, ranges, shadows, fresh, element, q, k, v, apart }) {
     const y = tensors.untouched("y", (queriesOf(ranges) + GUARD_ROWS) * yStride);
     const sequences = Uint32Array.from(ranges.flat());
     const bound = {
@@ -263,7 +320,15 @@ export const kernelCase = defineCase<Size, Inputs>({
       shadows: shadows && tensors.of("shadows", Uint32Array.from(shadows.flat())),
       y: y.tensor,
     };
-    const options = { work: attentionWork(sequences), yStride, fresh };
+    const scratch = {
+      get: (name: string, words: number) => tensors.untouched(name, words).tensor,
+    };
+    const options = {
+      work: attentionWork(sequences),
+      yStride,
+      fresh,
+      scratch: apart ? scratch : undefined,
+    };
     return { record: (recorder) => attention(recorder, bound, shape, options), outputs: { y } };
   },
   reference,

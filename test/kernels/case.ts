@@ -87,8 +87,15 @@ export interface Cost {
   readonly bytes: number;
 }
 
+/** What every size has. */
+export interface NamedSize {
+  readonly name: string;
+  /** Sizes with one seed and the same fields have the same data (default: the name). */
+  readonly seed?: string;
+}
+
 /** What a case file states. */
-export interface CaseDeclaration<Size extends { readonly name: string }, Inputs> {
+export interface CaseDeclaration<Size extends NamedSize, Inputs> {
   /** Name of shader and wrapper. */
   readonly kernel: string;
   /** For floats: |found - expected| <= tolerance * max(1, |expected|). u32 words are equal. */
@@ -97,6 +104,8 @@ export interface CaseDeclaration<Size extends { readonly name: string }, Inputs>
   readonly toleranceOf?: (size: Size) => number | undefined;
   /** An optional feature of the device that a size needs. */
   readonly featureOf?: (size: Size) => GpuFeature | undefined;
+  /** Whether a GPU adds up a size's numbers in another order than a software adapter. */
+  readonly ordersByForm?: (size: Size) => boolean;
   /** Small and awkward, for comparison. */
   readonly sizes: readonly Size[];
   /** As a model of hidden size 1024 has them, for timing. */
@@ -117,6 +126,8 @@ export interface CaseDeclaration<Size extends { readonly name: string }, Inputs>
 export interface KernelRun {
   readonly name: string;
   readonly tolerance: number;
+  /** As in {@linkcode CaseDeclaration}. */
+  readonly ordersByForm: boolean;
   /** The device must have it. */
   readonly feature: GpuFeature | undefined;
   readonly cost: Cost;
@@ -132,17 +143,19 @@ export interface KernelCase {
 }
 
 /** Declares a case; a file that does so is found by test and bench. */
-export function defineCase<Size extends { readonly name: string }, Inputs>(
+export function defineCase<Size extends NamedSize, Inputs>(
   declaration: CaseDeclaration<Size, Inputs>,
 ): KernelCase {
   const { kernel, tolerance } = declaration;
   const run = (size: Size): KernelRun => {
     let made: Inputs | undefined;
-    const inputs = () => made ??= declaration.inputs(size, new Random(`${kernel} ${size.name}`));
+    const inputs = () =>
+      made ??= declaration.inputs(size, new Random(`${kernel} ${size.seed ?? size.name}`));
     return {
       name: size.name,
       tolerance: declaration.toleranceOf?.(size) ?? tolerance,
       feature: declaration.featureOf?.(size),
+      ordersByForm: declaration.ordersByForm?.(size) ?? false,
       cost: declaration.cost(size),
       upload(gpu) {
         const tensors = new CaseTensors(gpu);

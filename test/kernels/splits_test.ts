@@ -1,4 +1,4 @@
-/** Splits of the inner dimension: the same bits, whoever makes them and for however many rows. */
+/** Splits of sums and chunks of keys: the same bits, whoever makes them and for however many rows. */
 
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
@@ -9,11 +9,14 @@ import { Scratch } from "../../src/gpu/scratch.ts";
 import { matmul } from "../../src/kernels/matmul.ts";
 import { defaultTiles, type RowGroups, tiled } from "../../src/kernels/weight_matrix.ts";
 import type { QuantScheme } from "../../src/quant/scheme.ts";
-import { allForms, anyGpu } from "../gpu/device.ts";
+import { allForms, anyGpu, lacks } from "../gpu/device.ts";
+import { skipIf } from "../skip.ts";
+import { APART, kernelCase as attentionCase } from "./attention.ts";
 import { CaseTensors } from "./case.ts";
 import { paddedRows, randomMatrix, uploadMatrix } from "./matrix.ts";
 import { quantizedRows } from "./quantize_rows.ts";
 import { Random } from "./random.ts";
+import { runCase } from "./run_case.ts";
 
 const uniform = allForms.get("uniform")!;
 const MOST_ROWS = 35;
@@ -103,3 +106,14 @@ Deno.test("a GPU splits by the matrix alone, with workgroups of their own where 
     assert(down * 8 * rowGroups >= rows && across * 128 >= 4096);
   }
 });
+
+for (const apart of attentionCase.runs.filter(({ name }) => name.endsWith(APART))) {
+  const name = apart.name.slice(0, -APART.length);
+  const inTurn = attentionCase.runs.find((run) => run.name === name)!;
+  Deno.test({
+    ...skipIf(lacks(anyGpu, apart.feature), `attention: ${name}: the same bits apart and in turn`),
+    async fn() {
+      assertEquals(await runCase(uniform, apart), await runCase(uniform, inTurn));
+    },
+  });
+}

@@ -74,6 +74,7 @@ Deno.test("attention's work is that of every sequence's queries with its keys", 
   assertEquals(attentionWork(ids(0, 3, 0, 5, 3, 4, 5, 2)), {
     count: 2,
     longest: 4,
+    mostKeys: 5,
     queries: 7,
     keys: 7,
     pairs: 23,
