@@ -55,6 +55,8 @@ const HIDDEN = -1.0e38; // as in lib/candidate.wgsl
 
 var<private> query: array<vec4<f32>, 32>;
 var<private> sums: array<vec4<f32>, 32>;
+var<private> maximum: f32; // of the scores so far
+var<private> total: f32; // of the weights
 var<private> low: vec4<f32>; // scores, then weights, of keys 0..3
 var<private> high: vec4<f32>; // of keys 4..7
 // More than UNITS, which the compiler must not know. Rows at shared addresses come to scalar registers,
@@ -243,6 +245,102 @@ fn store_part8(i: u32, at: u32) {
   store_part(i + 7u, at);
 }
 
+fn store_all(at: u32, merge: Merge) {
+  store8(0u, at, params.head_dim, merge);
+  if (UNITS > 8u) {
+    store8(8u, at, params.head_dim, merge);
+  }
+  if (UNITS > 16u) {
+    store8(16u, at, params.head_dim, merge);
+  }
+  if (UNITS > 24u) {
+    store8(24u, at, params.head_dim, merge);
+  }
+}
+
+// Adds up keys [begin, end) of a sequence: maximum, total and sums become theirs.
+fn attend(
+  lane: u32, begin: u32, end: u32, sequence: vec4<u32>, base: vec3<u32>, shadow: vec2<u32>,
+) {
+  let first_key = sequence.z;
+  let keys = sequence.w;
+  maximum = HIDDEN;
+  total = 0.0;
+  for (var key = begin; key < end; key += 8u) {
+    find_rows(lane, key, keys - 1u, base);
+    fence = end - key + UNITS;
+    low = vec4<f32>(0.0);
+    high = vec4<f32>(0.0);
+    score8(lane, 0u);
+    if (UNITS > 8u) {
+      score8(lane, 8u);
+    }
+    if (UNITS > 16u) {
+      score8(lane, 16u);
+    }
+    if (UNITS > 24u) {
+      score8(lane, 24u);
+    }
+    let places = vec4<u32>(key, key + 1u, key + 2u, key + 3u);
+    low = select(vec4<f32>(HIDDEN), low, places < vec4<u32>(keys));
+    high = select(vec4<f32>(HIDDEN), high, places + 4u < vec4<u32>(keys));
+    if (SHADOWS > 0u) {
+      let unseen = vec4<u32>(shadow.x - first_key);
+      low = select(low, vec4<f32>(HIDDEN), places == unseen);
+      high = select(high, vec4<f32>(HIDDEN), places + 4u == unseen);
+    }
+    let pairs = max(low, high);
+    let largest = max(maximum, max(max(pairs.x, pairs.y), max(pairs.z, pairs.w)));
+    let factor = exp(maximum - largest);
+    maximum = largest;
+    low = exp(low - largest);
+    high = exp(high - largest);
+    let eight = low + high;
+    total = total * factor + ((eight.x + eight.y) + (eight.z + eight.w));
+    fence += UNITS;
+    add_values8(lane, 0u, factor);
+    if (UNITS > 8u) {
+      add_values8(lane, 8u, factor);
+    }
+    if (UNITS > 16u) {
+      add_values8(lane, 16u, factor);
+    }
+    if (UNITS > 24u) {
+      add_values8(lane, 24u, factor);
+    }
+  }
+  if (SHADOWS > 0u && end == keys) {
+    // If the unseen key was the only one so far, this step's factor of 0 removes its contribution.
+    let start = shadow.y;
+    low.x = 0.0;
+    score_own8(lane, 0u, start);
+    if (UNITS > 8u) {
+      score_own8(lane, 8u, start);
+    }
+    if (UNITS > 16u) {
+      score_own8(lane, 16u, start);
+    }
+    if (UNITS > 24u) {
+      score_own8(lane, 24u, start);
+    }
+    let largest = max(maximum, low.x);
+    let factor = exp(maximum - largest);
+    maximum = largest;
+    low.x = exp(low.x - largest);
+    total = total * factor + low.x;
+    add_own_value8(0u, start, factor);
+    if (UNITS > 8u) {
+      add_own_value8(8u, start, factor);
+    }
+    if (UNITS > 16u) {
+      add_own_value8(16u, start, factor);
+    }
+    if (UNITS > 24u) {
+      add_own_value8(24u, start, factor);
+    }
+  }
+}
+
 @compute @workgroup_size(32)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   var index = group.z;
@@ -285,91 +383,25 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   if (SHADOWS > 0u) {
     shadow = shadows[query_row];
   }
+  if (SHADOWS > 0u) {
+    shadow = vec2<u32>(shadow.x, shadow.y * row_units + kv_head * UNITS);
+  }
   let y_at = (first_query + row) * params.y_stride + head * params.head_dim;
+  if (CHUNKED == 0u) {
+    attend(lane, 0u, keys, sequence, base, shadow);
+    if (row < queries) {
+      store_all(y_at, Merge(false, 0.0, 1.0, total));
+    }
+    return;
+  }
   var merged_maximum = HIDDEN;
   var merged_total = 0.0;
   for (var begin = chunk * length; begin < keys; begin += length) {
     let end = min(begin + length, keys);
-    var maximum = HIDDEN;
-    var total = 0.0;
-    if (CHUNKED == 1u) {
-      sums = array<vec4<f32>, 32>();
-    }
-    for (var key = begin; key < end; key += 8u) {
-      find_rows(lane, key, keys - 1u, base);
-      fence = end - key + UNITS;
-      low = vec4<f32>(0.0);
-      high = vec4<f32>(0.0);
-      score8(lane, 0u);
-      if (UNITS > 8u) {
-        score8(lane, 8u);
-      }
-      if (UNITS > 16u) {
-        score8(lane, 16u);
-      }
-      if (UNITS > 24u) {
-        score8(lane, 24u);
-      }
-      let places = vec4<u32>(key, key + 1u, key + 2u, key + 3u);
-      low = select(vec4<f32>(HIDDEN), low, places < vec4<u32>(keys));
-      high = select(vec4<f32>(HIDDEN), high, places + 4u < vec4<u32>(keys));
-      if (SHADOWS > 0u) {
-        let unseen = vec4<u32>(shadow.x - first_key);
-        low = select(low, vec4<f32>(HIDDEN), places == unseen);
-        high = select(high, vec4<f32>(HIDDEN), places + 4u == unseen);
-      }
-      let pairs = max(low, high);
-      let largest = max(maximum, max(max(pairs.x, pairs.y), max(pairs.z, pairs.w)));
-      let factor = exp(maximum - largest);
-      maximum = largest;
-      low = exp(low - largest);
-      high = exp(high - largest);
-      let eight = low + high;
-      total = total * factor + ((eight.x + eight.y) + (eight.z + eight.w));
-      fence += UNITS;
-      add_values8(lane, 0u, factor);
-      if (UNITS > 8u) {
-        add_values8(lane, 8u, factor);
-      }
-      if (UNITS > 16u) {
-        add_values8(lane, 16u, factor);
-      }
-      if (UNITS > 24u) {
-        add_values8(lane, 24u, factor);
-      }
-    }
-    if (SHADOWS > 0u && end == keys) {
-      // If the unseen key was the only one so far, this step's factor of 0 removes its contribution.
-      let start = (shadow.y * params.kv_heads + kv_head) * UNITS;
-      low.x = 0.0;
-      score_own8(lane, 0u, start);
-      if (UNITS > 8u) {
-        score_own8(lane, 8u, start);
-      }
-      if (UNITS > 16u) {
-        score_own8(lane, 16u, start);
-      }
-      if (UNITS > 24u) {
-        score_own8(lane, 24u, start);
-      }
-      let largest = max(maximum, low.x);
-      let factor = exp(maximum - largest);
-      maximum = largest;
-      low.x = exp(low.x - largest);
-      total = total * factor + low.x;
-      add_own_value8(0u, start, factor);
-      if (UNITS > 8u) {
-        add_own_value8(8u, start, factor);
-      }
-      if (UNITS > 16u) {
-        add_own_value8(16u, start, factor);
-      }
-      if (UNITS > 24u) {
-        add_own_value8(24u, start, factor);
-      }
-    }
+    sums = array<vec4<f32>, 32>();
+    attend(lane, begin, end, sequence, base, shadow);
     if (APART == 1u) {
-      let tile = index * (params.row_tiles * params.heads) + group.x * params.heads + head;
+      let tile = (index * params.row_tiles + group.x) * params.heads + head;
       let at = 4u * ((tile * params.chunks + chunk) * (UNITS + 1u) * LANES + lane);
       store_part8(0u, at);
       if (UNITS > 8u) {
@@ -385,10 +417,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       y[at + 4u * LANES * UNITS + 1u] = total;
       return;
     }
-    var merge = Merge(false, 0.0, 1.0, 1.0);
-    if (CHUNKED == 1u && begin > 0u) {
+    var merge = Merge(begin > 0u, 0.0, 1.0, 1.0);
+    if (merge.later) {
       let largest = max(merged_maximum, maximum);
-      merge = Merge(true, exp(merged_maximum - largest), exp(maximum - largest), 1.0);
+      merge.before = exp(merged_maximum - largest);
+      merge.own = exp(maximum - largest);
       merged_maximum = largest;
       merged_total = fma(merged_total, merge.before, total * merge.own);
     } else {
@@ -399,16 +432,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       merge.divisor = merged_total;
     }
     if (row < queries) {
-      store8(0u, y_at, params.head_dim, merge);
-      if (UNITS > 8u) {
-        store8(8u, y_at, params.head_dim, merge);
-      }
-      if (UNITS > 16u) {
-        store8(16u, y_at, params.head_dim, merge);
-      }
-      if (UNITS > 24u) {
-        store8(24u, y_at, params.head_dim, merge);
-      }
+      store_all(y_at, merge);
     }
   }
 }

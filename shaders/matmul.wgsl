@@ -62,7 +62,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let column = group.y * 4u * LANES + thread % LANES;
   adds = ADD == 1u;
   start = params.y_column + group.z * params.split_stride;
-  if (WORKGROUP > LANES || !AHEAD) {
+  if (TURNS == 1u && !AHEAD) {
     multiply_split(thread, first, column, split_of(thread, group.z));
     return;
   }
