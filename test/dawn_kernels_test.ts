@@ -19,14 +19,18 @@ import { skipIf } from "./skip.ts";
 const SUBGROUP = 32;
 
 /** What the compiler is told of an adapter with these matrix units. */
-function units(size: number): MatrixUnits {
-  const made = matrixUnitsOf({
-    subgroupMinSize: SUBGROUP,
-    subgroupMaxSize: SUBGROUP,
-    subgroupMatrixConfigs: [
-      { componentType: "f16", resultComponentType: "f32", M: size, N: size, K: size },
-    ],
-  }, { maxComputeWorkgroupStorageSize: 32768 });
+function units(size: number, most = SUBGROUP): MatrixUnits {
+  const made = matrixUnitsOf(
+    {
+      subgroupMinSize: SUBGROUP,
+      subgroupMaxSize: most,
+      subgroupMatrixConfigs: [
+        { componentType: "f16", resultComponentType: "f32", M: size, N: size, K: size },
+      ],
+    },
+    { maxComputeWorkgroupStorageSize: 32768 },
+    true,
+  );
   assert(made, `kernels know no units that multiply matrices of size ${size}`);
   return made;
 }
@@ -36,7 +40,9 @@ for (const { kernel, runs } of kernelCases) {
     ...skipIf(noDawnCompiler, `Dawn compiles ${kernel} in every variant`),
     async fn() {
       for (const subgroups of [true, false]) {
-        const gpu: Gpu = { ...dawnCompiler!, subgroups, matrixUnits: units(8) };
+        // Without subgroups, kernels on matrix units ask for the size of theirs.
+        const matrixUnits = units(8, subgroups ? SUBGROUP : 2 * SUBGROUP);
+        const gpu: Gpu = { ...dawnCompiler!, subgroups, matrixUnits };
         for (const { name, upload } of runs) {
           gpu.device.pushErrorScope("validation");
           const { tensors, record } = upload(gpu);
