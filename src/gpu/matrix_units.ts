@@ -1,6 +1,7 @@
 /** Matrix units, which multiply small matrices in one instruction of a whole subgroup. */
 
 import matrix16x16x16 from "../../shaders/lib/matrix_16x16x16.wgsl" with { type: "text" };
+import matrix8x16x16 from "../../shaders/lib/matrix_8x16x16.wgsl" with { type: "text" };
 import matrix8x8x8 from "../../shaders/lib/matrix_8x8x8.wgsl" with { type: "text" };
 
 /** Name of Dawn's feature; the WebGPU standard has none yet. */
@@ -47,16 +48,26 @@ const SHAPES: readonly Omit<MatrixUnits, "subgroupSize" | "asksForSize">[] = [
     rows: 16,
     columns: 16,
     inner: 16,
-    workgroupBytes: 29696,
+    workgroupBytes: 14336,
     snippet: matrix16x16x16,
   },
-  { shape: "8x8x8", rows: 8, columns: 8, inner: 8, workgroupBytes: 13824, snippet: matrix8x8x8 },
+  {
+    shape: "8x16x16",
+    rows: 8,
+    columns: 16,
+    inner: 16,
+    workgroupBytes: 14336,
+    snippet: matrix8x16x16,
+  },
+  { shape: "8x8x8", rows: 8, columns: 8, inner: 8, workgroupBytes: 7168, snippet: matrix8x8x8 },
 ];
 
 /** Lanes that kernels ask for where a driver may choose: AMD's and Intel's units both take 32. */
 const ASKED_SIZE = 32;
 /** Elements of a product that a lane takes at most: `TAKEN` in shaders/lib/matrix_tile.wgsl. */
 const MOST_TAKEN = 8;
+/** Lanes of a subgroup at most: four are a workgroup, of 256 lanes at most. */
+const MOST_LANES = 64;
 
 /** The part of an adapter's information about matrix units. */
 export interface MatrixAdapterInfo {
@@ -115,6 +126,9 @@ function unitsOrReason(
       "ask for a size";
   }
   const subgroupSize = Math.min(Math.max(ASKED_SIZE, subgroupMinSize), subgroupMaxSize);
+  if (subgroupSize > MOST_LANES) {
+    return `its subgroups have ${subgroupSize} lanes, which is too many`;
+  }
   const fitting = known.find(({ rows, columns, workgroupBytes }) =>
     workgroupBytes <= maxComputeWorkgroupStorageSize && rows * columns <= MOST_TAKEN * subgroupSize
   );

@@ -4,10 +4,19 @@ import type { MatrixUnits } from "../gpu/matrix_units.ts";
 import type { WeightMatrix } from "./weight_matrix.ts";
 
 /** Override constants of the shader and their defaults. */
-export const MATRIX_CONSTANTS = { PARTS: 2, PAIRED: 0, WORKGROUP: 128, SUBGROUP_ROWS: 2 } as const;
+export const MATRIX_CONSTANTS = {
+  PARTS: 2,
+  PAIRED: 0,
+  WORKGROUP: 128,
+  SUBGROUPS: 4,
+  SUBGROUP_ROWS: 2,
+  WIDE: 4,
+} as const;
 
-/** Subgroups of a workgroup, each of which multiplies 2 x 4 matrices. */
-const SUBGROUPS = 4;
+/** Rows that a workgroup multiplies at most, if a row of matrices has eight or sixteen. */
+const MOST_ROWS = 64;
+/** Lanes of a workgroup at most: the default of WebGPU. */
+const MOST_LANES = 256;
 
 /**
  * Whether a linear layer runs on matrix units: if the device has any, the weights have at most 16
@@ -21,10 +30,19 @@ export function runsOnMatrixUnits(
   return units !== undefined && scheme.bits <= 16 && arithmetic !== "int8";
 }
 
+/** The f16 numbers that an x is the sum of: for f32 arithmetic two, which are almost exact up to 65504. */
+export function partsOf({ arithmetic }: Pick<WeightMatrix, "arithmetic">): 1 | 2 {
+  return arithmetic === "f32" ? 2 : 1;
+}
+
 /** Settings of a dispatch's tile. */
 export interface MatrixTile {
   /** Override constants. */
   readonly constants: Record<keyof typeof MATRIX_CONSTANTS, number>;
+  /** Rows of a tile. */
+  readonly rows: number;
+  /** Columns of a tile. */
+  readonly columns: number;
   /** Workgroups for a part of `columns` columns, or pairs of columns. */
   workgroups(columns: number): [x: number, y: number];
 }
@@ -32,23 +50,36 @@ export interface MatrixTile {
 /** @param paired whether the weights are pairs of columns, of which a tile makes half as many */
 export function matrixTile(
   units: MatrixUnits,
-  weights: WeightMatrix,
+  weights: Pick<WeightMatrix, "arithmetic">,
   rows: number,
   paired = false,
 ): MatrixTile {
-  // Few rows get tiles with as many columns as possible. The order of sums stays the same.
-  const subgroupRows = rows <= 2 * units.rows ? 1 : 2;
-  const tileRows = subgroupRows * 2 * units.rows;
-  const tileColumns = SUBGROUPS / subgroupRows * 4 * units.columns / (paired ? 2 : 1);
+  const { subgroupSize } = units;
+  // Subgroups one above another, to cover the rows, so that they share the weights of a column. Few
+  // rows get tiles of few columns, so that there are more workgroups. The order of sums stays the same.
+  const tileRows = (subgroupRows: number) => subgroupRows * 2 * units.rows;
+  const subgroupsOf = (subgroupRows: number) => Math.max(4, 2 * subgroupRows);
+  let subgroupRows = 1;
+  while (
+    tileRows(subgroupRows) < Math.min(rows, MOST_ROWS) &&
+    subgroupsOf(2 * subgroupRows) * subgroupSize <= MOST_LANES
+  ) subgroupRows *= 2;
+  const subgroups = subgroupsOf(subgroupRows);
+  const wide = subgroupRows === 1 ? 2 : 4;
+  const columns = subgroups / subgroupRows * wide * units.columns;
+  const made = columns / (paired ? 2 : 1);
   return {
     constants: {
-      // For f32 arithmetic x is split into two f16 parts, which are almost exact up to 65504.
-      PARTS: weights.arithmetic === "f32" ? 2 : 1,
+      PARTS: partsOf(weights),
       PAIRED: paired ? 1 : 0,
-      WORKGROUP: SUBGROUPS * units.subgroupSize,
+      WORKGROUP: subgroups * subgroupSize,
+      SUBGROUPS: subgroups,
       SUBGROUP_ROWS: subgroupRows,
+      WIDE: wide,
     },
+    rows: tileRows(subgroupRows),
+    columns,
     // The row tiles of a column tile run in succession, so that its weights stay in the cache.
-    workgroups: (columns) => [Math.ceil(rows / tileRows), Math.ceil(columns / tileColumns)],
+    workgroups: (width) => [Math.ceil(rows / tileRows(subgroupRows)), Math.ceil(width / made)],
   };
 }

@@ -4,6 +4,7 @@ import type { Arithmetic } from "../../src/gpu/kernel.ts";
 import { MATRIX_FEATURE } from "../../src/gpu/matrix_units.ts";
 import { matrixMultiply } from "../../src/kernels/matrix_multiply.ts";
 import { paddedInner, QUANTISED, type QuantScheme } from "../../src/quant/scheme.ts";
+import { uploadMatrixRows } from "./matrix_rows.ts";
 import { defineCase, GUARD_ROWS } from "./case.ts";
 import { reference } from "./matmul.ts";
 import {
@@ -83,17 +84,22 @@ export const kernelCase = defineCase<Size, Inputs>({
     matrix: randomMatrix(random, scheme, size.columns, size.inner),
     old: random.floats(size.rows * (size.columns + (size.extra ?? 0))),
   }),
-  upload(tensors, { rows, columns, extra = 0, add, partColumns, arithmetic, x, matrix, old }) {
+  upload(
+    tensors,
+    { rows, columns, inner, extra = 0, add, partColumns, arithmetic, x, matrix, old },
+  ) {
     const yStride = columns + extra;
     const y = tensors.untouched("y", (rows + GUARD_ROWS) * yStride);
     const { device, matrixUnits } = tensors.gpu;
     if (add) device.queue.writeBuffer(y.tensor.buffer, 0, old);
     const weights = uploadMatrix(tensors, matrix, partColumns, arithmetic);
-    const input = tensors.of("x", x);
+    const { input, convert } = uploadMatrixRows(tensors, x, { rows, inner }, weights);
     const options = { rows, yStride, add };
     return {
-      record: (recorder) =>
-        matrixMultiply(recorder, matrixUnits!, input, weights, y.tensor, options),
+      record(recorder) {
+        convert(recorder);
+        matrixMultiply(recorder, matrixUnits!, input, weights, y.tensor, options);
+      },
       outputs: { y },
     };
   },

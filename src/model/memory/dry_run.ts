@@ -30,8 +30,10 @@ const CHOICE: TokenChoice = {
   unconfidentTokens: [],
 };
 
-/** The name, limits and features of a device. */
-export type DeviceLimits = Pick<Gpu, "name" | "limits" | "features" | "checkBufferSize">;
+/** The name, limits and features of a device, and its matrix units, whose rows take memory. */
+export type DeviceLimits =
+  & Pick<Gpu, "name" | "limits" | "features" | "checkBufferSize">
+  & Partial<Pick<Gpu, "matrixUnits">>;
 
 /** An unknown device: it has f16, and limits that nothing reaches. */
 export const UNLIMITED: DeviceLimits = {
@@ -230,7 +232,7 @@ class CountedMemory {
 /** A `Gpu` whose device counts allocations in `memory` and does nothing else. */
 function countingGpu(
   memory: CountedMemory,
-  { name, limits, features, checkBufferSize }: DeviceLimits,
+  { name, limits, features, checkBufferSize, matrixUnits }: DeviceLimits,
 ): Gpu {
   const nothing = () => ({});
   const queue = {
@@ -265,7 +267,7 @@ function countingGpu(
     limits,
     subgroups: false,
     rowForm: "uniform",
-    matrixUnits: undefined,
+    matrixUnits,
     features,
     native: false,
     software: false,

@@ -1,0 +1,67 @@
+import { assert, assertEquals } from "@std/assert";
+import { type MatrixUnits, matrixUnitsOf } from "../../src/gpu/matrix_units.ts";
+import { matrixTile } from "../../src/kernels/matrix_tile.ts";
+
+function unitsOf(shape: string, lanes: number): MatrixUnits {
+  const [M, N, K] = shape.split("x").map(Number);
+  return matrixUnitsOf({
+    subgroupMinSize: lanes,
+    subgroupMaxSize: lanes,
+    subgroupMatrixConfigs: [{ componentType: "f16", resultComponentType: "f32", M, N, K }],
+  }, { maxComputeWorkgroupStorageSize: 16384 })!;
+}
+
+/** Every shape, on subgroups of every size that it takes. */
+const ALL = [
+  ...[32, 64].map((lanes) => unitsOf("16x16x16", lanes)),
+  ...[16, 32, 64].map((lanes) => unitsOf("8x16x16", lanes)),
+  ...[8, 16, 32, 64].map((lanes) => unitsOf("8x8x8", lanes)),
+];
+
+/** Blocks of eight weights that a lane holds at most: `MOST_BLOCKS` of the shader. */
+const MOST_BLOCKS = 8;
+
+Deno.test("every tile is whole: its lanes share its weights evenly, and it fits its workgroup", () => {
+  for (const units of ALL) {
+    const { shape, subgroupSize, rows, columns, workgroupBytes } = units;
+    let largest = 0;
+    for (const count of [1, 8, 16, 17, 32, 33, 64, 65, 1000]) {
+      const { constants, ...tile } = matrixTile(units, { arithmetic: "f32" }, count);
+      const { WORKGROUP, SUBGROUPS, SUBGROUP_ROWS, WIDE } = constants;
+      const where = `${shape} on ${subgroupSize} lanes, ${count} rows`;
+      assert(WORKGROUP === SUBGROUPS * subgroupSize && WORKGROUP <= 256, where);
+      assertEquals(tile.rows, SUBGROUP_ROWS * 2 * rows, where);
+      assertEquals(tile.columns, SUBGROUPS / SUBGROUP_ROWS * WIDE * columns, where);
+      const blocks = tile.columns * 32 / 8 / WORKGROUP;
+      assert(Number.isInteger(blocks) && blocks <= MOST_BLOCKS, `${where}: ${blocks} blocks`);
+      // A column of 32 k takes ten vec4 of f16; each subgroup hands out a matrix of f32.
+      largest = Math.max(largest, tile.columns * 10 * 8 + SUBGROUPS * rows * columns * 4);
+    }
+    assert(largest <= workgroupBytes, `${shape} takes ${largest} bytes, not ${workgroupBytes}`);
+    if (subgroupSize === 32) assertEquals(workgroupBytes, largest, shape);
+  }
+});
+
+Deno.test("many rows get tiles of 64 x 64 at least, few rows narrow ones, and all are covered", () => {
+  const made = (shape: string, rows: number) => {
+    const tile = matrixTile(unitsOf(shape, 32), { arithmetic: "f32" }, rows);
+    return [tile.rows, tile.columns, ...tile.workgroups(1000)];
+  };
+  assertEquals(made("16x16x16", 32), [32, 128, 1, 8]);
+  assertEquals(made("16x16x16", 33), [64, 128, 1, 8]);
+  assertEquals(made("16x16x16", 512), [64, 128, 8, 8]);
+  assertEquals(made("8x16x16", 16), [16, 128, 1, 8]);
+  assertEquals(made("8x16x16", 32), [32, 128, 1, 8]);
+  assertEquals(made("8x16x16", 100), [64, 128, 2, 8]);
+  assertEquals(made("8x8x8", 16), [16, 64, 1, 16]);
+  assertEquals(made("8x8x8", 512), [64, 64, 8, 16]);
+});
+
+Deno.test("a pair's columns are two; what decides a row's bits is the arithmetic alone", () => {
+  const units = unitsOf("16x16x16", 32);
+  assertEquals(matrixTile(units, { arithmetic: "f32" }, 512, true).workgroups(1000), [8, 16]);
+  for (const rows of [1, 33, 512]) {
+    assertEquals(matrixTile(units, { arithmetic: "f32" }, rows).constants.PARTS, 2);
+    assertEquals(matrixTile(units, { arithmetic: "f16" }, rows).constants.PARTS, 1);
+  }
+});
