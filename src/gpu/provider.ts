@@ -68,6 +68,14 @@ export async function startDawn(options: readonly string[] = []): Promise<GPU> {
   }
 }
 
+/** A line for the user about what `auto` chose, and why; undefined where the user chose. */
+export function providerLine({ name, reason }: Provider): string | undefined {
+  if (reason === undefined) return undefined;
+  // A reason may be a whole message, of several lines.
+  const [first] = reason.split("\n");
+  return `--gpu auto: ${name === "dawn" ? "Dawn" : "Deno's own WebGPU"} computes. Why: ${first}`;
+}
+
 /** The message for a machine on which Dawn starts but finds no adapter. */
 export function noDawnAdapterMessage(os: string): string {
   const driver = os === "linux"

@@ -1,6 +1,16 @@
 import { assert, assertEquals } from "@std/assert";
+import type { Gpu } from "../../src/gpu/device.ts";
 import { type MatrixUnits, matrixUnitsOf } from "../../src/gpu/matrix_units.ts";
+import { Readback } from "../../src/gpu/readback.ts";
+import { Recorder } from "../../src/gpu/recorder.ts";
+import { matrixMultiply } from "../../src/kernels/matrix_multiply.ts";
 import { matrixTile } from "../../src/kernels/matrix_tile.ts";
+import { dawnForms, noDawnForm } from "../gpu/dawn.ts";
+import { skipIf } from "../skip.ts";
+import { CaseTensors } from "./case.ts";
+import { paddedRows, randomMatrix, uploadMatrix } from "./matrix.ts";
+import { uploadMatrixRows } from "./matrix_rows.ts";
+import { Random } from "./random.ts";
 
 function unitsOf(shape: string, lanes: number): MatrixUnits {
   const [M, N, K] = shape.split("x").map(Number);
@@ -64,4 +74,39 @@ Deno.test("a pair's columns are two; what decides a row's bits is the arithmetic
     assertEquals(matrixTile(units, { arithmetic: "f32" }, rows).constants.PARTS, 2);
     assertEquals(matrixTile(units, { arithmetic: "f16" }, rows).constants.PARTS, 1);
   }
+});
+
+const onUnits = dawnForms.get("matrix units");
+
+/** Bits of the first row of `y = x W^T` for so many rows, the others of which differ each time. */
+async function firstRow(gpu: Gpu, rows: number) {
+  const [inner, columns] = [104, 70];
+  const random = new Random("a row in every company");
+  const matrix = randomMatrix(random, "bf16", columns, inner);
+  const row = paddedRows(random, 1, inner, 40);
+  const x = paddedRows(new Random(`${rows} rows`), rows, inner, 1000);
+  x.set(row);
+  using tensors = new CaseTensors(gpu);
+  using recorder = new Recorder(gpu);
+  using readback = new Readback(gpu);
+  const weights = uploadMatrix(tensors, matrix);
+  const { input, convert } = uploadMatrixRows(tensors, x, { rows, inner }, weights);
+  const y = tensors.untouched("y", rows * columns).tensor;
+  convert(recorder);
+  matrixMultiply(recorder, gpu.matrixUnits!, input, weights, y, { rows, yStride: columns });
+  return [...new Uint32Array(await readback.read(recorder, y, 4 * columns))];
+}
+
+Deno.test({
+  ...skipIf(noDawnForm("matrix units"), "Dawn gives a row the same bits in tiles of every size"),
+  async fn() {
+    // The second device has its shaders ask for the subgroups that it has anyway.
+    const asking = { ...onUnits!, matrixUnits: { ...onUnits!.matrixUnits!, asksForSize: true } };
+    const alone = await firstRow(onUnits!, 1);
+    assert(alone.every((bits) => bits !== 0));
+    for (const rows of [2, 17, 33, 65, 130]) {
+      assertEquals(await firstRow(onUnits!, rows), alone, `${rows} rows`);
+    }
+    assertEquals(await firstRow(asking, 65), alone, "asking");
+  },
 });
