@@ -48,7 +48,7 @@ const SHAPES: readonly Omit<MatrixUnits, "subgroupSize" | "asksForSize">[] = [
     rows: 16,
     columns: 16,
     inner: 16,
-    workgroupBytes: 14336,
+    workgroupBytes: 18432,
     snippet: matrix16x16x16,
   },
   {

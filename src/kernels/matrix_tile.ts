@@ -13,8 +13,10 @@ export const MATRIX_CONSTANTS = {
   WIDE: 4,
 } as const;
 
-/** Rows that a workgroup multiplies at most, if a row of matrices has eight or sixteen. */
-const MOST_ROWS = 64;
+/** Subgroups one above another at most. */
+const MOST_SUBGROUP_ROWS = 4;
+/** Rows of a tile that are enough for its weights to be worth bringing. */
+const LARGE_ROWS = 64;
 /** Lanes of a workgroup at most: the default of WebGPU. */
 const MOST_LANES = 256;
 
@@ -47,6 +49,32 @@ export interface MatrixTile {
   workgroups(columns: number): [x: number, y: number];
 }
 
+/** Subgroups of a tile. */
+function subgroupsOf(subgroupRows: number): number {
+  return Math.max(4, 2 * subgroupRows);
+}
+
+/**
+ * How many subgroups lie one above another. They share the weights of a column, so there are as many as
+ * cover the rows; few rows get tiles of few columns instead, which makes more workgroups. The order of
+ * sums is the same in all of them.
+ */
+function subgroupRowsFor(
+  { subgroupSize }: MatrixUnits,
+  rows: number,
+  tileRows: (subgroupRows: number) => number,
+): number {
+  let most = 1;
+  while (
+    tileRows(most) < rows && most < MOST_SUBGROUP_ROWS &&
+    subgroupsOf(2 * most) * subgroupSize <= MOST_LANES
+  ) most *= 2;
+  // Rows that fill a smaller tile are not worth half of an empty larger one.
+  const multiplied = (one: number) => Math.ceil(rows / tileRows(one)) * tileRows(one);
+  const smaller = most / 2;
+  return tileRows(smaller) >= LARGE_ROWS && multiplied(smaller) < multiplied(most) ? smaller : most;
+}
+
 /** @param paired whether the weights are pairs of columns, of which a tile makes half as many */
 export function matrixTile(
   units: MatrixUnits,
@@ -54,16 +82,8 @@ export function matrixTile(
   rows: number,
   paired = false,
 ): MatrixTile {
-  const { subgroupSize } = units;
-  // Subgroups one above another, to cover the rows, so that they share the weights of a column. Few
-  // rows get tiles of few columns, so that there are more workgroups. The order of sums stays the same.
   const tileRows = (subgroupRows: number) => subgroupRows * 2 * units.rows;
-  const subgroupsOf = (subgroupRows: number) => Math.max(4, 2 * subgroupRows);
-  let subgroupRows = 1;
-  while (
-    tileRows(subgroupRows) < Math.min(rows, MOST_ROWS) &&
-    subgroupsOf(2 * subgroupRows) * subgroupSize <= MOST_LANES
-  ) subgroupRows *= 2;
+  const subgroupRows = subgroupRowsFor(units, rows, tileRows);
   const subgroups = subgroupsOf(subgroupRows);
   const wide = subgroupRows === 1 ? 2 : 4;
   const columns = subgroups / subgroupRows * wide * units.columns;
@@ -72,7 +92,7 @@ export function matrixTile(
     constants: {
       PARTS: partsOf(weights),
       PAIRED: paired ? 1 : 0,
-      WORKGROUP: subgroups * subgroupSize,
+      WORKGROUP: subgroups * units.subgroupSize,
       SUBGROUPS: subgroups,
       SUBGROUP_ROWS: subgroupRows,
       WIDE: wide,

@@ -41,7 +41,7 @@ Deno.test("the largest known shape with f16 factors and f32 sums is used", () =>
 
 Deno.test("units need workgroup memory for their tile", () => {
   const both = adapter(configuration("8x8x8"), configuration("16x16x16"));
-  const small = { maxComputeWorkgroupStorageSize: 14000 };
+  const small = { maxComputeWorkgroupStorageSize: 16384 };
   assertEquals(matrixUnitsOf(both, small)?.shape, "8x8x8");
   const least = { maxComputeWorkgroupStorageSize: 4096 };
   assertEquals(matrixUnitsOf(both, least), undefined);
