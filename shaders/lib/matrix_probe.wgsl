@@ -1,19 +1,20 @@
-// Multiplies on matrix units as lib/matrix_tile.wgsl does: four subgroups, each with factors of its
-// own in workgroup memory, two steps of the inner size, the product through workgroup memory.
-// factors: for each subgroup a left factor [MATRIX_ROWS, 2 * MATRIX_INNER] of f32, then a right one by
-// columns, [MATRIX_COLUMNS, 2 * MATRIX_INNER]; products: for each subgroup [MATRIX_ROWS, MATRIX_COLUMNS].
+// Multiplies on matrix units as lib/matrix_tile.wgsl does: four subgroups, each with factors of its own;
+// the left ones straight from memory, the right ones and products through workgroup memory.
+// lefts: for each subgroup [k tiles, MATRIX_ROWS, MATRIX_INNER] of f16; rights: for each subgroup by columns,
+// [MATRIX_COLUMNS, WIDTH]; products: for each subgroup [MATRIX_ROWS, MATRIX_COLUMNS].
 @group(0) @binding(0) var<storage, read_write> products: array<f32>;
-@group(0) @binding(1) var<storage, read> factors: array<f32>;
+@group(0) @binding(1) var<storage, read> lefts: array<vec4<f16>>;
+@group(0) @binding(2) var<storage, read> rights: array<vec4<f16>>;
 
 override WORKGROUP: u32 = 128u; // four subgroups
 
 const SUBGROUPS = 4u;
-const WIDTH = 2u * MATRIX_INNER;
-const LEFTS = MATRIX_ROWS * WIDTH;
-const RIGHTS = MATRIX_COLUMNS * WIDTH;
+const WIDTH = 8u; // of the inner dimension, in vec4
+const STRIDE = 10u;
+const COLUMNS = SUBGROUPS * MATRIX_COLUMNS;
 const ELEMENTS = MATRIX_ROWS * MATRIX_COLUMNS;
 
-var<workgroup> tile: array<f16, SUBGROUPS * (LEFTS + RIGHTS)>;
+var<workgroup> tile: array<vec4<f16>, COLUMNS * STRIDE>;
 var<workgroup> taken: array<f32, SUBGROUPS * ELEMENTS>;
 
 @compute @workgroup_size(WORKGROUP)
@@ -21,15 +22,16 @@ fn main(
   @builtin(local_invocation_index) thread: u32,
   @builtin(subgroup_id) subgroup: u32,
 ) {
-  for (var i = thread; i < SUBGROUPS * (LEFTS + RIGHTS); i += WORKGROUP) {
-    tile[i] = f16(factors[i]);
+  for (var i = thread; i < COLUMNS * WIDTH; i += WORKGROUP) {
+    tile[i / WIDTH * STRIDE + i % WIDTH] = rights[i];
   }
   workgroupBarrier();
   var sum: Product;
-  let start = subgroup * (LEFTS + RIGHTS);
-  for (var k = 0u; k < WIDTH; k += MATRIX_INNER) {
-    let left = subgroupMatrixLoad<Left, row_major>(&tile, start + k, WIDTH);
-    let right = subgroupMatrixLoad<Right, col_major>(&tile, start + LEFTS + k, WIDTH);
+  for (var k = 0u; k < WIDTH; k += MATRIX_INNER / 4u) {
+    let first = (subgroup * WIDTH + k) * MATRIX_ROWS;
+    let left = subgroupMatrixLoad<Left, row_major>(&lefts, first, MATRIX_INNER / 4u);
+    let column = subgroup * MATRIX_COLUMNS;
+    let right = subgroupMatrixLoad<Right, col_major>(&tile, column * STRIDE + k, STRIDE);
     sum = subgroupMatrixMultiplyAccumulate(left, right, sum);
   }
   subgroupMatrixStore<row_major>(&taken, subgroup * ELEMENTS, sum, MATRIX_COLUMNS);

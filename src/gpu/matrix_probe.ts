@@ -5,28 +5,42 @@ import { entryPoint, type MatrixUnits } from "./matrix_units.ts";
 import { runProbe } from "./probe.ts";
 
 const SUBGROUPS = 4;
+/** Inner size of the products: two or more of every unit's. */
+const WIDTH = 32;
 
 /**
- * Factors of small whole numbers, whose products and sums f16 and f32 hold exactly; in the last
- * subgroup fractions, in rows that are all the same.
+ * Elements of the factors. They are small whole numbers, whose products and sums f16 and f32 hold
+ * exactly; in the last subgroup fractions, in rows that are all the same.
  */
-function factorsOf({ rows, columns, inner }: MatrixUnits) {
-  const width = 2 * inner;
-  const each = (rows + columns) * width;
-  const factors = new Float32Array(SUBGROUPS * each);
-  const left = (subgroup: number, row: number, k: number) =>
-    factors[subgroup * each + row * width + k];
-  const right = (subgroup: number, column: number, k: number) =>
-    factors[subgroup * each + (rows + column) * width + k];
-  for (let i = 0; i < factors.length; i++) {
-    const subgroup = Math.floor(i / each);
-    const line = Math.floor(i % each / width);
-    const k = i % width;
-    factors[i] = subgroup === SUBGROUPS - 1
-      ? Math.f16round(Math.sin(1 + k + (line < rows ? 0 : 7 * line)))
-      : (5 * line + 3 * k + 11 * subgroup) % 17 - 8;
+function left(subgroup: number, row: number, k: number): number {
+  return subgroup < SUBGROUPS - 1
+    ? (5 * row + 3 * k + 11 * subgroup) % 17 - 8
+    : Math.f16round(Math.sin(1 + k));
+}
+
+function right(subgroup: number, column: number, k: number): number {
+  return subgroup < SUBGROUPS - 1
+    ? (7 * column + 4 * k + 5 * subgroup) % 19 - 9
+    : Math.f16round(Math.sin(2 + k + 7 * column));
+}
+
+/** The factors as the shader reads them. */
+function inputs({ rows, columns, inner }: MatrixUnits): ArrayBuffer[] {
+  const lefts = new Float16Array(SUBGROUPS * rows * WIDTH);
+  const rights = new Float16Array(SUBGROUPS * columns * WIDTH);
+  for (let subgroup = 0; subgroup < SUBGROUPS; subgroup++) {
+    for (let k = 0; k < WIDTH; k++) {
+      const matrix = (subgroup * WIDTH + k - k % inner) * rows;
+      for (let row = 0; row < rows; row++) {
+        lefts[matrix + row * inner + k % inner] = left(subgroup, row, k);
+      }
+      for (let column = 0; column < columns; column++) {
+        rights[(subgroup * columns + column) * WIDTH + k] = right(subgroup, column, k);
+      }
+    }
   }
-  return { factors, left, right };
+  // Their memory, because Dawn's writeBuffer ends the process for a Float16Array.
+  return [lefts.buffer, rights.buffer];
 }
 
 /**
@@ -38,12 +52,11 @@ export async function multipliesMatrices(
   directives: string,
   units: MatrixUnits,
 ): Promise<boolean> {
-  const { rows, columns, inner } = units;
-  const { factors, left, right } = factorsOf(units);
+  const { rows, columns } = units;
   const found = await runProbe(device, {
     code: [directives + entryPoint(source, units), units.snippet].join("\n"),
     constants: { WORKGROUP: SUBGROUPS * units.subgroupSize },
-    input: factors,
+    inputs: inputs(units),
     bytes: 4 * SUBGROUPS * rows * columns,
   });
   if (!found) return false;
@@ -54,7 +67,7 @@ export async function multipliesMatrices(
     const row = Math.floor(i / columns) % rows;
     const column = i % columns;
     let sum = 0;
-    for (let k = 0; k < 2 * inner; k++) sum += left(subgroup, row, k) * right(subgroup, column, k);
+    for (let k = 0; k < WIDTH; k++) sum += left(subgroup, row, k) * right(subgroup, column, k);
     if (subgroup < SUBGROUPS - 1) return product === sum;
     return Math.abs(product - sum) < 1e-4 && words[i] === words[i - row * columns];
   });

@@ -5,8 +5,8 @@ export interface Probe {
   /** WGSL that writes `@group(0) @binding(0)`; entry point `main`. */
   readonly code: string;
   readonly constants?: Record<string, number>;
-  /** What `@binding(1)` holds; without it the shader has none. */
-  readonly input?: Float32Array<ArrayBuffer>;
+  /** What `@binding(1)` and those after it hold (default: there are none). */
+  readonly inputs?: readonly ArrayBuffer[];
   /** Bytes that it writes. */
   readonly bytes: number;
 }
@@ -14,7 +14,7 @@ export interface Probe {
 /** Runs one workgroup. Undefined where the device does not accept or run it. */
 export async function runProbe(
   device: GPUDevice,
-  { code, constants, input, bytes }: Probe,
+  { code, constants, inputs = [], bytes }: Probe,
 ): Promise<ArrayBuffer | undefined> {
   device.pushErrorScope("validation");
   const module = device.createShaderModule({ code });
@@ -26,7 +26,7 @@ export async function runProbe(
   const output = buffer(bytes, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC);
   const copy = buffer(bytes, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
   const buffers = [output];
-  if (input) {
+  for (const input of inputs) {
     const given = buffer(input.byteLength, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST);
     buffers.push(given);
     device.queue.writeBuffer(given, 0, input);
