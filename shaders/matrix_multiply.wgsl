@@ -43,9 +43,11 @@ fn main(
   let lower = upper + MATRIX_ROWS;
   let column = group.y * TILE_COLUMNS + subgroup_column(subgroup);
   store(subgroup, lane, upper, column, sums[0]);
-  store(subgroup, lane, upper, column + MATRIX_COLUMNS, sums[1]);
   store(subgroup, lane, lower, column, sums[4]);
-  store(subgroup, lane, lower, column + MATRIX_COLUMNS, sums[5]);
+  if (WIDE >= 2u) {
+    store(subgroup, lane, upper, column + MATRIX_COLUMNS, sums[1]);
+    store(subgroup, lane, lower, column + MATRIX_COLUMNS, sums[5]);
+  }
   if (WIDE == 4u) {
     store(subgroup, lane, upper, column + 2u * MATRIX_COLUMNS, sums[2]);
     store(subgroup, lane, upper, column + 3u * MATRIX_COLUMNS, sums[3]);

@@ -16,7 +16,7 @@ override PAIRED: u32 = 0u;
 override WORKGROUP: u32 = 128u; // lanes of SUBGROUPS subgroups
 override SUBGROUPS: u32 = 4u;
 override SUBGROUP_ROWS: u32 = 2u; // 1, 2 or 4
-override WIDE: u32 = 4u; // matrices of a subgroup side by side: 2 or 4
+override WIDE: u32 = 4u; // matrices of a subgroup side by side: 2 or 4, or 1 if not PAIRED
 
 // Of the inner dimension, in vec4: the step, and what a row of it takes in workgroup memory. The gap
 // keeps rows that are read together in different banks.
@@ -107,6 +107,13 @@ fn multiply_matrices(group: vec3<u32>, thread: u32, subgroup: u32) -> array<Prod
     for (var k = 0u; k < 4u * STEP; k += MATRIX_INNER) {
       let k_tile = (4u * step + k) / MATRIX_INNER;
       let a = right(column, k);
+      if (WIDE == 1u) {
+        for (var part = 0u; part < PARTS; part++) {
+          sums[0] = subgroupMatrixMultiplyAccumulate(left(row_tile, k_tile, part), a, sums[0]);
+          sums[4] = subgroupMatrixMultiplyAccumulate(left(row_tile + 1u, k_tile, part), a, sums[4]);
+        }
+        continue;
+      }
       let b = right(column + MATRIX_COLUMNS, k);
       if (WIDE == 4u) {
         let c = right(column + 2u * MATRIX_COLUMNS, k);

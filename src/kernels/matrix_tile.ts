@@ -17,6 +17,8 @@ export const MATRIX_CONSTANTS = {
 const MOST_SUBGROUP_ROWS = 4;
 /** Rows of a tile that are enough for its weights to be worth bringing. */
 const LARGE_ROWS = 64;
+/** Columns of a matrix that are fewer than 64 tiles of 128. */
+const FEW_COLUMNS = 8192;
 /** Lanes of a workgroup at most: the default of WebGPU. */
 const MOST_LANES = 256;
 
@@ -75,17 +77,29 @@ function subgroupRowsFor(
   return tileRows(smaller) >= LARGE_ROWS && multiplied(smaller) < multiplied(most) ? smaller : most;
 }
 
+/**
+ * Whether tiles of few rows are as narrow as can be, because a GPU would otherwise get too few. Each
+ * lane brings at least eight weights a turn, which a narrower tile may not have.
+ */
+function isNarrow(
+  { columns: across, subgroupSize }: MatrixUnits,
+  { columns }: Pick<WeightMatrix, "columns">,
+  paired: boolean,
+): boolean {
+  return !paired && columns < FEW_COLUMNS && 4 * across >= subgroupSize;
+}
+
 /** @param paired whether the weights are pairs of columns, of which a tile makes half as many */
 export function matrixTile(
   units: MatrixUnits,
-  weights: Pick<WeightMatrix, "arithmetic">,
+  weights: Pick<WeightMatrix, "arithmetic" | "columns">,
   rows: number,
   paired = false,
 ): MatrixTile {
   const tileRows = (subgroupRows: number) => subgroupRows * 2 * units.rows;
   const subgroupRows = subgroupRowsFor(units, rows, tileRows);
   const subgroups = subgroupsOf(subgroupRows);
-  const wide = subgroupRows === 1 ? 2 : 4;
+  const wide = subgroupRows > 1 ? 4 : isNarrow(units, weights, paired) ? 1 : 2;
   const columns = subgroups / subgroupRows * wide * units.columns;
   const made = columns / (paired ? 2 : 1);
   return {

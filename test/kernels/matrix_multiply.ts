@@ -66,6 +66,7 @@ export const kernelCase = defineCase<Size, Inputs>({
     { name: "3 rows, q4, odd", rows: 3, columns: 65, inner: 37, scheme: "q4", arithmetic: "f16" },
     { name: "in parts", rows: 5, columns: 300, inner: 17, scheme: "f16", partColumns: 128 },
     { name: "in odd parts", rows: 10, columns: 100, inner: 30, scheme: "bf16", partColumns: 7 },
+    { name: "few rows, many columns", rows: 3, columns: 8200, inner: 24, scheme: "bf16" },
     { name: "x beyond f16", rows: 3, columns: 20, inner: 1, scheme: "bf16", scale: 4e4 },
   ],
   modelSizes: [

@@ -33,19 +33,21 @@ const MOST_BLOCKS = 8;
 
 Deno.test("every tile is whole: its lanes share its weights evenly, and it fits its workgroup", () => {
   for (const units of ALL) {
-    const { shape, subgroupSize, rows, columns, workgroupBytes } = units;
+    const { shape, subgroupSize, rows, columns: across, workgroupBytes } = units;
     let largest = 0;
-    for (const count of [1, 8, 16, 17, 32, 33, 64, 65, 129, 1000]) {
-      const { constants, ...tile } = matrixTile(units, { arithmetic: "f32" }, count);
-      const { WORKGROUP, SUBGROUPS, SUBGROUP_ROWS, WIDE } = constants;
-      const where = `${shape} on ${subgroupSize} lanes, ${count} rows`;
-      assert(WORKGROUP === SUBGROUPS * subgroupSize && WORKGROUP <= 256, where);
-      assertEquals(tile.rows, SUBGROUP_ROWS * 2 * rows, where);
-      assertEquals(tile.columns, SUBGROUPS / SUBGROUP_ROWS * WIDE * columns, where);
-      const blocks = tile.columns * 32 / 8 / WORKGROUP;
-      assert(Number.isInteger(blocks) && blocks <= MOST_BLOCKS, `${where}: ${blocks} blocks`);
-      // A column of 32 k takes ten vec4 of f16; each subgroup hands out a matrix of f32.
-      largest = Math.max(largest, tile.columns * 10 * 8 + SUBGROUPS * rows * columns * 4);
+    for (const columns of [70, 12288]) {
+      for (const count of [1, 8, 16, 17, 32, 33, 64, 65, 129, 1000]) {
+        const { constants, ...tile } = matrixTile(units, { arithmetic: "f32", columns }, count);
+        const { WORKGROUP, SUBGROUPS, SUBGROUP_ROWS, WIDE } = constants;
+        const where = `${shape} on ${subgroupSize} lanes, ${count} rows`;
+        assert(WORKGROUP === SUBGROUPS * subgroupSize && WORKGROUP <= 256, where);
+        assertEquals(tile.rows, SUBGROUP_ROWS * 2 * rows, where);
+        assertEquals(tile.columns, SUBGROUPS / SUBGROUP_ROWS * WIDE * across, where);
+        const blocks = tile.columns * 32 / 8 / WORKGROUP;
+        assert(Number.isInteger(blocks) && blocks <= MOST_BLOCKS, `${where}: ${blocks} blocks`);
+        // A column of 32 k takes ten vec4 of f16; each subgroup hands out a matrix of f32.
+        largest = Math.max(largest, tile.columns * 10 * 8 + SUBGROUPS * rows * across * 4);
+      }
     }
     assert(largest <= workgroupBytes, `${shape} takes ${largest} bytes, not ${workgroupBytes}`);
     if (subgroupSize === 32) assertEquals(workgroupBytes, largest, shape);
@@ -53,29 +55,33 @@ Deno.test("every tile is whole: its lanes share its weights evenly, and it fits 
 });
 
 Deno.test("many rows get tiles of 64 x 64 at least, few rows narrow ones, and all are covered", () => {
-  const made = (shape: string, rows: number) => {
-    const tile = matrixTile(unitsOf(shape, 32), { arithmetic: "f32" }, rows);
-    return [tile.rows, tile.columns, ...tile.workgroups(1000)];
+  const made = (shape: string, rows: number, columns = 10240) => {
+    const tile = matrixTile(unitsOf(shape, 32), { arithmetic: "f32", columns }, rows);
+    return [tile.rows, tile.columns, ...tile.workgroups(columns)];
   };
-  assertEquals(made("16x16x16", 32), [32, 128, 1, 8]);
-  assertEquals(made("16x16x16", 33), [64, 128, 1, 8]);
-  assertEquals(made("16x16x16", 65), [128, 128, 1, 8]);
-  assertEquals(made("16x16x16", 129), [64, 128, 3, 8]);
-  assertEquals(made("16x16x16", 512), [128, 128, 4, 8]);
-  assertEquals(made("8x16x16", 16), [16, 128, 1, 8]);
-  assertEquals(made("8x16x16", 32), [32, 128, 1, 8]);
-  assertEquals(made("8x16x16", 96), [64, 128, 2, 8]);
-  assertEquals(made("8x16x16", 100), [64, 128, 2, 8]);
-  assertEquals(made("8x8x8", 16), [16, 64, 1, 16]);
-  assertEquals(made("8x8x8", 512), [64, 64, 8, 16]);
+  assertEquals(made("16x16x16", 32), [32, 128, 1, 80]);
+  assertEquals(made("16x16x16", 32, 4096), [32, 64, 1, 64]);
+  assertEquals(made("16x16x16", 33), [64, 128, 1, 80]);
+  assertEquals(made("16x16x16", 65), [128, 128, 1, 80]);
+  assertEquals(made("16x16x16", 129), [64, 128, 3, 80]);
+  assertEquals(made("16x16x16", 512), [128, 128, 4, 80]);
+  assertEquals(made("8x16x16", 16), [16, 128, 1, 80]);
+  assertEquals(made("8x16x16", 32), [32, 128, 1, 80]);
+  assertEquals(made("8x16x16", 96), [64, 128, 2, 80]);
+  assertEquals(made("8x16x16", 100), [64, 128, 2, 80]);
+  assertEquals(made("8x8x8", 16), [16, 64, 1, 160]);
+  assertEquals(made("8x8x8", 512), [64, 64, 8, 160]);
 });
 
 Deno.test("a pair's columns are two; what decides a row's bits is the arithmetic alone", () => {
   const units = unitsOf("16x16x16", 32);
-  assertEquals(matrixTile(units, { arithmetic: "f32" }, 512, true).workgroups(1000), [4, 16]);
+  assertEquals(
+    matrixTile(units, { arithmetic: "f32", columns: 1000 }, 512, true).workgroups(1000),
+    [4, 16],
+  );
   for (const rows of [1, 33, 512]) {
-    assertEquals(matrixTile(units, { arithmetic: "f32" }, rows).constants.PARTS, 2);
-    assertEquals(matrixTile(units, { arithmetic: "f16" }, rows).constants.PARTS, 1);
+    assertEquals(matrixTile(units, { arithmetic: "f32", columns: 1000 }, rows).constants.PARTS, 2);
+    assertEquals(matrixTile(units, { arithmetic: "f16", columns: 1000 }, rows).constants.PARTS, 1);
   }
 });
 
