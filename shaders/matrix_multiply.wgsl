@@ -1,6 +1,6 @@
 // Linear layers on matrix units; matmul.wgsl does the same without them:
 // y[row, column] = sum over k of x[row, k] * w[column, k], plus y's old value when ADD is 1.
-// x: [rows, 8 * blocks], zero beyond the matrix's inner size; y: [rows, y_stride].
+// x: as matrix_rows.wgsl makes it; y: [rows, y_stride].
 // One workgroup makes a tile of TILE_ROWS x TILE_COLUMNS; see lib/matrix_tile.wgsl.
 struct Params {
   rows: u32,
@@ -10,14 +10,10 @@ struct Params {
   y_column: u32, // where this part's columns start in y
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f16>>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
 override ADD: u32 = 0u;
-
-fn x_at(i: u32) -> vec4<f32> {
-  return x[i];
-}
 
 fn store(subgroup: u32, lane: u32, row: u32, column: u32, product: Product) {
   let values = take(subgroup, lane, product);
@@ -47,11 +43,15 @@ fn main(
   let lower = upper + MATRIX_ROWS;
   let column = group.y * TILE_COLUMNS + subgroup_column(subgroup);
   store(subgroup, lane, upper, column, sums[0]);
-  store(subgroup, lane, upper, column + MATRIX_COLUMNS, sums[1]);
-  store(subgroup, lane, upper, column + 2u * MATRIX_COLUMNS, sums[2]);
-  store(subgroup, lane, upper, column + 3u * MATRIX_COLUMNS, sums[3]);
   store(subgroup, lane, lower, column, sums[4]);
-  store(subgroup, lane, lower, column + MATRIX_COLUMNS, sums[5]);
-  store(subgroup, lane, lower, column + 2u * MATRIX_COLUMNS, sums[6]);
-  store(subgroup, lane, lower, column + 3u * MATRIX_COLUMNS, sums[7]);
+  if (WIDE >= 2u) {
+    store(subgroup, lane, upper, column + MATRIX_COLUMNS, sums[1]);
+    store(subgroup, lane, lower, column + MATRIX_COLUMNS, sums[5]);
+  }
+  if (WIDE == 4u) {
+    store(subgroup, lane, upper, column + 2u * MATRIX_COLUMNS, sums[2]);
+    store(subgroup, lane, upper, column + 3u * MATRIX_COLUMNS, sums[3]);
+    store(subgroup, lane, lower, column + 2u * MATRIX_COLUMNS, sums[6]);
+    store(subgroup, lane, lower, column + 3u * MATRIX_COLUMNS, sums[7]);
+  }
 }

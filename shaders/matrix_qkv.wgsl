@@ -4,7 +4,7 @@
 // (a cos - b sin, b cos + a sin) at the row's position (Su et al. 2021, RoFormer, eq. 34).
 // The weight part holds the first channels of its pairs, then the second ones:
 // [8 * blocks, 2 * columns], heads of queries, then of keys, then of values.
-// x: [rows, 8 * blocks]; rotation: [positions, head_dim / 2] of (cos, sin);
+// x: as matrix_rows.wgsl makes it; rotation: [positions, head_dim / 2] of (cos, sin);
 // q: [queries, heads, head_stride]; k, v: [keys, kv_heads, head_stride].
 struct Params {
   rows: u32,
@@ -19,16 +19,12 @@ struct Params {
   head_stride: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f16>>;
 @group(0) @binding(2) var<storage, read> row_position: array<u32>;
 @group(0) @binding(3) var<storage, read> rotation: array<vec2<f32>>;
 @group(0) @binding(4) var<storage, read_write> q: array<f32>;
 @group(0) @binding(5) var<storage, read_write> k: array<Element>;
 @group(0) @binding(6) var<storage, read_write> v: array<Element>;
-
-fn x_at(i: u32) -> vec4<f32> {
-  return x[i];
-}
 
 fn store(subgroup: u32, lane: u32, row: u32, column: u32, first: Product, second: Product) {
   let half = params.head_dim / 2u;
@@ -55,8 +51,13 @@ fn main(
   let upper = group.x * TILE_ROWS + subgroup_row(subgroup);
   let lower = upper + MATRIX_ROWS;
   let column = (group.y * TILE_COLUMNS + subgroup_column(subgroup)) / 2u;
-  store(subgroup, lane, upper, column, sums[0], sums[2]);
-  store(subgroup, lane, upper, column + MATRIX_COLUMNS, sums[1], sums[3]);
-  store(subgroup, lane, lower, column, sums[4], sums[6]);
-  store(subgroup, lane, lower, column + MATRIX_COLUMNS, sums[5], sums[7]);
+  if (WIDE == 4u) {
+    store(subgroup, lane, upper, column, sums[0], sums[2]);
+    store(subgroup, lane, upper, column + MATRIX_COLUMNS, sums[1], sums[3]);
+    store(subgroup, lane, lower, column, sums[4], sums[6]);
+    store(subgroup, lane, lower, column + MATRIX_COLUMNS, sums[5], sums[7]);
+  } else {
+    store(subgroup, lane, upper, column, sums[0], sums[1]);
+    store(subgroup, lane, lower, column, sums[4], sums[5]);
+  }
 }

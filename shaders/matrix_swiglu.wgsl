@@ -1,7 +1,7 @@
 // The gated half of the feed-forward layer on matrix units; swiglu.wgsl does the same without them:
 // y[row, column] = silu(sum of x[row, k] * gate[column, k]) * (sum of x[row, k] * up[column, k]).
 // The weight part holds its gate columns, then its up columns: [8 * blocks, 2 * columns].
-// x: [rows, 8 * blocks]; y: [rows, y_stride]. silu(z) = z / (1 + exp(-z)).
+// x: as matrix_rows.wgsl makes it; y: [rows, y_stride]. silu(z) = z / (1 + exp(-z)).
 struct Params {
   rows: u32,
   columns: u32, // feed-forward columns of this part
@@ -10,12 +10,8 @@ struct Params {
   y_column: u32, // where this part's columns start in y
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f16>>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
-
-fn x_at(i: u32) -> vec4<f32> {
-  return x[i];
-}
 
 fn store(subgroup: u32, lane: u32, row: u32, column: u32, gate: Product, up: Product) {
   let gates = take(subgroup, lane, gate);
@@ -41,8 +37,13 @@ fn main(
   let upper = group.x * TILE_ROWS + subgroup_row(subgroup);
   let lower = upper + MATRIX_ROWS;
   let column = (group.y * TILE_COLUMNS + subgroup_column(subgroup)) / 2u;
-  store(subgroup, lane, upper, column, sums[0], sums[2]);
-  store(subgroup, lane, upper, column + MATRIX_COLUMNS, sums[1], sums[3]);
-  store(subgroup, lane, lower, column, sums[4], sums[6]);
-  store(subgroup, lane, lower, column + MATRIX_COLUMNS, sums[5], sums[7]);
+  if (WIDE == 4u) {
+    store(subgroup, lane, upper, column, sums[0], sums[2]);
+    store(subgroup, lane, upper, column + MATRIX_COLUMNS, sums[1], sums[3]);
+    store(subgroup, lane, lower, column, sums[4], sums[6]);
+    store(subgroup, lane, lower, column + MATRIX_COLUMNS, sums[5], sums[7]);
+  } else {
+    store(subgroup, lane, upper, column, sums[0], sums[1]);
+    store(subgroup, lane, lower, column, sums[4], sums[5]);
+  }
 }

@@ -19,15 +19,18 @@ import { skipIf } from "./skip.ts";
 const SUBGROUP = 32;
 
 /** What the compiler is told of an adapter with these matrix units. */
-function units(size: number): MatrixUnits {
-  const made = matrixUnitsOf({
-    subgroupMinSize: SUBGROUP,
-    subgroupMaxSize: SUBGROUP,
-    subgroupMatrixConfigs: [
-      { componentType: "f16", resultComponentType: "f32", M: size, N: size, K: size },
-    ],
-  }, { maxComputeWorkgroupStorageSize: 32768 });
-  assert(made, `kernels know no units that multiply matrices of size ${size}`);
+function units(shape: string, most = SUBGROUP): MatrixUnits {
+  const [M, N, K] = shape.split("x").map(Number);
+  const made = matrixUnitsOf(
+    {
+      subgroupMinSize: SUBGROUP,
+      subgroupMaxSize: most,
+      subgroupMatrixConfigs: [{ componentType: "f16", resultComponentType: "f32", M, N, K }],
+    },
+    { maxComputeWorkgroupStorageSize: 32768 },
+    true,
+  );
+  assert(made, `kernels know no units that multiply ${shape}`);
   return made;
 }
 
@@ -36,7 +39,9 @@ for (const { kernel, runs } of kernelCases) {
     ...skipIf(noDawnCompiler, `Dawn compiles ${kernel} in every variant`),
     async fn() {
       for (const subgroups of [true, false]) {
-        const gpu: Gpu = { ...dawnCompiler!, subgroups, matrixUnits: units(8) };
+        // Without subgroups, kernels on matrix units ask for the size of theirs.
+        const matrixUnits = units("8x8x8", subgroups ? SUBGROUP : 2 * SUBGROUP);
+        const gpu: Gpu = { ...dawnCompiler!, subgroups, matrixUnits };
         for (const { name, upload } of runs) {
           gpu.device.pushErrorScope("validation");
           const { tensors, record } = upload(gpu);
@@ -54,12 +59,12 @@ for (const { kernel, runs } of kernelCases) {
 }
 
 for (const kernel of [matrixMultiplyKernel, matrixQkvKernel, matrixSwigluKernel]) {
-  for (const size of [8, 16]) {
+  for (const shape of ["8x8x8", "8x16x16", "16x16x16"]) {
     // Without a pipeline: larger units take more workgroup memory than an adapter without a driver has.
     Deno.test({
-      ...skipIf(noDawnCompiler, `Dawn compiles ${kernel.name} for matrices of ${size}`),
+      ...skipIf(noDawnCompiler, `Dawn compiles ${kernel.name} for units of ${shape}`),
       async fn() {
-        const gpu: Gpu = { ...dawnCompiler!, matrixUnits: units(size) };
+        const gpu: Gpu = { ...dawnCompiler!, matrixUnits: units(shape) };
         for (const { name, snippet } of Object.values(SCHEMES)) {
           const code = shaderCode(gpu, kernel, { snippet, arithmetic: "f32" });
           gpu.device.pushErrorScope("validation");
@@ -98,7 +103,7 @@ for (const { kernel, runs } of kernelCases) {
         async fn() {
           for (const kernelRun of needing) {
             const found = await runCase(gpu!, kernelRun);
-            compareCase(gpu!, `${kernelRun.name}:`, kernelRun, found, kernelRun.reference());
+            compareCase(gpu!, `${kernelRun.name}:`, kernelRun, found, kernelRun.reference(gpu!));
           }
         },
       });

@@ -62,7 +62,7 @@ for (const { kernel, runs } of kernelCases) {
     Deno.test({
       ...skipIf(lacks(anyGpu, kernelRun.feature), `${kernel}: ${kernelRun.name}`),
       async fn() {
-        const expected = kernelRun.reference();
+        const expected = kernelRun.reference(anyGpu);
         let first: Map<string, Uint32Array> | undefined;
         for (const [form, gpu] of READS_ROWS.includes(kernel) ? allForms : forms) {
           const found = await runCase(gpu, kernelRun);

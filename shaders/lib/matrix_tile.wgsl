@@ -1,91 +1,82 @@
-// Products of rows and weights on matrix units: f16 factors, f32 sums. With PARTS 2 an x is the sum of
-// two f16, with PARTS 1 it is rounded to one. A weight is rounded to one f16. What an x loses at most:
+// Products of rows and weights on matrix units: f16 factors, f32 sums. x comes from matrix_rows.wgsl, in
+// PARTS f16 each; a weight is rounded to one f16.
 //
-//   |x|                 PARTS 2                              PARTS 1
-//   below 2^-3          2^-23; 2^-14 on a device that        2^-10 of it; below 2^-14 as PARTS 2
-//                       takes f16 below 2^-14 for zero
-//   2^-3 to 65504       2^-21 of it                          2^-10 of it
-//   to 131008           2^-11 of it: the second part is      what is above 65504
-//                       large, and rounded to 11 bits
-//   more                what is above 131008                 what is above 65504
+// A workgroup makes a tile of TILE_ROWS x TILE_COLUMNS: SUBGROUPS subgroups, SUBGROUP_ROWS of them one above
+// another, each with 2 x WIDE matrices. It widens its columns' weights into workgroup memory, 32 k at a
+// time, and asks for those of the next turn before it multiplies. Rows come straight from memory. Every
+// sum runs over k in ascending order, in steps of the units' inner size, part by part, whatever its place
+// in the tile and whatever the tile. If the units sum every row in the same way, a row has the same bits
+// in every batch.
 //
-// The loss is half of each fraction if conversions round to nearest. Rows after a norm are far
-// below 65504; values between FFN and down may be above.
-//
-// A workgroup is four subgroups. It loads its rows and columns into workgroup memory, 32 k at a
-// time, and each subgroup multiplies 2 x 4 matrices. Every sum runs over k in ascending order, in
-// steps of the units' inner size, whatever its place in the tile and whatever else is in the tile.
-// If the units sum every row in the same way, a row has the same bits in every batch.
-//
-// The kernel defines params.rows, params.columns, params.blocks and x_at(i), the i-th vec4 of
-// x [rows, 8 * blocks]. PAIRED: the weight part is [8 * blocks, 2 * columns], the first of each pair in
-// front; a subgroup's matrices 0 and 1 of a row of four hold the first, 2 and 3 their seconds.
+// The kernel defines params.rows, params.columns, params.blocks and x, in whole matrices. PAIRED: the weight
+// part is [8 * blocks, 2 * columns], the first of each pair in front; the first half of a subgroup's
+// matrices in a row holds the first, the other half their seconds.
 override PARTS: u32 = 2u;
 override PAIRED: u32 = 0u;
-override WORKGROUP: u32 = 128u; // four subgroups
-override SUBGROUP_ROWS: u32 = 2u; // subgroups one above another: 1 or 2
+override WORKGROUP: u32 = 128u; // lanes of SUBGROUPS subgroups
+override SUBGROUPS: u32 = 4u;
+override SUBGROUP_ROWS: u32 = 2u; // 1, 2 or 4
+override WIDE: u32 = 4u; // matrices of a subgroup side by side: 2 or 4, or 1 if not PAIRED
 
-const SUBGROUPS = 4u;
 // Of the inner dimension, in vec4: the step, and what a row of it takes in workgroup memory. The gap
 // keeps rows that are read together in different banks.
 const STEP = 8u;
 const STRIDE = 10u;
 const ELEMENTS = MATRIX_ROWS * MATRIX_COLUMNS;
-const MOST_F16 = vec4<f32>(65504.0);
+const MATRIX_UNITS = MATRIX_ROWS * MATRIX_INNER / 4u; // of a matrix of x, in vec4
+// Blocks of eight weights that a lane brings in a turn, at most.
+const MOST_BLOCKS = 8u;
 
 override TILE_ROWS: u32 = SUBGROUP_ROWS * 2u * MATRIX_ROWS;
-override TILE_COLUMNS: u32 = SUBGROUPS / SUBGROUP_ROWS * 4u * MATRIX_COLUMNS;
+override SUBGROUP_WIDTH: u32 = WIDE * MATRIX_COLUMNS;
+override TILE_COLUMNS: u32 = SUBGROUPS / SUBGROUP_ROWS * SUBGROUP_WIDTH;
+override LANE_BLOCKS: u32 = TILE_COLUMNS * (STEP / 2u) / WORKGROUP;
 
-var<workgroup> x_tile: array<vec4<f16>, PARTS * TILE_ROWS * STRIDE>;
 var<workgroup> w_tile: array<vec4<f16>, TILE_COLUMNS * STRIDE>;
 var<workgroup> taken: array<f32, SUBGROUPS * ELEMENTS>; // one matrix of each subgroup
-
-fn bring_x(thread: u32, first_row: u32, step: u32) {
-  let inner = 2u * params.blocks;
-  for (var i = thread; i < TILE_ROWS * STEP; i += WORKGROUP) {
-    let row = min(first_row + i / STEP, params.rows - 1u);
-    let k4 = step + i % STEP;
-    let value = select(vec4<f32>(0.0), x_at(row * inner + min(k4, inner - 1u)), k4 < inner);
-    let near = clamp(value, -MOST_F16, MOST_F16);
-    let to = i / STEP * STRIDE + i % STEP;
-    if (PARTS == 1u) {
-      x_tile[to] = vec4<f16>(near);
-    } else {
-      // Rounded by masking bits, because a compiler may remove a conversion to f16 and back.
-      let whole = bitcast<vec4<f32>>(bitcast<vec4<u32>>(near) & vec4<u32>(0xffffe000u));
-      x_tile[to] = vec4<f16>(whole);
-      x_tile[TILE_ROWS * STRIDE + to] = vec4<f16>(clamp(value - whole, -MOST_F16, MOST_F16));
-    }
-  }
-}
 
 // Which column of the weights stands at a place of the tile.
 fn weight_column(place: u32, group: u32) -> u32 {
   if (PAIRED == 0u) {
     return min(group * TILE_COLUMNS + place, params.columns - 1u);
   }
-  let within = place % (4u * MATRIX_COLUMNS);
-  let pair = within % (2u * MATRIX_COLUMNS);
-  let first = group * (TILE_COLUMNS / 2u) + place / (4u * MATRIX_COLUMNS) * (2u * MATRIX_COLUMNS);
-  return min(first + pair, params.columns - 1u) + select(0u, params.columns, within != pair);
+  let half = SUBGROUP_WIDTH / 2u;
+  let pair = (group * TILE_COLUMNS + place) / SUBGROUP_WIDTH * half + place % half;
+  return min(pair, params.columns - 1u) + select(0u, params.columns, place % SUBGROUP_WIDTH >= half);
 }
 
-fn bring_weights(thread: u32, group: u32, step: u32) {
+// A lane's share of the weights of a turn.
+fn weights_of(thread: u32, group: u32, step: u32) -> array<Weight8, MOST_BLOCKS> {
   let width = params.columns * (1u + PAIRED);
-  for (var i = thread; i < TILE_COLUMNS * (STEP / 2u); i += WORKGROUP) {
-    let place = i % TILE_COLUMNS;
+  var weights: array<Weight8, MOST_BLOCKS>;
+  for (var j = 0u; j < LANE_BLOCKS; j++) {
+    let i = thread + j * WORKGROUP;
     // Behind the last block x is zero: what is brought there must only be finite.
     let block = min(step / 2u + i / TILE_COLUMNS, params.blocks - 1u);
-    let w = load_weight8(block, weight_column(place, group), width);
-    let to = place * STRIDE + i / TILE_COLUMNS * 2u;
-    w_tile[to] = vec4<f16>(w.low);
-    w_tile[to + 1u] = vec4<f16>(w.high);
+    weights[j] = load_weight8(block, weight_column(i % TILE_COLUMNS, group), width);
+  }
+  return weights;
+}
+
+fn bring(thread: u32, weights: array<Weight8, MOST_BLOCKS>) {
+  for (var j = 0u; j < LANE_BLOCKS; j++) {
+    let i = thread + j * WORKGROUP;
+    let to = i % TILE_COLUMNS * STRIDE + i / TILE_COLUMNS * 2u;
+    w_tile[to] = vec4<f16>(weights[j].low);
+    w_tile[to + 1u] = vec4<f16>(weights[j].high);
   }
 }
 
-fn left(part: u32, row: u32, k: u32) -> Left {
-  let at = (part * TILE_ROWS + row) * STRIDE + k / 4u;
-  return subgroupMatrixLoad<Left, row_major>(&x_tile, at, STRIDE);
+// Matrices of x in a row of them: whole turns.
+fn k_tiles() -> u32 {
+  return (2u * params.blocks + STEP - 1u) / STEP * (4u * STEP / MATRIX_INNER);
+}
+
+fn left(row_tile: u32, k_tile: u32, part: u32) -> Left {
+  // Behind the last row the last matrix is repeated; nobody takes what is made of it.
+  let tile = min(row_tile, (params.rows - 1u) / MATRIX_ROWS);
+  let matrix = (tile * k_tiles() + k_tile) * PARTS + part;
+  return subgroupMatrixLoad<Left, row_major>(&x, matrix * MATRIX_UNITS, MATRIX_INNER / 4u);
 }
 
 fn right(column: u32, k: u32) -> Right {
@@ -98,35 +89,56 @@ fn subgroup_row(subgroup: u32) -> u32 {
 }
 
 fn subgroup_column(subgroup: u32) -> u32 {
-  return subgroup / SUBGROUP_ROWS * 4u * MATRIX_COLUMNS;
+  return subgroup / SUBGROUP_ROWS * SUBGROUP_WIDTH;
 }
 
-// A subgroup's sums: two rows of four matrices.
+// A subgroup's sums: two rows of four matrices, of which WIDE are used.
 fn multiply_matrices(group: vec3<u32>, thread: u32, subgroup: u32) -> array<Product, 8> {
   var sums: array<Product, 8>;
-  let row = subgroup_row(subgroup);
+  let row_tile = (group.x * TILE_ROWS + subgroup_row(subgroup)) / MATRIX_ROWS;
   let column = subgroup_column(subgroup);
-  for (var step = 0u; step < 2u * params.blocks; step += STEP) {
+  let end = 2u * params.blocks;
+  var weights = weights_of(thread, group.y, 0u);
+  for (var step = 0u; step < end; step += STEP) {
     workgroupBarrier();
-    bring_x(thread, group.x * TILE_ROWS, step);
-    bring_weights(thread, group.y, step);
+    bring(thread, weights);
     workgroupBarrier();
+    weights = weights_of(thread, group.y, step + STEP);
     for (var k = 0u; k < 4u * STEP; k += MATRIX_INNER) {
+      let k_tile = (4u * step + k) / MATRIX_INNER;
       let a = right(column, k);
+      if (WIDE == 1u) {
+        for (var part = 0u; part < PARTS; part++) {
+          sums[0] = subgroupMatrixMultiplyAccumulate(left(row_tile, k_tile, part), a, sums[0]);
+          sums[4] = subgroupMatrixMultiplyAccumulate(left(row_tile + 1u, k_tile, part), a, sums[4]);
+        }
+        continue;
+      }
       let b = right(column + MATRIX_COLUMNS, k);
-      let c = right(column + 2u * MATRIX_COLUMNS, k);
-      let d = right(column + 3u * MATRIX_COLUMNS, k);
-      for (var part = 0u; part < PARTS; part++) {
-        let upper = left(part, row, k);
-        sums[0] = subgroupMatrixMultiplyAccumulate(upper, a, sums[0]);
-        sums[1] = subgroupMatrixMultiplyAccumulate(upper, b, sums[1]);
-        sums[2] = subgroupMatrixMultiplyAccumulate(upper, c, sums[2]);
-        sums[3] = subgroupMatrixMultiplyAccumulate(upper, d, sums[3]);
-        let lower = left(part, row + MATRIX_ROWS, k);
-        sums[4] = subgroupMatrixMultiplyAccumulate(lower, a, sums[4]);
-        sums[5] = subgroupMatrixMultiplyAccumulate(lower, b, sums[5]);
-        sums[6] = subgroupMatrixMultiplyAccumulate(lower, c, sums[6]);
-        sums[7] = subgroupMatrixMultiplyAccumulate(lower, d, sums[7]);
+      if (WIDE == 4u) {
+        let c = right(column + 2u * MATRIX_COLUMNS, k);
+        let d = right(column + 3u * MATRIX_COLUMNS, k);
+        for (var part = 0u; part < PARTS; part++) {
+          let upper = left(row_tile, k_tile, part);
+          sums[0] = subgroupMatrixMultiplyAccumulate(upper, a, sums[0]);
+          sums[1] = subgroupMatrixMultiplyAccumulate(upper, b, sums[1]);
+          sums[2] = subgroupMatrixMultiplyAccumulate(upper, c, sums[2]);
+          sums[3] = subgroupMatrixMultiplyAccumulate(upper, d, sums[3]);
+          let lower = left(row_tile + 1u, k_tile, part);
+          sums[4] = subgroupMatrixMultiplyAccumulate(lower, a, sums[4]);
+          sums[5] = subgroupMatrixMultiplyAccumulate(lower, b, sums[5]);
+          sums[6] = subgroupMatrixMultiplyAccumulate(lower, c, sums[6]);
+          sums[7] = subgroupMatrixMultiplyAccumulate(lower, d, sums[7]);
+        }
+      } else {
+        for (var part = 0u; part < PARTS; part++) {
+          let upper = left(row_tile, k_tile, part);
+          sums[0] = subgroupMatrixMultiplyAccumulate(upper, a, sums[0]);
+          sums[1] = subgroupMatrixMultiplyAccumulate(upper, b, sums[1]);
+          let lower = left(row_tile + 1u, k_tile, part);
+          sums[4] = subgroupMatrixMultiplyAccumulate(lower, a, sums[4]);
+          sums[5] = subgroupMatrixMultiplyAccumulate(lower, b, sums[5]);
+        }
       }
     }
   }

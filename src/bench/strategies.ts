@@ -112,7 +112,7 @@ export async function benchStrategies(
     readonly limit?: number;
     readonly only?: readonly string[];
     readonly steps?: number;
-    readonly provider?: ProviderName;
+    readonly provider?: ProviderName | GPU;
     readonly tuned?: TunedTiles;
     readonly progress?: ShowProgress;
   } = {},

@@ -4,7 +4,7 @@ import { Command, Option } from "commander";
 import { EVAL_PUBLIC } from "../engine/embedded_models.ts";
 import { parseAccuracyFile } from "../evaluate/accuracy.ts";
 import { acquireGpu, type Gpu } from "../gpu/device.ts";
-import { openProvider, type ProviderName } from "../gpu/provider.ts";
+import type { ProviderName } from "../gpu/provider.ts";
 import { syntheticFolder } from "../model/synthetic/synthetic.ts";
 import { WEIGHT_CHOICES, type WeightChoice } from "../model/memory/plan_request.ts";
 import type { TileLookup } from "../model/tiles/tiled_matrix.ts";
@@ -26,6 +26,7 @@ import {
 import { profiled } from "./terminal/profile.ts";
 import { progressReport } from "./terminal/progress.ts";
 import { writeWithReport } from "./write_folder.ts";
+import { chosenProvider } from "./terminal/chosen_provider.ts";
 
 /** Ids of the model that is compared with other runtimes. */
 const PEERS_IDS = { vocabSize: 2048, maskTokenId: 2047, eosTokenId: 2046 };
@@ -56,7 +57,7 @@ async function strategies(flags: BenchFlags): Promise<void> {
     limit,
     only,
     steps,
-    provider: gpu,
+    provider: await chosenProvider(gpu),
     tuned: measuredTuning(flags.tuning),
     progress: progressReport,
   });
@@ -69,8 +70,7 @@ async function writeReport(file: string | undefined, report: unknown): Promise<v
 }
 
 async function deviceOf(flags: BenchFlags): Promise<Gpu> {
-  const { gpu: provider } = await openProvider(flags.gpu);
-  return await acquireGpu({ provider });
+  return await acquireGpu({ provider: await chosenProvider(flags.gpu) });
 }
 
 /** The tuning that `--tuning` names, for the commands that load models. */

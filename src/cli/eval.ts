@@ -65,6 +65,7 @@ async function runAccuracy(flags: AccuracyFlags): Promise<void> {
     ...memoryOf(flags),
     tuning: tuningOf(flags),
     provider: flags.gpu,
+    onProvider: (line) => console.error(line),
     cache: false,
   });
   const results: AccuracyResult[] = [];

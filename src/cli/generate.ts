@@ -81,7 +81,10 @@ async function run(prompt: string | undefined, flags: GenerateFlags): Promise<vo
 async function runProfiled(content: string, output: Output, flags: GenerateFlags): Promise<void> {
   let engine: Engine | undefined;
   try {
-    engine = await loadEngine(flags.model, engineOptionsOf(flags));
+    engine = await loadEngine(flags.model, {
+      ...engineOptionsOf(flags),
+      onProvider: (line) => console.error(line),
+    });
     const { model, draft } = engine;
     const asked = requestOf([{ role: "user", content }], flags);
     const end = await profiled(

@@ -110,6 +110,7 @@ function describeAdapter(gpu: Gpu, { name, reason }: Provider) {
     subgroups_used: gpu.subgroups,
     kernel_form: gpu.rowForm,
     matrix_units: gpu.matrixUnits?.shape ?? null,
+    matrix_units_reason: gpu.noMatrixUnits,
     limits: Object.fromEntries(LIMITS.map((name) => [name, gpu.limits[name]])),
   };
 }
@@ -257,7 +258,11 @@ function adapterTable(
       "kernels",
       `${adapter.subgroups_used ? "with" : "without"} subgroups, rows ${adapter.kernel_form}`,
     ],
-    ["matrix units", adapter.matrix_units ?? "none"],
+    [
+      "matrix units",
+      adapter.matrix_units ??
+        "none" + (adapter.matrix_units_reason ? `: ${adapter.matrix_units_reason}` : ""),
+    ],
     ...tuning && tuning.matrices > 0 ? [["tile sizes", tilesOf(tuning)]] : [],
     ...Object.entries(adapter.limits).map(([name, value]) => [name, limit(name, value)]),
   );

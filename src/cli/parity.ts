@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import { Command, Option } from "commander";
 import { acquireGpu, ROW_FORMS, type RowForm } from "../gpu/device.ts";
-import { openProvider, type ProviderName } from "../gpu/provider.ts";
+import type { ProviderName } from "../gpu/provider.ts";
 import { loadModel } from "../model/loading/load.ts";
 import type { Model } from "../model/model.ts";
 import { tileLookup, type TunedTiles } from "../model/tiles/tuned_tiles.ts";
@@ -22,6 +22,7 @@ import { gpuOption, measuredTuning, measuredTuningOption } from "./options.ts";
 import { forwardCases } from "../evaluate/parity/forward_cases.ts";
 import { samplingCase, scheduleCases, temperatureCase } from "../evaluate/parity/sampling_cases.ts";
 import { fastCase, speculativeCase } from "../evaluate/parity/strategy_cases.ts";
+import { chosenProvider } from "./terminal/chosen_provider.ts";
 
 interface ParityFlags {
   readonly plain?: boolean;
@@ -130,7 +131,7 @@ export async function* parityCases(
     ...[...sampling, ...fast].map((golden) => golden.checkpoint),
   ]);
   if (checkpoints.size === 0 && speculative.length === 0) return;
-  const { gpu: provider } = await openProvider(options.provider ?? "native");
+  const provider = await chosenProvider(options.provider ?? "native");
   const { plain = false, matrixUnits = !plain, rowForm } = options;
   using gpu = await acquireGpu({ provider, subgroups: !plain, matrixUnits, rowForm });
   const tiles = options.tuned && tileLookup(options.tuned, gpu);

@@ -2,7 +2,7 @@
 
 import type { Command } from "commander";
 import { acquireGpu, type Gpu } from "../gpu/device.ts";
-import { openProvider, type ProviderName } from "../gpu/provider.ts";
+import type { ProviderName } from "../gpu/provider.ts";
 import { plannedMatrices, syntheticMatrices } from "../model/memory/planned_matrices.ts";
 import { SYNTHETIC_SHAPES, type SyntheticShapeName } from "../model/synthetic/synthetic_shape.ts";
 import type { TiledMatrix } from "../model/tiles/tiled_matrix.ts";
@@ -12,6 +12,7 @@ import { type MemoryFlags, type TuningFlags } from "./options.ts";
 import { planRequest } from "./plan_request.ts";
 import { progressReport } from "./terminal/progress.ts";
 import { defaultTuningFile, readTuning, writeTuning } from "../engine/tuning_file.ts";
+import { chosenProvider } from "./terminal/chosen_provider.ts";
 
 /** Which matrices are tuned, and how. */
 export interface TuneModelFlags extends MemoryFlags, Pick<TuningFlags, "tuning"> {
@@ -58,7 +59,7 @@ export async function tuneModel(flags: TuneModelFlags): Promise<ModelTuning> {
     );
   }
   if (warning !== undefined) console.error(`Warning: ${warning}`);
-  using gpu = await acquireGpu({ provider: (await openProvider(flags.gpu)).gpu });
+  using gpu = await acquireGpu({ provider: await chosenProvider(flags.gpu) });
   const matrices = flags.like
     ? await syntheticMatrices(gpu, SYNTHETIC_SHAPES[flags.like], flags)
     : await plannedMatrices(gpu, planRequest(flags, gpu));

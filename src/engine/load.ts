@@ -39,6 +39,8 @@ export interface LoadOptions extends MemoryOptions {
   readonly tuning?: string;
   /** Called while the weights are uploaded, with the bytes so far and the bytes of all. */
   readonly onProgress?: (done: number, total: number) => void;
+  /** Called with one line about the WebGPU that the provider `auto` chose, and why. */
+  readonly onProvider?: (line: string) => void;
   /** Called before anything is uploaded, with one line about the memory plan, and the plan. */
   readonly onPlan?: (line: string, plan: MemoryPlan) => void;
 }

@@ -23,6 +23,7 @@ function load({ dir, options }: ToWorker & { type: "load" }): void {
   let last = 0;
   engine = new RecoveringEngine(dir, {
     ...options,
+    onProvider: (line) => send({ type: "provided", line }),
     onPlan: (line, plan) => send({ type: "planned", line, plan }),
     onProgress(done, total) {
       const now = performance.now();

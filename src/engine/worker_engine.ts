@@ -78,7 +78,7 @@ export class WorkerEngine implements TextEngine {
   #restarts = 0;
   #startedAt = 0;
   readonly #mailboxes = new Map<number, Mailbox>();
-  readonly #told: Pick<WorkerEngineOptions, "onProgress" | "onPlan">;
+  readonly #told: Pick<WorkerEngineOptions, "onProgress" | "onProvider" | "onPlan">;
   readonly #readiness: Readiness;
   #model: ModelSummary | undefined;
   #adapter: string | undefined;
@@ -92,9 +92,10 @@ export class WorkerEngine implements TextEngine {
    * @throws {Error} naming the tuning file that is missing or wrong
    */
   constructor(dir: string = EMBEDDED_TARGET, options: WorkerEngineOptions = {}) {
-    const { onProgress, onPlan, onState, tuning, patience = PATIENCE, ...told } = options;
+    const { onProgress, onProvider, onPlan, onState, tuning, patience = PATIENCE, ...told } =
+      options;
     const tuned = tuning === undefined ? undefined : namedTuning(tuning);
-    this.#told = { onProgress, onPlan };
+    this.#told = { onProgress, onProvider, onPlan };
     this.#readiness = new Readiness(onState);
     this.#dir = dir;
     this.#options = { ...told, tuned };
@@ -252,6 +253,8 @@ export class WorkerEngine implements TextEngine {
     if (message.type === "alive") return;
     if (message.type === "progress") {
       this.#told.onProgress?.(message.done, message.total);
+    } else if (message.type === "provided") {
+      this.#told.onProvider?.(message.line);
     } else if (message.type === "planned") {
       this.#told.onPlan?.(message.line, message.plan);
     } else if (message.type === "ready") {

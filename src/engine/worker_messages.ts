@@ -15,7 +15,7 @@ import {
 
 /** The engine's options that can be sent to a Worker. */
 export type WorkerLoadOptions =
-  & Omit<EngineOptions, "provider" | "tuning" | "onProgress" | "onPlan" | "onWait">
+  & Omit<EngineOptions, "provider" | "tuning" | "onProgress" | "onProvider" | "onPlan" | "onWait">
   & {
     /** Name of the provider, since an object cannot leave its thread. */
     readonly provider?: ProviderName;
@@ -37,6 +37,7 @@ export type FromWorker =
   /** Sent again and again; `waits`: what comes next may take the GPU, and so the thread, long. */
   | { readonly type: "alive"; readonly waits: boolean }
   | { readonly type: "progress"; readonly done: number; readonly total: number }
+  | { readonly type: "provided"; readonly line: string }
   | { readonly type: "planned"; readonly line: string; readonly plan: MemoryPlan }
   | { readonly type: "ready"; readonly model: ModelSummary; readonly adapter: string }
   | { readonly type: "lost"; readonly reason: string }

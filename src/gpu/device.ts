@@ -1,6 +1,14 @@
 /** Acquires a GPU from a provider. Features are found by trying them, not by reading a list. */
 
-import { MATRIX_FEATURE, type MatrixUnits, matrixUnitsOf } from "./matrix_units.ts";
+import { multipliesMatrices } from "./matrix_probe.ts";
+import {
+  MATRIX_FEATURE,
+  type MatrixUnits,
+  matrixUnitsOf,
+  SIZE_FEATURE,
+  whyNoMatrixUnits,
+} from "./matrix_units.ts";
+import { runProbe } from "./probe.ts";
 import subgroupProbe from "../../shaders/lib/subgroup_probe.wgsl" with { type: "text" };
 
 /** The error of a GPU that is missing, too small or failed; the message says what to do. */
@@ -73,6 +81,8 @@ export interface Gpu extends Disposable {
   readonly rowForm: RowForm;
   /** Matrix units that linear layers use; undefined if there are none. */
   readonly matrixUnits: MatrixUnits | undefined;
+  /** Why there are none, where the provider knows of matrix units. */
+  readonly noMatrixUnits?: string;
   /** Granted optional features. */
   readonly features: readonly GpuFeature[];
   /** As in {@linkcode GpuOptions}. */
@@ -98,14 +108,17 @@ export interface Gpu extends Disposable {
 
 /** Optional features that kernels or the profiler use; both also work without them. */
 export const OPTIONAL_FEATURES = ["subgroups", "shader-f16", "timestamp-query"] as const;
-/** A feature to ask for; matrix units only from providers other than Deno's own. */
-export type GpuFeature = typeof OPTIONAL_FEATURES[number] | typeof MATRIX_FEATURE;
+/** Features that matrix units need; only providers other than Deno's own have them. */
+const MATRIX_FEATURES = [MATRIX_FEATURE, SIZE_FEATURE] as const;
+/** A feature to ask for. */
+export type GpuFeature = typeof OPTIONAL_FEATURES[number] | typeof MATRIX_FEATURES[number];
 
 /** Directive that a shader needs to use a feature. */
 const DIRECTIVES: Readonly<Partial<Record<GpuFeature, string>>> = {
   "subgroups": "subgroups",
   "shader-f16": "f16",
   [MATRIX_FEATURE]: "chromium_experimental_subgroup_matrix",
+  [SIZE_FEATURE]: "subgroup_size_control",
 };
 
 /** The directives that the device's compiler accepts: Deno's refuses one that Dawn needs. */
@@ -186,7 +199,7 @@ async function requestDevice(provider: GPU, features: readonly GpuFeature[]) {
 async function requestWithFeatures(provider: GPU, native: boolean) {
   const wanted: readonly GpuFeature[] = native
     ? OPTIONAL_FEATURES
-    : [...OPTIONAL_FEATURES, MATRIX_FEATURE];
+    : [...OPTIONAL_FEATURES, ...MATRIX_FEATURES];
   try {
     const granted = wanted;
     return { ...await requestDevice(provider, granted), granted };
@@ -207,47 +220,29 @@ async function requestWithFeatures(provider: GPU, native: boolean) {
 
 /** Runs the exchange that the kernels rely on and compares every lane's result. */
 async function exchangesRows(device: GPUDevice, directives: string): Promise<boolean> {
-  device.pushErrorScope("validation");
-  const size = 4 * PROBE_LANES;
-  const module = device.createShaderModule({ code: directives + subgroupProbe });
-  const pipeline = device.createComputePipeline({
-    layout: "auto",
-    compute: { module, entryPoint: "main" },
-  });
-  const output = device.createBuffer({
-    size,
-    usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC,
-  });
-  const copy = device.createBuffer({
-    size,
-    usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
-  });
-  try {
-    const encoder = device.createCommandEncoder();
-    const pass = encoder.beginComputePass();
-    pass.setPipeline(pipeline);
-    pass.setBindGroup(
-      0,
-      device.createBindGroup({
-        layout: pipeline.getBindGroupLayout(0),
-        entries: [{ binding: 0, resource: { buffer: output } }],
-      }),
-    );
-    pass.dispatchWorkgroups(1);
-    pass.end();
-    encoder.copyBufferToBuffer(output, 0, copy, 0, size);
-    device.queue.submit([encoder.finish()]);
-    if (await device.popErrorScope()) return false;
-    await copy.mapAsync(GPUMapMode.READ);
-    const expected = Array.from({ length: LEAST_SUBGROUP_SIZE }, (_, i) => i)
-      .reduce((sum, i) => sum * 10 + i + 1, 0);
-    return new Uint32Array(copy.getMappedRange()).every((value) => value === expected);
-  } catch {
-    return false;
-  } finally {
-    output.destroy();
-    copy.destroy();
-  }
+  const code = directives + subgroupProbe;
+  const found = await runProbe(device, { code, bytes: 4 * PROBE_LANES });
+  const expected = Array.from({ length: LEAST_SUBGROUP_SIZE }, (_, i) => i)
+    .reduce((sum, i) => sum * 10 + i + 1, 0);
+  return found !== undefined && new Uint32Array(found).every((value) => value === expected);
+}
+
+/** The matrix units of a device, tried; or why kernels use none. */
+async function findMatrixUnits(
+  { info }: GPUAdapter,
+  device: GPUDevice,
+  granted: readonly GpuFeature[],
+  directives: string,
+): Promise<Pick<Gpu, "matrixUnits" | "noMatrixUnits">> {
+  const none = (noMatrixUnits: string) => ({ matrixUnits: undefined, noMatrixUnits });
+  if (!granted.includes(MATRIX_FEATURE)) return none("it lists no matrix units");
+  if (!granted.includes("shader-f16")) return none("matrix units need shader-f16");
+  const asked = [info, device.limits, granted.includes(SIZE_FEATURE)] as const;
+  const matrixUnits = matrixUnitsOf(...asked);
+  if (!matrixUnits) return none(whyNoMatrixUnits(...asked)!);
+  return await multipliesMatrices(device, directives, matrixUnits)
+    ? { matrixUnits }
+    : none(`its matrix units, ${matrixUnits.shape}, multiply wrongly or not at all`);
 }
 
 /** Whether the adapter computes on the host, from its own information; some providers omit that. */
@@ -287,10 +282,9 @@ export async function acquireGpu(options: GpuOptions = {}): Promise<Gpu> {
   const subgroups = options.subgroups !== false && granted.includes("subgroups") &&
     (adapter.info?.subgroupMinSize ?? 0) >= LEAST_SUBGROUP_SIZE &&
     await exchangesRows(device, directives);
-  const matrixUnits = options.matrixUnits !== false && granted.includes(MATRIX_FEATURE) &&
-      granted.includes("shader-f16")
-    ? matrixUnitsOf(adapter.info, device.limits)
-    : undefined;
+  const units = native || options.matrixUnits === false
+    ? { matrixUnits: undefined }
+    : await findMatrixUnits(adapter, device, granted, directives);
   const { limits } = device;
   const { vendor, architecture, device: model, description } = adapter.info ?? {};
   const name = description || model || "unnamed adapter";
@@ -302,7 +296,7 @@ export async function acquireGpu(options: GpuOptions = {}): Promise<Gpu> {
     limits,
     subgroups,
     rowForm: options.rowForm ?? (software ? "exchanged" : "uniform"),
-    matrixUnits,
+    ...units,
     features: granted,
     onWait: options.onWait,
     native,

@@ -15,6 +15,7 @@ import tileRowsUniform from "../../shaders/lib/tile_rows_uniform.wgsl" with { ty
 import weight8 from "../../shaders/lib/weight8.wgsl" with { type: "text" };
 import type { Gpu, RowForm } from "./device.ts";
 import type { Arithmetic, Element, Kernel, WeightBinding } from "./kernel.ts";
+import { entryPoint } from "./matrix_units.ts";
 import { waiting } from "./mapping.ts";
 
 const MULTIPLY_TILE: Readonly<Record<Arithmetic, readonly string[]>> = {
@@ -88,9 +89,12 @@ export function shaderCode(
   const arithmetic = kernel.multipliesRows ? weights?.arithmetic : undefined;
   // Quantised rows go round as they are.
   const form = arithmetic === "int8" ? "exchanged" : gpu.rowForm;
+  const source = kernel.usesMatrixUnits
+    ? entryPoint(kernel.source, gpu.matrixUnits!)
+    : kernel.source;
   return [
     // Directives must come first. They share the first line, so that line numbers stay the same.
-    gpu.directives + kernel.source,
+    gpu.directives + source,
     ...kernel.snippets ?? [],
     ...weights ? [weight8, weights.snippet] : [],
     ...arithmetic ? MULTIPLY_TILE[arithmetic] : [],

@@ -3,9 +3,8 @@
  * `webgpu`. Only Dawn supports matrix units; it is only loaded when it is asked for.
  */
 
-import { GpuError, keepProvider, prepareEnvironment } from "./device.ts";
+import { acquireGpu, GpuError, keepProvider, prepareEnvironment } from "./device.ts";
 import { slowDawnPolling } from "./dawn_polling.ts";
-import { matrixUnitsOf } from "./matrix_units.ts";
 
 /**
  * `native`: Deno's own WebGPU. `dawn`: the npm package `webgpu`. `auto`: dawn if its adapter has
@@ -69,6 +68,14 @@ export async function startDawn(options: readonly string[] = []): Promise<GPU> {
   }
 }
 
+/** A line for the user about what `auto` chose, and why; undefined where the user chose. */
+export function providerLine({ name, reason }: Provider): string | undefined {
+  if (reason === undefined) return undefined;
+  // A reason may be a whole message, of several lines.
+  const [first] = reason.split("\n");
+  return `--gpu auto: ${name === "dawn" ? "Dawn" : "Deno's own WebGPU"} computes. Why: ${first}`;
+}
+
 /** The message for a machine on which Dawn starts but finds no adapter. */
 export function noDawnAdapterMessage(os: string): string {
   const driver = os === "linux"
@@ -94,10 +101,12 @@ export async function openProvider(
     const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
     if (!adapter) throw new GpuError(noDawnAdapterMessage(Deno.build.os));
     if (name === "dawn") return { name, gpu };
-    const units = matrixUnitsOf(adapter.info, adapter.limits);
-    return units
-      ? { name: "dawn", gpu, reason: `its matrix units multiply ${units.shape}` }
-      : { name: "native", gpu: undefined, reason: "Dawn lists no matrix units that kernels use" };
+    // A device is asked, because what an adapter lists is tried on one.
+    using tried = await acquireGpu({ provider: gpu });
+    const { matrixUnits, noMatrixUnits, name: adapterName } = tried;
+    return matrixUnits
+      ? { name: "dawn", gpu, reason: `its matrix units multiply ${matrixUnits.shape}` }
+      : { name: "native", gpu: undefined, reason: `Dawn on ${adapterName}: ${noMatrixUnits}` };
   } catch (error) {
     const forbidden = error instanceof GpuError && error.cause instanceof Deno.errors.NotCapable;
     if (name === "dawn" || forbidden || !(error instanceof GpuError)) throw error;

@@ -23,7 +23,7 @@ export const matrixMultiplyKernel = defineKernel({
 
 /**
  * Records `y = x W^T` (or `y += x W^T`), over all parts of the matrix.
- * @param x `[rows, paddedInner]`
+ * @param x the rows as `matrixRows` makes them, in the parts of {@linkcode partsOf}
  * @param y `[rows, yStride]`
  */
 export function matrixMultiply(

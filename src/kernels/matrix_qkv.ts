@@ -24,7 +24,10 @@ export const matrixQkvKernel = defineKernel({
   usesElement: true,
 });
 
-/** Records the projection of some rows, over all parts of the matrix, like `qkv` of qkv.ts. */
+/**
+ * Records the projection of some rows, over all parts of the matrix, like `qkv` of qkv.ts.
+ * @param tensors with x as `matrixRows` makes it
+ */
 export function matrixQkv(
   recorder: Recorder,
   units: MatrixUnits,

@@ -23,7 +23,7 @@ export const matrixSwigluKernel = defineKernel({
 
 /**
  * Records `y = silu(x G^T) * (x U^T)` over all parts of a gate/up pair.
- * @param x `[rows, paddedInner]`
+ * @param x the rows as `matrixRows` makes them, in the parts of {@linkcode partsOf}
  * @param y `[rows, yStride]`
  */
 export function matrixSwiglu(

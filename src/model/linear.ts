@@ -1,5 +1,6 @@
 /** Linear layers: picks the kernel, and gives it rows as floats or as integer codes. */
 
+import type { MatrixUnits } from "../gpu/matrix_units.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Scratch } from "../gpu/scratch.ts";
 import type { Tensor } from "../gpu/tensor.ts";
@@ -8,7 +9,8 @@ import { matmul } from "../kernels/matmul.ts";
 import { matrixMultiply } from "../kernels/matrix_multiply.ts";
 import { matrixQkv } from "../kernels/matrix_qkv.ts";
 import { matrixSwiglu } from "../kernels/matrix_swiglu.ts";
-import { runsOnMatrixUnits } from "../kernels/matrix_tile.ts";
+import { matrixRows, matrixRowWords } from "../kernels/matrix_rows.ts";
+import { partsOf, runsOnMatrixUnits } from "../kernels/matrix_tile.ts";
 import { qkv, type QkvRows, type QkvTensors } from "../kernels/qkv.ts";
 import { quantizedRowWords, quantizeRows } from "../kernels/quantize_rows.ts";
 import { swiglu } from "../kernels/swiglu.ts";
@@ -36,7 +38,8 @@ export function linear(
   const { recorder } = space;
   const { matrixUnits } = recorder.gpu;
   if (runsOnMatrixUnits(matrixUnits, weights)) {
-    matrixMultiply(recorder, matrixUnits, x, weights, y, options);
+    const matrices = matricesFor(weights, matrixUnits, x, options.rows, space);
+    matrixMultiply(recorder, matrixUnits, matrices, weights, y, options);
   } else {
     const rows = rowsFor(weights, x, options.rows, space);
     matmul(recorder, rows, weights, y, { ...options, scratch: space.scratch });
@@ -58,7 +61,8 @@ export function gatedLinear(
   const { recorder } = space;
   const { matrixUnits } = recorder.gpu;
   if (runsOnMatrixUnits(matrixUnits, gateUp)) {
-    matrixSwiglu(recorder, matrixUnits, x, gateUp, y, options);
+    const matrices = matricesFor(gateUp, matrixUnits, x, options.rows, space);
+    matrixSwiglu(recorder, matrixUnits, matrices, gateUp, y, options);
   } else {
     swiglu(recorder, rowsFor(gateUp, x, options.rows, space), gateUp, y, options);
   }
@@ -75,7 +79,8 @@ export function projectQkv(
   const { recorder } = space;
   const { matrixUnits } = recorder.gpu;
   if (runsOnMatrixUnits(matrixUnits, weights)) {
-    matrixQkv(recorder, matrixUnits, tensors, weights, shape, options);
+    const x = matricesFor(weights, matrixUnits, tensors.x, options.rows, space);
+    matrixQkv(recorder, matrixUnits, { ...tensors, x }, weights, shape, options);
   } else {
     const x = rowsFor(weights, tensors.x, options.rows, space);
     qkv(recorder, { ...tensors, x }, weights, shape, options);
@@ -100,4 +105,19 @@ export function rowsFor(
   const codes = scratch.get(`codes of ${inner}`, rows * words);
   quantizeRows(recorder, x, codes, { rows, inner });
   return codes;
+}
+
+/** Converts `x` to matrices in scratch memory that are valid until the next call. */
+function matricesFor(
+  weights: WeightMatrix,
+  units: MatrixUnits,
+  x: Tensor,
+  rows: number,
+  { recorder, scratch }: LayerSpace,
+): Tensor {
+  const shape = { rows, inner: BLOCK * weights.blocks, parts: partsOf(weights) };
+  // All of it is written each time, so that one tensor serves every inner size.
+  const matrices = scratch.get("rows as matrices", matrixRowWords(units, shape));
+  matrixRows(recorder, units, x, matrices, shape);
+  return matrices;
 }

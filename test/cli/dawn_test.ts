@@ -74,6 +74,21 @@ for (const gpu of ["dawn", "auto"]) {
   });
 }
 
+Deno.test("with --gpu auto a command says in one line whether Dawn computes, and why", async () => {
+  const { code, stderr } = await runTask(
+    "dawn",
+    ["generate", "Hi", "--max-tokens", "4", "--strategy", "plain", "--gpu", "auto"],
+  );
+  assertEquals(code, 0, stderr);
+  const lines = stderr.split("\n").filter((line) => line.startsWith("--gpu auto: "));
+  assertEquals(lines.length, 1, stderr);
+  const [chosen, why] = dawnForms.has("matrix units")
+    ? ["Dawn", /its matrix units multiply \d+x\d+x\d+$/]
+    : ["Deno's own WebGPU", /Dawn (on|found)/];
+  assert(lines[0].startsWith(`--gpu auto: ${chosen} computes. Why: `), lines[0]);
+  assertMatch(lines[0], why);
+});
+
 Deno.test({
   ...skipIf(noDawnForm("plain"), "an answer through Dawn, in a Worker, is the recorded one"),
   async fn() {

@@ -12,6 +12,8 @@ import { loadModel } from "../../src/model/loading/load.ts";
 import { expectedTensors } from "../../src/model/loading/tensors.ts";
 import { quantised } from "../../src/quant/scheme.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint.ts";
+import { dawnForms, noDawnForm } from "../gpu/dawn.ts";
+import { skipIf } from "../skip.ts";
 import { unmask } from "./command.ts";
 
 const embedded = fileURLToPath(new URL("../../models/tiny-target", import.meta.url));
@@ -236,33 +238,45 @@ for (
 ) {
   const limited = bindingLimit ? `, bindings of ${bindingLimit} bytes` : "";
   Deno.test(`what info says is what is allotted: ${basename(dir)}${limited}`, async () => {
-    const config = readConfig(dir);
     using own = await acquireGpu();
-    const count = countBuffers(own);
-    const gpu = bindingLimit ? withBindingLimit(own, bindingLimit) : own;
-    const device: DeviceLimits = gpu;
-    using checkpoint = openCheckpoint(dir);
-    const planned = await dryRun(config, checkpoint, device);
-    assertEquals(count.bytes, 0, "the planned touched the device");
-
-    using model = await loadModel(gpu, dir);
-    const loaded = count.bytes;
-    const { promptTokens, maxTokens: genLength, blockLength } = REQUEST;
-    const sequence = newSequence(new Uint32Array(promptTokens), genLength, config.maskTokenId);
-    // Its buffers live until the generator is done.
-    const steps = denoise([sequence], model, {
-      blockLength,
-      steps: genLength,
-      seeds: [0],
-      eosToken: config.eosTokenId,
-      endTokens: [config.eosTokenId],
-      stopAtEnd: false,
-    });
-    await steps.next();
-    const generating = count.bytes;
-    assertEquals(await planned.activationBytes(REQUEST), generating - planned.weightBytes);
-    // The parameters of dispatches belong to what a generation takes.
-    assertEquals(loaded - planned.weightBytes, 256 * 1024);
-    await steps.return({ sequences: [], nfe: 0, readbacks: 0 });
+    await assertAllotted(dir, own, bindingLimit);
   });
+}
+
+Deno.test({
+  ...skipIf(noDawnForm("matrix units"), "what info says is allotted by Dawn, matrix units"),
+  async fn() {
+    await assertAllotted(embedded, dawnForms.get("matrix units")!);
+  },
+});
+
+/** Counts what a model and a generation take on a device, and compares it with the dry run. */
+async function assertAllotted(dir: string, own: Gpu, bindingLimit?: number): Promise<void> {
+  const config = readConfig(dir);
+  const count = countBuffers(own);
+  const gpu = bindingLimit ? withBindingLimit(own, bindingLimit) : own;
+  const device: DeviceLimits = gpu;
+  using checkpoint = openCheckpoint(dir);
+  const planned = await dryRun(config, checkpoint, device);
+  assertEquals(count.bytes, 0, "the planned touched the device");
+
+  using model = await loadModel(gpu, dir);
+  const loaded = count.bytes;
+  const { promptTokens, maxTokens: genLength, blockLength } = REQUEST;
+  const sequence = newSequence(new Uint32Array(promptTokens), genLength, config.maskTokenId);
+  // Its buffers live until the generator is done.
+  const steps = denoise([sequence], model, {
+    blockLength,
+    steps: genLength,
+    seeds: [0],
+    eosToken: config.eosTokenId,
+    endTokens: [config.eosTokenId],
+    stopAtEnd: false,
+  });
+  await steps.next();
+  const generating = count.bytes;
+  assertEquals(await planned.activationBytes(REQUEST), generating - planned.weightBytes);
+  // The parameters of dispatches belong to what a generation takes.
+  assertEquals(loaded - planned.weightBytes, 256 * 1024);
+  await steps.return({ sequences: [], nfe: 0, readbacks: 0 });
 }

@@ -8,7 +8,7 @@ import { dawnForms, noDawnCompiler, noDawnForm } from "./dawn.ts";
 /** Dawn without a driver: its adapter has no matrix units. */
 const starts = () => startDawn(["backend=null"]);
 
-/** The same, except that its adapters list matrix units. */
+/** The same, except that its adapters list matrix units, which multiply nothing. */
 async function startsWithUnits(): Promise<GPU> {
   const gpu = await starts();
   const info = {
@@ -56,28 +56,41 @@ Deno.test({
     assertEquals(acquired.matrixUnits, undefined);
     assertEquals(
       acquired.directives,
-      "enable subgroups; enable f16; enable chromium_experimental_subgroup_matrix; ",
+      "enable subgroups; enable f16; enable chromium_experimental_subgroup_matrix; " +
+        "enable subgroup_size_control; ",
     );
   },
 });
 
 Deno.test({
-  ...skipIf(
-    noDawnCompiler,
-    "auto takes Dawn where it has matrix units, and native where it has none",
-  ),
+  ...skipIf(noDawnCompiler, "auto is native where Dawn has no matrix units, or they fail a trial"),
   async fn() {
     const without = await openProvider("auto", starts);
     assertEquals([without.name, without.gpu], ["native", undefined]);
-    assertMatch(without.reason!, /no matrix units/);
+    assertMatch(without.reason!, /lists no matrix units/);
 
-    const found = await openProvider("auto", startsWithUnits);
-    assertEquals(found.name, "dawn");
-    assertMatch(found.reason!, /8x8x8/);
-    using gpu = await acquireGpu({ provider: found.gpu });
-    assertEquals([gpu.matrixUnits?.shape, gpu.matrixUnits?.subgroupSize], ["8x8x8", 32]);
-    using left = await acquireGpu({ provider: found.gpu, matrixUnits: false });
-    assertEquals(left.matrixUnits, undefined);
+    // Without a driver nothing is computed.
+    const failing = await openProvider("auto", startsWithUnits);
+    assertEquals([failing.name, failing.gpu], ["native", undefined]);
+    assertMatch(failing.reason!, /8x8x8, multiply wrongly or not at all/);
+    using gpu = await acquireGpu({ provider: await startsWithUnits() });
+    assertEquals([gpu.matrixUnits, gpu.native], [undefined, false]);
+    assertMatch(gpu.noMatrixUnits!, /multiply wrongly or not at all/);
+    gpu.throwIfFaulty();
+  },
+});
+
+Deno.test({
+  ...skipIf(noDawnForm("matrix units"), "auto takes Dawn for matrix units that pass a trial"),
+  async fn() {
+    const { name, gpu: provider, reason } = await openProvider("auto");
+    assertEquals(name, "dawn");
+    using gpu = await acquireGpu({ provider });
+    assert(gpu.matrixUnits);
+    assertEquals(gpu.noMatrixUnits, undefined);
+    assertMatch(reason!, new RegExp(gpu.matrixUnits.shape));
+    using left = await acquireGpu({ provider, matrixUnits: false });
+    assertEquals([left.matrixUnits, left.noMatrixUnits], [undefined, undefined]);
   },
 });
 

@@ -116,9 +116,9 @@ export interface CaseDeclaration<Size extends NamedSize, Inputs> {
   upload(tensors: CaseTensors, inputs: Inputs): Omit<UploadedRun, "tensors">;
   /**
    * What every output must hold, in plain loops over 64-bit floats. NaN stands where rounding may
-   * decide, which must stay the exception.
+   * decide, which must stay the exception. The device is that which ran, for what depends on its units.
    */
-  reference(inputs: Inputs): Record<string, Float64Array>;
+  reference(inputs: Inputs, gpu: Gpu): Record<string, Float64Array>;
   cost(size: Size): Cost;
 }
 
@@ -132,7 +132,7 @@ export interface KernelRun {
   readonly feature: GpuFeature | undefined;
   readonly cost: Cost;
   upload(gpu: Gpu): UploadedRun;
-  reference(): Record<string, Float64Array>;
+  reference(gpu: Gpu): Record<string, Float64Array>;
 }
 
 /** A case with its sizes laid out. */
@@ -161,7 +161,7 @@ export function defineCase<Size extends NamedSize, Inputs>(
         const tensors = new CaseTensors(gpu);
         return { tensors, ...declaration.upload(tensors, inputs()) };
       },
-      reference: () => declaration.reference(inputs()),
+      reference: (gpu) => declaration.reference(inputs(), gpu),
     };
   };
   return {

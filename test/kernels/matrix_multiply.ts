@@ -4,6 +4,7 @@ import type { Arithmetic } from "../../src/gpu/kernel.ts";
 import { MATRIX_FEATURE } from "../../src/gpu/matrix_units.ts";
 import { matrixMultiply } from "../../src/kernels/matrix_multiply.ts";
 import { paddedInner, QUANTISED, type QuantScheme } from "../../src/quant/scheme.ts";
+import { uploadMatrixRows } from "./matrix_rows.ts";
 import { defineCase, GUARD_ROWS } from "./case.ts";
 import { reference } from "./matmul.ts";
 import {
@@ -65,6 +66,7 @@ export const kernelCase = defineCase<Size, Inputs>({
     { name: "3 rows, q4, odd", rows: 3, columns: 65, inner: 37, scheme: "q4", arithmetic: "f16" },
     { name: "in parts", rows: 5, columns: 300, inner: 17, scheme: "f16", partColumns: 128 },
     { name: "in odd parts", rows: 10, columns: 100, inner: 30, scheme: "bf16", partColumns: 7 },
+    { name: "few rows, many columns", rows: 3, columns: 8200, inner: 24, scheme: "bf16" },
     { name: "x beyond f16", rows: 3, columns: 20, inner: 1, scheme: "bf16", scale: 4e4 },
   ],
   modelSizes: [
@@ -83,17 +85,22 @@ export const kernelCase = defineCase<Size, Inputs>({
     matrix: randomMatrix(random, scheme, size.columns, size.inner),
     old: random.floats(size.rows * (size.columns + (size.extra ?? 0))),
   }),
-  upload(tensors, { rows, columns, extra = 0, add, partColumns, arithmetic, x, matrix, old }) {
+  upload(
+    tensors,
+    { rows, columns, inner, extra = 0, add, partColumns, arithmetic, x, matrix, old },
+  ) {
     const yStride = columns + extra;
     const y = tensors.untouched("y", (rows + GUARD_ROWS) * yStride);
     const { device, matrixUnits } = tensors.gpu;
     if (add) device.queue.writeBuffer(y.tensor.buffer, 0, old);
     const weights = uploadMatrix(tensors, matrix, partColumns, arithmetic);
-    const input = tensors.of("x", x);
+    const { input, convert } = uploadMatrixRows(tensors, x, { rows, inner }, weights);
     const options = { rows, yStride, add };
     return {
-      record: (recorder) =>
-        matrixMultiply(recorder, matrixUnits!, input, weights, y.tensor, options),
+      record(recorder) {
+        convert(recorder);
+        matrixMultiply(recorder, matrixUnits!, input, weights, y.tensor, options);
+      },
       outputs: { y },
     };
   },

@@ -15,6 +15,7 @@ import {
   unitFactors,
   uploadHeads,
 } from "./matrix.ts";
+import { uploadMatrixRows } from "./matrix_rows.ts";
 import { F16_TOLERANCE, reference } from "./qkv.ts";
 
 interface Size {
@@ -119,7 +120,6 @@ export const kernelCase = defineCase<Size, Inputs>({
       );
     const outputs = { q: split("q", heads), k: keys("k"), v: keys("v") };
     const bound = {
-      x: tensors.of("x", x),
       rowPosition: tensors.of("positions", positions),
       rotation: tensors.of("rotation", rotationTable(POSITIONS, headDim, inputs.theta)),
       q: outputs.q.tensor,
@@ -130,9 +130,13 @@ export const kernelCase = defineCase<Size, Inputs>({
     const { arithmetic, partPairs } = inputs;
     const weights = uploadHeads(tensors, matrix, headDim, partPairs, arithmetic);
     const { matrixUnits } = tensors.gpu;
+    const { input, convert } = uploadMatrixRows(tensors, x, inputs, weights);
     const at = { rows, firstQuery, firstKey };
     return {
-      record: (recorder) => matrixQkv(recorder, matrixUnits!, bound, weights, shape, at),
+      record(recorder) {
+        convert(recorder);
+        matrixQkv(recorder, matrixUnits!, { ...bound, x: input }, weights, shape, at);
+      },
       outputs,
     };
   },

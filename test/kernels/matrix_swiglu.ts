@@ -4,6 +4,7 @@ import type { Arithmetic } from "../../src/gpu/kernel.ts";
 import { MATRIX_FEATURE } from "../../src/gpu/matrix_units.ts";
 import { matrixSwiglu } from "../../src/kernels/matrix_swiglu.ts";
 import { paddedInner, type QuantScheme } from "../../src/quant/scheme.ts";
+import { uploadMatrixRows } from "./matrix_rows.ts";
 import { defineCase, GUARD_ROWS } from "./case.ts";
 import {
   type HostMatrix,
@@ -57,15 +58,18 @@ export const kernelCase = defineCase<Size, Inputs>({
     x: paddedRows(random, size.rows, size.inner),
     matrix: randomMatrix(random, scheme, 2 * size.columns, size.inner),
   }),
-  upload(tensors, { rows, columns, partColumns, arithmetic, x, matrix }) {
+  upload(tensors, { rows, columns, inner, partColumns, arithmetic, x, matrix }) {
     const yStride = paddedInner(columns);
     const y = tensors.untouched("y", (rows + GUARD_ROWS) * yStride);
     const { matrixUnits } = tensors.gpu;
     const weights = uploadPair(tensors, matrix, partColumns, arithmetic);
-    const input = tensors.of("x", x);
+    const { input, convert } = uploadMatrixRows(tensors, x, { rows, inner }, weights);
     const options = { rows, yStride };
     return {
-      record: (recorder) => matrixSwiglu(recorder, matrixUnits!, input, weights, y.tensor, options),
+      record(recorder) {
+        convert(recorder);
+        matrixSwiglu(recorder, matrixUnits!, input, weights, y.tensor, options);
+      },
       outputs: { y },
     };
   },

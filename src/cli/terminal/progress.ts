@@ -87,18 +87,24 @@ export function inMebibytes(bytes: number): string {
   return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 }
 
-/** Starts an engine, shows its progress, and prints the memory plan if there was a choice. */
+/**
+ * Starts an engine, shows its progress, and prints what was chosen for it: the provider by `--gpu auto`,
+ * and the memory plan if there was a choice.
+ */
 export function startEngine(
   dir: string,
-  { lines = false, ...options }: Omit<WorkerEngineOptions, "onProgress" | "onPlan"> & {
-    readonly lines?: boolean;
-  } = {},
+  { lines = false, ...options }:
+    & Omit<WorkerEngineOptions, "onProgress" | "onProvider" | "onPlan">
+    & {
+      readonly lines?: boolean;
+    } = {},
 ): { readonly engine: WorkerEngine; readonly report: ProgressReport } {
   const log = new Log();
   const report = progressReport(`loading ${basename(resolve(dir))}`, inMebibytes, lines);
   const engine = new WorkerEngine(dir, {
     ...options,
     onProgress: (done, total) => report.update(done, total),
+    onProvider: (line) => log.error(line),
     onPlan(line, plan) {
       if (lines || plan.limited || isSmaller(plan)) log.error(line);
     },

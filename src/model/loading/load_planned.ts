@@ -1,7 +1,7 @@
 /** Loads a target and its draft onto a new device, in a precision that fits its memory. */
 
 import { acquireGpu, GpuError, GpuMemoryError } from "../../gpu/device.ts";
-import { openProvider, type ProviderName } from "../../gpu/provider.ts";
+import { openProvider, providerLine, type ProviderName } from "../../gpu/provider.ts";
 import { readConfig } from "./config.ts";
 import { freeHostBytes } from "../memory/host_memory.ts";
 import { loadModel, type LoadModelOptions, type LoadProgress } from "./load.ts";
@@ -23,6 +23,8 @@ export interface LoadedPair {
 export interface PlannedLoad extends PlanRequest {
   /** The name of a provider, or any object with the `GPU` interface; default Deno's own. */
   readonly provider?: ProviderName | GPU;
+  /** Told in one line which provider `auto` chose, and why. */
+  readonly onProvider?: (line: string) => void;
   /** Tuned tiles of this device and others; default: tiles by the fixed rule. */
   readonly tuned?: TunedTiles;
   /** Told true before the thread may stand still for long, and false afterwards. */
@@ -41,15 +43,19 @@ export interface PlannedLoad extends PlanRequest {
  * @throws {GpuError} when the provider does not start or there is no adapter
  */
 export async function loadPlanned(load: PlannedLoad): Promise<LoadedPair> {
+  const { provider: asked = "native", onProvider, ...planned } = load;
+  const opened = typeof asked === "string" ? await openProvider(asked) : { gpu: asked };
+  const line = "name" in opened ? providerLine(opened) : undefined;
+  if (line !== undefined) onProvider?.(line);
   let lacking: { readonly error: GpuMemoryError; readonly bytes: number } | undefined;
   while (true) {
     let plan: MemoryPlan | undefined;
-    const onPlan = (planned: MemoryPlan) => {
-      plan = planned;
-      load.onPlan?.(planned);
+    const onPlan = (found: MemoryPlan) => {
+      plan = found;
+      load.onPlan?.(found);
     };
     try {
-      return await loadOnce({ ...load, onPlan, tooMany: lacking?.bytes });
+      return await loadOnce(opened.gpu, { ...planned, onPlan, tooMany: lacking?.bytes });
     } catch (error) {
       if (!plan && lacking && error instanceof GpuError) throw lacking.error;
       if (!plan || !(error instanceof GpuMemoryError)) throw error;
@@ -59,12 +65,10 @@ export async function loadPlanned(load: PlannedLoad): Promise<LoadedPair> {
 }
 
 async function loadOnce(
-  { provider, tuned, onWait, onProgress, onPlan, ...request }: PlannedLoad,
+  provider: GPU | undefined,
+  { tuned, onWait, onProgress, onPlan, ...request }: Omit<PlannedLoad, "provider" | "onProvider">,
 ): Promise<LoadedPair> {
-  const gpu = await acquireGpu({
-    provider: typeof provider === "string" ? (await openProvider(provider)).gpu : provider,
-    onWait,
-  });
+  const gpu = await acquireGpu({ provider, onWait });
   try {
     const available = request.available ?? freeHostBytes(gpu);
     const plan = await planMemory(gpu, { ...request, available });

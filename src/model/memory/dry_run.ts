@@ -30,11 +30,10 @@ const CHOICE: TokenChoice = {
   unconfidentTokens: [],
 };
 
-/** What a memory plan depends on of a device. */
-export type DeviceLimits = Pick<
-  Gpu,
-  "name" | "limits" | "features" | "rowForm" | "checkBufferSize"
->;
+/** What a memory plan depends on of a device; the rows of matrix units take memory. */
+export type DeviceLimits =
+  & Pick<Gpu, "name" | "limits" | "features" | "rowForm" | "checkBufferSize">
+  & Partial<Pick<Gpu, "matrixUnits">>;
 
 /** An unknown device: it has f16, and limits that nothing reaches. */
 export const UNLIMITED: DeviceLimits = {
@@ -234,7 +233,7 @@ class CountedMemory {
 /** A `Gpu` whose device counts allocations in `memory` and does nothing else. */
 function countingGpu(
   memory: CountedMemory,
-  { name, limits, features, rowForm, checkBufferSize }: DeviceLimits,
+  { name, limits, features, rowForm, checkBufferSize, matrixUnits }: DeviceLimits,
 ): Gpu {
   const nothing = () => ({});
   const queue = {
@@ -269,7 +268,7 @@ function countingGpu(
     limits,
     subgroups: false,
     rowForm,
-    matrixUnits: undefined,
+    matrixUnits,
     features,
     native: false,
     software: false,
