@@ -3,8 +3,8 @@
 import { Command, Option } from "commander";
 import { EVAL_PUBLIC } from "../engine/embedded_models.ts";
 import { parseAccuracyFile } from "../evaluate/accuracy.ts";
-import { acquireGpu, type Gpu } from "../gpu/device.ts";
-import { openProvider, type ProviderName } from "../gpu/provider.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { openGpu } from "../gpu/device_choice.ts";
 import { syntheticFolder } from "../model/synthetic/synthetic.ts";
 import { WEIGHT_CHOICES, type WeightChoice } from "../model/memory/plan_request.ts";
 import type { TileLookup } from "../model/tiles/tiled_matrix.ts";
@@ -16,13 +16,8 @@ import { benchPair } from "../bench/pair.ts";
 import { benchRoofline, ROOFLINE_ROWS } from "../bench/roofline.ts";
 import { benchStrategies, chosenSettings } from "../bench/strategies.ts";
 import { PEER_WEIGHTS, type PeerWeights, quantisedName } from "../bench/peers/runner.ts";
-import {
-  gpuOption,
-  measuredTuning,
-  measuredTuningOption,
-  modelOption,
-  wholeNumber,
-} from "./options.ts";
+import { addDeviceOptions, type DeviceFlags, deviceOf } from "./device_options.ts";
+import { measuredTuning, measuredTuningOption, modelOption, wholeNumber } from "./options.ts";
 import { profiled } from "./terminal/profile.ts";
 import { progressReport } from "./terminal/progress.ts";
 import { writeWithReport } from "./write_folder.ts";
@@ -30,9 +25,8 @@ import { writeWithReport } from "./write_folder.ts";
 /** Ids of the model that is compared with other runtimes. */
 const PEERS_IDS = { vocabSize: 2048, maskTokenId: 2047, eosTokenId: 2046 };
 
-interface BenchFlags {
+interface BenchFlags extends DeviceFlags {
   readonly model: string;
-  readonly gpu: ProviderName;
   readonly json?: string;
   readonly synthetic: boolean;
   readonly data: string;
@@ -49,14 +43,14 @@ interface BenchFlags {
 }
 
 async function strategies(flags: BenchFlags): Promise<void> {
-  const { model, gpu, data, limit, only, steps, json } = flags;
+  const { model, data, limit, only, steps, json } = flags;
   chosenSettings(only);
   const items = parseAccuracyFile(await Deno.readTextFile(data), data);
   const report = await benchStrategies(model, items, {
     limit,
     only,
     steps,
-    provider: gpu,
+    ...deviceOf(flags),
     tuned: measuredTuning(flags.tuning),
     progress: progressReport,
   });
@@ -68,11 +62,6 @@ async function writeReport(file: string | undefined, report: unknown): Promise<v
   if (file) await Deno.writeTextFile(file, JSON.stringify(report, null, 2) + "\n");
 }
 
-async function deviceOf(flags: BenchFlags): Promise<Gpu> {
-  const { gpu: provider } = await openProvider(flags.gpu);
-  return await acquireGpu({ provider });
-}
-
 /** The tuning that `--tuning` names, for the commands that load models. */
 function tilesOf({ tuning }: BenchFlags, gpu: Gpu): TileLookup | undefined {
   const tuned = measuredTuning(tuning);
@@ -81,7 +70,7 @@ function tilesOf({ tuning }: BenchFlags, gpu: Gpu): TileLookup | undefined {
 
 async function pair(flags: BenchFlags): Promise<void> {
   const { json, weights = "q4", layers } = flags;
-  using gpu = await deviceOf(flags);
+  using gpu = await openGpu(deviceOf(flags));
   const report = await benchPair(gpu, {
     target: "llada-8b",
     draft: "llada-24l",
@@ -100,7 +89,7 @@ async function roofline(flags: BenchFlags): Promise<void> {
   if (!asked.every((count) => Number.isInteger(count) && count >= 1)) {
     throw new Error(`--rows ${rows}: expected whole numbers from 1, such as 32,128`);
   }
-  using gpu = await deviceOf(flags);
+  using gpu = await openGpu(deviceOf(flags));
   const report = await benchRoofline(gpu, asked);
   await writeReport(json, report);
 }
@@ -118,7 +107,7 @@ async function peers(flags: BenchFlags): Promise<void> {
   if (!Number.isInteger(count) || count < 1 || count > shape.maxSequenceLength) {
     throw new Error(`--rows ${rows}: expected one number from 1 to ${shape.maxSequenceLength}`);
   }
-  using gpu = await deviceOf(flags);
+  using gpu = await openGpu(deviceOf(flags));
   const report = await benchPeers(gpu, {
     // A small vocabulary, so that the layers take most of the time.
     shape: { ...shape, ...PEERS_IDS, layers: layers ?? (gpu.software ? 2 : shape.layers) },
@@ -136,7 +125,7 @@ async function load(dir: string | undefined, flags: BenchFlags): Promise<void> {
   const unknown = only.find((name) => !WEIGHT_CHOICES.some((choice) => choice === name));
   if (unknown) throw new Error(`--only ${unknown}: expected of ${WEIGHT_CHOICES.join(", ")}`);
   const choices = only as readonly WeightChoice[];
-  using gpu = await deviceOf(flags);
+  using gpu = await openGpu(deviceOf(flags));
   const made = dir === undefined ? await Deno.makeTempDir({ prefix: "unmask_load_" }) : undefined;
   try {
     if (made !== undefined) {
@@ -159,7 +148,7 @@ async function load(dir: string | undefined, flags: BenchFlags): Promise<void> {
 
 /** `unmask bench` */
 export function benchCommand(): Command {
-  return new Command("bench")
+  const command = new Command("bench")
     .argument(
       "[what]",
       "strategies: compares denoising strategies; pair: an 8B target and its draft of random " +
@@ -168,8 +157,8 @@ export function benchCommand(): Command {
         "in other runtimes (deno task peers); default: kernels and models",
     )
     .argument("[dir]", "model folder for load (default: a synthetic one, made for the run)")
-    .addOption(modelOption())
-    .addOption(gpuOption())
+    .addOption(modelOption());
+  return addDeviceOptions(command)
     .addOption(measuredTuningOption())
     .option("--data <file>", "prompts for strategies", EVAL_PUBLIC)
     .option("--limit <n>", "only the first n prompts", wholeNumber(1))
@@ -230,7 +219,7 @@ Examples:
           `bench ${what}: expected strategies, pair, roofline, load, peers, or nothing`,
         );
       }
-      using gpu = await deviceOf(flags);
+      using gpu = await openGpu(deviceOf(flags));
       const report = await benchDevice(gpu, {
         ...flags,
         profile: flags.profile ? profiled : undefined,

@@ -1,7 +1,7 @@
 /** Loads a target and its draft onto a new device, in a precision that fits its memory. */
 
-import { acquireGpu, GpuError, GpuMemoryError } from "../../gpu/device.ts";
-import { openProvider, type ProviderName } from "../../gpu/provider.ts";
+import { GpuError, GpuMemoryError } from "../../gpu/device.ts";
+import { type DeviceChoice, openGpu } from "../../gpu/device_choice.ts";
 import { readConfig } from "./config.ts";
 import { freeHostBytes } from "../memory/host_memory.ts";
 import { loadModel, type LoadModelOptions, type LoadProgress } from "./load.ts";
@@ -20,9 +20,7 @@ export interface LoadedPair {
 }
 
 /** The models to load, and the options. */
-export interface PlannedLoad extends PlanRequest {
-  /** The name of a provider, or any object with the `GPU` interface; default Deno's own. */
-  readonly provider?: ProviderName | GPU;
+export interface PlannedLoad extends PlanRequest, DeviceChoice {
   /** Tuned tiles of this device and others; default: tiles by the fixed rule. */
   readonly tuned?: TunedTiles;
   /** Told true before the thread may stand still for long, and false afterwards. */
@@ -59,12 +57,9 @@ export async function loadPlanned(load: PlannedLoad): Promise<LoadedPair> {
 }
 
 async function loadOnce(
-  { provider, tuned, onWait, onProgress, onPlan, ...request }: PlannedLoad,
+  { provider, rowForm, tuned, onWait, onProgress, onPlan, ...request }: PlannedLoad,
 ): Promise<LoadedPair> {
-  const gpu = await acquireGpu({
-    provider: typeof provider === "string" ? (await openProvider(provider)).gpu : provider,
-    onWait,
-  });
+  const gpu = await openGpu({ provider, rowForm }, { onWait });
   try {
     const available = request.available ?? freeHostBytes(gpu);
     const plan = await planMemory(gpu, { ...request, available });
