@@ -4,12 +4,12 @@ import { denoise } from "../denoise/denoise.ts";
 import { BY_CONFIDENCE } from "../denoise/selection.ts";
 import { type CanvasStep, GREEDY } from "../denoise/predictor.ts";
 import { newSequence } from "../denoise/sequence.ts";
+import type { ModelConfig } from "../model/loading/config.ts";
 import type { Model } from "../model/model.ts";
 
 /** Timing of a forward pass of one size. */
-export interface ForwardTiming {
+export interface ForwardTiming extends MedianTime {
   readonly rows: number;
-  readonly milliseconds: number;
   readonly gflopPerSecond: number;
 }
 
@@ -29,23 +29,68 @@ export interface DenoiseTiming {
 }
 
 /** Number of positions to predict at: one block. */
-const ASKED = 32;
+export const ASKED = 32;
 /** Number of answers or passes to measure; the median is reported. */
 const RUNS = 5;
 
-/** Floating-point operations of a forward pass over `rows` rows with `asked` predictions. */
-export function forwardOperations(model: Model, rows: number, asked: number): number {
-  const { hiddenSize, layers, heads, kvHeads, headDim, ffnSize, embeddingSize } = model.config;
+/** The size of a pass. */
+export interface PassSize {
+  /** Rows that are run. */
+  readonly rows: number;
+  /** Keys that each of them attends to. */
+  readonly keys: number;
+  /** Predictions that are made. */
+  readonly asked: number;
+}
+
+/** Floating-point operations of a pass. */
+export function passOperations(config: ModelConfig, { rows, keys, asked }: PassSize): number {
+  const { hiddenSize, layers, heads, kvHeads, headDim, ffnSize, embeddingSize } = config;
   const projections = hiddenSize * (heads + 2 * kvHeads) * headDim + hiddenSize * hiddenSize;
   const layer = 2 * rows * (projections + 3 * hiddenSize * ffnSize) +
-    4 * rows * rows * heads * headDim;
+    4 * rows * keys * heads * headDim;
   return layers * layer + 2 * asked * hiddenSize * embeddingSize;
+}
+
+/** Floating-point operations of a forward pass over `rows` rows with `asked` predictions. */
+export function forwardOperations(model: Model, rows: number, asked: number): number {
+  return passOperations(model.config, { rows, keys: rows, asked });
+}
+
+/** A median time. */
+export interface MedianTime {
+  readonly milliseconds: number;
+  /** Number of runs that it is the median of. */
+  readonly runs: number;
+}
+
+/**
+ * Measures the median time of `run`, after one run that warms up.
+ * @param until time by `performance.now()` from which no run is begun, once there is one
+ */
+export async function medianTime(
+  run: () => Promise<unknown>,
+  until: number = Infinity,
+): Promise<MedianTime> {
+  await run();
+  const times: number[] = [];
+  while (times.length < RUNS && (times.length === 0 || performance.now() < until)) {
+    const start = performance.now();
+    await run();
+    times.push(performance.now() - start);
+  }
+  return { milliseconds: median(times), runs: times.length };
 }
 
 /**
  * Measures the median time of a forward pass, including the readback of one block of predictions.
+ * @param until as for {@linkcode medianTime}
  */
-export async function timeForward(model: Model, rows: number): Promise<ForwardTiming> {
+export async function timeForward(
+  model: Model,
+  rows: number,
+  until?: number,
+): Promise<ForwardTiming> {
   const { maskTokenId, embeddingSize } = model.config;
   const asked = Math.min(ASKED, rows);
   const ids = Uint32Array.from(
@@ -53,15 +98,12 @@ export async function timeForward(model: Model, rows: number): Promise<ForwardTi
     (_, i) => i < rows - asked ? i % (embeddingSize - 1) : maskTokenId,
   );
   const positions = Uint32Array.from({ length: asked }, (_, i) => rows - asked + i);
-  const times: number[] = [];
-  for (let run = -1; run < RUNS; run++) {
-    const start = performance.now();
-    await model.predict([{ ids, positions, choice: GREEDY }]);
-    if (run >= 0) times.push(performance.now() - start);
-  }
-  const milliseconds = median(times);
-  const gflopPerSecond = forwardOperations(model, rows, asked) / (milliseconds * 1e6);
-  return { rows, milliseconds, gflopPerSecond };
+  const time = await medianTime(
+    () => model.predict([{ ids, positions, choice: GREEDY }]),
+    until,
+  );
+  const gflopPerSecond = forwardOperations(model, rows, asked) / (time.milliseconds * 1e6);
+  return { rows, ...time, gflopPerSecond };
 }
 
 /** Times denoising of random prompts by the plain schedule, one token per step. */
