@@ -81,7 +81,9 @@ export async function measureAcceptance(
   return {
     acceptance: {
       tokensPerForward: measured.tokens / measured.forwards,
-      source: `measured here: ${engine.summary.id}, ${answered} prompts, strategy ${strategy}, ` +
+      source:
+        `measured here: ${engine.summary.id}, ${answered} prompt${answered === 1 ? "" : "s"}, ` +
+        `strategy ${strategy}, ` +
         `cache ${cache}`,
     },
     auto: QUALITIES.map((quality, i) => {

@@ -1,27 +1,29 @@
-/** Times the step of a block whose other keys and values are kept. */
+/** The step of a block whose other keys and values are kept, as it is timed. */
 
 import { type CanvasStep, GREEDY } from "../denoise/predictor.ts";
 import { BY_CONFIDENCE } from "../denoise/selection.ts";
 import type { Model } from "../model/model.ts";
-import { type MedianTime, medianTime } from "./model.ts";
+import type { TimedRun } from "./model.ts";
 
 /** Steps between two readbacks: the default of `denoise`. */
 export const CHAINED_STEPS = 4;
 
+/** A canvas with kept keys and values, on which a block is denoised again and again. */
+export interface BlockSteps extends Disposable {
+  /** Takes {@linkcode CHAINED_STEPS} steps, each of which commits a token, and reads them back. */
+  readonly run: TimedRun;
+}
+
 /**
- * Measures the median time of a denoising step as a canvas takes it with the dual cache: a block of
- * masked rows, in the middle of a sequence whose keys and values are kept. Four steps are read back
- * together, and each commits a token.
+ * Opens a canvas as a strategy with the dual cache does: a block of masked rows before as many masked
+ * ones, if there is room, in a sequence whose keys and values are kept.
  * @param size.keys positions of the sequence, at least the rows and one more
- * @param until as for `medianTime`
  */
-export async function timeBlockStep(
+export async function openBlockSteps(
   model: Model,
   { rows, keys }: { readonly rows: number; readonly keys: number },
-  until?: number,
-): Promise<MedianTime> {
+): Promise<BlockSteps> {
   const { maskTokenId: maskToken, embeddingSize } = model.config;
-  // As many masked rows follow the block, if there is room.
   const first = Math.max(1, keys - 2 * rows);
   const ids = Uint32Array.from(
     { length: keys },
@@ -41,13 +43,16 @@ export async function timeBlockStep(
   const steps = Array.from({ length: CHAINED_STEPS }, () => step({ first, end }, 1));
   try {
     await canvas.run([step("refresh", 0)]);
-    const time = await medianTime(async () => {
+  } catch (error) {
+    canvas.destroy();
+    throw error;
+  }
+  return {
+    run() {
       // The block is masked again, so that every run predicts at all of its rows.
       canvas.setIds(0, ids);
-      await canvas.run(steps);
-    }, until);
-    return { ...time, milliseconds: time.milliseconds / CHAINED_STEPS };
-  } finally {
-    canvas.destroy();
-  }
+      return canvas.run(steps);
+    },
+    [Symbol.dispose]: () => canvas.destroy(),
+  };
 }

@@ -1,5 +1,8 @@
 /** The time that a bench may take: what it cannot finish within it is not begun. */
 
+/** Seconds that are as good as none. */
+const MOMENT = 0.05;
+
 /** A time that runs out. */
 export class Budget {
   readonly #start = performance.now();
@@ -32,7 +35,7 @@ export class Budget {
   lacks(seconds: number): string | undefined {
     const left = this.leftSeconds;
     if (seconds <= left) return undefined;
-    return left === 0
+    return left < MOMENT
       ? "the time is over"
       : `it takes about ${seconds.toFixed(1)} s, and ${left.toFixed(1)} s are left`;
   }

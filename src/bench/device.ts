@@ -2,7 +2,7 @@
 
 import { VERSION } from "../engine/version.ts";
 import type { AccuracyItem } from "../evaluate/accuracy.ts";
-import type { Gpu, GpuFeature } from "../gpu/device.ts";
+import type { Gpu } from "../gpu/device.ts";
 import type { ProviderName } from "../gpu/provider.ts";
 import { chosenRowForm, type RowForm } from "../gpu/row_form.ts";
 import { freeHostBytes } from "../model/memory/host_memory.ts";
@@ -10,77 +10,16 @@ import type { WeightChoice } from "../model/memory/plan_request.ts";
 import { type Acceptance, type AutoRun, measureAcceptance } from "./acceptance.ts";
 import { Budget } from "./budget.ts";
 import { measureCeilings } from "./ceilings.ts";
+import type { AdapterReport, DeviceReport, SchemeReport } from "./device_report.ts";
 import { printAdapter, printCeilings, printSummary, printTimings } from "./device_tables.ts";
-import { type CacheSpeed, cacheSpeeds, tokensPerSecond } from "./expected_speed.ts";
-import {
-  type Floors,
-  floorsOf,
-  higherCeilings,
-  type PassCeilings,
-  passCeilings,
-} from "./floors.ts";
+import { cacheSpeeds, tokensPerSecond } from "./expected_speed.ts";
+import { floorsOf, higherCeilings, type PassCeilings, passCeilings } from "./floors.ts";
 import type { ModelSource } from "./model_source.ts";
 import { type ShowProgress, SILENT } from "./progress.ts";
-import { type PassTime, type SchemeTiming, timeScheme } from "./scheme_timing.ts";
+import { type SchemeTiming, timeScheme } from "./scheme_timing.ts";
 
 /** Share of the time that measuring the acceptance may take. */
 const ACCEPTANCE_SHARE = 0.15;
-
-/** The device, as its driver describes it. */
-export interface AdapterReport {
-  readonly name: string;
-  /** Vendor, architecture, device and description. */
-  readonly identity: string;
-  readonly software: boolean;
-  readonly kernelForm: RowForm;
-  readonly kernelFormReason: string;
-  readonly subgroups: boolean;
-  /** Shape of one multiplication; null if there are no matrix units. */
-  readonly matrixUnits: string | null;
-  readonly features: readonly GpuFeature[];
-  readonly maxBufferBytes: number;
-  readonly maxBindingBytes: number;
-  readonly workgroupMemoryBytes: number;
-  /** Bytes that may be used: as asked for, or free on the host of a software adapter; null if not known. */
-  readonly memoryBytes: number | null;
-}
-
-/** A pass with its floors, and the speeds that it allows. */
-export interface PassReport extends PassTime, Floors {
-  /** The floor as a share of the time. */
-  readonly shareOfFloor: number;
-  /** At one token a pass; null where what it needs was not timed. */
-  readonly tokensPerSecondOneAPass: number | null;
-  /** At the acceptance; null likewise. */
-  readonly tokensPerSecondAtAcceptance: number | null;
-}
-
-/** A scheme with the speeds of its passes. */
-export interface SchemeReport extends Omit<SchemeTiming, "passes"> {
-  readonly passes: readonly PassReport[];
-  /** What strategy auto with quality `fast` expects of each cache, the fastest first. */
-  readonly cacheSpeeds: readonly CacheSpeed[];
-}
-
-/** The report that `--json` writes; units are in the names. */
-export interface DeviceReport extends PassCeilings {
-  readonly version: string;
-  readonly date: string;
-  readonly processors: number;
-  readonly adapter: AdapterReport;
-  /** Null if there was no time to measure it. */
-  readonly acceptance: Acceptance | null;
-  /** What auto did on the model of which the acceptance was measured. */
-  readonly auto: readonly AutoRun[];
-  readonly model: { readonly name: string; readonly layers: number };
-  readonly schemes: readonly SchemeReport[];
-  /** The weights that are loaded unless others are asked for; null if none fit, or it is not known. */
-  readonly autoWeights: WeightChoice | null;
-  /** A line for each thing that was left out. */
-  readonly leftOut: readonly string[];
-  readonly minutesAllowed: number;
-  readonly secondsSpent: number;
-}
 
 /** Options of the device bench. */
 export interface DeviceBenchOptions {
@@ -100,6 +39,8 @@ export interface DeviceBenchOptions {
     readonly prompts: readonly AccuracyItem[];
     readonly provider?: ProviderName;
   };
+  /** The device's ceilings, if they are known; default: measured before and after the passes. */
+  readonly ceilings?: PassCeilings;
   readonly progress?: ShowProgress;
 }
 
@@ -114,7 +55,7 @@ export async function benchDevice(gpu: Gpu, options: DeviceBenchOptions): Promis
   const memoryNow = () => options.gpuMemory ?? freeHostBytes(gpu);
   const adapter = describeAdapter(gpu, rowForm, memoryNow());
   printAdapter(adapter);
-  const before = passCeilings(await measureCeilings(gpu));
+  const before = options.ceilings ?? passCeilings(await measureCeilings(gpu));
   const ceilingSeconds = budget.spentSeconds;
   printCeilings("ceilings", before);
 
@@ -140,11 +81,13 @@ export async function benchDevice(gpu: Gpu, options: DeviceBenchOptions): Promis
     if (timings.some(({ fits }) => fits !== false)) break;
   }
   let ceilings = before;
-  const again = budget.lacks(2 * ceilingSeconds);
-  if (again) leftOut.push(`ceilings: not measured again: ${again}`);
-  else {
-    ceilings = higherCeilings(before, passCeilings(await measureCeilings(gpu)));
-    printCeilings("ceilings, the higher of before and after", ceilings);
+  if (!options.ceilings) {
+    const lacking = budget.lacks(2 * ceilingSeconds);
+    if (lacking) leftOut.push(`ceilings: not measured again: ${lacking}`);
+    else {
+      ceilings = higherCeilings(before, passCeilings(await measureCeilings(gpu)));
+      printCeilings("ceilings, the higher of before and after", ceilings);
+    }
   }
   const schemes = timings.map((timing) => speedsOf(timing, ceilings, acceptance));
   const report: DeviceReport = {

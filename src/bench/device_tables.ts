@@ -2,9 +2,9 @@
 
 import Table from "cli-table3";
 import { binarySize } from "../model/memory/binary_size.ts";
-import type { AdapterReport, DeviceReport, PassReport, SchemeReport } from "./device.ts";
+import type { AdapterReport, DeviceReport, PassReport, SchemeReport } from "./device_report.ts";
 import type { PassCeilings } from "./floors.ts";
-import { passName } from "./scheme_timing.ts";
+import { passName } from "./pass_timing.ts";
 
 /** Prints the adapter, before anything is measured. */
 export function printAdapter(adapter: AdapterReport): void {
@@ -78,6 +78,11 @@ export function printTimings({ model, schemes, acceptance, adapter }: DeviceRepo
     }
   }
   console.log(`${table}`);
+  const runs = timed.flatMap(({ passes }) => passes.map((pass) => pass.runs));
+  const [fewest, most] = [Math.min(...runs), Math.max(...runs)];
+  console.log(
+    `Medians of ${fewest === most ? most : `${fewest} to ${most}`} runs, after one to warm up.`,
+  );
   console.log(
     "A floor is the time to move all weights (and kept keys) once at the rate of a copy, or to do " +
       "all operations at the f32 multiply-add rate, whichever is longer. A block's tokens/s pay for " +
@@ -85,7 +90,10 @@ export function printTimings({ model, schemes, acceptance, adapter }: DeviceRepo
   );
   if (timed.some(({ passes }) => passes.some(({ shareOfFloor }) => shareOfFloor > 1))) {
     console.log(
-      "Above 100%: something else kept the machine busy while its ceilings were measured.",
+      "Above 100%: something else kept the machine busy while its ceilings were measured" +
+        (timed.some(({ timedLayers, layers }) => timedLayers < layers)
+          ? ", or a time that is scaled from few layers is too short."
+          : "."),
     );
   }
   if (adapter.matrixUnits) {

@@ -3,7 +3,7 @@
 import { PASSES } from "../denoise/auto/auto_fast.ts";
 import { FastController, type FastWay } from "../denoise/auto/fast_controller.ts";
 import type { CachePolicy } from "../denoise/cache_plan.ts";
-import { MOST_KEYS, type PassTime } from "./scheme_timing.ts";
+import { MOST_KEYS, type PassTime } from "./pass_timing.ts";
 
 /** Measurements that a controller trusts whatever related passes cost. */
 const TRUSTED = 8;

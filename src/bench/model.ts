@@ -8,8 +8,9 @@ import type { ModelConfig } from "../model/loading/config.ts";
 import type { Model } from "../model/model.ts";
 
 /** Timing of a forward pass of one size. */
-export interface ForwardTiming extends MedianTime {
+export interface ForwardTiming {
   readonly rows: number;
+  readonly milliseconds: number;
   readonly gflopPerSecond: number;
 }
 
@@ -64,33 +65,37 @@ export interface MedianTime {
   readonly runs: number;
 }
 
-/**
- * Measures the median time of `run`, after one run that warms up.
- * @param until time by `performance.now()` from which no run is begun, once there is one
- */
-export async function medianTime(
-  run: () => Promise<unknown>,
-  until: number = Infinity,
-): Promise<MedianTime> {
-  await run();
-  const times: number[] = [];
-  while (times.length < RUNS && (times.length === 0 || performance.now() < until)) {
-    const start = performance.now();
-    await run();
-    times.push(performance.now() - start);
-  }
-  return { milliseconds: median(times), runs: times.length };
-}
+/** Something that is timed again and again. */
+export type TimedRun = () => Promise<unknown>;
 
 /**
- * Measures the median time of a forward pass, including the readback of one block of predictions.
- * @param until as for {@linkcode medianTime}
+ * Measures the median times of some runs, in turn, after one of each that warms up: what disturbs the
+ * machine for a while disturbs all of them.
+ * @param options.until time by `performance.now()` from which no round is begun, once there are `least`
  */
-export async function timeForward(
-  model: Model,
-  rows: number,
-  until?: number,
-): Promise<ForwardTiming> {
+export async function medianTimes(
+  runs: readonly TimedRun[],
+  { until = Infinity, least = 1 }: { readonly until?: number; readonly least?: number } = {},
+): Promise<MedianTime[]> {
+  for (const run of runs) await run();
+  const rounds: number[][] = [];
+  while (rounds.length < RUNS && (rounds.length < least || performance.now() < until)) {
+    const round: number[] = [];
+    for (const run of runs) {
+      const start = performance.now();
+      await run();
+      round.push(performance.now() - start);
+    }
+    rounds.push(round);
+  }
+  return runs.map((_, i) => ({
+    milliseconds: median(rounds.map((round) => round[i])),
+    runs: rounds.length,
+  }));
+}
+
+/** A forward pass with the readback of one block of predictions. */
+export function forwardRun(model: Model, rows: number): TimedRun {
   const { maskTokenId, embeddingSize } = model.config;
   const asked = Math.min(ASKED, rows);
   const ids = Uint32Array.from(
@@ -98,12 +103,14 @@ export async function timeForward(
     (_, i) => i < rows - asked ? i % (embeddingSize - 1) : maskTokenId,
   );
   const positions = Uint32Array.from({ length: asked }, (_, i) => rows - asked + i);
-  const time = await medianTime(
-    () => model.predict([{ ids, positions, choice: GREEDY }]),
-    until,
-  );
-  const gflopPerSecond = forwardOperations(model, rows, asked) / (time.milliseconds * 1e6);
-  return { rows, ...time, gflopPerSecond };
+  return () => model.predict([{ ids, positions, choice: GREEDY }]);
+}
+
+/** Measures the median time of {@linkcode forwardRun}. */
+export async function timeForward(model: Model, rows: number): Promise<ForwardTiming> {
+  const [{ milliseconds }] = await medianTimes([forwardRun(model, rows)]);
+  const operations = forwardOperations(model, rows, Math.min(ASKED, rows));
+  return { rows, milliseconds, gflopPerSecond: operations / (milliseconds * 1e6) };
 }
 
 /** Times denoising of random prompts by the plain schedule, one token per step. */

@@ -1,44 +1,17 @@
-/** Times a model's passes in one scheme, against the floors of the device. */
+/** Loads a model in one scheme, has its passes timed, and frees it. */
 
 import { type Gpu, GpuError, GpuFaultError } from "../gpu/device.ts";
-import { keptElement } from "../model/kv_cache.ts";
 import { binarySize } from "../model/memory/binary_size.ts";
 import type { DryRun } from "../model/memory/dry_run.ts";
 import { bytesOf } from "../model/memory/model_memory.ts";
 import type { WeightChoice } from "../model/memory/plan_request.ts";
-import type { Model } from "../model/model.ts";
-import { CHAINED_STEPS, timeBlockStep } from "./block_step.ts";
-import { LEAST_LAYERS, loadWithin } from "./bounded_load.ts";
+import { loadWithin } from "./bounded_load.ts";
 import type { Budget } from "./budget.ts";
-import { floorsOf, type PassCeilings, type PassWork, passWork } from "./floors.ts";
-import { ASKED, type MedianTime, type PassSize, timeForward } from "./model.ts";
+import type { PassCeilings } from "./floors.ts";
+import { ASKED } from "./model.ts";
 import type { ModelSource } from "./model_source.ts";
+import { MOST_KEYS, type PassTime, timePasses } from "./pass_timing.ts";
 import type { ShowProgress } from "./progress.ts";
-
-/** A pass that is timed. */
-export interface TimedPass extends PassSize {
-  /** `forward`: all rows are run. `block`: the rows of a block, against kept keys and values. */
-  readonly kind: "forward" | "block";
-}
-
-/** Keys of a block's step, and rows of the longest pass. */
-export const MOST_KEYS = 512;
-/** The passes, in the order in which they are timed: what matters most comes first. */
-const PASSES: readonly TimedPass[] = [
-  { kind: "forward", rows: 32, keys: 32, asked: ASKED },
-  { kind: "block", rows: 32, keys: MOST_KEYS, asked: ASKED },
-  { kind: "forward", rows: MOST_KEYS, keys: MOST_KEYS, asked: ASKED },
-  { kind: "forward", rows: 128, keys: 128, asked: ASKED },
-];
-
-/** The time of a pass of the whole model, and its work. */
-export interface PassTime extends TimedPass, PassWork {
-  /** The time, scaled to all layers if fewer were loaded. */
-  readonly passMilliseconds: number;
-  /** Median of the runs, with the layers that were loaded. */
-  readonly timedMilliseconds: number;
-  readonly runs: number;
-}
 
 /** What a scheme came to. */
 export interface SchemeTiming {
@@ -100,7 +73,7 @@ export async function timeScheme(
       : wholeBytes;
     if (lacking) leftOut.push(`${weights}: does not fit: ${lacking}`);
     if (part > memoryBytes) return { ...none, wholeBytes, fits: false };
-    const timed = await loadAndTime(gpu, source, weights, whole, asked, leftOut, options);
+    const timed = await loadAndTime(source, weights, whole, asked, leftOut, options);
     const sure = memoryBytes < Infinity || timed.timedLayers === layers;
     return { ...none, wholeBytes, fits: lacking ? false : sure ? true : undefined, ...timed };
   } catch (error) {
@@ -127,7 +100,6 @@ async function bytesWithAnswer({ config }: ModelSource, planned: DryRun): Promis
 }
 
 async function loadAndTime(
-  gpu: Gpu,
   source: ModelSource,
   weights: WeightChoice,
   { passBytes }: DryRun,
@@ -155,83 +127,17 @@ async function loadAndTime(
     return { timedLayers: 0, passes: [] };
   }
   using model = loaded.model;
-  using fewer = loaded.layers < source.config.layers
-    ? model.firstLayers(Math.max(1, Math.floor(loaded.layers / LEAST_LAYERS)))
-    : undefined;
-  const fitting = PASSES.filter(({ keys }) => keys <= source.config.maxSequenceLength);
-  const workOf = (pass: TimedPass) =>
-    passWork(source.config, pass, passBytes, pass.kind === "block" ? keptElement(gpu) : undefined);
-  const floorOf = (pass: TimedPass) => floorsOf(workOf(pass), ceilings).floorMilliseconds;
-  /** Floor of a run to warm up and one that counts, and of the pass that fills a block's cache. */
-  const leastMilliseconds = (pass: TimedPass) => {
-    const milliseconds = floorOf(pass);
-    if (pass.kind === "forward") return 2 * milliseconds;
-    return 2 * CHAINED_STEPS * milliseconds +
-      floorOf({ ...pass, kind: "forward", rows: pass.keys });
-  };
+  using one = loaded.layers < source.config.layers ? model.firstLayers(1) : undefined;
+  const { passBytes: loadedBytes } = await source.plan(weights, loaded.layers);
   const report = progress(`timing ${source.name}, ${weights}`, (count) => `${count} passes`, true);
-  const passes: PassTime[] = [];
-  const end = budget.endOfShare(schemesLeft);
-  const models = fewer ? 2 : 1;
-  // How many times its floor a pass takes; at least once.
-  let slowest = 1;
   try {
-    for (const [i, pass] of fitting.entries()) {
-      report.update(i, fitting.length);
-      const lacking = budget.lacks(models * slowest * leastMilliseconds(pass) / 1000);
-      if (lacking) {
-        leftOut.push(`${weights}, ${passName(pass)}: not timed: ${lacking}`);
-        continue;
-      }
-      const stages = models * (fitting.length - i);
-      const next = () => performance.now() + Math.max(0, (end - performance.now()) / stages);
-      const own = await timePass(model, pass, next());
-      const half = fewer && await timePass(fewer, pass, next());
-      const passMilliseconds = scaled(
-        own.milliseconds,
-        loaded.layers,
-        source.config.layers,
-        half && { milliseconds: half.milliseconds, layers: fewer!.config.layers },
-      );
-      slowest = Math.max(slowest, own.milliseconds / floorOf(pass));
-      passes.push({
-        ...pass,
-        ...workOf(pass),
-        passMilliseconds,
-        timedMilliseconds: own.milliseconds,
-        runs: own.runs,
-      });
-    }
-    report.update(fitting.length, fitting.length);
+    const timed = await timePasses(
+      { model, one, loadedBytes, whole: source.config, wholeBytes: passBytes },
+      { ceilings, budget, until: budget.endOfShare(schemesLeft), report },
+    );
+    leftOut.push(...timed.leftOut.map((line) => `${weights}, ${line}`));
+    return { timedLayers: loaded.layers, loadSeconds: loaded.seconds, passes: timed.passes };
   } finally {
     report.stop();
   }
-  passes.sort((a, b) => a.keys - b.keys || b.rows - a.rows);
-  return { timedLayers: loaded.layers, loadSeconds: loaded.seconds, passes };
-}
-
-async function timePass(model: Model, pass: TimedPass, until: number): Promise<MedianTime> {
-  return pass.kind === "block"
-    ? await timeBlockStep(model, pass, until)
-    : await timeForward(model, pass.rows, until);
-}
-
-/**
- * The time that all layers take, from those of two numbers of layers: what does not belong to a layer is
- * counted once. With one time only, which is that of all layers, it is that.
- */
-export function scaled(
-  milliseconds: number,
-  layers: number,
-  all: number,
-  fewer?: { readonly milliseconds: number; readonly layers: number },
-): number {
-  if (!fewer || layers >= all) return milliseconds;
-  const each = Math.max(0, milliseconds - fewer.milliseconds) / (layers - fewer.layers);
-  return milliseconds + (all - layers) * each;
-}
-
-/** Name of a pass, such as `32 rows` or `32 rows against 512 kept keys`. */
-export function passName({ kind, rows, keys }: TimedPass): string {
-  return kind === "block" ? `${rows} rows against ${keys} kept keys` : `${rows} rows`;
 }

@@ -1,7 +1,8 @@
 /** `unmask bench device`: what to expect of a device. */
 
 import type { Acceptance } from "../bench/acceptance.ts";
-import { benchDevice, type DeviceReport } from "../bench/device.ts";
+import { benchDevice } from "../bench/device.ts";
+import type { DeviceReport } from "../bench/device_report.ts";
 import { LEAST_LAYERS } from "../bench/bounded_load.ts";
 import { folderSource, type ModelSource, shapeSource } from "../bench/model_source.ts";
 import { parseAccuracyFile } from "../evaluate/accuracy.ts";

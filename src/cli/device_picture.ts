@@ -1,7 +1,7 @@
 /** The report of `unmask bench device` as a picture: times of passes as bars, with their floors. */
 
-import type { DeviceReport, PassReport } from "../bench/device.ts";
-import { passName } from "../bench/scheme_timing.ts";
+import type { DeviceReport, PassReport } from "../bench/device_report.ts";
+import { passName } from "../bench/pass_timing.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { type Colour, drawQuads, type Image, type Quad } from "./trace_picture/draw_quads.ts";
 import { TEXT, textQuads, textWidth, wrapWords } from "./trace_picture/glyphs.ts";
