@@ -7,6 +7,7 @@ const MOMENT = 0.05;
 export class Budget {
   readonly #start = performance.now();
   readonly #milliseconds: number;
+  #keptSeconds = 0;
 
   /** Starts the clock. */
   constructor(minutes: number) {
@@ -18,9 +19,14 @@ export class Budget {
     return (performance.now() - this.#start) / 1000;
   }
 
-  /** Seconds that are left; 0 when the time is over. */
+  /** Seconds that are left, but for those kept; 0 when the time is over. */
   get leftSeconds(): number {
-    return Math.max(0, this.#milliseconds / 1000 - this.spentSeconds);
+    return Math.max(0, this.#milliseconds / 1000 - this.spentSeconds - this.#keptSeconds);
+  }
+
+  /** Keeps so many seconds for the end, in place of those kept before. */
+  keep(seconds: number): void {
+    this.#keptSeconds = seconds;
   }
 
   /**

@@ -21,6 +21,9 @@ import { type SchemeTiming, timeScheme } from "./scheme_timing.ts";
 /** Share of the time that measuring the acceptance may take. */
 const ACCEPTANCE_SHARE = 0.15;
 
+/** Share of the time that may be kept for measuring the ceilings again. */
+const MOST_KEPT = 0.2;
+
 /** Options of the device bench. */
 export interface DeviceBenchOptions {
   /** Models; the first of which a scheme can be loaded is timed. */
@@ -57,6 +60,8 @@ export async function benchDevice(gpu: Gpu, options: DeviceBenchOptions): Promis
   printAdapter(adapter);
   const before = options.ceilings ?? passCeilings(await measureCeilings(gpu));
   const ceilingSeconds = budget.spentSeconds;
+  // They are measured again at the end.
+  if (!options.ceilings) budget.keep(Math.min(2 * ceilingSeconds, MOST_KEPT * budget.leftSeconds));
   printCeilings("ceilings", before);
 
   const { acceptance, auto, leftOut } = await acceptanceOf(options, budget, progress);
@@ -80,9 +85,10 @@ export async function benchDevice(gpu: Gpu, options: DeviceBenchOptions): Promis
     }
     if (timings.some(({ fits }) => fits !== false)) break;
   }
+  budget.keep(0);
   let ceilings = before;
   if (!options.ceilings) {
-    const lacking = budget.lacks(2 * ceilingSeconds);
+    const lacking = budget.lacks(ceilingSeconds);
     if (lacking) leftOut.push(`ceilings: not measured again: ${lacking}`);
     else {
       ceilings = higherCeilings(before, passCeilings(await measureCeilings(gpu)));

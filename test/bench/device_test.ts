@@ -11,7 +11,9 @@ import { folderSource, type ModelSource, shapeSource } from "../../src/bench/mod
 import { SILENT } from "../../src/bench/progress.ts";
 import { type PassTime, scaled } from "../../src/bench/pass_timing.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
+import { syntheticFolder } from "../../src/model/synthetic/synthetic.ts";
 import { bytesPerColumn, SCHEMES } from "../../src/quant/scheme.ts";
+import { planFolder, writeFolder } from "../../src/weights/folder_writer.ts";
 import { anyGpu, DeviceWatch } from "../gpu/device.ts";
 import { TINY_TARGET } from "../model/models.ts";
 
@@ -231,6 +233,10 @@ Deno.test("a budget says what it lacks, and shares what is left", () => {
   assertMatch(budget.lacks(70)!, /^it takes about 70\.0 s, and (60\.0|59\.\d) s are left$/);
   const share = budget.endOfShare(3) - performance.now();
   assert(share > 19_000 && share <= 20_000, `${share}`);
+  budget.keep(30);
+  assert(budget.lacks(31)?.endsWith("s are left") && budget.lacks(20) === undefined);
+  budget.keep(0);
+  assertEquals(budget.lacks(50), undefined);
 });
 
 Deno.test("a load that turns out slow is given up for one of fewer layers, or told", async () => {
@@ -281,7 +287,25 @@ Deno.test("the first layers of a model compute what they do in the whole one, an
   assertEquals((await model.forward(ids)).logits, before.logits);
 });
 
-Deno.test("a folder is timed as it is stored and quantised; a quantised one only as stored", () => {
-  assertEquals(folderSource(anyGpu, TINY_TARGET).choices, ["stored", "q8", "q4"]);
-  assertEquals(folderSource(anyGpu, TINY_TARGET).name, "tiny-target");
+Deno.test("a folder is timed as it is stored and quantised; a quantised one only as stored", async () => {
+  const { report } = await quietly({ sources: [folderSource(anyGpu, TINY_TARGET)] });
+  assertEquals(report.model, { name: "tiny-target", layers: 8 });
+  assertEquals(report.schemes.map(({ weights, passes }) => [weights, passes.length]), [
+    ["stored", 4],
+    ["q8", 4],
+    ["q4", 4],
+  ]);
+  const [stored, q8, q4] = report.schemes.map(({ wholeBytes }) => wholeBytes!);
+  assert(stored > q8 && q8 > q4);
+  const dir = await Deno.makeTempDir();
+  try {
+    using folder = syntheticFolder(SHAPE, {
+      shardBytes: 1e9,
+      quantisation: { scheme: SCHEMES.q4, head: false },
+    });
+    await writeFolder(planFolder(dir, folder), () => {});
+    assertEquals(folderSource(anyGpu, dir).choices, ["stored"]);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
 });
