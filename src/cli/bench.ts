@@ -243,7 +243,7 @@ Examples:
     .action(async (what: string | undefined, dir: string | undefined, flags: BenchFlags) => {
       if (what === "load") return await load(dir, flags);
       if (what === "device") {
-        return await writeReport(flags.json, await runDeviceBench(dir, flags));
+        return await runDeviceBench(dir, flags, (report) => writeReport(flags.json, report));
       }
       if (dir !== undefined) {
         throw new Error(`bench ${what} ${dir}: only device and load take a folder`);

@@ -45,12 +45,14 @@ export interface DeviceBenchFlags extends DeviceFlags {
 /**
  * Runs the bench, and draws the picture.
  * @param dir folder of the model to time; default: random weights
+ * @param write writes the report, before the picture is drawn
  * @throws {Error} saying what to do, when options do not go together or a folder is wrong
  */
 export async function runDeviceBench(
   dir: string | undefined,
   flags: DeviceBenchFlags,
-): Promise<DeviceReport> {
+  write: (report: DeviceReport) => Promise<void>,
+): Promise<void> {
   const { like, layers, gpuMemory, minutes, model: place, data, picture } = flags;
   if (dir !== undefined && like !== undefined) {
     throw new Error(`bench device ${dir} --like ${like}: name a folder or a shape, not both`);
@@ -83,10 +85,10 @@ export async function runDeviceBench(
     acceptance: given ?? { place, prompts, provider },
     progress: progressReport,
   });
+  await write(report);
   if (picture !== undefined) {
     await Deno.writeFile(picture, pngOf(await drawDevice(gpu, report)));
   }
-  return report;
 }
 
 function shapesOf(
