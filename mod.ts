@@ -25,7 +25,9 @@ export {
 } from "./src/model/memory/plan_request.ts";
 export type { MemoryPlan } from "./src/model/memory/memory_plan.ts";
 export type { ModelMemory } from "./src/model/memory/model_memory.ts";
+export type { DeviceChoice } from "./src/gpu/device_choice.ts";
 export type { ProviderName } from "./src/gpu/provider.ts";
+export type { RowForm } from "./src/gpu/row_form.ts";
 export type { Arithmetic, Element } from "./src/gpu/kernel.ts";
 export { GROUP_SIZES, type GroupSize } from "./src/quant/scheme.ts";
 

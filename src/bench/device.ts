@@ -1,212 +1,189 @@
-/** `unmask bench` without arguments: times kernels and models against the device's peak rate. */
+/** `unmask bench device`: what to expect of a device, within a few minutes. */
 
-import { basename, resolve } from "node:path";
-import Table from "cli-table3";
-import type { Gpu } from "../gpu/device.ts";
-import { KernelTimes } from "../gpu/kernel_times.ts";
-import { loadModel } from "../model/loading/load.ts";
-import type { Model } from "../model/model.ts";
-import { loadSynthetic } from "../model/synthetic/synthetic.ts";
-import { SYNTHETIC_SHAPES } from "../model/synthetic/synthetic_shape.ts";
-import type { TileLookup } from "../model/tiles/tiled_matrix.ts";
-import { SCHEME_NAMES } from "../quant/scheme.ts";
-import { type LinearRate, linearRate } from "./linear_layers.ts";
-import { type DenoiseTiming, type ForwardTiming, timeDenoise, timeForward } from "./model.ts";
-import { multiplyAddCeiling, type Rate } from "./ceilings.ts";
 import { VERSION } from "../engine/version.ts";
+import type { AccuracyItem } from "../evaluate/accuracy.ts";
+import type { Gpu } from "../gpu/device.ts";
+import type { ProviderName } from "../gpu/provider.ts";
+import { chosenRowForm, type RowForm } from "../gpu/row_form.ts";
+import { freeHostBytes } from "../model/memory/host_memory.ts";
+import type { WeightChoice } from "../model/memory/plan_request.ts";
+import { type Acceptance, type AutoRun, measureAcceptance } from "./acceptance.ts";
+import { Budget } from "./budget.ts";
+import { measureCeilings } from "./ceilings.ts";
+import type { AdapterReport, DeviceReport, SchemeReport } from "./device_report.ts";
+import { printAdapter, printCeilings, printSummary, printTimings } from "./device_tables.ts";
+import { cacheSpeeds, tokensPerSecond } from "./expected_speed.ts";
+import { floorsOf, higherCeilings, type PassCeilings, passCeilings } from "./floors.ts";
+import type { ModelSource } from "./model_source.ts";
+import { type ShowProgress, SILENT } from "./progress.ts";
+import { type SchemeTiming, timeScheme } from "./scheme_timing.ts";
 
-/** Rows of the timed forward passes. */
-const ROWS = [32, 128, 512];
-/** The synthetic model's linear layers and the tiny target's: [inner, columns]. */
-const LINEAR_SHAPES = [[1024, 3072], [1024, 1024], [3072, 1024], [512, 512], [128, 384]];
+/** Share of the time that measuring the acceptance may take. */
+const ACCEPTANCE_SHARE = 0.15;
 
-/** Figures of one model. */
-interface ModelReport {
-  readonly name: string;
-  readonly forward: readonly ForwardTiming[];
-  readonly denoise: DenoiseTiming;
-  readonly kernels: readonly { readonly kernel: string; readonly milliseconds: number }[];
-}
-
-/** The report that `--json` writes. */
-export interface BenchReport {
-  readonly version: string;
-  readonly date: string;
-  readonly adapter: string;
-  readonly subgroups: boolean;
-  /** Shape of one multiplication; undefined if there are no matrix units. */
-  readonly matrixUnits: string | undefined;
-  readonly processors: number;
-  readonly ceiling: Rate;
-  readonly linear: readonly LinearRate[];
-  readonly models: readonly ModelReport[];
-}
-
-/** Runs `body`, and prints the time of each kernel of `models` in it. */
-export type Profiler = <T>(
-  gpu: Gpu,
-  models: readonly Model[],
-  body: () => Promise<T>,
-) => Promise<T>;
+/** Share of the time that may be kept for measuring the ceilings again. */
+const MOST_KEPT = 0.2;
 
 /** Options of the device bench. */
 export interface DeviceBenchOptions {
-  /** A model folder. */
-  readonly model: string;
-  /** Whether to time the synthetic d_model 1024 model, too. */
-  readonly synthetic: boolean;
-  /** Tiles of the models' matrices that `unmask tune` found; default: chosen by a fixed rule. */
-  readonly tiles?: TileLookup;
-  /** Profiler that also prints rates by kernel; default: none. */
-  readonly profile?: Profiler;
+  /** Models; the first of which a scheme can be loaded is timed. */
+  readonly sources: readonly ModelSource[];
+  /** Minutes after which nothing more is begun. */
+  readonly minutes: number;
+  /** Bytes of GPU memory that may be used; default: what a software adapter's host has free. */
+  readonly gpuMemory?: number;
+  /** Layers to load; the times of all are scaled from them. */
+  readonly layers?: number;
+  /** The form that was asked for, if any. */
+  readonly rowForm?: RowForm;
+  /** Tokens per forward pass, or where to measure them. */
+  readonly acceptance: Acceptance | {
+    readonly place: string;
+    readonly prompts: readonly AccuracyItem[];
+    readonly provider?: ProviderName;
+  };
+  /** The device's ceilings, if they are known; default: measured before and after the passes. */
+  readonly ceilings?: PassCeilings;
+  readonly progress?: ShowProgress;
 }
 
-/** Times kernels and models, and prints the results. */
-export async function benchDevice(
-  gpu: Gpu,
-  { model, synthetic, tiles, profile }: DeviceBenchOptions,
-): Promise<BenchReport> {
-  const processors = navigator.hardwareConcurrency;
-  const units = gpu.matrixUnits?.shape ?? "none";
-  console.log(
-    `${gpu.name}, ${processors} processors, subgroups ${gpu.subgroups ? "on" : "off"}, ` +
-      `matrix units ${units}`,
-  );
-  const ceiling = await multiplyAddCeiling(gpu);
-  console.log(
-    `multiply-add ceiling: ${rate(ceiling.gflopPerSecond)} GFLOP/s, ` +
-      `${rate(ceiling.gflopPerCpuSecond)} per CPU-second\n`,
-  );
-  const linear: LinearRate[] = [];
-  for (const [inner, columns] of LINEAR_SHAPES) {
-    for (const scheme of SCHEME_NAMES) {
-      linear.push(await linearRate(gpu, scheme, 128, inner, columns));
+/**
+ * Measures a device's ceilings and a model's passes in each scheme that fits, and prints what to expect.
+ * Every model is freed before the next is loaded.
+ * @throws {GpuFaultError} when the device fails
+ */
+export async function benchDevice(gpu: Gpu, options: DeviceBenchOptions): Promise<DeviceReport> {
+  const { minutes, rowForm, progress = SILENT } = options;
+  const budget = new Budget(minutes);
+  const memoryNow = () => options.gpuMemory ?? freeHostBytes(gpu);
+  const adapter = describeAdapter(gpu, rowForm, memoryNow());
+  printAdapter(adapter);
+  const before = options.ceilings ?? passCeilings(await measureCeilings(gpu));
+  const ceilingSeconds = budget.spentSeconds;
+  // They are measured again at the end.
+  if (!options.ceilings) budget.keep(Math.min(2 * ceilingSeconds, MOST_KEPT * budget.leftSeconds));
+  printCeilings("ceilings", before);
+
+  const { acceptance, auto, leftOut } = await acceptanceOf(options, budget, progress);
+  let source = options.sources[0];
+  let timings: SchemeTiming[] = [];
+  for (const candidate of options.sources) {
+    leftOut.push(...timings.flatMap((one) => one.leftOut.map((line) => `${source.name}, ${line}`)));
+    source = candidate;
+    timings = [];
+    for (const [i, weights] of source.choices.entries()) {
+      timings.push(
+        await timeScheme(gpu, source, weights, {
+          ceilings: before,
+          budget,
+          schemesLeft: source.choices.length - i,
+          memoryBytes: memoryNow(),
+          layers: options.layers,
+          progress,
+        }),
+      );
+    }
+    if (timings.some(({ fits }) => fits !== false)) break;
+  }
+  budget.keep(0);
+  let ceilings = before;
+  if (!options.ceilings) {
+    const lacking = budget.lacks(ceilingSeconds);
+    if (lacking) leftOut.push(`ceilings: not measured again: ${lacking}`);
+    else {
+      ceilings = higherCeilings(before, passCeilings(await measureCeilings(gpu)));
+      printCeilings("ceilings, the higher of before and after", ceilings);
     }
   }
-  printLinear(linear, ceiling);
-
-  const models: ModelReport[] = [];
-  const run = async (
-    name: string,
-    load: () => Promise<Model>,
-    shape: Parameters<typeof timeDenoise>[1],
-  ) => {
-    using loaded = await load();
-    models.push(await benchModel(name, loaded, shape));
-    printModel(models.at(-1)!, ceiling);
-    await profile?.(gpu, [loaded], () => timeForward(loaded, 128));
-  };
-  await run(basename(resolve(model)), () => loadModel(gpu, model, { tiles }), {
-    promptTokens: 24,
-    genLength: 64,
-    steps: 64,
-  });
-  if (synthetic) {
-    const { mid } = SYNTHETIC_SHAPES;
-    const name = `synthetic d_model ${mid.hiddenSize}, ${mid.layers} layers`;
-    await run(name, () => loadSynthetic(gpu, mid, { tiles }), {
-      promptTokens: 24,
-      genLength: 8,
-      steps: 8,
-    });
-  }
-  return {
+  const schemes = timings.map((timing) => speedsOf(timing, ceilings, acceptance));
+  const report: DeviceReport = {
     version: VERSION,
     date: new Date().toISOString(),
-    adapter: gpu.name,
+    processors: navigator.hardwareConcurrency,
+    adapter,
+    ...ceilings,
+    acceptance: acceptance ?? null,
+    auto,
+    model: { name: source.name, layers: source.config.layers },
+    schemes,
+    autoWeights: autoWeights(schemes),
+    leftOut: [...leftOut, ...schemes.flatMap((scheme) => scheme.leftOut)],
+    minutesAllowed: minutes,
+    secondsSpent: budget.spentSeconds,
+  };
+  printTimings(report);
+  printSummary(report);
+  return report;
+}
+
+function describeAdapter(
+  gpu: Gpu,
+  rowForm: RowForm | undefined,
+  memoryBytes: number | undefined,
+): AdapterReport {
+  const { limits } = gpu;
+  const { form, reason } = chosenRowForm(gpu.software, rowForm);
+  return {
+    name: gpu.name,
+    identity: gpu.identity,
+    software: gpu.software,
+    kernelForm: form,
+    kernelFormReason: reason,
     subgroups: gpu.subgroups,
-    matrixUnits: gpu.matrixUnits?.shape,
-    processors,
-    ceiling,
-    linear,
-    models,
+    matrixUnits: gpu.matrixUnits?.shape ?? null,
+    features: gpu.features,
+    maxBufferBytes: limits.maxBufferSize,
+    maxBindingBytes: limits.maxStorageBufferBindingSize,
+    workgroupMemoryBytes: limits.maxComputeWorkgroupStorageSize,
+    memoryBytes: memoryBytes ?? null,
   };
 }
 
-async function benchModel(
-  name: string,
-  model: Model,
-  shape: Parameters<typeof timeDenoise>[1],
-): Promise<ModelReport> {
-  const forward: ForwardTiming[] = [];
-  for (const rows of ROWS) {
-    if (rows <= model.config.maxSequenceLength) forward.push(await timeForward(model, rows));
-  }
-  const denoise = await timeDenoise(model, shape);
-  const kernels = await kernelShares(model);
-  return { name, forward, denoise, kernels };
-}
-
-/** GPU time of one forward pass of 128 rows, by kernel; needs a device with timestamps. */
-async function kernelShares(model: Model) {
-  if (!model.gpu.features.includes("timestamp-query")) return [];
-  using times = new KernelTimes(model.gpu);
-  model.recorder.times = times;
-  try {
-    await timeForward(model, 128);
-    await times.collect();
-  } finally {
-    model.recorder.times = undefined;
-  }
-  const totals = times.totals();
-  const all = totals.reduce((sum, { milliseconds }) => sum + milliseconds, 0);
-  return totals.map(({ kernel, dispatches, milliseconds }) => ({
-    kernel,
-    dispatches,
-    milliseconds,
-    share: milliseconds / all,
-  }));
-}
-
-const rate = (value: number) => value.toFixed(1);
-const percent = (value: number) => `${(100 * value).toFixed(0)}%`;
-
-function printLinear(linear: readonly LinearRate[], ceiling: Rate): void {
-  const table = new Table({
-    head: ["linear layer, 128 rows", "weights", "GFLOP/s", "per CPU-second", "of ceiling"],
-    style: { head: [], border: [] },
+/** The acceptance that was given, or measures it in its share of the time. */
+async function acceptanceOf(
+  { acceptance: asked, rowForm }: DeviceBenchOptions,
+  budget: Budget,
+  progress: ShowProgress,
+): Promise<{ acceptance?: Acceptance; auto: readonly AutoRun[]; leftOut: string[] }> {
+  if (!("place" in asked)) return { acceptance: asked, auto: [], leftOut: [] };
+  const lacking = budget.lacks(1);
+  if (lacking) return { auto: [], leftOut: [`acceptance: not measured: ${lacking}`] };
+  const { place, prompts, provider } = asked;
+  const measured = await measureAcceptance(place, prompts, {
+    provider,
+    rowForm,
+    until: budget.endOfShare(1 / ACCEPTANCE_SHARE),
+    progress,
   });
-  for (const { scheme, inner, columns, gflopPerSecond, gflopPerCpuSecond } of linear) {
-    table.push([
-      `${inner} -> ${columns}`,
-      scheme,
-      rate(gflopPerSecond),
-      rate(gflopPerCpuSecond),
-      percent(gflopPerSecond / ceiling.gflopPerSecond),
-    ]);
-  }
-  console.log(`${table}\n`);
+  return { ...measured, leftOut: [] };
 }
 
-function printModel({ name, forward, denoise, kernels }: ModelReport, ceiling: Rate): void {
-  const table = new Table({
-    head: [name, "ms per forward", "GFLOP/s", "of ceiling"],
-    style: { head: [], border: [] },
-  });
-  for (const { rows, milliseconds, gflopPerSecond } of forward) {
-    table.push([
-      `${rows} rows`,
-      rate(milliseconds),
-      rate(gflopPerSecond),
-      percent(gflopPerSecond / ceiling.gflopPerSecond),
-    ]);
-  }
-  console.log(`${table}`);
-  console.log(
-    `plain denoising, prompt ${denoise.promptTokens}, ${denoise.genLength} tokens in ` +
-      `${denoise.steps} steps: ${denoise.seconds.toFixed(2)} s, ` +
-      `${rate(denoise.tokensPerSecond)} tokens/s, ${rate(denoise.millisecondsPerStep)} ms a step`,
-  );
-  console.log(
-    `per step: ${rate(denoise.dispatchesPerStep)} dispatches, ` +
-      `${denoise.submitsPerStep.toFixed(2)} submits, ` +
-      `${denoise.readbacksPerStep.toFixed(2)} readbacks, host ${percent(denoise.hostShare)}`,
-  );
-  if (kernels.length > 0) {
-    const all = kernels.reduce((sum, { milliseconds }) => sum + milliseconds, 0);
-    const shares = kernels.slice(0, 6)
-      .map(({ kernel, milliseconds }) => `${kernel} ${percent(milliseconds / all)}`);
-    console.log(`GPU time at 128 rows: ${shares.join(", ")}`);
-  }
-  console.log();
+function speedsOf(
+  timing: SchemeTiming,
+  ceilings: PassCeilings,
+  acceptance: Acceptance | undefined,
+): SchemeReport {
+  const { passes } = timing;
+  return {
+    ...timing,
+    passes: passes.map((pass) => {
+      const floors = floorsOf(pass, ceilings);
+      return {
+        ...pass,
+        ...floors,
+        shareOfFloor: floors.floorMilliseconds / pass.passMilliseconds,
+        tokensPerSecondOneAPass: tokensPerSecond(pass, 1, passes) ?? null,
+        tokensPerSecondAtAcceptance: acceptance
+          ? tokensPerSecond(pass, acceptance.tokensPerForward, passes) ?? null
+          : null,
+      };
+    }),
+    cacheSpeeds: acceptance ? cacheSpeeds(passes, acceptance.tokensPerForward) : [],
+  };
+}
+
+/** The largest that fits; null where a larger one is not known to fit or not to. */
+function autoWeights(schemes: readonly SchemeReport[]): WeightChoice | null {
+  const first = schemes.find(({ fits }) => fits !== false);
+  return first?.fits ? first.weights : null;
 }

@@ -4,6 +4,7 @@ import { denoise } from "../denoise/denoise.ts";
 import { BY_CONFIDENCE } from "../denoise/selection.ts";
 import { type CanvasStep, GREEDY } from "../denoise/predictor.ts";
 import { newSequence } from "../denoise/sequence.ts";
+import type { ModelConfig } from "../model/loading/config.ts";
 import type { Model } from "../model/model.ts";
 
 /** Timing of a forward pass of one size. */
@@ -29,23 +30,72 @@ export interface DenoiseTiming {
 }
 
 /** Number of positions to predict at: one block. */
-const ASKED = 32;
+export const ASKED = 32;
 /** Number of answers or passes to measure; the median is reported. */
 const RUNS = 5;
 
-/** Floating-point operations of a forward pass over `rows` rows with `asked` predictions. */
-export function forwardOperations(model: Model, rows: number, asked: number): number {
-  const { hiddenSize, layers, heads, kvHeads, headDim, ffnSize, embeddingSize } = model.config;
+/** The size of a pass. */
+export interface PassSize {
+  /** Rows that are run. */
+  readonly rows: number;
+  /** Keys that each of them attends to. */
+  readonly keys: number;
+  /** Predictions that are made. */
+  readonly asked: number;
+}
+
+/** Floating-point operations of a pass. */
+export function passOperations(config: ModelConfig, { rows, keys, asked }: PassSize): number {
+  const { hiddenSize, layers, heads, kvHeads, headDim, ffnSize, embeddingSize } = config;
   const projections = hiddenSize * (heads + 2 * kvHeads) * headDim + hiddenSize * hiddenSize;
   const layer = 2 * rows * (projections + 3 * hiddenSize * ffnSize) +
-    4 * rows * rows * heads * headDim;
+    4 * rows * keys * heads * headDim;
   return layers * layer + 2 * asked * hiddenSize * embeddingSize;
 }
 
+/** Floating-point operations of a forward pass over `rows` rows with `asked` predictions. */
+export function forwardOperations(model: Model, rows: number, asked: number): number {
+  return passOperations(model.config, { rows, keys: rows, asked });
+}
+
+/** A median time. */
+export interface MedianTime {
+  readonly milliseconds: number;
+  /** Number of runs that it is the median of. */
+  readonly runs: number;
+}
+
+/** Something that is timed again and again. */
+export type TimedRun = () => Promise<unknown>;
+
 /**
- * Measures the median time of a forward pass, including the readback of one block of predictions.
+ * Measures the median times of some runs, in turn, after one of each that warms up: what disturbs the
+ * machine for a while disturbs all of them.
+ * @param options.until time by `performance.now()` from which no round is begun, once there are `least`
  */
-export async function timeForward(model: Model, rows: number): Promise<ForwardTiming> {
+export async function medianTimes(
+  runs: readonly TimedRun[],
+  { until = Infinity, least = 1 }: { readonly until?: number; readonly least?: number } = {},
+): Promise<MedianTime[]> {
+  for (const run of runs) await run();
+  const rounds: number[][] = [];
+  while (rounds.length < RUNS && (rounds.length < least || performance.now() < until)) {
+    const round: number[] = [];
+    for (const run of runs) {
+      const start = performance.now();
+      await run();
+      round.push(performance.now() - start);
+    }
+    rounds.push(round);
+  }
+  return runs.map((_, i) => ({
+    milliseconds: median(rounds.map((round) => round[i])),
+    runs: rounds.length,
+  }));
+}
+
+/** A forward pass with the readback of one block of predictions. */
+export function forwardRun(model: Model, rows: number): TimedRun {
   const { maskTokenId, embeddingSize } = model.config;
   const asked = Math.min(ASKED, rows);
   const ids = Uint32Array.from(
@@ -53,15 +103,14 @@ export async function timeForward(model: Model, rows: number): Promise<ForwardTi
     (_, i) => i < rows - asked ? i % (embeddingSize - 1) : maskTokenId,
   );
   const positions = Uint32Array.from({ length: asked }, (_, i) => rows - asked + i);
-  const times: number[] = [];
-  for (let run = -1; run < RUNS; run++) {
-    const start = performance.now();
-    await model.predict([{ ids, positions, choice: GREEDY }]);
-    if (run >= 0) times.push(performance.now() - start);
-  }
-  const milliseconds = median(times);
-  const gflopPerSecond = forwardOperations(model, rows, asked) / (milliseconds * 1e6);
-  return { rows, milliseconds, gflopPerSecond };
+  return () => model.predict([{ ids, positions, choice: GREEDY }]);
+}
+
+/** Measures the median time of {@linkcode forwardRun}. */
+export async function timeForward(model: Model, rows: number): Promise<ForwardTiming> {
+  const [{ milliseconds }] = await medianTimes([forwardRun(model, rows)]);
+  const operations = forwardOperations(model, rows, Math.min(ASKED, rows));
+  return { rows, milliseconds, gflopPerSecond: operations / (milliseconds * 1e6) };
 }
 
 /** Times denoising of random prompts by the plain schedule, one token per step. */

@@ -7,7 +7,7 @@ import type { Engine } from "../engine/engine.ts";
 import { loadEngine } from "../engine/load.ts";
 import type { EngineTotals, GenerateRequest, GenerateStats, Usage } from "../engine/request.ts";
 import { addAnswer, NO_TOTALS } from "../engine/stats.ts";
-import type { ProviderName } from "../gpu/provider.ts";
+import type { DeviceChoice } from "../gpu/device_choice.ts";
 import type { TunedTiles } from "../model/tiles/tuned_tiles.ts";
 import { type AccuracyItem, isCorrect } from "../evaluate/accuracy.ts";
 import { type ShowProgress, SILENT } from "./progress.ts";
@@ -108,19 +108,21 @@ export function chosenSettings(only?: readonly string[]): readonly Setting[] {
 export async function benchStrategies(
   dir: string,
   items: readonly AccuracyItem[],
-  options: {
+  options: DeviceChoice & {
     readonly limit?: number;
     readonly only?: readonly string[];
     readonly steps?: number;
-    readonly provider?: ProviderName | GPU;
     readonly tuned?: TunedTiles;
     readonly progress?: ShowProgress;
+    /** Told in one line which provider `auto` chose, and why. */
+    readonly onProvider?: (line: string) => void;
   } = {},
 ): Promise<StrategyBench> {
   const settings = chosenSettings(options.only);
   const measured = items.slice(0, options.limit);
   const warmUp = [...items.slice(measured.length), ...measured].slice(0, WARM_UP);
-  using engine = await loadEngine(dir, { provider: options.provider, tuned: options.tuned });
+  const { provider, rowForm, tuned, onProvider } = options;
+  using engine = await loadEngine(dir, { provider, rowForm, tuned, onProvider });
   const adapter = engine.model.gpu.name;
   const { progress = SILENT } = options;
   const report = progress("answering", (prompts) => `${prompts} prompts`, true);

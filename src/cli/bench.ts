@@ -3,63 +3,61 @@
 import { Command, Option } from "commander";
 import { EVAL_PUBLIC } from "../engine/embedded_models.ts";
 import { parseAccuracyFile } from "../evaluate/accuracy.ts";
-import { acquireGpu, type Gpu } from "../gpu/device.ts";
-import type { ProviderName } from "../gpu/provider.ts";
+import type { Gpu } from "../gpu/device.ts";
 import { syntheticFolder } from "../model/synthetic/synthetic.ts";
 import { WEIGHT_CHOICES, type WeightChoice } from "../model/memory/plan_request.ts";
 import type { TileLookup } from "../model/tiles/tiled_matrix.ts";
 import { tileLookup } from "../model/tiles/tuned_tiles.ts";
 import { SYNTHETIC_SHAPES, type SyntheticShapeName } from "../model/synthetic/synthetic_shape.ts";
-import { benchDevice } from "../bench/device.ts";
+import { benchKernelsAndModels } from "../bench/kernels_and_models.ts";
 import { benchLoad } from "../bench/loading.ts";
 import { benchPair } from "../bench/pair.ts";
 import { benchRoofline, ROOFLINE_ROWS } from "../bench/roofline.ts";
 import { benchStrategies, chosenSettings } from "../bench/strategies.ts";
 import { PEER_WEIGHTS, type PeerWeights, quantisedName } from "../bench/peers/runner.ts";
+import { type DeviceBenchFlags, runDeviceBench } from "./bench_device.ts";
+import { addDeviceOptions, deviceOf, openDevice, tellProvider } from "./device_options.ts";
 import {
-  gpuOption,
+  byteCount,
   measuredTuning,
   measuredTuningOption,
   modelOption,
+  numberBetween,
   wholeNumber,
 } from "./options.ts";
 import { profiled } from "./terminal/profile.ts";
 import { progressReport } from "./terminal/progress.ts";
 import { writeWithReport } from "./write_folder.ts";
-import { chosenProvider } from "./terminal/chosen_provider.ts";
 
 /** Ids of the model that is compared with other runtimes. */
 const PEERS_IDS = { vocabSize: 2048, maskTokenId: 2047, eosTokenId: 2046 };
 
-interface BenchFlags {
-  readonly model: string;
-  readonly gpu: ProviderName;
+/** Shape of the model that load or peers makes, unless asked otherwise. */
+const LIKE: SyntheticShapeName = "mid";
+
+interface BenchFlags extends DeviceBenchFlags {
   readonly json?: string;
   readonly synthetic: boolean;
-  readonly data: string;
-  readonly limit?: number;
   readonly weights?: PeerWeights;
-  readonly layers?: number;
   readonly rows?: string;
   readonly only?: readonly string[];
   readonly steps?: number;
-  readonly like: SyntheticShapeName;
   readonly rounds?: number;
   readonly profile?: boolean;
-  readonly tuning?: string;
 }
 
 async function strategies(flags: BenchFlags): Promise<void> {
-  const { model, gpu, data, limit, only, steps, json } = flags;
+  const { model, data, limit, only, steps, json } = flags;
   chosenSettings(only);
   const items = parseAccuracyFile(await Deno.readTextFile(data), data);
   const report = await benchStrategies(model, items, {
     limit,
     only,
     steps,
-    provider: await chosenProvider(gpu),
+    ...deviceOf(flags),
     tuned: measuredTuning(flags.tuning),
     progress: progressReport,
+    onProvider: tellProvider,
   });
   await writeReport(json, report);
 }
@@ -67,10 +65,6 @@ async function strategies(flags: BenchFlags): Promise<void> {
 /** Writes a report to the file of `--json`; does nothing without one. */
 async function writeReport(file: string | undefined, report: unknown): Promise<void> {
   if (file) await Deno.writeTextFile(file, JSON.stringify(report, null, 2) + "\n");
-}
-
-async function deviceOf(flags: BenchFlags): Promise<Gpu> {
-  return await acquireGpu({ provider: await chosenProvider(flags.gpu) });
 }
 
 /** The tuning that `--tuning` names, for the commands that load models. */
@@ -81,7 +75,7 @@ function tilesOf({ tuning }: BenchFlags, gpu: Gpu): TileLookup | undefined {
 
 async function pair(flags: BenchFlags): Promise<void> {
   const { json, weights = "q4", layers } = flags;
-  using gpu = await deviceOf(flags);
+  using gpu = await openDevice(deviceOf(flags));
   const report = await benchPair(gpu, {
     target: "llada-8b",
     draft: "llada-24l",
@@ -100,13 +94,13 @@ async function roofline(flags: BenchFlags): Promise<void> {
   if (!asked.every((count) => Number.isInteger(count) && count >= 1)) {
     throw new Error(`--rows ${rows}: expected whole numbers from 1, such as 32,128`);
   }
-  using gpu = await deviceOf(flags);
+  using gpu = await openDevice(deviceOf(flags));
   const report = await benchRoofline(gpu, asked);
   await writeReport(json, report);
 }
 
 async function peers(flags: BenchFlags): Promise<void> {
-  const { json, like, layers, rows = "128", rounds = 5, only, weights = "bf16" } = flags;
+  const { json, like = LIKE, layers, rows = "128", rounds = 5, only, weights = "bf16" } = flags;
   // Imported only here, so that other commands start without its libraries.
   const { PEERS, requirePeers } = await import("../bench/peers/peer_runtimes.ts");
   const { benchPeers } = await import("../bench/peers.ts");
@@ -118,7 +112,7 @@ async function peers(flags: BenchFlags): Promise<void> {
   if (!Number.isInteger(count) || count < 1 || count > shape.maxSequenceLength) {
     throw new Error(`--rows ${rows}: expected one number from 1 to ${shape.maxSequenceLength}`);
   }
-  using gpu = await deviceOf(flags);
+  using gpu = await openDevice(deviceOf(flags));
   const report = await benchPeers(gpu, {
     // A small vocabulary, so that the layers take most of the time.
     shape: { ...shape, ...PEERS_IDS, layers: layers ?? (gpu.software ? 2 : shape.layers) },
@@ -132,11 +126,11 @@ async function peers(flags: BenchFlags): Promise<void> {
 }
 
 async function load(dir: string | undefined, flags: BenchFlags): Promise<void> {
-  const { json, like, layers, rounds = 3, only = WEIGHT_CHOICES } = flags;
+  const { json, like = LIKE, layers, rounds = 3, only = WEIGHT_CHOICES } = flags;
   const unknown = only.find((name) => !WEIGHT_CHOICES.some((choice) => choice === name));
   if (unknown) throw new Error(`--only ${unknown}: expected of ${WEIGHT_CHOICES.join(", ")}`);
   const choices = only as readonly WeightChoice[];
-  using gpu = await deviceOf(flags);
+  using gpu = await openDevice(deviceOf(flags));
   const made = dir === undefined ? await Deno.makeTempDir({ prefix: "unmask_load_" }) : undefined;
   try {
     if (made !== undefined) {
@@ -159,17 +153,22 @@ async function load(dir: string | undefined, flags: BenchFlags): Promise<void> {
 
 /** `unmask bench` */
 export function benchCommand(): Command {
-  return new Command("bench")
+  const command = new Command("bench")
     .argument(
       "[what]",
-      "strategies: compares denoising strategies; pair: an 8B target and its draft of random " +
+      "device: what to expect of this device, in at most four minutes; " +
+        "strategies: compares denoising strategies; pair: an 8B target and its draft of random " +
         "weights denoise 128 tokens; roofline: linear layers of the 8B pair against the device's " +
         "peak rates; load: loads a model folder, against the disk's rate; peers: the same model " +
         "in other runtimes (deno task peers); default: kernels and models",
     )
-    .argument("[dir]", "model folder for load (default: a synthetic one, made for the run)")
-    .addOption(modelOption())
-    .addOption(gpuOption())
+    .argument(
+      "[dir]",
+      "model folder for device (default: random weights) or load (default: a synthetic one, made " +
+        "for the run)",
+    )
+    .addOption(modelOption());
+  return addDeviceOptions(command)
     .addOption(measuredTuningOption())
     .option("--data <file>", "prompts for strategies", EVAL_PUBLIC)
     .option("--limit <n>", "only the first n prompts", wholeNumber(1))
@@ -187,13 +186,34 @@ export function benchCommand(): Command {
     )
     .option(
       "--layers <n>",
-      "layers of the models of pair, load or peers; fewer give a quick look",
+      "layers of the models of device, pair, load or peers; fewer give a quick look, from which " +
+        "device tells the times of all",
       wholeNumber(1),
     )
     .addOption(
-      new Option("--like <shape>", "shape of the model that load or peers makes")
-        .choices(Object.keys(SYNTHETIC_SHAPES)).default("mid"),
+      new Option(
+        "--like <shape>",
+        `shape of the model that load or peers makes (default ${LIKE}), or that device times ` +
+          `(default llada-8b, where it fits; ${LIKE} on a software adapter)`,
+      )
+        .choices(Object.keys(SYNTHETIC_SHAPES)),
     )
+    .option(
+      "--minutes <n>",
+      "minutes after which device begins nothing more",
+      numberBetween(0.01, 1440),
+      4,
+    )
+    .addOption(
+      new Option("--gpu-memory <size>", "most GPU memory that device may use, such as 24GiB")
+        .argParser(byteCount),
+    )
+    .option(
+      "--acceptance <n>",
+      "tokens per forward pass that device reckons with (default: measured on --model)",
+      numberBetween(1, 1024),
+    )
+    .option("--picture <file>", "also draw the times of device, as a PNG")
     .option(
       "--rounds <n>",
       "rounds of load (default 3) or peers (default 5), of which the median is reported",
@@ -215,23 +235,30 @@ export function benchCommand(): Command {
       `
 Examples:
   unmask bench --json bench.json
+  unmask bench device --json device.json --picture device.png
+  unmask bench device ~/models/LLaDA-8B-Instruct --gpu-memory 24GiB
   unmask bench strategies --limit 10 --only plain,threshold+dual,auto+fast
   unmask bench load models/llada-8b --only stored,q4`,
     )
     .action(async (what: string | undefined, dir: string | undefined, flags: BenchFlags) => {
       if (what === "load") return await load(dir, flags);
-      if (dir !== undefined) throw new Error(`bench ${what} ${dir}: only load takes a folder`);
+      if (what === "device") {
+        return await runDeviceBench(dir, flags, (report) => writeReport(flags.json, report));
+      }
+      if (dir !== undefined) {
+        throw new Error(`bench ${what} ${dir}: only device and load take a folder`);
+      }
       if (what === "strategies") return await strategies(flags);
       if (what === "pair") return await pair(flags);
       if (what === "roofline") return await roofline(flags);
       if (what === "peers") return await peers(flags);
       if (what !== undefined) {
         throw new Error(
-          `bench ${what}: expected strategies, pair, roofline, load, peers, or nothing`,
+          `bench ${what}: expected device, strategies, pair, roofline, load, peers, or nothing`,
         );
       }
-      using gpu = await deviceOf(flags);
-      const report = await benchDevice(gpu, {
+      using gpu = await openDevice(deviceOf(flags));
+      const report = await benchKernelsAndModels(gpu, {
         ...flags,
         profile: flags.profile ? profiled : undefined,
         tiles: tilesOf(flags, gpu),

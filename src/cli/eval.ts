@@ -3,13 +3,12 @@
 import { Command, Option } from "commander";
 import { PLAIN } from "../denoise/strategy.ts";
 import { loadEngine } from "../engine/load.ts";
-import type { ProviderName } from "../gpu/provider.ts";
 import { STRATEGY_NAMES, type StrategyName } from "../engine/request.ts";
 import { type AccuracyResult, evaluateAccuracy, parseAccuracyFile } from "../evaluate/accuracy.ts";
+import { addDeviceOptions, type DeviceFlags, deviceOf, tellProvider } from "./device_options.ts";
 import {
   addMemoryOptions,
   addTuningOptions,
-  gpuOption,
   type MemoryFlags,
   memoryOf,
   modelOption,
@@ -19,10 +18,9 @@ import {
 } from "./options.ts";
 import { agreementCommand } from "./eval_agreement.ts";
 
-interface AccuracyFlags extends MemoryFlags, TuningFlags {
+interface AccuracyFlags extends MemoryFlags, TuningFlags, DeviceFlags {
   readonly data: string;
   readonly model: string;
-  readonly gpu: ProviderName;
   readonly steps?: number;
   readonly strategy: StrategyName;
   readonly limit?: number;
@@ -37,7 +35,6 @@ export function evalCommand(): Command {
     )
     .requiredOption("--data <file>", "JSON file laid out like models/eval-public.json")
     .addOption(modelOption())
-    .addOption(gpuOption())
     .option("--steps <n>", "denoising steps per answer (default: one per token)", wholeNumber(1))
     .addOption(
       new Option("--strategy <name>", "denoising strategy").choices(STRATEGY_NAMES).default(
@@ -52,7 +49,7 @@ export function evalCommand(): Command {
         "  unmask eval accuracy --data models/eval-public.json --limit 10",
     )
     .action(runAccuracy);
-  addTuningOptions(addMemoryOptions(accuracy));
+  addDeviceOptions(addTuningOptions(addMemoryOptions(accuracy)));
   return new Command("eval")
     .addCommand(accuracy.exitOverride())
     .addCommand(agreementCommand().exitOverride());
@@ -64,8 +61,8 @@ async function runAccuracy(flags: AccuracyFlags): Promise<void> {
   using engine = await loadEngine(flags.model, {
     ...memoryOf(flags),
     tuning: tuningOf(flags),
-    provider: flags.gpu,
-    onProvider: (line) => console.error(line),
+    ...deviceOf(flags),
+    onProvider: tellProvider,
     cache: false,
   });
   const results: AccuracyResult[] = [];

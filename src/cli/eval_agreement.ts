@@ -17,7 +17,6 @@ import {
   SURE,
   total,
 } from "../evaluate/agreement.ts";
-import { acquireGpu } from "../gpu/device.ts";
 import { type Arithmetic, ARITHMETICS, type Element } from "../gpu/kernel.ts";
 import { readConfig } from "../model/loading/config.ts";
 import { loadModel, type WeightPrecision } from "../model/loading/load.ts";
@@ -28,6 +27,7 @@ import { QUANTISED } from "../quant/scheme.ts";
 import { encodeChat, loadChatTemplate } from "../text/chat_template.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
 import { openCheckpoint } from "../weights/checkpoint.ts";
+import { addDeviceOptions, type DeviceFlags, deviceOf, openDevice } from "./device_options.ts";
 import {
   addSchemeOptions,
   kvCacheOption,
@@ -49,7 +49,7 @@ const ROOM_TOKENS = 512;
 
 const KEPT = "keys and values kept in";
 
-interface AgreementFlags extends QuantisationFlags {
+interface AgreementFlags extends QuantisationFlags, DeviceFlags {
   readonly model: string;
   readonly against?: string;
   readonly arithmetic?: Arithmetic;
@@ -75,7 +75,7 @@ export function agreementCommand(): Command {
     .addOption(
       new Option("--weights <scheme>", "quantise the model while it loads").choices(QUANTISED),
     );
-  return addSchemeOptions(command)
+  return addDeviceOptions(addSchemeOptions(command))
     .addOption(
       new Option("--arithmetic <type>", "type the model multiplies in (default: f32)")
         .choices(ARITHMETICS),
@@ -127,7 +127,7 @@ async function run(flags: AgreementFlags): Promise<void> {
   const against = flags.against ?? flags.model;
   const keptAs = kvCache && "f32";
   const tuned = measuredTuning(flags.tuning);
-  using gpu = await acquireGpu();
+  using gpu = await openDevice(deviceOf(flags));
   const tiles = tuned && tileLookup(tuned, gpu);
   {
     using first = openCheckpoint(against);

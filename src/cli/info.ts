@@ -4,7 +4,8 @@ import { Command } from "commander";
 import { defaultLengths, folderDefaults } from "../engine/generation_plan.ts";
 import { modelId } from "../engine/load.ts";
 import { acquireGpu, type Gpu, GpuError, OPTIONAL_FEATURES } from "../gpu/device.ts";
-import { openProvider, type Provider, type ProviderName } from "../gpu/provider.ts";
+import { openProvider, type Provider } from "../gpu/provider.ts";
+import { chosenRowForm } from "../gpu/row_form.ts";
 import { type ModelConfig, readConfig } from "../model/loading/config.ts";
 import { checkTensors } from "../model/loading/tensors.ts";
 import { type Checkpoint, openCheckpoint } from "../weights/checkpoint.ts";
@@ -23,13 +24,8 @@ import {
   plainTable,
   planTable,
 } from "./terminal/memory_table.ts";
-import {
-  addDraftOptions,
-  addMemoryOptions,
-  gpuOption,
-  type MemoryFlags,
-  modelOption,
-} from "./options.ts";
+import { addDeviceOptions, type DeviceFlags, deviceOf } from "./device_options.ts";
+import { addDraftOptions, addMemoryOptions, type MemoryFlags, modelOption } from "./options.ts";
 import { defaultTuningFile, readTuning } from "../engine/tuning_file.ts";
 
 /** Limits that decide how large a tensor and how long a sequence may be. */
@@ -40,18 +36,16 @@ const LIMITS = [
   "maxComputeWorkgroupStorageSize",
 ] as const;
 
-interface InfoFlags extends MemoryFlags {
+interface InfoFlags extends MemoryFlags, DeviceFlags {
   readonly model: string;
   readonly draft?: string | boolean;
-  readonly gpu: ProviderName;
   readonly json?: boolean;
 }
 
 /** `unmask info` */
 export function infoCommand(): Command {
-  return addMemoryOptions(addDraftOptions(new Command("info")))
+  return addDeviceOptions(addMemoryOptions(addDraftOptions(new Command("info"))))
     .addOption(modelOption())
-    .addOption(gpuOption())
     .option("--json", "print one JSON object")
     .addHelpText(
       "after",
@@ -71,14 +65,15 @@ async function run(flags: InfoFlags): Promise<void> {
   let provider: Provider | undefined;
   let missing: string | undefined;
   try {
-    provider = await openProvider(flags.gpu);
-    gpu = await acquireGpu({ provider: provider.gpu });
+    const choice = deviceOf(flags);
+    provider = await openProvider(choice.provider);
+    gpu = await acquireGpu({ ...choice, provider: provider.gpu });
   } catch (error) {
     if (!(error instanceof GpuError)) throw error;
     missing = error.message;
   }
   using _gpu = gpu;
-  const adapter = gpu && provider && describeAdapter(gpu, provider);
+  const adapter = gpu && provider && describeAdapter(gpu, provider, flags);
   const model = await describeModel(flags.model, gpu);
   using known = new KnownMemory(gpu ?? UNLIMITED);
   const request = planRequest(flags, gpu);
@@ -99,7 +94,7 @@ async function run(flags: InfoFlags): Promise<void> {
   if (missing !== undefined) Deno.exitCode = 1;
 }
 
-function describeAdapter(gpu: Gpu, { name, reason }: Provider) {
+function describeAdapter(gpu: Gpu, { name, reason }: Provider, { kernelForm }: InfoFlags) {
   return {
     name: gpu.name,
     provider: name === "native" ? `Deno ${Deno.version.deno}` : "Dawn",
@@ -109,6 +104,7 @@ function describeAdapter(gpu: Gpu, { name, reason }: Provider) {
     ),
     subgroups_used: gpu.subgroups,
     kernel_form: gpu.rowForm,
+    kernel_form_reason: chosenRowForm(gpu.software, kernelForm).reason,
     matrix_units: gpu.matrixUnits?.shape ?? null,
     matrix_units_reason: gpu.noMatrixUnits,
     limits: Object.fromEntries(LIMITS.map((name) => [name, gpu.limits[name]])),
@@ -256,7 +252,8 @@ function adapterTable(
     ["features tried", features.join(", ")],
     [
       "kernels",
-      `${adapter.subgroups_used ? "with" : "without"} subgroups, rows ${adapter.kernel_form}`,
+      `${adapter.subgroups_used ? "with" : "without"} subgroups, rows ${adapter.kernel_form}: ` +
+      adapter.kernel_form_reason,
     ],
     [
       "matrix units",

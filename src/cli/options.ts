@@ -2,7 +2,6 @@
 
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { mayKeepKeys, strategiesUsing } from "../denoise/strategy.ts";
-import { type ProviderName, PROVIDERS } from "../gpu/provider.ts";
 import { EMBEDDED_TARGET } from "../engine/embedded_models.ts";
 import {
   CACHE_POLICIES,
@@ -16,6 +15,7 @@ import {
   UnavailableError,
 } from "../engine/request.ts";
 import { defaultTuningFile, namedTuning, readTuning } from "../engine/tuning_file.ts";
+import { addDeviceOptions, type DeviceFlags, deviceOf } from "./device_options.ts";
 import type { WorkerEngineOptions } from "../engine/worker_engine.ts";
 import type { StoredQuantisation } from "../model/loading/config.ts";
 import { ARITHMETICS, ELEMENTS } from "../gpu/kernel.ts";
@@ -33,12 +33,6 @@ import {
 export function modelOption(): Option {
   return new Option("-m, --model <dir>", "model folder in Hugging Face layout")
     .default(EMBEDDED_TARGET, "the embedded tiny-target");
-}
-
-/** `--gpu NAME` */
-export function gpuOption(): Option {
-  return new Option("--gpu <name>", "Deno's own WebGPU, Dawn, or Dawn where it has matrix units")
-    .choices(PROVIDERS).default("native");
 }
 
 /** Parses a whole number in [least, most]; commander shows the error with the option's name. */
@@ -226,9 +220,9 @@ export interface GenerationFlags
   extends
     Omit<GenerateRequest, "messages" | "stopAtEnd" | "logitsEosInf" | "confidenceEosEotInf">,
     MemoryFlags,
-    TuningFlags {
+    TuningFlags,
+    DeviceFlags {
   readonly model: string;
-  readonly gpu: ProviderName;
   readonly system?: string;
   /** Folder of a draft; false for none, true for the default. */
   readonly draft?: string | boolean;
@@ -293,9 +287,8 @@ export function addStrategyOptions(command: Command): Command {
 
 /** Adds the model and the generation options; the model's folder holds their defaults. */
 export function addGenerationOptions(command: Command): Command {
-  return addStrategyOptions(addTuningOptions(addMemoryOptions(addDraftOptions(command))))
-    .addOption(modelOption())
-    .addOption(gpuOption())
+  const memory = addMemoryOptions(addDraftOptions(command));
+  return addDeviceOptions(addStrategyOptions(addTuningOptions(memory)).addOption(modelOption()))
     .option("-n, --max-tokens <n>", "most tokens in an answer", wholeNumber(1))
     .option("--steps <n>", "denoising steps per answer (default: one per token)", wholeNumber(1))
     .option("--block-length <n>", "tokens per block, decided left to right", wholeNumber(1))
@@ -316,7 +309,7 @@ export function addGenerationOptions(command: Command): Command {
 /** Builds the request from the options and a conversation; the system message goes first. */
 export function requestOf(
   conversation: readonly ChatMessage[],
-  { model: _, gpu: __, system, ...options }: GenerationFlags,
+  { system, ...options }: GenerationFlags,
 ): GenerateRequest {
   const first = system === undefined ? [] : [{ role: "system", content: system }];
   return {
@@ -383,7 +376,7 @@ export function engineOptionsOf(flags: GenerationFlags): WorkerEngineOptions {
     ...memoryOf(flags),
     tuning: tuningOf(flags),
     draft: draftOf(flags),
-    provider: flags.gpu,
+    ...deviceOf(flags),
     cache: mayKeepKeys(flags),
   };
 }

@@ -1,9 +1,8 @@
 /** `unmask parity`: compares this implementation with recorded reference data. */
 
 import { join } from "node:path";
-import { Command, Option } from "commander";
-import { acquireGpu, ROW_FORMS, type RowForm } from "../gpu/device.ts";
-import type { ProviderName } from "../gpu/provider.ts";
+import { Command } from "commander";
+import type { DeviceChoice } from "../gpu/device_choice.ts";
 import { loadModel } from "../model/loading/load.ts";
 import type { Model } from "../model/model.ts";
 import { tileLookup, type TunedTiles } from "../model/tiles/tuned_tiles.ts";
@@ -18,31 +17,25 @@ import {
   type SpeculativeCase,
   type TemperatureCase,
 } from "../evaluate/parity/golden_files.ts";
-import { gpuOption, measuredTuning, measuredTuningOption } from "./options.ts";
+import { addDeviceOptions, type DeviceFlags, deviceOf, openDevice } from "./device_options.ts";
+import { measuredTuning, measuredTuningOption } from "./options.ts";
 import { forwardCases } from "../evaluate/parity/forward_cases.ts";
 import { samplingCase, scheduleCases, temperatureCase } from "../evaluate/parity/sampling_cases.ts";
 import { fastCase, speculativeCase } from "../evaluate/parity/strategy_cases.ts";
-import { chosenProvider } from "./terminal/chosen_provider.ts";
 
-interface ParityFlags {
+interface ParityFlags extends DeviceFlags {
   readonly plain?: boolean;
   readonly matrixUnits: boolean;
-  readonly gpu: ProviderName;
   readonly tuning?: string;
-  readonly kernelForm?: RowForm;
 }
 
 /** `unmask parity` */
 export function parityCommand(): Command {
-  return new Command("parity")
-    .argument("<dir>", "folder laid out like test/golden")
-    .addOption(gpuOption())
+  const command = new Command("parity")
+    .argument("<dir>", "folder laid out like test/golden");
+  return addDeviceOptions(command)
     .addOption(measuredTuningOption())
     .option("--no-matrix-units", "run without matrix units, even where the adapter has them")
-    .addOption(
-      new Option("--kernel-form <name>", "how rows come to lanes (default: as the device likes)")
-        .choices(ROW_FORMS),
-    )
     .option("--plain", "run without matrix units and without subgroups")
     .addHelpText(
       "after",
@@ -50,11 +43,10 @@ export function parityCommand(): Command {
         "  unmask parity test/golden",
     )
     .action(async (dir: string, flags: ParityFlags) => {
-      const { plain, gpu: provider } = flags;
+      const { plain } = flags;
       const options = {
+        ...deviceOf(flags),
         plain,
-        rowForm: flags.kernelForm,
-        provider,
         matrixUnits: flags.matrixUnits && !plain,
         tuned: measuredTuning(flags.tuning),
       };
@@ -77,14 +69,11 @@ export function parityCommand(): Command {
 }
 
 /** Which variants of the kernels run. */
-export interface ParityOptions {
+export interface ParityOptions extends DeviceChoice {
   /** Whether to run without subgroups and matrix units. */
   readonly plain?: boolean;
-  /** How rows come to lanes, in kernels that have both forms; default: the device's. */
-  readonly rowForm?: RowForm;
   /** False to run without matrix units. */
   readonly matrixUnits?: boolean;
-  readonly provider?: ProviderName;
   /** Tile sizes that `unmask tune` found; default: chosen by a fixed rule. */
   readonly tuned?: TunedTiles;
 }
@@ -131,9 +120,8 @@ export async function* parityCases(
     ...[...sampling, ...fast].map((golden) => golden.checkpoint),
   ]);
   if (checkpoints.size === 0 && speculative.length === 0) return;
-  const provider = await chosenProvider(options.provider ?? "native");
-  const { plain = false, matrixUnits = !plain, rowForm } = options;
-  using gpu = await acquireGpu({ provider, subgroups: !plain, matrixUnits, rowForm });
+  const { plain = false, matrixUnits = !plain } = options;
+  using gpu = await openDevice(options, { subgroups: !plain, matrixUnits });
   const tiles = options.tuned && tileLookup(options.tuned, gpu);
   const load = (checkpoint: string) =>
     loadModel(gpu, join(dir, "checkpoints", checkpoint), { kvCache: "f32", tiles });

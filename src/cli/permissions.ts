@@ -26,7 +26,7 @@ const READ_OPTIONS = ["model", "draft", "against", "data", "tokenizer", "tuning"
 /** Names of arguments that are a file or folder to read. */
 const READ_ARGUMENTS: readonly string[] = ["file", "dir"];
 /** Options whose value is a file or folder that a command writes; what is there may be read. */
-const WRITE_OPTIONS = ["json", "out", "png", "trace"] as const;
+const WRITE_OPTIONS = ["json", "out", "picture", "png", "trace"] as const;
 
 /** What a Worker loads of the package, seen from here; none of it are files if that lies at a URL. */
 const CODE = ["../", "../../shaders/", "../../deno.json"];

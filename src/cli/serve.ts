@@ -4,7 +4,6 @@ import { isIPv4 } from "node:net";
 import { Command } from "commander";
 import { UnavailableError } from "../engine/request.ts";
 import type { WorkerEngine } from "../engine/worker_engine.ts";
-import type { ProviderName } from "../gpu/provider.ts";
 import { LOOPBACK_HOSTS } from "../server/access.ts";
 import { createApp } from "../server/app.ts";
 import { inUrl } from "../server/connections.ts";
@@ -12,12 +11,12 @@ import { CONNECTION_LIMITS, type HttpServer, listen } from "../server/http_serve
 import { connectionsThatFit, type FittingConnections } from "../server/open_files.ts";
 import { settles } from "../server/live_response.ts";
 import { giveUpStarting } from "./permissions.ts";
+import { addDeviceOptions, type DeviceFlags, deviceOf } from "./device_options.ts";
 import {
   addDraftOptions,
   addMemoryOptions,
   addTuningOptions,
   draftOf,
-  gpuOption,
   type MemoryFlags,
   memoryOf,
   modelOption,
@@ -36,9 +35,8 @@ const GRACE = 30;
 /** Milliseconds for the last bytes to reach clients, once their answers were broken off. */
 const FAREWELL = 500;
 
-interface ServeFlags extends MemoryFlags, TuningFlags {
+interface ServeFlags extends MemoryFlags, TuningFlags, DeviceFlags {
   readonly model: string;
-  readonly gpu: ProviderName;
   readonly host: string;
   readonly port: number;
   readonly apiKey?: readonly string[];
@@ -53,9 +51,8 @@ interface ServeFlags extends MemoryFlags, TuningFlags {
 
 /** `unmask serve` */
 export function serveCommand(): Command {
-  return addTuningOptions(addMemoryOptions(addDraftOptions(new Command("serve"))))
-    .addOption(modelOption())
-    .addOption(gpuOption())
+  const memory = addMemoryOptions(addDraftOptions(new Command("serve")));
+  return addDeviceOptions(addTuningOptions(memory).addOption(modelOption()))
     .option("--host <address>", "address to listen on", "127.0.0.1")
     .option(
       "-p, --port <n>",
@@ -124,7 +121,7 @@ async function run(flags: ServeFlags): Promise<void> {
     tuning: tuningOf(flags),
     maxWaiting: flags.maxWaiting,
     draft: draftOf(flags),
-    provider: flags.gpu,
+    ...deviceOf(flags),
     lines: true,
     onState: () => tellRecovery(),
   });

@@ -3,7 +3,6 @@
 import { join } from "node:path";
 import { Command, Option } from "commander";
 import { GREEDY } from "../denoise/predictor.ts";
-import { acquireGpu } from "../gpu/device.ts";
 import type { FloatDType } from "../gpu/dtype.ts";
 import { checkRoom } from "../model/memory/memory_room.ts";
 import type { Model } from "../model/model.ts";
@@ -21,6 +20,7 @@ import {
 import { QUANTISED } from "../quant/scheme.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
 import { gigabytes } from "../weights/disk_space.ts";
+import { addDeviceOptions, type DeviceFlags, deviceOf, openDevice } from "./device_options.ts";
 import {
   addSchemeOptions,
   addShardOption,
@@ -44,7 +44,7 @@ const DTYPES: Readonly<Record<string, FloatDType>> = { bf16: "BF16", f16: "F16",
 /** Tokens of the forward pass that `--on-gpu` times. */
 const TIMED_TOKENS = 32;
 
-interface SynthFlags extends QuantisationFlags {
+interface SynthFlags extends QuantisationFlags, DeviceFlags {
   readonly like: SyntheticShapeName;
   readonly out?: string;
   readonly onGpu?: boolean;
@@ -82,7 +82,7 @@ export function synthCommand(): Command {
       new Option("--weights <scheme>", "quantise the weights as unmask quantize would")
         .choices(QUANTISED),
     );
-  return addShardOption(addSchemeOptions(command))
+  return addDeviceOptions(addShardOption(addSchemeOptions(command)))
     .option("--tokenizer <dir>", "copy this folder's tokenizer, so that the model can be served")
     .option("--layers <n>", "another n_layers", size)
     .option("--hidden-size <n>", "another d_model", size)
@@ -169,9 +169,9 @@ function tokenizerFiles(dir: string, vocabSize: number): string[] {
 async function fillGpu(
   shape: SyntheticShape,
   options: SyntheticOptions,
-  { like, weights, group, dtype }: SynthFlags,
+  { like, weights, group, dtype, ...device }: SynthFlags,
 ): Promise<void> {
-  using gpu = await acquireGpu();
+  using gpu = await openDevice(deviceOf(device));
   {
     using asked = syntheticModel(shape, options);
     await checkRoom(gpu, [{ name: like, ...asked }], TIMED_TOKENS);

@@ -10,7 +10,7 @@ import {
   type TraceStep,
 } from "../denoise/trace.ts";
 import type { GenerateEvent } from "../engine/request.ts";
-import { acquireGpu } from "../gpu/device.ts";
+import { addDeviceOptions, type DeviceFlags, deviceOf, openDevice } from "./device_options.ts";
 import { drawTrace, pngOf } from "./trace_picture/picture.ts";
 
 /** Limit of a trace file, in bytes. */
@@ -18,9 +18,10 @@ const MAX_TRACE_BYTES = 256 * 2 ** 20;
 
 /** `unmask trace` */
 export function traceCommand(): Command {
-  return new Command("trace")
+  const command = new Command("trace")
     .argument("<file>", "trace, a JSON file")
-    .requiredOption("--png <file>", "picture to write")
+    .requiredOption("--png <file>", "picture to write");
+  return addDeviceOptions(command)
     .addHelpText(
       "after",
       `
@@ -31,9 +32,13 @@ Examples:
     .action(run);
 }
 
-async function run(file: string, { png }: { readonly png: string }): Promise<void> {
+interface TraceFlags extends DeviceFlags {
+  readonly png: string;
+}
+
+async function run(file: string, { png, ...device }: TraceFlags): Promise<void> {
   const trace = await readTrace(file);
-  using gpu = await acquireGpu();
+  using gpu = await openDevice(deviceOf(device));
   const image = await drawTrace(gpu, trace);
   await writeOutput(png, pngOf(image));
   console.log(

@@ -6,13 +6,8 @@ import type { TilePlan } from "../kernels/weight_matrix.ts";
 import { SYNTHETIC_SHAPES } from "../model/synthetic/synthetic_shape.ts";
 import { matrixName } from "../model/tiles/tiled_matrix.ts";
 import { isSame, isSlice, TUNED_ROWS } from "../model/tiles/tuning.ts";
-import {
-  addDraftOptions,
-  addMemoryOptions,
-  gpuOption,
-  modelOption,
-  wholeNumber,
-} from "./options.ts";
+import { addDeviceOptions } from "./device_options.ts";
+import { addDraftOptions, addMemoryOptions, modelOption, wholeNumber } from "./options.ts";
 import { type ModelTuning, tuneModel, type TuneModelFlags, tuningLine } from "./tune_model.ts";
 
 interface TuneFlags extends TuneModelFlags {
@@ -21,13 +16,12 @@ interface TuneFlags extends TuneModelFlags {
 
 /** `unmask tune` */
 export function tuneCommand(): Command {
-  return addMemoryOptions(addDraftOptions(new Command("tune")))
+  return addDeviceOptions(addMemoryOptions(addDraftOptions(new Command("tune"))))
     .addOption(modelOption())
     .addOption(
       new Option("--like <shape>", "tune this shape instead of a model folder")
         .choices(Object.keys(SYNTHETIC_SHAPES)),
     )
-    .addOption(gpuOption())
     .option("--rows <list>", `numbers of rows to time (default: ${TUNED_ROWS})`, rowCounts)
     .option("--force", "tune everything again, and replace a file that holds something else")
     .option("--tuning <file>", "where to keep it (default: tiles.json in the user's cache folder)")

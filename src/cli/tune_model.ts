@@ -1,26 +1,24 @@
 /** Tunes the matrices of a model that are not tuned yet, and writes the tuning to a file. */
 
 import type { Command } from "commander";
-import { acquireGpu, type Gpu } from "../gpu/device.ts";
-import type { ProviderName } from "../gpu/provider.ts";
+import type { Gpu } from "../gpu/device.ts";
 import { plannedMatrices, syntheticMatrices } from "../model/memory/planned_matrices.ts";
 import { SYNTHETIC_SHAPES, type SyntheticShapeName } from "../model/synthetic/synthetic_shape.ts";
 import type { TiledMatrix } from "../model/tiles/tiled_matrix.ts";
 import { tunedEntry, type TunedTiles, withEntry } from "../model/tiles/tuned_tiles.ts";
 import { isSame, type TunedMatrix, tuneMatrix } from "../model/tiles/tuning.ts";
+import { type DeviceFlags, deviceOf, openDevice } from "./device_options.ts";
 import { type MemoryFlags, type TuningFlags } from "./options.ts";
 import { planRequest } from "./plan_request.ts";
 import { progressReport } from "./terminal/progress.ts";
 import { defaultTuningFile, readTuning, writeTuning } from "../engine/tuning_file.ts";
-import { chosenProvider } from "./terminal/chosen_provider.ts";
 
 /** Which matrices are tuned, and how. */
-export interface TuneModelFlags extends MemoryFlags, Pick<TuningFlags, "tuning"> {
+export interface TuneModelFlags extends MemoryFlags, DeviceFlags, Pick<TuningFlags, "tuning"> {
   readonly model: string;
   readonly draft?: string | boolean;
   /** A shape to tune instead of the model and its draft. */
   readonly like?: SyntheticShapeName;
-  readonly gpu: ProviderName;
   /** Numbers of rows to time. */
   readonly rows?: readonly number[];
   /** Whether to tune everything again, and replace a named file that holds something else. */
@@ -59,7 +57,7 @@ export async function tuneModel(flags: TuneModelFlags): Promise<ModelTuning> {
     );
   }
   if (warning !== undefined) console.error(`Warning: ${warning}`);
-  using gpu = await acquireGpu({ provider: await chosenProvider(flags.gpu) });
+  using gpu = await openDevice(deviceOf(flags));
   const matrices = flags.like
     ? await syntheticMatrices(gpu, SYNTHETIC_SHAPES[flags.like], flags)
     : await plannedMatrices(gpu, planRequest(flags, gpu));

@@ -3,7 +3,7 @@
 import { basename, join, resolve } from "node:path";
 import { limitContext, type ModelConfig, readConfig } from "../model/loading/config.ts";
 import { harmlessNotes } from "../model/loading/harmless.ts";
-import type { ProviderName } from "../model/loading/load.ts";
+import type { DeviceChoice } from "../model/loading/load.ts";
 import { loadPlanned } from "../model/loading/load_planned.ts";
 import { type MemoryPlan, planLine } from "../model/memory/memory_plan.ts";
 import type { MemoryOptions } from "../model/memory/plan_request.ts";
@@ -20,12 +20,7 @@ import type { EngineTotals } from "./stats.ts";
 import { namedTuning } from "./tuning_file.ts";
 
 /** Options of loading a model. A precision that is not given is chosen to fit the free memory. */
-export interface LoadOptions extends MemoryOptions {
-  /**
-   * The WebGPU to compute with: Deno's own (default), Dawn, or any object with the `GPU` interface,
-   * such as `navigator.gpu` or one from another package.
-   */
-  readonly provider?: ProviderName | GPU;
+export interface LoadOptions extends MemoryOptions, DeviceChoice {
   /**
    * Folder of a draft, for the strategies that need one; false for none. The default is the
    * embedded draft for the embedded target, and none for another model.

@@ -9,6 +9,7 @@ import {
   whyNoMatrixUnits,
 } from "./matrix_units.ts";
 import { runProbe } from "./probe.ts";
+import { chosenRowForm, type RowForm } from "./row_form.ts";
 import subgroupProbe from "../../shaders/lib/subgroup_probe.wgsl" with { type: "text" };
 
 /** The error of a GPU that is missing, too small or failed; the message says what to do. */
@@ -38,24 +39,13 @@ export class GpuMemoryError extends GpuError {
   }
 }
 
-/**
- * How eight rows that all lanes need come to them. `uniform`: every lane reads all of them, at addresses
- * that all lanes share; GPUs read those once a wave, into scalar registers, and any wave size is right.
- * `exchanged`: each of eight lanes reads one, and they exchange them; a software adapter reads lane by
- * lane, so that this costs it an eighth.
- */
-export type RowForm = "uniform" | "exchanged";
-
-/** Names of the forms. */
-export const ROW_FORMS: readonly RowForm[] = ["uniform", "exchanged"];
-
 /** Options of `acquireGpu`. */
 export interface GpuOptions {
   /** Any object with the `GPU` interface; default Deno's own `navigator.gpu`. */
   readonly provider?: GPU;
   /** False to run kernels without subgroups, even if the adapter has them. */
   readonly subgroups?: boolean;
-  /** How rows come to lanes (default: `exchanged` on a software adapter, else `uniform`). */
+  /** How rows come to lanes (default: as {@linkcode chosenRowForm} decides). */
   readonly rowForm?: RowForm;
   /** False to run kernels without matrix units, even if the adapter has them. */
   readonly matrixUnits?: boolean;
@@ -295,7 +285,7 @@ export async function acquireGpu(options: GpuOptions = {}): Promise<Gpu> {
     identity: [vendor, architecture, model, description].filter(Boolean).join(", "),
     limits,
     subgroups,
-    rowForm: options.rowForm ?? (software ? "exchanged" : "uniform"),
+    rowForm: chosenRowForm(software, options.rowForm).form,
     ...units,
     features: granted,
     onWait: options.onWait,

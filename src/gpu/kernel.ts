@@ -1,6 +1,6 @@
 /** Declares kernels with typed parameters, which are checked against the WGSL on import. */
 
-import type { RowForm } from "./device.ts";
+import type { RowForm } from "./row_form.ts";
 
 /** How a kernel uses a storage buffer. */
 export type Access = "read" | "write";

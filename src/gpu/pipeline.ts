@@ -13,7 +13,8 @@ import productsF32 from "../../shaders/lib/products_f32.wgsl" with { type: "text
 import tileRowsExchanged from "../../shaders/lib/tile_rows_exchanged.wgsl" with { type: "text" };
 import tileRowsUniform from "../../shaders/lib/tile_rows_uniform.wgsl" with { type: "text" };
 import weight8 from "../../shaders/lib/weight8.wgsl" with { type: "text" };
-import type { Gpu, RowForm } from "./device.ts";
+import type { Gpu } from "./device.ts";
+import type { RowForm } from "./row_form.ts";
 import type { Arithmetic, Element, Kernel, WeightBinding } from "./kernel.ts";
 import { entryPoint } from "./matrix_units.ts";
 import { waiting } from "./mapping.ts";

@@ -1,6 +1,7 @@
 /** A weight matrix on the GPU, split into as many buffers as the device's limits require. */
 
-import type { Gpu, RowForm } from "../gpu/device.ts";
+import type { Gpu } from "../gpu/device.ts";
+import type { RowForm } from "../gpu/row_form.ts";
 import type { Arithmetic, Cost, WeightBinding } from "../gpu/kernel.ts";
 import type { QuantScheme } from "../quant/scheme.ts";
 

@@ -258,6 +258,18 @@ export class Model implements Predictor, Disposable {
     return Math.max(64, fitting - fitting % 64);
   }
 
+  /**
+   * A model of the first layers on the same weights, to see what a layer costs. Dispose of it before
+   * this one; that leaves the weights.
+   */
+  firstLayers(count: number): Model {
+    const { gpu, weights, kvCache } = this.#context;
+    const layers = weights.layers.slice(0, count);
+    const config = { ...this.config, layers: count };
+    const recorder = new Recorder(gpu);
+    return new Model(gpu, config, recorder, { ...weights, layers }, [], undefined, kvCache);
+  }
+
   /** Frees everything on the GPU; the device stays. */
   [Symbol.dispose](): void {
     this.#context.scratch[Symbol.dispose]();

@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { fileURLToPath } from "node:url";
+import { ROW_FORMS } from "../../src/gpu/row_form.ts";
 import { inTerminal, knownAnswer, Running, taskCommand, terminalLeft, unmask } from "./command.ts";
 
 const CODE = knownAnswer("2026-000");
@@ -17,6 +18,18 @@ Deno.test("generate streams the recorded answer, from an argument, a pipe and --
   );
   const piped = await unmask(["generate", "-"], { input: `${CODE.prompt}\n` });
   assertEquals([piped.code, piped.stdout, piped.stderr], [0, `${CODE.answer}\n`, ""]);
+});
+
+Deno.test("generate gives the recorded answer in either form of the kernels", async () => {
+  for (const form of ROW_FORMS) {
+    const args = ["generate", CODE.prompt, "--json", "--kernel-form", form];
+    const { code, stdout, stderr } = await unmask(args);
+    assertEquals([code, stderr], [0, ""], form);
+    const { text, ids } = JSON.parse(stdout);
+    const decided = ids.findIndex((id: number) => id === 2037);
+    assert(decided >= 12, form);
+    assertEquals([text, ids.slice(0, decided)], [CODE.answer, CODE.ids.slice(0, decided)], form);
+  }
 });
 
 Deno.test("generate --stats tells times, proposals and acceptance, and what auto chose", async () => {

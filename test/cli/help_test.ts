@@ -12,18 +12,21 @@ const COMMANDS = [
   "trace",
   "parity",
   "eval accuracy",
+  "eval agreement",
   "quantize",
   "synth",
   "tune",
   "bench",
 ];
+/** Commands that open no GPU. */
+const WITHOUT_GPU = ["quantize"];
 
 Deno.test("every command has help with an example, on standard output", async () => {
   const { code, stdout } = await unmask(["--help"]);
   assertEquals(code, 0);
   const listed = stdout.slice(stdout.indexOf("\nCommands:")).matchAll(/^ {2}(\w+)/gm);
   const names = [...listed].map(([, name]) => name).filter((name) => name !== "help");
-  assertEquals(names, COMMANDS.map((command) => command.split(" ")[0]));
+  assertEquals(names, [...new Set(COMMANDS.map((command) => command.split(" ")[0]))]);
   for (const command of COMMANDS) {
     const [name] = command.split(" ");
     assertMatch(stdout, new RegExp(`^  ${name}( |$)`, "m"));
@@ -33,6 +36,8 @@ Deno.test("every command has help with an example, on standard output", async ()
     // The list is written beside what each command says of itself when it is loaded.
     const [, usage] = /^Usage: unmask (.*)$/m.exec(help.stdout)!;
     if (name === command) assertStringIncludes(stdout, `\n  ${usage} `);
+    assertEquals(/--gpu <name>/.test(help.stdout), !WITHOUT_GPU.includes(name), command);
+    assertEquals(/--kernel-form <name>/.test(help.stdout), !WITHOUT_GPU.includes(name), command);
     assertMatch(help.stdout, new RegExp(`Examples?:\\n(.*\\n)*? .*unmask ${command}`), command);
   }
 });

@@ -7,6 +7,7 @@ import { type AnswerShape, type DeviceLimits, dryRun } from "../../src/model/mem
 import { denoise } from "../../src/denoise/denoise.ts";
 import { newSequence } from "../../src/denoise/sequence.ts";
 import { acquireGpu, type Gpu } from "../../src/gpu/device.ts";
+import { chosenRowForm, ROW_FORMS } from "../../src/gpu/row_form.ts";
 import { parseConfig, readConfig } from "../../src/model/loading/config.ts";
 import { loadModel } from "../../src/model/loading/load.ts";
 import { expectedTensors } from "../../src/model/loading/tensors.ts";
@@ -41,6 +42,22 @@ Deno.test("info shows the adapter and the model", async () => {
       "maxStorageBufferBindingSize",
     ]
   ) assertStringIncludes(stdout, part);
+});
+
+Deno.test("info shows the form of the kernels and why: as suits the adapter, or as asked for", async () => {
+  using gpu = await acquireGpu();
+  const own = chosenRowForm(gpu.software);
+  for (const asked of [undefined, ...ROW_FORMS]) {
+    const { form, reason } = asked ? { form: asked, reason: "as was asked for" } : own;
+    const args = ["info", ...asked ? ["--kernel-form", asked] : []];
+    const { stdout } = await unmask(args);
+    assertStringIncludes(stdout, `subgroups, rows ${form}: ${reason}`);
+    const { adapter } = JSON.parse((await unmask([...args, "--json"])).stdout);
+    assertEquals([adapter.kernel_form, adapter.kernel_form_reason], [form, reason]);
+  }
+  const wrong = await unmask(["info", "--kernel-form", "other"]);
+  assertEquals([wrong.code, wrong.stdout], [1, ""]);
+  assertStringIncludes(wrong.stderr, "Allowed choices are uniform, exchanged.");
 });
 
 Deno.test("info --json, of a folder given relative to where the user is", async () => {

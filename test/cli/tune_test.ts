@@ -15,6 +15,7 @@ import {
 import { dryRun } from "../../src/model/memory/dry_run.ts";
 import { readConfig } from "../../src/model/loading/config.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint.ts";
+import { ROW_FORMS } from "../../src/gpu/row_form.ts";
 import { anyGpu } from "../gpu/device.ts";
 import { TINY_TARGET } from "../model/models.ts";
 import { goldenPath } from "../reference/golden.ts";
@@ -68,6 +69,37 @@ Deno.test("tune shows what every matrix gains, keeps it, and does not tune twice
     const { adapter, tuned_before, tuned } = JSON.parse(again.stdout);
     assertEquals([adapter, tuned_before, tuned], [anyGpu.name, 4, []]);
     assertEquals(await Deno.readTextFile(file), text);
+  }));
+
+Deno.test("tune times the form that is asked for, and keeps one tuning for each", () =>
+  withFolder(async (dir) => {
+    const file = join(dir, "tiles.json");
+    const tunedBefore: number[] = [];
+    for (const form of [...ROW_FORMS, ...ROW_FORMS]) {
+      const { code, stdout, stderr } = await unmask(
+        [
+          "tune",
+          "--model",
+          MODEL,
+          "--rows",
+          "5",
+          "--tuning",
+          file,
+          "--kernel-form",
+          form,
+          "--json",
+        ],
+      );
+      assertEquals(code, 0, stderr);
+      tunedBefore.push(JSON.parse(stdout).tuned_before);
+    }
+    assertEquals(tunedBefore, [0, 0, 4, 4]);
+    const { devices } = parseTunedTiles(await Deno.readTextFile(file)) as TunedTiles;
+    const keys = ROW_FORMS.map((rowForm) => deviceKey({ ...anyGpu, rowForm }));
+    assertEquals(Object.keys(devices).sort(), keys.sort());
+    const shaders = (key: string) => Object.values(devices[key]).map(({ shader }) => shader);
+    const [first, second] = keys.map(shaders);
+    assertEquals(first.filter((shader) => second.includes(shader)), []);
   }));
 
 Deno.test("tune does not replace a named file that holds something else", () =>

@@ -42,7 +42,7 @@ const ALL: Pass = { name: "all", contains: PARTS, like: "all, kept" };
 const ALL_KEPT: Pass = { name: "all, kept", contains: PARTS, like: "all" };
 
 /** The passes of a block for each cache, in the order in which they are tried. */
-const PASSES: Readonly<Record<CachePolicy, Pick<FastWay, "first" | "later">>> = {
+export const PASSES: Readonly<Record<CachePolicy, Pick<FastWay, "first" | "later">>> = {
   dual: { first: ALL_KEPT, later: BLOCK },
   prefix: { first: ALL_KEPT, later: FROM_BLOCK },
   none: { first: ALL, later: ALL },

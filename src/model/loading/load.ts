@@ -13,6 +13,7 @@ import { checkTensors } from "./tensors.ts";
 import type { TileLookup } from "../tiles/tiled_matrix.ts";
 import { type LoadProgress, type WeightPrecision, WeightUpload } from "./upload.ts";
 
+export type { DeviceChoice } from "../../gpu/device_choice.ts";
 export { type ProviderName, PROVIDERS } from "../../gpu/provider.ts";
 export type { LoadProgress, WeightPrecision } from "./upload.ts";
 

@@ -1,7 +1,7 @@
 /** Loads a target and its draft onto a new device, in a precision that fits its memory. */
 
-import { acquireGpu, GpuError, GpuMemoryError } from "../../gpu/device.ts";
-import { openProvider, providerLine, type ProviderName } from "../../gpu/provider.ts";
+import { GpuError, GpuMemoryError } from "../../gpu/device.ts";
+import { type DeviceChoice, openChoice, openGpu } from "../../gpu/device_choice.ts";
 import { readConfig } from "./config.ts";
 import { freeHostBytes } from "../memory/host_memory.ts";
 import { loadModel, type LoadModelOptions, type LoadProgress } from "./load.ts";
@@ -20,9 +20,7 @@ export interface LoadedPair {
 }
 
 /** The models to load, and the options. */
-export interface PlannedLoad extends PlanRequest {
-  /** The name of a provider, or any object with the `GPU` interface; default Deno's own. */
-  readonly provider?: ProviderName | GPU;
+export interface PlannedLoad extends PlanRequest, DeviceChoice {
   /** Told in one line which provider `auto` chose, and why. */
   readonly onProvider?: (line: string) => void;
   /** Tuned tiles of this device and others; default: tiles by the fixed rule. */
@@ -43,10 +41,8 @@ export interface PlannedLoad extends PlanRequest {
  * @throws {GpuError} when the provider does not start or there is no adapter
  */
 export async function loadPlanned(load: PlannedLoad): Promise<LoadedPair> {
-  const { provider: asked = "native", onProvider, ...planned } = load;
-  const opened = typeof asked === "string" ? await openProvider(asked) : { gpu: asked };
-  const line = "name" in opened ? providerLine(opened) : undefined;
-  if (line !== undefined) onProvider?.(line);
+  const { onProvider, ...planned } = load;
+  const provider = await openChoice(load, onProvider);
   let lacking: { readonly error: GpuMemoryError; readonly bytes: number } | undefined;
   while (true) {
     let plan: MemoryPlan | undefined;
@@ -55,7 +51,7 @@ export async function loadPlanned(load: PlannedLoad): Promise<LoadedPair> {
       load.onPlan?.(found);
     };
     try {
-      return await loadOnce(opened.gpu, { ...planned, onPlan, tooMany: lacking?.bytes });
+      return await loadOnce({ ...planned, provider, onPlan, tooMany: lacking?.bytes });
     } catch (error) {
       if (!plan && lacking && error instanceof GpuError) throw lacking.error;
       if (!plan || !(error instanceof GpuMemoryError)) throw error;
@@ -65,10 +61,12 @@ export async function loadPlanned(load: PlannedLoad): Promise<LoadedPair> {
 }
 
 async function loadOnce(
-  provider: GPU | undefined,
-  { tuned, onWait, onProgress, onPlan, ...request }: Omit<PlannedLoad, "provider" | "onProvider">,
+  { provider, rowForm, tuned, onWait, onProgress, onPlan, ...request }: Omit<
+    PlannedLoad,
+    "onProvider"
+  >,
 ): Promise<LoadedPair> {
-  const gpu = await acquireGpu({ provider, onWait });
+  const gpu = await openGpu({ provider, rowForm }, { onWait });
   try {
     const available = request.available ?? freeHostBytes(gpu);
     const plan = await planMemory(gpu, { ...request, available });

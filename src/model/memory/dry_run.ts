@@ -63,6 +63,8 @@ export interface PlannedMatrix {
 export interface DryRun {
   /** Bytes of all weights and the rotation table. */
   readonly weightBytes: number;
+  /** Bytes of the matrices that a pass reads from end to end: of the embedding it reads single rows. */
+  readonly passBytes: number;
   /** GPU bytes in use only while loading. */
   readonly loadingBytes: number;
   /** Peak of the host memory that the GPU reads from or the driver keeps for it, in bytes. */
@@ -117,8 +119,10 @@ export async function dryRun(
   await upload[Symbol.asyncDispose]();
   recorder[Symbol.dispose]();
   const weightBytes = memory.bytes;
+  const head = describe("head", weights.head).bytes;
   return {
     weightBytes,
+    passBytes: weights.layers.flatMap(layerMatrices).reduce((sum, { bytes }) => sum + bytes, head),
     loadingBytes: whileLoading - weightBytes,
     hostBytes: memory.mostHostBytes,
     largest: largestOf(matricesOf(weights)),
@@ -294,22 +298,33 @@ class UnreadWeights extends WeightStream {
 }
 
 function matricesOf({ embedding, head, layers }: ModelWeights): PlannedMatrix[] {
-  const describe = (name: string, { scheme, blocks, columns, parts }: WeightMatrix, each = 1) => ({
-    name,
-    scheme: scheme.name,
-    bytes: each * columns * bytesPerColumn(scheme, 8 * blocks),
-    parts: parts.length,
-  });
   return [
     describe("embedding", embedding),
     ...head === embedding ? [] : [describe("head", head)],
-    ...layers.flatMap(({ qkv, attentionOut, gateUp, down }, i) => [
-      describe(`layer ${i} q, k and v`, qkv, 2),
-      describe(`layer ${i} attention output`, attentionOut),
-      describe(`layer ${i} gate and up`, gateUp, 2),
-      describe(`layer ${i} down`, down),
-    ]),
+    ...layers.flatMap(layerMatrices),
   ];
+}
+
+function layerMatrices(
+  { qkv, attentionOut, gateUp, down }: LayerWeights,
+  layer: number,
+): PlannedMatrix[] {
+  return [
+    describe(`layer ${layer} q, k and v`, qkv, 2),
+    describe(`layer ${layer} attention output`, attentionOut),
+    describe(`layer ${layer} gate and up`, gateUp, 2),
+    describe(`layer ${layer} down`, down),
+  ];
+}
+
+/** @param each columns of the matrix that are counted as one */
+function describe(
+  name: string,
+  { scheme, blocks, columns, parts }: WeightMatrix,
+  each = 1,
+): PlannedMatrix {
+  const bytes = each * columns * bytesPerColumn(scheme, 8 * blocks);
+  return { name, scheme: scheme.name, bytes, parts: parts.length };
 }
 
 function largestOf(matrices: readonly PlannedMatrix[]): PlannedMatrix {

@@ -33,12 +33,15 @@ export interface TunedTiles {
 /** An empty tuning. */
 export const UNTUNED: TunedTiles = { format: TUNED_FORMAT, devices: {} };
 
-/** Key of a device: its adapter, known driver, compiler, limits and features. */
-export function deviceKey({ identity, name, native, subgroups, limits, features }: Gpu): string {
+/** Key of a device: its adapter, known driver, compiler, form of its kernels, limits and features. */
+export function deviceKey(
+  { identity, name, native, subgroups, rowForm, limits, features }: Gpu,
+): string {
   return [
     identity || name,
     `${native ? "WebGPU of Deno" : "Dawn in Deno"} ${Deno.version.deno}`,
     subgroups ? "subgroups" : "no subgroups",
+    `rows ${rowForm}`,
     `${limits.maxComputeWorkgroupStorageSize} bytes a workgroup`,
     [...features].sort().join(" "),
   ].join("; ");

@@ -1,9 +1,11 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import type { Gpu } from "../../../src/gpu/device.ts";
+import { ROW_FORMS } from "../../../src/gpu/row_form.ts";
 import { tilePlans } from "../../../src/kernels/weight_matrix.ts";
 import type { TiledMatrix } from "../../../src/model/tiles/tiled_matrix.ts";
 import {
+  deviceKey,
   parseTunedTiles,
   tileLookup,
   TUNED_FORMAT,
@@ -64,12 +66,22 @@ Deno.test("a tuning holds for its device alone, and other devices keep theirs", 
     { ...anyGpu, features: [] },
     { ...anyGpu, native: false },
     { ...anyGpu, subgroups: !anyGpu.subgroups },
+    ...ROW_FORMS.filter((form) => form !== anyGpu.rowForm)
+      .map((rowForm) => ({ ...anyGpu, rowForm })),
     withLimits(anyGpu, { maxComputeWorkgroupStorageSize: 16384 }),
   ];
   for (const other of others) assertEquals(tunedEntry(TUNED, other, MATRIX), undefined);
   const both = withEntry(TUNED, others[0], MATRIX, { ...ENTRY, splits: 4, rowGroups: 2 });
   assertEquals(tileLookup(both, anyGpu)(MATRIX), PLAN);
   assertEquals(tileLookup(both, others[0])(MATRIX), { splits: 4, rowGroups: 2 });
+});
+
+Deno.test("a tuning of one form of the kernels is not taken for the other, whatever the key", () => {
+  const [one, other] = ROW_FORMS.map((rowForm): Gpu => ({ ...anyGpu, rowForm }));
+  const tuned = withEntry(UNTUNED, one, MATRIX, { ...ENTRY, ...PLAN });
+  const renamed = { ...tuned, devices: { [deviceKey(other)]: tuned.devices[deviceKey(one)] } };
+  assertEquals(tileLookup(tuned, one)(MATRIX), PLAN);
+  assertEquals(tileLookup(renamed, other)(MATRIX), undefined);
 });
 
 Deno.test("an entry of another shader, or that the kernel cannot follow, is passed over", () => {
