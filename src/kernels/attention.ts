@@ -1,6 +1,7 @@
 /** Bidirectional attention in one kernel: scores and weights stay in the workgroup's memory. */
 
 import source from "../../shaders/attention.wgsl" with { type: "text" };
+import attentionUnits from "../../shaders/lib/attention_units.wgsl" with { type: "text" };
 import chunkLength from "../../shaders/lib/chunks.wgsl" with { type: "text" };
 import rowsExchanged from "../../shaders/lib/rows_exchanged.wgsl" with { type: "text" };
 import rowsUniform from "../../shaders/lib/rows_uniform.wgsl" with { type: "text" };
@@ -14,7 +15,7 @@ import { mergeAttention, partWords } from "./merge_attention.ts";
 export const attentionKernel = defineKernel({
   name: "attention",
   source,
-  snippets: [chunkLength],
+  snippets: [attentionUnits, chunkLength],
   bindings: { q: "read", k: "read", v: "read", sequences: "read", shadows: "read", y: "write" },
   params: {
     heads: "u32",
