@@ -15,7 +15,8 @@
 // parts for merge_attention.wgsl. Flash decoding (Dao et al. 2023).
 // SHADOWS: a query does not see one of the keys, and sees one key of its own instead; shadows: (key
 // row not seen, own key row).
-// One workgroup: 32 rows of one head of one sequence, one per lane. Each lane computes its softmax
+// One workgroup: 32 rows of one head of one sequence, one per lane; or, with HEADS above 1, 32 / HEADS
+// rows (then a sequence has no more) of as many heads that read the same KV head. Each lane computes its softmax
 // alone; how eight keys (values) come to all lanes is a snippet: lib/rows_exchanged.wgsl or
 // lib/rows_uniform.wgsl.
 struct Params {
@@ -41,6 +42,7 @@ struct Params {
 override UNITS: u32 = 32u; // vec4 of a head: head_stride / 4
 override SHADOWS: u32 = 0u;
 override FRESH: u32 = 0u; // whether there are fresh keys
+override HEADS: u32 = 1u;
 override CHUNKED: u32 = 1u;
 override APART: u32 = 0u;
 
@@ -282,15 +284,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   if (CHUNKED == 1u) {
     length = chunk_length(keys);
   }
-  if (group.x * LANES >= queries || (APART == 1u && chunk * length >= keys)) {
+  let rows_each = LANES / HEADS;
+  if (group.x * rows_each >= queries || (APART == 1u && chunk * length >= keys)) {
     return;
   }
-  let head = group.y;
-  let kv_head = head / (params.heads / params.kv_heads);
+  let kv_head = group.y * HEADS / (params.heads / params.kv_heads);
+  let head = group.y * HEADS + lane / rows_each;
   let row_units = params.kv_heads * UNITS;
   let fresh_row = params.fresh_row + index * params.fresh_keys;
   let base = vec3<u32>(first_key, fresh_row, 0u) * row_units + vec3<u32>(kv_head * UNITS, kv_head * UNITS, row_units);
-  let row = group.x * LANES + lane;
+  let row = group.x * rows_each + lane % rows_each;
   let query_row = first_query + min(row, queries - 1u);
   let query_start = (query_row * params.heads + head) * UNITS;
   load_query8(lane, 0u, query_start);
@@ -326,7 +329,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     attend(lane, begin, end, sequence, base, shadow);
     if (APART == 1u) {
       let tile = (index * params.row_tiles + group.x) * params.heads + head;
-      let at = 4u * ((tile * params.chunks + chunk) * (UNITS + 1u) * LANES + lane);
+      let at = 4u * ((tile * params.chunks + chunk) * (UNITS + 1u) * LANES + lane % rows_each);
       store_part8(0u, at);
       if (UNITS > 8u) {
         store_part8(8u, at);

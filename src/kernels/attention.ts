@@ -29,7 +29,7 @@ export const attentionKernel = defineKernel({
     row_tiles: "u32",
     chunks: "u32",
   },
-  constants: { UNITS: 32, SHADOWS: 0, FRESH: 0, QUERY_ROWS: 512, CHUNKED: 1, APART: 0 },
+  constants: { UNITS: 32, SHADOWS: 0, FRESH: 0, QUERY_ROWS: 512, HEADS: 1, CHUNKED: 1, APART: 0 },
   usesElement: true,
   rows: { exchanged: rowsExchanged, uniform: rowsUniform },
 });
@@ -46,6 +46,15 @@ function chunkKeys(keys: number): number {
 function mostChunks(keys: number): number {
   const chunks = (count: number) => Math.ceil(count / chunkKeys(count));
   return Math.max(...[1024, 4096, keys].map((count) => chunks(Math.min(count, keys))));
+}
+
+/**
+ * Heads whose rows one workgroup makes: of those that read the same KV head, as many as there is room
+ * for, so that a key is asked for once for all of them.
+ */
+function headsTogether({ heads, kvHeads }: HeadShape, queries: number): number {
+  const fits = (count: number) => heads / kvHeads % count === 0 && count * queries <= LANES;
+  return [32, 16, 8, 4, 2].find(fits) ?? 1;
 }
 
 /** Workgroups from which each makes all chunks of its rows: by then a large GPU has work enough. */
@@ -145,13 +154,14 @@ export function attention(
   const chunked = recorder.gpu.rowForm === "uniform";
   // Queries and sums of larger heads would take all registers of a lane.
   const apart = chunked && units > FIRST_APART;
+  const together = chunked ? headsTogether(shape, work.longest) : 1;
   const rowTiles = Math.ceil(work.longest / LANES);
   const shared = {
     sequences: work.count,
     rowTiles,
     chunks: chunked ? mostChunks(work.mostKeys) : 1,
   };
-  const few = shared.chunks > 1 && rowTiles * heads * work.count < MANY_WORKGROUPS;
+  const few = shared.chunks > 1 && rowTiles * (heads / together) * work.count < MANY_WORKGROUPS;
   const parts = few ? scratch?.get("attention in chunks", partWords(shared, shape)) : undefined;
   recorder.dispatch(attentionKernel, {
     bindings: { ...bindings, shadows: tensors.shadows ?? tensors.sequences, y: parts ?? tensors.y },
@@ -173,6 +183,7 @@ export function attention(
       SHADOWS: tensors.shadows ? 1 : 0,
       FRESH: fresh && fresh.count > 0 ? 1 : 0,
       QUERY_ROWS: apart ? LANES * (units - FIRST_APART) : 1,
+      HEADS: together,
       CHUNKED: chunked ? 1 : 0,
       APART: parts ? 1 : 0,
     },
@@ -182,7 +193,7 @@ export function attention(
       bytes: headDim * (4 * work.queries * heads * (1 + (parts ? shared.chunks : 1)) +
         2 * elementBytes(element) * work.keys * kvHeads),
     },
-    workgroups: [rowTiles, heads, work.count * (parts ? shared.chunks : 1)],
+    workgroups: [rowTiles, heads / together, work.count * (parts ? shared.chunks : 1)],
   });
   if (parts) {
     const { sequences, y } = tensors;

@@ -139,6 +139,15 @@ const CHUNKED: readonly Size[] = [
     queries: [8, 3],
     fresh: 70,
   },
+  {
+    name: "chunks, heads together",
+    heads: 12,
+    kvHeads: 3,
+    headDim: 20,
+    lengths: [100, 70],
+    queries: [7, 8],
+    shadows: true,
+  },
   { name: "chunks, heads of 128", heads: 1, kvHeads: 1, headDim: 128, lengths: [70], queries: [3] },
   {
     name: "chunks of 64 keys and of 256",
