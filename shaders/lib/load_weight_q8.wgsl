@@ -16,29 +16,35 @@ fn load_weight8(block: u32, column: u32, columns: u32) -> Weight8 {
   );
 }
 
-// The scale of 32 weights from 32 * group on.
-fn load_scale(group: u32, column: u32, columns: u32) -> f32 {
-  let own = group * 4u / GROUP_BLOCKS;
-  let scales = unpack2x16float(weight_scales[(own / 2u) * columns + column]);
-  return select(scales.x, scales.y, (own & 1u) == 1u);
+// Of 32 weights from 32 * group on: the word that holds their scale, and the scale in it.
+fn load_scales(group: u32, column: u32, columns: u32) -> u32 {
+  return weight_scales[(group * 4u / GROUP_BLOCKS / 2u) * columns + column];
 }
 
-fn load_codes8(block: u32, column: u32, columns: u32, blocks: u32) -> vec2<u32> {
-  return select(
-    vec2<u32>(0u), weight_units[min(block, blocks - 1u) * columns + column], block < blocks,
-  );
+fn scale_of(scales: u32, group: u32) -> f32 {
+  let shift = 16u * ((group * 4u / GROUP_BLOCKS) & 1u);
+  return unpack2x16float(scales >> shift).x;
 }
 
-// 32 codes, four to a word; 0 behind the last block.
-fn load_codes32(group: u32, column: u32, columns: u32, blocks: u32) -> Codes32 {
+// 32 consecutive codes of a column, four to a word.
+alias Units32 = Codes32;
+
+// Behind the last block it is repeated.
+fn load_units32(group: u32, column: u32, columns: u32, blocks: u32) -> Units32 {
   let first = 4u * group;
+  let last = blocks - 1u;
   return Codes32(
     vec4<u32>(
-      load_codes8(first, column, columns, blocks), load_codes8(first + 1u, column, columns, blocks),
+      weight_units[min(first, last) * columns + column],
+      weight_units[min(first + 1u, last) * columns + column],
     ),
     vec4<u32>(
-      load_codes8(first + 2u, column, columns, blocks),
-      load_codes8(first + 3u, column, columns, blocks),
+      weight_units[min(first + 2u, last) * columns + column],
+      weight_units[min(first + 3u, last) * columns + column],
     ),
   );
+}
+
+fn codes32(units: Units32) -> Codes32 {
+  return units;
 }

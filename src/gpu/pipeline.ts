@@ -87,8 +87,7 @@ export function shaderCode(
   { element = "f32", splits = 1 }: { readonly element?: Element; readonly splits?: number } = {},
 ): string {
   const arithmetic = kernel.multipliesRows ? weights?.arithmetic : undefined;
-  // Quantised rows go round as they are.
-  const form = arithmetic === "int8" ? "exchanged" : gpu.rowForm;
+  const form = gpu.rowForm;
   const source = kernel.usesMatrixUnits
     ? entryPoint(kernel.source, gpu.matrixUnits!)
     : kernel.source;
