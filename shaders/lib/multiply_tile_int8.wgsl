@@ -45,13 +45,20 @@ fn columns_of(units: Units4, group: u32) -> Columns4 {
   );
 }
 
-// An integer below 2^22 added to these bits of 1.5 * 2^23 is that number plus the integer: to subtract
-// it again takes less than a conversion.
-const OFFSET_BITS = 0x4b400000;
+// On a GPU: an integer below 2^22 added to these bits of 1.5 * 2^23 is that number plus the integer, and
+// to subtract the number again takes less than a conversion.
 const OFFSET = 12582912.0;
+const START = select(0, 0x4b400000, AHEAD);
+
+fn number_of(sums: vec4<i32>) -> vec4<f32> {
+  if (AHEAD) {
+    return bitcast<vec4<f32>>(sums) - OFFSET;
+  }
+  return vec4<f32>(sums);
+}
 
 fn dot32(x_low: vec4<u32>, x_high: vec4<u32>, w: Codes32) -> i32 {
-  return OFFSET_BITS +
+  return START +
     dot4I8Packed(x_low.x, w.low.x) + dot4I8Packed(x_low.y, w.low.y) +
     dot4I8Packed(x_low.z, w.low.z) + dot4I8Packed(x_low.w, w.low.w) +
     dot4I8Packed(x_high.x, w.high.x) + dot4I8Packed(x_high.y, w.high.y) +
@@ -66,7 +73,7 @@ fn accumulate(
   let products = vec4<i32>(
     dot32(low, high, w.a), dot32(low, high, w.b), dot32(low, high, w.c), dot32(low, high, w.d),
   );
-  return fma(bitcast<vec4<f32>>(products) - OFFSET, scale * w.scales, sum);
+  return fma(number_of(products), scale * w.scales, sum);
 }
 
 // Behind the last group, which lanes with a shorter split reach, a term is 0.
