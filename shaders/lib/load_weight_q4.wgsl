@@ -8,12 +8,9 @@ override GROUP_BLOCKS: u32 = 4u;
 fn load_weight8(block: u32, column: u32, columns: u32) -> Weight8 {
   let unit = weight_units[block * columns + column];
   let group = block / GROUP_BLOCKS;
-  let scales = unpack2x16float(weight_scales[(group / 2u) * columns + column]);
-  let scale = select(scales.x, scales.y, (group & 1u) == 1u);
-  // Each code is moved to the top of its word, then down again with its sign.
-  let low = vec4<i32>(vec4<u32>(unit) << vec4<u32>(28u, 24u, 20u, 16u)) >> vec4<u32>(28u);
-  let high = vec4<i32>(vec4<u32>(unit) << vec4<u32>(12u, 8u, 4u, 0u)) >> vec4<u32>(28u);
-  return Weight8(vec4<f32>(low) * scale, vec4<f32>(high) * scale);
+  let shift = 16u * (group & 1u);
+  let scale = unpack2x16float(weight_scales[(group / 2u) * columns + column] >> shift).x;
+  return widened_halves(unit, scale);
 }
 
 // Of 32 weights from 32 * group on: the word that holds their scale, and the scale in it, here of codes

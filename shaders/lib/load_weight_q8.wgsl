@@ -8,12 +8,9 @@ override GROUP_BLOCKS: u32 = 4u;
 fn load_weight8(block: u32, column: u32, columns: u32) -> Weight8 {
   let unit = weight_units[block * columns + column];
   let group = block / GROUP_BLOCKS;
-  let scales = unpack2x16float(weight_scales[(group / 2u) * columns + column]);
-  let scale = select(scales.x, scales.y, (group & 1u) == 1u);
-  return Weight8(
-    vec4<f32>(unpack4xI8(unit.x)) * scale,
-    vec4<f32>(unpack4xI8(unit.y)) * scale,
-  );
+  let shift = 16u * (group & 1u);
+  let scale = unpack2x16float(weight_scales[(group / 2u) * columns + column] >> shift).x;
+  return widened_bytes(unit, scale);
 }
 
 // Of 32 weights from 32 * group on: the word that holds their scale, and the scale in it.

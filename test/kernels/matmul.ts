@@ -178,6 +178,12 @@ export const kernelCase = defineCase<Size, Inputs>({
       arithmetic: "int8" as const,
     })),
     layer(1, 1024, 1024),
+    ...(["f32", "int8"] as const).map((arithmetic) => ({
+      ...layer(8, 1024, 3072),
+      name: `8 rows, 1024 to 3072, q4, products in ${arithmetic}`,
+      scheme: "q4" as const,
+      arithmetic,
+    })),
   ],
   inputs: ({ scheme, ...size }, random) => ({
     ...size,
