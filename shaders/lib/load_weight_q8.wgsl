@@ -4,13 +4,26 @@
 
 override GROUP_BLOCKS: u32 = 4u;
 
-// Weights [8 * block, 8 * block + 8) of a column; `columns` is the width of the packed matrix.
+// Eight weights of a column from 8 * block on, as they lie in memory; `columns`: width of the packed matrix.
+struct Unit8 {
+  codes: vec2<u32>,
+  scales: u32,
+}
+
+fn load_unit8(block: u32, column: u32, columns: u32) -> Unit8 {
+  return Unit8(
+    weight_units[block * columns + column],
+    weight_scales[(block / GROUP_BLOCKS / 2u) * columns + column],
+  );
+}
+
+fn weight8_of(unit: Unit8, block: u32) -> Weight8 {
+  let shift = 16u * ((block / GROUP_BLOCKS) & 1u);
+  return widened_bytes(unit.codes, unpack2x16float(unit.scales >> shift).x);
+}
+
 fn load_weight8(block: u32, column: u32, columns: u32) -> Weight8 {
-  let unit = weight_units[block * columns + column];
-  let group = block / GROUP_BLOCKS;
-  let shift = 16u * (group & 1u);
-  let scale = unpack2x16float(weight_scales[(group / 2u) * columns + column] >> shift).x;
-  return widened_bytes(unit, scale);
+  return weight8_of(load_unit8(block, column, columns), block);
 }
 
 // Of 32 weights from 32 * group on: the word that holds their scale, and the scale in it.

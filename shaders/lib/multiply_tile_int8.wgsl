@@ -110,7 +110,7 @@ fn multiply_tile(
     let last = min(group, groups - 1u);
     var w: Columns4;
     if (AHEAD) {
-      w = columns_of(next, last);
+      w = columns_of(next, group);
       next = load_columns(min(group + 1u, groups - 1u), at, columns, blocks);
     } else {
       w = columns_of(load_columns(last, at, columns, blocks), last);
