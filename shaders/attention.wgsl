@@ -61,10 +61,6 @@ var<private> maximum: f32; // of the scores so far
 var<private> total: f32; // of the weights
 var<private> low: vec4<f32>; // scores, then weights, of keys 0..3
 var<private> high: vec4<f32>; // of keys 4..7
-// More than UNITS, which the compiler must not know. Rows at shared addresses come to scalar registers,
-// and a branch keeps it from asking for more of them at a time than there are. It changes with every
-// turn, and from scores to values, so that no condition is kept either.
-var<private> fence: u32;
 
 // Units are passed as literals, so that the arrays above stay in registers once this is inlined.
 fn load_query(lane: u32, i: u32, start: u32) {
@@ -96,7 +92,7 @@ fn row_start(place: u32, base: vec3<u32>) -> u32 {
   return base.x + place * base.z;
 }
 
-fn score(lane: u32, i: u32) {
+fn score(lane: u32, i: u32, fence: u32) {
   if (i < UNITS && (!FENCED || i < fence)) {
     let key = key_rows(lane, i);
     let a = query_unit(lane, i);
@@ -119,7 +115,7 @@ fn weigh(sum: vec4<f32>, value: array<vec4<f32>, 8>) -> vec4<f32> {
   return fma(vec4<f32>(high.w), value[7], s);
 }
 
-fn add_values(lane: u32, i: u32, factor: f32) {
+fn add_values(lane: u32, i: u32, factor: f32, fence: u32) {
   if (i < UNITS && (!FENCED || i < fence)) {
     let value = value_rows(lane, i);
     sums[i] = weigh(sums[i] * factor, value.a);
@@ -194,18 +190,21 @@ fn attend(
   total = 0.0;
   for (var key = begin; key < end; key += 8u) {
     find_rows(lane, key, keys - 1u, base);
-    fence = end - key + UNITS;
+    // More than UNITS, which the compiler must not know. Rows at shared addresses come to scalar
+    // registers, and a branch keeps it from asking for more of them at a time than there are. It changes
+    // with every turn, and from scores to values, so that no condition is kept either.
+    let fence = end - key + UNITS;
     low = vec4<f32>(0.0);
     high = vec4<f32>(0.0);
-    score8(lane, 0u);
+    score8(lane, 0u, fence);
     if (UNITS > 8u) {
-      score8(lane, 8u);
+      score8(lane, 8u, fence);
     }
     if (UNITS > 16u) {
-      score8(lane, 16u);
+      score8(lane, 16u, fence);
     }
     if (UNITS > 24u) {
-      score8(lane, 24u);
+      score8(lane, 24u, fence);
     }
     let places = vec4<u32>(key, key + 1u, key + 2u, key + 3u);
     low = select(vec4<f32>(HIDDEN), low, places < vec4<u32>(keys));
@@ -223,16 +222,15 @@ fn attend(
     high = exp(high - largest);
     let eight = low + high;
     total = total * factor + ((eight.x + eight.y) + (eight.z + eight.w));
-    fence += UNITS;
-    add_values8(lane, 0u, factor);
+    add_values8(lane, 0u, factor, fence + UNITS);
     if (UNITS > 8u) {
-      add_values8(lane, 8u, factor);
+      add_values8(lane, 8u, factor, fence + UNITS);
     }
     if (UNITS > 16u) {
-      add_values8(lane, 16u, factor);
+      add_values8(lane, 16u, factor, fence + UNITS);
     }
     if (UNITS > 24u) {
-      add_values8(lane, 24u, factor);
+      add_values8(lane, 24u, factor, fence + UNITS);
     }
   }
   if (SHADOWS > 0u && end == keys) {

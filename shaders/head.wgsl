@@ -26,10 +26,13 @@ struct Params {
 
 override GUIDED: u32 = 0u;
 
-// [16 rows, LANES]
-var<workgroup> numbers: array<vec4<f32>, 512>;
-var<workgroup> tokens: array<u32, 512>;
-var<workgroup> asides: array<f32, 512>; // used if MEASURED
+// Of all 16 rows, or of four at a time: less memory lets a GPU run more workgroups at once.
+override CANDIDATES: u32 = 512u;
+
+// [rows, LANES]
+var<workgroup> numbers: array<vec4<f32>, CANDIDATES>;
+var<workgroup> tokens: array<u32, CANDIDATES>;
+var<workgroup> asides: array<f32, CANDIDATES>; // used if MEASURED
 // [16 rows], HIDDEN where the judged token is in another tile
 var<workgroup> judged: array<f32, 16>;
 
@@ -63,6 +66,23 @@ fn consider(
   );
 }
 
+fn put(at: u32, c: Candidate) {
+  numbers[at] = vec4<f32>(c.score, c.logit, c.maximum, c.others);
+  tokens[at] = c.token;
+  if (MEASURED == 1u) {
+    asides[at] = c.aside;
+  }
+}
+
+fn take(at: u32) -> Candidate {
+  let n = numbers[at];
+  var aside = 0.0;
+  if (MEASURED == 1u) {
+    aside = asides[at];
+  }
+  return Candidate(n.x, tokens[at], n.y, n.z, n.w, HIDDEN, aside);
+}
+
 fn keep(entry: u32, slot: u32, lane: u32, column: u32, logits: vec4<f32>) {
   if (entry >= params.entries) {
     return;
@@ -74,10 +94,28 @@ fn keep(entry: u32, slot: u32, lane: u32, column: u32, logits: vec4<f32>) {
   c = consider(c, plan, who, slot, column + LANES, logits.y);
   c = consider(c, plan, who, slot, column + 2u * LANES, logits.z);
   c = consider(c, plan, who, slot, column + 3u * LANES, logits.w);
-  numbers[slot * LANES + lane] = vec4<f32>(c.score, c.logit, c.maximum, c.others);
-  tokens[slot * LANES + lane] = c.token;
-  if (MEASURED == 1u) {
-    asides[slot * LANES + lane] = c.aside;
+  put((slot * LANES + lane) % CANDIDATES, c);
+}
+
+// Merges the candidates of `rows` rows, a lane a row.
+fn merge_rows(entry: u32, slot: u32, rows: u32, lane: u32, place: u32) {
+  workgroupBarrier();
+  if (lane < rows && entry + lane < params.entries) {
+    let measure = plans[params.plan_offset + asked[entry + lane].sequence].measure;
+    var c = no_candidate(measure);
+    for (var i = 0u; i < LANES; i++) {
+      c = merge(c, take(lane * LANES + i), measure);
+    }
+    c.judged = judged[slot + lane];
+    candidates[(entry + lane) * params.tiles + place] = c;
+  }
+}
+
+// Merges four rows to make room for the next; nothing to do if there is room for all.
+fn merge_four(entry: u32, slot: u32, lane: u32, place: u32) {
+  if (CANDIDATES < 16u * LANES) {
+    merge_rows(entry, slot, 4u, lane, place);
+    workgroupBarrier();
   }
 }
 
@@ -99,6 +137,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   );
   multiply_tile(thread, rows, at, params.columns, params.blocks, 0u);
 
+  let place = params.first_tile + group.y;
   var slots = 8u * ROW_GROUPS;
   var entry = first;
   if (GUIDED == 1u) {
@@ -108,47 +147,39 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     keep(entry + 1u, 1u, lane, column, guide(sums[2], sums[3]));
     keep(entry + 2u, 2u, lane, column, guide(sums[4], sums[5]));
     keep(entry + 3u, 3u, lane, column, guide(sums[6], sums[7]));
+    merge_four(entry, 0u, lane, place);
     if (ROW_GROUPS == 2u) {
       keep(entry + 4u, 4u, lane, column, guide(sums[8], sums[9]));
       keep(entry + 5u, 5u, lane, column, guide(sums[10], sums[11]));
       keep(entry + 6u, 6u, lane, column, guide(sums[12], sums[13]));
       keep(entry + 7u, 7u, lane, column, guide(sums[14], sums[15]));
+      merge_four(entry + 4u, 4u, lane, place);
     }
   } else {
     keep(entry, 0u, lane, column, sums[0]);
     keep(entry + 1u, 1u, lane, column, sums[1]);
     keep(entry + 2u, 2u, lane, column, sums[2]);
     keep(entry + 3u, 3u, lane, column, sums[3]);
+    merge_four(entry, 0u, lane, place);
     keep(entry + 4u, 4u, lane, column, sums[4]);
     keep(entry + 5u, 5u, lane, column, sums[5]);
     keep(entry + 6u, 6u, lane, column, sums[6]);
     keep(entry + 7u, 7u, lane, column, sums[7]);
+    merge_four(entry + 4u, 4u, lane, place);
     if (ROW_GROUPS == 2u) {
       keep(entry + 8u, 8u, lane, column, sums[8]);
       keep(entry + 9u, 9u, lane, column, sums[9]);
       keep(entry + 10u, 10u, lane, column, sums[10]);
       keep(entry + 11u, 11u, lane, column, sums[11]);
+      merge_four(entry + 8u, 8u, lane, place);
       keep(entry + 12u, 12u, lane, column, sums[12]);
       keep(entry + 13u, 13u, lane, column, sums[13]);
       keep(entry + 14u, 14u, lane, column, sums[14]);
       keep(entry + 15u, 15u, lane, column, sums[15]);
+      merge_four(entry + 12u, 12u, lane, place);
     }
   }
-  workgroupBarrier();
-  if (lane < slots && entry + lane < params.entries) {
-    let measure = plans[params.plan_offset + asked[entry + lane].sequence].measure;
-    var c = no_candidate(measure);
-    for (var i = 0u; i < LANES; i++) {
-      let n = numbers[lane * LANES + i];
-      var aside = 0.0;
-      if (MEASURED == 1u) {
-        aside = asides[lane * LANES + i];
-      }
-      c = merge(
-        c, Candidate(n.x, tokens[lane * LANES + i], n.y, n.z, n.w, HIDDEN, aside), measure,
-      );
-    }
-    c.judged = judged[lane];
-    candidates[(entry + lane) * params.tiles + params.first_tile + group.y] = c;
+  if (CANDIDATES == 16u * LANES) {
+    merge_rows(entry, 0u, slots, lane, place);
   }
 }

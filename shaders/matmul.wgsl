@@ -44,11 +44,11 @@ fn store_row(row: u32, column: u32, value: vec4<f32>) {
   store(row, column + 3u * LANES, value.w);
 }
 
-fn multiply_split(thread: u32, first: u32, column: u32, split: u32) {
+fn multiply_split(thread: u32, first: u32, column: u32, own: u32) {
   let rows = rows_of_tile(thread, first, params.rows - 1u);
   let at = column + vec4<u32>(0u, LANES, 2u * LANES, 3u * LANES);
   multiply_tile(
-    thread, rows, min(at, vec4<u32>(params.columns - 1u)), params.columns, params.blocks, split,
+    thread, rows, min(at, vec4<u32>(params.columns - 1u)), params.columns, params.blocks, own,
   );
   combine_splits(thread);
   if (thread < LANES) {
@@ -63,12 +63,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   adds = ADD == 1u;
   start = params.y_column + group.z * params.split_stride;
   if (TURNS == 1u && !AHEAD) {
-    multiply_split(thread, first, column, split_of(thread, group.z));
+    multiply_split(thread, first, column, group.z);
     return;
   }
   for (var turn = 0u; turn < TURNS; turn++) {
     clear_sums();
-    multiply_split(thread, first, column, split_of(thread, group.z * TURNS + turn));
+    multiply_split(thread, first, column, group.z * TURNS + turn);
     adds = true;
   }
 }

@@ -58,7 +58,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let pairs = min(vec2<u32>(column, column + LANES), vec2<u32>(params.columns - 1u));
   multiply_tile(
     thread, rows, vec4<u32>(pairs, pairs + params.columns), 2u * params.columns, params.blocks,
-    split_of(thread, 0u),
+    0u,
   );
   combine_splits(thread);
   if (thread < LANES) {

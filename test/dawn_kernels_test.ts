@@ -38,10 +38,11 @@ for (const { kernel, runs } of kernelCases) {
   Deno.test({
     ...skipIf(noDawnCompiler, `Dawn compiles ${kernel} in every variant`),
     async fn() {
-      for (const subgroups of [true, false]) {
+      const variants = [["uniform", false], ["exchanged", true], ["exchanged", false]] as const;
+      for (const [rowForm, subgroups] of variants) {
         // Without subgroups, kernels on matrix units ask for the size of theirs.
         const matrixUnits = units("8x8x8", subgroups ? SUBGROUP : 2 * SUBGROUP);
-        const gpu: Gpu = { ...dawnCompiler!, subgroups, matrixUnits };
+        const gpu: Gpu = { ...dawnCompiler!, rowForm, subgroups, matrixUnits };
         for (const { name, upload } of runs) {
           gpu.device.pushErrorScope("validation");
           const { tensors, record } = upload(gpu);
@@ -50,7 +51,7 @@ for (const { kernel, runs } of kernelCases) {
           recorder.submit();
           tensors[Symbol.dispose]();
           const error = await gpu.device.popErrorScope();
-          assertEquals(error?.message, undefined, name);
+          assertEquals(error?.message, undefined, `${name}, rows ${rowForm}`);
         }
       }
       dawnCompiler!.throwIfFaulty();

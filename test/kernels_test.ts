@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { attentionKernel } from "../src/kernels/attention.ts";
+import { embedKernel } from "../src/kernels/embed.ts";
 import { headKernel } from "../src/kernels/head.ts";
 import { matmulKernel } from "../src/kernels/matmul.ts";
 import { qkvKernel } from "../src/kernels/qkv.ts";
@@ -45,9 +46,10 @@ Deno.test("the bench finds a kernel's case by its name, and times it", async () 
   assert(benches[0].results[0].ok.avg > 0);
 });
 
-/** Kernels to which rows come in a form that the device chooses. */
-const READS_ROWS: readonly string[] = [
+/** Kernels to which rows or quantised weights come in a form that the device chooses. */
+const HAS_FORMS: readonly string[] = [
   attentionKernel,
+  embedKernel,
   matmulKernel,
   qkvKernel,
   swigluKernel,
@@ -64,7 +66,7 @@ for (const { kernel, runs } of kernelCases) {
       async fn() {
         const expected = kernelRun.reference(anyGpu);
         let first: Map<string, Uint32Array> | undefined;
-        for (const [form, gpu] of READS_ROWS.includes(kernel) ? allForms : forms) {
+        for (const [form, gpu] of HAS_FORMS.includes(kernel) ? allForms : forms) {
           const found = await runCase(gpu, kernelRun);
           compareCase(gpu, form, kernelRun, found, expected);
           if (form === "uniform" && kernelRun.ordersByForm) continue;

@@ -12,18 +12,18 @@ fn load_query8(lane: u32, i: u32, start: u32) {
   load_query(lane, i + 7u, start);
 }
 
-fn score8(lane: u32, i: u32) {
-  score(lane, i);
-  score(lane, i + 2u);
-  score(lane, i + 4u);
-  score(lane, i + 6u);
+fn score8(lane: u32, i: u32, fence: u32) {
+  score(lane, i, fence);
+  score(lane, i + 2u, fence);
+  score(lane, i + 4u, fence);
+  score(lane, i + 6u, fence);
 }
 
-fn add_values8(lane: u32, i: u32, factor: f32) {
-  add_values(lane, i, factor);
-  add_values(lane, i + 2u, factor);
-  add_values(lane, i + 4u, factor);
-  add_values(lane, i + 6u, factor);
+fn add_values8(lane: u32, i: u32, factor: f32, fence: u32) {
+  add_values(lane, i, factor, fence);
+  add_values(lane, i + 2u, factor, fence);
+  add_values(lane, i + 4u, factor, fence);
+  add_values(lane, i + 6u, factor, fence);
 }
 
 fn score_own8(lane: u32, i: u32, start: u32) {

@@ -7,3 +7,13 @@ fn load_weight8(block: u32, column: u32, columns: u32) -> Weight8 {
   let high = low + f32(arrayLength(&weight_units));
   return Weight8(low, high);
 }
+
+alias Unit8 = Weight8;
+
+fn load_unit8(block: u32, column: u32, columns: u32) -> Unit8 {
+  return load_weight8(block, column, columns);
+}
+
+fn weight8_of(unit: Unit8, block: u32) -> Weight8 {
+  return unit;
+}

@@ -15,3 +15,14 @@ fn load_weight8(block: u32, column: u32, columns: u32) -> Weight8 {
     ),
   );
 }
+
+// Kept as floats until they are used.
+alias Unit8 = Weight8;
+
+fn load_unit8(block: u32, column: u32, columns: u32) -> Unit8 {
+  return load_weight8(block, column, columns);
+}
+
+fn weight8_of(unit: Unit8, block: u32) -> Weight8 {
+  return unit;
+}

@@ -6,3 +6,14 @@ fn load_weight8(block: u32, column: u32, columns: u32) -> Weight8 {
   let at = 2u * block * columns + column;
   return Weight8(weight_units[at], weight_units[at + columns]);
 }
+
+// Kept as floats until they are used.
+alias Unit8 = Weight8;
+
+fn load_unit8(block: u32, column: u32, columns: u32) -> Unit8 {
+  return load_weight8(block, column, columns);
+}
+
+fn weight8_of(unit: Unit8, block: u32) -> Weight8 {
+  return unit;
+}

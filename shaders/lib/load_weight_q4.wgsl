@@ -4,52 +4,60 @@
 
 override GROUP_BLOCKS: u32 = 4u;
 
-// Weights [8 * block, 8 * block + 8) of a column; `columns` is the width of the packed matrix.
+// Eight weights of a column from 8 * block on, as they lie in memory; `columns`: width of the packed matrix.
+struct Unit8 {
+  codes: u32,
+  scales: u32,
+}
+
+fn load_unit8(block: u32, column: u32, columns: u32) -> Unit8 {
+  return Unit8(
+    weight_units[block * columns + column],
+    weight_scales[(block / GROUP_BLOCKS / 2u) * columns + column],
+  );
+}
+
+fn weight8_of(unit: Unit8, block: u32) -> Weight8 {
+  let shift = 16u * ((block / GROUP_BLOCKS) & 1u);
+  return widened_halves(unit.codes, unpack2x16float(unit.scales >> shift).x);
+}
+
 fn load_weight8(block: u32, column: u32, columns: u32) -> Weight8 {
-  let unit = weight_units[block * columns + column];
-  let group = block / GROUP_BLOCKS;
-  let scales = unpack2x16float(weight_scales[(group / 2u) * columns + column]);
-  let scale = select(scales.x, scales.y, (group & 1u) == 1u);
-  // Each code is moved to the top of its word, then down again with its sign.
-  let low = vec4<i32>(vec4<u32>(unit) << vec4<u32>(28u, 24u, 20u, 16u)) >> vec4<u32>(28u);
-  let high = vec4<i32>(vec4<u32>(unit) << vec4<u32>(12u, 8u, 4u, 0u)) >> vec4<u32>(28u);
-  return Weight8(vec4<f32>(low) * scale, vec4<f32>(high) * scale);
+  return weight8_of(load_unit8(block, column, columns), block);
 }
 
-// The scale of 32 weights from 32 * group on.
-fn load_scale(group: u32, column: u32, columns: u32) -> f32 {
-  let own = group * 4u / GROUP_BLOCKS;
-  let scales = unpack2x16float(weight_scales[(own / 2u) * columns + column]);
-  return select(scales.x, scales.y, (own & 1u) == 1u);
+// Of 32 weights from 32 * group on: the word that holds their scale, and the scale in it, here of codes
+// that are 16 times as large.
+fn load_scales(group: u32, column: u32, columns: u32) -> u32 {
+  return weight_scales[(group * 4u / GROUP_BLOCKS / 2u) * columns + column];
 }
 
-// Four codes of 4 bits, in the lower half of each byte, become bytes with their sign.
-fn with_sign(codes: u32) -> u32 {
-  // A code from 8 on is negative: its upper half is all ones.
-  return codes | ((codes & 0x08080808u) * 30u);
+fn scale_of(scales: u32, group: u32) -> f32 {
+  let shift = 16u * ((group * 4u / GROUP_BLOCKS) & 1u);
+  return unpack2x16float(scales >> shift).x * 0.0625;
 }
 
-// Eight codes, four to a word.
-fn load_codes8(block: u32, column: u32, columns: u32, blocks: u32) -> vec2<u32> {
-  let word = weight_units[min(block, blocks - 1u) * columns + column];
-  let low = (word & 0xfu) | ((word & 0xf0u) << 4u) | ((word & 0xf00u) << 8u) |
-    ((word & 0xf000u) << 12u);
-  let upper = word >> 16u;
-  let high = (upper & 0xfu) | ((upper & 0xf0u) << 4u) | ((upper & 0xf00u) << 8u) |
-    ((upper & 0xf000u) << 12u);
-  return select(vec2<u32>(0u), vec2<u32>(with_sign(low), with_sign(high)), block < blocks);
-}
+// 32 consecutive codes of a column.
+alias Units32 = vec4<u32>;
 
-// 32 codes, four to a word; 0 behind the last block.
-fn load_codes32(group: u32, column: u32, columns: u32, blocks: u32) -> Codes32 {
+// Behind the last block it is repeated.
+fn load_units32(group: u32, column: u32, columns: u32, blocks: u32) -> Units32 {
   let first = 4u * group;
+  let last = blocks - 1u;
+  return vec4<u32>(
+    weight_units[min(first, last) * columns + column],
+    weight_units[min(first + 1u, last) * columns + column],
+    weight_units[min(first + 2u, last) * columns + column],
+    weight_units[min(first + 3u, last) * columns + column],
+  );
+}
+
+// Codes in the upper half of each byte: as signed bytes they are 16 times as large. Of every eight come
+// those of even k, then those of odd k.
+fn codes32(units: Units32) -> Codes32 {
+  let even = (units << vec4<u32>(4u)) & vec4<u32>(0xf0f0f0f0u);
+  let odd = units & vec4<u32>(0xf0f0f0f0u);
   return Codes32(
-    vec4<u32>(
-      load_codes8(first, column, columns, blocks), load_codes8(first + 1u, column, columns, blocks),
-    ),
-    vec4<u32>(
-      load_codes8(first + 2u, column, columns, blocks),
-      load_codes8(first + 3u, column, columns, blocks),
-    ),
+    vec4<u32>(even.x, odd.x, even.y, odd.y), vec4<u32>(even.z, odd.z, even.w, odd.w),
   );
 }

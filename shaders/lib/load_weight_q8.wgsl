@@ -4,41 +4,57 @@
 
 override GROUP_BLOCKS: u32 = 4u;
 
-// Weights [8 * block, 8 * block + 8) of a column; `columns` is the width of the packed matrix.
+// Eight weights of a column from 8 * block on, as they lie in memory; `columns`: width of the packed matrix.
+struct Unit8 {
+  codes: vec2<u32>,
+  scales: u32,
+}
+
+fn load_unit8(block: u32, column: u32, columns: u32) -> Unit8 {
+  return Unit8(
+    weight_units[block * columns + column],
+    weight_scales[(block / GROUP_BLOCKS / 2u) * columns + column],
+  );
+}
+
+fn weight8_of(unit: Unit8, block: u32) -> Weight8 {
+  let shift = 16u * ((block / GROUP_BLOCKS) & 1u);
+  return widened_bytes(unit.codes, unpack2x16float(unit.scales >> shift).x);
+}
+
 fn load_weight8(block: u32, column: u32, columns: u32) -> Weight8 {
-  let unit = weight_units[block * columns + column];
-  let group = block / GROUP_BLOCKS;
-  let scales = unpack2x16float(weight_scales[(group / 2u) * columns + column]);
-  let scale = select(scales.x, scales.y, (group & 1u) == 1u);
-  return Weight8(
-    vec4<f32>(unpack4xI8(unit.x)) * scale,
-    vec4<f32>(unpack4xI8(unit.y)) * scale,
-  );
+  return weight8_of(load_unit8(block, column, columns), block);
 }
 
-// The scale of 32 weights from 32 * group on.
-fn load_scale(group: u32, column: u32, columns: u32) -> f32 {
-  let own = group * 4u / GROUP_BLOCKS;
-  let scales = unpack2x16float(weight_scales[(own / 2u) * columns + column]);
-  return select(scales.x, scales.y, (own & 1u) == 1u);
+// Of 32 weights from 32 * group on: the word that holds their scale, and the scale in it.
+fn load_scales(group: u32, column: u32, columns: u32) -> u32 {
+  return weight_scales[(group * 4u / GROUP_BLOCKS / 2u) * columns + column];
 }
 
-fn load_codes8(block: u32, column: u32, columns: u32, blocks: u32) -> vec2<u32> {
-  return select(
-    vec2<u32>(0u), weight_units[min(block, blocks - 1u) * columns + column], block < blocks,
-  );
+fn scale_of(scales: u32, group: u32) -> f32 {
+  let shift = 16u * ((group * 4u / GROUP_BLOCKS) & 1u);
+  return unpack2x16float(scales >> shift).x;
 }
 
-// 32 codes, four to a word; 0 behind the last block.
-fn load_codes32(group: u32, column: u32, columns: u32, blocks: u32) -> Codes32 {
+// 32 consecutive codes of a column, four to a word.
+alias Units32 = Codes32;
+
+// Behind the last block it is repeated.
+fn load_units32(group: u32, column: u32, columns: u32, blocks: u32) -> Units32 {
   let first = 4u * group;
+  let last = blocks - 1u;
   return Codes32(
     vec4<u32>(
-      load_codes8(first, column, columns, blocks), load_codes8(first + 1u, column, columns, blocks),
+      weight_units[min(first, last) * columns + column],
+      weight_units[min(first + 1u, last) * columns + column],
     ),
     vec4<u32>(
-      load_codes8(first + 2u, column, columns, blocks),
-      load_codes8(first + 3u, column, columns, blocks),
+      weight_units[min(first + 2u, last) * columns + column],
+      weight_units[min(first + 3u, last) * columns + column],
     ),
   );
+}
+
+fn codes32(units: Units32) -> Codes32 {
+  return units;
 }

@@ -5,6 +5,21 @@
 // The kernel defines x_at(i), the i-th vec4 of x [rows, 8 * blocks]; products_f32.wgsl or
 // products_f16.wgsl say in what the products are made.
 
+// Of a lane's four columns, as they lie in memory.
+struct Units4 {
+  a: Unit8,
+  b: Unit8,
+  c: Unit8,
+  d: Unit8,
+}
+
+fn load_columns(block: u32, at: vec4<u32>, columns: u32) -> Units4 {
+  return Units4(
+    load_unit8(block, at.x, columns), load_unit8(block, at.y, columns),
+    load_unit8(block, at.z, columns), load_unit8(block, at.w, columns),
+  );
+}
+
 // Behind the last block, which lanes with a shorter split reach, a term is 0.
 fn x_in(i: u32, inside: bool) -> vec4<f32> {
   if (WORKGROUP == LANES) {
@@ -13,22 +28,22 @@ fn x_in(i: u32, inside: bool) -> vec4<f32> {
   return select(vec4<f32>(0.0), x_at(i), inside);
 }
 
-// `rows`: by rows_of_tile; `split`: by split_of.
+// `rows`: by rows_of_tile; `own`: the split of the workgroup, where all its lanes make the same.
 fn multiply_tile(
-  thread: u32, rows: vec4<u32>, at: vec4<u32>, columns: u32, blocks: u32, split: u32,
+  thread: u32, rows: vec4<u32>, at: vec4<u32>, columns: u32, blocks: u32, own: u32,
 ) {
   let each = (blocks + SPLITS - 1u) / SPLITS;
   var begin = 0u;
   if (SPLITS > 1u) {
-    begin = split * each;
+    begin = split_of(thread, own) * each;
   }
   // Lanes with different splits take as many turns: those that hand rows to each other must do it
-  // together.
+  // together, and compilers must see that they do.
   var turns = each;
   if (SPLITS > 1u && WORKGROUP == LANES) {
-    turns = min(each, max(blocks, begin) - begin);
+    turns = min(each, max(blocks, own * each) - own * each);
   }
-  var next: Columns4;
+  var next: Units4;
   if (AHEAD) {
     next = load_columns(min(begin, blocks - 1u), at, columns);
   }
@@ -36,12 +51,12 @@ fn multiply_tile(
     let block = begin + turn;
     var w: Columns4;
     if (AHEAD) {
-      w = next;
+      w = columns_of(next, block);
       next = load_columns(min(block + 1u, blocks - 1u), at, columns);
     } else if (WORKGROUP > LANES) {
-      w = load_columns(min(block, blocks - 1u), at, columns);
+      w = columns_of(load_columns(min(block, blocks - 1u), at, columns), block);
     } else {
-      w = load_columns(block, at, columns);
+      w = columns_of(load_columns(block, at, columns), block);
     }
     let inside = block < blocks;
     let x = eight_rows(thread, rows, 0u, 2u * blocks, 2u * block, inside);

@@ -6,11 +6,11 @@ struct Columns4 {
   k4: vec4<f16>, k5: vec4<f16>, k6: vec4<f16>, k7: vec4<f16>,
 }
 
-fn load_columns(block: u32, at: vec4<u32>, columns: u32) -> Columns4 {
-  let a = load_weight8(block, at.x, columns);
-  let b = load_weight8(block, at.y, columns);
-  let c = load_weight8(block, at.z, columns);
-  let d = load_weight8(block, at.w, columns);
+fn columns_of(units: Units4, block: u32) -> Columns4 {
+  let a = weight8_of(units.a, block);
+  let b = weight8_of(units.b, block);
+  let c = weight8_of(units.c, block);
+  let d = weight8_of(units.d, block);
   return Columns4(
     vec4<f16>(vec4<f32>(a.low.x, b.low.x, c.low.x, d.low.x)),
     vec4<f16>(vec4<f32>(a.low.y, b.low.y, c.low.y, d.low.y)),

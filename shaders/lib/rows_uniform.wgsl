@@ -1,6 +1,6 @@
 // Eight keys or values come to all lanes by address: every lane reads all of them, at addresses that are
 // the same in all lanes. GPUs read those once a wave, into scalar registers. Right for any wave size.
-const FENCED = true; // as attention.wgsl's fence tells
+const FENCED = true; // as attend in attention.wgsl tells
 
 struct EightRows {
   a: array<vec4<f32>, 8>,

@@ -14,3 +14,14 @@ fn eight_rows(
   let at = rows[group] * row_units + offset;
   return gather_rows(thread, x_in(at, inside), x_in(at + 1u, inside));
 }
+
+// The first number of the vec4 at `offset` of each of eight rows.
+fn eight_scales(
+  thread: u32, rows: vec4<u32>, group: u32, row_units: u32, offset: u32, inside: bool,
+) -> array<f32, 8> {
+  let own = x_in(rows[group] * row_units + offset, inside);
+  let all = gather_rows(thread, own, own).a;
+  return array(
+    all[0].x, all[1].x, all[2].x, all[3].x, all[4].x, all[5].x, all[6].x, all[7].x,
+  );
+}

@@ -43,3 +43,20 @@ fn eight_rows(
     ),
   );
 }
+
+// The first number of the vec4 at `offset` of each of eight rows.
+fn eight_scales(
+  thread: u32, rows: vec4<u32>, group: u32, row_units: u32, offset: u32, inside: bool,
+) -> array<f32, 8> {
+  let first = 8u * group;
+  return array(
+    x_in(row_at(rows, first, row_units, offset), inside).x,
+    x_in(row_at(rows, first + 1u, row_units, offset), inside).x,
+    x_in(row_at(rows, first + 2u, row_units, offset), inside).x,
+    x_in(row_at(rows, first + 3u, row_units, offset), inside).x,
+    x_in(row_at(rows, first + 4u, row_units, offset), inside).x,
+    x_in(row_at(rows, first + 5u, row_units, offset), inside).x,
+    x_in(row_at(rows, first + 6u, row_units, offset), inside).x,
+    x_in(row_at(rows, first + 7u, row_units, offset), inside).x,
+  );
+}

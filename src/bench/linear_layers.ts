@@ -54,7 +54,7 @@ export async function linearRate(
   const x = arithmetic === "int8" ? createTensor(gpu, "codes", rows * words) : rowsTensor;
   const y = createTensor(gpu, "y", rows * columns);
   try {
-    if (arithmetic === "int8") quantizeRows(recorder, rowsTensor, x, { rows, inner });
+    if (arithmetic === "int8") quantizeRows(recorder, rowsTensor, x, { rows, inner, scheme: made });
     const options = { rows, yStride: columns, scratch };
     const rate = await measureRate(gpu, recorder, 2 * rows * inner * columns, () => {
       if (arithmetic === "int8") matmul(recorder, x, matrix, y, options);

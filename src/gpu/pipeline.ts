@@ -13,6 +13,8 @@ import productsF32 from "../../shaders/lib/products_f32.wgsl" with { type: "text
 import tileRowsExchanged from "../../shaders/lib/tile_rows_exchanged.wgsl" with { type: "text" };
 import tileRowsUniform from "../../shaders/lib/tile_rows_uniform.wgsl" with { type: "text" };
 import weight8 from "../../shaders/lib/weight8.wgsl" with { type: "text" };
+import widenExchanged from "../../shaders/lib/widen_exchanged.wgsl" with { type: "text" };
+import widenUniform from "../../shaders/lib/widen_uniform.wgsl" with { type: "text" };
 import type { Gpu } from "./device.ts";
 import type { RowForm } from "./row_form.ts";
 import type { Arithmetic, Element, Kernel, WeightBinding } from "./kernel.ts";
@@ -28,6 +30,12 @@ const MULTIPLY_TILE: Readonly<Record<Arithmetic, readonly string[]>> = {
 const TILE_ROWS: Readonly<Record<RowForm, string>> = {
   exchanged: tileRowsExchanged,
   uniform: tileRowsUniform,
+};
+
+/** How quantised weights become floats. */
+const WIDEN: Readonly<Record<RowForm, string>> = {
+  exchanged: widenExchanged,
+  uniform: widenUniform,
 };
 
 const ELEMENT: Readonly<Record<Element, string>> = { f32: elementF32, f16: elementF16 };
@@ -88,8 +96,7 @@ export function shaderCode(
   { element = "f32", splits = 1 }: { readonly element?: Element; readonly splits?: number } = {},
 ): string {
   const arithmetic = kernel.multipliesRows ? weights?.arithmetic : undefined;
-  // Quantised rows go round as they are.
-  const form = arithmetic === "int8" ? "exchanged" : gpu.rowForm;
+  const form = gpu.rowForm;
   const source = kernel.usesMatrixUnits
     ? entryPoint(kernel.source, gpu.matrixUnits!)
     : kernel.source;
@@ -97,7 +104,7 @@ export function shaderCode(
     // Directives must come first. They share the first line, so that line numbers stay the same.
     gpu.directives + source,
     ...kernel.snippets ?? [],
-    ...weights ? [weight8, weights.snippet] : [],
+    ...weights ? [weight8, WIDEN[form], weights.snippet] : [],
     ...arithmetic ? MULTIPLY_TILE[arithmetic] : [],
     ...kernel.usesElement ? [ELEMENT[element]] : [],
     ...kernel.rows ? [kernel.rows[form]] : [],

@@ -36,12 +36,12 @@ export const headKernel = defineKernel({
     plan_offset: "u32",
     guidance: "f32",
   },
-  constants: { ...TILE_CONSTANTS, GUIDED: 0, MEASURED: 0 },
+  constants: { ...TILE_CONSTANTS, GUIDED: 0, MEASURED: 0, CANDIDATES: 512 },
   readsWeights: true,
   multipliesRows: true,
 });
 
-/** Tiles of the head. A workgroup reduces 16 rows in its memory; more would not fit. */
+/** Tiles of the head. A workgroup reduces 16 rows; there is no room for more where it keeps all at once. */
 const HEAD_TILES: TilePlan = { splits: 1, rowGroups: 2 };
 
 /** The matrix in the tiles that give matmul's logits the bits of those that {@linkcode head} reduces. */
@@ -49,6 +49,8 @@ export function unsplit(weights: WeightMatrix): WeightMatrix {
   return { ...weights, tiles: { ...weights.tiles ?? HEAD_TILES, splits: 1 } };
 }
 
+/** Lanes of a workgroup, each with a candidate of every row. */
+const LANES = 32;
 /** Words of 4 bytes in a candidate. */
 export const CANDIDATE_WORDS = 7;
 
@@ -85,7 +87,10 @@ export function head(
   const guided = options.guidance !== undefined;
   const rows = options.entries * (guided ? 2 : 1);
   const tiles = headTiles(weights);
-  const by = { form: recorder.gpu.rowForm, splitsBy: "lanes" } as const;
+  const { rowForm } = recorder.gpu;
+  const by = { form: rowForm, splitsBy: "lanes" } as const;
+  // A software adapter has no use for more workgroups at once, and pays for every barrier.
+  const candidates = rowForm === "uniform" ? 4 * LANES : 16 * LANES;
   let firstTile = 0;
   for (const part of weights.parts) {
     const { constants, workgroups } = tiled(HEAD_TILES, rows, part.columns, by);
@@ -105,6 +110,7 @@ export function head(
         ...constants,
         GUIDED: guided ? 1 : 0,
         MEASURED: options.measured ? 1 : 0,
+        CANDIDATES: candidates,
       },
       weights: part.binding,
       cost: productCost(part, weights, rows, part.columns, 0),

@@ -4,7 +4,7 @@ import source from "../../shaders/quantize_rows.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import { blocksOf } from "../quant/scheme.ts";
+import { blocksOf, type QuantScheme } from "../quant/scheme.ts";
 
 /** shaders/quantize_rows.wgsl */
 export const quantizeRowsKernel = defineKernel({
@@ -12,6 +12,7 @@ export const quantizeRowsKernel = defineKernel({
   source,
   bindings: { x: "read", y: "write" },
   params: { rows: "u32", blocks: "u32", groups: "u32" },
+  constants: { HALVES: 0 },
 });
 
 /** Channels that share a scale. */
@@ -28,17 +29,23 @@ export function quantizedRowWords(inner: number): number {
  * Records the quantisation of rows.
  * @param x `[rows, paddedInner]`
  * @param y `[rows, quantizedRowWords]`
+ * @param options.scheme of the weights that they will be multiplied with: it decides the codes' order
  */
 export function quantizeRows(
   recorder: Recorder,
   x: Tensor,
   y: Tensor,
-  { rows, inner }: { readonly rows: number; readonly inner: number },
+  { rows, inner, scheme }: {
+    readonly rows: number;
+    readonly inner: number;
+    readonly scheme: Pick<QuantScheme, "bits">;
+  },
 ): void {
   const groups = Math.ceil(inner / GROUP);
   recorder.dispatch(quantizeRowsKernel, {
     bindings: { x, y },
     params: { rows, blocks: blocksOf(inner), groups },
+    constants: { HALVES: scheme.bits === 4 ? 1 : 0 },
     // Operations: finding the largest of a group, and dividing each value by it.
     cost: { operations: 3 * rows * inner, bytes: 4 * rows * (inner + groups * GROUP_WORDS) },
     workgroups: [Math.ceil(groups / 32), rows],

@@ -103,7 +103,7 @@ export function rowsFor(
   const words = quantizedRowWords(inner);
   // The name includes the width, because a scratch tensor keeps its stride.
   const codes = scratch.get(`codes of ${inner}`, rows * words);
-  quantizeRows(recorder, x, codes, { rows, inner });
+  quantizeRows(recorder, x, codes, { rows, inner, scheme: weights.scheme });
   return codes;
 }
 

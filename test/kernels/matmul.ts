@@ -3,7 +3,12 @@
 import type { Arithmetic } from "../../src/gpu/kernel.ts";
 import { matmul } from "../../src/kernels/matmul.ts";
 import type { TilePlan } from "../../src/kernels/weight_matrix.ts";
-import { paddedInner, QUANTISED, type QuantScheme } from "../../src/quant/scheme.ts";
+import {
+  paddedInner,
+  QUANTISED,
+  type QuantisedName,
+  type QuantScheme,
+} from "../../src/quant/scheme.ts";
 import { defineCase, GUARD_ROWS, untouchedReference } from "./case.ts";
 import {
   dot,
@@ -40,10 +45,15 @@ interface Inputs extends Omit<Size, "scheme"> {
   readonly old: Float32Array<ArrayBuffer>;
 }
 
+/** The rows as codes, in the order that the matrix takes them. */
+function codesFor({ rows, inner, x, matrix }: Inputs) {
+  return quantizedRows({ rows, inner, x, scheme: matrix.scheme.name as QuantisedName });
+}
+
 /** `y[row, column] = sum over k of x[row, k] * w[column, k]`, plus the old y. */
 export function reference(inputs: Inputs) {
-  const { rows, columns, inner, extra = 0, add, x, matrix, old, arithmetic } = inputs;
-  const quantised = arithmetic === "int8" ? quantizedRows({ name: "", rows, inner, x }) : undefined;
+  const { rows, columns, extra = 0, add, x, matrix, old, arithmetic } = inputs;
+  const quantised = arithmetic === "int8" ? codesFor(inputs) : undefined;
   const stride = columns + extra;
   const y = untouchedReference((rows + GUARD_ROWS) * stride);
   if (add) y.set(old);
@@ -161,7 +171,19 @@ export const kernelCase = defineCase<Size, Inputs>({
       name: `128 rows, 1024 to 1024, ${scheme}`,
       scheme,
     })),
+    ...QUANTISED.map((scheme) => ({
+      ...layer(128, 1024, 1024),
+      name: `128 rows, 1024 to 1024, ${scheme}, products in int8`,
+      scheme,
+      arithmetic: "int8" as const,
+    })),
     layer(1, 1024, 1024),
+    ...(["f32", "int8"] as const).map((arithmetic) => ({
+      ...layer(8, 1024, 3072),
+      name: `8 rows, 1024 to 3072, q4, products in ${arithmetic}`,
+      scheme: "q4" as const,
+      arithmetic,
+    })),
   ],
   inputs: ({ scheme, ...size }, random) => ({
     ...size,
@@ -170,14 +192,14 @@ export const kernelCase = defineCase<Size, Inputs>({
     old: random.floats(size.rows * (size.columns + (size.extra ?? 0))),
   }),
   upload(tensors, inputs) {
-    const { rows, columns, inner, extra = 0, add, partColumns, x, matrix, old } = inputs;
+    const { rows, columns, extra = 0, add, partColumns, x, matrix, old } = inputs;
     const { arithmetic, tiles } = inputs;
     const stride = columns + extra;
     const y = tensors.untouched("y", (rows + GUARD_ROWS) * stride);
     if (add) tensors.gpu.device.queue.writeBuffer(y.tensor.buffer, 0, old);
     const weights = { ...uploadMatrix(tensors, matrix, partColumns, arithmetic), tiles };
     const input = arithmetic === "int8"
-      ? tensors.of("x", quantizedRows({ name: "", rows, inner, x }).packed)
+      ? tensors.of("x", codesFor(inputs).packed)
       : tensors.of("x", x);
     return {
       record: (recorder) =>

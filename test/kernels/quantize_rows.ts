@@ -1,7 +1,7 @@
 /** Rows become int8 codes, a scale for each 32 channels. */
 
 import { quantizedRowWords, quantizeRows } from "../../src/kernels/quantize_rows.ts";
-import { paddedInner } from "../../src/quant/scheme.ts";
+import { paddedInner, type QuantisedName, SCHEMES } from "../../src/quant/scheme.ts";
 import { defineCase, GUARD_ROWS, untouchedReference, type Word } from "./case.ts";
 import { paddedRows } from "./matrix.ts";
 
@@ -14,6 +14,8 @@ const WORDS: readonly Word[] = [
 
 interface Size {
   readonly name: string;
+  /** Of the weights that the rows are for; default q8. */
+  readonly scheme?: QuantisedName;
   readonly rows: number;
   readonly inner: number;
 }
@@ -28,8 +30,13 @@ function round(value: number): number {
   return Math.abs(value % 1) === 0.5 && nearest % 2 !== 0 ? nearest - 1 : nearest;
 }
 
+/** Where the code of channel i of a group lies. For q4, even channels of every eight come first. */
+function place(i: number, scheme: QuantisedName): number {
+  return scheme === "q4" ? (i & ~7) + (i & 1) * 4 + (i >> 1 & 3) : i;
+}
+
 /** Rows of codes and scales, and the numbers that they stand for `[rows, paddedInner]`. */
-export function quantizedRows({ rows, inner, x }: Inputs) {
+export function quantizedRows({ rows, inner, x, scheme = "q8" }: Omit<Inputs, "name">) {
   const stride = paddedInner(inner);
   const words = quantizedRowWords(inner);
   const packed = new Uint32Array(rows * words);
@@ -49,9 +56,10 @@ export function quantizedRows({ rows, inner, x }: Inputs) {
       scales[at + 8] = magnitude / 127;
       channels.forEach((value, i) => {
         const quotient = magnitude > 0 ? value * Math.fround(127 / magnitude) : 0;
-        codes[4 * at + i] = round(quotient);
-        if (Math.abs(Math.abs(quotient % 1) - 0.5) < 1e-4) undecided.add(at + (i >> 2));
-        values[row * stride + 32 * group + i] = codes[4 * at + i] * scales[at + 8];
+        const to = place(i, scheme);
+        codes[4 * at + to] = round(quotient);
+        if (Math.abs(Math.abs(quotient % 1) - 0.5) < 1e-4) undecided.add(at + (to >> 2));
+        values[row * stride + 32 * group + i] = codes[4 * at + to] * scales[at + 8];
       });
     }
   }
@@ -67,6 +75,8 @@ export const kernelCase = defineCase<Size, Inputs>({
     { name: "3 rows of 13", rows: 3, inner: 13 },
     { name: "9 rows of 64", rows: 9, inner: 64 },
     { name: "2 rows of 1100", rows: 2, inner: 1100 },
+    { name: "3 rows of 13, for q4", rows: 3, inner: 13, scheme: "q4" },
+    { name: "9 rows of 64, for q4", rows: 9, inner: 64, scheme: "q4" },
   ],
   modelSizes: [{ name: "128 rows of 1024", rows: 128, inner: 1024 }],
   inputs(size, random) {
@@ -74,11 +84,12 @@ export const kernelCase = defineCase<Size, Inputs>({
     if (size.rows > 1) x.fill(0, 0, Math.min(32, size.inner));
     return { ...size, x };
   },
-  upload(tensors, { rows, inner, x }) {
+  upload(tensors, { rows, inner, x, scheme = "q8" }) {
     const y = tensors.untouched("y", (rows + GUARD_ROWS) * quantizedRowWords(inner), WORDS);
     const input = tensors.of("x", x);
     return {
-      record: (recorder) => quantizeRows(recorder, input, y.tensor, { rows, inner }),
+      record: (recorder) =>
+        quantizeRows(recorder, input, y.tensor, { rows, inner, scheme: SCHEMES[scheme] }),
       outputs: { y },
     };
   },

@@ -8,7 +8,7 @@ import { Recorder } from "../../src/gpu/recorder.ts";
 import { Scratch } from "../../src/gpu/scratch.ts";
 import { matmul } from "../../src/kernels/matmul.ts";
 import { defaultTiles, type RowGroups, tiled } from "../../src/kernels/weight_matrix.ts";
-import type { QuantScheme } from "../../src/quant/scheme.ts";
+import { QUANTISED, type QuantScheme } from "../../src/quant/scheme.ts";
 import { allForms, anyGpu, lacks } from "../gpu/device.ts";
 import { skipIf } from "../skip.ts";
 import { APART, kernelCase as attentionCase } from "./attention.ts";
@@ -50,7 +50,8 @@ const drawArb: fc.Arbitrary<Draw> = fc.record({
 /** Products of the first `rows` of MOST_ROWS rows, with workgroups for splits or in turn. */
 async function product(draw: Draw, rows: number, apart: boolean): Promise<Uint32Array> {
   const { seed, scheme, inner, columns, partColumns, splits, rowGroups, add } = draw;
-  const arithmetic = scheme === "bf16" ? "f32" : draw.arithmetic;
+  const quantised = QUANTISED.find((name) => name === scheme);
+  const arithmetic = quantised ? draw.arithmetic : "f32";
   const random = new Random(`splits ${seed}`);
   const x = paddedRows(random, MOST_ROWS, inner);
   const matrix = randomMatrix(random, scheme, columns, inner);
@@ -60,7 +61,7 @@ async function product(draw: Draw, rows: number, apart: boolean): Promise<Uint32
   using scratch = new Scratch(uniform, recorder);
   using readback = new Readback(uniform);
   const input = arithmetic === "int8"
-    ? tensors.of("x", quantizedRows({ name: "", rows: MOST_ROWS, inner, x }).packed)
+    ? tensors.of("x", quantizedRows({ rows: MOST_ROWS, inner, x, scheme: quantised }).packed)
     : tensors.of("x", x);
   const y = tensors.of("y", old);
   const weights = {

@@ -5,6 +5,9 @@ import { type ForwardInput, GREEDY, type Prediction } from "../../src/denoise/pr
 import type { Model } from "../../src/model/model.ts";
 import { allForms } from "../gpu/device.ts";
 import { Random } from "../kernels/random.ts";
+import { loadModel } from "../../src/model/loading/load.ts";
+import { quantised } from "../../src/quant/scheme.ts";
+import { goldenPath } from "../reference/golden.ts";
 import { goldenModel, modelOf, TINY_TARGET } from "./models.ts";
 
 /** What a sequence of the batch is like. */
@@ -127,6 +130,25 @@ for (const [form, gpu] of allForms) {
       );
     });
   }
+}
+
+for (const [form, gpu] of allForms) {
+  Deno.test(`q4 in int8, ${form}: a sequence has the same bits alone and in a batch`, async () => {
+    const q4 = quantised("q4", 32);
+    using model = await loadModel(gpu, goldenPath("checkpoints/gqa-bf16"), {
+      precision: { layers: q4, head: q4, arithmetic: "int8" },
+      kvCache: "f32",
+    });
+    const random = new Random("int8 in batches");
+    const inputs = [3, 17, 1, 40].map((length): ForwardInput => {
+      const ids = random.integers(length, model.config.embeddingSize);
+      return { ids, positions: Uint32Array.from(ids.keys()), choice: GREEDY };
+    });
+    const together = await model.predict(inputs);
+    for (const [i, input] of inputs.entries()) {
+      assertEquals(together[i], (await model.predict([input]))[0], `sequence ${i}`);
+    }
+  });
 }
 
 Deno.test("more asked rows than one pass of the head takes: the same bits", async () => {

@@ -77,7 +77,7 @@ export class TileTimer implements Disposable {
     ];
     this.#tensors = [...new Set([...made.tensors, rows, this.#x, this.#y, ...this.#tables])];
     if (arithmetic === "int8") {
-      quantizeRows(this.#recorder, rows, this.#x, { rows: mostRows, inner });
+      quantizeRows(this.#recorder, rows, this.#x, { rows: mostRows, inner, scheme });
       this.#recorder.submit();
     }
     if (gpu.features.includes("timestamp-query")) this.#times = new KernelTimes(gpu);
