@@ -27,7 +27,7 @@ struct Params {
 override GUIDED: u32 = 0u;
 
 // Of all 16 rows, or of four at a time: less memory lets a GPU run more workgroups at once.
-override CANDIDATES: u32 = 512u;
+override CANDIDATES: u32 = 128u;
 
 // [rows, LANES]
 var<workgroup> numbers: array<vec4<f32>, CANDIDATES>;

@@ -62,7 +62,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let column = group.y * 4u * LANES + thread % LANES;
   adds = ADD == 1u;
   start = params.y_column + group.z * params.split_stride;
-  if (TURNS == 1u && !AHEAD) {
+  if (TURNS == 1u && !(AHEAD && LOOPED)) {
     multiply_split(thread, first, column, group.z);
     return;
   }

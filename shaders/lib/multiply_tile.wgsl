@@ -5,6 +5,9 @@
 // The kernel defines x_at(i), the i-th vec4 of x [rows, 8 * blocks]; products_f32.wgsl or
 // products_f16.wgsl say in what the products are made.
 
+// Whether one turn is best made in matmul's loop over turns as well, which gives compilers more room.
+const LOOPED = true;
+
 // Of a lane's four columns, as they lie in memory.
 struct Units4 {
   a: Unit8,

@@ -5,6 +5,8 @@
 // (scale, 0, 0, 0). Behind the last block they are 0, so what a column's codes are there does not matter.
 // The weights' snippet defines load_units32, codes32, load_scales and scale_of.
 
+const LOOPED = false; // as in multiply_tile.wgsl: scalar registers are short
+
 // 32 consecutive codes of a lane's four columns, and their scales, as they lie in memory.
 struct Units4 {
   a: Units32,

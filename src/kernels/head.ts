@@ -36,7 +36,7 @@ export const headKernel = defineKernel({
     plan_offset: "u32",
     guidance: "f32",
   },
-  constants: { ...TILE_CONSTANTS, GUIDED: 0, MEASURED: 0, CANDIDATES: 512 },
+  constants: { ...TILE_CONSTANTS, GUIDED: 0, MEASURED: 0, CANDIDATES: 128 },
   readsWeights: true,
   multipliesRows: true,
 });

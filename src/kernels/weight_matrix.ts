@@ -133,6 +133,8 @@ const GROUP_ROWS = 8;
 export const TILE_COLUMNS = 128;
 /** Workgroups that give every part of a large GPU work: 96 to 192 SIMDs of 32 lanes, several each. */
 const MANY_WORKGROUPS = 512;
+/** Workgroups that give every part some. */
+const LEAST_WORKGROUPS = 256;
 
 /** The dispatch of a kernel that multiplies rows, for one part of a matrix. */
 export interface TiledDispatch {
@@ -164,12 +166,14 @@ export function tiled(
       Math.ceil(rows / (GROUP_ROWS * rowGroups)),
       Math.ceil(columns / TILE_COLUMNS),
     ] as const;
-  const few = (rowGroups: number) => {
+  const few = (rowGroups: number, wanted = MANY_WORKGROUPS) => {
     const [down, across] = tiles(rowGroups);
-    return by?.form === "uniform" && down * across < MANY_WORKGROUPS;
+    return by?.form === "uniform" && down * across < wanted;
   };
-  const enough = most === 4 && few(4) ? 2 : most;
-  const rowGroups = rows <= GROUP_ROWS ? 1 : rows <= 2 * GROUP_ROWS ? Math.min(2, most) : enough;
+  let rowGroups = rows <= GROUP_ROWS ? 1 : rows <= 2 * GROUP_ROWS ? Math.min(2, most) : most;
+  if (rowGroups === 4 && few(4)) rowGroups = 2;
+  // What is not split has smaller tiles instead.
+  if (rowGroups === 2 && splits === 1 && few(2, LEAST_WORKGROUPS)) rowGroups = 1;
   return {
     constants: {
       ROW_GROUPS: rowGroups,
