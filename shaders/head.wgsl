@@ -19,7 +19,7 @@ struct Params {
   guidance: f32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> x: array<RowUnit>;
 @group(0) @binding(2) var<storage, read> asked: array<Asked>;
 @group(0) @binding(3) var<storage, read> plans: array<StepPlan>;
 @group(0) @binding(4) var<storage, read_write> candidates: array<Candidate>;
@@ -36,7 +36,7 @@ var<workgroup> asides: array<f32, CANDIDATES>; // used if MEASURED
 // [16 rows], HIDDEN where the judged token is in another tile
 var<workgroup> judged: array<f32, 16>;
 
-fn x_at(i: u32) -> vec4<f32> {
+fn x_at(i: u32) -> RowUnit {
   return x[i];
 }
 

@@ -13,7 +13,7 @@ struct Params {
   split_stride: u32, // from the sums of a split to those of the next, where others make it
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> x: array<RowUnit>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
 override ADD: u32 = 0u;
@@ -22,7 +22,7 @@ override TURNS: u32 = 1u; // splits that a workgroup makes in turn
 var<private> adds: bool; // whether sums join what y holds
 var<private> start: u32; // where in y the split's sums go
 
-fn x_at(i: u32) -> vec4<f32> {
+fn x_at(i: u32) -> RowUnit {
   return x[i];
 }
 

@@ -18,14 +18,14 @@ struct Params {
   head_stride: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> x: array<RowUnit>;
 @group(0) @binding(2) var<storage, read> row_position: array<u32>;
 @group(0) @binding(3) var<storage, read> rotation: array<vec2<f32>>;
 @group(0) @binding(4) var<storage, read_write> q: array<f32>;
 @group(0) @binding(5) var<storage, read_write> k: array<Element>;
 @group(0) @binding(6) var<storage, read_write> v: array<Element>;
 
-fn x_at(i: u32) -> vec4<f32> {
+fn x_at(i: u32) -> RowUnit {
   return x[i];
 }
 

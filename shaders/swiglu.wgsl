@@ -9,10 +9,10 @@ struct Params {
   y_column: u32, // where this part's columns start in y
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> x: array<RowUnit>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
-fn x_at(i: u32) -> vec4<f32> {
+fn x_at(i: u32) -> RowUnit {
   return x[i];
 }
 

@@ -24,11 +24,11 @@ fn load_columns(block: u32, at: vec4<u32>, columns: u32) -> Units4 {
 }
 
 // Behind the last block, which lanes with a shorter split reach, a term is 0.
-fn x_in(i: u32, inside: bool) -> vec4<f32> {
+fn x_in(i: u32, inside: bool) -> RowUnit {
   if (WORKGROUP == LANES) {
     return x_at(i);
   }
-  return select(vec4<f32>(0.0), x_at(i), inside);
+  return select(RowUnit(), x_at(i), inside);
 }
 
 // `rows`: by rows_of_tile; `own`: the split of the workgroup, where all its lanes make the same.

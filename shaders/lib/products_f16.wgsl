@@ -23,7 +23,7 @@ fn columns_of(units: Units4, block: u32) -> Columns4 {
   );
 }
 
-fn accumulate(sum: vec4<f32>, x_low: vec4<f32>, x_high: vec4<f32>, w: Columns4) -> vec4<f32> {
+fn accumulate(sum: vec4<f32>, x_low: RowUnit, x_high: RowUnit, w: Columns4) -> vec4<f32> {
   let low = vec4<f16>(x_low);
   let high = vec4<f16>(x_high);
   var s = low.x * w.k0;

@@ -2,8 +2,8 @@
 const AHEAD = true; // weights are asked for a turn before they are needed
 
 struct EightRows {
-  a: array<vec4<f32>, 8>,
-  b: array<vec4<f32>, 8>,
+  a: array<RowUnit, 8>,
+  b: array<RowUnit, 8>,
 }
 
 // The first and the last of the tile's rows; behind the last one it is repeated.
@@ -50,13 +50,13 @@ fn eight_scales(
 ) -> array<f32, 8> {
   let first = 8u * group;
   return array(
-    x_in(row_at(rows, first, row_units, offset), inside).x,
-    x_in(row_at(rows, first + 1u, row_units, offset), inside).x,
-    x_in(row_at(rows, first + 2u, row_units, offset), inside).x,
-    x_in(row_at(rows, first + 3u, row_units, offset), inside).x,
-    x_in(row_at(rows, first + 4u, row_units, offset), inside).x,
-    x_in(row_at(rows, first + 5u, row_units, offset), inside).x,
-    x_in(row_at(rows, first + 6u, row_units, offset), inside).x,
-    x_in(row_at(rows, first + 7u, row_units, offset), inside).x,
+    f32(x_in(row_at(rows, first, row_units, offset), inside).x),
+    f32(x_in(row_at(rows, first + 1u, row_units, offset), inside).x),
+    f32(x_in(row_at(rows, first + 2u, row_units, offset), inside).x),
+    f32(x_in(row_at(rows, first + 3u, row_units, offset), inside).x),
+    f32(x_in(row_at(rows, first + 4u, row_units, offset), inside).x),
+    f32(x_in(row_at(rows, first + 5u, row_units, offset), inside).x),
+    f32(x_in(row_at(rows, first + 6u, row_units, offset), inside).x),
+    f32(x_in(row_at(rows, first + 7u, row_units, offset), inside).x),
   );
 }

@@ -6,9 +6,9 @@ import { Recorder } from "../gpu/recorder.ts";
 import { Scratch } from "../gpu/scratch.ts";
 import { createTensor, tensorOf } from "../gpu/tensor.ts";
 import { matmul } from "../kernels/matmul.ts";
-import { quantizedRowWords, quantizeRows } from "../kernels/quantize_rows.ts";
+import { runsOnMatrixUnits } from "../kernels/matrix_tile.ts";
 import { defaultTiles, type TilePlan } from "../kernels/weight_matrix.ts";
-import { linear } from "../model/linear.ts";
+import { linear, rowsFor } from "../model/linear.ts";
 import { randomMatrix } from "../model/synthetic/random_matrix.ts";
 import { type QuantScheme, SCHEMES } from "../quant/scheme.ts";
 import { measureRate, type Rate } from "./ceilings.ts";
@@ -32,7 +32,8 @@ export interface LinearForm {
 }
 
 /**
- * Measures the rate of `y = x W^T`; int8 arithmetic starts from rows that are already quantised.
+ * Measures the rate of `y = x W^T`, from rows that are already in the form that the arithmetic reads;
+ * on matrix units their conversion counts.
  */
 export async function linearRate(
   gpu: Gpu,
@@ -48,20 +49,20 @@ export async function linearRate(
   const shape = { scheme: made, inner, columns, arithmetic };
   const { matrix: untiled, tensors } = randomMatrix(gpu, shape);
   const matrix = { ...untiled, tiles };
-  const words = arithmetic === "int8" ? quantizedRowWords(inner) : inner;
   const values = Float32Array.from({ length: rows * inner }, (_, i) => ((i * 7919) % 1000) / 1000);
   const rowsTensor = tensorOf(gpu, "rows", values);
-  const x = arithmetic === "int8" ? createTensor(gpu, "codes", rows * words) : rowsTensor;
   const y = createTensor(gpu, "y", rows * columns);
   try {
-    if (arithmetic === "int8") quantizeRows(recorder, rowsTensor, x, { rows, inner, scheme: made });
+    const onMatrixUnits = runsOnMatrixUnits(gpu.matrixUnits, matrix);
+    const space = { recorder, scratch };
+    const x = onMatrixUnits ? rowsTensor : rowsFor(matrix, rowsTensor, rows, space);
     const options = { rows, yStride: columns, scratch };
     const rate = await measureRate(gpu, recorder, 2 * rows * inner * columns, () => {
-      if (arithmetic === "int8") matmul(recorder, x, matrix, y, options);
-      else linear({ recorder, scratch }, x, matrix, y, options);
+      if (onMatrixUnits) linear(space, x, matrix, y, options);
+      else matmul(recorder, x, matrix, y, options);
     });
     return { scheme, arithmetic, rows, inner, columns, ...rate };
   } finally {
-    for (const tensor of new Set([...tensors, rowsTensor, x, y])) tensor.destroy();
+    for (const tensor of [...tensors, rowsTensor, y]) tensor.destroy();
   }
 }

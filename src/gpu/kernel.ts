@@ -67,6 +67,15 @@ export type Element = "f32" | "f16";
 /** Names of the element types. */
 export const ELEMENTS: readonly Element[] = ["f32", "f16"];
 
+/**
+ * The type of the rows that linear layers read. Products in f16 read f16 where all lanes read every
+ * row, so that none of them converts it; where lanes exchange rows, each converts what it gets. Rows
+ * for int8 are codes, which lie in the bits of f32.
+ */
+export function rowElement(arithmetic: Arithmetic, form: RowForm): Element {
+  return arithmetic === "f16" && form === "uniform" ? "f16" : "f32";
+}
+
 /** Bytes of one element. */
 export function elementBytes(element: Element): number {
   return element === "f16" ? 2 : 4;

@@ -10,6 +10,8 @@ import multiplyTile from "../../shaders/lib/multiply_tile.wgsl" with { type: "te
 import multiplyTileInt8 from "../../shaders/lib/multiply_tile_int8.wgsl" with { type: "text" };
 import productsF16 from "../../shaders/lib/products_f16.wgsl" with { type: "text" };
 import productsF32 from "../../shaders/lib/products_f32.wgsl" with { type: "text" };
+import rowUnitF16 from "../../shaders/lib/row_unit_f16.wgsl" with { type: "text" };
+import rowUnitF32 from "../../shaders/lib/row_unit_f32.wgsl" with { type: "text" };
 import tileRowsExchanged from "../../shaders/lib/tile_rows_exchanged.wgsl" with { type: "text" };
 import tileRowsUniform from "../../shaders/lib/tile_rows_uniform.wgsl" with { type: "text" };
 import weight8 from "../../shaders/lib/weight8.wgsl" with { type: "text" };
@@ -17,7 +19,13 @@ import widenExchanged from "../../shaders/lib/widen_exchanged.wgsl" with { type:
 import widenUniform from "../../shaders/lib/widen_uniform.wgsl" with { type: "text" };
 import type { Gpu } from "./device.ts";
 import type { RowForm } from "./row_form.ts";
-import type { Arithmetic, Element, Kernel, WeightBinding } from "./kernel.ts";
+import {
+  type Arithmetic,
+  type Element,
+  type Kernel,
+  rowElement,
+  type WeightBinding,
+} from "./kernel.ts";
 import { entryPoint } from "./matrix_units.ts";
 import { waiting } from "./mapping.ts";
 
@@ -31,6 +39,8 @@ const TILE_ROWS: Readonly<Record<RowForm, string>> = {
   exchanged: tileRowsExchanged,
   uniform: tileRowsUniform,
 };
+
+const ROW_UNIT: Readonly<Record<Element, string>> = { f32: rowUnitF32, f16: rowUnitF16 };
 
 /** How quantised weights become floats. */
 const WIDEN: Readonly<Record<RowForm, string>> = {
@@ -108,7 +118,7 @@ export function shaderCode(
     ...arithmetic ? MULTIPLY_TILE[arithmetic] : [],
     ...kernel.usesElement ? [ELEMENT[element]] : [],
     ...kernel.rows ? [kernel.rows[form]] : [],
-    ...arithmetic ? [TILE_ROWS[form]] : [],
+    ...arithmetic ? [TILE_ROWS[form], ROW_UNIT[rowElement(arithmetic, form)]] : [],
     ...(kernel.rows || arithmetic) && form === "exchanged"
       ? [gpu.subgroups && splits === 1 ? gatherRowsSubgroup : gatherRowsWorkgroup]
       : [],

@@ -23,7 +23,8 @@ export interface WeightMatrix {
   readonly columns: number;
   readonly parts: readonly WeightPart[];
   /**
-   * Arithmetic of all parts. int8 needs rows of codes (quantize_rows.ts) and a quantised scheme.
+   * Arithmetic of all parts. int8 needs rows of codes (quantize_rows.ts) and a quantised scheme, f16
+   * rows of the element that `rowElement` tells (narrow_rows.ts).
    */
   readonly arithmetic: Arithmetic;
   /** How kernels tile their work; default {@linkcode DEFAULT_TILES}. */

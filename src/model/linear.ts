@@ -1,5 +1,6 @@
-/** Linear layers: picks the kernel, and gives it rows as floats or as integer codes. */
+/** Linear layers: picks the kernel, and gives it rows as floats, in f16 or as integer codes. */
 
+import { rowElement } from "../gpu/kernel.ts";
 import type { MatrixUnits } from "../gpu/matrix_units.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Scratch } from "../gpu/scratch.ts";
@@ -12,6 +13,7 @@ import { matrixSwiglu } from "../kernels/matrix_swiglu.ts";
 import { matrixRows, matrixRowWords } from "../kernels/matrix_rows.ts";
 import { partsOf, runsOnMatrixUnits } from "../kernels/matrix_tile.ts";
 import { qkv, type QkvRows, type QkvTensors } from "../kernels/qkv.ts";
+import { narrowedRowWords, narrowRows } from "../kernels/narrow_rows.ts";
 import { quantizedRowWords, quantizeRows } from "../kernels/quantize_rows.ts";
 import { swiglu } from "../kernels/swiglu.ts";
 import type { WeightMatrix } from "../kernels/weight_matrix.ts";
@@ -88,8 +90,8 @@ export function projectQkv(
 }
 
 /**
- * Converts `x` to the form that these weights are multiplied with: floats, or codes in scratch
- * memory that are valid until the next call.
+ * Converts `x` to the form that these weights are multiplied with: floats as they are, or in scratch
+ * memory f16 or codes, which are valid until the next call.
  * @param x `[rows, 8 * weights.blocks]`
  */
 export function rowsFor(
@@ -98,12 +100,19 @@ export function rowsFor(
   rows: number,
   { recorder, scratch }: LayerSpace,
 ): Tensor {
-  if (weights.arithmetic !== "int8") return x;
+  const { arithmetic, scheme } = weights;
   const inner = BLOCK * weights.blocks;
+  if (rowElement(arithmetic, recorder.gpu.rowForm) === "f16") {
+    // All of it is written each time, so that one tensor serves every inner size.
+    const narrowed = scratch.get("rows in f16", rows * narrowedRowWords(inner));
+    narrowRows(recorder, x, narrowed, { rows, inner });
+    return narrowed;
+  }
+  if (arithmetic !== "int8") return x;
   const words = quantizedRowWords(inner);
   // The name includes the width, because a scratch tensor keeps its stride.
   const codes = scratch.get(`codes of ${inner}`, rows * words);
-  quantizeRows(recorder, x, codes, { rows, inner, scheme: weights.scheme });
+  quantizeRows(recorder, x, codes, { rows, inner, scheme });
   return codes;
 }
 

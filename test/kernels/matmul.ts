@@ -18,6 +18,7 @@ import {
   paddedRows,
   randomMatrix,
   uploadMatrix,
+  uploadRows,
 } from "./matrix.ts";
 import { quantizedRows } from "./quantize_rows.ts";
 
@@ -108,8 +109,8 @@ const ARITHMETICS: readonly Size[] = [
       tiles: { splits, rowGroups: 2 },
     }))
   ),
-  ...(["f32", "int8"] as const).flatMap((arithmetic) =>
-    [40, 17].map((rows): Size => ({
+  ...(["f32", "f16", "int8"] as const).flatMap((arithmetic) =>
+    (arithmetic === "f16" ? [17] : [40, 17]).map((rows): Size => ({
       name: `products in ${arithmetic}, ${rows} rows in tiles of 32`,
       rows,
       columns: 131,
@@ -200,7 +201,7 @@ export const kernelCase = defineCase<Size, Inputs>({
     const weights = { ...uploadMatrix(tensors, matrix, partColumns, arithmetic), tiles };
     const input = arithmetic === "int8"
       ? tensors.of("x", codesFor(inputs).packed)
-      : tensors.of("x", x);
+      : uploadRows(tensors, x, arithmetic);
     return {
       record: (recorder) =>
         matmul(recorder, input, weights, y.tensor, { rows, yStride: stride, add }),

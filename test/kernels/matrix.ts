@@ -1,7 +1,8 @@
 /** Weight matrices for cases, packed on the host: what repack and the upload must amount to. */
 
 import { type FloatDType, fromF32, toF32 } from "../../src/gpu/dtype.ts";
-import type { Arithmetic } from "../../src/gpu/kernel.ts";
+import { type Arithmetic, rowElement } from "../../src/gpu/kernel.ts";
+import type { Tensor } from "../../src/gpu/tensor.ts";
 import type { WeightMatrix, WeightPart } from "../../src/kernels/weight_matrix.ts";
 import { decodeRows, type EncodedRows, encodeRows } from "../../src/quant/encode.ts";
 import {
@@ -218,6 +219,21 @@ export function paddedRows(
   const x = new Float32Array(rows * stride);
   for (let row = 0; row < rows; row++) x.set(random.floats(inner, scale), row * stride);
   return x;
+}
+
+/** Uploads rows in the type that products in f32 or f16 read. */
+export function uploadRows(
+  tensors: CaseTensors,
+  x: Float32Array<ArrayBuffer>,
+  arithmetic: Arithmetic = "f32",
+): Tensor {
+  const narrowed = rowElement(arithmetic, tensors.gpu.rowForm) === "f16";
+  return tensors.of("x", narrowed ? new Uint32Array(new Float16Array(x).buffer) : x);
+}
+
+/** The dot product of an arithmetic, int8 apart: its rows are codes. */
+export function dotIn(arithmetic: Arithmetic | undefined): typeof dotF16 {
+  return arithmetic === "f16" ? dotF16 : dot;
 }
 
 /**

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import type { Arithmetic } from "../../src/gpu/kernel.ts";
+import { type Arithmetic, ARITHMETICS } from "../../src/gpu/kernel.ts";
 import { Readback } from "../../src/gpu/readback.ts";
 import { Recorder } from "../../src/gpu/recorder.ts";
 import { Scratch } from "../../src/gpu/scratch.ts";
@@ -13,12 +13,13 @@ import { allForms, anyGpu, lacks } from "../gpu/device.ts";
 import { skipIf } from "../skip.ts";
 import { APART, kernelCase as attentionCase } from "./attention.ts";
 import { CaseTensors } from "./case.ts";
-import { paddedRows, randomMatrix, uploadMatrix } from "./matrix.ts";
+import { paddedRows, randomMatrix, uploadMatrix, uploadRows } from "./matrix.ts";
 import { quantizedRows } from "./quantize_rows.ts";
 import { Random } from "./random.ts";
 import { runCase } from "./run_case.ts";
 
 const uniform = allForms.get("uniform")!;
+const hasF16 = lacks(uniform, "shader-f16") === undefined;
 const MOST_ROWS = 35;
 
 interface Draw {
@@ -37,7 +38,7 @@ interface Draw {
 const drawArb: fc.Arbitrary<Draw> = fc.record({
   seed: fc.nat(),
   scheme: fc.constantFrom("bf16", "q8", "q4"),
-  arithmetic: fc.constantFrom("f32", "int8"),
+  arithmetic: fc.constantFrom(...ARITHMETICS.filter((one) => one !== "f16" || hasF16)),
   splits: fc.constantFrom(1, 2, 3, 12),
   rowGroups: fc.constantFrom(1, 2, 4),
   inner: fc.integer({ min: 1, max: 300 }),
@@ -51,7 +52,7 @@ const drawArb: fc.Arbitrary<Draw> = fc.record({
 async function product(draw: Draw, rows: number, apart: boolean): Promise<Uint32Array> {
   const { seed, scheme, inner, columns, partColumns, splits, rowGroups, add } = draw;
   const quantised = QUANTISED.find((name) => name === scheme);
-  const arithmetic = quantised ? draw.arithmetic : "f32";
+  const arithmetic = quantised || draw.arithmetic !== "int8" ? draw.arithmetic : "f32";
   const random = new Random(`splits ${seed}`);
   const x = paddedRows(random, MOST_ROWS, inner);
   const matrix = randomMatrix(random, scheme, columns, inner);
@@ -62,7 +63,7 @@ async function product(draw: Draw, rows: number, apart: boolean): Promise<Uint32
   using readback = new Readback(uniform);
   const input = arithmetic === "int8"
     ? tensors.of("x", quantizedRows({ rows: MOST_ROWS, inner, x, scheme: quantised }).packed)
-    : tensors.of("x", x);
+    : uploadRows(tensors, x, arithmetic);
   const y = tensors.of("y", old);
   const weights = {
     ...uploadMatrix(tensors, matrix, partColumns, arithmetic),

@@ -1,16 +1,18 @@
 /** `y = silu(x G^T) * (x U^T)`. */
 
+import type { Arithmetic } from "../../src/gpu/kernel.ts";
 import { swiglu } from "../../src/kernels/swiglu.ts";
 import type { TilePlan } from "../../src/kernels/weight_matrix.ts";
 import { paddedInner, type QuantScheme } from "../../src/quant/scheme.ts";
 import { defineCase, GUARD_ROWS, untouchedReference } from "./case.ts";
 import {
-  dot,
+  dotIn,
   type HostMatrix,
   matrixBytes,
   paddedRows,
   randomMatrix,
   uploadPair,
+  uploadRows,
 } from "./matrix.ts";
 
 interface Size {
@@ -24,6 +26,8 @@ interface Size {
   /** Size of x; silu has two arms. */
   readonly scale?: number;
   readonly tiles?: TilePlan;
+  /** In what the products are made; default f32. */
+  readonly arithmetic?: Arithmetic;
 }
 
 interface Inputs extends Omit<Size, "scheme"> {
@@ -35,7 +39,8 @@ interface Inputs extends Omit<Size, "scheme"> {
 const strideOf = paddedInner;
 
 /** `silu(z) = z / (1 + exp(-z))` of the gate, times the up projection. */
-export function reference({ rows, columns, x, matrix }: Inputs) {
+export function reference({ rows, columns, x, matrix, arithmetic }: Inputs) {
+  const dot = dotIn(arithmetic);
   const stride = strideOf(columns);
   const y = untouchedReference((rows + GUARD_ROWS) * stride);
   for (let row = 0; row < rows; row++) {
@@ -52,6 +57,9 @@ export function reference({ rows, columns, x, matrix }: Inputs) {
 export const kernelCase = defineCase<Size, Inputs>({
   kernel: "swiglu",
   tolerance: 1e-5,
+  // A device may round a product before it is added.
+  toleranceOf: ({ arithmetic }) => arithmetic === "f16" ? 8e-3 : undefined,
+  featureOf: ({ arithmetic }) => arithmetic === "f16" ? "shader-f16" : undefined,
   sizes: [
     { name: "one by one", rows: 1, columns: 1, inner: 1, scheme: "f32" },
     { name: "1 row, bf16", rows: 1, columns: 63, inner: 13, scheme: "bf16" },
@@ -69,6 +77,14 @@ export const kernelCase = defineCase<Size, Inputs>({
       scheme: "bf16",
       tiles: { splits: 1, rowGroups: 4 },
     },
+    {
+      name: "products in f16",
+      rows: 9,
+      columns: 70,
+      inner: 28,
+      scheme: "bf16",
+      arithmetic: "f16",
+    },
   ],
   modelSizes: [32, 128, 512].map((rows) => ({
     name: `${rows} rows, 1024 to 3072, bf16`,
@@ -82,11 +98,11 @@ export const kernelCase = defineCase<Size, Inputs>({
     x: paddedRows(random, size.rows, size.inner, size.scale),
     matrix: randomMatrix(random, scheme, 2 * size.columns, size.inner),
   }),
-  upload(tensors, { rows, columns, partColumns, tiles, x, matrix }) {
+  upload(tensors, { rows, columns, partColumns, tiles, x, matrix, arithmetic }) {
     const yStride = strideOf(columns);
     const y = tensors.untouched("y", (rows + GUARD_ROWS) * yStride);
-    const weights = { ...uploadPair(tensors, matrix, partColumns), tiles };
-    const input = tensors.of("x", x);
+    const weights = { ...uploadPair(tensors, matrix, partColumns, arithmetic), tiles };
+    const input = uploadRows(tensors, x, arithmetic);
     return {
       record: (recorder) => swiglu(recorder, input, weights, y.tensor, { rows, yStride }),
       outputs: { y },

@@ -3,11 +3,13 @@ import fc from "fast-check";
 import { CONFIDENCE_MEASURES } from "../../src/denoise/confidence.ts";
 import { type ForwardInput, GREEDY, type Prediction } from "../../src/denoise/predictor.ts";
 import type { Model } from "../../src/model/model.ts";
-import { allForms } from "../gpu/device.ts";
+import type { Arithmetic } from "../../src/gpu/kernel.ts";
+import { allForms, type DeviceForm, lacks } from "../gpu/device.ts";
 import { Random } from "../kernels/random.ts";
 import { loadModel } from "../../src/model/loading/load.ts";
 import { quantised } from "../../src/quant/scheme.ts";
 import { goldenPath } from "../reference/golden.ts";
+import { skipIf } from "../skip.ts";
 import { goldenModel, modelOf, TINY_TARGET } from "./models.ts";
 
 /** What a sequence of the batch is like. */
@@ -132,22 +134,33 @@ for (const [form, gpu] of allForms) {
   }
 }
 
-for (const [form, gpu] of allForms) {
-  Deno.test(`q4 in int8, ${form}: a sequence has the same bits alone and in a batch`, async () => {
-    const q4 = quantised("q4", 32);
-    using model = await loadModel(gpu, goldenPath("checkpoints/gqa-bf16"), {
-      precision: { layers: q4, head: q4, arithmetic: "int8" },
-      kvCache: "f32",
-    });
-    const random = new Random("int8 in batches");
-    const inputs = [3, 17, 1, 40].map((length): ForwardInput => {
-      const ids = random.integers(length, model.config.embeddingSize);
-      return { ids, positions: Uint32Array.from(ids.keys()), choice: GREEDY };
-    });
-    const together = await model.predict(inputs);
-    for (const [i, input] of inputs.entries()) {
-      assertEquals(together[i], (await model.predict([input]))[0], `sequence ${i}`);
-    }
+/** Integer products in every form; f16, which software takes long over, where rows lie in memory as f16. */
+const IN_BATCHES: readonly (readonly [Arithmetic, DeviceForm])[] = [
+  ...[...allForms.keys()].map((form) => ["int8", form] as const),
+  ["f16", "uniform"],
+];
+
+for (const [arithmetic, form] of IN_BATCHES) {
+  const gpu = allForms.get(form)!;
+  const name = `q4 in ${arithmetic}, ${form}: a sequence has the same bits alone and in a batch`;
+  Deno.test({
+    ...skipIf(arithmetic === "f16" ? lacks(gpu, "shader-f16") : undefined, name),
+    async fn() {
+      const q4 = quantised("q4", 32);
+      using model = await loadModel(gpu, goldenPath("checkpoints/gqa-bf16"), {
+        precision: { layers: q4, head: q4, arithmetic },
+        kvCache: "f32",
+      });
+      const random = new Random("int8 in batches");
+      const inputs = [3, 17, 1, 40].map((length): ForwardInput => {
+        const ids = random.integers(length, model.config.embeddingSize);
+        return { ids, positions: Uint32Array.from(ids.keys()), choice: GREEDY };
+      });
+      const together = await model.predict(inputs);
+      for (const [i, input] of inputs.entries()) {
+        assertEquals(together[i], (await model.predict([input]))[0], `sequence ${i}`);
+      }
+    },
   });
 }
 

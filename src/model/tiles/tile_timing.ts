@@ -9,10 +9,10 @@ import { Scratch } from "../../gpu/scratch.ts";
 import { createTensor, type Tensor, tensorOf, upload } from "../../gpu/tensor.ts";
 import { matmul } from "../../kernels/matmul.ts";
 import { qkv } from "../../kernels/qkv.ts";
-import { quantizedRowWords, quantizeRows } from "../../kernels/quantize_rows.ts";
 import { swiglu } from "../../kernels/swiglu.ts";
 import { TILE_COLUMNS, type TilePlan, type WeightMatrix } from "../../kernels/weight_matrix.ts";
 import { BLOCK, bytesPerColumn } from "../../quant/scheme.ts";
+import { rowsFor } from "../linear.ts";
 import { randomMatrix } from "../synthetic/random_matrix.ts";
 import { outputsOf, type TiledMatrix } from "./tiled_matrix.ts";
 
@@ -64,9 +64,11 @@ export class TileTimer implements Disposable {
       (_, i) => ((i * 7919) % 1000) / 1e4,
     );
     const rows = tensorOf(gpu, "rows", values);
-    this.#x = arithmetic === "int8"
-      ? createTensor(gpu, "codes", mostRows * quantizedRowWords(inner))
-      : rows;
+    this.#x = rowsFor(made.matrix, rows, mostRows, {
+      recorder: this.#recorder,
+      scratch: this.#scratch,
+    });
+    this.#recorder.submit();
     const width = Math.ceil(this.outputs / HEAD_DIM) * HEAD_DIM;
     this.#y = createTensor(gpu, "y", mostRows * width);
     this.#tables = [
@@ -75,11 +77,7 @@ export class TileTimer implements Disposable {
       createTensor(gpu, "keys", 4),
       createTensor(gpu, "values", 4),
     ];
-    this.#tensors = [...new Set([...made.tensors, rows, this.#x, this.#y, ...this.#tables])];
-    if (arithmetic === "int8") {
-      quantizeRows(this.#recorder, rows, this.#x, { rows: mostRows, inner, scheme });
-      this.#recorder.submit();
-    }
+    this.#tensors = [...made.tensors, rows, this.#y, ...this.#tables];
     if (gpu.features.includes("timestamp-query")) this.#times = new KernelTimes(gpu);
   }
 

@@ -1,0 +1,2 @@
+// Rows that narrow_rows.wgsl made, four k at a time.
+alias RowUnit = vec4<f16>;
