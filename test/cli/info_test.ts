@@ -185,7 +185,7 @@ async function assertPlansOf8B(dir: string): Promise<void> {
 }
 
 Deno.test("what info says it would load is what is loaded, a shorter context too", async () => {
-  for (const memory of ["24MiB", "12MiB"]) {
+  for (const memory of ["40MiB", "12MiB"]) {
     const json = await unmask(["info", "--gpu-memory", memory, "--json"]);
     const { plan } = JSON.parse(json.stdout);
     assertEquals(plan.context_tokens < 512, memory === "12MiB", plan.line);

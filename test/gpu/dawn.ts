@@ -28,8 +28,8 @@ async function acquireForms(): Promise<Map<DawnForm, Gpu>> {
   const { gpu: provider } = await openProvider("dawn");
   const [uniform, plain, subgroups, matrix] = [
     await acquireGpu({ provider, rowForm: "uniform", subgroups: false, matrixUnits: false }),
-    await acquireGpu({ provider, subgroups: false, matrixUnits: false }),
-    await acquireGpu({ provider, matrixUnits: false }),
+    await acquireGpu({ provider, rowForm: "exchanged", subgroups: false, matrixUnits: false }),
+    await acquireGpu({ provider, rowForm: "exchanged", matrixUnits: false }),
     await acquireGpu({ provider }),
   ];
   const forms: [DawnForm, Gpu | undefined][] = [
