@@ -12,7 +12,7 @@ import { multiplyAddKernel } from "../src/kernels/multiply_add.ts";
 import { SCHEMES } from "../src/quant/scheme.ts";
 import { dawnCompiler, dawnForms, noDawnCompiler, noDawnForm } from "./gpu/dawn.ts";
 import { lacks } from "./gpu/device.ts";
-import { compareCase, kernelCases, runCase } from "./kernels/run_case.ts";
+import { compareCase, HAS_FORMS, kernelCases, runCase } from "./kernels/run_case.ts";
 import { skipIf } from "./skip.ts";
 
 /** Lanes of a subgroup, such that four fill the least workgroup that the compiler takes. */
@@ -95,7 +95,11 @@ for (const { kernel, runs } of kernelCases) {
   for (const [feature, needing] of Map.groupBy(runs, ({ feature }) => feature)) {
     const onUnits = feature === MATRIX_FEATURE;
     // Other kernels do not know of matrix units.
-    for (const form of onUnits ? ["matrix units"] as const : ["subgroups", "plain"] as const) {
+    const forms = onUnits ? ["matrix units"] as const : [
+      ...["subgroups", "plain"] as const,
+      ...HAS_FORMS.includes(kernel) ? ["uniform"] as const : [],
+    ];
+    for (const form of forms) {
       const gpu = dawnForms.get(form);
       const missing = gpu ? lacks(gpu, feature) : noDawnForm(form);
       const which = feature === undefined || onUnits ? "" : `, with ${feature}`;

@@ -1,14 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { fileURLToPath } from "node:url";
-import { attentionKernel } from "../src/kernels/attention.ts";
-import { embedKernel } from "../src/kernels/embed.ts";
-import { headKernel } from "../src/kernels/head.ts";
-import { matmulKernel } from "../src/kernels/matmul.ts";
-import { qkvKernel } from "../src/kernels/qkv.ts";
-import { swigluKernel } from "../src/kernels/swiglu.ts";
 import { MATRIX_FEATURE } from "../src/gpu/matrix_units.ts";
 import { allForms, anyGpu, forms, lacks } from "./gpu/device.ts";
-import { compareCase, kernelCases, runCase } from "./kernels/run_case.ts";
+import { compareCase, HAS_FORMS, kernelCases, runCase } from "./kernels/run_case.ts";
 import { skipIf } from "./skip.ts";
 
 Deno.test("the software adapter runs all forms of every kernel", () => {
@@ -45,17 +39,6 @@ Deno.test("the bench finds a kernel's case by its name, and times it", async () 
   ]);
   assert(benches[0].results[0].ok.avg > 0);
 });
-
-/** Kernels to which rows or quantised weights come in a form that the device chooses. */
-const HAS_FORMS: readonly string[] = [
-  attentionKernel,
-  embedKernel,
-  matmulKernel,
-  qkvKernel,
-  swigluKernel,
-  headKernel,
-]
-  .map(({ name }) => name);
 
 for (const { kernel, runs } of kernelCases) {
   for (const kernelRun of runs) {

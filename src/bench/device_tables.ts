@@ -130,11 +130,7 @@ export function printSummary(report: DeviceReport): void {
     );
   }
   const chosen = schemes.find(({ weights }) => weights === autoWeights);
-  console.log(
-    autoWeights === null
-      ? "auto weights: not known; the largest is tried first, and a smaller one where memory runs out"
-      : `auto weights: ${autoWeights}, the largest that fits with 512 positions`,
-  );
+  console.log(`auto weights: ${autoWeightsText(report)}`);
   const [best, other] = chosen?.cacheSpeeds ?? [];
   if (best && other) {
     console.log(
@@ -147,4 +143,11 @@ export function printSummary(report: DeviceReport): void {
     `${report.secondsSpent.toFixed(0)} s of ${60 * report.minutesAllowed} s; device ` +
       `${report.adapter.name}`,
   );
+}
+
+function autoWeightsText({ autoWeights, schemes }: DeviceReport): string {
+  if (autoWeights !== null) return `${autoWeights}, the largest that fits with 512 positions`;
+  return schemes.every(({ fits }) => fits === false)
+    ? "none fits with 512 positions"
+    : "not known; the largest is tried first, and a smaller one where memory runs out";
 }

@@ -4,6 +4,14 @@ import type { Gpu } from "./device.ts";
 import type { Recorder } from "./recorder.ts";
 import { createTensor, type Tensor } from "./tensor.ts";
 
+/** Bytes that every device binds: WebGPU's least limit. */
+const BINDABLE_BYTES = 2 ** 27;
+
+/** Whether scratch memory that only spares time is worth having: so many elements of 4 bytes, which fit. */
+export function fitsScratch({ limits }: Pick<Gpu, "limits">, elements: number): boolean {
+  return 4 * elements <= Math.min(BINDABLE_BYTES, limits.maxStorageBufferBindingSize);
+}
+
 /**
  * Holds one buffer per name and makes it larger when needed. New buffers are zero. A name must
  * always be used with the same row stride, so that padding columns stay zero.

@@ -7,7 +7,7 @@ import rowsExchanged from "../../shaders/lib/rows_exchanged.wgsl" with { type: "
 import rowsUniform from "../../shaders/lib/rows_uniform.wgsl" with { type: "text" };
 import { defineKernel, type Element, elementBytes } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
-import type { Scratch } from "../gpu/scratch.ts";
+import { fitsScratch, type Scratch } from "../gpu/scratch.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { mergeAttention, partWords } from "./merge_attention.ts";
 
@@ -162,7 +162,11 @@ export function attention(
     chunks: chunked ? mostChunks(work.mostKeys) : 1,
   };
   const few = shared.chunks > 1 && rowTiles * (heads / together) * work.count < MANY_WORKGROUPS;
-  const parts = few ? scratch?.get("attention in chunks", partWords(shared, shape)) : undefined;
+  // Many sequences of few rows each have a tile that is mostly empty.
+  const words = partWords(shared, shape);
+  const parts = few && fitsScratch(recorder.gpu, words)
+    ? scratch?.get("attention in chunks", words)
+    : undefined;
   recorder.dispatch(attentionKernel, {
     bindings: { ...bindings, shadows: tensors.shadows ?? tensors.sequences, y: parts ?? tensors.y },
     element,

@@ -5,7 +5,7 @@ import storeTile from "../../shaders/lib/store_tile.wgsl" with { type: "text" };
 import tile from "../../shaders/lib/tile.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
-import type { Scratch } from "../gpu/scratch.ts";
+import { fitsScratch, type Scratch } from "../gpu/scratch.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { addSplits } from "./add_splits.ts";
 import {
@@ -62,7 +62,10 @@ export function matmul(
       by,
     );
     const { SPLITS: splits } = constants;
-    const sums = apart > 1 ? scratch?.get("sums of splits", splits * rows * columns) : undefined;
+    const words = splits * rows * columns;
+    const sums = apart > 1 && fitsScratch(recorder.gpu, words)
+      ? scratch?.get("sums of splits", words)
+      : undefined;
     const inTurn = !sums && by.splitsBy === "workgroups" ? splits : 1;
     const adds = add && !sums;
     recorder.dispatch(matmulKernel, {

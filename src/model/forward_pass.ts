@@ -106,12 +106,14 @@ export function rowsPerChunk(gpu: Gpu, width: number): number {
 
 /**
  * Limit of rows in a forward pass. Their hidden states and heads must each fit one binding, and
- * there may be no more rows than workgroups in a dispatch, since several kernels take one per row.
+ * there may be no more rows than workgroups in a dispatch, since several kernels take one per row;
+ * matrix units take rows in whole matrices.
  */
 export function mostRows(gpu: Gpu, config: ModelConfig): number {
   const { heads, headStride } = headShape(config);
+  const { matrixUnits, limits: { maxComputeWorkgroupsPerDimension: workgroups } } = gpu;
   return Math.min(
     rowsPerChunk(gpu, Math.max(paddedInner(config.hiddenSize), heads * headStride)),
-    gpu.limits.maxComputeWorkgroupsPerDimension,
+    workgroups - workgroups % (matrixUnits?.rows ?? 1),
   );
 }

@@ -186,6 +186,7 @@ Deno.test("what does not fit is said with the bytes, and the next model is tried
     [false, 0],
   ]);
   assertEquals(report.autoWeights, null);
+  assertMatch(printed, /^auto weights: none fits with 512 positions$/m);
   assertMatch(
     printed,
     /q8: does not fit: tiny takes [\d.]+ [KM]iB, more than the 97\.7 KiB that may be used/,
@@ -212,6 +213,7 @@ Deno.test("when the time is over nothing more is begun, and each thing left out 
   ]);
   for (const line of report.leftOut) assert(printed.includes(line), line);
   assertEquals(report.autoWeights, null);
+  assertMatch(printed, /^auto weights: not known; /m);
 });
 
 Deno.test("a pass that cannot end in time is left out, by the least time that it takes", async () => {

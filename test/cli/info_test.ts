@@ -185,7 +185,7 @@ async function assertPlansOf8B(dir: string): Promise<void> {
 }
 
 Deno.test("what info says it would load is what is loaded, a shorter context too", async () => {
-  for (const memory of ["24MiB", "12MiB"]) {
+  for (const memory of ["40MiB", "12MiB"]) {
     const json = await unmask(["info", "--gpu-memory", memory, "--json"]);
     const { plan } = JSON.parse(json.stdout);
     assertEquals(plan.context_tokens < 512, memory === "12MiB", plan.line);
@@ -213,15 +213,16 @@ Deno.test("a plan reads headers, and no weights", async () => {
   }
 });
 
-/** Bytes of the buffers that live on a device, from now on. */
-function countBuffers(gpu: Gpu): { bytes: number } {
-  const count = { bytes: 0 };
+/** Bytes of the buffers that live on a device, from now on, and the names of all. */
+function countBuffers(gpu: Gpu) {
+  const count = { bytes: 0, names: new Set<string | undefined>() };
   const createBuffer = gpu.device.createBuffer.bind(gpu.device);
   gpu.device.createBuffer = (descriptor) => {
     const buffer = createBuffer(descriptor);
     const destroy = buffer.destroy.bind(buffer);
     let live = true;
     count.bytes += descriptor.size;
+    count.names.add(descriptor.label);
     buffer.destroy = () => {
       if (live) count.bytes -= descriptor.size;
       live = false;
@@ -256,9 +257,17 @@ for (
   const limited = bindingLimit ? `, bindings of ${bindingLimit} bytes` : "";
   Deno.test(`what info says is what is allotted: ${basename(dir)}${limited}`, async () => {
     using own = await acquireGpu();
-    await assertAllotted(dir, own, bindingLimit);
+    await assertAllotted(dir, own, { bindingLimit });
   });
 }
+
+Deno.test("what info says is what is allotted, chunks of keys for a GPU included", async () => {
+  using own = await acquireGpu({ rowForm: "uniform" });
+  // More keys than a chunk has.
+  const request = { ...REQUEST, promptTokens: 70 };
+  const { names } = await assertAllotted(embedded, own, { request });
+  assert(names.has("attention in chunks"));
+});
 
 Deno.test({
   ...skipIf(noDawnForm("matrix units"), "what info says is allotted by Dawn, matrix units"),
@@ -268,7 +277,11 @@ Deno.test({
 });
 
 /** Counts what a model and a generation take on a device, and compares it with the dry run. */
-async function assertAllotted(dir: string, own: Gpu, bindingLimit?: number): Promise<void> {
+async function assertAllotted(
+  dir: string,
+  own: Gpu,
+  { bindingLimit, request = REQUEST }: { bindingLimit?: number; request?: AnswerShape } = {},
+) {
   const config = readConfig(dir);
   const count = countBuffers(own);
   const gpu = bindingLimit ? withBindingLimit(own, bindingLimit) : own;
@@ -279,7 +292,7 @@ async function assertAllotted(dir: string, own: Gpu, bindingLimit?: number): Pro
 
   using model = await loadModel(gpu, dir);
   const loaded = count.bytes;
-  const { promptTokens, maxTokens: genLength, blockLength } = REQUEST;
+  const { promptTokens, maxTokens: genLength, blockLength } = request;
   const sequence = newSequence(new Uint32Array(promptTokens), genLength, config.maskTokenId);
   // Its buffers live until the generator is done.
   const steps = denoise([sequence], model, {
@@ -292,8 +305,9 @@ async function assertAllotted(dir: string, own: Gpu, bindingLimit?: number): Pro
   });
   await steps.next();
   const generating = count.bytes;
-  assertEquals(await planned.activationBytes(REQUEST), generating - planned.weightBytes);
+  assertEquals(await planned.activationBytes(request), generating - planned.weightBytes);
   // The parameters of dispatches belong to what a generation takes.
   assertEquals(loaded - planned.weightBytes, 256 * 1024);
   await steps.return({ sequences: [], nfe: 0, readbacks: 0 });
+  return count;
 }

@@ -5,7 +5,7 @@ import { MATRIX_FEATURE } from "../../src/gpu/matrix_units.ts";
 import { openProvider, startDawn } from "../../src/gpu/provider.ts";
 
 /** How linear layers and rows are handled. */
-export type DawnForm = "matrix units" | "subgroups" | "plain";
+export type DawnForm = "matrix units" | "subgroups" | "plain" | "uniform";
 
 async function attempt<T>(make: () => Promise<T>): Promise<{ made?: T; reason?: string }> {
   try {
@@ -26,15 +26,17 @@ export const noDawnCompiler: string | undefined = compiling.reason;
 
 async function acquireForms(): Promise<Map<DawnForm, Gpu>> {
   const { gpu: provider } = await openProvider("dawn");
-  const [plain, subgroups, matrix] = [
-    await acquireGpu({ provider, subgroups: false, matrixUnits: false }),
-    await acquireGpu({ provider, matrixUnits: false }),
+  const [uniform, plain, subgroups, matrix] = [
+    await acquireGpu({ provider, rowForm: "uniform", subgroups: false, matrixUnits: false }),
+    await acquireGpu({ provider, rowForm: "exchanged", subgroups: false, matrixUnits: false }),
+    await acquireGpu({ provider, rowForm: "exchanged", matrixUnits: false }),
     await acquireGpu({ provider }),
   ];
   const forms: [DawnForm, Gpu | undefined][] = [
     ["matrix units", matrix.matrixUnits && matrix],
     ["subgroups", subgroups.subgroups ? subgroups : undefined],
     ["plain", plain],
+    ["uniform", uniform],
   ];
   return new Map(forms.filter((form): form is [DawnForm, Gpu] => form[1] !== undefined));
 }

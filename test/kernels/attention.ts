@@ -157,6 +157,14 @@ const CHUNKED: readonly Size[] = [
     lengths: [1025, 1000],
     queries: [2, 33],
   },
+  {
+    name: "chunks of 256 keys and of 1024, to the last key",
+    heads: 1,
+    kvHeads: 1,
+    headDim: 16,
+    lengths: [4097, 4096, 1024],
+    queries: [2, 1, 1],
+  },
 ];
 
 /** Every number of units that a head can take; lengths around 8 keys and 32 rows. */

@@ -4,6 +4,12 @@ import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import type { Gpu } from "../../src/gpu/device.ts";
 import { Readback } from "../../src/gpu/readback.ts";
 import { Recorder } from "../../src/gpu/recorder.ts";
+import { attentionKernel } from "../../src/kernels/attention.ts";
+import { embedKernel } from "../../src/kernels/embed.ts";
+import { headKernel } from "../../src/kernels/head.ts";
+import { matmulKernel } from "../../src/kernels/matmul.ts";
+import { qkvKernel } from "../../src/kernels/qkv.ts";
+import { swigluKernel } from "../../src/kernels/swiglu.ts";
 import type { KernelCase, KernelRun, Word } from "./case.ts";
 
 /** Reference words that rounding may decide: a case must be sure of nearly all of them. */
@@ -21,6 +27,17 @@ export const kernelCases: readonly KernelCase[] = await Promise.all(files.map(as
   const { kernelCase }: { kernelCase: KernelCase } = await import(new URL(file, folder).href);
   return kernelCase;
 }));
+
+/** Kernels to which rows or quantised weights come in a form that the device chooses. */
+export const HAS_FORMS: readonly string[] = [
+  attentionKernel,
+  embedKernel,
+  matmulKernel,
+  qkvKernel,
+  swigluKernel,
+  headKernel,
+]
+  .map(({ name }) => name);
 
 /** Bits of every output after the run. */
 export async function runCase(

@@ -6,10 +6,11 @@ import { type Arithmetic, ARITHMETICS } from "../../src/gpu/kernel.ts";
 import { Readback } from "../../src/gpu/readback.ts";
 import { Recorder } from "../../src/gpu/recorder.ts";
 import { Scratch } from "../../src/gpu/scratch.ts";
+import { attention, attentionWork } from "../../src/kernels/attention.ts";
 import { matmul } from "../../src/kernels/matmul.ts";
 import { defaultTiles, type RowGroups, tiled } from "../../src/kernels/weight_matrix.ts";
 import { QUANTISED, type QuantScheme } from "../../src/quant/scheme.ts";
-import { allForms, anyGpu, lacks } from "../gpu/device.ts";
+import { allForms, anyGpu, lacks, withLimits } from "../gpu/device.ts";
 import { skipIf } from "../skip.ts";
 import { APART, kernelCase as attentionCase } from "./attention.ts";
 import { CaseTensors } from "./case.ts";
@@ -119,3 +120,67 @@ for (const apart of attentionCase.runs.filter(({ name }) => name.endsWith(APART)
     },
   });
 }
+
+/** Bytes of scratch memory that matmul asks for where bindings hold so many; 0 if for none. */
+function splitBytes(maxStorageBufferBindingSize: number): number {
+  const gpu = withLimits(uniform, { maxStorageBufferBindingSize });
+  const [rows, columns] = [3, 40];
+  using tensors = new CaseTensors(uniform);
+  using recorder = new Recorder(gpu);
+  let bytes = 0;
+  const scratch = {
+    get(name: string, words: number) {
+      bytes = 4 * words;
+      return tensors.untouched(name, words).tensor;
+    },
+  };
+  const random = new Random("room for splits");
+  const weights = uploadMatrix(
+    tensors,
+    randomMatrix(random, "bf16", columns, 64),
+    undefined,
+    "f32",
+  );
+  const x = tensors.of("x", paddedRows(random, rows, 64));
+  const y = tensors.untouched("y", rows * columns).tensor;
+  const tiles = { splits: 2, rowGroups: 1 } as const;
+  matmul(recorder, x, { ...weights, tiles }, y, { rows, yStride: columns, scratch });
+  recorder.abandon();
+  return bytes;
+}
+
+/** Bytes that attention asks for, where one KV head serves four heads of 128. */
+function chunkBytes(count: number, queries: number, keys: number, limit?: number): number {
+  const gpu = limit ? withLimits(uniform, { maxStorageBufferBindingSize: limit }) : uniform;
+  const shape = { heads: 32, kvHeads: 8, headDim: 128, headStride: 128 };
+  const ranges = Array.from({ length: count }, (_, i) => [i * queries, queries, 0, keys]);
+  const sequences = Uint32Array.from(ranges.flat());
+  using tensors = new CaseTensors(uniform);
+  using recorder = new Recorder(gpu);
+  const tensor = tensors.of("never run", sequences);
+  let bytes = 0;
+  const scratch = {
+    get(_name: string, words: number) {
+      bytes = 4 * words;
+      return tensor;
+    },
+  };
+  const [q, k, v, y] = [tensor, tensor, tensor, tensors.untouched("y", 4).tensor];
+  attention(recorder, { q, k, v, sequences: tensor, y }, shape, {
+    work: attentionWork(sequences),
+    yStride: 4096,
+    scratch,
+  });
+  recorder.abandon();
+  return bytes;
+}
+
+Deno.test("what only spares time takes no more memory than every device binds, or than this one", () => {
+  const sums = 4 * 2 * 3 * 40;
+  assertEquals([splitBytes(2 ** 27), splitBytes(sums), splitBytes(sums - 4)], [sums, sums, 0]);
+  // 31 sequences would take 256 MiB.
+  const one = 4 * 32 * 16 * 132 * 32;
+  assertEquals([chunkBytes(1, 8, 1024), chunkBytes(15, 8, 1024)], [one, 15 * one]);
+  assertEquals([chunkBytes(16, 8, 1024), chunkBytes(31, 8, 1024)], [0, 0]);
+  assertEquals([chunkBytes(1, 8, 1024, one), chunkBytes(1, 8, 1024, one - 4)], [one, 0]);
+});

@@ -3,9 +3,11 @@ import { type ForwardInput, GREEDY } from "../../src/denoise/predictor.ts";
 import { type Gpu, GpuError } from "../../src/gpu/device.ts";
 import { loadModel } from "../../src/model/loading/load.ts";
 import type { Model } from "../../src/model/model.ts";
+import { dawnForms, noDawnForm } from "../gpu/dawn.ts";
 import { anyGpu, DeviceWatch, forms, withLimits } from "../gpu/device.ts";
 import { Random } from "../kernels/random.ts";
 import { goldenPath } from "../reference/golden.ts";
+import { skipIf } from "../skip.ts";
 import { goldenModel } from "./models.ts";
 
 /** The model on a device whose bindings are smaller; `check` says what it bound. */
@@ -85,6 +87,20 @@ Deno.test("more rows than the device has workgroups to a dispatch go in several 
   assertEquals(model.readback.count, 2);
   const long = inputsOf(whole, [101]);
   await assertRejects(() => model.predict(long), GpuError, "101 rows in one forward pass");
+});
+
+Deno.test({
+  ...skipIf(noDawnForm("matrix units"), "Dawn: rows in whole matrices are no more than workgroups"),
+  async fn() {
+    const gpu = dawnForms.get("matrix units")!;
+    const whole = await goldenModel(gpu, "gqa-bf16");
+    // Not a multiple of any unit's rows.
+    const few = withLimits(gpu, { maxComputeWorkgroupsPerDimension: 97 });
+    using model = await loadModel(few, goldenPath("checkpoints/gqa-bf16"));
+    const inputs = inputsOf(whole, [50, 47]);
+    assertEquals(await model.predict(inputs), await whole.predict(inputs));
+    assertEquals(model.readback.count, 2);
+  },
 });
 
 Deno.test("a sequence beyond what a pass can take is refused, and the next is answered", async () => {
