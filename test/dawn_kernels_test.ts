@@ -106,7 +106,9 @@ for (const { kernel, runs } of kernelCases) {
       Deno.test({
         ...skipIf(missing, `Dawn runs ${kernel}${which}, ${form}`),
         async fn() {
-          for (const kernelRun of needing) {
+          // Deno's own WebGPU runs all sizes of the form that takes longest to compile.
+          const some = form === "uniform" ? needing.filter((_, i) => i % 5 === 0) : needing;
+          for (const kernelRun of some) {
             const found = await runCase(gpu!, kernelRun);
             compareCase(gpu!, `${kernelRun.name}:`, kernelRun, found, kernelRun.reference(gpu!));
           }
