@@ -1,7 +1,7 @@
 /** `unmask serve`: the OpenAI-compatible server. */
 
 import { isIPv4 } from "node:net";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { UnavailableError } from "../engine/request.ts";
 import type { WorkerEngine } from "../engine/worker_engine.ts";
 import { LOOPBACK_HOSTS } from "../server/access.ts";
@@ -10,6 +10,7 @@ import { inUrl } from "../server/connections.ts";
 import { CONNECTION_LIMITS, type HttpServer, listen } from "../server/http_server.ts";
 import { connectionsThatFit, type FittingConnections } from "../server/open_files.ts";
 import { settles } from "../server/live_response.ts";
+import { LOG_FORMATS, type LogFormat, requestLine } from "../server/request_line.ts";
 import { giveUpStarting } from "./permissions.ts";
 import { addDeviceOptions, type DeviceFlags, deviceOf } from "./device_options.ts";
 import {
@@ -46,6 +47,7 @@ interface ServeFlags extends MemoryFlags, TuningFlags, DeviceFlags {
   readonly maxConnections: number;
   readonly grace: number;
   readonly quiet?: boolean;
+  readonly logFormat: LogFormat;
   readonly draft?: string | boolean;
 }
 
@@ -86,6 +88,10 @@ export function serveCommand(): Command {
       GRACE,
     )
     .option("-q, --quiet", "do not print a line per request")
+    .addOption(
+      new Option("--log-format <name>", "how a request's line is written, without its texts")
+        .choices(LOG_FORMATS).default(LOG_FORMATS[0]),
+    )
     .addHelpText(
       "after",
       `
@@ -141,7 +147,7 @@ async function run(flags: ServeFlags): Promise<void> {
     anyAddress: !local,
     log: flags.quiet
       ? undefined
-      : (line) => log.line(() => report.print(`${new Date().toISOString()} ${line}`)),
+      : (record) => log.line(() => report.print(requestLine(record, flags.logFormat))),
     onError(error) {
       if (!stopping) log.error(`unmask: ${privateError(engine, error)}`);
     },

@@ -7,6 +7,7 @@ import { chatCompletions } from "./chat_completions.ts";
 import { ApiError, toApiError } from "./errors.ts";
 import { health } from "./health.ts";
 import { listModels, retrieveModel } from "./models.ts";
+import { type LoggedRequest, requestRecords } from "./request_record.ts";
 import { stats } from "./stats.ts";
 
 /** How a server is set up; the defaults suit one that is bound to loopback. */
@@ -33,11 +34,8 @@ export interface AppOptions {
   readonly beginSeconds?: number;
   /** Seconds of silence after which a response that has begun sends a filler (default 15). */
   readonly pingSeconds?: number;
-  /**
-   * Gets a line per request: method, path, status, ms until the answer or its stream began. What it
-   * throws changes no answer.
-   */
-  readonly log?: (line: string) => void;
+  /** Gets a record of each request once its answer is over. What it throws changes no answer. */
+  readonly log?: (record: LoggedRequest) => void;
   /** Asked by each request: whether the server ends, and takes no more of them. */
   readonly stopping?: () => boolean;
   /** Gets errors that clients see as 5xx. Their messages may quote a prompt: keep them private. */
@@ -53,21 +51,7 @@ export interface AppOptions {
 export function createApp(engine: TextEngine, options: AppOptions = {}): Hono {
   const app = new Hono();
   const { log, onError = () => {} } = options;
-  app.use(async (c, next) => {
-    const start = performance.now();
-    await next();
-    c.res.headers.set("X-Content-Type-Options", "nosniff");
-    // The path stays percent-encoded in the log: a decoded line feed could forge a line.
-    const path = new URL(c.req.url).pathname.slice(0, 200);
-    // A method may be any word, of any length.
-    const method = c.req.method.slice(0, 16);
-    const line = `${method} ${path} ${c.res.status} ${(performance.now() - start).toFixed(1)} ms`;
-    try {
-      log?.(line);
-    } catch {
-      // A full disk, or a reader that left, is no fault of this request.
-    }
-  });
+  app.use(requestRecords(log));
   app.use(async (_, next) => {
     if (!options.stopping?.()) return await next();
     throw new ApiError(503, "shutting_down", "The server is shutting down. Ask another one.", {

@@ -9,6 +9,7 @@ import { loadedModel } from "./health.ts";
 import { type BodyLimits, readJson } from "./json_body.ts";
 import { liveResponse, settles } from "./live_response.ts";
 import { chatCompletion, completionHead, type EndEvent } from "./openai.ts";
+import { recordOf } from "./request_record.ts";
 
 /** The server's options that the route uses. */
 export interface ChatRouteOptions {
@@ -52,6 +53,8 @@ export function chatCompletions(
       bounds = { ...bounds, useless: textBounds(limits, bounds) };
     }
     const request = parse(await readJson(c.req.raw, bounds));
+    const record = recordOf(c);
+    record.ignored = request.ignored;
     const cancel = new AbortController();
     const signal = AbortSignal.any([c.req.raw.signal, cancel.signal]);
     const onCancel = (reason: unknown) => cancel.abort(reason);
@@ -63,7 +66,7 @@ export function chatCompletions(
     const head = completionHead(model);
     const { beginSeconds, pingSeconds } = options;
     try {
-      const events = engine.generate(request.generate, signal);
+      const events = record.watch(engine.generate(request.generate, signal));
       if (request.stream) {
         const opened = await open(events, beginSeconds);
         const messages = chatStream(head, opened, request);

@@ -104,7 +104,10 @@ Deno.test("a server that is started as users start it holds up to the real clien
   });
 
   const log = running.stdout.text;
-  assertMatch(log, /^\d{4}-\d\d-\d\dT[\d:.]+Z POST \/v1\/chat\/completions 200 [\d.]+ ms$/m);
+  assertMatch(
+    log,
+    /^\d{4}-\d\d-\d\dT[\d:.]+Z POST \/v1\/chat\/completions 200 [\d.]+ ms, \d+ \+ \d+ tokens$/m,
+  );
   for (const secret of [prompt, answer, KEY]) {
     assert(!log.includes(secret) && !running.stderr.text.includes(secret), secret);
   }
