@@ -1,7 +1,7 @@
 /** `unmask serve`: the OpenAI-compatible server. */
 
 import { isIPv4 } from "node:net";
-import { Command, Option } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { UnavailableError } from "../engine/request.ts";
 import type { WorkerEngine } from "../engine/worker_engine.ts";
 import { LOOPBACK_HOSTS } from "../server/access.ts";
@@ -43,6 +43,10 @@ interface ServeFlags extends MemoryFlags, TuningFlags, DeviceFlags {
   readonly apiKey?: readonly string[];
   readonly allowAnyone?: boolean;
   readonly allowHost?: readonly string[];
+  readonly name?: string;
+  readonly alias?: readonly string[];
+  readonly strictModel?: boolean;
+  readonly maxTokens?: number;
   readonly maxWaiting: number;
   readonly maxConnections: number;
   readonly grace: number;
@@ -74,6 +78,18 @@ export function serveCommand(): Command {
       repeated,
     )
     .option("--allow-anyone", "serve other machines without a key")
+    .option("--name <name>", "the model's name in answers (default: its folder's)", modelName)
+    .option(
+      "--alias <name>",
+      "another name under which the model is listed (repeatable)",
+      (name, before?: readonly string[]) => repeated(modelName(name), before),
+    )
+    .option("--strict-model", "refuse requests that name another model; otherwise any name will do")
+    .option(
+      "-n, --max-tokens <n>",
+      "most tokens in an answer to a request that does not say",
+      wholeNumber(1),
+    )
     .option("--max-waiting <n>", "most requests that wait for their turn", wholeNumber(0), 64)
     .option(
       "--max-connections <n>",
@@ -128,6 +144,7 @@ async function run(flags: ServeFlags): Promise<void> {
     maxWaiting: flags.maxWaiting,
     draft: draftOf(flags),
     ...deviceOf(flags),
+    name: flags.name,
     lines: true,
     onState: () => tellRecovery(),
   });
@@ -145,6 +162,9 @@ async function run(flags: ServeFlags): Promise<void> {
     apiKeys,
     allowedHosts: [...LOOPBACK_HOSTS, inUrl(host), ...flags.allowHost ?? []],
     anyAddress: !local,
+    aliases: flags.alias,
+    strictModel: flags.strictModel,
+    maxTokens: flags.maxTokens,
     log: flags.quiet
       ? undefined
       : (record) => log.line(() => report.print(requestLine(record, flags.logFormat))),
@@ -171,7 +191,9 @@ async function run(flags: ServeFlags): Promise<void> {
       const who = apiKeys.length > 0 ? "Everyone with a key" : "EVERYONE";
       log.error(`Warning: ${who} who reaches this port can use the model. HTTP hides nothing.`);
     }
-    const ready = engine.ready.then(() => readyText(engine, url, apiKeys.length > 0));
+    const ready = engine.ready.then(() =>
+      readyText(engine, url, { asksKey: apiKeys.length > 0, ...flags })
+    );
     const text = await Promise.race([ready, stopped.promise]);
     if (text) log.line(() => console.log(text));
     await stopped.promise;
@@ -186,6 +208,12 @@ async function run(flags: ServeFlags): Promise<void> {
   }
   // Connections that clients keep open must not keep the program running.
   Deno.exit(0);
+}
+
+/** A model's name: it stands in headers, paths and logs. */
+function modelName(text: string): string {
+  if (/^[!-~]{1,200}$/.test(text)) return text;
+  throw new InvalidArgumentError("expected 1 to 200 visible ASCII characters without spaces");
 }
 
 /** The keys of `--api-key` and `UNMASK_API_KEYS`. @throws {Error} when a key is empty */
@@ -254,13 +282,17 @@ function listenProblem(error: unknown): string {
 }
 
 /** Text printed when the model is loaded. */
-function readyText(engine: WorkerEngine, url: string, asksKey: boolean): string {
+function readyText(
+  engine: WorkerEngine,
+  url: string,
+  { asksKey, maxTokens }: { readonly asksKey: boolean; readonly maxTokens?: number },
+): string {
   const { id, contextLength, defaultMaxTokens } = engine.model!;
   const reachable = url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:");
   const body = JSON.stringify({ messages: [{ role: "user", content: "What is 7 times 8?" }] });
   return [
     `Model ${id} is ready on ${engine.adapter}: context ${contextLength} tokens, ` +
-    `answers of ${defaultMaxTokens} unless asked otherwise.`,
+    `answers of ${maxTokens ?? defaultMaxTokens} unless asked otherwise.`,
     "Try:",
     `  curl ${reachable}/v1/chat/completions \\`,
     "    -H 'Content-Type: application/json' \\",

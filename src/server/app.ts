@@ -4,6 +4,7 @@ import type { Handler } from "hono";
 import type { TextEngine } from "../engine/request.ts";
 import { hostGate, keyGate, LOOPBACK_HOSTS } from "./access.ts";
 import { chatCompletions } from "./chat_completions.ts";
+import type { RequestSettings } from "./chat_request.ts";
 import { ApiError, toApiError } from "./errors.ts";
 import { health } from "./health.ts";
 import { listModels, retrieveModel } from "./models.ts";
@@ -11,7 +12,7 @@ import { type LoggedRequest, requestRecords } from "./request_record.ts";
 import { stats } from "./stats.ts";
 
 /** How a server is set up; the defaults suit one that is bound to loopback. */
-export interface AppOptions {
+export interface AppOptions extends RequestSettings {
   /**
    * Host names, without port, that requests may be addressed to, and that pages which send them
    * may come from (default: loopback's).
@@ -63,15 +64,18 @@ export function createApp(engine: TextEngine, options: AppOptions = {}): Hono {
 
   app.get("/health", health(engine));
   app.all("/health", methodNotAllowed("GET, HEAD"));
-  app.get("/v1/models", listModels(engine));
+  app.get("/v1/models", listModels(engine, options));
   app.all("/v1/models", methodNotAllowed("GET, HEAD"));
-  app.get("/v1/models/:id{.+}", retrieveModel(engine));
+  app.get("/v1/models/:id{.+}", retrieveModel(engine, options));
   app.all("/v1/models/:id{.+}", methodNotAllowed("GET, HEAD"));
   app.get("/v1/stats", stats(engine));
   app.all("/v1/stats", methodNotAllowed("GET, HEAD"));
   const chat = chatCompletions(engine, {
     body: { maxBytes: options.maxBodyBytes ?? 2 ** 20, seconds: options.bodySeconds ?? 30 },
     maxMessages: options.maxMessages ?? 1024,
+    maxTokens: options.maxTokens,
+    aliases: options.aliases,
+    strictModel: options.strictModel,
     beginSeconds: options.beginSeconds ?? 5,
     pingSeconds: options.pingSeconds ?? 15,
     onError,

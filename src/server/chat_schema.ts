@@ -7,6 +7,7 @@ import {
   REMASKINGS,
   STRATEGY_NAMES,
 } from "../engine/request.ts";
+import { MOST_ANSWERS } from "./answers.ts";
 import type { OnIgnored } from "./ignored_fields.ts";
 import {
   NONE_REFUSED,
@@ -173,6 +174,7 @@ export function chatSchema(limits: RequestLimits, onIgnored: OnIgnored = () => {
       max_tokens: tokenLimit().optional(),
       max_completion_tokens: tokenLimit().optional(),
       temperature: number(0, 2).optional(),
+      n: integer(1, MOST_ANSWERS).optional(),
       seed: integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER).optional(),
       stop: z.union([stop, list(stop, 0, limits.maxStops, "stop strings")], {
         error: `text or an array of up to ${limits.maxStops} texts`,
@@ -200,6 +202,7 @@ export function chatSchema(limits: RequestLimits, onIgnored: OnIgnored = () => {
       target_threshold: number(0, 1).optional(),
       back_threshold: number(0, 1).optional(),
       stream_events: flag.optional(),
+      include_diffusion: flag.optional(),
       user: harmless.optional(),
       safety_identifier: harmless.optional(),
       prompt_cache_key: harmless.optional(),

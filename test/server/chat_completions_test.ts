@@ -7,9 +7,12 @@ import { FakeEngine } from "./fake_engine.ts";
 import { chatInit } from "./malformed.ts";
 import { deltaText, parseChunks, parseEvents } from "./sse.ts";
 
-Deno.test("an answer has OpenAI's shape, with the diffusion figures in its usage", async () => {
+Deno.test("an answer has OpenAI's shape, with the diffusion's figures where they are asked for", async () => {
   const before = Math.floor(Date.now() / 1000);
-  const { response } = await ask({ max_tokens: 40, block_length: 20, steps: 10, seed: 3 });
+  const fields = { max_tokens: 40, block_length: 20, steps: 10, seed: 3 };
+  const lean = await (await ask(fields)).response.json();
+  assertEquals(lean.usage, { prompt_tokens: 14, completion_tokens: 30, total_tokens: 44 });
+  const { response } = await ask({ ...fields, include_diffusion: true });
   assertEquals(response.status, 200);
   const { id, created, system_fingerprint, ...rest } = await response.json();
   assertMatch(id, /^chatcmpl-[0-9a-f]{32}$/);

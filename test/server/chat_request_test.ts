@@ -256,7 +256,9 @@ Deno.test("stream options are kept apart from the engine's request", () => {
     stream_events: true,
   });
   assertEquals(rest, {
+    answers: 1,
     stream: true,
+    includeDiffusion: false,
     includeUsage: true,
     streamEvents: true,
     tokenLimitField: "max_tokens",

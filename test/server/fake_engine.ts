@@ -100,8 +100,9 @@ export class FakeEngine implements TextEngine {
     }
     const promptTokens = request.messages.reduce((sum, one) => sum + one.content.length + 4, 0);
     const room = this.#model.contextLength - promptTokens;
-    if (length > room && request.fitTokens && room > 0) {
-      yield* this.#denoise({ ...request, maxTokens: room }, signal);
+    const fits = room < blockLength ? room : room - room % blockLength;
+    if (length > room && request.fitTokens && fits > 0) {
+      yield* this.#denoise({ ...request, maxTokens: fits, fitTokens: false }, signal);
       return;
     }
     if (length > room) {

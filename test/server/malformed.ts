@@ -156,7 +156,6 @@ export const MALFORMED: readonly MalformedRequest[] = [
     message: /evil\.example/,
   },
   // model
-  field("unknown model", { model: "gpt-4o" }, "model", /'gpt-4o' does not exist/, 404),
   field("model is a number", { model: 4 }, "model", /expected a model's id, found 4/),
   // messages
   field("no messages", { messages: undefined }, "messages", /Missing required parameter/),
@@ -243,6 +242,8 @@ export const MALFORMED: readonly MalformedRequest[] = [
   choice("confidence", CONFIDENCE_MEASURES),
   choice("cache", CACHE_POLICIES),
   choice("remasking", REMASKINGS),
+  field("n 0", { n: 0 }, "n", /an integer from 1 to 8, found 0/),
+  field("n 9", { n: 9 }, "n", /an integer from 1 to 8, found 9/),
   field("no rounds", { rounds: 0 }, "rounds", /an integer from 1 to 65536, found 0/),
   field("no draft depth", { draft_depth: 0 }, "draft_depth", /an integer from 1 to 64, found 0/),
   field("a draft threshold of 2", { draft_threshold: 2 }, "draft_threshold", /from 0 to 1/),
