@@ -5,6 +5,7 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { UnavailableError } from "../engine/request.ts";
 import type { WorkerEngine } from "../engine/worker_engine.ts";
 import { LOOPBACK_HOSTS } from "../server/access.ts";
+import { keyDigest, keysOfFile } from "../server/api_keys.ts";
 import { createApp } from "../server/app.ts";
 import { inUrl } from "../server/connections.ts";
 import { CONNECTION_LIMITS, type HttpServer, listen } from "../server/http_server.ts";
@@ -41,6 +42,8 @@ interface ServeFlags extends MemoryFlags, TuningFlags, DeviceFlags {
   readonly host: string;
   readonly port: number;
   readonly apiKey?: readonly string[];
+  readonly apiKeys?: string;
+  readonly cors?: readonly string[];
   readonly allowAnyone?: boolean;
   readonly allowHost?: readonly string[];
   readonly name?: string;
@@ -71,6 +74,15 @@ export function serveCommand(): Command {
       "a key that clients must send (repeatable). Others can see it in the list of processes: " +
         "better UNMASK_API_KEYS, separated by commas",
       repeated,
+    )
+    .option(
+      "--api-keys <file>",
+      "a file of keys that clients must send: one a line, or its digest as sha256:HEX",
+    )
+    .option(
+      "--cors <origin>",
+      "an origin whose pages may ask and read answers, or * for any (repeatable)",
+      (origin, before?: readonly string[]) => repeated(pageOrigin(origin), before),
     )
     .option(
       "--allow-host <name>",
@@ -132,8 +144,8 @@ async function run(flags: ServeFlags): Promise<void> {
   const local = isLoopback(host);
   if (!local && apiKeys.length === 0 && !flags.allowAnyone) {
     throw new Error(
-      `--host ${host} lets other machines in: set UNMASK_API_KEYS, or give --allow-anyone to serve ` +
-        "without a key",
+      `--host ${host} lets other machines in: set UNMASK_API_KEYS or give --api-keys, or ` +
+        "--allow-anyone to serve without a key",
     );
   }
   // Before the engine opens files of its own.
@@ -162,6 +174,7 @@ async function run(flags: ServeFlags): Promise<void> {
     apiKeys,
     allowedHosts: [...LOOPBACK_HOSTS, inUrl(host), ...flags.allowHost ?? []],
     anyAddress: !local,
+    cors: flags.cors,
     aliases: flags.alias,
     strictModel: flags.strictModel,
     maxTokens: flags.maxTokens,
@@ -184,7 +197,7 @@ async function run(flags: ServeFlags): Promise<void> {
     // By its address: what is permitted and kept is compared with what the system is asked for.
     const address = host === "localhost" ? "127.0.0.1" : host;
     const server = await open(address, flags, fitting, app.fetch, log);
-    giveUpStarting(`${inUrl(address)}:${server.port}`);
+    giveUpStarting(`${inUrl(address)}:${server.port}`, flags.apiKeys);
     const url = `http://${inUrl(host)}:${server.port}`;
     log.line(() => console.log(`Listening on ${url}`));
     if (!local) {
@@ -216,11 +229,35 @@ function modelName(text: string): string {
   throw new InvalidArgumentError("expected 1 to 200 visible ASCII characters without spaces");
 }
 
-/** The keys of `--api-key` and `UNMASK_API_KEYS`. @throws {Error} when a key is empty */
-function keysOf({ apiKey = [] }: ServeFlags): readonly string[] {
+/** A page's origin as browsers write it, or `*`. */
+function pageOrigin(text: string): string {
+  if (/^(\*|null|[a-z][a-z\d+.-]*:\/\/[^/\s,]+)$/i.test(text)) return text;
+  throw new InvalidArgumentError(
+    "expected * or an origin without a path, such as https://chat.example or app://obsidian.md",
+  );
+}
+
+/**
+ * Digests of the keys of `--api-key`, `--api-keys` and `UNMASK_API_KEYS`.
+ * @throws {Error} when a key is empty, or the file cannot be read or holds none
+ */
+function keysOf({ apiKey = [], apiKeys: file }: ServeFlags): readonly string[] {
   const fromEnvironment = Deno.env.get("UNMASK_API_KEYS") || undefined;
   const keys = [...apiKey, ...fromEnvironment?.split(",") ?? []].map((key) => key.trim());
   if (keys.includes("")) throw new Error("an API key is empty, in --api-key or UNMASK_API_KEYS");
+  return [...keys, ...file === undefined ? [] : keysIn(file)].map(keyDigest);
+}
+
+function keysIn(file: string): readonly string[] {
+  let text: string;
+  try {
+    text = Deno.readTextFileSync(file);
+  } catch (cause) {
+    throw new Error(`--api-keys: ${file} cannot be read: ${(cause as Error).message}`, { cause });
+  }
+  const keys = keysOfFile(text);
+  // A file that was emptied by mistake must not open the server.
+  if (keys.length === 0) throw new Error(`--api-keys: ${file} holds no key`);
   return keys;
 }
 

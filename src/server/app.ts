@@ -3,11 +3,14 @@ import { Hono } from "hono";
 import type { Handler } from "hono";
 import type { TextEngine } from "../engine/request.ts";
 import { hostGate, keyGate, LOOPBACK_HOSTS } from "./access.ts";
+import { VERSION } from "../engine/version.ts";
 import { chatCompletions } from "./chat_completions.ts";
 import type { RequestSettings } from "./chat_request.ts";
 import { ApiError, toApiError } from "./errors.ts";
+import { cors } from "./cors.ts";
 import { health } from "./health.ts";
 import { listModels, retrieveModel } from "./models.ts";
+import { routePath } from "./paths.ts";
 import { type LoggedRequest, requestRecords } from "./request_record.ts";
 import { stats } from "./stats.ts";
 
@@ -20,8 +23,13 @@ export interface AppOptions extends RequestSettings {
   readonly allowedHosts?: readonly string[];
   /** Whether requests may also be addressed to any IP address: for a server that is not on loopback. */
   readonly anyAddress?: boolean;
-  /** When given and not empty, every path asks for `Authorization: Bearer <one of these>`. */
+  /**
+   * When given and not empty, every path but `/health` and `/ready` asks for one of these keys; their
+   * digests (`sha256:` and hex digits) will do.
+   */
   readonly apiKeys?: readonly string[];
+  /** Origins of pages that may ask and read answers, `*` for any (default none). */
+  readonly cors?: readonly string[];
   /** Limit of a request's body in bytes (default 1 MiB). */
   readonly maxBodyBytes?: number;
   /** Seconds within which a request's body must arrive (default 30). */
@@ -45,25 +53,32 @@ export interface AppOptions extends RequestSettings {
 
 /**
  * The server's routes over an engine: `POST /v1/chat/completions`, `GET /v1/models`,
- * `GET /v1/models/:id`, `GET /v1/stats`, `GET /health`. Every error has OpenAI's body. There is no
- * CORS, so a page of another origin cannot read a response.
+ * `GET /v1/models/:id`, `GET /v1/stats`, `GET /health`, `GET /ready`, `GET /version`, each with and
+ * without `/v1`. Every error has OpenAI's body. A page of another origin cannot read a response,
+ * unless `cors` names it.
  * @throws {TypeError} when an API key is empty
  */
 export function createApp(engine: TextEngine, options: AppOptions = {}): Hono {
-  const app = new Hono();
+  const app: Hono = new Hono({ getPath: routePath(() => app.routes) });
   const { log, onError = () => {} } = options;
   app.use(requestRecords(log));
+  const origins = options.cors ?? [];
+  if (origins.length > 0) app.use(cors(origins));
   app.use(async (_, next) => {
     if (!options.stopping?.()) return await next();
     throw new ApiError(503, "shutting_down", "The server is shutting down. Ask another one.", {
       headers: { Connection: "close" },
     });
   });
-  app.use(hostGate(options.allowedHosts ?? LOOPBACK_HOSTS, options.anyAddress ?? false));
+  app.use(hostGate(options.allowedHosts ?? LOOPBACK_HOSTS, options.anyAddress ?? false, origins));
   if (options.apiKeys?.length) app.use(keyGate(options.apiKeys));
 
   app.get("/health", health(engine));
   app.all("/health", methodNotAllowed("GET, HEAD"));
+  app.get("/ready", health(engine));
+  app.all("/ready", methodNotAllowed("GET, HEAD"));
+  app.get("/version", (c) => c.json({ version: VERSION }));
+  app.all("/version", methodNotAllowed("GET, HEAD"));
   app.get("/v1/models", listModels(engine, options));
   app.all("/v1/models", methodNotAllowed("GET, HEAD"));
   app.get("/v1/models/:id{.+}", retrieveModel(engine, options));

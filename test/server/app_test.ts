@@ -120,6 +120,9 @@ Deno.test("405 names the methods that work", async () => {
   for (
     const [path, method, allow] of [
       ["/health", "POST", "GET, HEAD"],
+      ["/ready", "POST", "GET, HEAD"],
+      ["/version", "DELETE", "GET, HEAD"],
+      ["/models/", "PUT", "GET, HEAD"],
       ["/v1/models", "PUT", "GET, HEAD"],
       ["/v1/models/fake-llada", "DELETE", "GET, HEAD"],
       ["/v1/stats", "POST", "GET, HEAD"],

@@ -106,10 +106,17 @@ export const MALFORMED: readonly MalformedRequest[] = [
     message: /UTF-8/,
   },
   {
-    name: "gzip",
-    init: raw("{}", { ...JSON_TYPE, "Content-Encoding": "gzip" }),
+    name: "brotli",
+    init: raw("{}", { ...JSON_TYPE, "Content-Encoding": "br" }),
     status: 415,
-    message: /gzip/,
+    message: /gzip or none, found br/,
+  },
+  {
+    name: "gzip that is none",
+    init: raw("{}", { ...JSON_TYPE, "Content-Encoding": "gzip" }),
+    status: 400,
+    param: null,
+    message: /not gzip/,
   },
   {
     name: "a body of 3 MiB",
