@@ -1,6 +1,7 @@
 /** What is known of a request beside its answer: for the answer's headers, and for the log. */
 import type { Context, MiddlewareHandler } from "hono";
 import type { GenerateEvent } from "../engine/request.ts";
+import { GenerationSpan } from "./generation_span.ts";
 import { IGNORED_HEADER, writtenNames } from "./ignored_fields.ts";
 
 /** Token counts of a request; those of several answers are added. */
@@ -42,9 +43,12 @@ export class RequestRecord {
   #onOver: (() => void) | undefined;
   #running = 0;
   #complete = true;
+  readonly #headers: Headers;
 
-  constructor(sentId: string | undefined) {
-    this.id = sentId !== undefined && CLIENT_ID.test(sentId)
+  constructor(headers: Headers) {
+    this.#headers = headers;
+    const sentId = headers.get(ID_HEADER);
+    this.id = sentId !== null && CLIENT_ID.test(sentId)
       ? sentId
       : `req_${crypto.randomUUID().replaceAll("-", "")}`;
   }
@@ -69,9 +73,11 @@ export class RequestRecord {
    */
   async *watch(events: AsyncIterable<GenerateEvent>): AsyncGenerator<GenerateEvent, void, void> {
     this.#running++;
+    const span = new GenerationSpan(this.id, this.#headers);
     let ended = false;
     try {
       for await (const event of events) {
+        span.see(event);
         if (event.type === "end") {
           ended = true;
           const { promptTokens, completionTokens } = event.usage;
@@ -85,6 +91,7 @@ export class RequestRecord {
       }
     } finally {
       this.#complete &&= ended;
+      span.end(ended);
       this.#running--;
       if (this.#running === 0) this.#onOver?.();
     }
@@ -97,7 +104,7 @@ const records = new WeakMap<Request, RequestRecord>();
 export function recordOf(c: Context): RequestRecord {
   let record = records.get(c.req.raw);
   if (record === undefined) {
-    record = new RequestRecord(c.req.header(ID_HEADER));
+    record = new RequestRecord(c.req.raw.headers);
     records.set(c.req.raw, record);
   }
   return record;
