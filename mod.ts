@@ -37,8 +37,10 @@ export type { ModelSummary } from "./src/engine/request.ts";
 
 // Answers: a request goes in, events come out. These are plain values, which cross a Worker boundary.
 export type {
+  CallableFunction,
   ChatMessage,
   CommittedToken,
+  Constraint,
   FinishReason,
   GenerateEvent,
   GenerateRequest,

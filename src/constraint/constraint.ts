@@ -8,6 +8,7 @@ import { SchemaError, within } from "./schema_error.ts";
 
 /** A function that an answer may call. */
 export interface CallableFunction {
+  /** Its name, which a call repeats. */
   readonly name: string;
   /** What it does, for the prompt. */
   readonly description?: string;

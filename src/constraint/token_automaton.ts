@@ -21,7 +21,7 @@ export class TokenAutomaton {
   readonly start: number;
   readonly #ends: ReadonlySet<number>;
   readonly #successors = new Map<number, Int32Array>();
-  readonly #distance: (state: number) => number;
+  #distance: (state: number) => number;
 
   /**
    * @param ends tokens that end an answer
@@ -68,6 +68,16 @@ export class TokenAutomaton {
   isComplete(state: number): boolean {
     if (state === DONE) return true;
     return this.accepts(state) && this.automaton.bytesFrom(state - FIRST).length === 0;
+  }
+
+  /**
+   * Counts the distances in tokens from now on, which takes a look at every state. Otherwise they are
+   * in bytes, if each byte is a token: never less, and a way that long can be kept to.
+   */
+  async countTokens(): Promise<void> {
+    await this.explore(this.start, Infinity);
+    const tokens = this.#tokenDistances();
+    this.#distance = (state) => tokens.get(state) ?? Infinity;
   }
 
   /** Tokens within which the text can be completed from a state. */

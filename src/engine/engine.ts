@@ -21,6 +21,8 @@ import {
 import { type ChatTemplate, encodeChat } from "../text/chat_template.ts";
 import { TextStream } from "../text/text_stream.ts";
 import type { TextTokenizer } from "../text/tokenizer.ts";
+import { type ConstrainedRequest, openConstrained } from "./constrained_answer.ts";
+import { Constraints } from "./constraints.ts";
 import { defaultLengths, type GenerationPlan, planGeneration } from "./generation_plan.ts";
 import { EventBuffer } from "./event_buffer.ts";
 import type { LoadedModel, ModelFacts } from "./loaded_model.ts";
@@ -65,6 +67,7 @@ export class Engine implements LoadedModel {
   readonly #queue: RequestQueue;
   /** Learns from every answer which choices are fastest on this device. */
   readonly #controller = new Controller();
+  readonly #constraints: Constraints;
   #totals: EngineTotals;
 
   /** Use `loadEngine` of load.ts. */
@@ -81,6 +84,7 @@ export class Engine implements LoadedModel {
     this.defaults = defaults;
     const { config } = model;
     this.facts = factsOf(config, endTokenIds(config, defaults, this.eotToken));
+    this.#constraints = new Constraints(tokenizer, this.facts);
     const lengths = defaultLengths(defaults, config);
     this.summary = {
       id,
@@ -118,8 +122,13 @@ export class Engine implements LoadedModel {
       request,
       this.model.config,
       this.defaults,
-      ({ messages }) => this.encodeChat(messages),
+      (asked) => this.encodeChat(this.#constraints.told(asked)),
       this.draft !== undefined,
+    );
+    const constrained = await this.#constraints.checked(
+      request,
+      plan,
+      (messages) => this.encodeChat(messages),
     );
     const leave = await this.#queue.enter(signal);
     // The steps run without waiting for the reader. A reader that stops, or calls this model
@@ -127,7 +136,7 @@ export class Engine implements LoadedModel {
     const left = new AbortController();
     const both = signal ? AbortSignal.any([signal, left.signal]) : left.signal;
     const events = new EventBuffer<GenerateEvent>();
-    const answer = this.#counted(this.#withinMemory(this.#denoise(plan, both)));
+    const answer = this.#counted(this.#withinMemory(this.#denoise(plan, both, constrained)));
     const pump = events.fill(answer).finally(leave);
     try {
       yield* events;
@@ -234,14 +243,19 @@ export class Engine implements LoadedModel {
   async *#denoise(
     plan: GenerationPlan,
     signal: AbortSignal | undefined,
+    asked?: ConstrainedRequest,
   ): AsyncGenerator<GenerateEvent, void, void> {
     const { config } = this.model;
-    const { promptIds, genLength } = plan;
+    const meter = new AnswerMeter(this.model, this.draft?.model);
+    const parts = { target: this.model, meter, tokenizer: this.tokenizer, facts: this.facts };
+    const constrained = asked && await openConstrained(parts, asked, signal);
+    const { promptIds } = constrained?.steps ? asked!.plan : plan;
+    const { genLength } = plan;
     const promptLength = promptIds.length;
     const stream = new TextStream(this.tokenizer, {
       endTokens: this.facts.endTokenIds,
       stop: plan.stop,
-      maxTokens: plan.maxTokens,
+      maxTokens: constrained?.steps ? undefined : plan.maxTokens,
     });
     yield {
       type: "start",
@@ -253,10 +267,10 @@ export class Engine implements LoadedModel {
       strategy: plan.strategy,
       cache: plan.cache ?? NO_CACHE,
       maskToken: config.maskTokenId,
+      ...constrained && { constrained: constrained.steps !== undefined },
     };
-    const meter = new AnswerMeter(this.model, this.draft?.model);
     const ids = new Array<number>(genLength).fill(config.maskTokenId);
-    const steps = strategyOf(plan.strategy).run(
+    const steps = constrained?.steps ?? strategyOf(plan.strategy).run(
       newSequence(promptIds, genLength, config.maskTokenId),
       { target: meter.target, draft: meter.draft },
       {
@@ -302,7 +316,8 @@ export class Engine implements LoadedModel {
     stream.finish();
     yield {
       type: "end",
-      finishReason: stream.finishReason ?? "length",
+      // A constrained text is complete where it ends, with or without an end token behind it.
+      finishReason: constrained?.steps ? "stop" : stream.finishReason ?? "length",
       text: stream.text,
       ids,
       usage: { promptTokens: promptLength, completionTokens: stream.completionTokens },

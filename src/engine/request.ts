@@ -4,10 +4,19 @@ import { CACHE_POLICIES, type CachePolicy } from "../denoise/cache_plan.ts";
 import { CONFIDENCE_MEASURES, type ConfidenceMeasure } from "../denoise/confidence.ts";
 import { type Remasking, REMASKINGS } from "../denoise/selection.ts";
 import { QUALITIES, type Quality, STRATEGY_NAMES, type StrategyName } from "../denoise/strategy.ts";
+import type { CallableFunction, Constraint } from "../constraint/constraint.ts";
 import type { FinishReason } from "../text/text_stream.ts";
 import type { EngineTotals, GenerateStats, PassStats, Usage } from "./stats.ts";
 
-export type { EngineTotals, FinishReason, GenerateStats, PassStats, Usage };
+export type {
+  CallableFunction,
+  Constraint,
+  EngineTotals,
+  FinishReason,
+  GenerateStats,
+  PassStats,
+  Usage,
+};
 export {
   CACHE_POLICIES,
   type CachePolicy,
@@ -96,6 +105,10 @@ export interface GenerateRequest {
    * another token (strategy commit_verify); default 0.3.
    */
   readonly backThreshold?: number;
+  /** What the whole text of the answer must be; the prompt tells the model so. Default: anything. */
+  readonly constraint?: Constraint;
+  /** The field that errors about the constraint name; default `constraint`. */
+  readonly constraintField?: string;
 }
 
 /** Summary of a loaded model, for `GET /v1/models` and `unmask info`. */
@@ -148,6 +161,8 @@ export type GenerateEvent =
     readonly cache: CachePolicy;
     /** The id of a position that is not decided. */
     readonly maskToken: number;
+    /** Whether the text is what the request's constraint asks for; absent without one. */
+    readonly constrained?: boolean;
   }
   | {
     readonly type: "step";

@@ -175,6 +175,14 @@ export class AnswerMeter {
     };
   }
 
+  /** Counts the time of another call of the target. */
+  async timed<T>(call: Promise<T>): Promise<T> {
+    const start = performance.now();
+    const result = await call;
+    this.#spent.target += performance.now() - start;
+    return result;
+  }
+
   #waited(): number {
     return sum(this.#models.map(({ readback }) => readback.waitedMilliseconds));
   }

@@ -224,6 +224,24 @@ export class Model implements Predictor, Disposable {
     return found;
   }
 
+  /**
+   * Computes the logits at some positions of one sequence and reads them back.
+   * @returns `[positions, embeddingSize]`, row-major
+   */
+  async logitsAt(asked: Pick<ForwardInput, "ids" | "positions">): Promise<Float32Array> {
+    checkInput(this.config, asked, "input");
+    this.#checkRows(rowsOf(asked));
+    let logits = new Float32Array();
+    await this.#run(async () => {
+      const packed = packRows([asked], this.config.maskTokenId);
+      const x = this.#forward(this.#upload(packed));
+      const rows = askedRows(packed, 0, asked.positions);
+      const index = uploadScratch(this.#context, "asked_rows", Uint32Array.from(rows));
+      logits = await this.#logits(normAsked(this.#context, x, index, rows.length), rows.length)();
+    });
+    return logits;
+  }
+
   /** The k largest logits of some rows of hidden states; with guidance rows come in pairs. */
   async #topOf(
     hidden: Tensor,

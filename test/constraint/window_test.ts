@@ -23,9 +23,9 @@ Deno.test("random commits under random schemas give values that ajv finds valid"
       filled += Number(written.length > 20);
       assert(isValid(schema, JSON.parse(written)), `${JSON.stringify(schema)}: ${written}`);
     }),
-    { numRuns: 150 },
+    { numRuns: 40 },
   );
-  assert(filled > 40, `${filled} of 150 texts say something`);
+  assert(filled > 10, `${filled} of 40 texts say something`);
 });
 
 Deno.test("random commits under random regexes give texts that JavaScript matches", () => {
