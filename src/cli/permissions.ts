@@ -22,7 +22,15 @@ import { defaultTuningFile } from "../engine/tuning_file.ts";
 import type { ProviderName } from "../gpu/provider.ts";
 
 /** Options whose value is a file or folder that a command reads. */
-const READ_OPTIONS = ["model", "draft", "against", "data", "tokenizer", "tuning"] as const;
+const READ_OPTIONS = [
+  "model",
+  "draft",
+  "against",
+  "data",
+  "tokenizer",
+  "tuning",
+  "apiKeys",
+] as const;
 /** Names of arguments that are a file or folder to read. */
 const READ_ARGUMENTS: readonly string[] = ["file", "dir"];
 /** Options whose value is a file or folder that a command writes; what is there may be read. */
@@ -89,9 +97,11 @@ export function giveUpOthers(command: Command): void {
  * Gives up what a server needed to start, as soon as its keys are read and it listens. What stays is
  * for the engine's Worker, which may load the model again: to read it and the code, and to compute.
  * @param address host and port: it may have to listen there anew
+ * @param keys the file of API keys, which was read
  */
-export function giveUpStarting(address: string): void {
+export function giveUpStarting(address: string, keys?: string): void {
   keepAddress(address);
+  for (const path of paths([keys])) Deno.permissions.revokeSync({ name: "read", path });
   const others = [KEYS_VARIABLE, ...TERMINAL_VARIABLES, ...IS_FOLDER ? FOLDER_VARIABLES : []];
   for (const variable of others) Deno.permissions.revokeSync({ name: "env", variable });
 }

@@ -1,15 +1,17 @@
 /** `unmask serve`: the OpenAI-compatible server. */
 
 import { isIPv4 } from "node:net";
-import { Command } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { UnavailableError } from "../engine/request.ts";
 import type { WorkerEngine } from "../engine/worker_engine.ts";
 import { LOOPBACK_HOSTS } from "../server/access.ts";
+import { keyDigest, keysOfFile } from "../server/api_keys.ts";
 import { createApp } from "../server/app.ts";
 import { inUrl } from "../server/connections.ts";
 import { CONNECTION_LIMITS, type HttpServer, listen } from "../server/http_server.ts";
 import { connectionsThatFit, type FittingConnections } from "../server/open_files.ts";
 import { settles } from "../server/live_response.ts";
+import { LOG_FORMATS, type LogFormat, requestLine } from "../server/request_line.ts";
 import { giveUpStarting } from "./permissions.ts";
 import { addDeviceOptions, type DeviceFlags, deviceOf } from "./device_options.ts";
 import {
@@ -40,12 +42,19 @@ interface ServeFlags extends MemoryFlags, TuningFlags, DeviceFlags {
   readonly host: string;
   readonly port: number;
   readonly apiKey?: readonly string[];
+  readonly apiKeys?: string;
+  readonly cors?: readonly string[];
   readonly allowAnyone?: boolean;
   readonly allowHost?: readonly string[];
+  readonly name?: string;
+  readonly alias?: readonly string[];
+  readonly strictModel?: boolean;
+  readonly maxTokens?: number;
   readonly maxWaiting: number;
   readonly maxConnections: number;
   readonly grace: number;
   readonly quiet?: boolean;
+  readonly logFormat: LogFormat;
   readonly draft?: string | boolean;
 }
 
@@ -67,11 +76,32 @@ export function serveCommand(): Command {
       repeated,
     )
     .option(
+      "--api-keys <file>",
+      "a file of keys that clients must send: one a line, or its digest as sha256:HEX",
+    )
+    .option(
+      "--cors <origin>",
+      "an origin whose pages may ask and read answers, or * for any (repeatable)",
+      (origin, before?: readonly string[]) => repeated(pageOrigin(origin), before),
+    )
+    .option(
       "--allow-host <name>",
       "a host name under which clients reach this server (repeatable), besides localhost and addresses",
       repeated,
     )
     .option("--allow-anyone", "serve other machines without a key")
+    .option("--name <name>", "the model's name in answers (default: its folder's)", modelName)
+    .option(
+      "--alias <name>",
+      "another name under which the model is listed (repeatable)",
+      (name, before?: readonly string[]) => repeated(modelName(name), before),
+    )
+    .option("--strict-model", "refuse requests that name another model; otherwise any name will do")
+    .option(
+      "-n, --max-tokens <n>",
+      "most tokens in an answer to a request that does not say",
+      wholeNumber(1),
+    )
     .option("--max-waiting <n>", "most requests that wait for their turn", wholeNumber(0), 64)
     .option(
       "--max-connections <n>",
@@ -86,6 +116,10 @@ export function serveCommand(): Command {
       GRACE,
     )
     .option("-q, --quiet", "do not print a line per request")
+    .addOption(
+      new Option("--log-format <name>", "how a request's line is written, without its texts")
+        .choices(LOG_FORMATS).default(LOG_FORMATS[0]),
+    )
     .addHelpText(
       "after",
       `
@@ -110,8 +144,8 @@ async function run(flags: ServeFlags): Promise<void> {
   const local = isLoopback(host);
   if (!local && apiKeys.length === 0 && !flags.allowAnyone) {
     throw new Error(
-      `--host ${host} lets other machines in: set UNMASK_API_KEYS, or give --allow-anyone to serve ` +
-        "without a key",
+      `--host ${host} lets other machines in: set UNMASK_API_KEYS or give --api-keys, or ` +
+        "--allow-anyone to serve without a key",
     );
   }
   // Before the engine opens files of its own.
@@ -122,6 +156,7 @@ async function run(flags: ServeFlags): Promise<void> {
     maxWaiting: flags.maxWaiting,
     draft: draftOf(flags),
     ...deviceOf(flags),
+    name: flags.name,
     lines: true,
     onState: () => tellRecovery(),
   });
@@ -139,9 +174,13 @@ async function run(flags: ServeFlags): Promise<void> {
     apiKeys,
     allowedHosts: [...LOOPBACK_HOSTS, inUrl(host), ...flags.allowHost ?? []],
     anyAddress: !local,
+    cors: flags.cors,
+    aliases: flags.alias,
+    strictModel: flags.strictModel,
+    maxTokens: flags.maxTokens,
     log: flags.quiet
       ? undefined
-      : (line) => log.line(() => report.print(`${new Date().toISOString()} ${line}`)),
+      : (record) => log.line(() => report.print(requestLine(record, flags.logFormat))),
     onError(error) {
       if (!stopping) log.error(`unmask: ${privateError(engine, error)}`);
     },
@@ -158,14 +197,16 @@ async function run(flags: ServeFlags): Promise<void> {
     // By its address: what is permitted and kept is compared with what the system is asked for.
     const address = host === "localhost" ? "127.0.0.1" : host;
     const server = await open(address, flags, fitting, app.fetch, log);
-    giveUpStarting(`${inUrl(address)}:${server.port}`);
+    giveUpStarting(`${inUrl(address)}:${server.port}`, flags.apiKeys);
     const url = `http://${inUrl(host)}:${server.port}`;
     log.line(() => console.log(`Listening on ${url}`));
     if (!local) {
       const who = apiKeys.length > 0 ? "Everyone with a key" : "EVERYONE";
       log.error(`Warning: ${who} who reaches this port can use the model. HTTP hides nothing.`);
     }
-    const ready = engine.ready.then(() => readyText(engine, url, apiKeys.length > 0));
+    const ready = engine.ready.then(() =>
+      readyText(engine, url, { asksKey: apiKeys.length > 0, ...flags })
+    );
     const text = await Promise.race([ready, stopped.promise]);
     if (text) log.line(() => console.log(text));
     await stopped.promise;
@@ -182,11 +223,41 @@ async function run(flags: ServeFlags): Promise<void> {
   Deno.exit(0);
 }
 
-/** The keys of `--api-key` and `UNMASK_API_KEYS`. @throws {Error} when a key is empty */
-function keysOf({ apiKey = [] }: ServeFlags): readonly string[] {
+/** A model's name: it stands in headers, paths and logs. */
+function modelName(text: string): string {
+  if (/^[!-~]{1,200}$/.test(text)) return text;
+  throw new InvalidArgumentError("expected 1 to 200 visible ASCII characters without spaces");
+}
+
+/** A page's origin as browsers write it, or `*`. */
+function pageOrigin(text: string): string {
+  if (/^(\*|null|[a-z][a-z\d+.-]*:\/\/[^/\s,]+)$/i.test(text)) return text;
+  throw new InvalidArgumentError(
+    "expected * or an origin without a path, such as https://chat.example or app://obsidian.md",
+  );
+}
+
+/**
+ * Digests of the keys of `--api-key`, `--api-keys` and `UNMASK_API_KEYS`.
+ * @throws {Error} when a key is empty, or the file cannot be read or holds none
+ */
+function keysOf({ apiKey = [], apiKeys: file }: ServeFlags): readonly string[] {
   const fromEnvironment = Deno.env.get("UNMASK_API_KEYS") || undefined;
   const keys = [...apiKey, ...fromEnvironment?.split(",") ?? []].map((key) => key.trim());
   if (keys.includes("")) throw new Error("an API key is empty, in --api-key or UNMASK_API_KEYS");
+  return [...keys, ...file === undefined ? [] : keysIn(file)].map(keyDigest);
+}
+
+function keysIn(file: string): readonly string[] {
+  let text: string;
+  try {
+    text = Deno.readTextFileSync(file);
+  } catch (cause) {
+    throw new Error(`--api-keys: ${file} cannot be read: ${(cause as Error).message}`, { cause });
+  }
+  const keys = keysOfFile(text);
+  // A file that was emptied by mistake must not open the server.
+  if (keys.length === 0) throw new Error(`--api-keys: ${file} holds no key`);
   return keys;
 }
 
@@ -248,13 +319,17 @@ function listenProblem(error: unknown): string {
 }
 
 /** Text printed when the model is loaded. */
-function readyText(engine: WorkerEngine, url: string, asksKey: boolean): string {
+function readyText(
+  engine: WorkerEngine,
+  url: string,
+  { asksKey, maxTokens }: { readonly asksKey: boolean; readonly maxTokens?: number },
+): string {
   const { id, contextLength, defaultMaxTokens } = engine.model!;
   const reachable = url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:");
   const body = JSON.stringify({ messages: [{ role: "user", content: "What is 7 times 8?" }] });
   return [
     `Model ${id} is ready on ${engine.adapter}: context ${contextLength} tokens, ` +
-    `answers of ${defaultMaxTokens} unless asked otherwise.`,
+    `answers of ${maxTokens ?? defaultMaxTokens} unless asked otherwise.`,
     "Try:",
     `  curl ${reachable}/v1/chat/completions \\`,
     "    -H 'Content-Type: application/json' \\",

@@ -150,9 +150,9 @@ export function planGeneration(
   }
   const promptIds = encode(request);
   if (promptIds.length + genLength > context) {
-    // A length that nobody asked for is no reason to refuse.
+    // A length that nobody asked for, or only as a cap, is no reason to refuse.
     const fits = wholeBlocks(context - promptIds.length, blockLength, request.blockLength);
-    if (request.maxTokens === undefined && fits > 0) {
+    if ((request.maxTokens === undefined || request.fitTokens) && fits > 0) {
       const shorter = { ...request, maxTokens: fits };
       return planGeneration(shorter, config, defaults, () => promptIds, hasDraft);
     }

@@ -26,6 +26,8 @@ export interface LoadOptions extends MemoryOptions, DeviceChoice {
    * embedded draft for the embedded target, and none for another model.
    */
   readonly draft?: string | false;
+  /** The model's name in answers (default: its folder's, or its repository's in a hub cache). */
+  readonly name?: string;
   /** Whether answers may keep keys and values, which need memory (default true). */
   readonly cache?: boolean;
   /** Limit of requests that wait for their turn (default 64); more are refused with `BusyError`. */
@@ -80,7 +82,7 @@ export async function loadEngine(place: string, options: EngineOptions = {}): Pr
   });
   const named = draft && { id: modelId(draftDir!), model: draft };
   return new Engine(target, tokenizer, template, {
-    id: modelId(dir),
+    id: options.name ?? modelId(dir),
     created: Math.floor((mtime?.getTime() ?? 0) / 1000),
     defaults,
     maxWaiting: options.maxWaiting ?? DEFAULT_MAX_WAITING,

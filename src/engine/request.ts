@@ -44,6 +44,8 @@ export interface GenerateRequest {
   readonly messages: readonly ChatMessage[];
   /** Limit of tokens in the answer; the canvas has this length rounded up to whole blocks. */
   readonly maxTokens?: number;
+  /** Whether a limit that the prompt leaves no room for is lowered to the room; else it is refused. */
+  readonly fitTokens?: boolean;
   /** Tokens per block; default from the folder's generation_config.json, else 32. */
   readonly blockLength?: number;
   /** Denoising steps in all, a multiple of the number of blocks; default one per token. */

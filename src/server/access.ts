@@ -1,7 +1,8 @@
 /** Who may talk to the server: hosts, origins and API keys. */
 import { isIP } from "node:net";
-import { createHash, timingSafeEqual } from "node:crypto";
 import type { MiddlewareHandler } from "hono";
+import { keyRule } from "./api_keys.ts";
+import { originRule } from "./cors.ts";
 import { ApiError } from "./errors.ts";
 
 /** Names under which a browser reaches a server that is bound to loopback. */
@@ -13,8 +14,14 @@ export const LOOPBACK_HOSTS: readonly string[] = ["localhost", "127.0.0.1", "[::
  * rebinding (its own name, resolved to 127.0.0.1) or by a plain cross-site request.
  * @param allowedHosts host names without port, IPv6 in brackets
  * @param anyAddress whether every IP address is answered to as well: no name can be rebound to it
+ * @param origins of pages that may ask although they are on no such host
  */
-export function hostGate(allowedHosts: readonly string[], anyAddress: boolean): MiddlewareHandler {
+export function hostGate(
+  allowedHosts: readonly string[],
+  anyAddress: boolean,
+  origins: readonly string[] = [],
+): MiddlewareHandler {
+  const letIn = originRule(origins);
   const names = new Set(allowedHosts.map((name) => name.toLowerCase()));
   const allowed = (name: string) => names.has(name);
   const isAddress = (name: string) => isIP(name.replace(/^\[(.*)\]$/, "$1")) !== 0;
@@ -31,13 +38,13 @@ export function hostGate(allowedHosts: readonly string[], anyAddress: boolean): 
       );
     }
     const origin = c.req.header("origin");
-    if (origin !== undefined) {
+    if (origin !== undefined && !letIn(origin)) {
       const from = parseUrl(origin);
       if (from === undefined || (from.host !== host?.host && !allowed(from.hostname))) {
         throw new ApiError(
           403,
           "origin_not_allowed",
-          `Requests from web pages of ${quote(origin)} are not allowed.`,
+          `Requests from web pages of ${quote(origin)} are not allowed (--cors allows them).`,
         );
       }
     }
@@ -45,33 +52,35 @@ export function hostGate(allowedHosts: readonly string[], anyAddress: boolean): 
   };
 }
 
-/** Refuses (401) every request without `Authorization: Bearer <one of apiKeys>`. */
+/** Paths that are open without a key: whoever watches over a server has none. */
+const OPEN_PATHS: readonly string[] = ["/health", "/ready"];
+
+/**
+ * Refuses (401) every request without a key, but for how the server is. A key comes as
+ * `Authorization: Bearer KEY` or as `X-Api-Key: KEY`.
+ * @param apiKeys the keys, or their digests
+ * @throws {TypeError} when a key is empty
+ */
 export function keyGate(apiKeys: readonly string[]): MiddlewareHandler {
-  if (apiKeys.some((key) => key.trim() === "")) {
-    throw new TypeError("apiKeys: expected non-empty keys, found an empty one");
-  }
-  // Digests have equal lengths, so the time taken reveals neither a key's length nor its
-  // characters.
-  const digests = apiKeys.map(digest);
+  const known = keyRule(apiKeys);
   return async (c, next) => {
+    if (OPEN_PATHS.includes(c.req.path)) return await next();
     const header = c.req.header("authorization") ?? "";
-    const sent = digest(/^bearer +(.+)$/i.exec(header)?.[1] ?? "");
-    let known = false;
-    for (const key of digests) known = timingSafeEqual(key, sent) || known;
-    if (!known) {
-      const message = header === ""
-        ? "No API key: send it as 'Authorization: Bearer KEY'."
-        : "Incorrect API key: send a key of this server as 'Authorization: Bearer KEY'.";
+    const own = c.req.header("x-api-key") ?? "";
+    const bearer = /^bearer +(.+)$/i.exec(header)?.[1] ?? "";
+    // Both are compared, whichever fits: clients send a made-up key in the one they are not told of.
+    const [byBearer, byOwn] = [known(bearer), known(own)];
+    if (!byBearer && !byOwn) {
+      const how = "as 'Authorization: Bearer KEY' or 'X-Api-Key: KEY'.";
+      const message = header === "" && own === ""
+        ? `No API key: send it ${how}`
+        : `Incorrect API key: send a key of this server ${how}`;
       throw new ApiError(401, "invalid_api_key", message, {
         headers: { "WWW-Authenticate": "Bearer" },
       });
     }
     await next();
   };
-}
-
-function digest(text: string): Uint8Array {
-  return createHash("sha256").update(text).digest();
 }
 
 function parseUrl(text: string): URL | undefined {

@@ -3,14 +3,19 @@ import { Hono } from "hono";
 import type { Handler } from "hono";
 import type { TextEngine } from "../engine/request.ts";
 import { hostGate, keyGate, LOOPBACK_HOSTS } from "./access.ts";
+import { VERSION } from "../engine/version.ts";
 import { chatCompletions } from "./chat_completions.ts";
+import type { RequestSettings } from "./chat_request.ts";
 import { ApiError, toApiError } from "./errors.ts";
+import { cors } from "./cors.ts";
 import { health } from "./health.ts";
 import { listModels, retrieveModel } from "./models.ts";
+import { routePath } from "./paths.ts";
+import { type LoggedRequest, requestRecords } from "./request_record.ts";
 import { stats } from "./stats.ts";
 
 /** How a server is set up; the defaults suit one that is bound to loopback. */
-export interface AppOptions {
+export interface AppOptions extends RequestSettings {
   /**
    * Host names, without port, that requests may be addressed to, and that pages which send them
    * may come from (default: loopback's).
@@ -18,8 +23,13 @@ export interface AppOptions {
   readonly allowedHosts?: readonly string[];
   /** Whether requests may also be addressed to any IP address: for a server that is not on loopback. */
   readonly anyAddress?: boolean;
-  /** When given and not empty, every path asks for `Authorization: Bearer <one of these>`. */
+  /**
+   * When given and not empty, every path but `/health` and `/ready` asks for one of these keys; their
+   * digests (`sha256:` and hex digits) will do.
+   */
   readonly apiKeys?: readonly string[];
+  /** Origins of pages that may ask and read answers, `*` for any (default none). */
+  readonly cors?: readonly string[];
   /** Limit of a request's body in bytes (default 1 MiB). */
   readonly maxBodyBytes?: number;
   /** Seconds within which a request's body must arrive (default 30). */
@@ -33,11 +43,8 @@ export interface AppOptions {
   readonly beginSeconds?: number;
   /** Seconds of silence after which a response that has begun sends a filler (default 15). */
   readonly pingSeconds?: number;
-  /**
-   * Gets a line per request: method, path, status, ms until the answer or its stream began. What it
-   * throws changes no answer.
-   */
-  readonly log?: (line: string) => void;
+  /** Gets a record of each request once its answer is over. What it throws changes no answer. */
+  readonly log?: (record: LoggedRequest) => void;
   /** Asked by each request: whether the server ends, and takes no more of them. */
   readonly stopping?: () => boolean;
   /** Gets errors that clients see as 5xx. Their messages may quote a prompt: keep them private. */
@@ -46,48 +53,44 @@ export interface AppOptions {
 
 /**
  * The server's routes over an engine: `POST /v1/chat/completions`, `GET /v1/models`,
- * `GET /v1/models/:id`, `GET /v1/stats`, `GET /health`. Every error has OpenAI's body. There is no
- * CORS, so a page of another origin cannot read a response.
+ * `GET /v1/models/:id`, `GET /v1/stats`, `GET /health`, `GET /ready`, `GET /version`, each with and
+ * without `/v1`. Every error has OpenAI's body. A page of another origin cannot read a response,
+ * unless `cors` names it.
  * @throws {TypeError} when an API key is empty
  */
 export function createApp(engine: TextEngine, options: AppOptions = {}): Hono {
-  const app = new Hono();
+  const app: Hono = new Hono({ getPath: routePath(() => app.routes) });
   const { log, onError = () => {} } = options;
-  app.use(async (c, next) => {
-    const start = performance.now();
-    await next();
-    c.res.headers.set("X-Content-Type-Options", "nosniff");
-    // The path stays percent-encoded in the log: a decoded line feed could forge a line.
-    const path = new URL(c.req.url).pathname.slice(0, 200);
-    // A method may be any word, of any length.
-    const method = c.req.method.slice(0, 16);
-    const line = `${method} ${path} ${c.res.status} ${(performance.now() - start).toFixed(1)} ms`;
-    try {
-      log?.(line);
-    } catch {
-      // A full disk, or a reader that left, is no fault of this request.
-    }
-  });
+  app.use(requestRecords(log));
+  const origins = options.cors ?? [];
+  if (origins.length > 0) app.use(cors(origins));
   app.use(async (_, next) => {
     if (!options.stopping?.()) return await next();
     throw new ApiError(503, "shutting_down", "The server is shutting down. Ask another one.", {
       headers: { Connection: "close" },
     });
   });
-  app.use(hostGate(options.allowedHosts ?? LOOPBACK_HOSTS, options.anyAddress ?? false));
+  app.use(hostGate(options.allowedHosts ?? LOOPBACK_HOSTS, options.anyAddress ?? false, origins));
   if (options.apiKeys?.length) app.use(keyGate(options.apiKeys));
 
   app.get("/health", health(engine));
   app.all("/health", methodNotAllowed("GET, HEAD"));
-  app.get("/v1/models", listModels(engine));
+  app.get("/ready", health(engine));
+  app.all("/ready", methodNotAllowed("GET, HEAD"));
+  app.get("/version", (c) => c.json({ version: VERSION }));
+  app.all("/version", methodNotAllowed("GET, HEAD"));
+  app.get("/v1/models", listModels(engine, options));
   app.all("/v1/models", methodNotAllowed("GET, HEAD"));
-  app.get("/v1/models/:id{.+}", retrieveModel(engine));
+  app.get("/v1/models/:id{.+}", retrieveModel(engine, options));
   app.all("/v1/models/:id{.+}", methodNotAllowed("GET, HEAD"));
   app.get("/v1/stats", stats(engine));
   app.all("/v1/stats", methodNotAllowed("GET, HEAD"));
   const chat = chatCompletions(engine, {
     body: { maxBytes: options.maxBodyBytes ?? 2 ** 20, seconds: options.bodySeconds ?? 30 },
     maxMessages: options.maxMessages ?? 1024,
+    maxTokens: options.maxTokens,
+    aliases: options.aliases,
+    strictModel: options.strictModel,
     beginSeconds: options.beginSeconds ?? 5,
     pingSeconds: options.pingSeconds ?? 15,
     onError,

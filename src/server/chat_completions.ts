@@ -1,7 +1,14 @@
 /** `POST /v1/chat/completions`. */
 import type { Context } from "hono";
 import type { GenerateEvent, TextEngine } from "../engine/request.ts";
-import { type ChatRequest, chatRequestParser, requestLimits, textBounds } from "./chat_request.ts";
+import { answers } from "./answers.ts";
+import {
+  type ChatRequest,
+  chatRequestParser,
+  requestLimits,
+  type RequestSettings,
+  textBounds,
+} from "./chat_request.ts";
 import { chatStream } from "./chat_stream.ts";
 import { type ApiError, toApiError } from "./errors.ts";
 import { eventStream, type StreamMessage } from "./event_stream.ts";
@@ -9,9 +16,10 @@ import { loadedModel } from "./health.ts";
 import { type BodyLimits, readJson } from "./json_body.ts";
 import { liveResponse, settles } from "./live_response.ts";
 import { chatCompletion, completionHead, type EndEvent } from "./openai.ts";
+import { recordOf } from "./request_record.ts";
 
 /** The server's options that the route uses. */
-export interface ChatRouteOptions {
+export interface ChatRouteOptions extends RequestSettings {
   /** Bounds on the request's body. */
   readonly body: BodyLimits;
   /** Limit of messages in a conversation. */
@@ -48,10 +56,12 @@ export function chatCompletions(
     const model = loadedModel(engine);
     if (parse === undefined) {
       const limits = requestLimits(model, options.maxMessages);
-      parse = chatRequestParser(model, limits);
+      parse = chatRequestParser(model, limits, options);
       bounds = { ...bounds, useless: textBounds(limits, bounds) };
     }
     const request = parse(await readJson(c.req.raw, bounds));
+    const record = recordOf(c);
+    record.ignored = request.ignored;
     const cancel = new AbortController();
     const signal = AbortSignal.any([c.req.raw.signal, cancel.signal]);
     const onCancel = (reason: unknown) => cancel.abort(reason);
@@ -63,13 +73,15 @@ export function chatCompletions(
     const head = completionHead(model);
     const { beginSeconds, pingSeconds } = options;
     try {
-      const events = engine.generate(request.generate, signal);
+      const events = record.watch(answers(engine, request.generate, request.answers, signal));
       if (request.stream) {
         const opened = await open(events, beginSeconds);
         const messages = chatStream(head, opened, request);
         return eventStream(endWithError(messages, clientError), pingSeconds, onCancel);
       }
-      const answer = lastEvent(events).then((end) => JSON.stringify(chatCompletion(head, end)));
+      const answer = ends(events).then((all) =>
+        JSON.stringify(chatCompletion(head, all, request.includeDiffusion))
+      );
       const contentType = "application/json";
       if (await settles(answer, beginSeconds)) {
         return c.body(await answer, 200, { "Content-Type": contentType });
@@ -83,9 +95,12 @@ export function chatCompletions(
   };
 }
 
-async function lastEvent(events: AsyncIterable<GenerateEvent>): Promise<EndEvent> {
-  for await (const event of events) if (event.type === "end") return event;
-  throw new Error("the engine ended without an end event");
+/** The end of each answer. */
+async function ends(events: AsyncIterable<GenerateEvent>): Promise<readonly EndEvent[]> {
+  const found: EndEvent[] = [];
+  for await (const event of events) if (event.type === "end") found.push(event);
+  if (found.length === 0) throw new Error("the engine ended without an end event");
+  return found;
 }
 
 /** Waits at most `seconds` for the first event, throws its error, and returns all the events. */

@@ -3,21 +3,33 @@ import type { GenerateRequest, ModelSummary } from "../engine/request.ts";
 import { chatSchema, KNOWN_FIELDS, type RequestLimits } from "./chat_schema.ts";
 import { ApiError } from "./errors.ts";
 import type { BodyLimits } from "./json_body.ts";
-import { requireModel } from "./models.ts";
+import { type NameOptions, requireModel } from "./model_names.ts";
 import { issueError } from "./request_issue.ts";
 
 /** A checked request. */
 export interface ChatRequest {
   /** The request to the engine. */
   readonly generate: GenerateRequest;
+  /** How many answers to give. */
+  readonly answers: number;
   /** Whether to answer as server-sent events. */
   readonly stream: boolean;
   /** Whether to end the stream with token counts. */
   readonly includeUsage: boolean;
+  /** Whether the token counts say how the answer was denoised. */
+  readonly includeDiffusion: boolean;
   /** Whether the stream carries typed events of every denoising step. */
   readonly streamEvents: boolean;
   /** The field that the client used for the token limit. */
   readonly tokenLimitField: "max_tokens" | "max_completion_tokens";
+  /** Fields of the body that were ignored, by their paths; a path may come more than once. */
+  readonly ignored: readonly string[];
+}
+
+/** What the server's operator sets for all requests. */
+export interface RequestSettings extends NameOptions {
+  /** Token limit of requests that send none (default: the engine's). */
+  readonly maxTokens?: number;
 }
 
 /** Limits of a request: some follow from the model, the others are the server's. */
@@ -27,7 +39,7 @@ export function requestLimits(model: ModelSummary, maxMessages: number): Request
     maxMessages,
     // Text longer than 16 characters per token of context cannot fit in it.
     maxTextLength: Math.max(4096, 16 * model.contextLength),
-    maxStops: 4,
+    maxStops: 16,
     maxStopLength: 256,
     maxSteps: 4 * model.contextLength,
   };
@@ -38,50 +50,48 @@ export function requestLimits(model: ModelSummary, maxMessages: number): Request
  *
  * Fields are OpenAI's (`model`, `messages`, `max_tokens` or `max_completion_tokens`, `temperature`,
  * `seed`, `stop`, `stream`, `stream_options`, and `user`, `safety_identifier`, `prompt_cache_key`,
- * `metadata`, which change nothing) and this server's: `stream_events`, and fields of
+ * `metadata`, which change nothing) `n`, and this server's: `stream_events`, `include_diffusion`, and fields of
  * {@link GenerateRequest} in snake case, from `steps` to `back_threshold`. {@link chatSchema} has all
- * of them, with their bounds. A null field counts as absent. Text parts of a content are joined
- * without a separator. The chat template sees the role `developer` as `system`.
+ * of them, with their bounds. A null field counts as absent, and any other field is ignored and told.
+ * Text parts of a content are joined without a separator. The chat template sees the role `developer`
+ * as `system`. Of two token limits the smaller one holds, and never more than the context leaves.
  *
  * The function throws {@link ApiError}: 400 naming the field, what was expected and what was found,
- * or 404 if the request names another model.
+ * or 404 if the request names another model, where it must not.
  */
 export function chatRequestParser(
   model: ModelSummary,
   limits: RequestLimits,
+  settings: RequestSettings = {},
 ): (body: unknown) => ChatRequest {
-  const schema = chatSchema(limits);
+  // Names from the body that is being parsed; nothing of a body stays afterwards.
+  let told: string[] = [];
+  const schema = chatSchema(limits, (path) => told.push(path));
   return (body) => {
+    const ignored: string[] = told = [];
     const parsed = schema.safeParse(body);
+    told = [];
     if (!parsed.success) throw issueError(parsed.error.issues[0], body, KNOWN_FIELDS);
     const fields = parsed.data;
-    if (fields.model !== undefined) requireModel(model, fields.model);
+    if (fields.model !== undefined) requireModel(model, fields.model, settings);
     checkTextLength(fields.messages, limits);
     const stream = fields.stream ?? false;
+    // They say how to stream; without a stream there is nothing that they could change.
     if (!stream) {
-      refuseWithoutStream("stream_options", fields.stream_options !== undefined);
-      refuseWithoutStream("stream_events", fields.stream_events === true);
+      for (const name of ["stream_options", "stream_events"] as const) {
+        if (fields[name]) ignored.push(name);
+      }
     }
-    const { max_tokens, max_completion_tokens } = fields;
-    if (
-      max_tokens !== undefined && max_completion_tokens !== undefined &&
-      max_tokens !== max_completion_tokens
-    ) {
-      throw new ApiError(
-        400,
-        "invalid_value",
-        `max_tokens is ${max_tokens} and max_completion_tokens is ${max_completion_tokens}: ` +
-          "send one of the two.",
-        { param: "max_completion_tokens" },
-      );
-    }
+    const includeDiffusion = fields.include_diffusion ?? false;
+    const limit = tokenLimit(fields, model.contextLength, settings.maxTokens);
     return {
       generate: {
         messages: fields.messages.map(({ role, content }) => ({
           role: role === "developer" ? "system" : role,
           content,
         })),
-        maxTokens: max_completion_tokens ?? max_tokens,
+        maxTokens: limit.maxTokens,
+        fitTokens: true,
         blockLength: fields.block_length,
         steps: fields.steps,
         temperature: fields.temperature,
@@ -101,12 +111,16 @@ export function chatRequestParser(
         draftThreshold: fields.draft_threshold,
         targetThreshold: fields.target_threshold,
         backThreshold: fields.back_threshold,
-        stop: typeof fields.stop === "string" ? [fields.stop] : fields.stop,
+        stop: stopStrings(fields.stop),
       },
+      answers: fields.n ?? 1,
       stream,
-      includeUsage: fields.stream_options?.include_usage ?? false,
-      streamEvents: fields.stream_events ?? false,
-      tokenLimitField: max_completion_tokens === undefined ? "max_tokens" : "max_completion_tokens",
+      // Who asks for the figures in a stream asks for the chunk that they stand in.
+      includeUsage: stream && (fields.stream_options?.include_usage ?? includeDiffusion),
+      includeDiffusion,
+      streamEvents: stream && (fields.stream_events ?? false),
+      tokenLimitField: limit.field,
+      ignored,
     };
   };
 }
@@ -151,8 +165,27 @@ function checkTextLength(
   }
 }
 
-function refuseWithoutStream(field: string, given: boolean): void {
-  if (!given) return;
-  const message = `'${field}' is only allowed with "stream": true.`;
-  throw new ApiError(400, "invalid_value", message, { param: field });
+/**
+ * The smaller of the two limits, and the field that has it; -1 asks for all that fits.
+ * @param unasked the limit of a request without one
+ */
+function tokenLimit(
+  fields: { readonly max_tokens?: number; readonly max_completion_tokens?: number },
+  contextLength: number,
+  unasked: number | undefined,
+): { readonly maxTokens?: number; readonly field: ChatRequest["tokenLimitField"] } {
+  const most = (limit: number | undefined) =>
+    limit === undefined ? Infinity : Math.min(limit === -1 ? contextLength : limit, contextLength);
+  const [older, newer] = [most(fields.max_tokens), most(fields.max_completion_tokens)];
+  const maxTokens = Math.min(older, newer);
+  return {
+    maxTokens: maxTokens < Infinity ? maxTokens : unasked === undefined ? undefined : most(unasked),
+    field: newer <= older && newer !== Infinity ? "max_completion_tokens" : "max_tokens",
+  };
+}
+
+/** The texts that end an answer; empty ones, which forms send for none, end nothing. */
+function stopStrings(stop: string | readonly string[] | undefined): readonly string[] | undefined {
+  const texts = (typeof stop === "string" ? [stop] : stop)?.filter((text) => text !== "");
+  return texts?.length ? texts : undefined;
 }

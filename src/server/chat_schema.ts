@@ -7,11 +7,12 @@ import {
   REMASKINGS,
   STRATEGY_NAMES,
 } from "../engine/request.ts";
+import { MOST_ANSWERS } from "./answers.ts";
+import type { OnIgnored } from "./ignored_fields.ts";
 import {
+  NONE_REFUSED,
   REFUSED_IN_BODY,
   REFUSED_IN_MESSAGE,
-  REFUSED_IN_PART,
-  REFUSED_IN_STREAM_OPTIONS,
   type RefusedFields,
 } from "./refused_fields.ts";
 
@@ -38,8 +39,8 @@ export interface IssueParams {
 
 // The `error` of every rule says what is expected; request_issue.ts puts it into a sentence.
 
-function integer(low: number, high: number, note = ""): z.ZodInt {
-  const error = `an integer from ${low} to ${high}${note}`;
+function integer(low: number, high: number): z.ZodInt {
+  const error = `an integer from ${low} to ${high}`;
   return z.int({ error }).min(low, { error }).max(high, { error });
 }
 
@@ -77,10 +78,17 @@ function list<T>(item: z.ZodType<T>, low: number, high: number, of: string) {
     .pipe(z.array(item));
 }
 
+/** Where an object stands, as its fields' names begin, and who is told of those that are ignored. */
+interface Place {
+  readonly prefix: string;
+  readonly onIgnored: OnIgnored;
+}
+
 /**
- * An object with only the fields of `shape`. Null fields and neutral refused fields are dropped.
+ * An object with only the fields of `shape`. Null fields and neutral refused fields are dropped, and
+ * so is, once it is told, every field that is not of `shape`.
  */
-function fields<S extends z.ZodRawShape>(shape: S, refused: RefusedFields) {
+function fields<S extends z.ZodRawShape>(shape: S, refused: RefusedFields, place: Place) {
   const drop = z.transform((value: unknown, context) => {
     if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
     const kept: [string, unknown][] = [];
@@ -88,7 +96,8 @@ function fields<S extends z.ZodRawShape>(shape: S, refused: RefusedFields) {
       if (given === null) continue;
       const neutral = refused.get(name);
       if (neutral === undefined) {
-        kept.push([name, given]);
+        if (Object.hasOwn(shape, name)) kept.push([name, given]);
+        else place.onIgnored(place.prefix + name);
       } else if (!neutral.passes(given)) {
         const params: IssueParams = { code: "unsupported_parameter" };
         // Never empty: zod would put words of its own in its place.
@@ -102,61 +111,106 @@ function fields<S extends z.ZodRawShape>(shape: S, refused: RefusedFields) {
   return drop.pipe(z.strictObject(shape, { error: "an object" }));
 }
 
-function message(limits: RequestLimits) {
-  const content = wellFormed("text");
-  const type = z.literal("text", { error: '"text" (images, audio and files are not supported)' });
-  const part = fields({ type, text: content }, REFUSED_IN_PART);
-  const parts = list(part, 1, limits.maxMessages, "text parts")
-    .transform((texts) => texts.map((one) => one.text).join("")).pipe(content);
-  return fields({
-    role: z.enum(["system", "developer", "user", "assistant"], {
-      error: '"system", "developer", "user" or "assistant"',
-    }),
-    content: z.union([content, parts], { error: "text or an array of text parts" }),
-  }, REFUSED_IN_MESSAGE);
+/** Names of a text part in OpenAI's two APIs; `refusal` is an assistant's, and has its own field. */
+const TEXT_PARTS = ["text", "input_text", "output_text", "refusal"] as const;
+
+/** An issue for a field that is missing, worded as zod's own would be. */
+function missing(context: z.RefinementCtx, name: string, error: string): never {
+  context.addIssue({ code: "custom", path: [name], message: error });
+  return z.NEVER;
 }
 
-/** The schema of the body, for one model's limits. */
-export function chatSchema(limits: RequestLimits) {
-  const tokens = integer(1, limits.contextLength, " (the model's context length)");
-  const stop = text(1, limits.maxStopLength);
+function message(limits: RequestLimits, onIgnored: OnIgnored) {
+  const content = wellFormed("text");
+  const part = fields(
+    {
+      type: z.enum(TEXT_PARTS, { error: '"text" (images, audio and files are not supported)' }),
+      text: content.optional(),
+      refusal: content.optional(),
+    },
+    NONE_REFUSED,
+    { prefix: "messages[].content[].", onIgnored },
+  ).transform(({ type, text, refusal }, context) =>
+    (type === "refusal" ? refusal : text) ??
+      missing(context, type === "refusal" ? "refusal" : "text", "text")
+  );
+  const parts = list(part, 1, limits.maxMessages, "text parts")
+    .transform((texts) => texts.join("")).pipe(content);
+  const either = "text or an array of text parts";
+  return fields(
+    {
+      role: z.enum(["system", "developer", "user", "assistant"], {
+        error: '"system", "developer", "user" or "assistant"',
+      }),
+      content: z.union([content, parts], { error: either }).optional(),
+    },
+    REFUSED_IN_MESSAGE,
+    { prefix: "messages[].", onIgnored },
+  ).transform((turn, context) => ({
+    ...turn,
+    // An assistant that said nothing, such as one that called a tool.
+    content: turn.content ??
+      (turn.role === "assistant" ? "" : missing(context, "content", either)),
+  }));
+}
+
+/** A token limit: -1, as llama-server's clients send it, asks for all that fits. */
+function tokenLimit() {
+  const error = "an integer from 1 (or -1 for all that fits)";
+  return z.int({ error }).min(-1, { error }).refine((value) => value !== 0, { error });
+}
+
+/**
+ * The schema of the body, for one model's limits.
+ * @param onIgnored told of every field, in the body or in what is inside, that is ignored
+ */
+export function chatSchema(limits: RequestLimits, onIgnored: OnIgnored = () => {}) {
+  const stop = text(0, limits.maxStopLength);
   const harmless = z.string({ error: "text" });
-  return fields({
-    model: z.string({ error: "a model's id" }).optional(),
-    messages: list(message(limits), 1, limits.maxMessages, "messages"),
-    max_tokens: tokens.optional(),
-    max_completion_tokens: tokens.optional(),
-    temperature: number(0, 2).optional(),
-    seed: integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER).optional(),
-    stop: z.union([stop, list(stop, 0, limits.maxStops, "stop strings")], {
-      error: `text or an array of up to ${limits.maxStops} texts`,
-    }).optional(),
-    stream: flag.optional(),
-    stream_options: fields({ include_usage: flag.optional() }, REFUSED_IN_STREAM_OPTIONS)
-      .optional(),
-    steps: integer(1, limits.maxSteps).optional(),
-    block_length: integer(1, limits.contextLength).optional(),
-    remasking: oneOf(REMASKINGS).optional(),
-    confidence: oneOf(CONFIDENCE_MEASURES).optional(),
-    cfg_scale: number(0, 10).optional(),
-    strategy: oneOf(STRATEGY_NAMES).optional(),
-    quality: oneOf(QUALITIES).optional(),
-    cache: oneOf(CACHE_POLICIES).optional(),
-    refresh_interval: integer(1, 65536).optional(),
-    suffix_window: integer(0, limits.contextLength).optional(),
-    threshold: number(0, 1).optional(),
-    factor: number(0, 1000).optional(),
-    draft_depth: integer(1, 64).optional(),
-    rounds: integer(1, 65536).optional(),
-    draft_threshold: number(0, 1).optional(),
-    target_threshold: number(0, 1).optional(),
-    back_threshold: number(0, 1).optional(),
-    stream_events: flag.optional(),
-    user: harmless.optional(),
-    safety_identifier: harmless.optional(),
-    prompt_cache_key: harmless.optional(),
-    metadata: z.looseObject({}, { error: "an object" }).optional(),
-  }, REFUSED_IN_BODY);
+  return fields(
+    {
+      model: z.string({ error: "a model's id" }).optional(),
+      messages: list(message(limits, onIgnored), 1, limits.maxMessages, "messages"),
+      max_tokens: tokenLimit().optional(),
+      max_completion_tokens: tokenLimit().optional(),
+      temperature: number(0, 2).optional(),
+      n: integer(1, MOST_ANSWERS).optional(),
+      seed: integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER).optional(),
+      stop: z.union([stop, list(stop, 0, limits.maxStops, "stop strings")], {
+        error: `text or an array of up to ${limits.maxStops} texts`,
+      }).optional(),
+      stream: flag.optional(),
+      stream_options: fields({ include_usage: flag.optional() }, NONE_REFUSED, {
+        prefix: "stream_options.",
+        onIgnored,
+      }).optional(),
+      steps: integer(1, limits.maxSteps).optional(),
+      block_length: integer(1, limits.contextLength).optional(),
+      remasking: oneOf(REMASKINGS).optional(),
+      confidence: oneOf(CONFIDENCE_MEASURES).optional(),
+      cfg_scale: number(0, 10).optional(),
+      strategy: oneOf(STRATEGY_NAMES).optional(),
+      quality: oneOf(QUALITIES).optional(),
+      cache: oneOf(CACHE_POLICIES).optional(),
+      refresh_interval: integer(1, 65536).optional(),
+      suffix_window: integer(0, limits.contextLength).optional(),
+      threshold: number(0, 1).optional(),
+      factor: number(0, 1000).optional(),
+      draft_depth: integer(1, 64).optional(),
+      rounds: integer(1, 65536).optional(),
+      draft_threshold: number(0, 1).optional(),
+      target_threshold: number(0, 1).optional(),
+      back_threshold: number(0, 1).optional(),
+      stream_events: flag.optional(),
+      include_diffusion: flag.optional(),
+      user: harmless.optional(),
+      safety_identifier: harmless.optional(),
+      prompt_cache_key: harmless.optional(),
+      metadata: z.looseObject({}, { error: "an object" }).optional(),
+    },
+    REFUSED_IN_BODY,
+    { prefix: "", onIgnored },
+  );
 }
 
 /** The names of the fields that a body may have. */

@@ -19,14 +19,17 @@ import {
 export interface ChatStreamOptions {
   /** Whether to add a last chunk with the token counts, and `usage: null` to the others. */
   readonly includeUsage: boolean;
+  /** Whether those counts say how the answer was denoised. */
+  readonly includeDiffusion: boolean;
   /** Whether to add typed events of every step (denoise_events.ts). */
   readonly streamEvents: boolean;
 }
 
 /**
- * Turns events into messages: a chunk with the role, a chunk per piece of text, a chunk with the
- * finish reason, one with the token counts if asked for, and `[DONE]`. The pieces of text add up to
- * the whole answer.
+ * Turns events into messages: for each answer a chunk with the role, a chunk per piece of text and a
+ * chunk with the finish reason, all with its index; then one with the token counts if asked for, and
+ * `[DONE]`. The pieces of text add up to the whole answer.
+ * @param events those of one answer, or of several in a row
  * @throws whatever `events` throws
  */
 export async function* chatStream(
@@ -35,6 +38,7 @@ export async function* chatStream(
   options: ChatStreamOptions,
 ): AsyncGenerator<StreamMessage, void, void> {
   type Choice = ChatCompletionChunk["choices"][number];
+  let index = 0;
   const chunk = (
     choices: readonly Choice[],
     more: Pick<ChatCompletionChunk, "usage" | "diffusion"> = {},
@@ -54,7 +58,7 @@ export async function* chatStream(
   const delta = (
     delta: Choice["delta"],
     finish_reason: Choice["finish_reason"] = null,
-  ): StreamMessage => ({ data: chunk([{ index: 0, delta, logprobs: null, finish_reason }]) });
+  ): StreamMessage => ({ data: chunk([{ index, delta, logprobs: null, finish_reason }]) });
   const typed = (diffusion: DenoiseEvent): StreamMessage => ({
     event: diffusion.type,
     data: chunk([], { diffusion }),
@@ -63,10 +67,11 @@ export async function* chatStream(
   yield delta({ role: "assistant", content: "" });
   let sent = "";
   let prefixLength = 0;
-  let end: EndEvent | undefined;
+  const ends: EndEvent[] = [];
   for await (const event of events) {
     switch (event.type) {
       case "start":
+        if (index > 0) yield delta({ role: "assistant", content: "" });
         if (options.streamEvents) yield typed(startEvent(event));
         break;
       case "step": {
@@ -84,13 +89,20 @@ export async function* chatStream(
         break;
       }
       case "end":
-        end = event;
+        // Text that no step could send, such as a character that the token limit cut in half.
+        if (event.text.length > sent.length) {
+          yield delta({ content: event.text.slice(sent.length) });
+        }
+        yield delta({}, event.finishReason);
+        ends.push(event);
+        index++;
+        sent = "";
+        prefixLength = 0;
     }
   }
-  if (end === undefined) throw new Error("the engine ended without an end event");
-  // Text that no step could send, such as a character that the token limit cut in half.
-  if (end.text.length > sent.length) yield delta({ content: end.text.slice(sent.length) });
-  yield delta({}, end.finishReason);
-  if (options.includeUsage) yield { data: chunk([], { usage: completionUsage(end) }) };
+  if (ends.length === 0) throw new Error("the engine ended without an end event");
+  if (options.includeUsage) {
+    yield { data: chunk([], { usage: completionUsage(ends, options.includeDiffusion) }) };
+  }
   yield { data: "[DONE]" };
 }

@@ -1,9 +1,10 @@
 /** Reads a JSON request body within limits of type, size and time. */
 import { ApiError } from "./errors.ts";
+import { gunzip, NotGzip } from "./gunzip.ts";
 
 /** Bounds on a body. */
 export interface BodyLimits {
-  /** Limit in bytes. */
+  /** Limit in bytes; of a compressed body, of what it expands to. */
   readonly maxBytes: number;
   /** Limit in seconds, from the first read to the last byte. */
   readonly seconds: number;
@@ -17,10 +18,10 @@ export interface BodyLimits {
 const DRAIN_FACTOR = 4;
 
 /**
- * Reads the request's body as a JSON value. Bytes are counted as they arrive, because
- * Content-Length cannot be trusted.
- * @throws {ApiError} 415 not plain UTF-8 JSON, 413 too long, 408 too slow, 400 broken off or not JSON,
- * or that of `limits.useless`
+ * Reads the request's body, which may be compressed with gzip, as a JSON value. Bytes are counted as
+ * they arrive, because Content-Length cannot be trusted.
+ * @throws {ApiError} 415 not UTF-8 JSON, plain or gzip, 413 too long, 408 too slow, 400 broken off or
+ * not JSON, or that of `limits.useless`
  */
 export async function readJson(request: Request, limits: BodyLimits): Promise<unknown> {
   checkContentType(request.headers);
@@ -48,20 +49,27 @@ function checkContentType(headers: Headers): void {
       `Expected Content-Type: application/json in UTF-8, found ${type.slice(0, 100) || "none"}.`,
     );
   }
-  const encoding = headers.get("content-encoding") ?? "identity";
-  if (encoding.toLowerCase() !== "identity") {
+  const encoding = encodingOf(headers);
+  if (!["identity", "gzip", "x-gzip"].includes(encoding)) {
     throw new ApiError(
       415,
       "unsupported_media_type",
-      `Expected no Content-Encoding, found ${encoding.slice(0, 100)}. Send the body uncompressed.`,
+      `Expected Content-Encoding: gzip or none, found ${encoding.slice(0, 100)}.`,
     );
   }
+}
+
+function encodingOf(headers: Headers): string {
+  return (headers.get("content-encoding") ?? "identity").toLowerCase().trim();
 }
 
 /** Decodes each chunk as it comes, so that a long body is never whole in memory as bytes too. */
 async function readText(request: Request, limits: BodyLimits): Promise<string> {
   if (request.body === null) return "";
-  const reader = request.body.getReader();
+  const body = encodingOf(request.headers) === "identity"
+    ? request.body
+    : gunzip(request.body, limits.maxBytes * DRAIN_FACTOR);
+  const reader = body.getReader();
   const decoder = new TextDecoder("utf-8", { fatal: true });
   const parts: string[] = [];
   const { bytes: most, error: useless } = limits.useless ?? { bytes: limits.maxBytes };
@@ -87,7 +95,10 @@ async function readText(request: Request, limits: BodyLimits): Promise<string> {
       if (size <= most) decode(value);
       else parts.length = 0;
     }
-  } catch {
+  } catch (error) {
+    if (error instanceof NotGzip) {
+      throw new ApiError(400, "invalid_body", "The request body is not gzip, or is cut off.");
+    }
     throw new ApiError(400, "incomplete_body", "The request body broke off before its end.");
   } finally {
     clearTimeout(timer);

@@ -1,8 +1,9 @@
-/** `GET /v1/models` and `GET /v1/models/:id`: the one model that is loaded. */
+/** `GET /v1/models` and `GET /v1/models/:id`: the one model that is loaded, by each of its names. */
 import type { Context } from "hono";
 import type { ModelSummary, TextEngine } from "../engine/request.ts";
-import { ApiError } from "./errors.ts";
+import type { RequestSettings } from "./chat_request.ts";
 import { loadedModel } from "./health.ts";
+import { requireName } from "./model_names.ts";
 
 /** OpenAI's model object, with this server's lengths (tokens) beside it. */
 export interface ModelObject {
@@ -19,43 +20,39 @@ export interface ModelObject {
   readonly default_block_length: number;
 }
 
-function modelObject(model: ModelSummary): ModelObject {
+function modelObject(model: ModelSummary, id: string, { maxTokens }: RequestSettings): ModelObject {
   return {
-    id: model.id,
+    id,
     object: "model",
     created: model.created,
     owned_by: "unmask",
     context_length: model.contextLength,
-    default_max_tokens: model.defaultMaxTokens,
+    default_max_tokens: Math.min(maxTokens ?? model.defaultMaxTokens, model.contextLength),
     default_block_length: model.defaultBlockLength,
   };
 }
 
-/** Lists the loaded model. */
-export function listModels(engine: TextEngine): (c: Context) => Response {
-  return (c) => c.json({ object: "list", data: [modelObject(loadedModel(engine))] });
-}
-
-/** Returns the loaded model by its id; 404 `model_not_found` for another id. */
-export function retrieveModel(engine: TextEngine): (c: Context) => Response {
+/** Lists the loaded model, under its own name and its aliases. */
+export function listModels(
+  engine: TextEngine,
+  settings: RequestSettings,
+): (c: Context) => Response {
   return (c) => {
     const model = loadedModel(engine);
-    requireModel(model, c.req.param("id") ?? "");
-    return c.json(modelObject(model));
+    const ids = new Set([model.id, ...settings.aliases ?? []]);
+    return c.json({ object: "list", data: [...ids].map((id) => modelObject(model, id, settings)) });
   };
 }
 
-/**
- * Checks that an id is the loaded model's.
- * @throws {ApiError} 404 `model_not_found`, as OpenAI answers
- */
-export function requireModel(model: ModelSummary, id: string): void {
-  if (id === model.id) return;
-  const shown = id.length > 64 ? `${id.slice(0, 64)}…` : id;
-  throw new ApiError(
-    404,
-    "model_not_found",
-    `The model '${shown}' does not exist; this server has '${model.id}'.`,
-    { param: "model" },
-  );
+/** Returns the loaded model by one of its names; 404 `model_not_found` for another. */
+export function retrieveModel(
+  engine: TextEngine,
+  settings: RequestSettings,
+): (c: Context) => Response {
+  return (c) => {
+    const model = loadedModel(engine);
+    const id = c.req.param("id") ?? "";
+    requireName(model, id, settings);
+    return c.json(modelObject(model, id, settings));
+  };
 }

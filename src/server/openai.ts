@@ -4,6 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import type { FinishReason, GenerateEvent, ModelSummary, PassStats } from "../engine/request.ts";
+import { addAnswer, NO_TOTALS } from "../engine/stats.ts";
 import type { DenoiseEvent } from "./denoise_events.ts";
 
 /** The last event of a generation. */
@@ -53,9 +54,12 @@ export interface DiffusionCounts {
   readonly seconds: number;
 }
 
-/** How the answer was denoised: this server's addition to OpenAI's `usage`. */
+/**
+ * How the answers were denoised: this server's addition to OpenAI's `usage`. The figures of several
+ * answers are added.
+ */
 export interface DiffusionUsage extends DiffusionCounts {
-  /** The seed that was used; the same request with it gives the same text. */
+  /** The seed that the first answer used; the same request with it gives the same text. */
   readonly seed: number;
   /** How the answer was denoised. */
   readonly strategy: string;
@@ -65,12 +69,13 @@ export interface DiffusionUsage extends DiffusionCounts {
   readonly choices?: Readonly<Record<string, number>>;
 }
 
-/** OpenAI's token counts, with the diffusion figures beside them. */
+/** OpenAI's token counts; answers add up, over one prompt. */
 export interface CompletionUsage {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
   readonly total_tokens: number;
-  readonly diffusion: DiffusionUsage;
+  /** Only with `include_diffusion`. */
+  readonly diffusion?: DiffusionUsage;
 }
 
 /** The answer to a request without `stream`. */
@@ -81,8 +86,8 @@ export interface ChatCompletion {
   readonly created: number;
   readonly model: string;
   readonly system_fingerprint: string;
-  readonly choices: readonly [{
-    readonly index: 0;
+  readonly choices: readonly {
+    readonly index: number;
     readonly message: {
       readonly role: "assistant";
       readonly content: string;
@@ -90,7 +95,7 @@ export interface ChatCompletion {
     };
     readonly logprobs: null;
     readonly finish_reason: FinishReason;
-  }];
+  }[];
   readonly usage: CompletionUsage;
 }
 
@@ -104,7 +109,7 @@ export interface ChatCompletionChunk {
   readonly system_fingerprint: string;
   /** Empty in the usage chunk and in chunks that carry a `diffusion` event. */
   readonly choices: readonly {
-    readonly index: 0;
+    readonly index: number;
     readonly delta: { readonly role?: "assistant"; readonly content?: string };
     readonly logprobs: null;
     readonly finish_reason: FinishReason | null;
@@ -164,38 +169,64 @@ export function diffusionCounts(stats: PassStats, completionTokens: number): Dif
   };
 }
 
-/** Token counts and diffusion figures of a finished generation. */
-export function completionUsage(end: EndEvent): CompletionUsage {
-  const { usage, stats } = end;
-  const { seed, strategy, cache, choices } = stats;
+/**
+ * Token counts of a request's answers, of which there is at least one.
+ * @param includeDiffusion whether to say how they were denoised
+ */
+export function completionUsage(
+  ends: readonly EndEvent[],
+  includeDiffusion: boolean,
+): CompletionUsage {
+  const [{ usage: { promptTokens }, stats: { seed, strategy, cache } }] = ends;
+  const totals = ends.reduce(addAnswer, NO_TOTALS);
+  const counts = {
+    prompt_tokens: promptTokens,
+    completion_tokens: totals.completionTokens,
+    total_tokens: promptTokens + totals.completionTokens,
+  };
+  if (!includeDiffusion) return counts;
+  const choices = addedChoices(ends);
   return {
-    prompt_tokens: usage.promptTokens,
-    completion_tokens: usage.completionTokens,
-    total_tokens: usage.promptTokens + usage.completionTokens,
+    ...counts,
     diffusion: {
       seed,
       strategy,
       cache,
       choices,
-      ...diffusionCounts(stats, usage.completionTokens),
+      ...diffusionCounts(totals, totals.completionTokens),
     },
   };
 }
 
+/** Steps per choice of strategy auto, over all answers. */
+function addedChoices(ends: readonly EndEvent[]): DiffusionUsage["choices"] {
+  const added: Record<string, number> = {};
+  for (const { stats } of ends) {
+    for (const [choice, steps] of Object.entries(stats.choices ?? {})) {
+      added[choice] = (added[choice] ?? 0) + steps;
+    }
+  }
+  return Object.keys(added).length > 0 ? added : undefined;
+}
+
 /** The whole answer to a request without `stream`. */
-export function chatCompletion(head: CompletionHead, end: EndEvent): ChatCompletion {
+export function chatCompletion(
+  head: CompletionHead,
+  ends: readonly EndEvent[],
+  includeDiffusion: boolean,
+): ChatCompletion {
   return {
     id: head.id,
     object: "chat.completion",
     created: head.created,
     model: head.model,
     system_fingerprint: head.system_fingerprint,
-    choices: [{
-      index: 0,
+    choices: ends.map((end, index) => ({
+      index,
       message: { role: "assistant", content: end.text, refusal: null },
       logprobs: null,
       finish_reason: end.finishReason,
-    }],
-    usage: completionUsage(end),
+    })),
+    usage: completionUsage(ends, includeDiffusion),
   };
 }

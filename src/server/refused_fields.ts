@@ -1,6 +1,7 @@
 /**
- * Fields of OpenAI's API, or of another server of it, that this server does not support. They are
- * refused by name; only a value that changes nothing is accepted.
+ * Fields of OpenAI's API, or of another server of it, that change an answer so much that this server
+ * cannot leave them out unasked. They are refused by name; only a value that changes nothing is
+ * accepted. Every other field that it does not know is ignored, and named (ignored_fields.ts).
  */
 
 /** Values of a refused field that change nothing, and their text for the client. */
@@ -49,52 +50,31 @@ const textFormat: Neutral = {
 /** Fields refused at the top level of a chat completion request. */
 export const REFUSED_IN_BODY: RefusedFields = new Map([
   ["audio", never],
-  ["best_of", only(1)],
-  ["echo", only(false)],
   ["frequency_penalty", only(0)],
-  ["function_call", only("none")],
+  ["function_call", only("none", "auto")],
   ["functions", emptyArray],
   ["logit_bias", emptyObject],
   ["logprobs", only(false)],
   ["min_p", only(0)],
   ["modalities", textOnly],
-  ["moderation", never],
-  ["n", only(1)],
   ["parallel_tool_calls", only(true)],
-  ["prediction", never],
   ["presence_penalty", only(0)],
-  ["prompt_cache_options", never],
-  ["prompt_cache_retention", never],
-  ["reasoning_effort", only("none")],
   ["repetition_penalty", only(1)],
   ["response_format", textFormat],
-  ["service_tier", only("auto", "default")],
-  ["store", only(false)],
-  ["suffix", never],
-  ["tool_choice", only("none")],
+  ["tool_choice", only("none", "auto")],
   ["tools", emptyArray],
   ["top_k", only(0, -1)],
   ["top_logprobs", only(0)],
   ["top_p", only(1)],
-  ["verbosity", only("medium")],
-  ["web_search_options", never],
 ]);
 
 /** Fields refused in `messages`. Empty lists pass, because answers of other servers carry them. */
 export const REFUSED_IN_MESSAGE: RefusedFields = new Map([
-  ["annotations", emptyArray],
   ["audio", never],
   ["function_call", never],
-  ["name", never],
-  ["refusal", never],
   ["tool_call_id", never],
   ["tool_calls", emptyArray],
 ]);
 
-/** Fields refused in `stream_options`. */
-export const REFUSED_IN_STREAM_OPTIONS: RefusedFields = new Map([
-  ["include_obfuscation", only(false)],
-]);
-
-/** Fields refused in a content part. */
-export const REFUSED_IN_PART: RefusedFields = new Map([["prompt_cache_breakpoint", never]]);
+/** For an object none of whose fields is refused. */
+export const NONE_REFUSED: RefusedFields = new Map();

@@ -34,7 +34,10 @@ const AT_START = [
 ];
 const { prompt, answer } = knownAnswer("2026-006");
 
-/** Starts `serve` by the task's command, with asks_for_more.ts before it. */
+/**
+ * Starts `serve` by the task's command, with asks_for_more.ts before it. The file that it is asked for
+ * later is its file of keys, which it reads once.
+ */
 function serveAsking(folder: string, model: string, port: number): Running {
   const preload = new URL("./asks_for_more.ts", import.meta.url);
   preload.search = `${new URLSearchParams({ folder, model, port: `${port}` })}`;
@@ -42,7 +45,11 @@ function serveAsking(folder: string, model: string, port: number): Running {
     .replace("--no-prompt", `--no-prompt --preload="${preload}"`);
   return new Running(
     new Deno.Command(Deno.execPath(), {
-      args: ["task", "--eval", `${command} serve --port 0 --model "${model}"`],
+      args: [
+        "task",
+        "--eval",
+        `${command} serve --port 0 --model "${model}" --api-keys "${join(folder, "secret")}"`,
+      ],
       cwd: root,
       env: { NO_COLOR: "1", INIT_CWD: folder, UNMASK_API_KEYS: "a-key", ...OWN_CACHE },
       stdin: "piped",

@@ -8,6 +8,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { fileURLToPath } from "node:url";
+import { keyDigest } from "../../src/server/api_keys.ts";
 import { answersWhole, CLIENT_CASES, type ClientTarget } from "../server/client_cases.ts";
 import { MALFORMED } from "../server/malformed.ts";
 import { OWN_CACHE } from "./own_cache.ts";
@@ -104,7 +105,10 @@ Deno.test("a server that is started as users start it holds up to the real clien
   });
 
   const log = running.stdout.text;
-  assertMatch(log, /^\d{4}-\d\d-\d\dT[\d:.]+Z POST \/v1\/chat\/completions 200 [\d.]+ ms$/m);
+  assertMatch(
+    log,
+    /^\d{4}-\d\d-\d\dT[\d:.]+Z POST \/v1\/chat\/completions 200 [\d.]+ ms, \d+ \+ \d+ tokens$/m,
+  );
   for (const secret of [prompt, answer, KEY]) {
     assert(!log.includes(secret) && !running.stderr.text.includes(secret), secret);
   }
@@ -186,12 +190,63 @@ Deno.test("a server that cannot start says why, and exits with 1", async () => {
     [["--port", "65536"], /--port <n>' argument '65536' is invalid/],
     [["--port", "0", "--api-key", " "], /^unmask: an API key is empty/m],
     [["--port", "0"], /^unmask: an API key is empty/m, { UNMASK_API_KEYS: "one,,two" }],
+    [["--port", "0", "--api-keys", "no/file"], /^unmask: --api-keys: no\/file cannot be read/m],
+    [["--port", "0", "--api-keys", "/dev/null"], /^unmask: --api-keys: \/dev\/null holds no key/m],
+    [
+      ["--port", "0", "--cors", "https://a.example/path"],
+      /--cors <origin>' argument .* is invalid/,
+    ],
+    [["--port", "0", "--name", "two words"], /--name <name>' argument 'two words' is invalid/],
     [["--port", "0", "--model", "no/folder"], /^unmask: no\/folder\/config\.json/m],
   ];
   for (const [args, message, env] of cases) {
     const { code, stderr } = await runTask("serve", args, { env });
     assertMatch(stderr, message);
     assertEquals([code, /^\s+at /m.test(stderr)], [1, false], stderr);
+  }
+});
+
+Deno.test("a server takes keys from a file, a name, a page's origin, and logs JSON", async () => {
+  const keys = await Deno.makeTempFile();
+  await Deno.writeTextFile(keys, `# for the tests\n${keyDigest(KEY)}\nplain\n`);
+  const page = { Origin: "https://chat.example" };
+  try {
+    const { server, url } = await serve([
+      ...["--api-keys", keys, "--name", "org/own-name", "--alias", "gpt-4o", "--strict-model"],
+      ...["--cors", page.Origin, "--log-format", "json", "--max-tokens", "2"],
+    ]);
+    await using running = server;
+    await running.stdout.match(/^Model org\/own-name is ready on .* answers of 2 unless/m);
+    const answer = await ask(url, { model: "gpt-4o", n: 2, store: true });
+    assertEquals(answer.headers.get("x-unmask-ignored"), "store");
+    const { model, choices, usage } = await answer.json();
+    assertEquals([model, choices.length, usage.diffusion], ["org/own-name", 2, undefined]);
+    assertEquals((await ask(url, { model: "gpt-4" })).status, 404);
+    const headers = { ...page, "X-Api-Key": "plain", "X-Request-Id": "from-the-page" };
+    const models = await fetch(`${url}/models/`, { headers });
+    assertEquals(models.headers.get("access-control-allow-origin"), page.Origin);
+    assertEquals((await models.json()).data.length, 2);
+    const body = new Blob([JSON.stringify({ messages: [{ role: "user", content: prompt }] })]);
+    const compressed = await fetch(`${url}/chat/completions`, {
+      method: "POST",
+      headers: { ...headers, "Content-Type": "application/json", "Content-Encoding": "gzip" },
+      body: await new Response(body.stream().pipeThrough(new CompressionStream("gzip"))).bytes(),
+    });
+    assertEquals((await compressed.json()).usage.completion_tokens, 2);
+    const health = await fetch(`${url}/health`);
+    assertEquals([health.status, await health.json()], [200, { status: "ok" }]);
+    running.kill("SIGTERM");
+    assertEquals(await running.end(), 0);
+    const lines = running.stdout.text.split("\n").filter((line) => line.startsWith('{"time"'));
+    const [first, second, third] = lines.map((line) => JSON.parse(line));
+    assertEquals(lines.length, 5);
+    assertEquals([first.path, first.status, first.ignored], ["/v1/chat/completions", 200, [
+      "store",
+    ]]);
+    assertEquals([first.completion_tokens, second.status], [4, 404]);
+    assertEquals([third.id, third.path], ["from-the-page", "/models/"]);
+  } finally {
+    await Deno.remove(keys);
   }
 });
 

@@ -121,7 +121,11 @@ Deno.test("an answer whose length nobody asked for takes what the context leaves
   assertEquals(lengths(490), [22, 22, 22, 22]);
   assertEquals(lengths(511), [1, 1, 1, 1]);
   assertEquals(lengths(490, { blockLength: 8 }), [16, 16, 8, 16]);
-  for (const full of [() => long(512), () => long(510, { blockLength: 8 })]) {
+  const cap = { maxTokens: 500, fitTokens: true };
+  assertEquals(lengths(20, cap), [480, 480, 32, 480]);
+  assertEquals(lengths(490, cap), [22, 22, 22, 22]);
+  assertEquals(lengths(20, { maxTokens: 40, fitTokens: true }), [40, 64, 32, 64]);
+  for (const full of [() => long(512), () => long(512, cap), () => long(510, { blockLength: 8 })]) {
     assertEquals(assertThrows(full, RequestError).code, "context_length_exceeded");
   }
 });

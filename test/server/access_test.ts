@@ -1,4 +1,5 @@
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { keyDigest, keysOfFile } from "../../src/server/api_keys.ts";
 import { type AppOptions, createApp } from "../../src/server/app.ts";
 import { FakeEngine } from "./fake_engine.ts";
 
@@ -63,20 +64,37 @@ Deno.test("hosts can be named", async () => {
   assertEquals(await status(options, { Host: "localhost:8000" }), 403);
 });
 
-Deno.test("API keys cover every path", async () => {
-  const app = createApp(new FakeEngine(), { apiKeys: ["first-key", "second-key"] });
-  for (const path of ["/health", "/v1/models", "/v1/stats", "/v1/chat/completions", "/nothing"]) {
+Deno.test("API keys cover every path but how the server is", async () => {
+  const app = createApp(new FakeEngine(), { apiKeys: ["first-key", keyDigest("second-key")] });
+  const paths = [
+    "/v1/models",
+    "/models",
+    "/v1/stats",
+    "/v1/chat/completions",
+    "/version",
+    "/nothing",
+  ];
+  for (const path of paths) {
     const refused = await app.request(path);
-    assertEquals(refused.status, 401);
+    assertEquals(refused.status, 401, path);
     assertEquals(refused.headers.get("www-authenticate"), "Bearer");
     assertEquals((await refused.json()).error.code, "invalid_api_key");
   }
+  for (const path of ["/health", "/ready", "/v1/health", "/health/"]) {
+    const open = await app.request(path);
+    assertEquals([open.status, await open.json()], [200, { status: "ok" }], path);
+  }
+  const statusOf = async (headers: Record<string, string>) => {
+    const response = await app.request("/v1/models", { headers });
+    const text = await response.text();
+    assertEquals(text.includes("first-key"), false);
+    return response.status;
+  };
   for (const key of ["first-key", "second-key"]) {
-    const response = await app.request("/v1/models", {
-      headers: { Authorization: `Bearer ${key}` },
-    });
-    assertEquals(response.status, 200);
-    await response.body?.cancel();
+    assertEquals(await statusOf({ Authorization: `Bearer ${key}` }), 200);
+    assertEquals(await statusOf({ "X-Api-Key": key }), 200);
+    assertEquals(await statusOf({ "X-Api-Key": key, Authorization: "Bearer none" }), 200);
+    assertEquals(await statusOf({ "X-Api-Key": "none", Authorization: `Bearer ${key}` }), 200);
   }
   for (
     const authorization of [
@@ -86,13 +104,30 @@ Deno.test("API keys cover every path", async () => {
       "Bearer first-key second-key",
       "Basic first-key",
       "first-key",
+      // Who has read the file has no key.
+      `Bearer ${keyDigest("second-key")}`,
     ]
   ) {
-    const response = await app.request("/health", { headers: { Authorization: authorization } });
-    assertEquals(response.status, 401, authorization);
-    const { error } = await response.json();
-    assertEquals(error.message.includes("first-key"), false);
+    assertEquals(await statusOf({ Authorization: authorization }), 401, authorization);
+    const [, key = ""] = authorization.split("Bearer ");
+    if (key) assertEquals(await statusOf({ "X-Api-Key": key }), 401, key);
   }
+});
+
+Deno.test("a file of keys has one a line, and comments", () => {
+  const digest = keyDigest("two");
+  assertEquals(keysOfFile(`# ours\r\none\r\n\n  ${digest}  \n#three`), ["one", digest]);
+  assertEquals(keysOfFile("\n# none\n"), []);
+  assertMatch(digest, /^sha256:[0-9a-f]{64}$/);
+  assertEquals(keyDigest(digest.toUpperCase().replace("SHA", "sha")), digest);
+});
+
+Deno.test("a name that is allowed is answered, with its port or without", async () => {
+  const options = { allowedHosts: ["localhost", "host.docker.internal"] };
+  for (const host of ["host.docker.internal:8221", "host.docker.internal", "localhost:1"]) {
+    assertEquals(await status(options, { Host: host }), 200, host);
+  }
+  assertEquals(await status(options, { Host: "docker.internal" }), 403);
 });
 
 Deno.test("an empty API key is refused when the server is set up", () => {

@@ -120,6 +120,9 @@ Deno.test("405 names the methods that work", async () => {
   for (
     const [path, method, allow] of [
       ["/health", "POST", "GET, HEAD"],
+      ["/ready", "POST", "GET, HEAD"],
+      ["/version", "DELETE", "GET, HEAD"],
+      ["/models/", "PUT", "GET, HEAD"],
       ["/v1/models", "PUT", "GET, HEAD"],
       ["/v1/models/fake-llada", "DELETE", "GET, HEAD"],
       ["/v1/stats", "POST", "GET, HEAD"],
@@ -146,26 +149,6 @@ Deno.test("no answer is readable to another origin, and none is sniffed", async 
     assertEquals(response.headers.get("x-content-type-options"), "nosniff");
     await response.body?.cancel();
   }
-});
-
-Deno.test("the access log has method, path and status, and nothing that a prompt can write", async () => {
-  const lines: string[] = [];
-  const app = createApp(new FakeEngine(), { log: (line) => lines.push(line) });
-  const secret = "my secret prompt";
-  const init = chatInit({ messages: [{ role: "user", content: secret }], user: secret });
-  await app.request("/v1/chat/completions", init);
-  await app.request("/v1/chat/completions", chatInit({ messages: secret }));
-  await app.request("/v1/models?q=my%20secret%20prompt");
-  await app.request("/forged%0AGET%20/health%20200");
-  await app.request(`/${"x".repeat(5000)}`);
-  const parts = lines.map((line) => /^(\S+ \S+ \d{3}) \d+\.\d ms$/.exec(line)?.[1]);
-  assertEquals(parts, [
-    "POST /v1/chat/completions 200",
-    "POST /v1/chat/completions 400",
-    "GET /v1/models 200",
-    "GET /forged%0AGET%20/health%20200 404",
-    `GET /${"x".repeat(199)} 404`,
-  ]);
 });
 
 Deno.test("an unexpected error in a route is a 500 with OpenAI's body, and is reported", async () => {

@@ -15,9 +15,11 @@ const MODEL = {
 const parse = chatRequestParser(MODEL, requestLimits(MODEL, 8));
 const messages = [{ role: "user", content: "hi" }];
 
-/** The engine's request for a body, without the fields that are not set. */
+/** The engine's request for a body, without the fields that are not set or the same in each. */
 function generate(body: Record<string, unknown>): Partial<GenerateRequest> {
-  const given = Object.entries(parse({ messages, ...body }).generate);
+  const { fitTokens, ...rest } = parse({ messages, ...body }).generate;
+  assertEquals(fitTokens, true);
+  const given = Object.entries(rest);
   return Object.fromEntries(given.filter(([, value]) => value !== undefined));
 }
 
@@ -88,7 +90,8 @@ Deno.test("bounds are inclusive", () => {
     cfgScale: 10,
     stop: ["x".repeat(256)],
   });
-  for (const [name, value] of Object.entries(high)) {
+  const { max_tokens: _, ...refusedAbove } = high;
+  for (const [name, value] of Object.entries(refusedAbove)) {
     const error = assertThrows(() => parse({ messages, [name]: value + 1 }), ApiError);
     assertEquals([error.status, error.param], [400, name]);
   }
@@ -100,14 +103,28 @@ Deno.test("seeds are signed, each its own, and -1 is any", () => {
   assertEquals(generate({ seed: -(2 ** 53 - 1) }).seed, 1);
 });
 
-Deno.test("either name sets the token limit, and both if they agree", () => {
-  assertEquals(generate({ max_completion_tokens: 9 }).maxTokens, 9);
-  assertEquals(generate({ max_completion_tokens: 9, max_tokens: 9 }).maxTokens, 9);
-  assertEquals(parse({ messages, max_tokens: 9 }).tokenLimitField, "max_tokens");
-  assertEquals(
-    parse({ messages, max_completion_tokens: 9 }).tokenLimitField,
-    "max_completion_tokens",
-  );
+Deno.test("of two token limits the smaller holds; none is above the context, and -1 is all of it", () => {
+  const limit = (body: Record<string, unknown>) => {
+    const { generate, tokenLimitField } = parse({ messages, ...body });
+    return [generate.maxTokens, tokenLimitField];
+  };
+  assertEquals(limit({}), [undefined, "max_tokens"]);
+  assertEquals(limit({ max_tokens: null }), [undefined, "max_tokens"]);
+  assertEquals(limit({ max_tokens: 9 }), [9, "max_tokens"]);
+  assertEquals(limit({ max_completion_tokens: 9 }), [9, "max_completion_tokens"]);
+  assertEquals(limit({ max_completion_tokens: 9, max_tokens: 9 }), [9, "max_completion_tokens"]);
+  assertEquals(limit({ max_completion_tokens: 9, max_tokens: 8 }), [8, "max_tokens"]);
+  assertEquals(limit({ max_completion_tokens: 7, max_tokens: 8 }), [7, "max_completion_tokens"]);
+  assertEquals(limit({ max_tokens: 1024 }), [256, "max_tokens"]);
+  assertEquals(limit({ max_tokens: -1 }), [256, "max_tokens"]);
+  assertEquals(limit({ max_tokens: -1, max_completion_tokens: 5 }), [5, "max_completion_tokens"]);
+});
+
+Deno.test("stop takes sixteen texts, and empty ones end nothing", () => {
+  const sixteen = [..."abcdefghijklmnop"];
+  assertEquals(generate({ stop: sixteen }).stop, sixteen);
+  assertEquals(generate({ stop: ["", "a", ""] }).stop, ["a"]);
+  for (const stop of ["", [""], []]) assertEquals(generate({ stop }), { messages });
 });
 
 Deno.test("text parts are joined, developer is system, empty extras pass", () => {
@@ -116,11 +133,19 @@ Deno.test("text parts are joined, developer is system, empty extras pass", () =>
     { role: "system", content: "Be kind." },
     { role: "user", content: [{ type: "text", text: "a" }, { type: "text", text: "b\n" }] },
     { role: "assistant", content: "", refusal: null, tool_calls: [], annotations: [] },
+    { role: "assistant", content: [{ type: "refusal", refusal: "No." }] },
+    { role: "assistant", content: null },
+    { role: "user", content: [{ type: "input_text", text: "c" }] },
+    { role: "assistant" },
   ];
   assertEquals(parse({ messages: conversation }).generate.messages, [
     { role: "system", content: "Be brief." },
     { role: "system", content: "Be kind." },
     { role: "user", content: "ab\n" },
+    { role: "assistant", content: "" },
+    { role: "assistant", content: "No." },
+    { role: "assistant", content: "" },
+    { role: "user", content: "c" },
     { role: "assistant", content: "" },
   ]);
 });
@@ -145,17 +170,14 @@ Deno.test("messages and parts count together against what a context can hold", (
 Deno.test("a refused field passes with the value that asks for nothing", () => {
   const neutral = {
     top_p: 1,
-    n: 1,
     frequency_penalty: 0,
     presence_penalty: 0,
     logprobs: false,
     logit_bias: {},
     tools: [],
-    tool_choice: "none",
+    tool_choice: "auto",
     response_format: { type: "text" },
     modalities: ["text"],
-    service_tier: "auto",
-    store: false,
     parallel_tool_calls: true,
     user: "someone",
     safety_identifier: "id",
@@ -175,28 +197,72 @@ Deno.test("what a refusal offers as neutral is accepted", () => {
   }
 });
 
-Deno.test("an unknown field's name is cut short, and many are counted", () => {
-  const body = Object.fromEntries(
-    Array.from({ length: 1000 }, (_, i) => [`${"x".repeat(1000)}${i}`, 1]),
-  );
-  const error = assertThrows(() => parse({ messages, ...body }), ApiError, "and 999 more");
-  assertEquals(error.code, "unknown_parameter");
-  assertEquals(error.message.length < 500, true);
-  assertEquals(error.param, `${"x".repeat(64)}…`);
+Deno.test("fields that are not known are ignored and told, wherever they are", () => {
+  const { generate, ignored } = parse({
+    messages: [
+      { role: "user", name: "bob", content: [{ type: "text", text: "hi", cache_control: {} }] },
+      { role: "assistant", content: "", reasoning_content: "x", name: "eve", id: null },
+      { role: "user", content: "" },
+    ],
+    reasoning_effort: "low",
+    store: true,
+    stream: true,
+    stream_options: { include_usage: true, include_obfuscation: false },
+    temprature: 1,
+    suffix: null,
+    ["__proto__"]: { steps: 7 },
+  });
+  assertEquals(ignored.toSorted(), [
+    "__proto__",
+    "messages[].content[].cache_control",
+    "messages[].name",
+    "messages[].name",
+    "messages[].reasoning_content",
+    "reasoning_effort",
+    "store",
+    "stream_options.include_obfuscation",
+    "temprature",
+  ]);
+  assertEquals(generate.messages, [
+    { role: "user", content: "hi" },
+    { role: "assistant", content: "" },
+    { role: "user", content: "" },
+  ]);
+  assertEquals(generate.steps, undefined);
+  assertEquals(parse({ messages, store: true }).ignored, ["store"]);
+  assertEquals(parse({ messages }).ignored, []);
+});
+
+Deno.test("a body of very many unknown fields is answered", () => {
+  const body = Object.fromEntries(Array.from({ length: 20_000 }, (_, i) => [`x${i}`, 1]));
+  assertEquals(parse({ messages, ...body }).ignored.length, 20_000);
+});
+
+Deno.test("how to stream is ignored without a stream", () => {
+  const { includeUsage, streamEvents, ignored } = parse({
+    messages,
+    stream_options: { include_usage: true },
+    stream_events: true,
+  });
+  assertEquals([includeUsage, streamEvents], [false, false]);
+  assertEquals(ignored, ["stream_options", "stream_events"]);
 });
 
 Deno.test("stream options are kept apart from the engine's request", () => {
   const { generate: _, ...rest } = parse({
     messages,
     stream: true,
-    stream_options: { include_usage: true, include_obfuscation: false },
+    stream_options: { include_usage: true },
     stream_events: true,
   });
   assertEquals(rest, {
+    answers: 1,
     stream: true,
+    includeDiffusion: false,
     includeUsage: true,
     streamEvents: true,
     tokenLimitField: "max_tokens",
+    ignored: [],
   });
 });
 
@@ -219,7 +285,7 @@ Deno.test("any JSON is either accepted within bounds or refused as the client's 
       assertEquals(Number.isInteger(maxTokens) && maxTokens >= 1 && maxTokens <= 256, true);
       assertEquals(Number.isSafeInteger(seed) && seed >= 0, true);
       assertEquals(temperature >= 0 && temperature <= 2, true);
-      assertEquals(stop.length <= 4 && stop.every((one) => one.length > 0), true);
+      assertEquals(stop.length <= 16 && stop.every((one) => one.length > 0), true);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       assertEquals(error.status === 400 || error.code === "model_not_found", true, error.message);
@@ -231,10 +297,13 @@ Deno.test("any JSON is either accepted within bounds or refused as the client's 
 Deno.test("the sentence about a refused field ends as it should", () => {
   const said = (body: Record<string, unknown>) =>
     assertThrows(() => parse({ messages, ...body }), ApiError).message;
-  assertEquals(said({ suffix: "x" }), "Unsupported parameter: 'suffix'. Leave it out.");
+  assertEquals(said({ audio: {} }), "Unsupported parameter: 'audio'. Leave it out.");
   assertEquals(
-    said({ messages: [{ role: "user", name: "bob", content: "hi" }] }),
-    "Unsupported parameter: 'messages[0].name'. Leave it out.",
+    said({ messages: [{ role: "assistant", audio: { id: "a" }, content: "hi" }] }),
+    "Unsupported parameter: 'messages[0].audio'. Leave it out.",
   );
-  assertEquals(said({ n: 2 }), "Unsupported parameter: 'n'. Leave it out, or send 1.");
+  assertEquals(
+    said({ modalities: ["text", "audio"] }),
+    `Unsupported parameter: 'modalities'. Leave it out, or send ["text"].`,
+  );
 });

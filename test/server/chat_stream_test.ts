@@ -41,6 +41,7 @@ Deno.test("usage comes last, in a chunk without choices, and is null before", as
   const { response } = await ask({
     stream: true,
     stream_options: { include_usage: true },
+    include_diffusion: true,
     max_tokens: 40,
     seed: 3,
   });
@@ -48,7 +49,7 @@ Deno.test("usage comes last, in a chunk without choices, and is null before", as
   const last = chunks.pop();
   assertEquals(last?.choices, []);
   assertEquals(last?.usage?.total_tokens, 44);
-  assertEquals(last?.usage?.diffusion.seed, 3);
+  assertEquals(last?.usage?.diffusion?.seed, 3);
   assertEquals(new Set(chunks.map((chunk) => chunk.usage)), new Set([null]));
   assertEquals(chunks.at(-1)?.choices[0].finish_reason, "stop");
 });

@@ -83,7 +83,10 @@ export class FakeEngine implements TextEngine {
     }
   }
 
-  async *#denoise(request: GenerateRequest, signal?: AbortSignal) {
+  async *#denoise(
+    request: GenerateRequest,
+    signal?: AbortSignal,
+  ): AsyncGenerator<GenerateEvent, void, void> {
     const { startDelay = 0, stepDelay = 0, startError, stepError, unshown = 0 } = this.options;
     await sleep(startDelay, signal);
     if (startError) throw startError;
@@ -96,7 +99,13 @@ export class FakeEngine implements TextEngine {
       throw new RequestError("steps", `steps is ${steps}: expected a multiple of ${blocks} blocks`);
     }
     const promptTokens = request.messages.reduce((sum, one) => sum + one.content.length + 4, 0);
-    if (promptTokens + length > this.#model.contextLength) {
+    const room = this.#model.contextLength - promptTokens;
+    const fits = room < blockLength ? room : room - room % blockLength;
+    if (length > room && request.fitTokens && fits > 0) {
+      yield* this.#denoise({ ...request, maxTokens: fits, fitTokens: false }, signal);
+      return;
+    }
+    if (length > room) {
       throw new RequestError(
         "messages",
         `${promptTokens} prompt tokens and maxTokens ${length} exceed the context`,

@@ -113,3 +113,60 @@ Deno.test("a body that cannot be of use is read and dropped, however it goes on"
   }
   assertEquals((await refusal(post("x".repeat(101)), limits)).status, 413);
 });
+
+const GZIP = { "Content-Encoding": "gzip" };
+
+async function gzip(text: string): Promise<Uint8Array<ArrayBuffer>> {
+  const compressed = new Blob([text]).stream().pipeThrough(new CompressionStream("gzip"));
+  return new Uint8Array(await new Response(compressed).arrayBuffer());
+}
+
+Deno.test("a body may be compressed, in chunks of any size", async () => {
+  const bytes = await gzip('{"a": "é"}');
+  assertEquals(await readJson(post(bytes, GZIP), LIMITS), { a: "é" });
+  assertEquals(await readJson(post(bytewise([...bytes]), GZIP), LIMITS), { a: "é" });
+  assertEquals(await readJson(post(bytes, { "Content-Encoding": "X-GZip" }), LIMITS), { a: "é" });
+});
+
+Deno.test("a compressed body counts by what it expands to, and is not expanded further", async () => {
+  // 40 KB that would be 40 MB.
+  const bomb = await gzip(`"${" ".repeat(40_000_000)}"`);
+  const before = Deno.memoryUsage().rss;
+  const error = await refusal(post(bomb, GZIP), { maxBytes: 10_000, seconds: 10 });
+  assertEquals([error.status, error.code], [413, "request_too_large"]);
+  assertEquals(Deno.memoryUsage().rss - before < 20_000_000, true);
+  const whole = JSON.stringify("x".repeat(98));
+  assertEquals(await readJson(post(await gzip(whole), GZIP), LIMITS), "x".repeat(98));
+  const over = await refusal(post(await gzip(`${whole} `), GZIP));
+  assertEquals(over.status, 413);
+});
+
+Deno.test("a body that says gzip and is not, or is cut, is refused", async () => {
+  const bytes = await gzip(JSON.stringify({ a: "b".repeat(50) }));
+  const wrong = Uint8Array.from(bytes, (byte, i) => i === bytes.length - 6 ? byte ^ 1 : byte);
+  for (const body of ['{"a": 1}', bytes.slice(0, -3), bytes.slice(0, 12), wrong]) {
+    const error = await refusal(post(body, GZIP));
+    assertEquals([error.status, error.code], [400, "invalid_body"]);
+  }
+});
+
+Deno.test("a compressed body that breaks off or stalls is told so, and let go", async () => {
+  const bytes = await gzip(JSON.stringify("y".repeat(60)));
+  const broken = new ReadableStream<Uint8Array<ArrayBuffer>>({
+    pull(controller) {
+      controller.enqueue(bytes.slice(0, 15));
+      controller.error(new Error("reset"));
+    },
+  });
+  assertEquals((await refusal(post(broken, GZIP))).code, "incomplete_body");
+  let cancelled = false;
+  const stalled = new ReadableStream<Uint8Array<ArrayBuffer>>({
+    start: (controller) => controller.enqueue(bytes.slice(0, 15)),
+    pull: () => new Promise(() => {}),
+    cancel() {
+      cancelled = true;
+    },
+  });
+  const late = await refusal(post(stalled, GZIP), { maxBytes: 100, seconds: 0.05 });
+  assertEquals([late.status, cancelled], [408, true]);
+});

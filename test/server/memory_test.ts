@@ -41,7 +41,7 @@ class Made {
 
 /** Refused after it was read as JSON: by a field, and by the length of its messages. */
 const LONG = "x".repeat(MEBIBYTE - 200);
-const REFUSED = [{ nonsense: LONG }, { messages: [{ role: "user", content: LONG }] }];
+const REFUSED = [{ seed: LONG }, { messages: [{ role: "user", content: LONG }] }];
 
 Deno.test("answers of all lengths and refused bodies leave nothing in memory", async (t) => {
   // In this thread, so that one heap shows it all.

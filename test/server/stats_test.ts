@@ -40,7 +40,7 @@ Deno.test("stats add up over answers, and hold no text", async () => {
     const messages = [{ role: "user", content: secret }];
     const response = await app.request(
       "/v1/chat/completions",
-      chatInit({ messages, max_tokens, block_length: 8 }),
+      chatInit({ messages, max_tokens, block_length: 8, include_diffusion: true }),
     );
     usages.push((await response.json()).usage);
   }
@@ -53,7 +53,7 @@ Deno.test("stats add up over answers, and hold no text", async () => {
   assertEquals(found.answers, 2);
   assertEquals(found.strategies, { plain: 2 });
   assertEquals(found.completion_tokens, sum((usage) => usage.completion_tokens));
-  assertEquals(found.forwards, sum((usage) => usage.diffusion.forwards));
+  assertEquals(found.forwards, sum((usage) => usage.diffusion!.forwards));
   assertEquals(found.tokens_per_forward, found.completion_tokens / found.forwards);
   assertEquals(found.tokens_per_second, found.completion_tokens / 2);
 });

@@ -49,7 +49,13 @@ Deno.test("every strategy answers over HTTP, the lossless ones alike", async () 
     const app = createApp(engine);
     const ask = async (fields: Record<string, unknown>) => {
       const messages = [{ role: "user", content: PROMPT }];
-      const shape = { max_tokens: 32, block_length: 16, temperature: 0.4, seed: 5 };
+      const shape = {
+        max_tokens: 32,
+        block_length: 16,
+        temperature: 0.4,
+        seed: 5,
+        include_diffusion: true,
+      };
       const init = chatInit({ messages, ...shape, ...fields });
       const response = await app.request("/v1/chat/completions", init);
       return { status: response.status, body: await response.json() };
@@ -95,7 +101,7 @@ Deno.test("every strategy answers over HTTP, the lossless ones alike", async () 
     const stats = await (await app.request("/v1/stats")).json();
     assertEquals([stats.answers, stats.unfinished], [usages.length, 0]);
     for (const figure of ["forwards", "draft_forwards", "cache_refreshes", "proposed"] as const) {
-      const sum = usages.reduce((total, { diffusion }) => total + diffusion[figure], 0);
+      const sum = usages.reduce((total, { diffusion }) => total + diffusion![figure], 0);
       assertEquals(stats[figure], sum, figure);
       assert(sum > 0, figure);
     }

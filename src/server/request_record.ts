@@ -1,0 +1,142 @@
+/** What is known of a request beside its answer: for the answer's headers, and for the log. */
+import type { Context, MiddlewareHandler } from "hono";
+import type { GenerateEvent } from "../engine/request.ts";
+import { GenerationSpan } from "./generation_span.ts";
+import { IGNORED_HEADER, writtenNames } from "./ignored_fields.ts";
+
+/** Token counts of a request; those of several answers are added. */
+export interface TokenCounts {
+  readonly prompt: number;
+  readonly completion: number;
+}
+
+/** A request whose answer is over. */
+export interface LoggedRequest {
+  readonly id: string;
+  readonly method: string;
+  /** Percent-encoded, because a line feed could forge a line; at most 200 characters. */
+  readonly path: string;
+  /** HTTP status. */
+  readonly status: number;
+  /** From the request's header to the end of the answer. */
+  readonly milliseconds: number;
+  /** Absent if nothing was generated, or not to its end. */
+  readonly tokens?: TokenCounts;
+  /** Names of ignored fields, safe to print. */
+  readonly ignored: readonly string[];
+  /** False if an answer was begun and not ended: the client left, or the engine failed. */
+  readonly complete: boolean;
+}
+
+/** The header that carries a request's id, in and out. */
+const ID_HEADER = "X-Request-Id";
+/** Ids that a client may choose: they come back in a header, and stand in the log. */
+const CLIENT_ID = /^[\w.:/+=-]{1,128}$/;
+
+/** What routes tell of their request. */
+export class RequestRecord {
+  /** The client's `x-request-id`, or one that was made. */
+  readonly id: string;
+  /** Paths of ignored fields. */
+  ignored: readonly string[] = [];
+  #tokens: TokenCounts | undefined;
+  #onOver: (() => void) | undefined;
+  #running = 0;
+  #complete = true;
+  readonly #headers: Headers;
+
+  constructor(headers: Headers) {
+    this.#headers = headers;
+    const sentId = headers.get(ID_HEADER);
+    this.id = sentId !== null && CLIENT_ID.test(sentId)
+      ? sentId
+      : `req_${crypto.randomUUID().replaceAll("-", "")}`;
+  }
+
+  get tokens(): TokenCounts | undefined {
+    return this.#tokens;
+  }
+
+  get complete(): boolean {
+    return this.#complete;
+  }
+
+  /** Calls back when all generations that are watched are over, at once if none is under way. */
+  whenOver(callback: () => void): void {
+    if (this.#running === 0) callback();
+    else this.#onOver = callback;
+  }
+
+  /**
+   * Passes a generation's events on, and takes its token counts. The request counts as over when its
+   * last generation is.
+   */
+  async *watch(events: AsyncIterable<GenerateEvent>): AsyncGenerator<GenerateEvent, void, void> {
+    this.#running++;
+    const span = new GenerationSpan(this.id, this.#headers);
+    let ended = false;
+    try {
+      for await (const event of events) {
+        span.see(event);
+        if (event.type === "end") {
+          ended = true;
+          const { promptTokens, completionTokens } = event.usage;
+          this.#tokens = {
+            // Several answers share one prompt.
+            prompt: promptTokens,
+            completion: (this.#tokens?.completion ?? 0) + completionTokens,
+          };
+        }
+        yield event;
+      }
+    } finally {
+      this.#complete &&= ended;
+      span.end(ended);
+      this.#running--;
+      if (this.#running === 0) this.#onOver?.();
+    }
+  }
+}
+
+const records = new WeakMap<Request, RequestRecord>();
+
+/** The record of the request that a route answers. */
+export function recordOf(c: Context): RequestRecord {
+  let record = records.get(c.req.raw);
+  if (record === undefined) {
+    record = new RequestRecord(c.req.raw.headers);
+    records.set(c.req.raw, record);
+  }
+  return record;
+}
+
+/**
+ * Names the request's id and its ignored fields in the answer, and logs it when it is over.
+ * @param log what it throws changes no answer
+ */
+export function requestRecords(log?: (request: LoggedRequest) => void): MiddlewareHandler {
+  return async (c, next) => {
+    const start = performance.now();
+    const record = recordOf(c);
+    await next();
+    const { headers, status } = c.res;
+    headers.set("X-Content-Type-Options", "nosniff");
+    headers.set(ID_HEADER, record.id);
+    const ignored = writtenNames(record.ignored);
+    if (ignored.length > 0) headers.set(IGNORED_HEADER, ignored.join(", "));
+    if (!log) return;
+    // A method may be any word, of any length.
+    const method = c.req.method.slice(0, 16);
+    const path = new URL(c.req.url).pathname.slice(0, 200);
+    record.whenOver(() => {
+      const { id, tokens } = record;
+      const complete = record.complete || status >= 400;
+      const milliseconds = performance.now() - start;
+      try {
+        log({ id, method, path, status, milliseconds, tokens, ignored, complete });
+      } catch {
+        // A full disk, or a reader that left, is no fault of this request.
+      }
+    });
+  };
+}
