@@ -28,6 +28,8 @@ export type Constraint =
     readonly functions: readonly CallableFunction[];
     /** Whether the answer must be a call; else the model decides between a call and text. */
     readonly required: boolean;
+    /** What an answer that is no call must be; then the words that the model chooses decide. */
+    readonly otherwise?: Constraint;
   };
 
 /**
@@ -46,7 +48,10 @@ export function constraintLanguage(constraint: Constraint): Maybe {
     case "regex":
       return patternLanguage(constraint.pattern, { spelling: "plain", whole: true });
     case "call":
-      return choice(...constraint.functions.map(callLanguage));
+      return choice(
+        ...constraint.functions.map(callLanguage),
+        constraint.otherwise && constraintLanguage(constraint.otherwise),
+      );
   }
 }
 

@@ -33,7 +33,7 @@ export interface ConstrainedRequest {
 
 /** Whether the model decides between a text of the constraint and any text. */
 export function mayBeText(constraint: GenerateRequest["constraint"]): boolean {
-  return constraint?.kind === "call" && !constraint.required;
+  return constraint?.kind === "call" && !constraint.required && !constraint.otherwise;
 }
 
 /** Most tokens of a constrained answer: all that fit, unless the request says fewer. */

@@ -48,11 +48,14 @@ function instruction(constraint: Constraint, most: number): string | undefined {
           one.name,
         )
       );
+      const otherwise = constraint.otherwise && instruction(constraint.otherwise, most / 2);
       const when = constraint.required
         ? "Call one of these functions"
-        : "If it helps, call one of these functions, else answer in plain text";
+        : `If it helps, call one of these functions, else answer in ${
+          otherwise ? "JSON" : "plain text"
+        }`;
       const how = 'Write a call as {"name": "NAME", "arguments": {...}} and nothing else';
-      return `${when}. ${how}.\n${all.join("\n")}`;
+      return [`${when}. ${how}.`, ...all, ...otherwise ? [otherwise] : []].join("\n");
     }
   }
 }

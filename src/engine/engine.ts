@@ -252,6 +252,7 @@ export class Engine implements LoadedModel {
     const { promptIds } = constrained?.steps ? asked!.plan : plan;
     const { genLength } = plan;
     const promptLength = promptIds.length;
+    const isConstrained = constrained && { constrained: constrained.steps !== undefined };
     const stream = new TextStream(this.tokenizer, {
       endTokens: this.facts.endTokenIds,
       stop: plan.stop,
@@ -267,7 +268,7 @@ export class Engine implements LoadedModel {
       strategy: plan.strategy,
       cache: plan.cache ?? NO_CACHE,
       maskToken: config.maskTokenId,
-      ...constrained && { constrained: constrained.steps !== undefined },
+      ...isConstrained,
     };
     const ids = new Array<number>(genLength).fill(config.maskTokenId);
     const steps = constrained?.steps ?? strategyOf(plan.strategy).run(
@@ -329,6 +330,7 @@ export class Engine implements LoadedModel {
         choices: result.choices,
         figures: result.choices && this.#controller.figures,
       },
+      ...isConstrained,
     };
   }
 }

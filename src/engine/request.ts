@@ -198,6 +198,8 @@ export type GenerateEvent =
     readonly ids: readonly number[];
     readonly usage: Usage;
     readonly stats: GenerateStats;
+    /** As in the start. */
+    readonly constrained?: boolean;
   };
 
 /** The error of a request that cannot be served; `field` names what is wrong. */

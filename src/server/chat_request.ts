@@ -1,15 +1,19 @@
 /** The body of `POST /v1/chat/completions`, checked and turned into the engine's request. */
 import type { GenerateRequest, ModelSummary } from "../engine/request.ts";
 import { chatSchema, KNOWN_FIELDS, type RequestLimits } from "./chat_schema.ts";
+import { askedConstraint } from "./constraint_schema.ts";
 import { ApiError } from "./errors.ts";
 import type { BodyLimits } from "./json_body.ts";
 import { type NameOptions, requireModel } from "./model_names.ts";
 import { issueError } from "./request_issue.ts";
+import { toolTurns, withTools } from "./tools.ts";
 
 /** A checked request. */
 export interface ChatRequest {
   /** The request to the engine. */
   readonly generate: GenerateRequest;
+  /** Whether an answer may be a call of a tool. */
+  readonly mayCall: boolean;
   /** How many answers to give. */
   readonly answers: number;
   /** Whether to answer as server-sent events. */
@@ -83,13 +87,16 @@ export function chatRequestParser(
       }
     }
     const includeDiffusion = fields.include_diffusion ?? false;
+    const asked = withTools(fields, askedConstraint(fields));
     const limit = tokenLimit(fields, model.contextLength, settings.maxTokens);
     return {
       generate: {
-        messages: fields.messages.map(({ role, content }) => ({
-          role: role === "developer" ? "system" : role,
-          content,
-        })),
+        messages: toolTurns(fields.messages.map((turn) => ({
+          ...turn,
+          role: turn.role === "developer" ? "system" : turn.role,
+        }))),
+        constraint: asked?.constraint,
+        constraintField: asked?.field,
         maxTokens: limit.maxTokens,
         fitTokens: true,
         blockLength: fields.block_length,
@@ -113,6 +120,7 @@ export function chatRequestParser(
         backThreshold: fields.back_threshold,
         stop: stopStrings(fields.stop),
       },
+      mayCall: asked?.constraint.kind === "call",
       answers: fields.n ?? 1,
       stream,
       // Who asks for the figures in a stream asks for the chunk that they stand in.

@@ -8,6 +8,7 @@ import {
   STRATEGY_NAMES,
 } from "../engine/request.ts";
 import { MOST_ANSWERS } from "./answers.ts";
+import { CONSTRAINT_SHAPE } from "./constraint_schema.ts";
 import type { OnIgnored } from "./ignored_fields.ts";
 import {
   NONE_REFUSED,
@@ -15,6 +16,7 @@ import {
   REFUSED_IN_MESSAGE,
   type RefusedFields,
 } from "./refused_fields.ts";
+import { TOOL_MESSAGE_SHAPE, TOOL_SHAPE } from "./tools.ts";
 
 /** Bounds on what a request may hold. */
 export interface RequestLimits {
@@ -139,9 +141,10 @@ function message(limits: RequestLimits, onIgnored: OnIgnored) {
   const either = "text or an array of text parts";
   return fields(
     {
-      role: z.enum(["system", "developer", "user", "assistant"], {
-        error: '"system", "developer", "user" or "assistant"',
+      role: z.enum(["system", "developer", "user", "assistant", "tool"], {
+        error: '"system", "developer", "user", "assistant" or "tool"',
       }),
+      ...TOOL_MESSAGE_SHAPE,
       content: z.union([content, parts], { error: either }).optional(),
     },
     REFUSED_IN_MESSAGE,
@@ -202,6 +205,8 @@ export function chatSchema(limits: RequestLimits, onIgnored: OnIgnored = () => {
       target_threshold: number(0, 1).optional(),
       back_threshold: number(0, 1).optional(),
       stream_events: flag.optional(),
+      ...CONSTRAINT_SHAPE,
+      ...TOOL_SHAPE,
       include_diffusion: flag.optional(),
       user: harmless.optional(),
       safety_identifier: harmless.optional(),

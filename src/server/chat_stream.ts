@@ -14,6 +14,7 @@ import {
   completionUsage,
   type EndEvent,
 } from "./openai.ts";
+import { CallText } from "./tools.ts";
 
 /** What a stream carries besides the text. */
 export interface ChatStreamOptions {
@@ -21,6 +22,8 @@ export interface ChatStreamOptions {
   readonly includeUsage: boolean;
   /** Whether those counts say how the answer was denoised. */
   readonly includeDiffusion: boolean;
+  /** Whether an answer may be a call of a tool. */
+  readonly mayCall: boolean;
   /** Whether to add typed events of every step (denoise_events.ts). */
   readonly streamEvents: boolean;
 }
@@ -66,12 +69,15 @@ export async function* chatStream(
 
   yield delta({ role: "assistant", content: "" });
   let sent = "";
+  // An answer that may be a call is passed on as what its text turns out to be.
+  let call: CallText | undefined;
   let prefixLength = 0;
   const ends: EndEvent[] = [];
   for await (const event of events) {
     switch (event.type) {
       case "start":
         if (index > 0) yield delta({ role: "assistant", content: "" });
+        call = options.mayCall && event.constrained ? new CallText() : undefined;
         if (options.streamEvents) yield typed(startEvent(event));
         break;
       case "step": {
@@ -80,7 +86,8 @@ export async function* chatStream(
         if (options.streamEvents && remask) yield typed(remask);
         if (event.delta !== "") {
           sent += event.delta;
-          yield delta({ content: event.delta });
+          if (!call) yield delta({ content: event.delta });
+          else for (const gained of call.add(event.delta)) yield delta(gained);
         }
         if (options.streamEvents && event.prefixLength > prefixLength) {
           prefixLength = event.prefixLength;
@@ -91,9 +98,12 @@ export async function* chatStream(
       case "end":
         // Text that no step could send, such as a character that the token limit cut in half.
         if (event.text.length > sent.length) {
-          yield delta({ content: event.text.slice(sent.length) });
+          const rest = event.text.slice(sent.length);
+          if (!call) yield delta({ content: rest });
+          else for (const gained of call.add(rest)) yield delta(gained);
         }
-        yield delta({}, event.finishReason);
+        for (const gained of call?.end() ?? []) yield delta(gained);
+        yield delta({}, call?.isCall ? "tool_calls" : event.finishReason);
         ends.push(event);
         index++;
         sent = "";

@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import type { FinishReason, GenerateEvent, ModelSummary, PassStats } from "../engine/request.ts";
 import { addAnswer, NO_TOTALS } from "../engine/stats.ts";
 import type { DenoiseEvent } from "./denoise_events.ts";
+import { callOf, type MessageDelta, type ToolCall } from "./tools.ts";
 
 /** The last event of a generation. */
 export type EndEvent = Extract<GenerateEvent, { type: "end" }>;
@@ -90,11 +91,13 @@ export interface ChatCompletion {
     readonly index: number;
     readonly message: {
       readonly role: "assistant";
-      readonly content: string;
+      /** null beside a call. */
+      readonly content: string | null;
       readonly refusal: null;
+      readonly tool_calls?: readonly ToolCall[];
     };
     readonly logprobs: null;
-    readonly finish_reason: FinishReason;
+    readonly finish_reason: FinishReason | "tool_calls";
   }[];
   readonly usage: CompletionUsage;
 }
@@ -110,9 +113,9 @@ export interface ChatCompletionChunk {
   /** Empty in the usage chunk and in chunks that carry a `diffusion` event. */
   readonly choices: readonly {
     readonly index: number;
-    readonly delta: { readonly role?: "assistant"; readonly content?: string };
+    readonly delta: { readonly role?: "assistant" } & MessageDelta;
     readonly logprobs: null;
-    readonly finish_reason: FinishReason | null;
+    readonly finish_reason: FinishReason | "tool_calls" | null;
   }[];
   /** Only with `stream_options.include_usage`: null except in the last chunk. */
   readonly usage?: CompletionUsage | null;
@@ -214,6 +217,7 @@ export function chatCompletion(
   head: CompletionHead,
   ends: readonly EndEvent[],
   includeDiffusion: boolean,
+  mayCall: boolean,
 ): ChatCompletion {
   return {
     id: head.id,
@@ -223,10 +227,23 @@ export function chatCompletion(
     system_fingerprint: head.system_fingerprint,
     choices: ends.map((end, index) => ({
       index,
-      message: { role: "assistant", content: end.text, refusal: null },
+      ...answerOf(end, mayCall),
       logprobs: null,
-      finish_reason: end.finishReason,
     })),
     usage: completionUsage(ends, includeDiffusion),
   };
+}
+
+/** The message of an answer, a call as such, and why it ended. */
+function answerOf(
+  end: EndEvent,
+  mayCall: boolean,
+): Pick<ChatCompletion["choices"][number], "message" | "finish_reason"> {
+  const call = mayCall && end.constrained ? callOf(end.text) : undefined;
+  if (!call) {
+    const message = { role: "assistant", content: end.text, refusal: null } as const;
+    return { message, finish_reason: end.finishReason };
+  }
+  const message = { role: "assistant", content: null, refusal: null, tool_calls: [call] } as const;
+  return { message, finish_reason: "tool_calls" };
 }

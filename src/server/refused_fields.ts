@@ -40,13 +40,6 @@ const textOnly: Neutral = {
   written: '["text"]',
 };
 
-const textFormat: Neutral = {
-  passes: (value) =>
-    typeof value === "object" && value !== null && Object.keys(value).length === 1 &&
-    "type" in value && value.type === "text",
-  written: '{"type":"text"}',
-};
-
 /** Fields refused at the top level of a chat completion request. */
 export const REFUSED_IN_BODY: RefusedFields = new Map([
   ["audio", never],
@@ -57,12 +50,8 @@ export const REFUSED_IN_BODY: RefusedFields = new Map([
   ["logprobs", only(false)],
   ["min_p", only(0)],
   ["modalities", textOnly],
-  ["parallel_tool_calls", only(true)],
   ["presence_penalty", only(0)],
   ["repetition_penalty", only(1)],
-  ["response_format", textFormat],
-  ["tool_choice", only("none", "auto")],
-  ["tools", emptyArray],
   ["top_k", only(0, -1)],
   ["top_logprobs", only(0)],
   ["top_p", only(1)],
@@ -72,8 +61,6 @@ export const REFUSED_IN_BODY: RefusedFields = new Map([
 export const REFUSED_IN_MESSAGE: RefusedFields = new Map([
   ["audio", never],
   ["function_call", never],
-  ["tool_call_id", never],
-  ["tool_calls", emptyArray],
 ]);
 
 /** For an object none of whose fields is refused. */

@@ -256,6 +256,7 @@ Deno.test("stream options are kept apart from the engine's request", () => {
     stream_events: true,
   });
   assertEquals(rest, {
+    mayCall: false,
     answers: 1,
     stream: true,
     includeDiffusion: false,
