@@ -4,8 +4,8 @@ import { confidenceOf } from "../denoise/confidence.ts";
 import { gumbel } from "../denoise/noise.ts";
 import type { Commit } from "../denoise/prediction.ts";
 
-/** Tokens that are tried before all allowed ones are listed. */
-const TRIES = 8;
+/** Tokens that are tried at a position, the best first. */
+const TRIES = 64;
 
 /** The noise of a step; none at temperature 0. */
 export interface StepNoise {
@@ -14,63 +14,58 @@ export interface StepNoise {
   readonly step: number;
 }
 
-/** Which tokens may stand at a position. */
-export interface Allowing {
-  allows(token: number): boolean;
-  /** All tokens that may stand there: at least one. */
-  all(): readonly number[];
-}
-
 /**
- * The allowed token with the largest `logit + temperature * gumbel`, ties to the lower id, and its
- * noise-free probability among all tokens, allowed or not.
+ * The allowed token with the largest `logit + temperature * gumbel` among the best 64, ties to the
+ * lower id, and its noise-free probability among all tokens, allowed or not. None if the constraint
+ * allows none of them: then the model knows nothing of use about the position yet.
  * @param logits `[vocabulary]`
  * @param position absolute position, which also keys the noise
  */
 export function chooseAllowed(
   logits: Float32Array,
   position: number,
-  allowing: Allowing,
-  { temperature, seed, step }: StepNoise,
-): Commit {
-  const score = (token: number) =>
-    temperature === 0
-      ? logits[token]
-      : logits[token] + temperature * gumbel(seed, step, position, token);
-  const token = likeliest(logits.length, score, allowing) ?? largest(allowing.all(), score);
-  const { confidence, logProbability } = confidenceOf(logits, token, NOTHING);
-  return { position, token, confidence, logProbability };
-}
-
-const NOTHING: ReadonlySet<number> = new Set();
-
-/** The first allowed one of the few best tokens of all. */
-function likeliest(
-  length: number,
-  score: (token: number) => number,
-  { allows }: Allowing,
-): number | undefined {
+  allows: (token: number) => boolean,
+  noise: StepNoise,
+): Commit | undefined {
+  const score = scoreOf(logits, position, noise);
   const best: { token: number; score: number }[] = [];
-  for (let token = 0; token < length; token++) {
+  for (let token = 0; token < logits.length; token++) {
     const own = score(token);
-    const last = best.at(-1);
-    if (best.length === TRIES && !(own > last!.score)) continue;
+    if (best.length === TRIES && !(own > best[TRIES - 1].score)) continue;
     let at = best.length;
     while (at > 0 && own > best[at - 1].score) at--;
     best.splice(at, 0, { token, score: own });
     if (best.length > TRIES) best.pop();
   }
-  return best.find(({ token }) => allows(token))?.token;
+  const found = best.find(({ token }) => allows(token));
+  return found && commitOf(logits, position, found.token);
 }
 
-function largest(tokens: readonly number[], score: (token: number) => number): number {
-  let best = tokens[0];
-  let most = -Infinity;
-  for (const token of tokens) {
-    const own = score(token);
-    if (!(own > most)) continue;
-    most = own;
-    best = token;
-  }
-  return best;
+/** The best of the tokens that are allowed, as {@linkcode chooseAllowed} would take it. */
+export function chooseOf(
+  tokens: readonly number[],
+  logits: Float32Array,
+  position: number,
+  noise: StepNoise,
+): Commit {
+  const score = scoreOf(logits, position, noise);
+  let [best] = tokens;
+  for (const token of tokens) if (score(token) > score(best)) best = token;
+  return commitOf(logits, position, best);
 }
+
+function scoreOf(
+  logits: Float32Array,
+  position: number,
+  { temperature, seed, step }: StepNoise,
+): (token: number) => number {
+  if (temperature === 0) return (token) => logits[token];
+  return (token) => logits[token] + temperature * gumbel(seed, step, position, token);
+}
+
+function commitOf(logits: Float32Array, position: number, token: number): Commit {
+  const { confidence, logProbability } = confidenceOf(logits, token, NOTHING);
+  return { position, token, confidence, logProbability };
+}
+
+const NOTHING: ReadonlySet<number> = new Set();

@@ -13,9 +13,10 @@ import type { DenoiseStep } from "../denoise/denoise_step.ts";
 import type { Commit } from "../denoise/prediction.ts";
 import { withoutProposals } from "../denoise/strategies/proposal_run.ts";
 import type { StrategyResult } from "../denoise/strategy.ts";
+import { DEAD } from "../constraint/automaton.ts";
 import type { TokenAutomaton } from "../constraint/token_automaton.ts";
 import { Window } from "../constraint/window.ts";
-import { chooseAllowed } from "./constrained_choice.ts";
+import { chooseAllowed, chooseOf } from "./constrained_choice.ts";
 
 /** The model, as far as constrained denoising uses it. */
 export interface LogitSource {
@@ -152,10 +153,15 @@ function forcedTokens(
   if (bytes.length === 0) return [];
   // Half a character at the end is left out.
   const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes, { stream: true });
-  const tokens = encode(text);
+  const tokens: number[] = [];
   let at = state;
-  for (const token of tokens) at = automaton.step(at, token);
-  return at >= 0 && automaton.isComplete(at) ? tokens : tokens.slice(0, -1);
+  for (const token of encode(text)) {
+    at = automaton.step(at, token);
+    // A tokenizer that normalizes may spell the text otherwise.
+    if (at === DEAD) return tokens;
+    tokens.push(token);
+  }
+  return automaton.isComplete(at) ? tokens : tokens.slice(0, -1);
 }
 
 /** Commits the most confident of the chosen tokens, each if it is still allowed behind the others. */
@@ -169,12 +175,23 @@ function commitChosen(
   commit: (commit: Commit) => void,
 ): Commit[] {
   const columns = logits.length / positions.length;
-  const chosen = [...positions].map((position, row) =>
-    chooseAllowed(logits.subarray(row * columns, (row + 1) * columns), position, {
-      allows: (token) => window.allows(position - first, token),
-      all: () => window.allowed(position - first),
-    }, { temperature, seed, step })
-  ).sort((a, b) => b.logProbability - a.logProbability || a.position - b.position);
+  const noise = { temperature, seed, step };
+  const rows = [...positions].map((position, row) => ({
+    position,
+    logits: logits.subarray(row * columns, (row + 1) * columns),
+  }));
+  const chosen = rows.map((row) =>
+    chooseAllowed(row.logits, row.position, (token) => {
+      return window.allows(row.position - first, token);
+    }, noise)
+  ).filter((candidate) => candidate !== undefined)
+    .sort((a, b) => b.logProbability - a.logProbability || a.position - b.position);
+  if (chosen.length === 0) {
+    // Everything before the first mask is decided, so that not many tokens need to be listed.
+    const [front] = rows;
+    const allowed = window.allowed(front.position - first);
+    chosen.push(chooseOf(allowed, front.logits, front.position, noise));
+  }
   const passing = "count" in rule
     ? chosen.slice(0, rule.count)
     : chosen.filter(({ confidence }, i) => i === 0 || confidence >= rule.threshold);
