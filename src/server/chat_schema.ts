@@ -169,7 +169,8 @@ function tokenLimit() {
  */
 export function chatSchema(limits: RequestLimits, onIgnored: OnIgnored = () => {}) {
   const stop = text(0, limits.maxStopLength);
-  const harmless = z.string({ error: "text" });
+  // They change nothing, whatever they are.
+  const harmless = z.unknown();
   return fields(
     {
       model: z.string({ error: "a model's id" }).optional(),
@@ -211,7 +212,7 @@ export function chatSchema(limits: RequestLimits, onIgnored: OnIgnored = () => {
       user: harmless.optional(),
       safety_identifier: harmless.optional(),
       prompt_cache_key: harmless.optional(),
-      metadata: z.looseObject({}, { error: "an object" }).optional(),
+      metadata: harmless.optional(),
     },
     REFUSED_IN_BODY,
     { prefix: "", onIgnored },

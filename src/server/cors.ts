@@ -18,8 +18,9 @@ export function originRule(origins: readonly string[]): (origin: string) => bool
 }
 
 /**
- * Answers preflights (204) of pages from the origins, and lets those pages read every answer, errors
- * too. A preflight carries no key, so this comes before keys are asked for.
+ * Answers preflights of pages from the origins, and lets those pages read every answer, errors too. A
+ * preflight carries no key, so this comes before keys are asked for. A page of a named origin may send
+ * the cookies that a proxy before the server asks for; where any page may ask, none may.
  * @param origins as in {@linkcode originRule}
  */
 export function cors(origins: readonly string[]): MiddlewareHandler {
@@ -35,16 +36,19 @@ export function cors(origins: readonly string[]): MiddlewareHandler {
     }
     const preflight = c.req.method === "OPTIONS" &&
       c.req.header("access-control-request-method") !== undefined;
-    if (preflight) c.res = new Response(null, { status: 204 });
+    if (preflight) c.res = new Response(null);
     else await next();
     const { headers } = c.res;
     headers.set("Access-Control-Allow-Origin", any ? "*" : origin);
-    if (!any) headers.append("Vary", "Origin");
+    if (!any) {
+      headers.set("Access-Control-Allow-Credentials", "true");
+      headers.append("Vary", "Origin");
+    }
     if (!preflight) {
       headers.set("Access-Control-Expose-Headers", READABLE);
       return;
     }
-    headers.set("Access-Control-Allow-Methods", "GET, HEAD, POST");
+    headers.set("Access-Control-Allow-Methods", "GET, POST");
     const asked = c.req.header("access-control-request-headers");
     if (asked !== undefined) headers.set("Access-Control-Allow-Headers", asked);
     // Chrome asks so before a page from the net may reach a server on the user's own machine.

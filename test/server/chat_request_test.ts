@@ -185,6 +185,7 @@ Deno.test("a refused field passes with the value that asks for nothing", () => {
     metadata: { run: "1" },
   };
   assertEquals(generate(neutral), { messages });
+  assertEquals(generate({ user: 7, metadata: "run 1", prompt_cache_key: [] }), { messages });
 });
 
 Deno.test("what a refusal offers as neutral is accepted", () => {
