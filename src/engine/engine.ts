@@ -20,11 +20,13 @@ import {
 } from "../model/model.ts";
 import { type ChatTemplate, encodeChat } from "../text/chat_template.ts";
 import { TextStream } from "../text/text_stream.ts";
-import type { TextTokenizer } from "../text/tokenizer.ts";
+import { MAX_TEXT_LENGTH, type TextTokenizer } from "../text/tokenizer.ts";
 import { defaultLengths, type GenerationPlan, planGeneration } from "./generation_plan.ts";
 import { EventBuffer } from "./event_buffer.ts";
 import type { LoadedModel, ModelFacts } from "./loaded_model.ts";
+import { encodePrompt } from "./prompt.ts";
 import {
+  type ChatMessage,
   type CommittedToken,
   type GenerateEvent,
   type GenerateRequest,
@@ -33,6 +35,7 @@ import {
   UnavailableError,
 } from "./request.ts";
 import { RequestQueue } from "./request_queue.ts";
+import { answerAboutText, type TextQuestion, type TokenizedText } from "./text_question.ts";
 import { addAnswer, AnswerMeter, type EngineTotals, NO_TOTALS } from "./stats.ts";
 
 /** Settings of an engine besides its model and tokenizer. */
@@ -118,7 +121,8 @@ export class Engine implements LoadedModel {
       request,
       this.model.config,
       this.defaults,
-      ({ messages }) => this.encodeChat(messages),
+      ({ messages = [], prompt }) =>
+        prompt === undefined ? this.encodeChat(messages) : this.#encodePrompt(prompt),
       this.draft !== undefined,
     );
     const leave = await this.#queue.enter(signal);
@@ -173,13 +177,34 @@ export class Engine implements LoadedModel {
    * Token ids of a conversation, ready for an answer.
    * @throws {RequestError} when it is too long, or the model's template refuses it
    */
-  encodeChat(messages: GenerateRequest["messages"]): Uint32Array {
+  encodeChat(messages: readonly ChatMessage[]): Uint32Array {
     try {
       return encodeChat(this.tokenizer, this.template, messages, this.facts.contextLength);
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       const code = error instanceof RangeError ? "context_length_exceeded" : "invalid_value";
       throw new RequestError("messages", message, code);
+    }
+  }
+
+  #encodePrompt(prompt: string | readonly number[]): Uint32Array {
+    return encodePrompt(prompt, this.tokenizer, this.facts);
+  }
+
+  /**
+   * Answers a question about text.
+   * @throws {RequestError} when the text is too long, or the chat template refuses the messages
+   */
+  text(question: TextQuestion): TokenizedText {
+    try {
+      return answerAboutText(question, this.tokenizer, this.template, {
+        most: MAX_TEXT_LENGTH,
+        vocabulary: this.facts.embeddingSize,
+      });
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      const field = { encode: "text", decode: "ids", render: "messages" }[question.type];
+      throw new RequestError(field, message);
     }
   }
 

@@ -6,6 +6,8 @@ import {
   type ModelSummary,
   RequestError,
   type TextEngine,
+  type TextQuestion,
+  type TokenizedText,
 } from "../../src/engine/request.ts";
 
 import { NO_ACCEPTANCE } from "../../src/denoise/strategies/acceptance.ts";
@@ -98,7 +100,8 @@ export class FakeEngine implements TextEngine {
     if (steps % blocks !== 0) {
       throw new RequestError("steps", `steps is ${steps}: expected a multiple of ${blocks} blocks`);
     }
-    const promptTokens = request.messages.reduce((sum, one) => sum + one.content.length + 4, 0);
+    const { messages = [], prompt = "" } = request;
+    const promptTokens = messages.reduce((sum, one) => sum + one.content.length + 4, prompt.length);
     const room = this.#model.contextLength - promptTokens;
     const fits = room < blockLength ? room : room - room % blockLength;
     if (length > room && request.fitTokens && fits > 0) {
@@ -198,6 +201,17 @@ export class FakeEngine implements TextEngine {
     );
     const finishReason = cut < maxTokens ? "stop" as const : "length" as const;
     return { text, tokens, finishReason };
+  }
+
+  /** A token per UTF-16 unit; a conversation is a line for each message. */
+  text(question: TextQuestion): Promise<TokenizedText> {
+    const text = question.type === "encode"
+      ? question.text
+      : question.type === "decode"
+      ? String.fromCharCode(...question.ids)
+      : question.messages.map(({ role, content }) => `${role}: ${content}\n`).join("");
+    const pieces = text.split("");
+    return Promise.resolve({ text, ids: pieces.map((unit) => unit.charCodeAt(0)), pieces });
   }
 
   close(): Promise<void> {
