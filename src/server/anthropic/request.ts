@@ -2,18 +2,22 @@
 import { type Fields, without } from "../translated/body.ts";
 import type { Content, MessagesRequest, Prompt } from "./schema.ts";
 
-/** Fields of Anthropic's API that change nothing here, or that are translated. */
+/** Fields of Anthropic's API that change nothing here. */
+export const IGNORED_FIELDS: readonly string[] = [
+  ...["metadata", "thinking", "service_tier", "container", "context_management", "mcp_servers"],
+  ...["betas", "cache_control", "inference_geo", "output_config"],
+];
+
+/** Fields that are translated. */
 const OWN_FIELDS: readonly string[] = [
-  ...["messages", "system", "tools", "tool_choice", "stop_sequences", "stream", "metadata"],
-  ...["thinking", "service_tier", "container", "context_management", "mcp_servers", "betas"],
-  ...["cache_control", "inference_geo", "output_config"],
+  ...["messages", "system", "tools", "tool_choice", "stop_sequences", "stream"],
 ];
 
 /** The body of the chat completion that answers. */
 export function chatBody(request: MessagesRequest): Fields {
   const { stop_sequences } = request;
   return {
-    ...without(request, ...OWN_FIELDS),
+    ...without(request, ...OWN_FIELDS, ...IGNORED_FIELDS),
     ...promptFields(request),
     ...stop_sequences?.length && { stop: stop_sequences },
   };

@@ -3,7 +3,7 @@ import type { Context } from "hono";
 import type { TextEngine } from "../../engine/request.ts";
 import { loadedModel } from "../health.ts";
 import type { BodyLimits } from "../json_body.ts";
-import { readBody } from "../translated/body.ts";
+import { present, readBody } from "../translated/body.ts";
 import {
   type ChatHandler,
   EVENTS,
@@ -13,7 +13,7 @@ import {
 } from "../translated/translation.ts";
 import { anthropicError } from "./errors.ts";
 import { messageEvents, wholeMessage } from "./message.ts";
-import { chatBody, promptFields } from "./request.ts";
+import { chatBody, IGNORED_FIELDS, promptFields } from "./request.ts";
 import { countSchema, messagesSchema, type Prompt } from "./schema.ts";
 
 /** Makes the handler of `/v1/messages`. */
@@ -30,6 +30,7 @@ export function messages(
     const counted = stream ? await promptTokens(engine, request) : 0;
     return await translate(c, {
       asks: [{ chat, body: chatBody(request) }],
+      ignored: present(request, IGNORED_FIELDS),
       stream,
       format: EVENTS,
       whole: ([answer]) => wholeMessage(answer),

@@ -66,6 +66,7 @@ export function completions(
     };
     return await translate(c, {
       asks: [askFor(prompts[0]), ...prompts.slice(1).map(askFor)],
+      ignored: [],
       stream: stream ?? false,
       format: EVENTS,
       whole: (answers) => wholeCompletion(answers, shape),

@@ -9,6 +9,7 @@ import {
   fields,
   flag,
   listOf,
+  present,
   readBody,
   refuse,
   text,
@@ -35,11 +36,16 @@ export const completionSchema = fields({
   t_max_predict_ms: whole.optional(),
 });
 
-/** Fields that are translated, or about llama-server's own runtime. */
+/** Fields that are about llama-server's own runtime. */
+const IGNORED_FIELDS: readonly string[] = [
+  ...["cache_prompt", "id_slot", "return_tokens", "timings_per_token", "samplers", "n_keep"],
+  ...["post_sampling_probs"],
+];
+
+/** Fields that are translated. */
 const OWN_FIELDS: readonly string[] = [
   ...["prompt", "n_predict", "stream", "n_probs", "json_schema", "t_max_predict_ms"],
-  ...["cache_prompt", "id_slot", "return_tokens", "timings_per_token", "samplers", "n_keep"],
-  ...["repeat_penalty", "post_sampling_probs", "grammar"],
+  ...["repeat_penalty", "grammar"],
 ];
 
 /**
@@ -60,7 +66,7 @@ export function completion(
     if (request.grammar) throw refuse("grammar", "Send a json_schema instead.");
     const isText = typeof prompt === "string";
     const body = {
-      ...without(request, ...OWN_FIELDS),
+      ...without(request, ...OWN_FIELDS, ...IGNORED_FIELDS),
       messages: [{ role: "user", content: isText ? prompt : "" }],
       ...n_predict !== undefined && { max_tokens: n_predict },
       ...request.repeat_penalty !== undefined && { repetition_penalty: request.repeat_penalty },
@@ -73,6 +79,7 @@ export function completion(
     const last = (end: Ending) => ({ ...lastFields(end, begun), prompt });
     return await translate(c, {
       asks: [{ chat: isText ? chat : chatOver(promptEngine(engine, prompt)), body }],
+      ignored: present(request, IGNORED_FIELDS),
       stream: request.stream ?? false,
       format: EVENTS,
       whole: ([answer]) => wholeOf(answer, last),

@@ -1,11 +1,14 @@
 /** Requests to ollama's API as chat completions' bodies. */
-import { type Fields, without } from "../translated/body.ts";
+import { type Fields, present, without } from "../translated/body.ts";
 import type { OllamaChat, OllamaGenerate, SharedRequest } from "./schema.ts";
 
-/** Fields of ollama's API that change nothing here, or that are translated. */
+/** Fields of ollama's API that change nothing here. */
+const IGNORED_FIELDS: readonly string[] = ["context", "keep_alive", "think", "truncate", "shift"];
+
+/** Fields that are translated. */
 const OWN_FIELDS: readonly string[] = [
-  ...["model", "messages", "prompt", "system", "template", "raw", "images", "context", "suffix"],
-  ...["stream", "format", "options", "keep_alive", "tools", "think", "truncate", "shift"],
+  ...["model", "messages", "prompt", "system", "template", "raw", "images", "suffix"],
+  ...["stream", "format", "options", "tools"],
 ];
 
 /** Names of options in a chat completion, where they differ. */
@@ -22,11 +25,21 @@ export function withoutTag(model: string | undefined): string | undefined {
   return model?.replace(/:latest$/, "");
 }
 
+/** The fields and options of a request that change nothing here. */
+export function ignoredFields(request: SharedRequest): readonly string[] {
+  const known = [...OPTIONS, "num_predict"];
+  return [
+    ...present(request, IGNORED_FIELDS),
+    ...Object.keys(request.options ?? {}).filter((name) => !known.includes(name))
+      .map((name) => `options.${name}`),
+  ];
+}
+
 function sharedFields(request: SharedRequest): Fields {
   const { format, options = {}, model } = request;
   const limit = options.num_predict;
   return {
-    ...without(request, ...OWN_FIELDS),
+    ...without(request, ...OWN_FIELDS, ...IGNORED_FIELDS),
     model: withoutTag(model),
     ...Object.fromEntries(
       Object.entries(options)

@@ -12,7 +12,7 @@ import {
   translate,
 } from "../translated/translation.ts";
 import { answerLines, loadedAnswer, type OllamaHead, wholeAnswer } from "./answer.ts";
-import { chatBody, generateBody } from "./request.ts";
+import { chatBody, generateBody, ignoredFields } from "./request.ts";
 import { chatSchema, generateSchema, type SharedRequest } from "./schema.ts";
 
 type Options = { readonly body: BodyLimits } & ResponseTimes;
@@ -64,13 +64,14 @@ function reasonOf({ keep_alive }: SharedRequest): "load" | "unload" {
 function answer(
   c: Context,
   head: OllamaHead,
-  { stream }: SharedRequest,
+  request: SharedRequest,
   ask: { readonly chat: ChatHandler; readonly body: Readonly<Record<string, unknown>> },
   options: Options,
 ): Promise<Response> {
   return translate(c, {
     asks: [ask],
-    stream: stream ?? true,
+    ignored: ignoredFields(request),
+    stream: request.stream ?? true,
     format: LINES,
     whole: ([answer]) => wholeAnswer(head, answer),
     parts: (chunks) => answerLines(head, chunks),

@@ -2,11 +2,16 @@
 import { type Fields, refuse, without } from "../translated/body.ts";
 import type { InputItem, ResponsesRequest } from "./schema.ts";
 
-/** Fields of the Responses API that change nothing here, or that are translated. */
+/** Fields of the Responses API that change nothing here. */
+export const IGNORED_FIELDS: readonly string[] = [
+  ...["truncation", "reasoning", "store", "prompt_cache_retention", "max_tool_calls"],
+  ...["parallel_tool_calls", "service_tier", "context_management"],
+];
+
+/** Fields that are translated. */
 const OWN_FIELDS: readonly string[] = [
   ...["input", "instructions", "max_output_tokens", "include", "text", "tools", "tool_choice"],
-  ...["stream", "stream_options", "top_logprobs", "background", "truncation", "reasoning", "store"],
-  ...["parallel_tool_calls", "prompt_cache_retention", "max_tool_calls", "service_tier"],
+  ...["stream", "stream_options", "top_logprobs", "background"],
 ];
 
 /**
@@ -25,7 +30,7 @@ export function chatBody(request: ResponsesRequest): Fields {
   const asked = request.top_logprobs ?? 0;
   const logprobs = asked > 0 || include?.includes("message.output_text.logprobs");
   return {
-    ...without(request, ...OWN_FIELDS),
+    ...without(request, ...OWN_FIELDS, ...IGNORED_FIELDS),
     messages: [
       ...instructions === undefined ? [] : [{ role: "system", content: instructions }],
       ...typeof input === "string" ? [{ role: "user", content: input }] : messagesOf(input),

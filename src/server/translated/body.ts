@@ -69,6 +69,11 @@ export function without(fields: Fields, ...names: readonly string[]): Fields {
   return Object.fromEntries(Object.entries(fields).filter(([name]) => !names.includes(name)));
 }
 
+/** Those of some names that a request has as fields. */
+export function present(fields: Fields, names: readonly string[]): readonly string[] {
+  return names.filter((name) => fields[name] !== undefined);
+}
+
 /** Refuses a field by name, with the reason. */
 export function refuse(param: string, reason: string): ApiError {
   return new ApiError(

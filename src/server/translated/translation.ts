@@ -6,6 +6,7 @@
 import type { Context } from "hono";
 import type { ErrorBody } from "../errors.ts";
 import { liveResponse, settles } from "../live_response.ts";
+import { recordOf } from "../request_record.ts";
 import type { AnswerChunk, WholeAnswer } from "./chat_answer.ts";
 
 /** The handler of `POST /v1/chat/completions`. */
@@ -51,6 +52,8 @@ export interface Ask {
 export interface Translation {
   /** The chat completions, one after another; most routes have one. */
   readonly asks: readonly [Ask, ...Ask[]];
+  /** Fields of the request that change nothing here; the answer's header names them. */
+  readonly ignored: readonly string[];
   /** Whether the answer is streamed. */
   readonly stream: boolean;
   readonly format: StreamFormat;
@@ -79,7 +82,7 @@ const READ_SECONDS = 0.2;
  */
 export async function translate(
   c: Context,
-  { asks, stream, format, whole, parts, broken }: Translation,
+  { asks, ignored, stream, format, whole, parts, broken }: Translation,
   { beginSeconds, pingSeconds }: ResponseTimes,
 ): Promise<Response> {
   const left = new AbortController();
@@ -88,7 +91,10 @@ export async function translate(
   const more = stream ? { stream, stream_options: { include_usage: true } } : { stream };
   const answerTo = async ({ chat, body }: Ask): Promise<Response> => {
     c.req.raw = chatRequest(raw, { ...body, ...more }, left.signal);
-    return await chat(c);
+    const response = await chat(c);
+    const record = recordOf(c);
+    record.ignored = [...new Set([...record.ignored, ...ignored])];
+    return response;
   };
   const [first, ...others] = asks;
   const answer = await answerTo(first);
