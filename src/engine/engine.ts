@@ -328,6 +328,7 @@ export class Engine implements LoadedModel {
     yield {
       type: "end",
       finishReason: stream.finishReason ?? "length",
+      stopText: stream.stopText,
       text: stream.text,
       ids,
       usage: { promptTokens: promptLength, completionTokens: stream.completionTokens },

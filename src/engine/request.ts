@@ -185,6 +185,8 @@ export type GenerateEvent =
   | {
     readonly type: "end";
     readonly finishReason: FinishReason;
+    /** The stop string that ended the answer, if one did. */
+    readonly stopText?: string;
     /** The whole answer; the deltas are its pieces in order. */
     readonly text: string;
     /** All ids of the generation; positions that an early stop left undecided are masks. */

@@ -58,7 +58,10 @@ export async function* chatStream(
   const delta = (
     delta: Choice["delta"],
     finish_reason: Choice["finish_reason"] = null,
-  ): StreamMessage => ({ data: chunk([{ index, delta, logprobs: null, finish_reason }]) });
+    stop_reason?: string,
+  ): StreamMessage => ({
+    data: chunk([{ index, delta, logprobs: null, finish_reason, stop_reason }]),
+  });
   const typed = (diffusion: DenoiseEvent): StreamMessage => ({
     event: diffusion.type,
     data: chunk([], { diffusion }),
@@ -93,7 +96,7 @@ export async function* chatStream(
         if (event.text.length > sent.length) {
           yield delta({ content: event.text.slice(sent.length) });
         }
-        yield delta({}, event.finishReason);
+        yield delta({}, event.finishReason, event.stopText);
         ends.push(event);
         index++;
         sent = "";

@@ -95,6 +95,8 @@ export interface ChatCompletion {
     };
     readonly logprobs: null;
     readonly finish_reason: FinishReason;
+    /** The stop string that ended the answer, where one did (vLLM's field). */
+    readonly stop_reason?: string;
   }[];
   readonly usage: CompletionUsage;
 }
@@ -113,6 +115,7 @@ export interface ChatCompletionChunk {
     readonly delta: { readonly role?: "assistant"; readonly content?: string };
     readonly logprobs: null;
     readonly finish_reason: FinishReason | null;
+    readonly stop_reason?: string;
   }[];
   /** Only with `stream_options.include_usage`: null except in the last chunk. */
   readonly usage?: CompletionUsage | null;
@@ -226,6 +229,7 @@ export function chatCompletion(
       message: { role: "assistant", content: end.text, refusal: null },
       logprobs: null,
       finish_reason: end.finishReason,
+      stop_reason: end.stopText,
     })),
     usage: completionUsage(ends, includeDiffusion),
   };

@@ -127,7 +127,7 @@ export class FakeEngine implements TextEngine {
       maskToken: MASK_TOKEN,
     };
 
-    const { text, tokens, finishReason } = this.#answer(request, maxTokens, length);
+    const { text, tokens, finishReason, stopText } = this.#answer(request, maxTokens, length);
     const ids = new Array<number>(length).fill(MASK_TOKEN);
     const perStep = Math.ceil(length / steps);
     const shown = text.slice(0, Math.max(0, text.length - unshown));
@@ -163,6 +163,7 @@ export class FakeEngine implements TextEngine {
     const end = {
       type: "end" as const,
       finishReason,
+      stopText,
       text,
       ids,
       usage: { promptTokens, completionTokens: Math.min(maxTokens, text.length + 1) },
@@ -200,7 +201,8 @@ export class FakeEngine implements TextEngine {
       (_, position) => position < text.length ? text.charCodeAt(position) : END_TOKEN,
     );
     const finishReason = cut < maxTokens ? "stop" as const : "length" as const;
-    return { text, tokens, finishReason };
+    const stopText = request.stop?.find((stop) => cut < maxTokens && whole.startsWith(stop, cut));
+    return { text, tokens, finishReason, stopText };
   }
 
   /** A token per UTF-16 unit; a conversation is a line for each message. */

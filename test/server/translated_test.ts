@@ -88,6 +88,27 @@ Deno.test("a limit ends an answer in each API's words", async () => {
   }
 });
 
+Deno.test("a stop string ends an answer in each API's words, whole and streamed", async () => {
+  for (
+    const [path, fields, ending] of [
+      ["/v1/completions", { stop: ["away"] }, '"finish_reason":"stop"'],
+      ["/v1/responses", { stop: ["away"] }, '"status":"completed"'],
+      ["/v1/messages", { stop_sequences: ["away"] }, '"stop_sequence":"away"'],
+      ["/api/chat", { options: { stop: "away" } }, '"done_reason":"stop"'],
+      ["/api/generate", { options: { stop: ["away"] } }, '"done_reason":"stop"'],
+      ["/completion", { stop: ["away"] }, '"stop_type":"word","stopping_word":"away"'],
+    ] as const
+  ) {
+    for (const stream of [false, true]) {
+      const body = await (await ask(path, { ...fields, stream }).response).text();
+      assert(body.includes(ending), `${path}: ${body}`);
+      assert(!body.includes(" in any order"), path);
+    }
+  }
+  const message = await (await ask("/v1/messages", { stop_sequences: ["away"] }).response).json();
+  assertEquals([message.stop_reason, message.content[0].text], ["stop_sequence", "Masks fall "]);
+});
+
 Deno.test("errors have each API's body: of a field, a key, a path, a model that loads", async () => {
   for (const path of PATHS) {
     const wrong = await ask(path, { temperature: "hot", options: { temperature: "hot" } }).response;
