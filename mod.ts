@@ -78,7 +78,7 @@ export type { ForwardResult, RankedToken } from "./src/model/model.ts";
 // A model in a Worker: the calling thread stays free while the GPU computes.
 export { WorkerEngine, type WorkerEngineOptions } from "./src/engine/worker_engine.ts";
 export type { WorkerPatience } from "./src/engine/worker_watch.ts";
-export type { TextEngine } from "./src/engine/request.ts";
+export type { TextEngine, TextQuestion, TokenizedText } from "./src/engine/request.ts";
 
 // Errors of a request: it does not fit, there is no room for it now, or the GPU could not finish it.
 export { BusyError, RequestError, UnavailableError } from "./src/engine/request.ts";

@@ -10,7 +10,7 @@ import { checkConstrained, type ConstrainedRequest, mayBeText } from "./constrai
 import { withConstraint } from "./constraint_prompt.ts";
 import type { GenerationPlan } from "./generation_plan.ts";
 import type { ModelFacts } from "./loaded_model.ts";
-import { type ChatMessage, type GenerateRequest, RequestError } from "./request.ts";
+import { type GenerateRequest, RequestError } from "./request.ts";
 
 /** States of all kept automata together, about a kilobyte each. */
 const MOST_STATES = 40_000;
@@ -24,9 +24,9 @@ export class Constraints {
   /** Takes the model's tokens; nothing is made before it is asked for. */
   constructor(readonly tokens: TokenSource, readonly facts: ModelFacts) {}
 
-  /** The messages that the model sees: they tell it a constraint that holds in any case. */
-  told({ messages, constraint }: GenerateRequest): readonly ChatMessage[] {
-    return mayBeText(constraint) ? messages : this.#withConstraint(messages, constraint);
+  /** The request as the model sees it: its messages tell a constraint that holds in any case. */
+  told(request: GenerateRequest): GenerateRequest {
+    return mayBeText(request.constraint) ? request : this.#withConstraint(request);
   }
 
   /**
@@ -37,25 +37,25 @@ export class Constraints {
   async checked(
     request: GenerateRequest,
     plan: GenerationPlan,
-    encode: (messages: readonly ChatMessage[]) => Uint32Array,
+    encode: (request: GenerateRequest) => Uint32Array,
   ): Promise<ConstrainedRequest | undefined> {
-    const { messages, constraint } = request;
+    const { constraint } = request;
     if (!constraint) return undefined;
     const automaton = this.#ready(request);
     const promptIds = mayBeText(constraint)
-      ? encode(this.#withConstraint(messages, constraint))
+      ? encode(this.#withConstraint(request))
       : plan.promptIds;
     const made = { request, plan: { ...plan, promptIds }, automaton };
     await checkConstrained(made, this.facts.contextLength);
     return made;
   }
 
-  /** A schema takes an eighth of the context or so. */
-  #withConstraint(
-    messages: readonly ChatMessage[],
-    constraint: Constraint | undefined,
-  ): readonly ChatMessage[] {
-    return withConstraint(messages, constraint, this.facts.contextLength / 2);
+  /** A schema takes an eighth of the context or so. A prompt without messages stays as it is. */
+  #withConstraint(request: GenerateRequest): GenerateRequest {
+    const { messages, constraint } = request;
+    if (!messages) return request;
+    const most = this.facts.contextLength / 2;
+    return { ...request, messages: withConstraint(messages, constraint, most) };
   }
 
   #ready({ constraint, constraintField = "constraint" }: GenerateRequest): TokenAutomaton {

@@ -20,13 +20,15 @@ import {
 } from "../model/model.ts";
 import { type ChatTemplate, encodeChat } from "../text/chat_template.ts";
 import { TextStream } from "../text/text_stream.ts";
-import type { TextTokenizer } from "../text/tokenizer.ts";
+import { MAX_TEXT_LENGTH, type TextTokenizer } from "../text/tokenizer.ts";
 import { type ConstrainedRequest, openConstrained } from "./constrained_answer.ts";
 import { Constraints } from "./constraints.ts";
 import { defaultLengths, type GenerationPlan, planGeneration } from "./generation_plan.ts";
 import { EventBuffer } from "./event_buffer.ts";
 import type { LoadedModel, ModelFacts } from "./loaded_model.ts";
+import { encodePrompt } from "./prompt.ts";
 import {
+  type ChatMessage,
   type CommittedToken,
   type GenerateEvent,
   type GenerateRequest,
@@ -35,6 +37,7 @@ import {
   UnavailableError,
 } from "./request.ts";
 import { RequestQueue } from "./request_queue.ts";
+import { answerAboutText, type TextQuestion, type TokenizedText } from "./text_question.ts";
 import { addAnswer, AnswerMeter, type EngineTotals, NO_TOTALS } from "./stats.ts";
 
 /** Settings of an engine besides its model and tokenizer. */
@@ -122,13 +125,13 @@ export class Engine implements LoadedModel {
       request,
       this.model.config,
       this.defaults,
-      (asked) => this.encodeChat(this.#constraints.told(asked)),
+      (asked) => this.#encodeAsked(this.#constraints.told(asked)),
       this.draft !== undefined,
     );
     const constrained = await this.#constraints.checked(
       request,
       plan,
-      (messages) => this.encodeChat(messages),
+      (asked) => this.#encodeAsked(asked),
     );
     const leave = await this.#queue.enter(signal);
     // The steps run without waiting for the reader. A reader that stops, or calls this model
@@ -182,7 +185,7 @@ export class Engine implements LoadedModel {
    * Token ids of a conversation, ready for an answer.
    * @throws {RequestError} when it is too long, or the model's template refuses it
    */
-  encodeChat(messages: GenerateRequest["messages"]): Uint32Array {
+  encodeChat(messages: readonly ChatMessage[]): Uint32Array {
     try {
       return encodeChat(this.tokenizer, this.template, messages, this.facts.contextLength);
     } catch (error) {
@@ -190,6 +193,31 @@ export class Engine implements LoadedModel {
       const code = error instanceof RangeError ? "context_length_exceeded" : "invalid_value";
       throw new RequestError("messages", message, code);
     }
+  }
+
+  #encodePrompt(prompt: string | readonly number[]): Uint32Array {
+    return encodePrompt(prompt, this.tokenizer, this.facts);
+  }
+
+  /**
+   * Answers a question about text.
+   * @throws {RequestError} when the text is too long, or the chat template refuses the messages
+   */
+  text(question: TextQuestion): TokenizedText {
+    try {
+      return answerAboutText(question, this.tokenizer, this.template, {
+        most: MAX_TEXT_LENGTH,
+        vocabulary: this.facts.embeddingSize,
+      });
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      const field = { encode: "text", decode: "ids", render: "messages" }[question.type];
+      throw new RequestError(field, message);
+    }
+  }
+
+  #encodeAsked({ messages = [], prompt }: GenerateRequest): Uint32Array {
+    return prompt === undefined ? this.encodeChat(messages) : this.#encodePrompt(prompt);
   }
 
   async #alone<T>(body: () => Promise<T>): Promise<T> {
@@ -319,6 +347,7 @@ export class Engine implements LoadedModel {
       type: "end",
       // A constrained text is complete where it ends, with or without an end token behind it.
       finishReason: constrained?.steps ? "stop" : stream.finishReason ?? "length",
+      stopText: stream.stopText,
       text: stream.text,
       ids,
       usage: { promptTokens: promptLength, completionTokens: stream.completionTokens },

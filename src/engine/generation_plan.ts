@@ -138,16 +138,7 @@ export function planGeneration(
     throw new RequestError("stop", "stop must be a list of strings");
   }
   if (stop.includes("")) throw new RequestError("stop", "stop holds an empty string: leave it out");
-  const { messages } = request;
-  if (
-    !Array.isArray(messages) ||
-    messages.some(({ role, content }) => typeof role !== "string" || typeof content !== "string")
-  ) {
-    throw new RequestError("messages", "messages must be a list of {role, content}, both strings");
-  }
-  if (messages.length === 0) {
-    throw new RequestError("messages", "messages is empty, expected at least one message");
-  }
+  checkPrompt(request);
   const promptIds = encode(request);
   if (promptIds.length + genLength > context) {
     // A length that nobody asked for, or only as a cap, is no reason to refuse.
@@ -157,7 +148,7 @@ export function planGeneration(
       return planGeneration(shorter, config, defaults, () => promptIds, hasDraft);
     }
     throw new RequestError(
-      "messages",
+      request.prompt === undefined ? "messages" : "prompt",
       `the prompt has ${promptIds.length} tokens and the answer ${maxTokens}${rounded}, together ` +
         `more than the model's ${context}: shorten the conversation or ask for fewer tokens`,
       "context_length_exceeded",
@@ -179,6 +170,23 @@ export function planGeneration(
     logitsEosInf: request.logitsEosInf ?? false,
     confidenceEosEotInf: request.confidenceEosEotInf ?? false,
   };
+}
+
+/** Checks that there are messages or a prompt; what a prompt holds is checked when it is encoded. */
+function checkPrompt({ messages, prompt }: GenerateRequest): void {
+  if (prompt !== undefined) {
+    if (messages === undefined) return;
+    throw new RequestError("prompt", "prompt stands beside messages: send one of the two");
+  }
+  if (
+    !Array.isArray(messages) ||
+    messages.some(({ role, content }) => typeof role !== "string" || typeof content !== "string")
+  ) {
+    throw new RequestError("messages", "messages must be a list of {role, content}, both strings");
+  }
+  if (messages.length === 0) {
+    throw new RequestError("messages", "messages is empty, expected at least one message");
+  }
 }
 
 /** The longest answer in `room` tokens: of whole blocks, or of one shorter block if none was asked. */

@@ -8,6 +8,9 @@ import type { CallableFunction, Constraint } from "../constraint/constraint.ts";
 import type { FinishReason } from "../text/text_stream.ts";
 import type { EngineTotals, GenerateStats, PassStats, Usage } from "./stats.ts";
 
+import type { TextQuestion, TokenizedText } from "./text_question.ts";
+
+export type { TextQuestion, TokenizedText };
 export type {
   CallableFunction,
   Constraint,
@@ -40,8 +43,13 @@ export interface ChatMessage {
 
 /** A request for one answer. Absent fields take the defaults of the model folder or the engine. */
 export interface GenerateRequest {
-  /** The conversation, rendered with the model's chat template. */
-  readonly messages: readonly ChatMessage[];
+  /** The conversation, rendered with the model's chat template. Either this or `prompt`. */
+  readonly messages?: readonly ChatMessage[];
+  /**
+   * A prompt without the chat template: its token ids, or text in which the name of a control token
+   * is that token. The mask token is refused in both.
+   */
+  readonly prompt?: string | readonly number[];
   /** Limit of tokens in the answer; the canvas has this length rounded up to whole blocks. */
   readonly maxTokens?: number;
   /** Whether a limit that the prompt leaves no room for is lowered to the room; else it is refused. */
@@ -192,6 +200,8 @@ export type GenerateEvent =
   | {
     readonly type: "end";
     readonly finishReason: FinishReason;
+    /** The stop string that ended the answer, if one did. */
+    readonly stopText?: string;
     /** The whole answer; the deltas are its pieces in order. */
     readonly text: string;
     /** All ids of the generation; positions that an early stop left undecided are masks. */
@@ -269,6 +279,11 @@ export interface TextEngine {
    * @throws {UnavailableError} when the device was lost or ran out of memory
    */
   generate(request: GenerateRequest, signal?: AbortSignal): AsyncIterable<GenerateEvent>;
+  /**
+   * Answers a question about text; it needs no forward pass and waits for none.
+   * @throws {RequestError} when the text is too long, or the chat template refuses the messages
+   */
+  text(question: TextQuestion): Promise<TokenizedText>;
   /** Frees the model and stops the Worker. */
   close(): Promise<void>;
 }

@@ -61,7 +61,10 @@ export async function* chatStream(
   const delta = (
     delta: Choice["delta"],
     finish_reason: Choice["finish_reason"] = null,
-  ): StreamMessage => ({ data: chunk([{ index, delta, logprobs: null, finish_reason }]) });
+    stop_reason?: string,
+  ): StreamMessage => ({
+    data: chunk([{ index, delta, logprobs: null, finish_reason, stop_reason }]),
+  });
   const typed = (diffusion: DenoiseEvent): StreamMessage => ({
     event: diffusion.type,
     data: chunk([], { diffusion }),
@@ -103,7 +106,7 @@ export async function* chatStream(
           else for (const gained of call.add(rest)) yield delta(gained);
         }
         for (const gained of call?.end() ?? []) yield delta(gained);
-        yield delta({}, call?.isCall ? "tool_calls" : event.finishReason);
+        yield delta({}, call?.isCall ? "tool_calls" : event.finishReason, event.stopText);
         ends.push(event);
         index++;
         sent = "";

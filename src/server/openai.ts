@@ -98,6 +98,8 @@ export interface ChatCompletion {
     };
     readonly logprobs: null;
     readonly finish_reason: FinishReason | "tool_calls";
+    /** The stop string that ended the answer, where one did (vLLM's field). */
+    readonly stop_reason?: string;
   }[];
   readonly usage: CompletionUsage;
 }
@@ -116,6 +118,7 @@ export interface ChatCompletionChunk {
     readonly delta: { readonly role?: "assistant" } & MessageDelta;
     readonly logprobs: null;
     readonly finish_reason: FinishReason | "tool_calls" | null;
+    readonly stop_reason?: string;
   }[];
   /** Only with `stream_options.include_usage`: null except in the last chunk. */
   readonly usage?: CompletionUsage | null;
@@ -229,6 +232,7 @@ export function chatCompletion(
       index,
       ...answerOf(end, mayCall),
       logprobs: null,
+      stop_reason: end.stopText,
     })),
     usage: completionUsage(ends, includeDiffusion),
   };

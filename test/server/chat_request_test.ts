@@ -281,8 +281,9 @@ Deno.test("any JSON is either accepted within bounds or refused as the client's 
   fc.assert(fc.property(fc.oneof(body, fc.jsonValue()), (json) => {
     try {
       const { generate } = parse(json);
-      assertEquals(generate.messages.length >= 1 && generate.messages.length <= 8, true);
-      for (const one of generate.messages) assertEquals(typeof one.content, "string");
+      const { messages = [] } = generate;
+      assertEquals(messages.length >= 1 && messages.length <= 8, true);
+      for (const one of messages) assertEquals(typeof one.content, "string");
       const { maxTokens = 1, seed = 0, temperature = 0, stop = [] } = generate;
       assertEquals(Number.isInteger(maxTokens) && maxTokens >= 1 && maxTokens <= 256, true);
       assertEquals(Number.isSafeInteger(seed) && seed >= 0, true);
