@@ -6,7 +6,7 @@ import { ApiError } from "./errors.ts";
 import type { BodyLimits } from "./json_body.ts";
 import { type NameOptions, requireModel } from "./model_names.ts";
 import { issueError } from "./request_issue.ts";
-import { toolTurns, withTools } from "./tools.ts";
+import { asksForFunctions, toolTurns, withTools } from "./tools.ts";
 
 /** A checked request. */
 export interface ChatRequest {
@@ -14,6 +14,8 @@ export interface ChatRequest {
   readonly generate: GenerateRequest;
   /** Whether an answer may be a call of a tool. */
   readonly mayCall: boolean;
+  /** Whether calls come in OpenAI's older spelling, `function_call`. */
+  readonly olderCalls: boolean;
   /** How many answers to give. */
   readonly answers: number;
   /** Whether to answer as server-sent events. */
@@ -121,6 +123,7 @@ export function chatRequestParser(
         stop: stopStrings(fields.stop),
       },
       mayCall: asked?.constraint.kind === "call",
+      olderCalls: asksForFunctions(fields),
       answers: fields.n ?? 1,
       stream,
       // Who asks for the figures in a stream asks for the chunk that they stand in.

@@ -141,7 +141,7 @@ function message(limits: RequestLimits, onIgnored: OnIgnored) {
   const either = "text or an array of text parts";
   return fields(
     {
-      role: z.enum(["system", "developer", "user", "assistant", "tool"], {
+      role: z.enum(["system", "developer", "user", "assistant", "tool", "function"], {
         error: '"system", "developer", "user", "assistant" or "tool"',
       }),
       ...TOOL_MESSAGE_SHAPE,

@@ -14,7 +14,7 @@ import {
   completionUsage,
   type EndEvent,
 } from "./openai.ts";
-import { CallText } from "./tools.ts";
+import { CallText, type MessageDelta, olderDelta } from "./tools.ts";
 
 /** What a stream carries besides the text. */
 export interface ChatStreamOptions {
@@ -24,6 +24,8 @@ export interface ChatStreamOptions {
   readonly includeDiffusion: boolean;
   /** Whether an answer may be a call of a tool. */
   readonly mayCall: boolean;
+  /** Whether calls come in OpenAI's older spelling. */
+  readonly olderCalls?: boolean;
   /** Whether to add typed events of every step (denoise_events.ts). */
   readonly streamEvents: boolean;
 }
@@ -74,6 +76,8 @@ export async function* chatStream(
   let sent = "";
   // An answer that may be a call is passed on as what its text turns out to be.
   let call: CallText | undefined;
+  const spelled = (gained: MessageDelta) => options.olderCalls ? olderDelta(gained) : gained;
+  const called = options.olderCalls ? "function_call" : "tool_calls";
   let prefixLength = 0;
   const ends: EndEvent[] = [];
   for await (const event of events) {
@@ -90,7 +94,7 @@ export async function* chatStream(
         if (event.delta !== "") {
           sent += event.delta;
           if (!call) yield delta({ content: event.delta });
-          else for (const gained of call.add(event.delta)) yield delta(gained);
+          else for (const gained of call.add(event.delta)) yield delta(spelled(gained));
         }
         if (options.streamEvents && event.prefixLength > prefixLength) {
           prefixLength = event.prefixLength;
@@ -103,10 +107,10 @@ export async function* chatStream(
         if (event.text.length > sent.length) {
           const rest = event.text.slice(sent.length);
           if (!call) yield delta({ content: rest });
-          else for (const gained of call.add(rest)) yield delta(gained);
+          else for (const gained of call.add(rest)) yield delta(spelled(gained));
         }
-        for (const gained of call?.end() ?? []) yield delta(gained);
-        yield delta({}, call?.isCall ? "tool_calls" : event.finishReason, event.stopText);
+        for (const gained of call?.end() ?? []) yield delta(spelled(gained));
+        yield delta({}, call?.isCall ? called : event.finishReason, event.stopText);
         ends.push(event);
         index++;
         sent = "";

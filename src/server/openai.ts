@@ -79,6 +79,9 @@ export interface CompletionUsage {
   readonly diffusion?: DiffusionUsage;
 }
 
+/** Why an answer that is a call ended, in the newer and the older spelling. */
+type CallReason = "tool_calls" | "function_call";
+
 /** The answer to a request without `stream`. */
 export interface ChatCompletion {
   readonly id: string;
@@ -95,9 +98,11 @@ export interface ChatCompletion {
       readonly content: string | null;
       readonly refusal: null;
       readonly tool_calls?: readonly ToolCall[];
+      /** Only in the older spelling. */
+      readonly function_call?: ToolCall["function"];
     };
     readonly logprobs: null;
-    readonly finish_reason: FinishReason | "tool_calls";
+    readonly finish_reason: FinishReason | CallReason;
     /** The stop string that ended the answer, where one did (vLLM's field). */
     readonly stop_reason?: string;
   }[];
@@ -117,7 +122,7 @@ export interface ChatCompletionChunk {
     readonly index: number;
     readonly delta: { readonly role?: "assistant" } & MessageDelta;
     readonly logprobs: null;
-    readonly finish_reason: FinishReason | "tool_calls" | null;
+    readonly finish_reason: FinishReason | CallReason | null;
     readonly stop_reason?: string;
   }[];
   /** Only with `stream_options.include_usage`: null except in the last chunk. */
@@ -220,7 +225,7 @@ export function chatCompletion(
   head: CompletionHead,
   ends: readonly EndEvent[],
   includeDiffusion: boolean,
-  mayCall: boolean,
+  calls: AnswerCalls,
 ): ChatCompletion {
   return {
     id: head.id,
@@ -230,7 +235,7 @@ export function chatCompletion(
     system_fingerprint: head.system_fingerprint,
     choices: ends.map((end, index) => ({
       index,
-      ...answerOf(end, mayCall),
+      ...answerOf(end, calls),
       logprobs: null,
       stop_reason: end.stopText,
     })),
@@ -238,16 +243,22 @@ export function chatCompletion(
   };
 }
 
+/** Whether answers may be calls, and how calls are spelled. */
+export interface AnswerCalls {
+  readonly mayCall: boolean;
+  /** Whether calls come in OpenAI's older spelling. */
+  readonly olderCalls?: boolean;
+}
+
 /** The message of an answer, a call as such, and why it ended. */
 function answerOf(
   end: EndEvent,
-  mayCall: boolean,
+  { mayCall, olderCalls }: AnswerCalls,
 ): Pick<ChatCompletion["choices"][number], "message" | "finish_reason"> {
   const call = mayCall && end.constrained ? callOf(end.text) : undefined;
-  if (!call) {
-    const message = { role: "assistant", content: end.text, refusal: null } as const;
-    return { message, finish_reason: end.finishReason };
-  }
-  const message = { role: "assistant", content: null, refusal: null, tool_calls: [call] } as const;
-  return { message, finish_reason: "tool_calls" };
+  const message = { role: "assistant", content: null, refusal: null } as const;
+  if (!call) return { message: { ...message, content: end.text }, finish_reason: end.finishReason };
+  return olderCalls
+    ? { message: { ...message, function_call: call.function }, finish_reason: "function_call" }
+    : { message: { ...message, tool_calls: [call] }, finish_reason: "tool_calls" };
 }

@@ -24,11 +24,6 @@ function only(...values: readonly (string | number | boolean)[]): Neutral {
   };
 }
 
-const emptyArray: Neutral = {
-  passes: (value) => Array.isArray(value) && value.length === 0,
-  written: "[]",
-};
-
 const emptyObject: Neutral = {
   passes: (value) =>
     typeof value === "object" && !Array.isArray(value) && Object.keys(value ?? {}).length === 0,
@@ -44,8 +39,6 @@ const textOnly: Neutral = {
 export const REFUSED_IN_BODY: RefusedFields = new Map([
   ["audio", never],
   ["frequency_penalty", only(0)],
-  ["function_call", only("none", "auto")],
-  ["functions", emptyArray],
   ["logit_bias", emptyObject],
   ["logprobs", only(false)],
   ["min_p", only(0)],
@@ -60,7 +53,6 @@ export const REFUSED_IN_BODY: RefusedFields = new Map([
 /** Fields refused in `messages`. Empty lists pass, because answers of other servers carry them. */
 export const REFUSED_IN_MESSAGE: RefusedFields = new Map([
   ["audio", never],
-  ["function_call", never],
 ]);
 
 /** For an object none of whose fields is refused. */

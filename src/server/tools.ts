@@ -10,13 +10,14 @@ const MOST_TOOLS = 128;
 const name = z.string({ error: "a name" }).min(1, { error: "a name" })
   .max(128, { error: "a name of up to 128 characters" });
 const isFunction = z.literal("function", { error: '"function"' });
+const described = z.looseObject({
+  name,
+  description: z.string({ error: "text" }).nullish(),
+  parameters: z.looseObject({}, { error: "a JSON schema" }).nullish(),
+}, { error: "an object with a name" });
 const tool = z.looseObject({
   type: isFunction,
-  function: z.looseObject({
-    name,
-    description: z.string({ error: "text" }).nullish(),
-    parameters: z.looseObject({}, { error: "a JSON schema" }).nullish(),
-  }, { error: "an object with a name" }),
+  function: described,
 }, { error: "an object with type and function" });
 const named = z.looseObject({
   type: isFunction,
@@ -32,23 +33,49 @@ export const TOOL_SHAPE = {
     named,
   ], { error: '"none", "auto", "required" or a function' }).optional(),
   parallel_tool_calls: z.boolean({ error: "true or false" }).optional(),
+  // OpenAI's older spelling of the two.
+  functions: z.array(described, { error: `up to ${MOST_TOOLS} functions` })
+    .max(MOST_TOOLS, { error: `up to ${MOST_TOOLS} functions` }).optional(),
+  function_call: z.union([
+    z.enum(["none", "auto"], { error: '"none", "auto" or an object with a name' }),
+    z.looseObject({ name }, { error: "an object with a name" }),
+  ], { error: '"none", "auto" or an object with a name' }).optional(),
 } as const;
 
 /** Their values. */
 export type ToolFields = {
-  readonly [K in "tools" | "tool_choice"]?: z.infer<(typeof TOOL_SHAPE)[K]>;
+  readonly [K in "tools" | "tool_choice" | "functions" | "function_call"]?: z.infer<
+    (typeof TOOL_SHAPE)[K]
+  >;
 };
 
-/** The fields of a message that are about tools. */
+/** Whether a body asks for calls in the older spelling, and so gets them. */
+export function asksForFunctions({ tools, functions }: ToolFields): boolean {
+  return !tools?.length && functions !== undefined && functions.length > 0;
+}
+
+/** The fields in the newer spelling. */
+function newer(fields: ToolFields): ToolFields {
+  if (!asksForFunctions(fields)) return fields;
+  const { functions = [], function_call: call } = fields;
+  const tools = functions.map((one) => ({ type: "function" as const, function: one }));
+  if (typeof call !== "object") return { tools, tool_choice: call };
+  return { tools, tool_choice: { type: "function", function: { name: call.name } } };
+}
+
+const calledFunction = z.looseObject({
+  name,
+  arguments: z.string({ error: "the arguments as JSON text" }),
+}, { error: "an object with name and arguments" });
+
+/** The fields of a message that are about tools; `function_call` is the older spelling. */
 export const TOOL_MESSAGE_SHAPE = {
+  function_call: calledFunction.optional(),
   tool_call_id: z.string({ error: "a call's id" }).optional(),
   tool_calls: z.array(
     z.looseObject({
       id: z.string({ error: "a call's id" }).nullish(),
-      function: z.looseObject({
-        name,
-        arguments: z.string({ error: "the arguments as JSON text" }),
-      }, { error: "an object with name and arguments" }),
+      function: calledFunction,
     }, { error: "an object with a function" }),
     { error: "an array of calls" },
   ).max(MOST_TOOLS, { error: `up to ${MOST_TOOLS} calls` }).optional(),
@@ -56,6 +83,7 @@ export const TOOL_MESSAGE_SHAPE = {
 
 /** A turn with what it has of tools. */
 export interface ToolTurn extends ChatMessage {
+  readonly function_call?: { readonly name: string; readonly arguments: string };
   readonly tool_call_id?: string;
   readonly tool_calls?: readonly {
     readonly id?: string | null;
@@ -70,9 +98,10 @@ export interface ToolTurn extends ChatMessage {
  * @throws {ApiError} 400 for a choice that names no tool
  */
 export function withTools(
-  { tools = [], tool_choice = "auto" }: ToolFields,
+  fields: ToolFields,
   otherwise: AskedConstraint | undefined,
 ): AskedConstraint | undefined {
+  const { tools = [], tool_choice = "auto" } = newer(fields);
   if (tool_choice === "none" || (tool_choice === "auto" && tools.length === 0)) return otherwise;
   const functions = tools.map(({ function: { name, description, parameters } }) => ({
     name,
@@ -106,15 +135,23 @@ function unfit(message: string): ApiError {
  */
 export function toolTurns(turns: readonly ToolTurn[]): ChatMessage[] {
   const called = new Map<string, string>();
-  return turns.map(({ role, content, tool_calls = [], tool_call_id = "" }) => {
+  // A result in the older spelling follows its call.
+  let last = "the call";
+  return turns.map(({ role, content, tool_calls = [], tool_call_id = "", function_call }) => {
     for (const { id, function: { name } } of tool_calls) if (id) called.set(id, name);
+    if (role === "function") return { role: "user", content: `Result of ${last}: ${content}` };
+    last = function_call?.name ?? last;
     if (role === "tool") {
       return {
         role: "user",
         content: `Result of ${called.get(tool_call_id) ?? "the call"}: ${content}`,
       };
     }
-    const calls = tool_calls.map(({ function: { name, arguments: given } }) =>
+    const all = [
+      ...tool_calls.map((call) => call.function),
+      ...function_call ? [function_call] : [],
+    ];
+    const calls = all.map(({ name, arguments: given }) =>
       `{"name": ${JSON.stringify(name)}, "arguments": ${given || "{}"}}`
     );
     return { role, content: [...content === "" ? [] : [content], ...calls].join("\n") };
@@ -138,6 +175,8 @@ export interface MessageDelta {
   readonly tool_calls?: readonly [
     { readonly index: 0 } & (ToolCall | { readonly function: { readonly arguments: string } }),
   ];
+  /** Only in the older spelling. */
+  readonly function_call?: { readonly name?: string; readonly arguments: string };
 }
 
 /** Turns the text of an answer that may be a call into what its message gains, as it comes. */
@@ -194,6 +233,11 @@ export class CallText {
     this.#sent = this.#text.length;
     return content === "" ? [] : [{ content }];
   }
+}
+
+/** A delta in the older spelling of calls. */
+export function olderDelta({ content, tool_calls }: MessageDelta): MessageDelta {
+  return tool_calls ? { function_call: tool_calls[0].function } : { content };
 }
 
 /** The call that a whole text is; undefined if it is none. */

@@ -4,9 +4,19 @@ import { generateText, jsonSchema, Output, stepCountIs, streamText, tool } from 
 import { createOpenAI } from "npm:@ai-sdk/openai@4.0.118";
 import { createOpenAICompatible } from "npm:@ai-sdk/openai-compatible@3.0.92";
 import { ChatOpenAI } from "npm:@langchain/openai@1.6.0";
+import Instructor from "npm:@instructor-ai/instructor@1.7.0";
+import {
+  Agent,
+  OpenAIProvider,
+  Runner,
+  setTracingDisabled,
+  tool as agentTool,
+} from "npm:@openai/agents@0.20.0";
 import OpenAI from "openai";
 import { zodResponseFormat, zodTextFormat } from "openai/helpers/zod";
 import { z } from "zod";
+// Instructor 1.7 reads schemas of the older zod.
+import { z as olderZod } from "npm:zod@3.25.76";
 import type { ClientCase, ClientServer } from "./server.ts";
 
 const Answer = z.object({ answer: z.number(), sure: z.boolean(), unit: z.enum(["none", "kg"]) });
@@ -164,5 +174,55 @@ const LANGCHAIN: readonly ClientCase[] = [
   }],
 ];
 
+// In its modes JSON and MD_JSON only the prompt says what the answer must be, which needs another model.
+const INSTRUCTOR: readonly ClientCase[] = (["TOOLS", "FUNCTIONS", "JSON_SCHEMA"] as const).map(
+  (mode): ClientCase => [`@instructor-ai/instructor: ${mode}`, async (s) => {
+    const schema = olderZod.object({ answer: olderZod.number(), sure: olderZod.boolean() });
+    // It was made for an older client, of the same calls.
+    const client = Instructor({ client: openai(s) as never, mode });
+    const answer: unknown = await client.chat.completions.create({
+      ...chat(s),
+      response_model: { schema: schema as never, name: "Answer" },
+      max_retries: 0,
+    });
+    schema.parse(answer);
+  }],
+);
+
+const AGENTS: readonly ClientCase[] = [true, false].map((useResponses): ClientCase => [
+  `@openai/agents: a tool over ${useResponses ? "responses" : "chat"}`,
+  async (s) => {
+    setTracingDisabled(true);
+    const given: unknown[] = [];
+    const multiply = agentTool({
+      name: "multiply",
+      description: "a times b",
+      parameters: Arguments,
+      execute: (value) => {
+        given.push(value);
+        return "56";
+      },
+    });
+    const agent = new Agent({
+      name: "calculator",
+      instructions: "Be brief.",
+      model: s.model,
+      tools: [multiply],
+      modelSettings: { toolChoice: "required" },
+    });
+    const provider = { baseURL: `${s.url}/v1`, apiKey: "none", useResponses };
+    const runner = new Runner({ modelProvider: new OpenAIProvider(provider) });
+    const result = await runner.run(agent, s.prompt);
+    Arguments.parse(given[0]);
+    assert(typeof result.finalOutput === "string");
+  },
+]);
+
 /** The cases. */
-export const STRUCTURED_CASES: readonly ClientCase[] = [...OPENAI, ...AI, ...LANGCHAIN];
+export const STRUCTURED_CASES: readonly ClientCase[] = [
+  ...OPENAI,
+  ...AI,
+  ...LANGCHAIN,
+  ...INSTRUCTOR,
+  ...AGENTS,
+];

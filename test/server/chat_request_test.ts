@@ -258,6 +258,7 @@ Deno.test("stream options are kept apart from the engine's request", () => {
   });
   assertEquals(rest, {
     mayCall: false,
+    olderCalls: false,
     answers: 1,
     stream: true,
     includeDiffusion: false,

@@ -1,9 +1,11 @@
 /** Calls as text, and text as calls. */
 import { assertEquals } from "@std/assert";
 import {
+  asksForFunctions,
   callOf,
   CallText,
   type MessageDelta,
+  olderDelta,
   toolTurns,
   withTools,
 } from "../../src/server/tools.ts";
@@ -51,6 +53,30 @@ Deno.test("calls and results in a conversation are told as text", () => {
       { role: "user", content: "Result of the call: 3" },
     ],
   );
+});
+
+Deno.test("the older spelling of tools, calls and results", () => {
+  const older = { functions: [{ name: "f" }, { name: "g" }], function_call: { name: "g" } };
+  const asked = withTools(older, undefined);
+  assertEquals(asked?.constraint.kind === "call" && asked.constraint.functions.length, 1);
+  assertEquals(withTools({ ...older, function_call: "none" }, undefined), undefined);
+  assertEquals(asksForFunctions(older), true);
+  assertEquals(asksForFunctions({ ...older, tools: [] }), true);
+  assertEquals(asksForFunctions({}), false);
+  assertEquals(
+    toolTurns([
+      { role: "assistant", content: "", function_call: { name: "f", arguments: "{}" } },
+      { role: "function", content: "2" },
+    ]),
+    [
+      { role: "assistant", content: '{"name": "f", "arguments": {}}' },
+      { role: "user", content: "Result of f: 2" },
+    ],
+  );
+  assertEquals(deltas([CALL]).map(olderDelta), [
+    { function_call: { name: 'a"b', arguments: "" } },
+    { function_call: { arguments: '{"x": {"y": "}"}}' } },
+  ]);
 });
 
 Deno.test("tool_choice decides whether an answer is a call", () => {
