@@ -42,12 +42,15 @@ export type {
   FinishReason,
   GenerateEvent,
   GenerateRequest,
+  GivenToken,
 } from "./src/engine/request.ts";
 
 // The names that a request's options may have, in lists for programs that offer a choice.
 export {
   CACHE_POLICIES,
   type CachePolicy,
+  CANVAS_LENGTHS,
+  type CanvasLength,
   CONFIDENCE_MEASURES,
   type ConfidenceMeasure,
   QUALITIES,

@@ -57,6 +57,8 @@ export interface DenoiseStep {
   readonly block: number;
   /** Forward passes so far, including this step's; the two halves of guidance count as one. */
   readonly nfe: number;
+  /** Positions of the generation from this step on, where it grew before it (free_canvas.ts). */
+  readonly grown?: number;
   /** Tokens that were unmasked, per sequence, positions ascending. */
   readonly commits: readonly (readonly Commit[])[];
   /**

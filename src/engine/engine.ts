@@ -6,10 +6,11 @@ import { Controller } from "../denoise/auto/controller.ts";
 import { NO_CACHE } from "../denoise/cache_plan.ts";
 import type { ForwardInput, Prediction } from "../denoise/predictor.ts";
 import { forwardSteps } from "../denoise/forward_steps.ts";
-import { newSequence } from "../denoise/sequence.ts";
+import type { DenoiseStep } from "../denoise/denoise_step.ts";
+import { denoiseFreely, firstCanvas } from "../denoise/free_canvas.ts";
+import { newSequence, withGiven } from "../denoise/sequence.ts";
 import { strategyOf } from "../denoise/strategy.ts";
 import { tracedStep } from "../denoise/trace.ts";
-import type { ModelConfig } from "../model/loading/config.ts";
 import type { GenerationDefaults } from "../model/loading/generation_defaults.ts";
 import { LIST_TOKENS } from "../model/input.ts";
 import {
@@ -21,9 +22,11 @@ import {
 import { type ChatTemplate, encodeChat } from "../text/chat_template.ts";
 import { TextStream } from "../text/text_stream.ts";
 import type { TextTokenizer } from "../text/tokenizer.ts";
+import { Deadline, likeliest } from "./deadline.ts";
 import { defaultLengths, type GenerationPlan, planGeneration } from "./generation_plan.ts";
 import { EventBuffer } from "./event_buffer.ts";
 import type { LoadedModel, ModelFacts } from "./loaded_model.ts";
+import { endTokenIds, factsOf } from "./model_facts.ts";
 import {
   type CommittedToken,
   type GenerateEvent,
@@ -114,20 +117,24 @@ export class Engine implements LoadedModel {
     signal?: AbortSignal,
   ): AsyncGenerator<GenerateEvent, void, void> {
     this.#queue.checkRoom();
+    const begun = this.tokenizer.encode(request.prefill ?? "");
     const plan = planGeneration(
       request,
       this.model.config,
       this.defaults,
-      ({ messages }) => this.encodeChat(messages),
+      ({ messages }) => Uint32Array.from([...this.encodeChat(messages), ...begun]),
       this.draft !== undefined,
     );
+    const deadline = new Deadline(plan.deadlineMs);
     const leave = await this.#queue.enter(signal);
     // The steps run without waiting for the reader. A reader that stops, or calls this model
     // between two steps, would otherwise block every request behind it.
     const left = new AbortController();
     const both = signal ? AbortSignal.any([signal, left.signal]) : left.signal;
     const events = new EventBuffer<GenerateEvent>();
-    const answer = this.#counted(this.#withinMemory(this.#denoise(plan, both)));
+    const answer = this.#counted(
+      this.#withinMemory(this.#denoise(plan, begun.length, deadline, both)),
+    );
     const pump = events.fill(answer).finally(leave);
     try {
       yield* events;
@@ -233,10 +240,15 @@ export class Engine implements LoadedModel {
 
   async *#denoise(
     plan: GenerationPlan,
+    begun: number,
+    deadline: Deadline,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<GenerateEvent, void, void> {
     const { config } = this.model;
-    const { promptIds, genLength } = plan;
+    const { promptIds } = plan;
+    const isFree = plan.length === "auto";
+    const most = plan.genLength;
+    const genLength = isFree ? firstCanvas({ ...plan, most }) : most;
     const promptLength = promptIds.length;
     const stream = new TextStream(this.tokenizer, {
       endTokens: this.facts.endTokenIds,
@@ -248,7 +260,8 @@ export class Engine implements LoadedModel {
       promptTokens: promptLength,
       generationLength: genLength,
       blockLength: plan.blockLength,
-      steps: plan.steps,
+      ...plan.given.length > 0 && { given: plan.given },
+      steps: isFree ? genLength : plan.steps,
       seed: plan.seed,
       strategy: plan.strategy,
       cache: plan.cache ?? NO_CACHE,
@@ -256,23 +269,38 @@ export class Engine implements LoadedModel {
     };
     const meter = new AnswerMeter(this.model, this.draft?.model);
     const ids = new Array<number>(genLength).fill(config.maskTokenId);
-    const steps = strategyOf(plan.strategy).run(
-      newSequence(promptIds, genLength, config.maskTokenId),
-      { target: meter.target, draft: meter.draft },
-      {
-        ...plan,
-        controller: this.#controller,
-        seeds: [plan.seed],
-        eosToken: config.eosTokenId,
-        eotToken: this.eotToken,
-        // As many as a shader takes; the text ends at each of them all the same.
-        endTokens: this.facts.endTokenIds.slice(0, LIST_TOKENS),
-        // A stop string or the token limit settles the text as an end token does.
-        finished: () => plan.stopAtEnd && stream.finishReason !== undefined,
-        signal,
-      },
-    );
-    const result = yield* forwardSteps(steps, (step): GenerateEvent => {
+    for (const { position, token } of plan.given) ids[position] = token;
+    // Text of tokens that are given is shown with the first step.
+    let given = stream.commit(plan.given);
+    const answerStart = promptLength - begun;
+    const prompt = {
+      ...newSequence(promptIds, isFree ? 0 : genLength, config.maskTokenId),
+      ...begun > 0 && { answerStart },
+    };
+    const strategy = strategyOf(plan.strategy);
+    const models = { target: meter.target, draft: meter.draft };
+    deadline.start();
+    const options = {
+      ...plan,
+      controller: this.#controller,
+      seeds: [plan.seed],
+      eosToken: config.eosTokenId,
+      eotToken: this.eotToken,
+      // As many as a shader takes; the text ends at each of them all the same.
+      endTokens: this.facts.endTokenIds.slice(0, LIST_TOKENS),
+      // A stop string or the token limit settles the text as an end token does.
+      finished: () => deadline.comes() || (plan.stopAtEnd && stream.finishReason !== undefined),
+      stepsPerReadback: plan.deadlineMs === undefined ? undefined : 1,
+      signal,
+    };
+    const steps = isFree
+      ? denoiseFreely(prompt, strategy, models, { ...options, most })
+      : strategy.run(withGiven(prompt, plan.given), models, options);
+    let nextStep = 0;
+    const stepEvent = (step: DenoiseStep): Extract<GenerateEvent, { type: "step" }> => {
+      deadline.step();
+      nextStep = step.step + 1;
+      while (ids.length < (step.grown ?? 0)) ids.push(config.maskTokenId);
       // A position committed as the mask token is still masked, and is committed again later.
       const decided = step.commits[0].filter(({ token }) => token !== config.maskTokenId);
       const commits = decided.map((commit): CommittedToken => ({
@@ -283,10 +311,12 @@ export class Engine implements LoadedModel {
         logProbability: commit.logProbability,
       }));
       for (const { position, token } of commits) ids[position] = token;
-      const delta = stream.commit(commits);
+      const delta = given + stream.commit(commits);
+      given = "";
       const { proposed, ...traced } = tracedStep(step, promptLength, config.maskTokenId);
       return {
         ...traced,
+        ...step.grown !== undefined && { grown: step.grown },
         type: "step",
         commits,
         ...proposed && {
@@ -298,11 +328,21 @@ export class Engine implements LoadedModel {
         delta,
         prefixLength: stream.prefixLength,
       };
-    });
+    };
+    let result = yield* forwardSteps(steps, stepEvent);
+    const late = deadline.came && stream.finishReason === undefined;
+    if (late) {
+      const bannedTokens = plan.logitsEosInf ? [config.eosTokenId] : [];
+      const guesses = await likeliest(result.sequence, meter.target, { bannedTokens });
+      const nfe = result.targetForwards + 1;
+      result = { ...result, targetForwards: nfe, targetStates: result.targetStates + 1 };
+      const step = { step: nextStep, block: 0, nfe, commits: [guesses] };
+      if (guesses.length > 0) yield { ...stepEvent(step), provisional: true };
+    }
     stream.finish();
     yield {
       type: "end",
-      finishReason: stream.finishReason ?? "length",
+      finishReason: late ? "length" : stream.finishReason ?? "length",
       text: stream.text,
       ids,
       usage: { promptTokens: promptLength, completionTokens: stream.completionTokens },
@@ -316,33 +356,4 @@ export class Engine implements LoadedModel {
       },
     };
   }
-}
-
-/** Ids that end an answer, each once: end of text, end of turn, and what else the folder lists. */
-function endTokenIds(
-  { eosTokenId, otherEndTokenIds = [] }: ModelConfig,
-  { endTokenIds = [] }: GenerationDefaults,
-  eotToken: number | undefined,
-): readonly number[] {
-  const eot = eotToken === undefined ? [] : [eotToken];
-  return [...new Set([eosTokenId, ...eot, ...otherEndTokenIds, ...endTokenIds])];
-}
-
-function factsOf(config: ModelConfig, endTokenIds: readonly number[]): ModelFacts {
-  const { modelType, maskTokenId, vocabSize, embeddingSize, maxSequenceLength } = config;
-  const { hiddenSize, layers, heads, kvHeads, headDim, ffnSize } = config;
-  return {
-    modelType,
-    maskTokenId,
-    endTokenIds,
-    vocabSize,
-    embeddingSize,
-    contextLength: maxSequenceLength,
-    hiddenSize,
-    layers,
-    heads,
-    kvHeads,
-    headDim,
-    ffnSize,
-  };
 }

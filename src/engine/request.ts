@@ -3,11 +3,12 @@
 import { CACHE_POLICIES, type CachePolicy } from "../denoise/cache_plan.ts";
 import { CONFIDENCE_MEASURES, type ConfidenceMeasure } from "../denoise/confidence.ts";
 import { type Remasking, REMASKINGS } from "../denoise/selection.ts";
+import type { GivenToken } from "../denoise/sequence.ts";
 import { QUALITIES, type Quality, STRATEGY_NAMES, type StrategyName } from "../denoise/strategy.ts";
 import type { FinishReason } from "../text/text_stream.ts";
 import type { EngineTotals, GenerateStats, PassStats, Usage } from "./stats.ts";
 
-export type { EngineTotals, FinishReason, GenerateStats, PassStats, Usage };
+export type { EngineTotals, FinishReason, GenerateStats, GivenToken, PassStats, Usage };
 export {
   CACHE_POLICIES,
   type CachePolicy,
@@ -21,6 +22,12 @@ export {
   type StrategyName,
 };
 
+/** Who decides how many masks the model sees: the model, or the request. */
+export const CANVAS_LENGTHS = ["auto", "fixed"] as const;
+
+/** One of {@linkcode CANVAS_LENGTHS}. */
+export type CanvasLength = typeof CANVAS_LENGTHS[number];
+
 /** One turn of a conversation. */
 export interface ChatMessage {
   /** Role of the speaker, passed to the chat template unchanged. */
@@ -33,8 +40,27 @@ export interface ChatMessage {
 export interface GenerateRequest {
   /** The conversation, rendered with the model's chat template. */
   readonly messages: readonly ChatMessage[];
-  /** Limit of tokens in the answer; the canvas has this length rounded up to whole blocks. */
+  /**
+   * Limit of tokens in the answer. With `length` fixed the canvas has this length rounded up to whole
+   * blocks; with auto it is clamped to what the context leaves, which is also the default.
+   */
   readonly maxTokens?: number;
+  /**
+   * `fixed` (default): the canvas has `genLength`, else `maxTokens` positions. `auto`: the model
+   * decides how many masks it sees (src/denoise/free_canvas.ts).
+   */
+  readonly length?: CanvasLength;
+  /** Positions of a fixed canvas, rounded up to whole blocks; default `maxTokens`. */
+  readonly genLength?: number;
+  /** The beginning of the answer, which is given: the answer goes on behind it. */
+  readonly prefill?: string;
+  /** Tokens that are decided before the first step, on a fixed canvas. */
+  readonly fixed?: readonly GivenToken[];
+  /**
+   * Milliseconds from the call until the best text so far is wanted. What is not decided then is
+   * filled with the likeliest tokens, in a last step that is marked `provisional`.
+   */
+  readonly deadlineMs?: number;
   /** Tokens per block; default from the folder's generation_config.json, else 32. */
   readonly blockLength?: number;
   /** Denoising steps in all, a multiple of the number of blocks; default one per token. */
@@ -138,8 +164,10 @@ export type GenerateEvent =
   | {
     readonly type: "start";
     readonly promptTokens: number;
-    /** Positions of the canvas, all masked. */
+    /** Positions of the canvas, masked except those of `given`. */
     readonly generationLength: number;
+    /** Tokens that are decided before the first step, if there are any. */
+    readonly given?: readonly GivenToken[];
     readonly blockLength: number;
     readonly steps: number;
     /** The seed that is used. */
@@ -157,6 +185,10 @@ export type GenerateEvent =
     readonly block: number;
     /** Forward passes of the target so far, including this step's. */
     readonly nfe: number;
+    /** Positions of the canvas from this step on, where it grew before it. */
+    readonly grown?: number;
+    /** Whether these tokens are the likeliest ones at the deadline, and no commits. */
+    readonly provisional?: true;
     /** Tokens committed at this step, by ascending position. */
     readonly commits: readonly CommittedToken[];
     /** Guesses that were verified at this step, if the strategy makes guesses. */
