@@ -23,6 +23,8 @@ export interface DenoiseOptions {
   readonly cfgScale?: number;
   /** Whether `eosToken` is never chosen (`logits_eos_inf`); default false. */
   readonly logitsEosInf?: boolean;
+  /** Whether none of `endTokens` is ever chosen: for text that goes on behind; default false. */
+  readonly banEnds?: boolean;
   /**
    * Whether positions that chose `eosToken` or `eotToken` are unmasked last
    * (`confidence_eos_eot_inf`); default false. It hides both at every temperature. Above

@@ -2,7 +2,7 @@
 
 import { GREEDY, type Predictor, type TokenChoice } from "../denoise/predictor.ts";
 import { maskedPositions, type Sequence } from "../denoise/sequence.ts";
-import { RequestError } from "./request.ts";
+import { type CommittedToken, type DeadlineToken, RequestError } from "./request.ts";
 
 /** What it takes from a request. @throws {RequestError} for a time that is no positive number */
 export function checkDeadline(milliseconds: number | undefined): number | undefined {
@@ -76,4 +76,18 @@ export async function likeliest(
     confidence,
     logProbability,
   }));
+}
+
+/**
+ * An answer's tokens in order.
+ * @param placed commits, and from `sure` on the likeliest tokens
+ */
+export function tokensAtDeadline(
+  placed: readonly CommittedToken[],
+  sure: number,
+  completionTokens: number,
+): DeadlineToken[] {
+  return placed.map((token, i) => ({ ...token, provisional: i >= sure }))
+    .filter(({ position }) => position < completionTokens)
+    .sort((a, b) => a.position - b.position);
 }

@@ -22,8 +22,10 @@ import {
 import { type ChatTemplate, encodeChat } from "../text/chat_template.ts";
 import { TextStream } from "../text/text_stream.ts";
 import type { TextTokenizer } from "../text/tokenizer.ts";
-import { Deadline, likeliest } from "./deadline.ts";
+import { Deadline, likeliest, tokensAtDeadline } from "./deadline.ts";
+import { fillingOf, searchLayout, templateRequest } from "./fill_template.ts";
 import { defaultLengths, type GenerationPlan, planGeneration } from "./generation_plan.ts";
+import { continued } from "./prefill.ts";
 import { EventBuffer } from "./event_buffer.ts";
 import type { LoadedModel, ModelFacts } from "./loaded_model.ts";
 import { endTokenIds, factsOf } from "./model_facts.ts";
@@ -36,7 +38,8 @@ import {
   UnavailableError,
 } from "./request.ts";
 import { RequestQueue } from "./request_queue.ts";
-import { addAnswer, AnswerMeter, type EngineTotals, NO_TOTALS } from "./stats.ts";
+import { addAnswer, AnswerMeter, type EngineTotals, NO_TOTALS, withPasses } from "./stats.ts";
+import { filledText } from "./template.ts";
 
 /** Settings of an engine besides its model and tokenizer. */
 export interface EngineFolder {
@@ -117,14 +120,17 @@ export class Engine implements LoadedModel {
     signal?: AbortSignal,
   ): AsyncGenerator<GenerateEvent, void, void> {
     this.#queue.checkRoom();
+    request = continued(request);
     const begun = this.tokenizer.encode(request.prefill ?? "");
-    const plan = planGeneration(
-      request,
+    const text = fillingOf(request, this.tokenizer);
+    const planned = planGeneration(
+      text ? templateRequest(request, text, this.facts.contextLength) : request,
       this.model.config,
       this.defaults,
       ({ messages }) => Uint32Array.from([...this.encodeChat(messages), ...begun]),
       this.draft !== undefined,
     );
+    const plan = { ...planned, text };
     const deadline = new Deadline(plan.deadlineMs);
     const leave = await this.#queue.enter(signal);
     // The steps run without waiting for the reader. A reader that stops, or calls this model
@@ -239,13 +245,21 @@ export class Engine implements LoadedModel {
   }
 
   async *#denoise(
-    plan: GenerationPlan,
+    asked: GenerationPlan,
     begun: number,
     deadline: Deadline,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<GenerateEvent, void, void> {
     const { config } = this.model;
-    const { promptIds } = plan;
+    const { promptIds } = asked;
+    const meter = new AnswerMeter(this.model, this.draft?.model);
+    const maskToken = config.maskTokenId;
+    const endToken = this.eotToken ?? config.eosTokenId;
+    const searched = asked.text &&
+      await searchLayout(asked.text, meter.target, { promptIds, maskToken, endToken, signal });
+    const plan = searched
+      ? { ...asked, ...searched.shape, stopAtEnd: false, banEnds: true }
+      : asked;
     const isFree = plan.length === "auto";
     const most = plan.genLength;
     const genLength = isFree ? firstCanvas({ ...plan, most }) : most;
@@ -267,7 +281,6 @@ export class Engine implements LoadedModel {
       cache: plan.cache ?? NO_CACHE,
       maskToken: config.maskTokenId,
     };
-    const meter = new AnswerMeter(this.model, this.draft?.model);
     const ids = new Array<number>(genLength).fill(config.maskTokenId);
     for (const { position, token } of plan.given) ids[position] = token;
     // Text of tokens that are given is shown with the first step.
@@ -297,6 +310,7 @@ export class Engine implements LoadedModel {
       ? denoiseFreely(prompt, strategy, models, { ...options, most })
       : strategy.run(withGiven(prompt, plan.given), models, options);
     let nextStep = 0;
+    const placed: CommittedToken[] = [];
     const stepEvent = (step: DenoiseStep): Extract<GenerateEvent, { type: "step" }> => {
       deadline.step();
       nextStep = step.step + 1;
@@ -311,6 +325,7 @@ export class Engine implements LoadedModel {
         logProbability: commit.logProbability,
       }));
       for (const { position, token } of commits) ids[position] = token;
+      placed.push(...commits);
       const delta = given + stream.commit(commits);
       given = "";
       const { proposed, ...traced } = tracedStep(step, promptLength, config.maskTokenId);
@@ -331,20 +346,30 @@ export class Engine implements LoadedModel {
     };
     let result = yield* forwardSteps(steps, stepEvent);
     const late = deadline.came && stream.finishReason === undefined;
+    const sure = placed.length;
     if (late) {
-      const bannedTokens = plan.logitsEosInf ? [config.eosTokenId] : [];
+      const bannedTokens = searched
+        ? options.endTokens
+        : plan.logitsEosInf
+        ? [config.eosTokenId]
+        : [];
       const guesses = await likeliest(result.sequence, meter.target, { bannedTokens });
       const nfe = result.targetForwards + 1;
-      result = { ...result, targetForwards: nfe, targetStates: result.targetStates + 1 };
+      result = withPasses(result, 1);
       const step = { step: nextStep, block: 0, nfe, commits: [guesses] };
       if (guesses.length > 0) yield { ...stepEvent(step), provisional: true };
     }
     stream.finish();
+    if (searched) result = withPasses(result, searched.passes);
     yield {
       type: "end",
       finishReason: late ? "length" : stream.finishReason ?? "length",
       text: stream.text,
       ids,
+      ...late && { deadline: tokensAtDeadline(placed, sure, stream.completionTokens) },
+      ...searched && {
+        filled: filledText(searched.pieces, searched.shape, ids, placed, this.tokenizer),
+      },
       usage: { promptTokens: promptLength, completionTokens: stream.completionTokens },
       stats: {
         ...meter.stats(result),

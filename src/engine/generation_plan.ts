@@ -16,6 +16,7 @@ import {
   type GenerationDefaults,
   readGenerationDefaults,
 } from "../model/loading/generation_defaults.ts";
+import type { Filling } from "./fill_template.ts";
 import { checkDeadline } from "./deadline.ts";
 import { checkGiven, checkLength, DEFAULT_FREE_BLOCK, freeLengths } from "./length_plan.ts";
 import {
@@ -40,6 +41,8 @@ export interface GenerationPlan extends Chosen {
   /** Tokens that are decided before the first step. */
   readonly given: readonly GivenToken[];
   readonly deadlineMs?: number;
+  /** The text with holes that is the answer, if one is to be filled. */
+  readonly text?: Filling;
   readonly blockLength: number;
   readonly steps: number;
   readonly temperature: number;

@@ -36,6 +36,54 @@ export interface ChatMessage {
   readonly content: string;
 }
 
+/** A gap in a text, which the model fills. */
+export interface Hole {
+  /** Tokens of the gap; absent: as many as the model is surest of. */
+  readonly tokens?: number;
+  /** Most tokens of a gap whose length is searched; default 16. */
+  readonly mostTokens?: number;
+  /** What stands there now, in a text that is revised; it comes back with the answer. */
+  readonly before?: string;
+}
+
+/** A part of a text with holes. */
+export type TemplatePart = string | Hole;
+
+/** A text of which part is masked again and denoised. */
+export interface Revision {
+  /** The text as it is, an answer to the conversation. */
+  readonly text: string;
+  /**
+   * What is masked again: `[start, end)` in UTF-16 units, ascending. Each becomes a hole, of `tokens`
+   * tokens or of the length of which the model is surest. Absent: tokens are chosen by confidence,
+   * and each is replaced by one.
+   */
+  readonly spans?: readonly {
+    readonly start: number;
+    readonly end: number;
+    readonly tokens?: number;
+  }[];
+  /** Probability below which a token is masked again; default 0.5. */
+  readonly below?: number;
+  /** Most tokens that are masked again, the least sure ones; default all. */
+  readonly most?: number;
+}
+
+/** A text whose holes were filled. */
+export interface FilledText {
+  /** The whole text; the given parts stand in it unchanged. */
+  readonly text: string;
+  /** The holes, in order. */
+  readonly holes: readonly {
+    /** Where its text begins in the whole, in UTF-16 units. */
+    readonly start: number;
+    readonly text: string;
+    /** What stood there, in a text that was revised. */
+    readonly before?: string;
+    readonly tokens: readonly CommittedToken[];
+  }[];
+}
+
 /** A request for one answer. Absent fields take the defaults of the model folder or the engine. */
 export interface GenerateRequest {
   /** The conversation, rendered with the model's chat template. */
@@ -56,6 +104,13 @@ export interface GenerateRequest {
   readonly prefill?: string;
   /** Tokens that are decided before the first step, on a fixed canvas. */
   readonly fixed?: readonly GivenToken[];
+  /**
+   * The answer, with holes that are filled all together. It fixes the canvas: lengths, blocks and
+   * steps may not be given.
+   */
+  readonly template?: readonly TemplatePart[];
+  /** An answer that is to be revised, instead of `template`. */
+  readonly revise?: Revision;
   /**
    * Milliseconds from the call until the best text so far is wanted. What is not decided then is
    * filled with the likeliest tokens, in a last step that is marked `provisional`.
@@ -156,6 +211,12 @@ export interface CommittedToken {
   readonly logProbability: number;
 }
 
+/** A token of an answer that its deadline ended. */
+export interface DeadlineToken extends CommittedToken {
+  /** Whether it was only the likeliest token at the deadline, and not committed. */
+  readonly provisional: boolean;
+}
+
 /**
  * An event of `generate`, distinguished by `type`: one `start`, a `step` per denoising step, one
  * `end`.
@@ -211,6 +272,10 @@ export type GenerateEvent =
     readonly text: string;
     /** All ids of the generation; positions that an early stop left undecided are masks. */
     readonly ids: readonly number[];
+    /** If the deadline came before it was done: the answer's tokens, in order. */
+    readonly deadline?: readonly DeadlineToken[];
+    /** The template with its holes filled, if the request has one. */
+    readonly filled?: FilledText;
     readonly usage: Usage;
     readonly stats: GenerateStats;
   };

@@ -5,6 +5,8 @@ import type { TextEngine } from "../engine/request.ts";
 import { hostGate, keyGate, LOOPBACK_HOSTS } from "./access.ts";
 import { chatCompletions } from "./chat_completions.ts";
 import { ApiError, toApiError } from "./errors.ts";
+import { edits } from "./fill/edits.ts";
+import { infill } from "./fill/infill.ts";
 import { health } from "./health.ts";
 import { listModels, retrieveModel } from "./models.ts";
 import { stats } from "./stats.ts";
@@ -85,6 +87,17 @@ export function createApp(engine: TextEngine, options: AppOptions = {}): Hono {
   app.all("/v1/models/:id{.+}", methodNotAllowed("GET, HEAD"));
   app.get("/v1/stats", stats(engine));
   app.all("/v1/stats", methodNotAllowed("GET, HEAD"));
+  const filling = {
+    body: { maxBytes: options.maxBodyBytes ?? 2 ** 20, seconds: options.bodySeconds ?? 30 },
+    maxMessages: options.maxMessages ?? 1024,
+    beginSeconds: options.beginSeconds ?? 5,
+    pingSeconds: options.pingSeconds ?? 15,
+    onError,
+  };
+  app.post("/v1/infill", infill(engine, filling));
+  app.all("/v1/infill", methodNotAllowed("POST"));
+  app.post("/v1/edits", edits(engine, filling));
+  app.all("/v1/edits", methodNotAllowed("POST"));
   const chat = chatCompletions(engine, {
     body: { maxBytes: options.maxBodyBytes ?? 2 ** 20, seconds: options.bodySeconds ?? 30 },
     maxMessages: options.maxMessages ?? 1024,

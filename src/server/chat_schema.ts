@@ -7,6 +7,7 @@ import {
   REMASKINGS,
   STRATEGY_NAMES,
 } from "../engine/request.ts";
+import { canvasShape } from "./canvas_fields.ts";
 import {
   REFUSED_IN_BODY,
   REFUSED_IN_MESSAGE,
@@ -134,6 +135,7 @@ export function chatSchema(limits: RequestLimits) {
     stream: flag.optional(),
     stream_options: fields({ include_usage: flag.optional() }, REFUSED_IN_STREAM_OPTIONS)
       .optional(),
+    ...canvasShape(limits.contextLength),
     steps: integer(1, limits.maxSteps).optional(),
     block_length: integer(1, limits.contextLength).optional(),
     remasking: oneOf(REMASKINGS).optional(),

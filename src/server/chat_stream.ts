@@ -1,5 +1,6 @@
 /** A generation's events as the messages of a streamed chat completion. */
 import type { GenerateEvent } from "../engine/request.ts";
+import { type AtDeadline, atDeadline } from "./deadline.ts";
 import {
   commitPrefixEvent,
   type DenoiseEvent,
@@ -54,7 +55,10 @@ export async function* chatStream(
   const delta = (
     delta: Choice["delta"],
     finish_reason: Choice["finish_reason"] = null,
-  ): StreamMessage => ({ data: chunk([{ index: 0, delta, logprobs: null, finish_reason }]) });
+    more: AtDeadline = {},
+  ): StreamMessage => ({
+    data: chunk([{ index: 0, delta, logprobs: null, finish_reason, ...more }]),
+  });
   const typed = (diffusion: DenoiseEvent): StreamMessage => ({
     event: diffusion.type,
     data: chunk([], { diffusion }),
@@ -90,7 +94,7 @@ export async function* chatStream(
   if (end === undefined) throw new Error("the engine ended without an end event");
   // Text that no step could send, such as a character that the token limit cut in half.
   if (end.text.length > sent.length) yield delta({ content: end.text.slice(sent.length) });
-  yield delta({}, end.finishReason);
+  yield delta({}, end.finishReason, atDeadline(end));
   if (options.includeUsage) yield { data: chunk([], { usage: completionUsage(end) }) };
   yield { data: "[DONE]" };
 }

@@ -4,6 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import type { FinishReason, GenerateEvent, ModelSummary, PassStats } from "../engine/request.ts";
+import { type AtDeadline, atDeadline } from "./deadline.ts";
 import type { DenoiseEvent } from "./denoise_events.ts";
 
 /** The last event of a generation. */
@@ -90,6 +91,7 @@ export interface ChatCompletion {
     };
     readonly logprobs: null;
     readonly finish_reason: FinishReason;
+    readonly deadline?: AtDeadline["deadline"];
   }];
   readonly usage: CompletionUsage;
 }
@@ -108,6 +110,7 @@ export interface ChatCompletionChunk {
     readonly delta: { readonly role?: "assistant"; readonly content?: string };
     readonly logprobs: null;
     readonly finish_reason: FinishReason | null;
+    readonly deadline?: AtDeadline["deadline"];
   }[];
   /** Only with `stream_options.include_usage`: null except in the last chunk. */
   readonly usage?: CompletionUsage | null;
@@ -195,6 +198,7 @@ export function chatCompletion(head: CompletionHead, end: EndEvent): ChatComplet
       message: { role: "assistant", content: end.text, refusal: null },
       logprobs: null,
       finish_reason: end.finishReason,
+      ...atDeadline(end),
     }],
     usage: completionUsage(end),
   };

@@ -151,6 +151,10 @@ Deno.test("a deadline gives the best text so far, marked", async () => {
   assertEquals(early.steps.filter(({ provisional }) => provisional).length, 1);
   assert(last.commits.every(({ confidence }) => confidence > 0 && confidence <= 1));
   assertEquals(early.deltas, early.end.text);
+  const tokens = early.end.deadline!;
+  assertEquals(tokens.length, early.end.usage.completionTokens);
+  assertEquals(tokens.map(({ text }) => text).join("").startsWith(early.end.text), true);
+  assert(tokens.some(({ provisional }) => provisional));
   assert(early.end.text !== "");
   assert(early.end.stats.forwards < whole.end.stats.forwards);
   const late = await run(engine, { length: "auto", deadlineMs: 600_000 });
