@@ -6,10 +6,11 @@ import { Controller } from "../denoise/auto/controller.ts";
 import { NO_CACHE } from "../denoise/cache_plan.ts";
 import type { ForwardInput, Prediction } from "../denoise/predictor.ts";
 import { forwardSteps } from "../denoise/forward_steps.ts";
-import { newSequence } from "../denoise/sequence.ts";
+import type { DenoiseStep } from "../denoise/denoise_step.ts";
+import { denoiseFreely, firstCanvas } from "../denoise/free_canvas.ts";
+import { newSequence, withGiven } from "../denoise/sequence.ts";
 import { strategyOf } from "../denoise/strategy.ts";
 import { tracedStep } from "../denoise/trace.ts";
-import type { ModelConfig } from "../model/loading/config.ts";
 import type { GenerationDefaults } from "../model/loading/generation_defaults.ts";
 import { LIST_TOKENS } from "../model/input.ts";
 import {
@@ -20,11 +21,15 @@ import {
 } from "../model/model.ts";
 import { type ChatTemplate, encodeChat } from "../text/chat_template.ts";
 import { TextStream } from "../text/text_stream.ts";
-import { MAX_TEXT_LENGTH, type TextTokenizer } from "../text/tokenizer.ts";
+import type { TextTokenizer } from "../text/tokenizer.ts";
+import { Deadline, likeliest, tokensAtDeadline } from "./deadline.ts";
+import { fillingOf, searchLayout, templateRequest } from "./fill_template.ts";
 import { defaultLengths, type GenerationPlan, planGeneration } from "./generation_plan.ts";
+import { continued } from "./prefill.ts";
 import { EventBuffer } from "./event_buffer.ts";
 import type { LoadedModel, ModelFacts } from "./loaded_model.ts";
-import { encodePrompt } from "./prompt.ts";
+import { promptIds } from "./prompt.ts";
+import { endTokenIds, factsOf } from "./model_facts.ts";
 import {
   type ChatMessage,
   type CommittedToken,
@@ -32,11 +37,14 @@ import {
   type GenerateRequest,
   type ModelSummary,
   RequestError,
+  type TextQuestion,
+  type TokenizedText,
   UnavailableError,
 } from "./request.ts";
 import { RequestQueue } from "./request_queue.ts";
-import { answerAboutText, type TextQuestion, type TokenizedText } from "./text_question.ts";
-import { addAnswer, AnswerMeter, type EngineTotals, NO_TOTALS } from "./stats.ts";
+import { answerAboutText } from "./text_answers.ts";
+import { addAnswer, AnswerMeter, type EngineTotals, NO_TOTALS, withPasses } from "./stats.ts";
+import { filledText } from "./template.ts";
 
 /** Settings of an engine besides its model and tokenizer. */
 export interface EngineFolder {
@@ -117,21 +125,27 @@ export class Engine implements LoadedModel {
     signal?: AbortSignal,
   ): AsyncGenerator<GenerateEvent, void, void> {
     this.#queue.checkRoom();
-    const plan = planGeneration(
-      request,
+    request = continued(request);
+    const begun = this.tokenizer.encode(request.prefill ?? "");
+    const text = fillingOf(request, this.tokenizer);
+    const planned = planGeneration(
+      text ? templateRequest(request, text, this.facts.contextLength) : request,
       this.model.config,
       this.defaults,
-      ({ messages = [], prompt }) =>
-        prompt === undefined ? this.encodeChat(messages) : this.#encodePrompt(prompt),
+      (asked) => Uint32Array.from([...promptIds(asked, this), ...begun]),
       this.draft !== undefined,
     );
+    const plan = { ...planned, text };
+    const deadline = new Deadline(plan.deadlineMs);
     const leave = await this.#queue.enter(signal);
     // The steps run without waiting for the reader. A reader that stops, or calls this model
     // between two steps, would otherwise block every request behind it.
     const left = new AbortController();
     const both = signal ? AbortSignal.any([signal, left.signal]) : left.signal;
     const events = new EventBuffer<GenerateEvent>();
-    const answer = this.#counted(this.#withinMemory(this.#denoise(plan, both)));
+    const answer = this.#counted(
+      this.#withinMemory(this.#denoise(plan, begun.length, deadline, both)),
+    );
     const pump = events.fill(answer).finally(leave);
     try {
       yield* events;
@@ -187,25 +201,12 @@ export class Engine implements LoadedModel {
     }
   }
 
-  #encodePrompt(prompt: string | readonly number[]): Uint32Array {
-    return encodePrompt(prompt, this.tokenizer, this.facts);
-  }
-
   /**
    * Answers a question about text.
    * @throws {RequestError} when the text is too long, or the chat template refuses the messages
    */
   text(question: TextQuestion): TokenizedText {
-    try {
-      return answerAboutText(question, this.tokenizer, this.template, {
-        most: MAX_TEXT_LENGTH,
-        vocabulary: this.facts.embeddingSize,
-      });
-    } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      const field = { encode: "text", decode: "ids", render: "messages" }[question.type];
-      throw new RequestError(field, message);
-    }
+    return answerAboutText(question, this.tokenizer, this.template, this.facts.embeddingSize);
   }
 
   async #alone<T>(body: () => Promise<T>): Promise<T> {
@@ -257,11 +258,24 @@ export class Engine implements LoadedModel {
   }
 
   async *#denoise(
-    plan: GenerationPlan,
+    asked: GenerationPlan,
+    begun: number,
+    deadline: Deadline,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<GenerateEvent, void, void> {
     const { config } = this.model;
-    const { promptIds, genLength } = plan;
+    const { promptIds } = asked;
+    const meter = new AnswerMeter(this.model, this.draft?.model);
+    const maskToken = config.maskTokenId;
+    const endToken = this.eotToken ?? config.eosTokenId;
+    const searched = asked.text &&
+      await searchLayout(asked.text, meter.target, { promptIds, maskToken, endToken, signal });
+    const plan = searched
+      ? { ...asked, ...searched.shape, stopAtEnd: false, banEnds: true }
+      : asked;
+    const isFree = plan.length === "auto";
+    const most = plan.genLength;
+    const genLength = isFree ? firstCanvas({ ...plan, most }) : most;
     const promptLength = promptIds.length;
     const stream = new TextStream(this.tokenizer, {
       endTokens: this.facts.endTokenIds,
@@ -273,31 +287,47 @@ export class Engine implements LoadedModel {
       promptTokens: promptLength,
       generationLength: genLength,
       blockLength: plan.blockLength,
-      steps: plan.steps,
+      ...plan.given.length > 0 && { given: plan.given },
+      steps: isFree ? genLength : plan.steps,
       seed: plan.seed,
       strategy: plan.strategy,
       cache: plan.cache ?? NO_CACHE,
       maskToken: config.maskTokenId,
     };
-    const meter = new AnswerMeter(this.model, this.draft?.model);
     const ids = new Array<number>(genLength).fill(config.maskTokenId);
-    const steps = strategyOf(plan.strategy).run(
-      newSequence(promptIds, genLength, config.maskTokenId),
-      { target: meter.target, draft: meter.draft },
-      {
-        ...plan,
-        controller: this.#controller,
-        seeds: [plan.seed],
-        eosToken: config.eosTokenId,
-        eotToken: this.eotToken,
-        // As many as a shader takes; the text ends at each of them all the same.
-        endTokens: this.facts.endTokenIds.slice(0, LIST_TOKENS),
-        // A stop string or the token limit settles the text as an end token does.
-        finished: () => plan.stopAtEnd && stream.finishReason !== undefined,
-        signal,
-      },
-    );
-    const result = yield* forwardSteps(steps, (step): GenerateEvent => {
+    for (const { position, token } of plan.given) ids[position] = token;
+    // Text of tokens that are given is shown with the first step.
+    let given = stream.commit(plan.given);
+    const answerStart = promptLength - begun;
+    const prompt = {
+      ...newSequence(promptIds, isFree ? 0 : genLength, config.maskTokenId),
+      ...begun > 0 && { answerStart },
+    };
+    const strategy = strategyOf(plan.strategy);
+    const models = { target: meter.target, draft: meter.draft };
+    deadline.start();
+    const options = {
+      ...plan,
+      controller: this.#controller,
+      seeds: [plan.seed],
+      eosToken: config.eosTokenId,
+      eotToken: this.eotToken,
+      // As many as a shader takes; the text ends at each of them all the same.
+      endTokens: this.facts.endTokenIds.slice(0, LIST_TOKENS),
+      // A stop string or the token limit settles the text as an end token does.
+      finished: () => deadline.comes() || (plan.stopAtEnd && stream.finishReason !== undefined),
+      stepsPerReadback: plan.deadlineMs === undefined ? undefined : 1,
+      signal,
+    };
+    const steps = isFree
+      ? denoiseFreely(prompt, strategy, models, { ...options, most })
+      : strategy.run(withGiven(prompt, plan.given), models, options);
+    let nextStep = 0;
+    const placed: CommittedToken[] = [];
+    const stepEvent = (step: DenoiseStep): Extract<GenerateEvent, { type: "step" }> => {
+      deadline.step();
+      nextStep = step.step + 1;
+      while (ids.length < (step.grown ?? 0)) ids.push(config.maskTokenId);
       // A position committed as the mask token is still masked, and is committed again later.
       const decided = step.commits[0].filter(({ token }) => token !== config.maskTokenId);
       const commits = decided.map((commit): CommittedToken => ({
@@ -308,10 +338,13 @@ export class Engine implements LoadedModel {
         logProbability: commit.logProbability,
       }));
       for (const { position, token } of commits) ids[position] = token;
-      const delta = stream.commit(commits);
+      placed.push(...commits);
+      const delta = given + stream.commit(commits);
+      given = "";
       const { proposed, ...traced } = tracedStep(step, promptLength, config.maskTokenId);
       return {
         ...traced,
+        ...step.grown !== undefined && { grown: step.grown },
         type: "step",
         commits,
         ...proposed && {
@@ -323,14 +356,34 @@ export class Engine implements LoadedModel {
         delta,
         prefixLength: stream.prefixLength,
       };
-    });
+    };
+    let result = yield* forwardSteps(steps, stepEvent);
+    const late = deadline.came && stream.finishReason === undefined;
+    const sure = placed.length;
+    if (late) {
+      const bannedTokens = searched
+        ? options.endTokens
+        : plan.logitsEosInf
+        ? [config.eosTokenId]
+        : [];
+      const guesses = await likeliest(result.sequence, meter.target, { bannedTokens });
+      const nfe = result.targetForwards + 1;
+      result = withPasses(result, 1);
+      const step = { step: nextStep, block: 0, nfe, commits: [guesses] };
+      if (guesses.length > 0) yield { ...stepEvent(step), provisional: true };
+    }
     stream.finish();
+    if (searched) result = withPasses(result, searched.passes);
     yield {
       type: "end",
-      finishReason: stream.finishReason ?? "length",
+      finishReason: late ? "length" : stream.finishReason ?? "length",
       stopText: stream.stopText,
       text: stream.text,
       ids,
+      ...late && { deadline: tokensAtDeadline(placed, sure, stream.completionTokens) },
+      ...searched && {
+        filled: filledText(searched.pieces, searched.shape, ids, placed, this.tokenizer),
+      },
       usage: { promptTokens: promptLength, completionTokens: stream.completionTokens },
       stats: {
         ...meter.stats(result),
@@ -342,33 +395,4 @@ export class Engine implements LoadedModel {
       },
     };
   }
-}
-
-/** Ids that end an answer, each once: end of text, end of turn, and what else the folder lists. */
-function endTokenIds(
-  { eosTokenId, otherEndTokenIds = [] }: ModelConfig,
-  { endTokenIds = [] }: GenerationDefaults,
-  eotToken: number | undefined,
-): readonly number[] {
-  const eot = eotToken === undefined ? [] : [eotToken];
-  return [...new Set([eosTokenId, ...eot, ...otherEndTokenIds, ...endTokenIds])];
-}
-
-function factsOf(config: ModelConfig, endTokenIds: readonly number[]): ModelFacts {
-  const { modelType, maskTokenId, vocabSize, embeddingSize, maxSequenceLength } = config;
-  const { hiddenSize, layers, heads, kvHeads, headDim, ffnSize } = config;
-  return {
-    modelType,
-    maskTokenId,
-    endTokenIds,
-    vocabSize,
-    embeddingSize,
-    contextLength: maxSequenceLength,
-    hiddenSize,
-    layers,
-    heads,
-    kvHeads,
-    headDim,
-    ffnSize,
-  };
 }

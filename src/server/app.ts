@@ -9,6 +9,8 @@ import type { RequestSettings } from "./chat_request.ts";
 import { ApiError, toApiError } from "./errors.ts";
 import { cors } from "./cors.ts";
 import { familyErrors } from "./family_errors.ts";
+import { edits } from "./fill/edits.ts";
+import { infill } from "./fill/infill.ts";
 import { health } from "./health.ts";
 import { measured } from "./metrics.ts";
 import { listModels, retrieveModel } from "./models.ts";
@@ -101,6 +103,10 @@ export function createApp(engine: TextEngine, options: AppOptions = {}): Hono {
     onError,
   };
   const metrics = measured(engine);
+  app.post("/v1/infill", infill(metrics.engine, chatOptions));
+  app.all("/v1/infill", methodNotAllowed("POST"));
+  app.post("/v1/edits", edits(metrics.engine, chatOptions));
+  app.all("/v1/edits", methodNotAllowed("POST"));
   const chatOver = (over: TextEngine) => chatCompletions(over, chatOptions);
   app.post("/v1/chat/completions", chatOver(metrics.engine));
   app.all("/v1/chat/completions", methodNotAllowed("POST"));

@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import type { FinishReason, GenerateEvent, ModelSummary, PassStats } from "../engine/request.ts";
 import { addAnswer, NO_TOTALS } from "../engine/stats.ts";
+import { type AtDeadline, atDeadline } from "./deadline.ts";
 import type { DenoiseEvent } from "./denoise_events.ts";
 
 /** The last event of a generation. */
@@ -97,6 +98,7 @@ export interface ChatCompletion {
     readonly finish_reason: FinishReason;
     /** The stop string that ended the answer, where one did (vLLM's field). */
     readonly stop_reason?: string;
+    readonly deadline?: AtDeadline["deadline"];
   }[];
   readonly usage: CompletionUsage;
 }
@@ -116,6 +118,7 @@ export interface ChatCompletionChunk {
     readonly logprobs: null;
     readonly finish_reason: FinishReason | null;
     readonly stop_reason?: string;
+    readonly deadline?: AtDeadline["deadline"];
   }[];
   /** Only with `stream_options.include_usage`: null except in the last chunk. */
   readonly usage?: CompletionUsage | null;
@@ -230,6 +233,7 @@ export function chatCompletion(
       logprobs: null,
       finish_reason: end.finishReason,
       stop_reason: end.stopText,
+      ...atDeadline(end),
     })),
     usage: completionUsage(ends, includeDiffusion),
   };
