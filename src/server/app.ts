@@ -7,6 +7,7 @@ import { chatCompletions } from "./chat_completions.ts";
 import { ApiError, toApiError } from "./errors.ts";
 import { edits } from "./fill/edits.ts";
 import { infill } from "./fill/infill.ts";
+import { freely } from "./free_length.ts";
 import { health } from "./health.ts";
 import { listModels, retrieveModel } from "./models.ts";
 import { stats } from "./stats.ts";
@@ -52,7 +53,8 @@ export interface AppOptions {
  * CORS, so a page of another origin cannot read a response.
  * @throws {TypeError} when an API key is empty
  */
-export function createApp(engine: TextEngine, options: AppOptions = {}): Hono {
+export function createApp(given: TextEngine, options: AppOptions = {}): Hono {
+  const engine = freely(given);
   const app = new Hono();
   const { log, onError = () => {} } = options;
   app.use(async (c, next) => {

@@ -1,5 +1,5 @@
 /** What an answer says that its deadline ended. */
-import type { EndEvent } from "./openai.ts";
+import type { GenerateEvent } from "../engine/request.ts";
 
 /** A token of such an answer. */
 export interface DeadlineToken {
@@ -18,7 +18,9 @@ export interface AtDeadline {
 }
 
 /** That member, if the deadline ended the answer. */
-export function atDeadline({ deadline }: EndEvent): AtDeadline {
+export function atDeadline(
+  { deadline }: Extract<GenerateEvent, { type: "end" }>,
+): AtDeadline {
   return deadline === undefined ? {} : {
     deadline: {
       tokens: deadline.map(({ text, confidence, provisional }) => ({
