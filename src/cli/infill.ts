@@ -3,11 +3,15 @@
 import { Command, Option } from "commander";
 import { asksToFill, HOLE_MARK, templateOf } from "../engine/marked_text.ts";
 import type { GenerateEvent } from "../engine/request.ts";
+import { addDeviceOptions } from "./device_options.ts";
 import {
-  addFolderOptions,
+  addDraftOptions,
+  addMemoryOptions,
+  addTuningOptions,
   engineOptionsOf,
   type GenerationFlags,
   messageFor,
+  modelOption,
   numberBetween,
   wholeNumber,
 } from "./options.ts";
@@ -27,7 +31,8 @@ interface InfillFlags extends GenerationFlags {
 export function infillCommand(): Command {
   const command = new Command("infill")
     .argument("<text>", `a text in which each ${HOLE_MARK} is a hole`);
-  return addFolderOptions(command)
+  const loading = addTuningOptions(addMemoryOptions(addDraftOptions(command)));
+  return addDeviceOptions(loading.addOption(modelOption()))
     .option("--hole <mark>", "what marks a hole", HOLE_MARK)
     .option("--tokens <n>", "tokens of each hole (default: searched)", wholeNumber(1))
     .option(

@@ -286,12 +286,6 @@ export function addStrategyOptions(command: Command): Command {
     );
 }
 
-/** Adds what says which model is loaded, and how: its folder, memory, tuning, device and draft. */
-export function addFolderOptions(command: Command): Command {
-  const memory = addMemoryOptions(addDraftOptions(command));
-  return addDeviceOptions(addTuningOptions(memory).addOption(modelOption()));
-}
-
 /** Adds the model and the generation options; the model's folder holds their defaults. */
 export function addGenerationOptions(command: Command): Command {
   const memory = addMemoryOptions(addDraftOptions(command));

@@ -11,6 +11,7 @@ import { cors } from "./cors.ts";
 import { familyErrors } from "./family_errors.ts";
 import { edits } from "./fill/edits.ts";
 import { infill } from "./fill/infill.ts";
+import { freely } from "./free_length.ts";
 import { health } from "./health.ts";
 import { measured } from "./metrics.ts";
 import { listModels, retrieveModel } from "./models.ts";
@@ -64,7 +65,8 @@ export interface AppOptions extends RequestSettings {
  * to, most of them OpenAI's. A page of another origin cannot read a response, unless `cors` names it.
  * @throws {TypeError} when an API key is empty
  */
-export function createApp(engine: TextEngine, options: AppOptions = {}): Hono {
+export function createApp(given: TextEngine, options: AppOptions = {}): Hono {
+  const engine = freely(given);
   const app: Hono = new Hono({ getPath: routePath(() => app.routes) });
   const { log, onError = () => {} } = options;
   app.use(requestRecords(log));

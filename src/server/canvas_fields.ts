@@ -18,22 +18,13 @@ export function canvasShape(contextLength: number) {
   };
 }
 
-/** The values of those fields, and of one more that needs a fixed canvas. */
-interface CanvasFields {
-  readonly length?: GenerateRequest["length"];
-  readonly gen_length?: number;
-  readonly deadline_ms?: number;
-  readonly steps?: number;
-}
-
-/** The engine's fields: the model decides on the length, unless the request fixes the canvas. */
+/** The engine's fields of the same names. */
 export function canvasOf(
-  { length, gen_length, deadline_ms, steps }: CanvasFields,
+  { length, gen_length, deadline_ms }: {
+    readonly length?: GenerateRequest["length"];
+    readonly gen_length?: number;
+    readonly deadline_ms?: number;
+  },
 ): Pick<GenerateRequest, "length" | "genLength" | "deadlineMs"> {
-  const fixes = gen_length !== undefined || steps !== undefined;
-  return {
-    length: length ?? (fixes ? "fixed" : "auto"),
-    genLength: gen_length,
-    deadlineMs: deadline_ms,
-  };
+  return { length, genLength: gen_length, deadlineMs: deadline_ms };
 }

@@ -8,7 +8,7 @@ import type {
   ModelSummary,
   TextEngine,
 } from "../../engine/request.ts";
-import { STRATEGY_NAMES } from "../../engine/request.ts";
+import { RequestError, STRATEGY_NAMES } from "../../engine/request.ts";
 import { canvasShape } from "../canvas_fields.ts";
 import { toApiError } from "../errors.ts";
 import { loadedModel } from "../health.ts";
@@ -58,7 +58,7 @@ export function fillRoute<Schema extends z.ZodType>(
     const cancel = new AbortController();
     const signal = AbortSignal.any([c.req.raw.signal, cancel.signal]);
     const clientError = (error: unknown) => {
-      const known = toApiError(error);
+      const known = toApiError(ofText(error));
       if (known.status >= 500 && !signal.aborted) options.onError(error);
       return known;
     };
@@ -96,6 +96,14 @@ export function fillRoute<Schema extends z.ZodType>(
       throw clientError(error);
     }
   };
+}
+
+/** Both of the engine's fields are this body's `text`. */
+function ofText(error: unknown): unknown {
+  if (!(error instanceof RequestError)) return error;
+  const { field, message, code } = error;
+  if (field !== "template" && field !== "revise") return error;
+  return new RequestError("text", message.replace(/^(template|revise)\b/, "text"), code);
 }
 
 async function filled(events: AsyncIterable<GenerateEvent>): Promise<FilledEnd> {
