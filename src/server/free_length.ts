@@ -1,5 +1,6 @@
 /** Over HTTP the model decides how long its answer's canvas is, unless a request fixes it. */
 import type { GenerateRequest, TextEngine } from "../engine/request.ts";
+import { engineWith } from "./engine_with.ts";
 
 /** The request with the server's default: the length is auto where nothing fixes the canvas. */
 export function withFreeLength(request: GenerateRequest): GenerateRequest {
@@ -10,13 +11,8 @@ export function withFreeLength(request: GenerateRequest): GenerateRequest {
 
 /** The same engine, with that default. */
 export function freely(engine: TextEngine): TextEngine {
-  const generate: TextEngine["generate"] = (request, signal) =>
-    engine.generate(withFreeLength(request), signal);
-  return new Proxy(engine, {
-    get(target, name) {
-      if (name === "generate") return generate;
-      const value: unknown = Reflect.get(target, name, target);
-      return typeof value === "function" ? value.bind(target) : value;
-    },
-  });
+  return engineWith(
+    engine,
+    (request, signal) => engine.generate(withFreeLength(request), signal),
+  );
 }
