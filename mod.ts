@@ -41,15 +41,23 @@ export type {
   ChatMessage,
   CommittedToken,
   Constraint,
+  DeadlineToken,
+  FilledText,
   FinishReason,
   GenerateEvent,
   GenerateRequest,
+  GivenToken,
+  Hole,
+  Revision,
+  TemplatePart,
 } from "./src/engine/request.ts";
 
 // The names that a request's options may have, in lists for programs that offer a choice.
 export {
   CACHE_POLICIES,
   type CachePolicy,
+  CANVAS_LENGTHS,
+  type CanvasLength,
   CONFIDENCE_MEASURES,
   type ConfidenceMeasure,
   QUALITIES,

@@ -1,11 +1,10 @@
 /** `unmask serve`: the OpenAI-compatible server. */
 
 import { isIPv4 } from "node:net";
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command, Option } from "commander";
 import { UnavailableError } from "../engine/request.ts";
 import type { WorkerEngine } from "../engine/worker_engine.ts";
 import { LOOPBACK_HOSTS } from "../server/access.ts";
-import { keyDigest, keysOfFile } from "../server/api_keys.ts";
 import { createApp } from "../server/app.ts";
 import { inUrl } from "../server/connections.ts";
 import { CONNECTION_LIMITS, type HttpServer, listen } from "../server/http_server.ts";
@@ -27,6 +26,7 @@ import {
   tuningOf,
   wholeNumber,
 } from "./options.ts";
+import { type KeyFlags, keysOf, modelName, pageOrigin } from "./serve_options.ts";
 import { Log } from "./terminal/log.ts";
 import { startEngine } from "./terminal/progress.ts";
 import { onStop } from "./terminal/signals.ts";
@@ -37,12 +37,10 @@ const GRACE = 30;
 /** Milliseconds for the last bytes to reach clients, once their answers were broken off. */
 const FAREWELL = 500;
 
-interface ServeFlags extends MemoryFlags, TuningFlags, DeviceFlags {
+interface ServeFlags extends MemoryFlags, TuningFlags, DeviceFlags, KeyFlags {
   readonly model: string;
   readonly host: string;
   readonly port: number;
-  readonly apiKey?: readonly string[];
-  readonly apiKeys?: string;
   readonly cors?: readonly string[];
   readonly allowAnyone?: boolean;
   readonly allowHost?: readonly string[];
@@ -55,6 +53,7 @@ interface ServeFlags extends MemoryFlags, TuningFlags, DeviceFlags {
   readonly grace: number;
   readonly quiet?: boolean;
   readonly logFormat: LogFormat;
+  readonly logMessages?: boolean;
   readonly draft?: string | boolean;
 }
 
@@ -120,6 +119,7 @@ export function serveCommand(): Command {
       new Option("--log-format <name>", "how a request's line is written, without its texts")
         .choices(LOG_FORMATS).default(LOG_FORMATS[0]),
     )
+    .option("--log-messages", "write what clients ask into those lines as well")
     .addHelpText(
       "after",
       `
@@ -140,6 +140,9 @@ async function run(flags: ServeFlags): Promise<void> {
       "Warning: a key in --api-key can be seen by who lists processes, and deno task prints it. " +
         "Put it into UNMASK_API_KEYS instead.",
     );
+  }
+  if (flags.logMessages && !flags.quiet) {
+    log.error("Warning: what clients ask is written into the log (--log-messages).");
   }
   const local = isLoopback(host);
   if (!local && apiKeys.length === 0 && !flags.allowAnyone) {
@@ -180,7 +183,8 @@ async function run(flags: ServeFlags): Promise<void> {
     maxTokens: flags.maxTokens,
     log: flags.quiet
       ? undefined
-      : (record) => log.line(() => report.print(requestLine(record, flags.logFormat))),
+      : (record) =>
+        log.line(() => report.print(requestLine(record, flags.logFormat, flags.logMessages))),
     onError(error) {
       if (!stopping) log.error(`unmask: ${privateError(engine, error)}`);
     },
@@ -221,44 +225,6 @@ async function run(flags: ServeFlags): Promise<void> {
   }
   // Connections that clients keep open must not keep the program running.
   Deno.exit(0);
-}
-
-/** A model's name: it stands in headers, paths and logs. */
-function modelName(text: string): string {
-  if (/^[!-~]{1,200}$/.test(text)) return text;
-  throw new InvalidArgumentError("expected 1 to 200 visible ASCII characters without spaces");
-}
-
-/** A page's origin as browsers write it, or `*`. */
-function pageOrigin(text: string): string {
-  if (/^(\*|null|[a-z][a-z\d+.-]*:\/\/[^/\s,]+)$/i.test(text)) return text;
-  throw new InvalidArgumentError(
-    "expected * or an origin without a path, such as https://chat.example or app://obsidian.md",
-  );
-}
-
-/**
- * Digests of the keys of `--api-key`, `--api-keys` and `UNMASK_API_KEYS`.
- * @throws {Error} when a key is empty, or the file cannot be read or holds none
- */
-function keysOf({ apiKey = [], apiKeys: file }: ServeFlags): readonly string[] {
-  const fromEnvironment = Deno.env.get("UNMASK_API_KEYS") || undefined;
-  const keys = [...apiKey, ...fromEnvironment?.split(",") ?? []].map((key) => key.trim());
-  if (keys.includes("")) throw new Error("an API key is empty, in --api-key or UNMASK_API_KEYS");
-  return [...keys, ...file === undefined ? [] : keysIn(file)].map(keyDigest);
-}
-
-function keysIn(file: string): readonly string[] {
-  let text: string;
-  try {
-    text = Deno.readTextFileSync(file);
-  } catch (cause) {
-    throw new Error(`--api-keys: ${file} cannot be read: ${(cause as Error).message}`, { cause });
-  }
-  const keys = keysOfFile(text);
-  // A file that was emptied by mistake must not open the server.
-  if (keys.length === 0) throw new Error(`--api-keys: ${file} holds no key`);
-  return keys;
 }
 
 function isLoopback(host: string): boolean {

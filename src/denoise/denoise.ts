@@ -83,7 +83,7 @@ export function canvasStep(
       temperature: options.temperature ?? 0,
       seed,
       step,
-      bannedTokens: options.logitsEosInf ? [eosToken] : [],
+      bannedTokens: options.banEnds ? options.endTokens : options.logitsEosInf ? [eosToken] : [],
       unconfidentTokens: options.confidenceEosEotInf ? ends : [],
       measure: options.confidence ?? PROBABILITY,
     })),

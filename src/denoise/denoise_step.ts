@@ -23,6 +23,8 @@ export interface DenoiseOptions {
   readonly cfgScale?: number;
   /** Whether `eosToken` is never chosen (`logits_eos_inf`); default false. */
   readonly logitsEosInf?: boolean;
+  /** Whether none of `endTokens` is ever chosen: for text that goes on behind; default false. */
+  readonly banEnds?: boolean;
   /**
    * Whether positions that chose `eosToken` or `eotToken` are unmasked last
    * (`confidence_eos_eot_inf`); default false. It hides both at every temperature. Above
@@ -57,6 +59,8 @@ export interface DenoiseStep {
   readonly block: number;
   /** Forward passes so far, including this step's; the two halves of guidance count as one. */
   readonly nfe: number;
+  /** Positions of the generation from this step on, where it grew before it (free_canvas.ts). */
+  readonly grown?: number;
   /** Tokens that were unmasked, per sequence, positions ascending. */
   readonly commits: readonly (readonly Commit[])[];
   /**

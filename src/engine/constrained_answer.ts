@@ -38,7 +38,10 @@ export function mayBeText(constraint: GenerateRequest["constraint"]): boolean {
 
 /** Most tokens of a constrained answer: all that fit, unless the request says fewer. */
 function mostTokens({ request, plan }: ConstrainedRequest, context: number): number {
-  return Math.min(request.maxTokens ?? Infinity, context - plan.promptIds.length);
+  return Math.min(
+    request.maxTokens ?? request.genLength ?? Infinity,
+    context - plan.promptIds.length,
+  );
 }
 
 /**
@@ -60,6 +63,10 @@ export async function checkConstrained(
     `is ${plan.strategy}, and only ${STRATEGIES.join(", ")} hold a constraint`,
   );
   check("stop", plan.stop.length === 0, "could cut a constrained answer short");
+  const { request } = asked;
+  check("template", !request.template && !request.revise, "has no place in a constrained answer");
+  check("fixed", !request.fixed?.length, "is not supported with a constraint");
+  check("deadlineMs", plan.deadlineMs === undefined, "could cut a constrained answer short");
   check("cfgScale", plan.cfgScale === 0, "is not supported with a constraint");
   check("cache", (plan.cache ?? "none") === "none", "must be none with a constraint");
   check("suffixWindow", plan.suffixWindow === undefined, "is not supported with a constraint");
@@ -88,6 +95,14 @@ export interface ConstrainedParts {
   readonly facts: ModelFacts;
 }
 
+/** How a constrained answer is made. */
+export interface ConstrainedAnswer {
+  /** None if the answer is not constrained after all. */
+  readonly steps?: AsyncGenerator<DenoiseStep, StrategyResult, void>;
+  /** Forward passes that were made to decide that. */
+  readonly passes: number;
+}
+
 /**
  * The steps of a constrained answer. None if the constraint is a call that the model may leave out,
  * and it gives less than half the probability of the answer's first token to those that begin one.
@@ -96,7 +111,7 @@ export async function openConstrained(
   { target, meter, tokenizer, facts }: ConstrainedParts,
   asked: ConstrainedRequest,
   signal?: AbortSignal,
-): Promise<{ readonly steps?: AsyncGenerator<DenoiseStep, StrategyResult, void> }> {
+): Promise<ConstrainedAnswer> {
   const { request, plan, automaton } = asked;
   const timed: LogitSource = { logitsAt: (asked) => meter.timed(target.logitsAt(asked)) };
   const { blockLength } = plan;
@@ -122,7 +137,8 @@ export async function openConstrained(
   };
   if (mayBeText(request.constraint)) {
     const probability = await beginningProbability(timed, automaton, options);
-    if (probability < CALL_PROBABILITY) return {};
+    if (probability < CALL_PROBABILITY) return { passes: 1 };
+    return { passes: 1, steps: constrainedSteps(timed, automaton, options) };
   }
-  return { steps: constrainedSteps(timed, automaton, options) };
+  return { passes: 0, steps: constrainedSteps(timed, automaton, options) };
 }

@@ -70,6 +70,7 @@ export async function* constrainedSteps(
       step: step++,
       block,
       nfe,
+      grown: canvas,
       commits: [commits.toSorted((a, b) => a.position - b.position)],
     });
     while (true) {

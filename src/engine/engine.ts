@@ -6,27 +6,27 @@ import { Controller } from "../denoise/auto/controller.ts";
 import { NO_CACHE } from "../denoise/cache_plan.ts";
 import type { ForwardInput, Prediction } from "../denoise/predictor.ts";
 import { forwardSteps } from "../denoise/forward_steps.ts";
-import { newSequence } from "../denoise/sequence.ts";
+import type { DenoiseStep } from "../denoise/denoise_step.ts";
+import { denoiseFreely, firstCanvas } from "../denoise/free_canvas.ts";
+import { newSequence, withGiven } from "../denoise/sequence.ts";
 import { strategyOf } from "../denoise/strategy.ts";
 import { tracedStep } from "../denoise/trace.ts";
-import type { ModelConfig } from "../model/loading/config.ts";
 import type { GenerationDefaults } from "../model/loading/generation_defaults.ts";
 import { LIST_TOKENS } from "../model/input.ts";
-import {
-  type ForwardResult,
-  GpuMemoryError,
-  type Model,
-  type RankedToken,
-} from "../model/model.ts";
+import { type ForwardResult, type Model, type RankedToken } from "../model/model.ts";
 import { type ChatTemplate, encodeChat } from "../text/chat_template.ts";
 import { TextStream } from "../text/text_stream.ts";
-import { MAX_TEXT_LENGTH, type TextTokenizer } from "../text/tokenizer.ts";
+import type { TextTokenizer } from "../text/tokenizer.ts";
 import { type ConstrainedRequest, openConstrained } from "./constrained_answer.ts";
 import { Constraints } from "./constraints.ts";
+import { Deadline, likeliest, tokensAtDeadline } from "./deadline.ts";
+import { fillingOf, searchLayout, templateRequest } from "./fill_template.ts";
 import { defaultLengths, type GenerationPlan, planGeneration } from "./generation_plan.ts";
+import { continued } from "./prefill.ts";
 import { EventBuffer } from "./event_buffer.ts";
 import type { LoadedModel, ModelFacts } from "./loaded_model.ts";
-import { encodePrompt } from "./prompt.ts";
+import { promptIds } from "./prompt.ts";
+import { endTokenIds, factsOf } from "./model_facts.ts";
 import {
   type ChatMessage,
   type CommittedToken,
@@ -34,11 +34,14 @@ import {
   type GenerateRequest,
   type ModelSummary,
   RequestError,
-  UnavailableError,
+  type TextQuestion,
+  type TokenizedText,
 } from "./request.ts";
 import { RequestQueue } from "./request_queue.ts";
-import { answerAboutText, type TextQuestion, type TokenizedText } from "./text_question.ts";
-import { addAnswer, AnswerMeter, type EngineTotals, NO_TOTALS } from "./stats.ts";
+import { answerAboutText } from "./text_answers.ts";
+import { withinMemory } from "./within_memory.ts";
+import { addAnswer, AnswerMeter, type EngineTotals, NO_TOTALS, withPasses } from "./stats.ts";
+import { filledText } from "./template.ts";
 
 /** Settings of an engine besides its model and tokenizer. */
 export interface EngineFolder {
@@ -121,25 +124,31 @@ export class Engine implements LoadedModel {
     signal?: AbortSignal,
   ): AsyncGenerator<GenerateEvent, void, void> {
     this.#queue.checkRoom();
-    const plan = planGeneration(
-      request,
+    request = continued(request);
+    const begun = this.tokenizer.encode(request.prefill ?? "");
+    const encode = (asked: GenerateRequest) =>
+      Uint32Array.from([...promptIds(asked, this), ...begun]);
+    const text = fillingOf(request, this.tokenizer);
+    const planned = planGeneration(
+      text ? templateRequest(request, text, this.facts.contextLength) : request,
       this.model.config,
       this.defaults,
-      (asked) => this.#encodeAsked(this.#constraints.told(asked)),
+      (asked) => encode(this.#constraints.told(asked)),
       this.draft !== undefined,
     );
-    const constrained = await this.#constraints.checked(
-      request,
-      plan,
-      (asked) => this.#encodeAsked(asked),
-    );
+    const plan = { ...planned, text };
+    const constrained = await this.#constraints.checked(request, plan, encode);
+    const deadline = new Deadline(plan.deadlineMs);
     const leave = await this.#queue.enter(signal);
     // The steps run without waiting for the reader. A reader that stops, or calls this model
     // between two steps, would otherwise block every request behind it.
     const left = new AbortController();
     const both = signal ? AbortSignal.any([signal, left.signal]) : left.signal;
     const events = new EventBuffer<GenerateEvent>();
-    const answer = this.#counted(this.#withinMemory(this.#denoise(plan, both, constrained)));
+    const models = this.draft ? [this.model, this.draft.model] : [this.model];
+    const answer = this.#counted(
+      withinMemory(this.#denoise(plan, begun.length, deadline, both, constrained), models),
+    );
     const pump = events.fill(answer).finally(leave);
     try {
       yield* events;
@@ -195,29 +204,12 @@ export class Engine implements LoadedModel {
     }
   }
 
-  #encodePrompt(prompt: string | readonly number[]): Uint32Array {
-    return encodePrompt(prompt, this.tokenizer, this.facts);
-  }
-
   /**
    * Answers a question about text.
    * @throws {RequestError} when the text is too long, or the chat template refuses the messages
    */
   text(question: TextQuestion): TokenizedText {
-    try {
-      return answerAboutText(question, this.tokenizer, this.template, {
-        most: MAX_TEXT_LENGTH,
-        vocabulary: this.facts.embeddingSize,
-      });
-    } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      const field = { encode: "text", decode: "ids", render: "messages" }[question.type];
-      throw new RequestError(field, message);
-    }
-  }
-
-  #encodeAsked({ messages = [], prompt }: GenerateRequest): Uint32Array {
-    return prompt === undefined ? this.encodeChat(messages) : this.#encodePrompt(prompt);
+    return answerAboutText(question, this.tokenizer, this.template, this.facts.embeddingSize);
   }
 
   async #alone<T>(body: () => Promise<T>): Promise<T> {
@@ -247,38 +239,28 @@ export class Engine implements LoadedModel {
     }
   }
 
-  /**
-   * Frees scratch memory when the GPU's runs out, and throws an error that a client understands.
-   */
-  async *#withinMemory(
-    events: AsyncIterable<GenerateEvent>,
-  ): AsyncGenerator<GenerateEvent, void, void> {
-    try {
-      yield* events;
-    } catch (error) {
-      if (!(error instanceof GpuMemoryError)) throw error;
-      await this.model.freeScratch();
-      await this.draft?.model.freeScratch();
-      throw new UnavailableError(
-        "The GPU has too little memory for this request. Shorten the conversation, ask for " +
-          "fewer tokens, or load the model in fewer bits (--weights).",
-        "out_of_memory",
-        error.message,
-      );
-    }
-  }
-
   async *#denoise(
-    plan: GenerationPlan,
+    asked: GenerationPlan,
+    begun: number,
+    deadline: Deadline,
     signal: AbortSignal | undefined,
-    asked?: ConstrainedRequest,
+    bound?: ConstrainedRequest,
   ): AsyncGenerator<GenerateEvent, void, void> {
     const { config } = this.model;
     const meter = new AnswerMeter(this.model, this.draft?.model);
     const parts = { target: this.model, meter, tokenizer: this.tokenizer, facts: this.facts };
-    const constrained = asked && await openConstrained(parts, asked, signal);
-    const { promptIds } = constrained?.steps ? asked!.plan : plan;
-    const { genLength } = plan;
+    const constrained = bound && await openConstrained(parts, bound, signal);
+    const { promptIds } = constrained?.steps ? bound!.plan : asked;
+    const maskToken = config.maskTokenId;
+    const endToken = this.eotToken ?? config.eosTokenId;
+    const searched = asked.text &&
+      await searchLayout(asked.text, meter.target, { promptIds, maskToken, endToken, signal });
+    const plan = searched
+      ? { ...asked, ...searched.shape, stopAtEnd: false, banEnds: true }
+      : asked;
+    const isFree = plan.length === "auto" && !constrained?.steps;
+    const most = plan.genLength;
+    const genLength = isFree ? firstCanvas({ ...plan, most }) : most;
     const promptLength = promptIds.length;
     const isConstrained = constrained && { constrained: constrained.steps !== undefined };
     const stream = new TextStream(this.tokenizer, {
@@ -291,7 +273,8 @@ export class Engine implements LoadedModel {
       promptTokens: promptLength,
       generationLength: genLength,
       blockLength: plan.blockLength,
-      steps: plan.steps,
+      ...plan.given.length > 0 && { given: plan.given },
+      steps: isFree ? genLength : plan.steps,
       seed: plan.seed,
       strategy: plan.strategy,
       cache: plan.cache ?? NO_CACHE,
@@ -299,23 +282,40 @@ export class Engine implements LoadedModel {
       ...isConstrained,
     };
     const ids = new Array<number>(genLength).fill(config.maskTokenId);
-    const steps = constrained?.steps ?? strategyOf(plan.strategy).run(
-      newSequence(promptIds, genLength, config.maskTokenId),
-      { target: meter.target, draft: meter.draft },
-      {
-        ...plan,
-        controller: this.#controller,
-        seeds: [plan.seed],
-        eosToken: config.eosTokenId,
-        eotToken: this.eotToken,
-        // As many as a shader takes; the text ends at each of them all the same.
-        endTokens: this.facts.endTokenIds.slice(0, LIST_TOKENS),
-        // A stop string or the token limit settles the text as an end token does.
-        finished: () => plan.stopAtEnd && stream.finishReason !== undefined,
-        signal,
-      },
-    );
-    const result = yield* forwardSteps(steps, (step): GenerateEvent => {
+    for (const { position, token } of plan.given) ids[position] = token;
+    // Text of tokens that are given is shown with the first step.
+    let given = stream.commit(plan.given);
+    const answerStart = promptLength - begun;
+    const prompt = {
+      ...newSequence(promptIds, isFree ? 0 : genLength, config.maskTokenId),
+      ...begun > 0 && { answerStart },
+    };
+    const strategy = strategyOf(plan.strategy);
+    const models = { target: meter.target, draft: meter.draft };
+    deadline.start();
+    const options = {
+      ...plan,
+      controller: this.#controller,
+      seeds: [plan.seed],
+      eosToken: config.eosTokenId,
+      eotToken: this.eotToken,
+      // As many as a shader takes; the text ends at each of them all the same.
+      endTokens: this.facts.endTokenIds.slice(0, LIST_TOKENS),
+      // A stop string or the token limit settles the text as an end token does.
+      finished: () => deadline.comes() || (plan.stopAtEnd && stream.finishReason !== undefined),
+      stepsPerReadback: plan.deadlineMs === undefined ? undefined : 1,
+      signal,
+    };
+    const steps = constrained?.steps ??
+      (isFree
+        ? denoiseFreely(prompt, strategy, models, { ...options, most })
+        : strategy.run(withGiven(prompt, plan.given), models, options));
+    let nextStep = 0;
+    const placed: CommittedToken[] = [];
+    const stepEvent = (step: DenoiseStep): Extract<GenerateEvent, { type: "step" }> => {
+      deadline.step();
+      nextStep = step.step + 1;
+      while (ids.length < (step.grown ?? 0)) ids.push(config.maskTokenId);
       // A position committed as the mask token is still masked, and is committed again later.
       const decided = step.commits[0].filter(({ token }) => token !== config.maskTokenId);
       const commits = decided.map((commit): CommittedToken => ({
@@ -326,10 +326,13 @@ export class Engine implements LoadedModel {
         logProbability: commit.logProbability,
       }));
       for (const { position, token } of commits) ids[position] = token;
-      const delta = stream.commit(commits);
+      placed.push(...commits);
+      const delta = given + stream.commit(commits);
+      given = "";
       const { proposed, ...traced } = tracedStep(step, promptLength, config.maskTokenId);
       return {
         ...traced,
+        ...step.grown !== undefined && { grown: step.grown },
         type: "step",
         commits,
         ...proposed && {
@@ -341,15 +344,36 @@ export class Engine implements LoadedModel {
         delta,
         prefixLength: stream.prefixLength,
       };
-    });
+    };
+    let result = yield* forwardSteps(steps, stepEvent);
+    const late = deadline.came && stream.finishReason === undefined;
+    const sure = placed.length;
+    if (late) {
+      const bannedTokens = searched
+        ? options.endTokens
+        : plan.logitsEosInf
+        ? [config.eosTokenId]
+        : [];
+      const guesses = await likeliest(result.sequence, meter.target, { bannedTokens });
+      const nfe = result.targetForwards + 1;
+      result = withPasses(result, 1);
+      const step = { step: nextStep, block: 0, nfe, commits: [guesses] };
+      if (guesses.length > 0) yield { ...stepEvent(step), provisional: true };
+    }
     stream.finish();
+    const before = searched?.passes ?? constrained?.passes ?? 0;
+    if (before > 0) result = withPasses(result, before);
     yield {
       type: "end",
       // A constrained text is complete where it ends, with or without an end token behind it.
-      finishReason: constrained?.steps ? "stop" : stream.finishReason ?? "length",
+      finishReason: constrained?.steps ? "stop" : late ? "length" : stream.finishReason ?? "length",
       stopText: stream.stopText,
       text: stream.text,
       ids,
+      ...late && { deadline: tokensAtDeadline(placed, sure, stream.completionTokens) },
+      ...searched && {
+        filled: filledText(searched.pieces, searched.shape, ids, placed, this.tokenizer),
+      },
       usage: { promptTokens: promptLength, completionTokens: stream.completionTokens },
       stats: {
         ...meter.stats(result),
@@ -362,33 +386,4 @@ export class Engine implements LoadedModel {
       ...isConstrained,
     };
   }
-}
-
-/** Ids that end an answer, each once: end of text, end of turn, and what else the folder lists. */
-function endTokenIds(
-  { eosTokenId, otherEndTokenIds = [] }: ModelConfig,
-  { endTokenIds = [] }: GenerationDefaults,
-  eotToken: number | undefined,
-): readonly number[] {
-  const eot = eotToken === undefined ? [] : [eotToken];
-  return [...new Set([eosTokenId, ...eot, ...otherEndTokenIds, ...endTokenIds])];
-}
-
-function factsOf(config: ModelConfig, endTokenIds: readonly number[]): ModelFacts {
-  const { modelType, maskTokenId, vocabSize, embeddingSize, maxSequenceLength } = config;
-  const { hiddenSize, layers, heads, kvHeads, headDim, ffnSize } = config;
-  return {
-    modelType,
-    maskTokenId,
-    endTokenIds,
-    vocabSize,
-    embeddingSize,
-    contextLength: maxSequenceLength,
-    hiddenSize,
-    layers,
-    heads,
-    kvHeads,
-    headDim,
-    ffnSize,
-  };
 }

@@ -16,7 +16,15 @@ import {
   type GenerationDefaults,
   readGenerationDefaults,
 } from "../model/loading/generation_defaults.ts";
-import { type GenerateRequest, RequestError } from "./request.ts";
+import type { Filling } from "./fill_template.ts";
+import { checkDeadline } from "./deadline.ts";
+import { checkGiven, checkLength, DEFAULT_FREE_BLOCK, freeLengths } from "./length_plan.ts";
+import {
+  type CanvasLength,
+  type GenerateRequest,
+  type GivenToken,
+  RequestError,
+} from "./request.ts";
 
 /** Options of strategies that a request may set; an absent one takes the strategy's default. */
 type Chosen =
@@ -27,8 +35,14 @@ type Chosen =
 export interface GenerationPlan extends Chosen {
   readonly promptIds: Uint32Array;
   readonly maxTokens: number;
-  /** Positions of the canvas: `maxTokens` rounded up to whole blocks. */
+  readonly length: CanvasLength;
+  /** Positions of the canvas, a multiple of `blockLength`; with length auto the most it may have. */
   readonly genLength: number;
+  /** Tokens that are decided before the first step. */
+  readonly given: readonly GivenToken[];
+  readonly deadlineMs?: number;
+  /** The text with holes that is the answer, if one is to be filled. */
+  readonly text?: Filling;
   readonly blockLength: number;
   readonly steps: number;
   readonly temperature: number;
@@ -100,14 +114,25 @@ export function planGeneration(
 ): GenerationPlan {
   const context = config.maxSequenceLength;
   const lengths = defaultLengths(defaults, config);
-  const maxTokens = integer("maxTokens", request.maxTokens ?? lengths.maxTokens, 1, context);
-  const blockLength = integer(
-    "blockLength",
-    request.blockLength ?? Math.min(lengths.blockLength, maxTokens),
+  const length = checkLength(request);
+  const isFree = length === "auto";
+  const deadlineMs = checkDeadline(request.deadlineMs);
+  const asked = request.maxTokens ?? request.genLength ?? (isFree ? context : lengths.maxTokens);
+  const maxTokens = integer(
+    "maxTokens",
+    isFree ? Math.min(asked, context, SCHEDULE_LIMIT) : asked,
     1,
     context,
   );
-  const genLength = Math.ceil(maxTokens / blockLength) * blockLength;
+  const shape = integer("genLength", request.genLength ?? maxTokens, 1, context);
+  const blockLength = integer(
+    "blockLength",
+    request.blockLength ??
+      Math.min(isFree ? DEFAULT_FREE_BLOCK : lengths.blockLength, shape),
+    1,
+    context,
+  );
+  const genLength = Math.ceil(shape / blockLength) * blockLength;
   const isDefaultShape = genLength === lengths.maxTokens && blockLength === lengths.blockLength;
   const steps = request.steps ?? (isDefaultShape ? defaults.steps : undefined) ?? genLength;
   const rounded = genLength === maxTokens
@@ -140,10 +165,14 @@ export function planGeneration(
   if (stop.includes("")) throw new RequestError("stop", "stop holds an empty string: leave it out");
   checkPrompt(request);
   const promptIds = encode(request);
-  if (promptIds.length + genLength > context) {
+  const free = isFree
+    ? freeLengths(maxTokens, blockLength, context - promptIds.length, promptIds.length)
+    : undefined;
+  if (!free && promptIds.length + genLength > context) {
     // A length that nobody asked for, or only as a cap, is no reason to refuse.
     const fits = wholeBlocks(context - promptIds.length, blockLength, request.blockLength);
-    if ((request.maxTokens === undefined || request.fitTokens) && fits > 0) {
+    const isCap = request.maxTokens === undefined || request.fitTokens;
+    if (isCap && request.genLength === undefined && fits > 0) {
       const shorter = { ...request, maxTokens: fits };
       return planGeneration(shorter, config, defaults, () => promptIds, hasDraft);
     }
@@ -156,10 +185,14 @@ export function planGeneration(
   }
   return {
     promptIds,
-    maxTokens,
+    length,
+    maxTokens: Math.min(maxTokens, genLength),
     genLength,
     blockLength,
     steps,
+    given: checkGiven(request.fixed ?? [], genLength, config),
+    ...free,
+    deadlineMs,
     temperature: amount("temperature", request.temperature ?? defaults.temperature ?? 0, 100),
     seed: integer("seed", request.seed ?? randomSeed(), 0, Number.MAX_SAFE_INTEGER),
     cfgScale,

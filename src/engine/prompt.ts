@@ -1,23 +1,41 @@
 /** Turns a prompt that is not a conversation into token ids. */
 
 import type { TextTokenizer } from "../text/tokenizer.ts";
-import { RequestError } from "./request.ts";
+import { type ChatMessage, type GenerateRequest, RequestError } from "./request.ts";
+
+/** What of an engine turns requests into token ids. */
+export interface PromptEncoder {
+  readonly tokenizer: TextTokenizer;
+  readonly facts: ModelSizes;
+  encodeChat(messages: readonly ChatMessage[]): Uint32Array;
+}
+
+/** The mask token, the rows of the embedding, and the context in tokens. */
+interface ModelSizes {
+  readonly maskTokenId: number;
+  readonly embeddingSize: number;
+  readonly contextLength: number;
+}
+
+/** Token ids of what a request's answer follows. @throws {RequestError} when it cannot be encoded */
+export function promptIds(
+  { messages = [], prompt }: Pick<GenerateRequest, "messages" | "prompt">,
+  engine: PromptEncoder,
+): Uint32Array {
+  if (prompt === undefined) return engine.encodeChat(messages);
+  return encodePrompt(prompt, engine.tokenizer, engine.facts);
+}
 
 /**
  * Token ids of a prompt without the chat template. In a text the name of a control token is that
  * token, because such prompts are written by programs that know the model's template.
- * @param model the model's mask token, the rows of its embedding, and its context in tokens
  * @throws {RequestError} when it is empty, longer than the context, or holds the mask token or an id
  * that the model has no embedding for
  */
 export function encodePrompt(
   prompt: string | readonly number[],
   tokenizer: TextTokenizer,
-  model: {
-    readonly maskTokenId: number;
-    readonly embeddingSize: number;
-    readonly contextLength: number;
-  },
+  model: ModelSizes,
 ): Uint32Array {
   const ids = typeof prompt === "string" ? encodeText(prompt, tokenizer, model) : prompt;
   if (ids.length === 0) {

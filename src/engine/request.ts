@@ -3,6 +3,7 @@
 import { CACHE_POLICIES, type CachePolicy } from "../denoise/cache_plan.ts";
 import { CONFIDENCE_MEASURES, type ConfidenceMeasure } from "../denoise/confidence.ts";
 import { type Remasking, REMASKINGS } from "../denoise/selection.ts";
+import type { GivenToken } from "../denoise/sequence.ts";
 import { QUALITIES, type Quality, STRATEGY_NAMES, type StrategyName } from "../denoise/strategy.ts";
 import type { CallableFunction, Constraint } from "../constraint/constraint.ts";
 import type { FinishReason } from "../text/text_stream.ts";
@@ -17,6 +18,7 @@ export type {
   EngineTotals,
   FinishReason,
   GenerateStats,
+  GivenToken,
   PassStats,
   Usage,
 };
@@ -33,12 +35,66 @@ export {
   type StrategyName,
 };
 
+/** Who decides how many masks the model sees: the model, or the request. */
+export const CANVAS_LENGTHS = ["auto", "fixed"] as const;
+
+/** One of {@linkcode CANVAS_LENGTHS}. */
+export type CanvasLength = typeof CANVAS_LENGTHS[number];
+
 /** One turn of a conversation. */
 export interface ChatMessage {
   /** Role of the speaker, passed to the chat template unchanged. */
   readonly role: string;
   /** Text of the message; names of control tokens in it are encoded as text. */
   readonly content: string;
+}
+
+/** A gap in a text, which the model fills. */
+export interface Hole {
+  /** Tokens of the gap; absent: as many as the model is surest of. */
+  readonly tokens?: number;
+  /** Most tokens of a gap whose length is searched; default 16. */
+  readonly mostTokens?: number;
+  /** What stands there now, in a text that is revised; it comes back with the answer. */
+  readonly before?: string;
+}
+
+/** A part of a text with holes. */
+export type TemplatePart = string | Hole;
+
+/** A text of which part is masked again and denoised. */
+export interface Revision {
+  /** The text as it is, an answer to the conversation. */
+  readonly text: string;
+  /**
+   * What is masked again: `[start, end)` in UTF-16 units, ascending. Each becomes a hole, of `tokens`
+   * tokens or of the length of which the model is surest. Absent: tokens are chosen by confidence,
+   * and each is replaced by one.
+   */
+  readonly spans?: readonly {
+    readonly start: number;
+    readonly end: number;
+    readonly tokens?: number;
+  }[];
+  /** Probability below which a token is masked again; default 0.5. */
+  readonly below?: number;
+  /** Most tokens that are masked again, the least sure ones; default all. */
+  readonly most?: number;
+}
+
+/** A text whose holes were filled. */
+export interface FilledText {
+  /** The whole text; the given parts stand in it unchanged. */
+  readonly text: string;
+  /** The holes, in order. */
+  readonly holes: readonly {
+    /** Where its text begins in the whole, in UTF-16 units. */
+    readonly start: number;
+    readonly text: string;
+    /** What stood there, in a text that was revised. */
+    readonly before?: string;
+    readonly tokens: readonly CommittedToken[];
+  }[];
 }
 
 /** A request for one answer. Absent fields take the defaults of the model folder or the engine. */
@@ -50,10 +106,36 @@ export interface GenerateRequest {
    * is that token. The mask token is refused in both.
    */
   readonly prompt?: string | readonly number[];
-  /** Limit of tokens in the answer; the canvas has this length rounded up to whole blocks. */
+  /**
+   * Limit of tokens in the answer. With `length` fixed the canvas has this length rounded up to whole
+   * blocks; with auto it is clamped to what the context leaves, which is also the default.
+   */
   readonly maxTokens?: number;
   /** Whether a limit that the prompt leaves no room for is lowered to the room; else it is refused. */
   readonly fitTokens?: boolean;
+  /**
+   * `fixed` (default): the canvas has `genLength`, else `maxTokens` positions. `auto`: the model
+   * decides how many masks it sees (src/denoise/free_canvas.ts).
+   */
+  readonly length?: CanvasLength;
+  /** Positions of a fixed canvas, rounded up to whole blocks; default `maxTokens`. */
+  readonly genLength?: number;
+  /** The beginning of the answer, which is given: the answer goes on behind it. */
+  readonly prefill?: string;
+  /** Tokens that are decided before the first step, on a fixed canvas. */
+  readonly fixed?: readonly GivenToken[];
+  /**
+   * The answer, with holes that are filled all together. It fixes the canvas: lengths, blocks and
+   * steps may not be given.
+   */
+  readonly template?: readonly TemplatePart[];
+  /** An answer that is to be revised, instead of `template`. */
+  readonly revise?: Revision;
+  /**
+   * Milliseconds from the call until the best text so far is wanted. What is not decided then is
+   * filled with the likeliest tokens, in a last step that is marked `provisional`.
+   */
+  readonly deadlineMs?: number;
   /** Tokens per block; default from the folder's generation_config.json, else 32. */
   readonly blockLength?: number;
   /** Denoising steps in all, a multiple of the number of blocks; default one per token. */
@@ -153,6 +235,12 @@ export interface CommittedToken {
   readonly logProbability: number;
 }
 
+/** A token of an answer that its deadline ended. */
+export interface DeadlineToken extends CommittedToken {
+  /** Whether it was only the likeliest token at the deadline, and not committed. */
+  readonly provisional: boolean;
+}
+
 /**
  * An event of `generate`, distinguished by `type`: one `start`, a `step` per denoising step, one
  * `end`.
@@ -161,8 +249,10 @@ export type GenerateEvent =
   | {
     readonly type: "start";
     readonly promptTokens: number;
-    /** Positions of the canvas, all masked. */
+    /** Positions of the canvas, masked except those of `given`. */
     readonly generationLength: number;
+    /** Tokens that are decided before the first step, if there are any. */
+    readonly given?: readonly GivenToken[];
     readonly blockLength: number;
     readonly steps: number;
     /** The seed that is used. */
@@ -182,6 +272,10 @@ export type GenerateEvent =
     readonly block: number;
     /** Forward passes of the target so far, including this step's. */
     readonly nfe: number;
+    /** Positions of the canvas from this step on, where it grew before it. */
+    readonly grown?: number;
+    /** Whether these tokens are the likeliest ones at the deadline, and no commits. */
+    readonly provisional?: true;
     /** Tokens committed at this step, by ascending position. */
     readonly commits: readonly CommittedToken[];
     /** Guesses that were verified at this step, if the strategy makes guesses. */
@@ -206,6 +300,10 @@ export type GenerateEvent =
     readonly text: string;
     /** All ids of the generation; positions that an early stop left undecided are masks. */
     readonly ids: readonly number[];
+    /** If the deadline came before it was done: the answer's tokens, in order. */
+    readonly deadline?: readonly DeadlineToken[];
+    /** The template with its holes filled, if the request has one. */
+    readonly filled?: FilledText;
     readonly usage: Usage;
     readonly stats: GenerateStats;
     /** As in the start. */

@@ -127,6 +127,17 @@ export function addAnswer(
   };
 }
 
+/** Counts passes of the target that no strategy made. */
+export function withPasses(result: StrategyResult, passes: number): StrategyResult {
+  const { targetForwards, targetStates, readbacks } = result;
+  return {
+    ...result,
+    targetForwards: targetForwards + passes,
+    targetStates: targetStates + passes,
+    readbacks: readbacks + passes,
+  };
+}
+
 function addCounts(a: readonly number[], b: readonly number[]): number[] {
   return Array.from({ length: Math.max(a.length, b.length) }, (_, i) => (a[i] ?? 0) + (b[i] ?? 0));
 }

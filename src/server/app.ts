@@ -9,6 +9,9 @@ import type { RequestSettings } from "./chat_request.ts";
 import { ApiError, toApiError } from "./errors.ts";
 import { cors } from "./cors.ts";
 import { familyErrors } from "./family_errors.ts";
+import { edits } from "./fill/edits.ts";
+import { infill } from "./fill/infill.ts";
+import { freely } from "./free_length.ts";
 import { health } from "./health.ts";
 import { measured } from "./metrics.ts";
 import { listModels, retrieveModel } from "./models.ts";
@@ -62,7 +65,8 @@ export interface AppOptions extends RequestSettings {
  * to, most of them OpenAI's. A page of another origin cannot read a response, unless `cors` names it.
  * @throws {TypeError} when an API key is empty
  */
-export function createApp(engine: TextEngine, options: AppOptions = {}): Hono {
+export function createApp(given: TextEngine, options: AppOptions = {}): Hono {
+  const engine = freely(given);
   const app: Hono = new Hono({ getPath: routePath(() => app.routes) });
   const { log, onError = () => {} } = options;
   app.use(requestRecords(log));
@@ -101,6 +105,10 @@ export function createApp(engine: TextEngine, options: AppOptions = {}): Hono {
     onError,
   };
   const metrics = measured(engine);
+  app.post("/v1/infill", infill(metrics.engine, chatOptions));
+  app.all("/v1/infill", methodNotAllowed("POST"));
+  app.post("/v1/edits", edits(metrics.engine, chatOptions));
+  app.all("/v1/edits", methodNotAllowed("POST"));
   const chatOver = (over: TextEngine) => chatCompletions(over, chatOptions);
   app.post("/v1/chat/completions", chatOver(metrics.engine));
   app.all("/v1/chat/completions", methodNotAllowed("POST"));

@@ -62,6 +62,7 @@ export function chatCompletions(
     const request = parse(await readJson(c.req.raw, bounds));
     const record = recordOf(c);
     record.ignored = request.ignored;
+    record.messages = request.generate.messages;
     const cancel = new AbortController();
     const signal = AbortSignal.any([c.req.raw.signal, cancel.signal]);
     const onCancel = (reason: unknown) => cancel.abort(reason);

@@ -1,5 +1,6 @@
 /** The body of `POST /v1/chat/completions`, checked and turned into the engine's request. */
 import type { GenerateRequest, ModelSummary } from "../engine/request.ts";
+import { canvasOf } from "./canvas_fields.ts";
 import { chatSchema, KNOWN_FIELDS, type RequestLimits } from "./chat_schema.ts";
 import { askedConstraint } from "./constraint_schema.ts";
 import { ApiError } from "./errors.ts";
@@ -101,6 +102,7 @@ export function chatRequestParser(
         constraintField: asked?.field,
         maxTokens: limit.maxTokens,
         fitTokens: true,
+        ...canvasOf(fields),
         blockLength: fields.block_length,
         steps: fields.steps,
         temperature: fields.temperature,

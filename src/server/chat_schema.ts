@@ -8,6 +8,7 @@ import {
   STRATEGY_NAMES,
 } from "../engine/request.ts";
 import { MOST_ANSWERS } from "./answers.ts";
+import { canvasShape } from "./canvas_fields.ts";
 import { CONSTRAINT_SHAPE } from "./constraint_schema.ts";
 import type { OnIgnored } from "./ignored_fields.ts";
 import {
@@ -188,6 +189,7 @@ export function chatSchema(limits: RequestLimits, onIgnored: OnIgnored = () => {
         prefix: "stream_options.",
         onIgnored,
       }).optional(),
+      ...canvasShape(limits.contextLength),
       steps: integer(1, limits.maxSteps).optional(),
       block_length: integer(1, limits.contextLength).optional(),
       remasking: oneOf(REMASKINGS).optional(),

@@ -1,5 +1,6 @@
 /** A generation's events as the messages of a streamed chat completion. */
 import type { GenerateEvent } from "../engine/request.ts";
+import { atDeadline } from "./deadline.ts";
 import {
   commitPrefixEvent,
   type DenoiseEvent,
@@ -63,9 +64,9 @@ export async function* chatStream(
   const delta = (
     delta: Choice["delta"],
     finish_reason: Choice["finish_reason"] = null,
-    stop_reason?: string,
+    more: Pick<Choice, "stop_reason" | "deadline"> = {},
   ): StreamMessage => ({
-    data: chunk([{ index, delta, logprobs: null, finish_reason, stop_reason }]),
+    data: chunk([{ index, delta, logprobs: null, finish_reason, ...more }]),
   });
   const typed = (diffusion: DenoiseEvent): StreamMessage => ({
     event: diffusion.type,
@@ -110,7 +111,10 @@ export async function* chatStream(
           else for (const gained of call.add(rest)) yield delta(spelled(gained));
         }
         for (const gained of call?.end() ?? []) yield delta(spelled(gained));
-        yield delta({}, call?.isCall ? called : event.finishReason, event.stopText);
+        yield delta({}, call?.isCall ? called : event.finishReason, {
+          stop_reason: event.stopText,
+          ...atDeadline(event),
+        });
         ends.push(event);
         index++;
         sent = "";

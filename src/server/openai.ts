@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import type { FinishReason, GenerateEvent, ModelSummary, PassStats } from "../engine/request.ts";
 import { addAnswer, NO_TOTALS } from "../engine/stats.ts";
+import { type AtDeadline, atDeadline } from "./deadline.ts";
 import type { DenoiseEvent } from "./denoise_events.ts";
 import { callOf, type MessageDelta, type ToolCall } from "./tools.ts";
 
@@ -105,6 +106,7 @@ export interface ChatCompletion {
     readonly finish_reason: FinishReason | CallReason;
     /** The stop string that ended the answer, where one did (vLLM's field). */
     readonly stop_reason?: string;
+    readonly deadline?: AtDeadline["deadline"];
   }[];
   readonly usage: CompletionUsage;
 }
@@ -124,6 +126,7 @@ export interface ChatCompletionChunk {
     readonly logprobs: null;
     readonly finish_reason: FinishReason | CallReason | null;
     readonly stop_reason?: string;
+    readonly deadline?: AtDeadline["deadline"];
   }[];
   /** Only with `stream_options.include_usage`: null except in the last chunk. */
   readonly usage?: CompletionUsage | null;
@@ -238,6 +241,7 @@ export function chatCompletion(
       ...answerOf(end, calls),
       logprobs: null,
       stop_reason: end.stopText,
+      ...atDeadline(end),
     })),
     usage: completionUsage(ends, includeDiffusion),
   };

@@ -1,6 +1,6 @@
 /** What is known of a request beside its answer: for the answer's headers, and for the log. */
 import type { Context, MiddlewareHandler } from "hono";
-import type { GenerateEvent } from "../engine/request.ts";
+import type { ChatMessage, GenerateEvent } from "../engine/request.ts";
 import { GenerationSpan } from "./generation_span.ts";
 import { IGNORED_HEADER, writtenNames } from "./ignored_fields.ts";
 
@@ -24,6 +24,8 @@ export interface LoggedRequest {
   readonly tokens?: TokenCounts;
   /** Names of ignored fields, safe to print. */
   readonly ignored: readonly string[];
+  /** The conversation, if there was one: private, unless the operator asks for it. */
+  readonly messages?: readonly ChatMessage[];
   /** False if an answer was begun and not ended: the client left, or the engine failed. */
   readonly complete: boolean;
 }
@@ -39,6 +41,8 @@ export class RequestRecord {
   readonly id: string;
   /** Paths of ignored fields. */
   ignored: readonly string[] = [];
+  /** The conversation. */
+  messages: readonly ChatMessage[] | undefined;
   #tokens: TokenCounts | undefined;
   #onOver: (() => void) | undefined;
   #running = 0;
@@ -129,11 +133,11 @@ export function requestRecords(log?: (request: LoggedRequest) => void): Middlewa
     const method = c.req.method.slice(0, 16);
     const path = new URL(c.req.url).pathname.slice(0, 200);
     record.whenOver(() => {
-      const { id, tokens } = record;
+      const { id, tokens, messages } = record;
       const complete = record.complete || status >= 400;
       const milliseconds = performance.now() - start;
       try {
-        log({ id, method, path, status, milliseconds, tokens, ignored, complete });
+        log({ id, method, path, status, milliseconds, tokens, ignored, messages, complete });
       } catch {
         // A full disk, or a reader that left, is no fault of this request.
       }

@@ -8,7 +8,7 @@ import { countSchema, messagesSchema } from "./anthropic/schema.ts";
 import { completions } from "./completions/route.ts";
 import { completionsSchema } from "./completions/schema.ts";
 import type { BodyLimits } from "./json_body.ts";
-import { completion, completionSchema } from "./llama_server/completion.ts";
+import { completion, completionSchema, infill, infillSchema } from "./llama_server/completion.ts";
 import { detokenizeSchema, templateSchema, tokenizeSchema } from "./llama_server/schema.ts";
 import { applyTemplate, detokenize, props, tokenize } from "./llama_server/text.ts";
 import type { Measured } from "./metrics.ts";
@@ -17,7 +17,6 @@ import { ollamaChat, ollamaGenerate } from "./ollama/route.ts";
 import { chatSchema, generateSchema, showSchema } from "./ollama/schema.ts";
 import { responses } from "./responses/route.ts";
 import { responsesSchema } from "./responses/schema.ts";
-import { promptEngine } from "./translated/prompt_engine.ts";
 import type { ChatHandler, ResponseTimes } from "./translated/translation.ts";
 
 /** What a client may ask, for the server and for its reference. */
@@ -46,7 +45,6 @@ export function moreRoutes(
   options: RouteOptions,
 ): readonly Route[] {
   const chat = chatOver(engine);
-  const raw = chatOver(promptEngine(engine));
   const events = "text/event-stream";
   const lines = "application/x-ndjson";
   const get = (path: string, summary: string, handler: Route["handler"]): Route => {
@@ -98,7 +96,7 @@ export function moreRoutes(
       "/api/generate",
       "An answer to one text, or a raw prompt that goes on (ollama).",
       generateSchema,
-      ollamaGenerate(engine, chat, raw, options),
+      ollamaGenerate(engine, chatOver, options),
       lines,
     ),
     get("/api/tags", "The loaded model (ollama).", tags(engine)),
@@ -110,6 +108,13 @@ export function moreRoutes(
       "A prompt goes on, without the chat template (llama-server).",
       completionSchema,
       completion(engine, chatOver, options),
+      events,
+    ),
+    post(
+      "/infill",
+      "The text between two others (llama-server).",
+      infillSchema,
+      infill(engine, chatOver, options),
       events,
     ),
     post(

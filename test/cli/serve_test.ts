@@ -213,7 +213,7 @@ Deno.test("a server takes keys from a file, a name, a page's origin, and logs JS
   try {
     const { server, url } = await serve([
       ...["--api-keys", keys, "--name", "org/own-name", "--alias", "gpt-4o", "--strict-model"],
-      ...["--cors", page.Origin, "--log-format", "json", "--max-tokens", "2"],
+      ...["--cors", page.Origin, "--log-format", "json", "--log-messages", "--max-tokens", "2"],
     ]);
     await using running = server;
     await running.stdout.match(/^Model org\/own-name is ready on .* answers of 2 unless/m);
@@ -244,6 +244,8 @@ Deno.test("a server takes keys from a file, a name, a page's origin, and logs JS
       "store",
     ]]);
     assertEquals([first.completion_tokens, second.status], [4, 404]);
+    assertEquals(first.messages, [{ role: "user", content: prompt }]);
+    assertMatch(running.stderr.text, /^Warning: what clients ask is written into the log/m);
     assertEquals([third.id, third.path], ["from-the-page", "/models/"]);
   } finally {
     await Deno.remove(keys);

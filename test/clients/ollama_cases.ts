@@ -56,6 +56,16 @@ export const OLLAMA_CASES: readonly ClientCase[] = [
     // The template's tokens are not there.
     assertEquals(raw.prompt_eval_count, 1);
   }],
+  ["generate with a suffix fills what is between", async (s) => {
+    const { options } = question(s);
+    const { response = "" } = await client(s).generate({
+      model: s.model,
+      prompt: "The answer is",
+      suffix: ".",
+      options,
+    });
+    assert(response.length > 0);
+  }],
   ["a request without a prompt finds the model loaded", async (s) => {
     const loaded = await client(s).generate({ model: s.model, prompt: "" });
     assertEquals([loaded.done, loaded.done_reason], [true, "load"]);

@@ -69,12 +69,28 @@ export const OPENAI_CASES: readonly ClientCase[] = [
     assertEquals([text, reasons], [s.text, ["stop"]]);
     assert(usage!.completion_tokens > 8);
   }],
-  ["completions refuse a suffix by name", async (s) => {
-    const asked = client(s).completions.create({ model: s.model, prompt: "a", suffix: "b" });
-    const error = await asked.then(() => undefined, (error) => error);
-    assert(error instanceof BadRequestError);
-    assertEquals([error.param, error.code], ["suffix", "unsupported_parameter"]);
-  }],
+  [
+    "completions with a suffix: the text between, whole and streamed, and what ends it",
+    async (s) => {
+      const request = {
+        model: s.model,
+        prompt: `${await rendered(s)}7 * 8 = 56.`,
+        suffix: " 56.",
+        max_tokens: 8,
+      };
+      const whole = await client(s).completions.create(request);
+      assertEquals([whole.choices[0].text, whole.choices[0].finish_reason], [
+        " The answer is",
+        "stop",
+      ]);
+      let streamed = "";
+      const stream = await client(s).completions.create({ ...request, stream: true });
+      for await (const { choices } of stream) streamed += choices[0].text;
+      assertEquals(streamed, " The answer is");
+      const cut = await client(s).completions.create({ ...request, stop: ["answer"] });
+      assertEquals(cut.choices[0].text, " The ");
+    },
+  ],
   ["responses.create with text", async (s) => {
     const response = await client(s).responses.create({
       model: s.model,

@@ -49,6 +49,16 @@ export const OTHER_CASES: readonly ClientCase[] = [
     assertEquals(events.map(({ content }) => content).join(""), body.content);
     assertEquals(events.map(({ stop }) => stop), [...events.slice(1).map(() => false), true]);
   }],
+  ["/infill, llama-server's own: the text between two", async (s) => {
+    const { body: { prompt } } = await post(s, "/apply-template", {
+      messages: [{ role: "user", content: s.prompt }],
+    });
+    const fields = { input_prefix: prompt, prompt: "7 * 8 = 56.", input_suffix: " 56." };
+    const { status, body } = await post(s, "/infill", { ...fields, n_predict: 8 });
+    assertEquals([status, body.content, body.stop_type], [200, " The answer is", "eos"]);
+    const extra = await post(s, "/infill", { ...fields, input_extra: [{ filename: "a" }] });
+    assertEquals([extra.status, extra.body.error.param], [400, "input_extra[0].text"]);
+  }],
   ["metrics count an answer", async (s) => {
     const value = async (name: string) => {
       const text = await (await fetch(`${s.url}/metrics`)).text();

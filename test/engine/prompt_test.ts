@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { encodePrompt } from "../../src/engine/prompt.ts";
 import { RequestError } from "../../src/engine/request.ts";
-import { answerAboutText } from "../../src/engine/text_question.ts";
+import { answerAboutText } from "../../src/engine/text_answers.ts";
 import { encodeChat, loadChatTemplate } from "../../src/text/chat_template.ts";
 import { loadTokenizer } from "../../src/text/tokenizer.ts";
 
@@ -16,10 +16,10 @@ const model = {
   contextLength: 64,
 };
 const messages = [{ role: "user", content: "What is 7 times 8?" }];
-const limits = { most: 64, vocabulary: model.embeddingSize };
+const vocabulary = model.embeddingSize;
 
 Deno.test("a rendered conversation, sent as a raw prompt, is the same tokens", () => {
-  const rendered = answerAboutText({ type: "render", messages }, tokenizer, template, limits);
+  const rendered = answerAboutText({ type: "render", messages }, tokenizer, template, vocabulary);
   assertEquals([...encodePrompt(rendered.text, tokenizer, model)], [...rendered.ids]);
   assertEquals([...encodeChat(tokenizer, template, messages)], [...rendered.ids]);
   assertEquals([...encodePrompt(rendered.ids, tokenizer, model)], [...rendered.ids]);
@@ -50,11 +50,11 @@ Deno.test("a raw prompt that cannot be served is refused by name", () => {
 
 Deno.test("text becomes tokens and text again, control tokens only when asked", () => {
   const ask = (text: string, control: boolean) =>
-    answerAboutText({ type: "encode", text, control }, tokenizer, template, limits);
+    answerAboutText({ type: "encode", text, control }, tokenizer, template, vocabulary);
   const [name, id] = [...tokenizer.controlTokens][0];
   const plain = ask(`né ${name}`, false);
   assertEquals(plain.ids.includes(id), false);
-  const back = answerAboutText({ type: "decode", ids: plain.ids }, tokenizer, template, limits);
+  const back = answerAboutText({ type: "decode", ids: plain.ids }, tokenizer, template, vocabulary);
   assertEquals(back.text, `né ${name}`);
   const control = ask(`é ${name}`, true);
   assertEquals(control.ids.at(-1), id);
@@ -68,7 +68,7 @@ Deno.test("text becomes tokens and text again, control tokens only when asked", 
 
 Deno.test("an id that the model does not have is no text", () => {
   const decode = (id: number) =>
-    answerAboutText({ type: "decode", ids: [id] }, tokenizer, template, limits);
-  assertThrows(() => decode(model.embeddingSize), RangeError, "none of this model's");
-  assertThrows(() => decode(-1), RangeError, "none of this model's");
+    answerAboutText({ type: "decode", ids: [id] }, tokenizer, template, vocabulary);
+  assertThrows(() => decode(model.embeddingSize), RequestError, "none of this model's");
+  assertThrows(() => decode(-1), RequestError, "none of this model's");
 });

@@ -66,6 +66,19 @@ Deno.test("a line in words and one in JSON tell of the same request", () => {
   assertEquals(JSON.parse(requestLine(plain, "json")).complete, false);
 });
 
+Deno.test("a conversation is logged only where that is asked for, on one line", async () => {
+  const { app, records } = logged();
+  const content = "my secret\nPOST /forged 200";
+  await app.request(PATH, chatInit({ messages: [{ role: "user", content }] }));
+  for (const format of ["text", "json"] as const) {
+    assert(!requestLine(records[0], format).includes("secret"));
+    const line = requestLine(records[0], format, true);
+    assert(line.includes("my secret") && !line.includes("\n"), line);
+  }
+  const { messages } = JSON.parse(requestLine(records[0], "json", true));
+  assertEquals(messages, [{ role: "user", content }]);
+});
+
 Deno.test("a request is logged when its answer is over, with its tokens", async () => {
   const { app, records } = logged({ stepDelay: 1 });
   const stream = await app.request(PATH, chatInit({ stream: true, max_tokens: 40, store: true }));

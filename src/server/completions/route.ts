@@ -5,6 +5,7 @@ import { ApiError } from "../errors.ts";
 import { loadedModel } from "../health.ts";
 import type { BodyLimits } from "../json_body.ts";
 import { type Fields, readBody, refuse, without } from "../translated/body.ts";
+import { infillEngine } from "../translated/infill_engine.ts";
 import { promptEngine } from "../translated/prompt_engine.ts";
 import {
   type Ask,
@@ -39,7 +40,6 @@ export function completions(
     loadedModel(engine);
     const request = await readBody(c, completionsSchema, options.body);
     const { suffix, echo, n = 1, best_of, logprobs, stream } = request;
-    if (suffix) throw refuse("suffix", "Text with a hole goes to /v1/infill.");
     if (best_of !== undefined && best_of !== n) {
       throw refuse("best_of", "Leave it out, or send as many as n.");
     }
@@ -53,8 +53,13 @@ export function completions(
       ...without(request, ...OWN_FIELDS),
       ...logprobs !== undefined && { logprobs: true, top_logprobs: logprobs },
     };
+    const chatFor = (prompt: Prompt): ChatHandler => {
+      const ids = typeof prompt === "string" ? undefined : prompt;
+      if (suffix) return chatOver(promptEngine(infillEngine(engine, suffix), ids));
+      return ids ? chatOver(promptEngine(engine, ids)) : chat;
+    };
     const askFor = (prompt: Prompt): Ask => ({
-      chat: typeof prompt === "string" ? chat : chatOver(promptEngine(engine, prompt)),
+      chat: chatFor(prompt),
       body: { ...body, messages: [{ role: "user", content: asText(prompt) }] },
     });
     const shape: CompletionShape = {

@@ -1,4 +1,4 @@
-/** `POST /completion`: llama-server's own route for a prompt without the chat template. */
+/** `POST /completion` and `POST /infill`: llama-server's routes without the chat template. */
 import type { Context } from "hono";
 import { z } from "zod";
 import type { TextEngine } from "../../engine/request.ts";
@@ -16,6 +16,7 @@ import {
   whole,
   without,
 } from "../translated/body.ts";
+import { infillEngine } from "../translated/infill_engine.ts";
 import { promptEngine } from "../translated/prompt_engine.ts";
 import {
   type ChatHandler,
@@ -25,16 +26,35 @@ import {
   translate,
 } from "../translated/translation.ts";
 
-/** The schema of the body. Fields that it does not name are a chat completion's, or ignored. */
-export const completionSchema = fields({
-  prompt: z.union([text, listOf(whole, "token ids")], { error: "text or a list of token ids" }),
+/** What both routes take. Fields that are not named are a chat completion's, or ignored. */
+const shared = {
   n_predict: whole.optional(),
   stream: flag.optional(),
   n_probs: whole.optional(),
   grammar: text.optional(),
   json_schema: z.unknown().optional(),
   t_max_predict_ms: whole.optional(),
+};
+
+/** The schema of the body of `/completion`. */
+export const completionSchema = fields({
+  prompt: z.union([text, listOf(whole, "token ids")], { error: "text or a list of token ids" }),
+  ...shared,
 });
+
+/** The schema of the body of `/infill`. */
+export const infillSchema = fields({
+  input_prefix: text,
+  input_suffix: text,
+  /** Files that stand before the text. */
+  input_extra: listOf(fields({ filename: text, text }), "files with a filename and a text")
+    .optional(),
+  /** The beginning of what stands between. */
+  prompt: text.optional(),
+  ...shared,
+});
+
+type CompletionRequest = z.output<typeof completionSchema>;
 
 /** Fields that are about llama-server's own runtime. */
 const IGNORED_FIELDS: readonly string[] = [
@@ -48,47 +68,82 @@ const OWN_FIELDS: readonly string[] = [
   ...["repeat_penalty", "grammar"],
 ];
 
-/**
- * Makes the route's handler.
- * @param chatOver makes the chat route over an engine
- */
+type Options = { readonly body: BodyLimits } & ResponseTimes;
+/** Makes the chat route over an engine. */
+type ChatOver = (engine: TextEngine) => ChatHandler;
+
+/** Makes the handler of `/completion`. */
 export function completion(
   engine: TextEngine,
-  chatOver: (engine: TextEngine) => ChatHandler,
-  options: { readonly body: BodyLimits } & ResponseTimes,
+  chatOver: ChatOver,
+  options: Options,
 ): (c: Context) => Promise<Response> {
   const chat = chatOver(promptEngine(engine));
   return async (c) => {
-    const begun = performance.now();
     loadedModel(engine);
     const request = await readBody(c, completionSchema, options.body);
-    const { prompt, n_predict, n_probs, json_schema, t_max_predict_ms } = request;
-    if (request.grammar) throw refuse("grammar", "Send a json_schema instead.");
-    const isText = typeof prompt === "string";
-    const body = {
-      ...without(request, ...OWN_FIELDS, ...IGNORED_FIELDS),
-      messages: [{ role: "user", content: isText ? prompt : "" }],
-      ...n_predict !== undefined && { max_tokens: n_predict },
-      ...request.repeat_penalty !== undefined && { repetition_penalty: request.repeat_penalty },
-      ...n_probs && { logprobs: true, top_logprobs: n_probs },
-      ...json_schema !== undefined && {
-        response_format: { type: "json_schema", json_schema: { name: "s", schema: json_schema } },
-      },
-      ...t_max_predict_ms && { deadline_ms: t_max_predict_ms },
-    };
-    const last = (end: Ending) => ({ ...lastFields(end, begun), prompt });
-    return await translate(c, {
-      asks: [{ chat: isText ? chat : chatOver(promptEngine(engine, prompt)), body }],
-      ignored: present(request, IGNORED_FIELDS),
-      stream: request.stream ?? false,
-      format: EVENTS,
-      whole: ([answer]) => wholeOf(answer, last),
-      async *parts(chunks) {
-        for await (const chunk of chunksOf(chunks, last)) yield sentEvent(chunk);
-      },
-      broken: ({ message, type }) => sentEvent({ error: { code: 500, message, type } }),
-    }, options);
+    const { prompt } = request;
+    const over = typeof prompt === "string" ? chat : chatOver(promptEngine(engine, prompt));
+    return await answer(c, over, request, options);
   };
+}
+
+/** Makes the handler of `/infill`. */
+export function infill(
+  engine: TextEngine,
+  chatOver: ChatOver,
+  options: Options,
+): (c: Context) => Promise<Response> {
+  const chat = chatOver(promptEngine(engine));
+  return async (c) => {
+    loadedModel(engine);
+    const { input_prefix, input_suffix, input_extra, ...request } = await readBody(
+      c,
+      infillSchema,
+      options.body,
+    );
+    const before = (input_extra ?? []).map(({ filename, text }) => `${filename}\n${text}\n\n`);
+    const prompt = before.join("") + input_prefix + (request.prompt ?? "");
+    const over = input_suffix === ""
+      ? chat
+      : chatOver(promptEngine(infillEngine(engine, input_suffix)));
+    return await answer(c, over, { ...request, prompt }, options);
+  };
+}
+
+async function answer(
+  c: Context,
+  chat: ChatHandler,
+  request: CompletionRequest,
+  options: Options,
+): Promise<Response> {
+  const begun = performance.now();
+  const { prompt, n_predict, n_probs, json_schema, t_max_predict_ms } = request;
+  if (request.grammar) throw refuse("grammar", "Send a json_schema instead.");
+  const isText = typeof prompt === "string";
+  const body = {
+    ...without(request, ...OWN_FIELDS, ...IGNORED_FIELDS),
+    messages: [{ role: "user", content: isText ? prompt : "" }],
+    ...n_predict !== undefined && { max_tokens: n_predict },
+    ...request.repeat_penalty !== undefined && { repetition_penalty: request.repeat_penalty },
+    ...n_probs && { logprobs: true, top_logprobs: n_probs },
+    ...json_schema !== undefined && {
+      response_format: { type: "json_schema", json_schema: { name: "s", schema: json_schema } },
+    },
+    ...t_max_predict_ms && { deadline_ms: t_max_predict_ms },
+  };
+  const last = (end: Ending) => ({ ...lastFields(end, begun), prompt });
+  return await translate(c, {
+    asks: [{ chat, body }],
+    ignored: present(request, IGNORED_FIELDS),
+    stream: request.stream ?? false,
+    format: EVENTS,
+    whole: ([answer]) => wholeOf(answer, last),
+    async *parts(chunks) {
+      for await (const chunk of chunksOf(chunks, last)) yield sentEvent(chunk);
+    },
+    broken: ({ message, type }) => sentEvent({ error: { code: 500, message, type } }),
+  }, options);
 }
 
 interface Ending {

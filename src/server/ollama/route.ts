@@ -4,6 +4,8 @@ import type { TextEngine } from "../../engine/request.ts";
 import { loadedModel } from "../health.ts";
 import type { BodyLimits } from "../json_body.ts";
 import { readBody, refuse } from "../translated/body.ts";
+import { infillEngine } from "../translated/infill_engine.ts";
+import { promptEngine } from "../translated/prompt_engine.ts";
 import {
   type ChatHandler,
   LINES,
@@ -34,24 +36,26 @@ export function ollamaChat(
 }
 
 /**
- * Makes the handler of `/api/generate`.
- * @param raw the chat route over an engine that takes a message as a prompt
+ * Makes the handler of `/api/generate`. With a suffix the prompt is raw.
+ * @param chatOver makes the chat route over an engine
  */
 export function ollamaGenerate(
   engine: TextEngine,
-  chat: ChatHandler,
-  raw: ChatHandler,
+  chatOver: (engine: TextEngine) => ChatHandler,
   options: Options,
 ): (c: Context) => Promise<Response> {
+  const chat = chatOver(engine);
+  const rawChat = chatOver(promptEngine(engine));
   return async (c) => {
     const begun = performance.now();
     const { id } = loadedModel(engine);
     const request = await readBody(c, generateSchema, options.body, { anyType: true });
     const head: OllamaHead = { kind: "generate", model: request.model ?? id, begun };
-    if (request.suffix) throw refuse("suffix", "Text with a hole goes to /v1/infill.");
     if (request.template) throw refuse("template", 'Send the whole prompt with "raw": true.');
     if (!request.prompt) return c.json(loadedAnswer(head, reasonOf(request)));
-    const ask = { chat: request.raw ? raw : chat, body: generateBody(request) };
+    const { raw, suffix } = request;
+    const between = suffix ? chatOver(promptEngine(infillEngine(engine, suffix))) : undefined;
+    const ask = { chat: between ?? (raw ? rawChat : chat), body: generateBody(request) };
     return await answer(c, head, request, ask, options);
   };
 }
