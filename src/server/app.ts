@@ -117,7 +117,7 @@ export function createApp(given: TextEngine, options: AppOptions = {}): Hono {
     app.on(method, path, handler);
     app.all(path, methodNotAllowed(method === "GET" ? "GET, HEAD" : method));
   }
-  const { document, page } = reference(engine, routes, chatOptions.maxMessages);
+  const { document, page } = reference(engine, routes, chatOptions);
   app.get("/openapi.json", document);
   app.get("/docs", page);
 

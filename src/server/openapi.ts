@@ -95,6 +95,15 @@ function operation({ summary, body, streams }: DescribedRoute, path: string): Op
 }
 
 function jsonSchema(schema: z.ZodType): JsonSchema {
-  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: "output", unrepresentable: "any" });
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, {
+    io: "output",
+    unrepresentable: "any",
+    // What a transform makes has no schema: what it is given has.
+    override({ zodSchema, jsonSchema: made }) {
+      const { def } = zodSchema._zod;
+      if (def.type !== "pipe" || def.out._zod.def.type !== "transform") return;
+      Object.assign(made, jsonSchema(def.in as z.ZodType));
+    },
+  });
   return rest as JsonSchema;
 }

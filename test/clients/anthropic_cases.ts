@@ -49,6 +49,25 @@ export const ANTHROPIC_CASES: readonly ClientCase[] = [
     const message = await client(s).messages.create({ ...question(s), max_tokens: 4 });
     assertEquals(input_tokens, message.usage.input_tokens);
   }],
+  ["messages with a tool that must be called", async (s) => {
+    const message = await client(s).messages.create({
+      ...question(s),
+      max_tokens: 64,
+      tools: [{
+        name: "multiply",
+        input_schema: {
+          type: "object",
+          properties: { a: { type: "integer" }, b: { type: "integer" } },
+          required: ["a", "b"],
+        },
+      }],
+      tool_choice: { type: "tool", name: "multiply" },
+    });
+    assertEquals(message.stop_reason, "tool_use");
+    const [call] = message.content.flatMap((block) => block.type === "tool_use" ? [block] : []);
+    const { a, b } = call.input as { a: unknown; b: unknown };
+    assert(call.name === "multiply" && Number.isInteger(a) && Number.isInteger(b));
+  }],
   ["errors have Anthropic's body, and images are refused by name", async (s) => {
     const source = { type: "base64" as const, media_type: "image/png" as const, data: "AA==" };
     const content = [{ type: "image" as const, source }];

@@ -43,6 +43,17 @@ export const OLLAMA_CASES: readonly ClientCase[] = [
     }
     assertEquals([text, ends], [s.text, 1]);
   }],
+  ["chat with a schema as its format", async (s) => {
+    const format = {
+      type: "object",
+      properties: { answer: { type: "integer" } },
+      required: ["answer"],
+      additionalProperties: false,
+    };
+    const { message } = await client(s).chat({ ...question(s), format });
+    const answer = JSON.parse(message.content);
+    assert(Number.isInteger(answer.answer) && Object.keys(answer).length === 1);
+  }],
   ["generate, whole, streamed and raw", async (s) => {
     const { options } = question(s);
     const request = { model: s.model, prompt: s.prompt, options };

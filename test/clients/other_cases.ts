@@ -95,6 +95,8 @@ export const OTHER_CASES: readonly ClientCase[] = [
     const chat = document.paths["/v1/chat/completions"].post.requestBody.content;
     const { properties } = chat["application/json"].schema;
     assert("messages" in properties && "strategy" in properties);
+    const message = properties.messages.items.properties;
+    assert("role" in message && "content" in message);
   }],
   ["the reference page loads and runs nothing", async (s) => {
     const response = await fetch(`${s.url}/docs`);

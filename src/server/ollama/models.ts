@@ -58,7 +58,7 @@ export function show(
         "general.basename": model.id,
         "llada.context_length": model.contextLength,
       },
-      capabilities: ["completion"],
+      capabilities: ["completion", "tools", "insert"],
       modified_at: entry(model).modified_at,
     });
   };
