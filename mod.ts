@@ -67,9 +67,13 @@ export type { ControllerFigures } from "./src/denoise/auto/controller.ts";
 export {
   type ForwardInput,
   GREEDY,
+  type LogitChange,
   NO_TOKEN,
   type Prediction,
+  type ScoredToken,
   type TokenChoice,
+  type TokenSampling,
+  type TokenScores,
 } from "./src/denoise/predictor.ts";
 export type { ForwardResult, RankedToken } from "./src/model/model.ts";
 

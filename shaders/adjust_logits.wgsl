@@ -27,6 +27,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     return;
   }
   let one = adjustments[i];
+  if (one.token >= params.columns) {
+    return;
+  }
   let at = group.y * params.columns + one.token;
   let logit = logits[at];
   let repeated = select(logit * one.repetition, logit / one.repetition, logit > 0.0);

@@ -233,7 +233,15 @@ export async function* selfDraft(
   return run.result();
 }
 
-const USES = ["confidence", "cache", "refreshInterval", "suffixWindow", "depth", "rounds"] as const;
+const USES = [
+  "confidence",
+  "cache",
+  "refreshInterval",
+  "suffixWindow",
+  "depth",
+  "rounds",
+  "sampling",
+] as const;
 /** Default limit of steps proposed per round. */
 const DEPTH = 4;
 

@@ -3,10 +3,10 @@
 import { checkProbabilities, checkRanking, requireProbability } from "../check_options.ts";
 import { canvasStep } from "../denoise.ts";
 import type { DenoiseStep } from "../denoise_step.ts";
-import type { Commit, Prediction, Predictor } from "../predictor.ts";
+import type { Prediction, Predictor } from "../predictor.ts";
 import { type ProposalResult, ProposalRun, question, type RoundOptions } from "./proposal_run.ts";
 import { planSteps } from "../schedule.ts";
-import { BY_CONFIDENCE, selectCommits } from "../selection.ts";
+import { asCommit, BY_CONFIDENCE, selectCommits } from "../selection.ts";
 import { generationLength, maskedPositions, type Sequence } from "../sequence.ts";
 import type { Strategy } from "../strategy_options.ts";
 
@@ -82,15 +82,11 @@ export async function* gate(
   return run.result();
 }
 
-function asCommit({ position, token, confidence, logProbability }: Prediction): Commit {
-  return { position, token, confidence, logProbability };
-}
-
 /** The strategy `gate`; see {@linkcode gate}. */
 export const gateStrategy: Strategy = {
   lossless: false,
   needsDraft: true,
-  uses: ["draftThreshold", "targetThreshold", "rounds"],
+  uses: ["draftThreshold", "targetThreshold", "rounds", "sampling"],
   run: (sequence, { target, draft }, options) =>
     gate(sequence, target, draft!, {
       ...options,
