@@ -37,11 +37,13 @@ export type { ModelSummary } from "./src/engine/request.ts";
 
 // Answers: a request goes in, events come out. These are plain values, which cross a Worker boundary.
 export type {
+  AnswerToken,
   ChatMessage,
   CommittedToken,
   FinishReason,
   GenerateEvent,
   GenerateRequest,
+  LikelyToken,
 } from "./src/engine/request.ts";
 
 // The names that a request's options may have, in lists for programs that offer a choice.

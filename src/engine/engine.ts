@@ -21,6 +21,7 @@ import {
 import { type ChatTemplate, encodeChat } from "../text/chat_template.ts";
 import { TextStream } from "../text/text_stream.ts";
 import type { TextTokenizer } from "../text/tokenizer.ts";
+import { AnswerTokens } from "./answer_tokens.ts";
 import { defaultLengths, type GenerationPlan, planGeneration } from "./generation_plan.ts";
 import { EventBuffer } from "./event_buffer.ts";
 import type { LoadedModel, ModelFacts } from "./loaded_model.ts";
@@ -33,6 +34,7 @@ import {
   UnavailableError,
 } from "./request.ts";
 import { RequestQueue } from "./request_queue.ts";
+import { samplingOptions, withTokenBiases } from "./sampling_plan.ts";
 import { addAnswer, AnswerMeter, type EngineTotals, NO_TOTALS } from "./stats.ts";
 
 /** Settings of an engine besides its model and tokenizer. */
@@ -65,6 +67,8 @@ export class Engine implements LoadedModel {
   readonly #queue: RequestQueue;
   /** Learns from every answer which choices are fastest on this device. */
   readonly #controller = new Controller();
+  /** The same for answers with sampling, whose steps take other times. */
+  readonly #samplingController = new Controller();
   #totals: EngineTotals;
 
   /** Use `loadEngine` of load.ts. */
@@ -115,7 +119,7 @@ export class Engine implements LoadedModel {
   ): AsyncGenerator<GenerateEvent, void, void> {
     this.#queue.checkRoom();
     const plan = planGeneration(
-      request,
+      withTokenBiases(request, (text) => this.encode(text)),
       this.model.config,
       this.defaults,
       ({ messages }) => this.encodeChat(messages),
@@ -254,6 +258,9 @@ export class Engine implements LoadedModel {
       cache: plan.cache ?? NO_CACHE,
       maskToken: config.maskTokenId,
     };
+    const sampled = samplingOptions(plan, this.facts.endTokenIds);
+    const controller = sampled.sampling ? this.#samplingController : this.#controller;
+    const tokens = plan.reportsTokens ? new AnswerTokens(this.tokenizer) : undefined;
     const meter = new AnswerMeter(this.model, this.draft?.model);
     const ids = new Array<number>(genLength).fill(config.maskTokenId);
     const steps = strategyOf(plan.strategy).run(
@@ -261,7 +268,8 @@ export class Engine implements LoadedModel {
       { target: meter.target, draft: meter.draft },
       {
         ...plan,
-        controller: this.#controller,
+        ...sampled,
+        controller,
         seeds: [plan.seed],
         eosToken: config.eosTokenId,
         eotToken: this.eotToken,
@@ -284,6 +292,7 @@ export class Engine implements LoadedModel {
       }));
       for (const { position, token } of commits) ids[position] = token;
       const delta = stream.commit(commits);
+      tokens?.commit(step.step, decided, promptLength);
       const { proposed, ...traced } = tracedStep(step, promptLength, config.maskTokenId);
       return {
         ...traced,
@@ -296,6 +305,7 @@ export class Engine implements LoadedModel {
           })),
         },
         delta,
+        ...tokens && { tokens: tokens.grow(stream.text.length) },
         prefixLength: stream.prefixLength,
       };
     });
@@ -304,6 +314,7 @@ export class Engine implements LoadedModel {
       type: "end",
       finishReason: stream.finishReason ?? "length",
       text: stream.text,
+      ...tokens && { tokens: tokens.end(stream.text.length) },
       ids,
       usage: { promptTokens: promptLength, completionTokens: stream.completionTokens },
       stats: {
@@ -312,7 +323,7 @@ export class Engine implements LoadedModel {
         strategy: plan.strategy,
         cache: plan.cache ?? NO_CACHE,
         choices: result.choices,
-        figures: result.choices && this.#controller.figures,
+        figures: result.choices && controller.figures,
       },
     };
   }

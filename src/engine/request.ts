@@ -47,6 +47,30 @@ export interface GenerateRequest {
    * change the text. Default: drawn, and reported in the statistics.
    */
   readonly seed?: number;
+  /** Share of the probability, from the likeliest token down, that may be chosen; 1 (default): all. */
+  readonly topP?: number;
+  /** Number of likeliest tokens that may be chosen; 0 (default) and -1: all. */
+  readonly topK?: number;
+  /** Least probability that may be chosen, as a share of the largest; 0 (default): all. */
+  readonly minP?: number;
+  /** Taken from logits of tokens that stand in the answer, -2 to 2; default 0. */
+  readonly presencePenalty?: number;
+  /** Taken from a token's logit for each time that it stands in the answer, -2 to 2; default 0. */
+  readonly frequencyPenalty?: number;
+  /** Divides positive logits of tokens in prompt and answer, above 0 to 2; 1 (default) is off. */
+  readonly repetitionPenalty?: number;
+  /**
+   * Added to logits, by token id, or by a text for each of its tokens: -100 to 100, or -Infinity to
+   * ban; at most 300.
+   */
+  readonly logitBias?: readonly (readonly [of: number | string, bias: number])[];
+  /** Whether tokens that end an answer are never chosen (default false). */
+  readonly ignoreEos?: boolean;
+  /**
+   * If given, the events carry the answer's tokens with log-probabilities, each beside as many of the
+   * likeliest at its place, 0 to 20.
+   */
+  readonly topLogprobs?: number;
   /** Classifier-free guidance; 0 (default) is off. */
   readonly cfgScale?: number;
   /** Which positions are committed first. */
@@ -130,6 +154,28 @@ export interface CommittedToken {
   readonly logProbability: number;
 }
 
+/** A token and its log-softmax at a position. */
+export interface LikelyToken {
+  /** Token id. */
+  readonly token: number;
+  /** The token alone as text (U+FFFD where it is part of a character). */
+  readonly text: string;
+  /** UTF-8 bytes that it adds to the text. */
+  readonly bytes: readonly number[];
+  /** Log-softmax over all tokens, of the logits as the model gives them. */
+  readonly logProbability: number;
+}
+
+/** A token of the answer's text. */
+export interface AnswerToken extends LikelyToken {
+  /** Position in the generation, from 0. */
+  readonly position: number;
+  /** Index of the denoising step that committed it; its log-probabilities are of this step. */
+  readonly step: number;
+  /** The likeliest tokens there at that step, the first first. */
+  readonly likeliest: readonly LikelyToken[];
+}
+
 /**
  * An event of `generate`, distinguished by `type`: one `start`, a `step` per denoising step, one
  * `end`.
@@ -169,12 +215,16 @@ export type GenerateEvent =
     readonly remasked?: readonly number[];
     /** Text that the committed left prefix gained: whole characters, none after a stop. */
     readonly delta: string;
+    /** The tokens of `delta`, in order; only with `topLogprobs`. */
+    readonly tokens?: readonly AnswerToken[];
     /** Length of the committed left prefix, in positions. */
     readonly prefixLength: number;
   }
   | {
     readonly type: "end";
     readonly finishReason: FinishReason;
+    /** The tokens of `text`, in order; only with `topLogprobs`. */
+    readonly tokens?: readonly AnswerToken[];
     /** The whole answer; the deltas are its pieces in order. */
     readonly text: string;
     /** All ids of the generation; positions that an early stop left undecided are masks. */

@@ -19,7 +19,8 @@ export const scoreTokensKernel = defineKernel({
  * Records the computation.
  * @param tensors.logits `[rows, columns]`
  * @param tensors.predictions `[rows]`, see shaders/lib/prediction.wgsl
- * @param tensors.scores `[rows, 2]`: log probability of the prediction's token, logsumexp
+ * @param tensors.scores `[rows, 2]`: log probability of the prediction's token, and minus that of the
+ * likeliest
  */
 export function scoreTokens(
   recorder: Recorder,

@@ -134,8 +134,8 @@ async function sample(
       logProbability: values[SCORE_WORDS * entry],
       likeliest: Array.from({ length: likeliest }, (_, i): ScoredToken => {
         const at = SCORE_WORDS * (entry * likeliest + i);
-        const logProbability = logits[at + 1] - values[SCORE_WORDS * entry + 1];
-        return { token: tokens[at], logProbability };
+        const gap = logits[SCORE_WORDS * entry * likeliest + 1] - logits[at + 1];
+        return { token: tokens[at], logProbability: -gap - values[SCORE_WORDS * entry + 1] };
       }),
     },
   }));

@@ -7,6 +7,7 @@ import {
   REMASKINGS,
   STRATEGY_NAMES,
 } from "../engine/request.ts";
+import { logitBias } from "./logit_bias.ts";
 import {
   REFUSED_IN_BODY,
   REFUSED_IN_MESSAGE,
@@ -127,6 +128,16 @@ export function chatSchema(limits: RequestLimits) {
     max_tokens: tokens.optional(),
     max_completion_tokens: tokens.optional(),
     temperature: number(0, 2).optional(),
+    top_p: number(0, 1).optional(),
+    top_k: integer(-1, 2 ** 31 - 1).optional(),
+    min_p: number(0, 1).optional(),
+    presence_penalty: number(-2, 2).optional(),
+    frequency_penalty: number(-2, 2).optional(),
+    repetition_penalty: number(0.01, 2).optional(),
+    logit_bias: logitBias.optional(),
+    logprobs: flag.optional(),
+    top_logprobs: integer(0, 20).optional(),
+    ignore_eos: flag.optional(),
     seed: integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER).optional(),
     stop: z.union([stop, list(stop, 0, limits.maxStops, "stop strings")], {
       error: `text or an array of up to ${limits.maxStops} texts`,

@@ -1,5 +1,5 @@
 /** A generation's events as the messages of a streamed chat completion. */
-import type { GenerateEvent } from "../engine/request.ts";
+import type { AnswerToken, GenerateEvent } from "../engine/request.ts";
 import {
   commitPrefixEvent,
   type DenoiseEvent,
@@ -14,6 +14,7 @@ import {
   completionUsage,
   type EndEvent,
 } from "./openai.ts";
+import { chatLogprobs } from "./logprobs.ts";
 
 /** What a stream carries besides the text. */
 export interface ChatStreamOptions {
@@ -53,8 +54,11 @@ export async function* chatStream(
   };
   const delta = (
     delta: Choice["delta"],
+    tokens?: readonly AnswerToken[],
     finish_reason: Choice["finish_reason"] = null,
-  ): StreamMessage => ({ data: chunk([{ index: 0, delta, logprobs: null, finish_reason }]) });
+  ): StreamMessage => ({
+    data: chunk([{ index: 0, delta, logprobs: chatLogprobs(tokens), finish_reason }]),
+  });
   const typed = (diffusion: DenoiseEvent): StreamMessage => ({
     event: diffusion.type,
     data: chunk([], { diffusion }),
@@ -62,6 +66,7 @@ export async function* chatStream(
 
   yield delta({ role: "assistant", content: "" });
   let sent = "";
+  let tokensSent = 0;
   let prefixLength = 0;
   let end: EndEvent | undefined;
   for await (const event of events) {
@@ -75,7 +80,8 @@ export async function* chatStream(
         if (options.streamEvents && remask) yield typed(remask);
         if (event.delta !== "") {
           sent += event.delta;
-          yield delta({ content: event.delta });
+          tokensSent += event.tokens?.length ?? 0;
+          yield delta({ content: event.delta }, event.tokens);
         }
         if (options.streamEvents && event.prefixLength > prefixLength) {
           prefixLength = event.prefixLength;
@@ -89,8 +95,11 @@ export async function* chatStream(
   }
   if (end === undefined) throw new Error("the engine ended without an end event");
   // Text that no step could send, such as a character that the token limit cut in half.
-  if (end.text.length > sent.length) yield delta({ content: end.text.slice(sent.length) });
-  yield delta({}, end.finishReason);
+  const left = end.tokens?.slice(tokensSent);
+  const more = end.text.length > sent.length;
+  if (more) yield delta({ content: end.text.slice(sent.length) }, left);
+  // A stop string may have cut a token whose text was sent before.
+  yield delta({}, more || !left?.length ? undefined : left, end.finishReason);
   if (options.includeUsage) yield { data: chunk([], { usage: completionUsage(end) }) };
   yield { data: "[DONE]" };
 }

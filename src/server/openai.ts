@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import type { FinishReason, GenerateEvent, ModelSummary, PassStats } from "../engine/request.ts";
 import type { DenoiseEvent } from "./denoise_events.ts";
+import { type ChatLogprobs, chatLogprobs } from "./logprobs.ts";
 
 /** The last event of a generation. */
 export type EndEvent = Extract<GenerateEvent, { type: "end" }>;
@@ -88,7 +89,8 @@ export interface ChatCompletion {
       readonly content: string;
       readonly refusal: null;
     };
-    readonly logprobs: null;
+    /** Only with `logprobs`. */
+    readonly logprobs: ChatLogprobs | null;
     readonly finish_reason: FinishReason;
   }];
   readonly usage: CompletionUsage;
@@ -106,7 +108,8 @@ export interface ChatCompletionChunk {
   readonly choices: readonly {
     readonly index: 0;
     readonly delta: { readonly role?: "assistant"; readonly content?: string };
-    readonly logprobs: null;
+    /** Of the tokens whose text the chunk adds; only with `logprobs`. */
+    readonly logprobs: ChatLogprobs | null;
     readonly finish_reason: FinishReason | null;
   }[];
   /** Only with `stream_options.include_usage`: null except in the last chunk. */
@@ -193,7 +196,7 @@ export function chatCompletion(head: CompletionHead, end: EndEvent): ChatComplet
     choices: [{
       index: 0,
       message: { role: "assistant", content: end.text, refusal: null },
-      logprobs: null,
+      logprobs: chatLogprobs(end.tokens),
       finish_reason: end.finishReason,
     }],
     usage: completionUsage(end),

@@ -28,12 +28,6 @@ const emptyArray: Neutral = {
   written: "[]",
 };
 
-const emptyObject: Neutral = {
-  passes: (value) =>
-    typeof value === "object" && !Array.isArray(value) && Object.keys(value ?? {}).length === 0,
-  written: "{}",
-};
-
 const textOnly: Neutral = {
   passes: (value) => Array.isArray(value) && value.length === 1 && value[0] === "text",
   written: '["text"]',
@@ -51,31 +45,22 @@ export const REFUSED_IN_BODY: RefusedFields = new Map([
   ["audio", never],
   ["best_of", only(1)],
   ["echo", only(false)],
-  ["frequency_penalty", only(0)],
   ["function_call", only("none")],
   ["functions", emptyArray],
-  ["logit_bias", emptyObject],
-  ["logprobs", only(false)],
-  ["min_p", only(0)],
   ["modalities", textOnly],
   ["moderation", never],
   ["n", only(1)],
   ["parallel_tool_calls", only(true)],
   ["prediction", never],
-  ["presence_penalty", only(0)],
   ["prompt_cache_options", never],
   ["prompt_cache_retention", never],
   ["reasoning_effort", only("none")],
-  ["repetition_penalty", only(1)],
   ["response_format", textFormat],
   ["service_tier", only("auto", "default")],
   ["store", only(false)],
   ["suffix", never],
   ["tool_choice", only("none")],
   ["tools", emptyArray],
-  ["top_k", only(0, -1)],
-  ["top_logprobs", only(0)],
-  ["top_p", only(1)],
   ["verbosity", only("medium")],
   ["web_search_options", never],
 ]);

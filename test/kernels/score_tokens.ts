@@ -31,7 +31,7 @@ export function reference({ rows, columns, logits, tokens }: Inputs) {
       0,
     );
     const rest = Math.log1p(others);
-    return [own[tokens[row]] - own[place] - rest, own[place] + rest];
+    return [own[tokens[row]] - own[place] - rest, rest];
   });
   return { scores: Float64Array.from(scores.flat()) };
 }
