@@ -118,14 +118,14 @@ async function sample(
       }
     }
   }
-  const bytes = await readback.read(recorder, predictions, 4 * PREDICTION_WORDS * entries);
+  const [bytes, scoreBytes, top] = await readTogether(context, readback, [
+    [predictions, PREDICTION_WORDS * entries],
+    [scores, scores ? SCORE_WORDS * entries : 0],
+    [found, SCORE_WORDS * entries * likeliest],
+  ]);
   const [answers] = predictionsOf(bytes, [question], config);
   if (!scores) return answers;
-  const scoreBytes = await readback.read(recorder, scores, 4 * SCORE_WORDS * entries);
   const values = new Float32Array(scoreBytes);
-  const top = found
-    ? await readback.read(recorder, found, 4 * SCORE_WORDS * entries * likeliest)
-    : new ArrayBuffer(0);
   const tokens = new Uint32Array(top);
   const logits = new Float32Array(top);
   return answers.map((prediction, entry) => ({
@@ -139,6 +139,23 @@ async function sample(
       }),
     },
   }));
+}
+
+/** Reads the first words of several tensors back at once; an absent one has none. */
+async function readTogether(
+  { recorder, scratch }: PredictionContext,
+  readback: Readback,
+  parts: readonly (readonly [Tensor | undefined, words: number])[],
+): Promise<ArrayBuffer[]> {
+  const all = scratch.get("sampled results", parts.reduce((sum, [, words]) => sum + words, 0));
+  const ends: number[] = [];
+  let end = 0;
+  for (const [tensor, words] of parts) {
+    if (tensor && words > 0) recorder.copy(tensor, all.part(end, words), 4 * words);
+    ends.push(end += words);
+  }
+  const bytes = await readback.read(recorder, all, 4 * end);
+  return ends.map((end, i) => bytes.slice(4 * (ends[i - 1] ?? 0), 4 * end));
 }
 
 /** Records the logits of `rows` asked rows from `first` on. @returns `[rows, tokens]` */
