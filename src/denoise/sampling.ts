@@ -64,6 +64,14 @@ export function logitChanges(
     });
 }
 
+/** The same options for a draft, whose scores nobody sees. */
+export function withoutScores<T extends { readonly sampling?: SamplingOptions }>(options: T): T {
+  const { sampling } = options;
+  return sampling === undefined
+    ? options
+    : { ...options, sampling: { ...sampling, likeliest: undefined } };
+}
+
 /** The choice of a step's tokens at a state, with the request's sampling if it has one. */
 export function sampledChoice(
   choice: TokenChoice,

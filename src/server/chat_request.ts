@@ -90,7 +90,7 @@ export function chatRequestParser(
         minP: fields.min_p,
         presencePenalty: fields.presence_penalty,
         frequencyPenalty: fields.frequency_penalty,
-        repetitionPenalty: fields.repetition_penalty,
+        repetitionPenalty: fields.repetition_penalty ?? fields.repeat_penalty,
         logitBias: fields.logit_bias,
         ignoreEos: fields.ignore_eos,
         topLogprobs: topLogprobs(fields),

@@ -134,6 +134,7 @@ export function chatSchema(limits: RequestLimits) {
     presence_penalty: number(-2, 2).optional(),
     frequency_penalty: number(-2, 2).optional(),
     repetition_penalty: number(0.01, 2).optional(),
+    repeat_penalty: number(0.01, 2).optional(),
     logit_bias: logitBias.optional(),
     logprobs: flag.optional(),
     top_logprobs: integer(0, 20).optional(),

@@ -39,6 +39,13 @@ Deno.test("each sampling field reaches the engine", () => {
   });
 });
 
+Deno.test("llama-server's name of the repetition penalty is known too", () => {
+  assertEquals(generate({ repeat_penalty: 1.2 }), { repetitionPenalty: 1.2 });
+  assertEquals(generate({ repeat_penalty: 1.2, repetition_penalty: 1.3 }), {
+    repetitionPenalty: 1.3,
+  });
+});
+
 Deno.test("biases by id and by text, as an object and as pairs", () => {
   assertEquals(generate({ logit_bias: { "15": 1, " yes": -2, "7": false } }).logitBias, [
     [7, -Infinity],

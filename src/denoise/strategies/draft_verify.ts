@@ -20,6 +20,7 @@ import {
   select,
   type State,
 } from "./proposal_run.ts";
+import { withoutScores } from "../sampling.ts";
 import type { Sequence } from "../sequence.ts";
 import { openRunner } from "../step_runner.ts";
 import type { Strategy } from "../strategy_options.ts";
@@ -131,7 +132,7 @@ async function openDrafter(
   options: ProposalOptions,
 ): Promise<Drafter> {
   const runner = await openRunner([sequence], draft, {
-    ...options,
+    ...withoutScores(options),
     stepsPerReadback: options.depth,
   });
   let refreshes = true;
