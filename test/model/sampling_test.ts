@@ -109,7 +109,7 @@ for (const name of ["mha-f32", "gqa-bf16"]) {
           assertEquals(scores === undefined, sampling.likeliest === undefined, where);
           if (!scores) continue;
           const own = expected[i].scores!;
-          assertAlmostEquals(scores.logProbability, own.logProbability, 1e-3, where);
+          assertAlmostEquals(scores.logProbability, own.logProbability, 1e-4, where);
           assertEquals(scores.likeliest.length, own.likeliest.length);
           for (const [rank, { token, logProbability }] of scores.likeliest.entries()) {
             // Two that nearly tie may stand in each other's place.
@@ -117,7 +117,7 @@ for (const name of ["mha-f32", "gqa-bf16"]) {
               Math.abs(other.logProbability - own.likeliest[rank].logProbability) < 1e-3
             );
             assert(tied.length > 1 || token === own.likeliest[rank].token, where);
-            assertAlmostEquals(logProbability, own.likeliest[rank].logProbability, 1e-3, where);
+            assertAlmostEquals(logProbability, own.likeliest[rank].logProbability, 1e-4, where);
           }
         }
       }
@@ -231,8 +231,13 @@ Deno.test("an answer's tokens and scores are the reference's at the step that co
       );
       for (const [j, { scores, confidence }] of own.entries()) {
         const commit = found[i].commits[0][j];
-        assertAlmostEquals(commit.confidence, confidence, 1e-3);
-        assertAlmostEquals(commit.scores!.logProbability, scores!.logProbability, 1e-3);
+        assertAlmostEquals(commit.confidence, confidence, 1e-4);
+        assertAlmostEquals(commit.scores!.logProbability, scores!.logProbability, 1e-4);
+        for (const [rank, { token, logProbability }] of scores!.likeliest.entries()) {
+          const likely = commit.scores!.likeliest[rank];
+          assertEquals(likely.token, token);
+          assertAlmostEquals(likely.logProbability, logProbability, 1e-4);
+        }
       }
     }
   }
