@@ -37,6 +37,7 @@ export type { ModelSummary } from "./src/engine/request.ts";
 
 // Answers: a request goes in, events come out. These are plain values, which cross a Worker boundary.
 export type {
+  AnswerToken,
   CallableFunction,
   ChatMessage,
   CommittedToken,
@@ -48,6 +49,7 @@ export type {
   GenerateRequest,
   GivenToken,
   Hole,
+  LikelyToken,
   Revision,
   TemplatePart,
 } from "./src/engine/request.ts";
@@ -77,9 +79,13 @@ export type { ControllerFigures } from "./src/denoise/auto/controller.ts";
 export {
   type ForwardInput,
   GREEDY,
+  type LogitChange,
   NO_TOKEN,
   type Prediction,
+  type ScoredToken,
   type TokenChoice,
+  type TokenSampling,
+  type TokenScores,
 } from "./src/denoise/predictor.ts";
 export type { ForwardResult, RankedToken } from "./src/model/model.ts";
 

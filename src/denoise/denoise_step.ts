@@ -2,6 +2,7 @@
 
 import type { ConfidenceMeasure } from "./confidence.ts";
 import type { Commit } from "./prediction.ts";
+import type { SamplingOptions } from "./sampling.ts";
 import type { Remasking } from "./selection.ts";
 import type { Sequence } from "./sequence.ts";
 
@@ -19,6 +20,10 @@ export interface DenoiseOptions {
   readonly confidence?: ConfidenceMeasure;
   /** 0 (default) takes the largest logit. */
   readonly temperature?: number;
+  /** Changed logits, filters and scores; every step is then read back. Default: none of them. */
+  readonly sampling?: SamplingOptions;
+  /** Tokens that are never chosen, at most four; default none. */
+  readonly bannedTokens?: readonly number[];
   /** Classifier-free guidance; 0 (default) is off. */
   readonly cfgScale?: number;
   /** Whether `eosToken` is never chosen (`logits_eos_inf`); default false. */

@@ -17,6 +17,7 @@ import { type ForwardResult, type Model, type RankedToken } from "../model/model
 import { type ChatTemplate, encodeChat } from "../text/chat_template.ts";
 import { TextStream } from "../text/text_stream.ts";
 import type { TextTokenizer } from "../text/tokenizer.ts";
+import { AnswerTokens } from "./answer_tokens.ts";
 import { type ConstrainedRequest, openConstrained } from "./constrained_answer.ts";
 import { Constraints } from "./constraints.ts";
 import { Deadline, likeliest, tokensAtDeadline } from "./deadline.ts";
@@ -40,7 +41,16 @@ import {
 import { RequestQueue } from "./request_queue.ts";
 import { answerAboutText } from "./text_answers.ts";
 import { withinMemory } from "./within_memory.ts";
-import { addAnswer, AnswerMeter, type EngineTotals, NO_TOTALS, withPasses } from "./stats.ts";
+import { samplingOptions, withTokenBiases } from "./sampling_plan.ts";
+import { counted } from "./counted_answers.ts";
+import {
+  addAnswer,
+  AnswerMeter,
+  type EngineTotals,
+  NO_TOTALS,
+  withPasses,
+  withUnfinished,
+} from "./stats.ts";
 import { filledText } from "./template.ts";
 
 /** Settings of an engine besides its model and tokenizer. */
@@ -74,6 +84,8 @@ export class Engine implements LoadedModel {
   /** Learns from every answer which choices are fastest on this device. */
   readonly #controller = new Controller();
   readonly #constraints: Constraints;
+  /** The same for answers with sampling, whose steps take other times. */
+  readonly #samplingController = new Controller();
   #totals: EngineTotals;
 
   /** Use `loadEngine` of load.ts. */
@@ -130,7 +142,10 @@ export class Engine implements LoadedModel {
       Uint32Array.from([...promptIds(asked, this), ...begun]);
     const text = fillingOf(request, this.tokenizer);
     const planned = planGeneration(
-      text ? templateRequest(request, text, this.facts.contextLength) : request,
+      withTokenBiases(
+        text ? templateRequest(request, text, this.facts.contextLength) : request,
+        (text) => this.encode(text),
+      ),
       this.model.config,
       this.defaults,
       (asked) => encode(this.#constraints.told(asked)),
@@ -146,8 +161,9 @@ export class Engine implements LoadedModel {
     const both = signal ? AbortSignal.any([signal, left.signal]) : left.signal;
     const events = new EventBuffer<GenerateEvent>();
     const models = this.draft ? [this.model, this.draft.model] : [this.model];
-    const answer = this.#counted(
+    const answer = counted(
       withinMemory(this.#denoise(plan, begun.length, deadline, both, constrained), models),
+      (end) => this.#totals = end ? addAnswer(this.#totals, end) : withUnfinished(this.#totals),
     );
     const pump = events.fill(answer).finally(leave);
     try {
@@ -221,24 +237,6 @@ export class Engine implements LoadedModel {
     }
   }
 
-  /** Adds an answer to the totals when it ends or fails. */
-  async *#counted(
-    events: AsyncIterable<GenerateEvent>,
-  ): AsyncGenerator<GenerateEvent, void, void> {
-    let ended = false;
-    try {
-      for await (const event of events) {
-        if (event.type === "end") {
-          this.#totals = addAnswer(this.#totals, event);
-          ended = true;
-        }
-        yield event;
-      }
-    } finally {
-      if (!ended) this.#totals = { ...this.#totals, unfinished: this.#totals.unfinished + 1 };
-    }
-  }
-
   async *#denoise(
     asked: GenerationPlan,
     begun: number,
@@ -290,12 +288,16 @@ export class Engine implements LoadedModel {
       ...newSequence(promptIds, isFree ? 0 : genLength, config.maskTokenId),
       ...begun > 0 && { answerStart },
     };
+    const sampled = samplingOptions(plan, this.facts.endTokenIds);
+    const controller = sampled.sampling ? this.#samplingController : this.#controller;
+    const tokens = plan.reportsTokens ? new AnswerTokens(this.tokenizer) : undefined;
     const strategy = strategyOf(plan.strategy);
     const models = { target: meter.target, draft: meter.draft };
     deadline.start();
     const options = {
       ...plan,
-      controller: this.#controller,
+      ...sampled,
+      controller,
       seeds: [plan.seed],
       eosToken: config.eosTokenId,
       eotToken: this.eotToken,
@@ -329,6 +331,7 @@ export class Engine implements LoadedModel {
       placed.push(...commits);
       const delta = given + stream.commit(commits);
       given = "";
+      tokens?.commit(step.step, decided, promptLength);
       const { proposed, ...traced } = tracedStep(step, promptLength, config.maskTokenId);
       return {
         ...traced,
@@ -342,6 +345,7 @@ export class Engine implements LoadedModel {
           })),
         },
         delta,
+        ...tokens && { tokens: tokens.grow(stream.text.length) },
         prefixLength: stream.prefixLength,
       };
     };
@@ -369,6 +373,7 @@ export class Engine implements LoadedModel {
       finishReason: constrained?.steps ? "stop" : late ? "length" : stream.finishReason ?? "length",
       stopText: stream.stopText,
       text: stream.text,
+      ...tokens && { tokens: tokens.end(stream.text.length) },
       ids,
       ...late && { deadline: tokensAtDeadline(placed, sure, stream.completionTokens) },
       ...searched && {
@@ -381,7 +386,7 @@ export class Engine implements LoadedModel {
         strategy: plan.strategy,
         cache: plan.cache ?? NO_CACHE,
         choices: result.choices,
-        figures: result.choices && this.#controller.figures,
+        figures: result.choices && controller.figures,
       },
       ...isConstrained,
     };

@@ -25,6 +25,7 @@ import {
   type GivenToken,
   RequestError,
 } from "./request.ts";
+import { planSampling, type SamplingPlan } from "./sampling_plan.ts";
 
 /** Options of strategies that a request may set; an absent one takes the strategy's default. */
 type Chosen =
@@ -32,7 +33,7 @@ type Chosen =
   & Omit<StrategyOptions, keyof DenoiseOptions | "controller">;
 
 /** A request with every value filled in. */
-export interface GenerationPlan extends Chosen {
+export interface GenerationPlan extends Chosen, SamplingPlan {
   readonly promptIds: Uint32Array;
   readonly maxTokens: number;
   readonly length: CanvasLength;
@@ -158,6 +159,13 @@ export function planGeneration(
   }
   const cfgScale = amount("cfgScale", request.cfgScale ?? defaults.cfgScale ?? 0, 100);
   const strategy = planStrategy({ ...request, remasking, cfgScale }, hasDraft);
+  const temperature = amount("temperature", request.temperature ?? defaults.temperature ?? 0, 100);
+  const { embeddingSize } = config;
+  const sampling = planSampling(request, {
+    temperature,
+    strategy: strategy.strategy,
+    embeddingSize,
+  });
   const stop = request.stop ?? [];
   if (!Array.isArray(stop) || stop.some((text) => typeof text !== "string")) {
     throw new RequestError("stop", "stop must be a list of strings");
@@ -193,7 +201,8 @@ export function planGeneration(
     given: checkGiven(request.fixed ?? [], genLength, config),
     ...free,
     deadlineMs,
-    temperature: amount("temperature", request.temperature ?? defaults.temperature ?? 0, 100),
+    temperature,
+    ...sampling,
     seed: integer("seed", request.seed ?? randomSeed(), 0, Number.MAX_SAFE_INTEGER),
     cfgScale,
     ...strategy,

@@ -7,6 +7,7 @@ import type { GivenToken } from "../denoise/sequence.ts";
 import { QUALITIES, type Quality, STRATEGY_NAMES, type StrategyName } from "../denoise/strategy.ts";
 import type { CallableFunction, Constraint } from "../constraint/constraint.ts";
 import type { FinishReason } from "../text/text_stream.ts";
+export { BusyError, RequestError, UnavailableError } from "./request_errors.ts";
 import type { EngineTotals, GenerateStats, PassStats, Usage } from "./stats.ts";
 
 import type { TextQuestion, TokenizedText } from "./text_question.ts";
@@ -148,6 +149,30 @@ export interface GenerateRequest {
    * change the text. Default: drawn, and reported in the statistics.
    */
   readonly seed?: number;
+  /** Share of the probability, from the likeliest token down, that may be chosen; 1 (default): all. */
+  readonly topP?: number;
+  /** Number of likeliest tokens that may be chosen; 0 (default) and -1: all. */
+  readonly topK?: number;
+  /** Least probability that may be chosen, as a share of the largest; 0 (default): all. */
+  readonly minP?: number;
+  /** Taken from logits of tokens that stand in the answer, -2 to 2; default 0. */
+  readonly presencePenalty?: number;
+  /** Taken from a token's logit for each time that it stands in the answer, -2 to 2; default 0. */
+  readonly frequencyPenalty?: number;
+  /** Divides positive logits of tokens in prompt and answer, above 0 to 2; 1 (default) is off. */
+  readonly repetitionPenalty?: number;
+  /**
+   * Added to logits, by token id, or by a text for each of its tokens: -100 to 100, or -Infinity to
+   * ban; at most 300.
+   */
+  readonly logitBias?: readonly (readonly [of: number | string, bias: number])[];
+  /** Whether tokens that end an answer are never chosen (default false). */
+  readonly ignoreEos?: boolean;
+  /**
+   * If given, the events carry the answer's tokens with log-probabilities, each beside as many of the
+   * likeliest at its place, 0 to 20.
+   */
+  readonly topLogprobs?: number;
   /** Classifier-free guidance; 0 (default) is off. */
   readonly cfgScale?: number;
   /** Which positions are committed first. */
@@ -241,6 +266,28 @@ export interface DeadlineToken extends CommittedToken {
   readonly provisional: boolean;
 }
 
+/** A token and its log-softmax at a position. */
+export interface LikelyToken {
+  /** Token id. */
+  readonly token: number;
+  /** The token alone as text (U+FFFD where it is part of a character). */
+  readonly text: string;
+  /** UTF-8 bytes that it adds to the text. */
+  readonly bytes: readonly number[];
+  /** Log-softmax over all tokens, of the logits as the model gives them. */
+  readonly logProbability: number;
+}
+
+/** A token of the answer's text. */
+export interface AnswerToken extends LikelyToken {
+  /** Position in the generation, from 0. */
+  readonly position: number;
+  /** Index of the denoising step that committed it; its log-probabilities are of this step. */
+  readonly step: number;
+  /** The likeliest tokens there at that step, the first first. */
+  readonly likeliest: readonly LikelyToken[];
+}
+
 /**
  * An event of `generate`, distinguished by `type`: one `start`, a `step` per denoising step, one
  * `end`.
@@ -288,6 +335,8 @@ export type GenerateEvent =
     readonly remasked?: readonly number[];
     /** Text that the committed left prefix gained: whole characters, none after a stop. */
     readonly delta: string;
+    /** The tokens of `delta`, in order; only with `topLogprobs`. */
+    readonly tokens?: readonly AnswerToken[];
     /** Length of the committed left prefix, in positions. */
     readonly prefixLength: number;
   }
@@ -296,6 +345,8 @@ export type GenerateEvent =
     readonly finishReason: FinishReason;
     /** The stop string that ended the answer, if one did. */
     readonly stopText?: string;
+    /** The tokens of `text`, in order; only with `topLogprobs`. */
+    readonly tokens?: readonly AnswerToken[];
     /** The whole answer; the deltas are its pieces in order. */
     readonly text: string;
     /** All ids of the generation; positions that an early stop left undecided are masks. */
@@ -309,52 +360,6 @@ export type GenerateEvent =
     /** As in the start. */
     readonly constrained?: boolean;
   };
-
-/** The error of a request that cannot be served; `field` names what is wrong. */
-export class RequestError extends Error {
-  /** The request's field, in this API's name for it. */
-  readonly field: string;
-  /** Machine-readable kind. */
-  readonly code: "invalid_value" | "context_length_exceeded";
-  /** The message names the field and says what was expected and found. */
-  constructor(
-    field: string,
-    message: string,
-    code: RequestError["code"] = "invalid_value",
-  ) {
-    super(message);
-    this.name = "RequestError";
-    this.field = field;
-    this.code = code;
-  }
-}
-
-/** The error of a request that finds the queue full. */
-export class BusyError extends Error {
-  /** Seconds after which to try again. */
-  readonly retryAfter: number;
-  /** The message says what is full and when to try again. */
-  constructor(message: string, retryAfter: number) {
-    super(message);
-    this.name = "BusyError";
-    this.retryAfter = retryAfter;
-  }
-}
-
-/** The error of an answer that the GPU or the engine could not finish; a later one may succeed. */
-export class UnavailableError extends Error {
-  /** What happened. */
-  readonly code: "device_lost" | "out_of_memory" | "engine_restarted";
-  /** What the GPU said, or how the engine stopped. */
-  readonly reason: string;
-  /** Neither the message nor the reason may quote the request. */
-  constructor(message: string, code: UnavailableError["code"], reason: string) {
-    super(message);
-    this.name = "UnavailableError";
-    this.code = code;
-    this.reason = reason;
-  }
-}
 
 /** A model that answers requests: the part of a `WorkerEngine` that a server needs. */
 export interface TextEngine {

@@ -98,6 +98,11 @@ export const NO_TOTALS: EngineTotals = {
   seconds: 0,
 };
 
+/** Counts an answer that was cancelled or failed. */
+export function withUnfinished(totals: EngineTotals): EngineTotals {
+  return { ...totals, unfinished: totals.unfinished + 1 };
+}
+
 /** Adds one answer to the totals. */
 export function addAnswer(
   totals: EngineTotals,

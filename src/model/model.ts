@@ -27,12 +27,8 @@ import { familyOf } from "./family.ts";
 import { type HiddenObserver, type ModelWeights, mostRows, type RowBatch } from "./forward_pass.ts";
 import { rowsFor } from "./linear.ts";
 import { StepPace } from "./step_pace.ts";
-import {
-  normAsked,
-  type PredictionContext,
-  readPredictions,
-  uploadScratch,
-} from "./prediction_pass.ts";
+import { normAsked, type PredictionContext, uploadScratch } from "./prediction_pass.ts";
+import { answerQuestions } from "./sampled_pass.ts";
 import {
   askedRows,
   type PackedRows,
@@ -374,7 +370,7 @@ export class Model implements Predictor, Disposable {
     const packed = packRows(inputs, this.config.maskTokenId);
     const hidden = this.#forward(this.#upload(packed));
     const { guidance } = inputs[0];
-    return await readPredictions(
+    return await answerQuestions(
       this.#context,
       this.readback,
       hidden,

@@ -106,6 +106,15 @@ export function chatRequestParser(
         blockLength: fields.block_length,
         steps: fields.steps,
         temperature: fields.temperature,
+        topP: fields.top_p,
+        topK: fields.top_k,
+        minP: fields.min_p,
+        presencePenalty: fields.presence_penalty,
+        frequencyPenalty: fields.frequency_penalty,
+        repetitionPenalty: fields.repetition_penalty ?? fields.repeat_penalty,
+        logitBias: fields.logit_bias,
+        ignoreEos: fields.ignore_eos,
+        topLogprobs: topLogprobs(fields),
         seed: engineSeed(fields.seed),
         cfgScale: fields.cfg_scale,
         remasking: fields.remasking,
@@ -159,6 +168,19 @@ function tooMuchText(found: string, { maxTextLength, contextLength }: RequestLim
       `(${maxTextLength} characters at most). Shorten the conversation.`,
     { param: "messages" },
   );
+}
+
+/** OpenAI takes the number of likeliest tokens only with `logprobs`. */
+function topLogprobs(
+  { logprobs = false, top_logprobs = 0 }: {
+    readonly logprobs?: boolean;
+    readonly top_logprobs?: number;
+  },
+): number | undefined {
+  if (logprobs) return top_logprobs;
+  if (top_logprobs === 0) return undefined;
+  const message = `'top_logprobs' is only allowed with "logprobs": true.`;
+  throw new ApiError(400, "invalid_value", message, { param: "top_logprobs" });
 }
 
 /** OpenAI's seeds are signed. Other servers take -1 for any seed, and so do their clients. */

@@ -11,6 +11,7 @@ import { MOST_ANSWERS } from "./answers.ts";
 import { canvasShape } from "./canvas_fields.ts";
 import { CONSTRAINT_SHAPE } from "./constraint_schema.ts";
 import type { OnIgnored } from "./ignored_fields.ts";
+import { logitBias } from "./logit_bias.ts";
 import {
   NONE_REFUSED,
   REFUSED_IN_BODY,
@@ -179,6 +180,17 @@ export function chatSchema(limits: RequestLimits, onIgnored: OnIgnored = () => {
       max_tokens: tokenLimit().optional(),
       max_completion_tokens: tokenLimit().optional(),
       temperature: number(0, 2).optional(),
+      top_p: number(0, 1).optional(),
+      top_k: integer(-1, 2 ** 31 - 1).optional(),
+      min_p: number(0, 1).optional(),
+      presence_penalty: number(-2, 2).optional(),
+      frequency_penalty: number(-2, 2).optional(),
+      repetition_penalty: number(0.01, 2).optional(),
+      repeat_penalty: number(0.01, 2).optional(),
+      logit_bias: logitBias.optional(),
+      logprobs: flag.optional(),
+      top_logprobs: integer(0, 20).optional(),
+      ignore_eos: flag.optional(),
       n: integer(1, MOST_ANSWERS).optional(),
       seed: integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER).optional(),
       stop: z.union([stop, list(stop, 0, limits.maxStops, "stop strings")], {

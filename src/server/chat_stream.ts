@@ -1,5 +1,5 @@
 /** A generation's events as the messages of a streamed chat completion. */
-import type { GenerateEvent } from "../engine/request.ts";
+import type { AnswerToken, GenerateEvent } from "../engine/request.ts";
 import { atDeadline } from "./deadline.ts";
 import {
   commitPrefixEvent,
@@ -15,6 +15,7 @@ import {
   completionUsage,
   type EndEvent,
 } from "./openai.ts";
+import { chatLogprobs } from "./logprobs.ts";
 import { CallText, type MessageDelta, olderDelta } from "./tools.ts";
 
 /** What a stream carries besides the text. */
@@ -63,10 +64,11 @@ export async function* chatStream(
   };
   const delta = (
     delta: Choice["delta"],
+    tokens?: readonly AnswerToken[],
     finish_reason: Choice["finish_reason"] = null,
     more: Pick<Choice, "stop_reason" | "deadline"> = {},
   ): StreamMessage => ({
-    data: chunk([{ index, delta, logprobs: null, finish_reason, ...more }]),
+    data: chunk([{ index, delta, logprobs: chatLogprobs(tokens), finish_reason, ...more }]),
   });
   const typed = (diffusion: DenoiseEvent): StreamMessage => ({
     event: diffusion.type,
@@ -79,6 +81,7 @@ export async function* chatStream(
   let call: CallText | undefined;
   const spelled = (gained: MessageDelta) => options.olderCalls ? olderDelta(gained) : gained;
   const called = options.olderCalls ? "function_call" : "tool_calls";
+  let tokensSent = 0;
   let prefixLength = 0;
   const ends: EndEvent[] = [];
   for await (const event of events) {
@@ -94,7 +97,8 @@ export async function* chatStream(
         if (options.streamEvents && remask) yield typed(remask);
         if (event.delta !== "") {
           sent += event.delta;
-          if (!call) yield delta({ content: event.delta });
+          tokensSent += event.tokens?.length ?? 0;
+          if (!call) yield delta({ content: event.delta }, event.tokens);
           else for (const gained of call.add(event.delta)) yield delta(spelled(gained));
         }
         if (options.streamEvents && event.prefixLength > prefixLength) {
@@ -103,22 +107,25 @@ export async function* chatStream(
         }
         break;
       }
-      case "end":
+      case "end": {
         // Text that no step could send, such as a character that the token limit cut in half.
-        if (event.text.length > sent.length) {
-          const rest = event.text.slice(sent.length);
-          if (!call) yield delta({ content: rest });
-          else for (const gained of call.add(rest)) yield delta(spelled(gained));
-        }
+        const rest = event.text.slice(sent.length);
+        const left = event.tokens?.slice(tokensSent);
+        if (rest !== "" && !call) yield delta({ content: rest }, left);
+        for (const gained of call?.add(rest) ?? []) yield delta(spelled(gained));
         for (const gained of call?.end() ?? []) yield delta(spelled(gained));
-        yield delta({}, call?.isCall ? called : event.finishReason, {
+        // A stop string may have cut a token whose text was sent before.
+        const untold = (rest !== "" && !call) || !left?.length ? undefined : left;
+        yield delta({}, call ? undefined : untold, call?.isCall ? called : event.finishReason, {
           stop_reason: event.stopText,
           ...atDeadline(event),
         });
         ends.push(event);
         index++;
         sent = "";
+        tokensSent = 0;
         prefixLength = 0;
+      }
     }
   }
   if (ends.length === 0) throw new Error("the engine ended without an end event");

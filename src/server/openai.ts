@@ -7,6 +7,7 @@ import type { FinishReason, GenerateEvent, ModelSummary, PassStats } from "../en
 import { addAnswer, NO_TOTALS } from "../engine/stats.ts";
 import { type AtDeadline, atDeadline } from "./deadline.ts";
 import type { DenoiseEvent } from "./denoise_events.ts";
+import { type ChatLogprobs, chatLogprobs } from "./logprobs.ts";
 import { callOf, type MessageDelta, type ToolCall } from "./tools.ts";
 
 /** The last event of a generation. */
@@ -102,7 +103,8 @@ export interface ChatCompletion {
       /** Only in the older spelling. */
       readonly function_call?: ToolCall["function"];
     };
-    readonly logprobs: null;
+    /** Only with `logprobs`. */
+    readonly logprobs: ChatLogprobs | null;
     readonly finish_reason: FinishReason | CallReason;
     /** The stop string that ended the answer, where one did (vLLM's field). */
     readonly stop_reason?: string;
@@ -123,7 +125,8 @@ export interface ChatCompletionChunk {
   readonly choices: readonly {
     readonly index: number;
     readonly delta: { readonly role?: "assistant" } & MessageDelta;
-    readonly logprobs: null;
+    /** Of the tokens whose text the chunk adds; only with `logprobs`. */
+    readonly logprobs: ChatLogprobs | null;
     readonly finish_reason: FinishReason | CallReason | null;
     readonly stop_reason?: string;
     readonly deadline?: AtDeadline["deadline"];
@@ -239,7 +242,7 @@ export function chatCompletion(
     choices: ends.map((end, index) => ({
       index,
       ...answerOf(end, calls),
-      logprobs: null,
+      logprobs: chatLogprobs(end.tokens),
       stop_reason: end.stopText,
       ...atDeadline(end),
     })),

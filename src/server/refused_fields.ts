@@ -17,19 +17,6 @@ export type RefusedFields = ReadonlyMap<string, Neutral>;
 
 const never: Neutral = { passes: () => false, written: "" };
 
-function only(...values: readonly (string | number | boolean)[]): Neutral {
-  return {
-    passes: (value) => values.some((neutral) => neutral === value),
-    written: values.map((value) => JSON.stringify(value)).join(" or "),
-  };
-}
-
-const emptyObject: Neutral = {
-  passes: (value) =>
-    typeof value === "object" && !Array.isArray(value) && Object.keys(value ?? {}).length === 0,
-  written: "{}",
-};
-
 const textOnly: Neutral = {
   passes: (value) => Array.isArray(value) && value.length === 1 && value[0] === "text",
   written: '["text"]',
@@ -38,16 +25,7 @@ const textOnly: Neutral = {
 /** Fields refused at the top level of a chat completion request. */
 export const REFUSED_IN_BODY: RefusedFields = new Map([
   ["audio", never],
-  ["frequency_penalty", only(0)],
-  ["logit_bias", emptyObject],
-  ["logprobs", only(false)],
-  ["min_p", only(0)],
   ["modalities", textOnly],
-  ["presence_penalty", only(0)],
-  ["repetition_penalty", only(1)],
-  ["top_k", only(0, -1)],
-  ["top_logprobs", only(0)],
-  ["top_p", only(1)],
 ]);
 
 /** Fields refused in `messages`. Empty lists pass, because answers of other servers carry them. */

@@ -169,11 +169,8 @@ Deno.test("messages and parts count together against what a context can hold", (
 
 Deno.test("a refused field passes with the value that asks for nothing", () => {
   const neutral = {
-    top_p: 1,
-    frequency_penalty: 0,
-    presence_penalty: 0,
     logprobs: false,
-    logit_bias: {},
+    top_logprobs: 0,
     tools: [],
     tool_choice: "auto",
     response_format: { type: "text" },

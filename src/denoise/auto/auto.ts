@@ -27,8 +27,8 @@ export interface AutoResult extends ProposalResult {
 
 /**
  * Takes the steps of the plain schedule, a few at a time, in the lossless way that the controller
- * expects to be fastest. It does not draft if drafting is slower. With guidance, or where part of the
- * answer is given, it is always plain.
+ * expects to be fastest. It does not draft if drafting is slower. With guidance or sampling, or where
+ * part of the answer is given, it is always plain.
  * @param ways strategies that the controller chooses from
  * @throws as `denoise`
  */
@@ -62,7 +62,8 @@ export async function* autoExact(
   const accepted: number[] = [];
   let acceptance = NO_ACCEPTANCE;
   const choices: Record<string, number> = {};
-  const guided = (options.cfgScale ?? 0) > 0;
+  // Steps with sampling take other times than those that the controller compares.
+  const alone = (options.cfgScale ?? 0) > 0 || options.sampling !== undefined;
   const finished = () =>
     options.finished?.() || (options.stopAtEnd && decidedUpToEnd(state, options.endTokens));
   let state = sequence;
@@ -70,7 +71,7 @@ export async function* autoExact(
   while (t < total && !finished()) {
     // With guidance the run cannot start again midway: the second sequence starts at the first
     // step.
-    const choice: Choice = guided
+    const choice: Choice = alone
       ? { strategy: "plain", steps: total }
       : controller.choose(draft !== undefined);
     const until = Math.min(total, t + choice.steps);

@@ -7,7 +7,7 @@ import { withoutProposals } from "./proposal_run.ts";
 import { COUNT } from "../selection.ts";
 import type { Strategy } from "../strategy_options.ts";
 
-const USES = ["confidence", "cache", "refreshInterval", "suffixWindow"] as const;
+const USES = ["confidence", "cache", "refreshInterval", "suffixWindow", "sampling"] as const;
 
 /**
  * `plain`: LLaDA's schedule. With a cache or suffix window, or where part of the answer is given, it
