@@ -91,6 +91,32 @@ export const OPENAI_CASES: readonly ClientCase[] = [
       assertEquals(cut.choices[0].text, " The ");
     },
   ],
+  ["completions with logprobs: the tokens are the text, whole and streamed", async (s) => {
+    const request = { model: s.model, prompt: await rendered(s), max_tokens: s.limit, logprobs: 2 };
+    const { choices: [{ text, logprobs }] } = await client(s).completions.create(request);
+    assertEquals([text, logprobs!.tokens!.join("")], [s.text, s.text]);
+    assertEquals(
+      logprobs!.text_offset,
+      logprobs!.tokens!.map((_, i) => logprobs!.tokens!.slice(0, i).join("").length),
+    );
+    for (const [i, top] of logprobs!.top_logprobs!.entries()) {
+      assertEquals(top[logprobs!.tokens![i]], logprobs!.token_logprobs![i]);
+      assert(Object.keys(top).length >= 2 && logprobs!.token_logprobs![i] <= 0);
+    }
+    const tokens: string[] = [];
+    const offsets: number[] = [];
+    for await (
+      const { choices: [choice] } of await client(s).completions.create({
+        ...request,
+        stream: true,
+      })
+    ) {
+      tokens.push(...choice.logprobs?.tokens ?? []);
+      offsets.push(...choice.logprobs?.text_offset ?? []);
+      assertEquals(choice.logprobs?.tokens?.join("") ?? "", choice.text);
+    }
+    assertEquals([tokens, offsets], [logprobs!.tokens, logprobs!.text_offset]);
+  }],
   ["responses.create with text", async (s) => {
     const response = await client(s).responses.create({
       model: s.model,

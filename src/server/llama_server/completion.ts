@@ -102,6 +102,9 @@ export function infill(
       infillSchema,
       options.body,
     );
+    if (request.n_probs && input_suffix !== "") {
+      throw refuse("n_probs", "A text between two has no probabilities: leave it out.");
+    }
     const before = (input_extra ?? []).map(({ filename, text }) => `${filename}\n${text}\n\n`);
     const prompt = before.join("") + input_prefix + (request.prompt ?? "");
     const over = input_suffix === ""
