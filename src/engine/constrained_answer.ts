@@ -67,6 +67,7 @@ export async function checkConstrained(
   check("template", !request.template && !request.revise, "has no place in a constrained answer");
   check("fixed", !request.fixed?.length, "is not supported with a constraint");
   check("deadlineMs", plan.deadlineMs === undefined, "could cut a constrained answer short");
+  check("ignoreEos", !plan.ignoreEos, "would never let a constrained answer end");
   check("cfgScale", plan.cfgScale === 0, "is not supported with a constraint");
   check("cache", (plan.cache ?? "none") === "none", "must be none with a constraint");
   check("suffixWindow", plan.suffixWindow === undefined, "is not supported with a constraint");
@@ -132,6 +133,8 @@ export async function openConstrained(
     seed: plan.seed,
     maskToken: facts.maskTokenId,
     endToken: facts.endTokenIds[0],
+    ends: facts.endTokenIds,
+    sampling: plan.sampling,
     encode: (text) => tokenizer.encode(text),
     signal,
   };

@@ -11,12 +11,13 @@
 
 import type { DenoiseStep } from "../denoise/denoise_step.ts";
 import type { Commit } from "../denoise/prediction.ts";
+import { logitChanges, type SamplingOptions } from "../denoise/sampling.ts";
 import { withoutProposals } from "../denoise/strategies/proposal_run.ts";
 import type { StrategyResult } from "../denoise/strategy.ts";
 import { DEAD } from "../constraint/automaton.ts";
 import type { TokenAutomaton } from "../constraint/token_automaton.ts";
 import { Window } from "../constraint/window.ts";
-import { chooseAllowed, chooseOf } from "./constrained_choice.ts";
+import { chooseAllowed, chooseOf, type StepChoice } from "./constrained_choice.ts";
 
 /** The model, as far as constrained denoising uses it. */
 export interface LogitSource {
@@ -39,6 +40,10 @@ export interface ConstrainedOptions {
   readonly maskToken: number;
   /** The end token that fills what lies behind the end. */
   readonly endToken: number;
+  /** Tokens that end an answer; penalties do not count them. */
+  readonly ends: readonly number[];
+  /** Penalties, biases, filters and reported scores. */
+  readonly sampling?: SamplingOptions;
   /** Tokens of a text. */
   encode(text: string): number[];
   readonly signal?: AbortSignal;
@@ -83,7 +88,8 @@ export async function* constrainedSteps(
       const positions = Uint32Array.from(masked, (i) => first + start + i);
       const logits = await model.logitsAt({ ids: ids.slice(0, first + canvas), positions });
       nfe++;
-      yield made(commitChosen(window, positions, logits, first + start, step, options, commit));
+      const choice = choiceOf(step, ids.subarray(0, first + canvas), options);
+      yield made(commitChosen(window, positions, logits, first + start, choice, options, commit));
     }
     const [end = length] = window.masked;
     state = only(window.statesAt(end));
@@ -91,6 +97,15 @@ export async function* constrainedSteps(
   }
   const sequence = { ids, promptLength: first, maskToken: options.maskToken };
   return withoutProposals({ sequences: [sequence], nfe, readbacks: nfe });
+}
+
+/** How a step's tokens are chosen at a state. */
+function choiceOf(step: number, ids: Uint32Array, options: ConstrainedOptions): StepChoice {
+  const { temperature, seed, sampling, promptIds, maskToken, ends } = options;
+  if (!sampling) return { temperature, seed, step };
+  const sequence = { ids, promptLength: promptIds.length, maskToken };
+  const changes = logitChanges(sequence, sampling, ends);
+  return { temperature, seed, step, sampling: { ...sampling, changes } };
 }
 
 /** The state where everything before is decided. */
@@ -171,27 +186,23 @@ function commitChosen(
   positions: Uint32Array,
   logits: Float32Array,
   first: number,
-  step: number,
-  { rule, temperature, seed }: ConstrainedOptions,
+  choice: StepChoice,
+  { rule }: ConstrainedOptions,
   commit: (commit: Commit) => void,
 ): Commit[] {
   const columns = logits.length / positions.length;
-  const noise = { temperature, seed, step };
   const rows = [...positions].map((position, row) => ({
     position,
     logits: logits.subarray(row * columns, (row + 1) * columns),
   }));
-  const chosen = rows.map((row) =>
-    chooseAllowed(row.logits, row.position, (token) => {
-      return window.allows(row.position - first, token);
-    }, noise)
-  ).filter((candidate) => candidate !== undefined)
+  const chosen = rows
+    .map((row) => chooseAllowed(row, (token) => window.allows(row.position - first, token), choice))
+    .filter((candidate) => candidate !== undefined)
     .sort((a, b) => b.logProbability - a.logProbability || a.position - b.position);
   if (chosen.length === 0) {
     // Everything before the first mask is decided, so that not many tokens need to be listed.
     const [front] = rows;
-    const allowed = window.allowed(front.position - first);
-    chosen.push(chooseOf(allowed, front.logits, front.position, noise));
+    chosen.push(chooseOf(window.allowed(front.position - first), front, choice));
   }
   const passing = "count" in rule
     ? chosen.slice(0, rule.count)

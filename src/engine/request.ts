@@ -7,11 +7,10 @@ import type { GivenToken } from "../denoise/sequence.ts";
 import { QUALITIES, type Quality, STRATEGY_NAMES, type StrategyName } from "../denoise/strategy.ts";
 import type { CallableFunction, Constraint } from "../constraint/constraint.ts";
 import type { FinishReason } from "../text/text_stream.ts";
-export { BusyError, RequestError, UnavailableError } from "./request_errors.ts";
 import type { EngineTotals, GenerateStats, PassStats, Usage } from "./stats.ts";
-
 import type { TextQuestion, TokenizedText } from "./text_question.ts";
 
+export { BusyError, RequestError, UnavailableError } from "./request_errors.ts";
 export type { TextQuestion, TokenizedText };
 export type {
   CallableFunction,

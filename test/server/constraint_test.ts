@@ -79,6 +79,32 @@ Deno.test("structured answers and calls over HTTP", async (t) => {
       }
     });
 
+    await t.step("sampling fields, and log-probabilities of the tokens of the text", async () => {
+      const { status, body } = await ask({
+        response_format: { type: "json_object", schema: ANSWER },
+        temperature: 1.2,
+        seed: 4,
+        top_p: 0.8,
+        top_k: 20,
+        min_p: 0.01,
+        presence_penalty: 0.5,
+        frequency_penalty: 0.5,
+        repetition_penalty: 1.1,
+        logit_bias: { 5: -100 },
+        logprobs: true,
+        top_logprobs: 2,
+      });
+      assertEquals(status, 200, JSON.stringify(body));
+      const [{ message, logprobs }] = body.choices;
+      assert(isValid(ANSWER, JSON.parse(message.content)), message.content);
+      const text = logprobs.content.map(({ token }: { token: string }) => token).join("");
+      assertEquals(text, message.content);
+      // What the constraint forces has no alternative; what the model chose has two.
+      const chosen = logprobs.content.filter((one: { logprob: number }) => one.logprob < 0);
+      assert(chosen.length > 0);
+      for (const { top_logprobs } of chosen) assertEquals(top_logprobs.length, 2);
+    });
+
     await t.step("a schema that cannot be served is refused with keyword and pointer", async () => {
       const schema = { type: "object", properties: { a: { not: {} } } };
       const format = { type: "json_schema", json_schema: { name: "a", schema } };
