@@ -22,13 +22,15 @@ struct Params {
 @group(0) @binding(1) var<storage, read> logits: array<f32>;
 @group(0) @binding(2) var<storage, read_write> cutoffs: array<f32>;
 
-const LANES = 64u;
+const LANES = 256u;
 // As in lib/candidate.wgsl.
 const HIDDEN = -1.0e38;
 const FAR = 200.0;
 
 var<workgroup> parts: array<f32, LANES>;
 var<workgroup> counts: array<u32, LANES>;
+var<workgroup> whole: f32;
+var<workgroup> count: u32;
 
 // Orders as the float does.
 fn key_of(logit: f32) -> u32 {
@@ -54,25 +56,31 @@ fn maximum(row: u32, lane: u32) -> f32 {
   }
   parts[lane] = most;
   workgroupBarrier();
-  for (var i = 0u; i < LANES; i++) {
-    most = max(most, parts[i]);
+  if (lane == 0u) {
+    for (var i = 0u; i < LANES; i++) {
+      most = max(most, parts[i]);
+    }
+    whole = most;
   }
   workgroupBarrier();
-  return most;
+  return whole;
 }
 
 // Number of tokens with at least this key.
 fn count_from(row: u32, lane: u32, key: u32) -> u32 {
-  var count = 0u;
+  var own = 0u;
   for (var token = lane; token < params.columns; token += LANES) {
     let l = logit(row, token);
-    count += select(0u, 1u, l > HIDDEN && key_of(l) >= key);
+    own += select(0u, 1u, l > HIDDEN && key_of(l) >= key);
   }
-  counts[lane] = count;
+  counts[lane] = own;
   workgroupBarrier();
-  count = 0u;
-  for (var i = 0u; i < LANES; i++) {
-    count += counts[i];
+  if (lane == 0u) {
+    own = 0u;
+    for (var i = 0u; i < LANES; i++) {
+      own += counts[i];
+    }
+    count = own;
   }
   workgroupBarrier();
   return count;
@@ -89,15 +97,18 @@ fn mass_from(row: u32, lane: u32, key: u32, most: f32) -> f32 {
   }
   parts[lane] = mass;
   workgroupBarrier();
-  mass = 0.0;
-  for (var i = 0u; i < LANES; i++) {
-    mass += parts[i];
+  if (lane == 0u) {
+    mass = 0.0;
+    for (var i = 0u; i < LANES; i++) {
+      mass += parts[i];
+    }
+    whole = mass;
   }
   workgroupBarrier();
-  return mass;
+  return whole;
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let row = group.x;
   let most = maximum(row, lane);
