@@ -292,7 +292,7 @@ export class Engine implements LoadedModel {
     };
     const strategy = strategyOf(plan.strategy);
     const models = { target: meter.target, draft: meter.draft };
-    deadline.start();
+    deadline.start(this.model.pace.millisecondsPerRow * (promptLength + genLength));
     const options = {
       ...plan,
       controller: this.#controller,
