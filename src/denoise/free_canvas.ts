@@ -45,13 +45,17 @@ const END_POSITIONS = 16;
 export interface FreeOptions extends Omit<StrategyOptions, "steps"> {
   /** Most positions of the answer, a multiple of `blockLength`. */
   readonly most: number;
+  /** Positions of the first canvas, rounded up to whole blocks; default {@linkcode FIRST_CANVAS}. */
+  readonly first?: number;
+  /** Most positions of a canvas, rounded up likewise; default {@linkcode WIDEST_CANVAS}. */
+  readonly widest?: number;
 }
 
 /** Positions of the first canvas, before it is widened. */
 export function firstCanvas(
-  { most, blockLength }: Pick<FreeOptions, "most" | "blockLength">,
+  { most, blockLength, first = FIRST_CANVAS }: Pick<FreeOptions, "most" | "blockLength" | "first">,
 ): number {
-  return Math.min(most, wholeBlocks(FIRST_CANVAS, { blockLength }));
+  return Math.min(most, wholeBlocks(first, { blockLength }));
 }
 
 /**
@@ -131,7 +135,7 @@ async function openCanvas(
   target: Predictor,
   options: FreeOptions,
 ): Promise<{ readonly canvas: Sequence; readonly passes: number }> {
-  const widest = Math.min(room, wholeBlocks(WIDEST_CANVAS, options));
+  const widest = Math.min(room, wholeBlocks(options.widest ?? WIDEST_CANVAS, options));
   let length = Math.min(widest, firstCanvas(options));
   for (let passes = 0;; passes++) {
     const canvas = masked(before, length);

@@ -7,7 +7,7 @@
  * embedded model that finds 21 of 40 lengths without the bias, and none with that of LLaDA-8B. What is
  * asked here too is how well the text beside the hole goes with it: the probability of each of its
  * nearest tokens if it alone were masked, which a shadow row gives (`ForwardInput.shadows`). A hole that
- * is too short or too long makes the text behind it improbable. That finds 38 of the 40, and needs no
+ * is too short or too long makes the text behind it improbable. That finds 37 of the 40, and needs no
  * bias. Where holes stand close together there is less text beside them, and it is right less often.
  * Filling the holes of the best few lengths, to compare what comes out, cost three times the passes
  * and found no more.

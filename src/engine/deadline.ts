@@ -35,9 +35,13 @@ export class Deadline {
     return this.#came;
   }
 
-  /** Starts the clock of the first step. */
-  start(): void {
+  /**
+   * Starts the clock of the first step.
+   * @param expected milliseconds that a step takes, as far as is known: Infinity if nothing is
+   */
+  start(expected: number): void {
     this.#stepped = performance.now();
+    this.#stepTime = Number.isFinite(expected) ? expected : 0;
   }
 
   /** Tells that a step was made. */

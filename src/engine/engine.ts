@@ -293,7 +293,7 @@ export class Engine implements LoadedModel {
     const tokens = plan.reportsTokens ? new AnswerTokens(this.tokenizer) : undefined;
     const strategy = strategyOf(plan.strategy);
     const models = { target: meter.target, draft: meter.draft };
-    deadline.start();
+    deadline.start(this.model.pace.millisecondsPerRow * (promptLength + genLength));
     const options = {
       ...plan,
       ...sampled,

@@ -18,7 +18,7 @@ import {
 } from "../model/loading/generation_defaults.ts";
 import type { Filling } from "./fill_template.ts";
 import { checkDeadline } from "./deadline.ts";
-import { checkGiven, checkLength, DEFAULT_FREE_BLOCK, freeLengths } from "./length_plan.ts";
+import { checkGiven, checkLength, defaultBlock, freeLengths } from "./length_plan.ts";
 import {
   type CanvasLength,
   type GenerateRequest,
@@ -128,8 +128,7 @@ export function planGeneration(
   const shape = integer("genLength", request.genLength ?? maxTokens, 1, context);
   const blockLength = integer(
     "blockLength",
-    request.blockLength ??
-      Math.min(isFree ? DEFAULT_FREE_BLOCK : lengths.blockLength, shape),
+    request.blockLength ?? Math.min(defaultBlock(request, lengths.blockLength), shape),
     1,
     context,
   );

@@ -1,5 +1,7 @@
 /** The part of a plan that says how long the canvas is, and what of it is decided beforehand. */
 
+import { defaultStrategy, strategyOf } from "../denoise/strategy.ts";
+import { isExact } from "../denoise/strategy_options.ts";
 import type { ModelConfig } from "../model/loading/config.ts";
 import {
   CANVAS_LENGTHS,
@@ -12,9 +14,17 @@ import {
 /**
  * Tokens per block with length auto, if the request does not say. A block's text is shown when the
  * block is done, so a short one shows it early; of the lengths that its authors tried, LLaDA scores
- * best with 8 (GSM8K, 256 positions).
+ * best with 8 (GSM8K, 256 positions). A strategy that commits several tokens a step is early anyway,
+ * and takes fewer steps with the folder's longer blocks.
  */
-export const DEFAULT_FREE_BLOCK = 8;
+const FREE_BLOCK = 8;
+
+/** The block length of a request that gives none. @param usual the folder's default */
+export function defaultBlock(request: GenerateRequest, usual: number): number {
+  const { length, strategy = defaultStrategy(request), quality } = request;
+  const oneByOne = strategyOf(strategy)?.lossless && isExact(quality);
+  return length === "auto" && oneByOne ? Math.min(FREE_BLOCK, usual) : usual;
+}
 
 /** @throws {RequestError} for an unknown length, or a field that another length needs */
 export function checkLength(request: GenerateRequest): CanvasLength {
