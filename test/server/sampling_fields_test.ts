@@ -14,7 +14,7 @@ const model: ModelSummary = {
 const parse = chatRequestParser(model, requestLimits(model, 8));
 const messages = [{ role: "user", content: "hi" }];
 const generate = (fields: Record<string, unknown>) => {
-  const { messages: _, ...rest } = parse({ messages, ...fields }).generate;
+  const { messages: _, fitTokens: __, ...rest } = parse({ messages, ...fields }).generate;
   return Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
 };
 
