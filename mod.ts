@@ -37,17 +37,29 @@ export type { ModelSummary } from "./src/engine/request.ts";
 
 // Answers: a request goes in, events come out. These are plain values, which cross a Worker boundary.
 export type {
+  AnswerToken,
+  CallableFunction,
   ChatMessage,
   CommittedToken,
+  Constraint,
+  DeadlineToken,
+  FilledText,
   FinishReason,
   GenerateEvent,
   GenerateRequest,
+  GivenToken,
+  Hole,
+  LikelyToken,
+  Revision,
+  TemplatePart,
 } from "./src/engine/request.ts";
 
 // The names that a request's options may have, in lists for programs that offer a choice.
 export {
   CACHE_POLICIES,
   type CachePolicy,
+  CANVAS_LENGTHS,
+  type CanvasLength,
   CONFIDENCE_MEASURES,
   type ConfidenceMeasure,
   QUALITIES,
@@ -67,16 +79,20 @@ export type { ControllerFigures } from "./src/denoise/auto/controller.ts";
 export {
   type ForwardInput,
   GREEDY,
+  type LogitChange,
   NO_TOKEN,
   type Prediction,
+  type ScoredToken,
   type TokenChoice,
+  type TokenSampling,
+  type TokenScores,
 } from "./src/denoise/predictor.ts";
 export type { ForwardResult, RankedToken } from "./src/model/model.ts";
 
 // A model in a Worker: the calling thread stays free while the GPU computes.
 export { WorkerEngine, type WorkerEngineOptions } from "./src/engine/worker_engine.ts";
 export type { WorkerPatience } from "./src/engine/worker_watch.ts";
-export type { TextEngine } from "./src/engine/request.ts";
+export type { TextEngine, TextQuestion, TokenizedText } from "./src/engine/request.ts";
 
 // Errors of a request: it does not fit, there is no room for it now, or the GPU could not finish it.
 export { BusyError, RequestError, UnavailableError } from "./src/engine/request.ts";

@@ -136,6 +136,13 @@ Deno.test("what mod.ts reaches needs no deno.json: packages are named with their
   for (const name of packages) assertMatch(name, /^npm:(@[\w-]+\/)?[\w-]+@\d+\.\d+\.\d+$/);
 });
 
+Deno.test("deno task, which installs all of deno.lock, installs no client that only tests use", () => {
+  const { specifiers } = JSON.parse(textOf("deno.lock")) as { specifiers: Record<string, string> };
+  const { imports } = JSON.parse(textOf("deno.json")) as { imports: Record<string, string> };
+  const known = Object.values(imports);
+  assertEquals(Object.keys(specifiers).filter((name) => !known.includes(name)), []);
+});
+
 Deno.test("a command is loaded when it is asked for, with the packages that it uses", () => {
   const packagesOf = (path: string) =>
     loadedWith([path]).filter((target) => /^[@a-z]/.test(target) && !OWN.test(target))
@@ -195,7 +202,7 @@ Deno.test("a test is skipped only with its reason, by skipIf, and none is left a
 });
 
 /** Files that may be longer than the rest, and how long. */
-const LONG: Readonly<Record<string, number>> = { "src/model/model.ts": 420 };
+const LONG: Readonly<Record<string, number>> = { "src/model/model.ts": 440 };
 
 Deno.test("files are under 400 lines", () => {
   const long = [...sources, ...filesIn("shaders"), ...filesIn("test")]

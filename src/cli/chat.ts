@@ -177,7 +177,7 @@ async function answer(
   const show = (text: string) => write(terminal ? harmless(text) : text);
   let shown = 0;
   let text = "";
-  for await (const event of engine.generate(requestOf(messages, flags), signal)) {
+  for await (const event of engine.generate(requestOf(messages, freely(flags)), signal)) {
     if (event.type === "step") {
       show(event.delta);
       shown += event.delta.length;
@@ -187,4 +187,9 @@ async function answer(
     }
   }
   return text;
+}
+
+/** A conversation's answers are as long as the model finds right, unless the canvas is fixed. */
+function freely(flags: GenerationFlags): GenerationFlags {
+  return { ...flags, length: flags.length ?? (flags.steps === undefined ? "auto" : "fixed") };
 }

@@ -3,7 +3,12 @@
 import { Command, Option } from "commander";
 import { PLAIN } from "../denoise/strategy.ts";
 import { loadEngine } from "../engine/load.ts";
-import { STRATEGY_NAMES, type StrategyName } from "../engine/request.ts";
+import {
+  CANVAS_LENGTHS,
+  type CanvasLength,
+  STRATEGY_NAMES,
+  type StrategyName,
+} from "../engine/request.ts";
 import { type AccuracyResult, evaluateAccuracy, parseAccuracyFile } from "../evaluate/accuracy.ts";
 import { addDeviceOptions, type DeviceFlags, deviceOf, tellProvider } from "./device_options.ts";
 import {
@@ -23,6 +28,7 @@ interface AccuracyFlags extends MemoryFlags, TuningFlags, DeviceFlags {
   readonly model: string;
   readonly steps?: number;
   readonly strategy: StrategyName;
+  readonly length: CanvasLength;
   readonly limit?: number;
   readonly json?: boolean;
 }
@@ -40,6 +46,10 @@ export function evalCommand(): Command {
       new Option("--strategy <name>", "denoising strategy").choices(STRATEGY_NAMES).default(
         PLAIN,
       ),
+    )
+    .addOption(
+      new Option("--length <who>", "auto: the model decides how long the scored answers are")
+        .choices(CANVAS_LENGTHS).default("fixed"),
     )
     .option("--limit <n>", "only the first n prompts", wholeNumber(1))
     .option("--json", "print one JSON object instead of lines")
@@ -70,6 +80,7 @@ async function runAccuracy(flags: AccuracyFlags): Promise<void> {
     const result of evaluateAccuracy(engine, items, {
       steps: flags.steps,
       strategy: flags.strategy,
+      length: flags.length,
     })
   ) {
     results.push(result);
@@ -78,6 +89,7 @@ async function runAccuracy(flags: AccuracyFlags): Promise<void> {
   const total = {
     model: engine.summary.id,
     strategy: flags.strategy,
+    length: flags.length,
     steps: flags.steps ?? engine.summary.defaultMaxTokens,
     prompts: results.length,
     correct: results.filter((result) => result.correct).length,

@@ -24,6 +24,11 @@ const COMMANDS: Readonly<Record<string, Listed>> = {
     description: "Answers one prompt, on standard output.",
     load: async () => (await import("./generate.ts")).generateCommand(),
   },
+  infill: {
+    usage: "[options] <text>",
+    description: "Fills the holes of a text, all together.",
+    load: async () => (await import("./infill.ts")).infillCommand(),
+  },
   chat: {
     usage: "[options]",
     description: "Keeps a conversation on the terminal; from a pipe, one turn per line.",

@@ -5,6 +5,7 @@ import { mayKeepKeys, strategiesUsing } from "../denoise/strategy.ts";
 import { EMBEDDED_TARGET } from "../engine/embedded_models.ts";
 import {
   CACHE_POLICIES,
+  CANVAS_LENGTHS,
   type ChatMessage,
   CONFIDENCE_MEASURES,
   type GenerateRequest,
@@ -290,6 +291,10 @@ export function addGenerationOptions(command: Command): Command {
   const memory = addMemoryOptions(addDraftOptions(command));
   return addDeviceOptions(addStrategyOptions(addTuningOptions(memory)).addOption(modelOption()))
     .option("-n, --max-tokens <n>", "most tokens in an answer", wholeNumber(1))
+    .addOption(
+      new Option("--length <who>", "who decides how many masks there are: auto is the model")
+        .choices(CANVAS_LENGTHS),
+    )
     .option("--steps <n>", "denoising steps per answer (default: one per token)", wholeNumber(1))
     .option("--block-length <n>", "tokens per block, decided left to right", wholeNumber(1))
     .option("-t, --temperature <x>", "0 is greedy", numberBetween(0, 100))
@@ -315,6 +320,7 @@ export function requestOf(
   return {
     messages: [...first, ...conversation],
     maxTokens: options.maxTokens,
+    length: options.length,
     steps: options.steps,
     blockLength: options.blockLength,
     temperature: options.temperature,

@@ -93,12 +93,15 @@ function cannotWrite(file: string, cause: unknown): Error {
 export class EventTrace {
   #start: Extract<GenerateEvent, { type: "start" }> | undefined;
   readonly #steps: TraceStep[] = [];
+  /** Positions of the canvas, if it grew. */
+  #grown: number | undefined;
 
   /** Takes the next event. */
   add(event: GenerateEvent): void {
     if (event.type === "start") this.#start = event;
     else if (event.type === "step") {
-      const { type: _type, delta: _delta, prefixLength: _length, ...rest } = event;
+      this.#grown = event.grown ?? this.#grown;
+      const { type: _type, delta: _delta, prefixLength: _length, grown: _grown, ...rest } = event;
       const { commits, proposed, ...step } = rest;
       const traced = (tokens: readonly TracedToken[]) =>
         tokens.map(({ position, token, confidence }) => ({ position, token, confidence }));
@@ -114,7 +117,8 @@ export class EventTrace {
   soFar(): Trace | undefined {
     if (!this.#start || this.#steps.length === 0) return undefined;
     const { strategy, cache, blockLength, steps, seed, maskToken } = this.#start;
-    const { promptTokens: promptLength, generationLength: genLength } = this.#start;
+    const { promptTokens: promptLength } = this.#start;
+    const genLength = this.#grown ?? this.#start.generationLength;
     return traceOf(
       { strategy, cache, blockLength, steps, seed, promptLength, genLength, maskToken },
       this.#steps,

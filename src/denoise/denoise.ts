@@ -75,6 +75,10 @@ export function canvasStep(
 ): CanvasStep {
   const { eosToken, eotToken } = options;
   const ends = eotToken === undefined ? [eosToken] : [eosToken, eotToken];
+  const banned = new Set([
+    ...options.logitsEosInf ? [eosToken] : [],
+    ...options.bannedTokens ?? [],
+  ]);
   return {
     blockEnd: promptLength + planned.blockEnd,
     commits: planned.commits,
@@ -83,7 +87,7 @@ export function canvasStep(
       temperature: options.temperature ?? 0,
       seed,
       step,
-      bannedTokens: options.logitsEosInf ? [eosToken] : [],
+      bannedTokens: options.banEnds ? options.endTokens : [...banned],
       unconfidentTokens: options.confidenceEosEotInf ? ends : [],
       measure: options.confidence ?? PROBABILITY,
     })),

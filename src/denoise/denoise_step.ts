@@ -2,6 +2,7 @@
 
 import type { ConfidenceMeasure } from "./confidence.ts";
 import type { Commit } from "./prediction.ts";
+import type { SamplingOptions } from "./sampling.ts";
 import type { Remasking } from "./selection.ts";
 import type { Sequence } from "./sequence.ts";
 
@@ -19,10 +20,16 @@ export interface DenoiseOptions {
   readonly confidence?: ConfidenceMeasure;
   /** 0 (default) takes the largest logit. */
   readonly temperature?: number;
+  /** Changed logits, filters and scores; every step is then read back. Default: none of them. */
+  readonly sampling?: SamplingOptions;
+  /** Tokens that are never chosen, at most four; default none. */
+  readonly bannedTokens?: readonly number[];
   /** Classifier-free guidance; 0 (default) is off. */
   readonly cfgScale?: number;
   /** Whether `eosToken` is never chosen (`logits_eos_inf`); default false. */
   readonly logitsEosInf?: boolean;
+  /** Whether none of `endTokens` is ever chosen: for text that goes on behind; default false. */
+  readonly banEnds?: boolean;
   /**
    * Whether positions that chose `eosToken` or `eotToken` are unmasked last
    * (`confidence_eos_eot_inf`); default false. It hides both at every temperature. Above
@@ -57,6 +64,8 @@ export interface DenoiseStep {
   readonly block: number;
   /** Forward passes so far, including this step's; the two halves of guidance count as one. */
   readonly nfe: number;
+  /** Positions of the generation from this step on, where it grew before it (free_canvas.ts). */
+  readonly grown?: number;
   /** Tokens that were unmasked, per sequence, positions ascending. */
   readonly commits: readonly (readonly Commit[])[];
   /**

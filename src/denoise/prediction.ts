@@ -22,6 +22,54 @@ export interface TokenChoice {
   readonly unconfidentTokens: readonly number[];
   /** Measure by which positions are ranked; default `probability`. */
   readonly measure?: ConfidenceMeasure;
+  /** Changed logits, filters and scores; absent: none of them. */
+  readonly sampling?: TokenSampling;
+}
+
+/** What happens to a token's logit: repetition first, then the offset. */
+export interface LogitChange {
+  /** Token id. */
+  readonly token: number;
+  /** Divides a positive logit and multiplies another one. */
+  readonly repetition: number;
+  /** Added; -Infinity bans the token. */
+  readonly offset: number;
+}
+
+/**
+ * How a token is sampled. With l the changed logits and p their softmax over all tokens that are not
+ * banned, a token passes if its p is among the `topK` largest, among the largest that make up the
+ * share `topP` of those that pass topK, and at least `minP` times the largest p. Tokens that tie with
+ * the last one pass too; the likeliest always passes. The choice is among tokens that pass, the
+ * confidence is within the softmax of l over all tokens.
+ */
+export interface TokenSampling {
+  /** From 1; absent: all pass. */
+  readonly topK?: number;
+  /** In [0, 1]; absent: all pass. */
+  readonly topP?: number;
+  /** In [0, 1]; absent: all pass. */
+  readonly minP?: number;
+  /** Changes of logits, each token once. */
+  readonly changes: readonly LogitChange[];
+  /** Number of likeliest tokens in {@linkcode TokenScores}; absent: no scores. */
+  readonly likeliest?: number;
+}
+
+/** A token and its log-softmax over all tokens, of the logits as the model gives them. */
+export interface ScoredToken {
+  /** Token id. */
+  readonly token: number;
+  /** Natural logarithm. */
+  readonly logProbability: number;
+}
+
+/** Scores within the softmax over all tokens, of the logits as the model gives them. */
+export interface TokenScores {
+  /** Log-softmax of the chosen token. */
+  readonly logProbability: number;
+  /** The likeliest tokens, the first first. */
+  readonly likeliest: readonly ScoredToken[];
 }
 
 /** The choice of the likeliest token: temperature 0, with no token left out. */
@@ -68,6 +116,8 @@ export interface Prediction {
    * Absent if no token was judged.
    */
   readonly judgedConfidence?: number;
+  /** Present if the choice's sampling asks for it. */
+  readonly scores?: TokenScores;
 }
 
 /** A token fixed at a position. */
@@ -80,4 +130,6 @@ export interface Commit {
   readonly confidence: number;
   /** Natural logarithm of that probability. */
   readonly logProbability: number;
+  /** Scores at that step, if the choice's sampling asks for them. */
+  readonly scores?: TokenScores;
 }

@@ -8,6 +8,7 @@ import type { Commit, Prediction, TokenChoice } from "./prediction.ts";
 import type { Remasking, SelectionRule } from "./selection.ts";
 
 export { GREEDY, NO_TOKEN } from "./prediction.ts";
+export type { LogitChange, ScoredToken, TokenSampling, TokenScores } from "./prediction.ts";
 export type { Commit, Prediction, TokenChoice };
 
 /** One sequence of a forward pass, and the predictions wanted of it. */

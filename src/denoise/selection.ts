@@ -108,6 +108,13 @@ export function passing(uncertainties: readonly number[], rule: SelectionRule): 
   return pass(uncertainties, rule);
 }
 
+/** The commit of a prediction. */
+export function asCommit(
+  { position, token, confidence, logProbability, scores }: Prediction,
+): Commit {
+  return { position, token, confidence, logProbability, ...scores && { scores } };
+}
+
 /**
  * Selects the first `count` candidates of the ranking, or all if there are fewer. With a rule, it
  * selects those of them that pass the rule.
@@ -132,11 +139,6 @@ export function selectCommits(
   const uncertainties = ranked.map((candidate) => Math.fround(candidate.uncertainty));
   return ranked
     .slice(0, Math.min(count, passing(uncertainties, rule)))
-    .map(({ position, token, confidence, logProbability }) => ({
-      position,
-      token,
-      confidence,
-      logProbability,
-    }))
+    .map(asCommit)
     .sort((a, b) => a.position - b.position);
 }

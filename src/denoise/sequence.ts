@@ -10,6 +10,11 @@ export interface Sequence {
   readonly ids: Uint32Array;
   /** First position of the generation. */
   readonly promptLength: number;
+  /**
+   * First position of the answer, if its beginning stands before `promptLength`: a text to continue.
+   * Guidance keeps what stands from here on. Default: `promptLength`.
+   */
+  readonly answerStart?: number;
   /** The id of a position that is not decided. */
   readonly maskToken: number;
   /** 1 for a real token, 0 for padding, `[length]`; absent: all ones. */
@@ -40,6 +45,37 @@ export function newSequence(
   const mask = new Uint8Array(ids.length).fill(1);
   mask.set(attentionMask);
   return { ids, promptLength, maskToken, attentionMask: mask };
+}
+
+/** A token that is decided before the first step. */
+export interface GivenToken {
+  /** Position in the generation, from 0. */
+  readonly position: number;
+  /** The token id. */
+  readonly token: number;
+}
+
+/**
+ * Returns the sequence with tokens that are decided before the first step. Guidance takes them for
+ * part of the prompt, as the published code does with whatever is no mask at its start.
+ * @throws {RangeError} when a position is outside the generation or already decided
+ */
+export function withGiven(sequence: Sequence, given: readonly GivenToken[]): Sequence {
+  const { promptLength } = sequence;
+  return applyCommits(
+    sequence,
+    given.map(({ position, token }) => ({
+      position: position < 0 ? -1 : promptLength + position,
+      token,
+      confidence: 1,
+      logProbability: 0,
+    })),
+  );
+}
+
+/** Whether part of the generation is decided, so that a block may need fewer steps than planned. */
+export function isBegun({ ids, promptLength, maskToken }: Sequence): boolean {
+  return ids.subarray(promptLength).some((id) => id !== maskToken);
 }
 
 /** Number of positions after the prompt. */
@@ -91,10 +127,15 @@ export function decidedUpToEnd(sequence: Sequence, endTokens: readonly number[])
 
 /**
  * Initial ids of the second sequence of classifier-free guidance, `[length]`. Every position that
- * holds a token, including padding, becomes a mask. Later commits are made in both sequences.
+ * holds a token, including padding, becomes a mask; only a beginning of the answer that stands before
+ * `promptLength` is kept. Later commits are made in both sequences.
  */
-export function unconditionalIds(sequence: Sequence): Uint32Array {
-  return new Uint32Array(sequence.ids.length).fill(sequence.maskToken);
+export function unconditionalIds(
+  { ids, promptLength, answerStart = promptLength, maskToken }: Sequence,
+): Uint32Array {
+  const unconditional = new Uint32Array(ids.length).fill(maskToken);
+  unconditional.set(ids.subarray(answerStart, promptLength), answerStart);
+  return unconditional;
 }
 
 /**

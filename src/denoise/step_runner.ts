@@ -9,6 +9,7 @@ import type {
   ForwardInput,
   Predictor,
 } from "./predictor.ts";
+import { sampledChoice } from "./sampling.ts";
 import { selectCommits } from "./selection.ts";
 import {
   applyCommits,
@@ -55,7 +56,7 @@ export async function openRunner(
   return {
     chunkLength: canvas ? stepsPerReadback : 1,
     async run(chunk, state) {
-      if (canvas && chunk.every((step) => canvas.hasTwin(step))) {
+      if (canvas && !options.sampling && chunk.every((step) => canvas.hasTwin(step))) {
         const commitsByStep = await canvas.run(chunk, options.signal);
         commitsByStep.forEach(follow);
         return commitsByStep;
@@ -112,8 +113,9 @@ async function runAlone(
   state: readonly Sequence[],
   unconditional: readonly Sequence[] | undefined,
   { predict, predictKept }: Asking,
-  { endTokens, cfgScale = 0 }: DenoiseOptions,
+  options: DenoiseOptions,
 ): Promise<Commit[][]> {
+  const { endTokens, cfgScale = 0 } = options;
   const { cache, horizon, blockStart = 0, blockEnd } = step;
   if (cache !== undefined && !predictKept) throw new RangeError(KEEPS_NOTHING);
   if (horizon !== undefined && unconditional) {
@@ -127,7 +129,7 @@ async function runAlone(
     attentionMask: state[row].attentionMask?.subarray(0, horizon),
     positions: maskedPositions(state[row], blockEnd).filter((position) => position >= blockStart),
     guidance: unconditional && { scale: cfgScale, unconditionalIds: unconditional[row].ids },
-    choice: step.choices[row],
+    choice: sampledChoice(step.choices[row], state[row], options),
   }));
   const predictions = cache === undefined || active.length === 0
     ? await predict(inputs)

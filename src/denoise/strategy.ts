@@ -81,7 +81,7 @@ const STRATEGIES: Readonly<Record<StrategyName, Strategy>> = {
   auto: {
     lossless: true,
     needsDraft: false,
-    uses: ["confidence", "quality", "threshold"],
+    uses: ["confidence", "quality", "threshold", "sampling"],
     run: (sequence, models, options) => AUTO[options.quality ?? EXACT](sequence, models, options),
   },
 };

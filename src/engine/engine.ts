@@ -6,34 +6,52 @@ import { Controller } from "../denoise/auto/controller.ts";
 import { NO_CACHE } from "../denoise/cache_plan.ts";
 import type { ForwardInput, Prediction } from "../denoise/predictor.ts";
 import { forwardSteps } from "../denoise/forward_steps.ts";
-import { newSequence } from "../denoise/sequence.ts";
+import type { DenoiseStep } from "../denoise/denoise_step.ts";
+import { denoiseFreely, firstCanvas } from "../denoise/free_canvas.ts";
+import { newSequence, withGiven } from "../denoise/sequence.ts";
 import { strategyOf } from "../denoise/strategy.ts";
 import { tracedStep } from "../denoise/trace.ts";
-import type { ModelConfig } from "../model/loading/config.ts";
 import type { GenerationDefaults } from "../model/loading/generation_defaults.ts";
 import { LIST_TOKENS } from "../model/input.ts";
-import {
-  type ForwardResult,
-  GpuMemoryError,
-  type Model,
-  type RankedToken,
-} from "../model/model.ts";
+import { type ForwardResult, type Model, type RankedToken } from "../model/model.ts";
 import { type ChatTemplate, encodeChat } from "../text/chat_template.ts";
 import { TextStream } from "../text/text_stream.ts";
 import type { TextTokenizer } from "../text/tokenizer.ts";
+import { AnswerTokens } from "./answer_tokens.ts";
+import { type ConstrainedRequest, openConstrained } from "./constrained_answer.ts";
+import { Constraints } from "./constraints.ts";
+import { Deadline, likeliest, tokensAtDeadline } from "./deadline.ts";
+import { fillingOf, searchLayout, templateRequest } from "./fill_template.ts";
 import { defaultLengths, type GenerationPlan, planGeneration } from "./generation_plan.ts";
+import { continued } from "./prefill.ts";
 import { EventBuffer } from "./event_buffer.ts";
 import type { LoadedModel, ModelFacts } from "./loaded_model.ts";
+import { promptIds } from "./prompt.ts";
+import { endTokenIds, factsOf } from "./model_facts.ts";
 import {
+  type ChatMessage,
   type CommittedToken,
   type GenerateEvent,
   type GenerateRequest,
   type ModelSummary,
   RequestError,
-  UnavailableError,
+  type TextQuestion,
+  type TokenizedText,
 } from "./request.ts";
 import { RequestQueue } from "./request_queue.ts";
-import { addAnswer, AnswerMeter, type EngineTotals, NO_TOTALS } from "./stats.ts";
+import { answerAboutText } from "./text_answers.ts";
+import { withinMemory } from "./within_memory.ts";
+import { samplingOptions, withTokenBiases } from "./sampling_plan.ts";
+import { counted } from "./counted_answers.ts";
+import {
+  addAnswer,
+  AnswerMeter,
+  type EngineTotals,
+  NO_TOTALS,
+  withPasses,
+  withUnfinished,
+} from "./stats.ts";
+import { filledText } from "./template.ts";
 
 /** Settings of an engine besides its model and tokenizer. */
 export interface EngineFolder {
@@ -65,6 +83,9 @@ export class Engine implements LoadedModel {
   readonly #queue: RequestQueue;
   /** Learns from every answer which choices are fastest on this device. */
   readonly #controller = new Controller();
+  readonly #constraints: Constraints;
+  /** The same for answers with sampling, whose steps take other times. */
+  readonly #samplingController = new Controller();
   #totals: EngineTotals;
 
   /** Use `loadEngine` of load.ts. */
@@ -81,6 +102,7 @@ export class Engine implements LoadedModel {
     this.defaults = defaults;
     const { config } = model;
     this.facts = factsOf(config, endTokenIds(config, defaults, this.eotToken));
+    this.#constraints = new Constraints(tokenizer, this.facts);
     const lengths = defaultLengths(defaults, config);
     this.summary = {
       id,
@@ -114,20 +136,35 @@ export class Engine implements LoadedModel {
     signal?: AbortSignal,
   ): AsyncGenerator<GenerateEvent, void, void> {
     this.#queue.checkRoom();
-    const plan = planGeneration(
-      request,
+    request = continued(request);
+    const begun = this.tokenizer.encode(request.prefill ?? "");
+    const encode = (asked: GenerateRequest) =>
+      Uint32Array.from([...promptIds(asked, this), ...begun]);
+    const text = fillingOf(request, this.tokenizer);
+    const planned = planGeneration(
+      withTokenBiases(
+        text ? templateRequest(request, text, this.facts.contextLength) : request,
+        (text) => this.encode(text),
+      ),
       this.model.config,
       this.defaults,
-      ({ messages }) => this.encodeChat(messages),
+      (asked) => encode(this.#constraints.told(asked)),
       this.draft !== undefined,
     );
+    const plan = { ...planned, text };
+    const constrained = await this.#constraints.checked(request, plan, encode);
+    const deadline = new Deadline(plan.deadlineMs);
     const leave = await this.#queue.enter(signal);
     // The steps run without waiting for the reader. A reader that stops, or calls this model
     // between two steps, would otherwise block every request behind it.
     const left = new AbortController();
     const both = signal ? AbortSignal.any([signal, left.signal]) : left.signal;
     const events = new EventBuffer<GenerateEvent>();
-    const answer = this.#counted(this.#withinMemory(this.#denoise(plan, both)));
+    const models = this.draft ? [this.model, this.draft.model] : [this.model];
+    const answer = counted(
+      withinMemory(this.#denoise(plan, begun.length, deadline, both, constrained), models),
+      (end) => this.#totals = end ? addAnswer(this.#totals, end) : withUnfinished(this.#totals),
+    );
     const pump = events.fill(answer).finally(leave);
     try {
       yield* events;
@@ -173,7 +210,7 @@ export class Engine implements LoadedModel {
    * Token ids of a conversation, ready for an answer.
    * @throws {RequestError} when it is too long, or the model's template refuses it
    */
-  encodeChat(messages: GenerateRequest["messages"]): Uint32Array {
+  encodeChat(messages: readonly ChatMessage[]): Uint32Array {
     try {
       return encodeChat(this.tokenizer, this.template, messages, this.facts.contextLength);
     } catch (error) {
@@ -181,6 +218,14 @@ export class Engine implements LoadedModel {
       const code = error instanceof RangeError ? "context_length_exceeded" : "invalid_value";
       throw new RequestError("messages", message, code);
     }
+  }
+
+  /**
+   * Answers a question about text.
+   * @throws {RequestError} when the text is too long, or the chat template refuses the messages
+   */
+  text(question: TextQuestion): TokenizedText {
+    return answerAboutText(question, this.tokenizer, this.template, this.facts.embeddingSize);
   }
 
   async #alone<T>(body: () => Promise<T>): Promise<T> {
@@ -192,87 +237,87 @@ export class Engine implements LoadedModel {
     }
   }
 
-  /** Adds an answer to the totals when it ends or fails. */
-  async *#counted(
-    events: AsyncIterable<GenerateEvent>,
-  ): AsyncGenerator<GenerateEvent, void, void> {
-    let ended = false;
-    try {
-      for await (const event of events) {
-        if (event.type === "end") {
-          this.#totals = addAnswer(this.#totals, event);
-          ended = true;
-        }
-        yield event;
-      }
-    } finally {
-      if (!ended) this.#totals = { ...this.#totals, unfinished: this.#totals.unfinished + 1 };
-    }
-  }
-
-  /**
-   * Frees scratch memory when the GPU's runs out, and throws an error that a client understands.
-   */
-  async *#withinMemory(
-    events: AsyncIterable<GenerateEvent>,
-  ): AsyncGenerator<GenerateEvent, void, void> {
-    try {
-      yield* events;
-    } catch (error) {
-      if (!(error instanceof GpuMemoryError)) throw error;
-      await this.model.freeScratch();
-      await this.draft?.model.freeScratch();
-      throw new UnavailableError(
-        "The GPU has too little memory for this request. Shorten the conversation, ask for " +
-          "fewer tokens, or load the model in fewer bits (--weights).",
-        "out_of_memory",
-        error.message,
-      );
-    }
-  }
-
   async *#denoise(
-    plan: GenerationPlan,
+    asked: GenerationPlan,
+    begun: number,
+    deadline: Deadline,
     signal: AbortSignal | undefined,
+    bound?: ConstrainedRequest,
   ): AsyncGenerator<GenerateEvent, void, void> {
     const { config } = this.model;
-    const { promptIds, genLength } = plan;
+    const meter = new AnswerMeter(this.model, this.draft?.model);
+    const parts = { target: this.model, meter, tokenizer: this.tokenizer, facts: this.facts };
+    const constrained = bound && await openConstrained(parts, bound, signal);
+    const { promptIds } = constrained?.steps ? bound!.plan : asked;
+    const maskToken = config.maskTokenId;
+    const endToken = this.eotToken ?? config.eosTokenId;
+    const searched = asked.text &&
+      await searchLayout(asked.text, meter.target, { promptIds, maskToken, endToken, signal });
+    const plan = searched
+      ? { ...asked, ...searched.shape, stopAtEnd: false, banEnds: true }
+      : asked;
+    const isFree = plan.length === "auto" && !constrained?.steps;
+    const most = plan.genLength;
+    const genLength = isFree ? firstCanvas({ ...plan, most }) : most;
     const promptLength = promptIds.length;
+    const isConstrained = constrained && { constrained: constrained.steps !== undefined };
     const stream = new TextStream(this.tokenizer, {
       endTokens: this.facts.endTokenIds,
       stop: plan.stop,
-      maxTokens: plan.maxTokens,
+      maxTokens: constrained?.steps ? undefined : plan.maxTokens,
     });
     yield {
       type: "start",
       promptTokens: promptLength,
       generationLength: genLength,
       blockLength: plan.blockLength,
-      steps: plan.steps,
+      ...plan.given.length > 0 && { given: plan.given },
+      steps: isFree ? genLength : plan.steps,
       seed: plan.seed,
       strategy: plan.strategy,
       cache: plan.cache ?? NO_CACHE,
       maskToken: config.maskTokenId,
+      ...isConstrained,
     };
-    const meter = new AnswerMeter(this.model, this.draft?.model);
     const ids = new Array<number>(genLength).fill(config.maskTokenId);
-    const steps = strategyOf(plan.strategy).run(
-      newSequence(promptIds, genLength, config.maskTokenId),
-      { target: meter.target, draft: meter.draft },
-      {
-        ...plan,
-        controller: this.#controller,
-        seeds: [plan.seed],
-        eosToken: config.eosTokenId,
-        eotToken: this.eotToken,
-        // As many as a shader takes; the text ends at each of them all the same.
-        endTokens: this.facts.endTokenIds.slice(0, LIST_TOKENS),
-        // A stop string or the token limit settles the text as an end token does.
-        finished: () => plan.stopAtEnd && stream.finishReason !== undefined,
-        signal,
-      },
-    );
-    const result = yield* forwardSteps(steps, (step): GenerateEvent => {
+    for (const { position, token } of plan.given) ids[position] = token;
+    // Text of tokens that are given is shown with the first step.
+    let given = stream.commit(plan.given);
+    const answerStart = promptLength - begun;
+    const prompt = {
+      ...newSequence(promptIds, isFree ? 0 : genLength, config.maskTokenId),
+      ...begun > 0 && { answerStart },
+    };
+    const sampled = samplingOptions(plan, this.facts.endTokenIds);
+    const controller = sampled.sampling ? this.#samplingController : this.#controller;
+    const tokens = plan.reportsTokens ? new AnswerTokens(this.tokenizer) : undefined;
+    const strategy = strategyOf(plan.strategy);
+    const models = { target: meter.target, draft: meter.draft };
+    deadline.start(this.model.pace.millisecondsPerRow * (promptLength + genLength));
+    const options = {
+      ...plan,
+      ...sampled,
+      controller,
+      seeds: [plan.seed],
+      eosToken: config.eosTokenId,
+      eotToken: this.eotToken,
+      // As many as a shader takes; the text ends at each of them all the same.
+      endTokens: this.facts.endTokenIds.slice(0, LIST_TOKENS),
+      // A stop string or the token limit settles the text as an end token does.
+      finished: () => deadline.comes() || (plan.stopAtEnd && stream.finishReason !== undefined),
+      stepsPerReadback: plan.deadlineMs === undefined ? undefined : 1,
+      signal,
+    };
+    const steps = constrained?.steps ??
+      (isFree
+        ? denoiseFreely(prompt, strategy, models, { ...options, most })
+        : strategy.run(withGiven(prompt, plan.given), models, options));
+    let nextStep = 0;
+    const placed: CommittedToken[] = [];
+    const stepEvent = (step: DenoiseStep): Extract<GenerateEvent, { type: "step" }> => {
+      deadline.step();
+      nextStep = step.step + 1;
+      while (ids.length < (step.grown ?? 0)) ids.push(config.maskTokenId);
       // A position committed as the mask token is still masked, and is committed again later.
       const decided = step.commits[0].filter(({ token }) => token !== config.maskTokenId);
       const commits = decided.map((commit): CommittedToken => ({
@@ -283,10 +328,14 @@ export class Engine implements LoadedModel {
         logProbability: commit.logProbability,
       }));
       for (const { position, token } of commits) ids[position] = token;
-      const delta = stream.commit(commits);
+      placed.push(...commits);
+      const delta = given + stream.commit(commits);
+      given = "";
+      tokens?.commit(step.step, decided, promptLength);
       const { proposed, ...traced } = tracedStep(step, promptLength, config.maskTokenId);
       return {
         ...traced,
+        ...step.grown !== undefined && { grown: step.grown },
         type: "step",
         commits,
         ...proposed && {
@@ -296,15 +345,40 @@ export class Engine implements LoadedModel {
           })),
         },
         delta,
+        ...tokens && { tokens: tokens.grow(stream.text.length) },
         prefixLength: stream.prefixLength,
       };
-    });
+    };
+    let result = yield* forwardSteps(steps, stepEvent);
+    const late = deadline.came && stream.finishReason === undefined;
+    const sure = placed.length;
+    if (late) {
+      const bannedTokens = searched
+        ? options.endTokens
+        : plan.logitsEosInf
+        ? [config.eosTokenId]
+        : [];
+      const guesses = await likeliest(result.sequence, meter.target, { bannedTokens });
+      const nfe = result.targetForwards + 1;
+      result = withPasses(result, 1);
+      const step = { step: nextStep, block: 0, nfe, commits: [guesses] };
+      if (guesses.length > 0) yield { ...stepEvent(step), provisional: true };
+    }
     stream.finish();
+    const before = searched?.passes ?? constrained?.passes ?? 0;
+    if (before > 0) result = withPasses(result, before);
     yield {
       type: "end",
-      finishReason: stream.finishReason ?? "length",
+      // A constrained text is complete where it ends, with or without an end token behind it.
+      finishReason: constrained?.steps ? "stop" : late ? "length" : stream.finishReason ?? "length",
+      stopText: stream.stopText,
       text: stream.text,
+      ...tokens && { tokens: tokens.end(stream.text.length) },
       ids,
+      ...late && { deadline: tokensAtDeadline(placed, sure, stream.completionTokens) },
+      ...searched && {
+        filled: filledText(searched.pieces, searched.shape, ids, placed, this.tokenizer),
+      },
       usage: { promptTokens: promptLength, completionTokens: stream.completionTokens },
       stats: {
         ...meter.stats(result),
@@ -312,37 +386,9 @@ export class Engine implements LoadedModel {
         strategy: plan.strategy,
         cache: plan.cache ?? NO_CACHE,
         choices: result.choices,
-        figures: result.choices && this.#controller.figures,
+        figures: result.choices && controller.figures,
       },
+      ...isConstrained,
     };
   }
-}
-
-/** Ids that end an answer, each once: end of text, end of turn, and what else the folder lists. */
-function endTokenIds(
-  { eosTokenId, otherEndTokenIds = [] }: ModelConfig,
-  { endTokenIds = [] }: GenerationDefaults,
-  eotToken: number | undefined,
-): readonly number[] {
-  const eot = eotToken === undefined ? [] : [eotToken];
-  return [...new Set([eosTokenId, ...eot, ...otherEndTokenIds, ...endTokenIds])];
-}
-
-function factsOf(config: ModelConfig, endTokenIds: readonly number[]): ModelFacts {
-  const { modelType, maskTokenId, vocabSize, embeddingSize, maxSequenceLength } = config;
-  const { hiddenSize, layers, heads, kvHeads, headDim, ffnSize } = config;
-  return {
-    modelType,
-    maskTokenId,
-    endTokenIds,
-    vocabSize,
-    embeddingSize,
-    contextLength: maxSequenceLength,
-    hiddenSize,
-    layers,
-    heads,
-    kvHeads,
-    headDim,
-    ffnSize,
-  };
 }

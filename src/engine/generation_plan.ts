@@ -16,7 +16,16 @@ import {
   type GenerationDefaults,
   readGenerationDefaults,
 } from "../model/loading/generation_defaults.ts";
-import { type GenerateRequest, RequestError } from "./request.ts";
+import type { Filling } from "./fill_template.ts";
+import { checkDeadline } from "./deadline.ts";
+import { checkGiven, checkLength, defaultBlock, freeLengths } from "./length_plan.ts";
+import {
+  type CanvasLength,
+  type GenerateRequest,
+  type GivenToken,
+  RequestError,
+} from "./request.ts";
+import { planSampling, type SamplingPlan } from "./sampling_plan.ts";
 
 /** Options of strategies that a request may set; an absent one takes the strategy's default. */
 type Chosen =
@@ -24,11 +33,17 @@ type Chosen =
   & Omit<StrategyOptions, keyof DenoiseOptions | "controller">;
 
 /** A request with every value filled in. */
-export interface GenerationPlan extends Chosen {
+export interface GenerationPlan extends Chosen, SamplingPlan {
   readonly promptIds: Uint32Array;
   readonly maxTokens: number;
-  /** Positions of the canvas: `maxTokens` rounded up to whole blocks. */
+  readonly length: CanvasLength;
+  /** Positions of the canvas, a multiple of `blockLength`; with length auto the most it may have. */
   readonly genLength: number;
+  /** Tokens that are decided before the first step. */
+  readonly given: readonly GivenToken[];
+  readonly deadlineMs?: number;
+  /** The text with holes that is the answer, if one is to be filled. */
+  readonly text?: Filling;
   readonly blockLength: number;
   readonly steps: number;
   readonly temperature: number;
@@ -100,14 +115,24 @@ export function planGeneration(
 ): GenerationPlan {
   const context = config.maxSequenceLength;
   const lengths = defaultLengths(defaults, config);
-  const maxTokens = integer("maxTokens", request.maxTokens ?? lengths.maxTokens, 1, context);
-  const blockLength = integer(
-    "blockLength",
-    request.blockLength ?? Math.min(lengths.blockLength, maxTokens),
+  const length = checkLength(request);
+  const isFree = length === "auto";
+  const deadlineMs = checkDeadline(request.deadlineMs);
+  const asked = request.maxTokens ?? request.genLength ?? (isFree ? context : lengths.maxTokens);
+  const maxTokens = integer(
+    "maxTokens",
+    isFree ? Math.min(asked, context, SCHEDULE_LIMIT) : asked,
     1,
     context,
   );
-  const genLength = Math.ceil(maxTokens / blockLength) * blockLength;
+  const shape = integer("genLength", request.genLength ?? maxTokens, 1, context);
+  const blockLength = integer(
+    "blockLength",
+    request.blockLength ?? Math.min(defaultBlock(request, lengths.blockLength), shape),
+    1,
+    context,
+  );
+  const genLength = Math.ceil(shape / blockLength) * blockLength;
   const isDefaultShape = genLength === lengths.maxTokens && blockLength === lengths.blockLength;
   const steps = request.steps ?? (isDefaultShape ? defaults.steps : undefined) ?? genLength;
   const rounded = genLength === maxTokens
@@ -133,31 +158,33 @@ export function planGeneration(
   }
   const cfgScale = amount("cfgScale", request.cfgScale ?? defaults.cfgScale ?? 0, 100);
   const strategy = planStrategy({ ...request, remasking, cfgScale }, hasDraft);
+  const temperature = amount("temperature", request.temperature ?? defaults.temperature ?? 0, 100);
+  const { embeddingSize } = config;
+  const sampling = planSampling(request, {
+    temperature,
+    strategy: strategy.strategy,
+    embeddingSize,
+  });
   const stop = request.stop ?? [];
   if (!Array.isArray(stop) || stop.some((text) => typeof text !== "string")) {
     throw new RequestError("stop", "stop must be a list of strings");
   }
   if (stop.includes("")) throw new RequestError("stop", "stop holds an empty string: leave it out");
-  const { messages } = request;
-  if (
-    !Array.isArray(messages) ||
-    messages.some(({ role, content }) => typeof role !== "string" || typeof content !== "string")
-  ) {
-    throw new RequestError("messages", "messages must be a list of {role, content}, both strings");
-  }
-  if (messages.length === 0) {
-    throw new RequestError("messages", "messages is empty, expected at least one message");
-  }
+  checkPrompt(request);
   const promptIds = encode(request);
-  if (promptIds.length + genLength > context) {
+  const free = isFree
+    ? freeLengths(maxTokens, blockLength, context - promptIds.length, promptIds.length)
+    : undefined;
+  if (!free && promptIds.length + genLength > context) {
     // A length that nobody asked for, or only as a cap, is no reason to refuse.
     const fits = wholeBlocks(context - promptIds.length, blockLength, request.blockLength);
-    if ((request.maxTokens === undefined || request.fitTokens) && fits > 0) {
+    const isCap = request.maxTokens === undefined || request.fitTokens;
+    if (isCap && request.genLength === undefined && fits > 0) {
       const shorter = { ...request, maxTokens: fits };
       return planGeneration(shorter, config, defaults, () => promptIds, hasDraft);
     }
     throw new RequestError(
-      "messages",
+      request.prompt === undefined ? "messages" : "prompt",
       `the prompt has ${promptIds.length} tokens and the answer ${maxTokens}${rounded}, together ` +
         `more than the model's ${context}: shorten the conversation or ask for fewer tokens`,
       "context_length_exceeded",
@@ -165,11 +192,16 @@ export function planGeneration(
   }
   return {
     promptIds,
-    maxTokens,
+    length,
+    maxTokens: Math.min(maxTokens, genLength),
     genLength,
     blockLength,
     steps,
-    temperature: amount("temperature", request.temperature ?? defaults.temperature ?? 0, 100),
+    given: checkGiven(request.fixed ?? [], genLength, config),
+    ...free,
+    deadlineMs,
+    temperature,
+    ...sampling,
     seed: integer("seed", request.seed ?? randomSeed(), 0, Number.MAX_SAFE_INTEGER),
     cfgScale,
     ...strategy,
@@ -179,6 +211,23 @@ export function planGeneration(
     logitsEosInf: request.logitsEosInf ?? false,
     confidenceEosEotInf: request.confidenceEosEotInf ?? false,
   };
+}
+
+/** Checks that there are messages or a prompt; what a prompt holds is checked when it is encoded. */
+function checkPrompt({ messages, prompt }: GenerateRequest): void {
+  if (prompt !== undefined) {
+    if (messages === undefined) return;
+    throw new RequestError("prompt", "prompt stands beside messages: send one of the two");
+  }
+  if (
+    !Array.isArray(messages) ||
+    messages.some(({ role, content }) => typeof role !== "string" || typeof content !== "string")
+  ) {
+    throw new RequestError("messages", "messages must be a list of {role, content}, both strings");
+  }
+  if (messages.length === 0) {
+    throw new RequestError("messages", "messages is empty, expected at least one message");
+  }
 }
 
 /** The longest answer in `room` tokens: of whole blocks, or of one shorter block if none was asked. */

@@ -10,6 +10,8 @@ import {
   type GenerateRequest,
   type ModelSummary,
   type TextEngine,
+  type TextQuestion,
+  type TokenizedText,
   UnavailableError,
 } from "./request.ts";
 import { type EngineTotals, NO_TOTALS } from "./stats.ts";
@@ -129,6 +131,12 @@ export class RecoveringEngine implements TextEngine {
       // An answer on a lost device may never end.
       if (this.#engine === engine) await left;
     }
+  }
+
+  /** Like `TextEngine.text`; waits until the model is loaded. */
+  async text(question: TextQuestion): Promise<TokenizedText> {
+    await this.#readiness.wait();
+    return this.#engine!.text(question);
   }
 
   /** Frees the model or stops loading it; running requests end with an error. */

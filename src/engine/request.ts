@@ -3,11 +3,25 @@
 import { CACHE_POLICIES, type CachePolicy } from "../denoise/cache_plan.ts";
 import { CONFIDENCE_MEASURES, type ConfidenceMeasure } from "../denoise/confidence.ts";
 import { type Remasking, REMASKINGS } from "../denoise/selection.ts";
+import type { GivenToken } from "../denoise/sequence.ts";
 import { QUALITIES, type Quality, STRATEGY_NAMES, type StrategyName } from "../denoise/strategy.ts";
+import type { CallableFunction, Constraint } from "../constraint/constraint.ts";
 import type { FinishReason } from "../text/text_stream.ts";
 import type { EngineTotals, GenerateStats, PassStats, Usage } from "./stats.ts";
+import type { TextQuestion, TokenizedText } from "./text_question.ts";
 
-export type { EngineTotals, FinishReason, GenerateStats, PassStats, Usage };
+export { BusyError, RequestError, UnavailableError } from "./request_errors.ts";
+export type { TextQuestion, TokenizedText };
+export type {
+  CallableFunction,
+  Constraint,
+  EngineTotals,
+  FinishReason,
+  GenerateStats,
+  GivenToken,
+  PassStats,
+  Usage,
+};
 export {
   CACHE_POLICIES,
   type CachePolicy,
@@ -21,6 +35,12 @@ export {
   type StrategyName,
 };
 
+/** Who decides how many masks the model sees: the model, or the request. */
+export const CANVAS_LENGTHS = ["auto", "fixed"] as const;
+
+/** One of {@linkcode CANVAS_LENGTHS}. */
+export type CanvasLength = typeof CANVAS_LENGTHS[number];
+
 /** One turn of a conversation. */
 export interface ChatMessage {
   /** Role of the speaker, passed to the chat template unchanged. */
@@ -29,14 +49,93 @@ export interface ChatMessage {
   readonly content: string;
 }
 
+/** A gap in a text, which the model fills. */
+export interface Hole {
+  /** Tokens of the gap; absent: as many as the model is surest of. */
+  readonly tokens?: number;
+  /** Most tokens of a gap whose length is searched; default 16. */
+  readonly mostTokens?: number;
+  /** What stands there now, in a text that is revised; it comes back with the answer. */
+  readonly before?: string;
+}
+
+/** A part of a text with holes. */
+export type TemplatePart = string | Hole;
+
+/** A text of which part is masked again and denoised. */
+export interface Revision {
+  /** The text as it is, an answer to the conversation. */
+  readonly text: string;
+  /**
+   * What is masked again: `[start, end)` in UTF-16 units, ascending. Each becomes a hole, of `tokens`
+   * tokens or of the length of which the model is surest. Absent: tokens are chosen by confidence,
+   * and each is replaced by one.
+   */
+  readonly spans?: readonly {
+    readonly start: number;
+    readonly end: number;
+    readonly tokens?: number;
+  }[];
+  /** Probability below which a token is masked again; default 0.5. */
+  readonly below?: number;
+  /** Most tokens that are masked again, the least sure ones; default all. */
+  readonly most?: number;
+}
+
+/** A text whose holes were filled. */
+export interface FilledText {
+  /** The whole text; the given parts stand in it unchanged. */
+  readonly text: string;
+  /** The holes, in order. */
+  readonly holes: readonly {
+    /** Where its text begins in the whole, in UTF-16 units. */
+    readonly start: number;
+    readonly text: string;
+    /** What stood there, in a text that was revised. */
+    readonly before?: string;
+    readonly tokens: readonly CommittedToken[];
+  }[];
+}
+
 /** A request for one answer. Absent fields take the defaults of the model folder or the engine. */
 export interface GenerateRequest {
-  /** The conversation, rendered with the model's chat template. */
-  readonly messages: readonly ChatMessage[];
-  /** Limit of tokens in the answer; the canvas has this length rounded up to whole blocks. */
+  /** The conversation, rendered with the model's chat template. Either this or `prompt`. */
+  readonly messages?: readonly ChatMessage[];
+  /**
+   * A prompt without the chat template: its token ids, or text in which the name of a control token
+   * is that token. The mask token is refused in both.
+   */
+  readonly prompt?: string | readonly number[];
+  /**
+   * Limit of tokens in the answer. With `length` fixed the canvas has this length rounded up to whole
+   * blocks; with auto it is clamped to what the context leaves, which is also the default.
+   */
   readonly maxTokens?: number;
   /** Whether a limit that the prompt leaves no room for is lowered to the room; else it is refused. */
   readonly fitTokens?: boolean;
+  /**
+   * `fixed` (default): the canvas has `genLength`, else `maxTokens` positions. `auto`: the model
+   * decides how many masks it sees (src/denoise/free_canvas.ts).
+   */
+  readonly length?: CanvasLength;
+  /** Positions of a fixed canvas, rounded up to whole blocks; default `maxTokens`. */
+  readonly genLength?: number;
+  /** The beginning of the answer, which is given: the answer goes on behind it. */
+  readonly prefill?: string;
+  /** Tokens that are decided before the first step, on a fixed canvas. */
+  readonly fixed?: readonly GivenToken[];
+  /**
+   * The answer, with holes that are filled all together. It fixes the canvas: lengths, blocks and
+   * steps may not be given.
+   */
+  readonly template?: readonly TemplatePart[];
+  /** An answer that is to be revised, instead of `template`. */
+  readonly revise?: Revision;
+  /**
+   * Milliseconds from the call until the best text so far is wanted. What is not decided then is
+   * filled with the likeliest tokens, in a last step that is marked `provisional`.
+   */
+  readonly deadlineMs?: number;
   /** Tokens per block; default from the folder's generation_config.json, else 32. */
   readonly blockLength?: number;
   /** Denoising steps in all, a multiple of the number of blocks; default one per token. */
@@ -49,6 +148,30 @@ export interface GenerateRequest {
    * change the text. Default: drawn, and reported in the statistics.
    */
   readonly seed?: number;
+  /** Share of the probability, from the likeliest token down, that may be chosen; 1 (default): all. */
+  readonly topP?: number;
+  /** Number of likeliest tokens that may be chosen; 0 (default) and -1: all. */
+  readonly topK?: number;
+  /** Least probability that may be chosen, as a share of the largest; 0 (default): all. */
+  readonly minP?: number;
+  /** Taken from logits of tokens that stand in the answer, -2 to 2; default 0. */
+  readonly presencePenalty?: number;
+  /** Taken from a token's logit for each time that it stands in the answer, -2 to 2; default 0. */
+  readonly frequencyPenalty?: number;
+  /** Divides positive logits of tokens in prompt and answer, above 0 to 2; 1 (default) is off. */
+  readonly repetitionPenalty?: number;
+  /**
+   * Added to logits, by token id, or by a text for each of its tokens: -100 to 100, or -Infinity to
+   * ban; at most 300.
+   */
+  readonly logitBias?: readonly (readonly [of: number | string, bias: number])[];
+  /** Whether tokens that end an answer are never chosen (default false). */
+  readonly ignoreEos?: boolean;
+  /**
+   * If given, the events carry the answer's tokens with log-probabilities, each beside as many of the
+   * likeliest at its place, 0 to 20.
+   */
+  readonly topLogprobs?: number;
   /** Classifier-free guidance; 0 (default) is off. */
   readonly cfgScale?: number;
   /** Which positions are committed first. */
@@ -98,6 +221,10 @@ export interface GenerateRequest {
    * another token (strategy commit_verify); default 0.3.
    */
   readonly backThreshold?: number;
+  /** What the whole text of the answer must be; the prompt tells the model so. Default: anything. */
+  readonly constraint?: Constraint;
+  /** The field that errors about the constraint name; default `constraint`. */
+  readonly constraintField?: string;
 }
 
 /** Summary of a loaded model, for `GET /v1/models` and `unmask info`. */
@@ -132,6 +259,34 @@ export interface CommittedToken {
   readonly logProbability: number;
 }
 
+/** A token of an answer that its deadline ended. */
+export interface DeadlineToken extends CommittedToken {
+  /** Whether it was only the likeliest token at the deadline, and not committed. */
+  readonly provisional: boolean;
+}
+
+/** A token and its log-softmax at a position. */
+export interface LikelyToken {
+  /** Token id. */
+  readonly token: number;
+  /** The token alone as text (U+FFFD where it is part of a character). */
+  readonly text: string;
+  /** UTF-8 bytes that it adds to the text. */
+  readonly bytes: readonly number[];
+  /** Log-softmax over all tokens, of the logits as the model gives them. */
+  readonly logProbability: number;
+}
+
+/** A token of the answer's text. */
+export interface AnswerToken extends LikelyToken {
+  /** Position in the generation, from 0. */
+  readonly position: number;
+  /** Index of the denoising step that committed it; its log-probabilities are of this step. */
+  readonly step: number;
+  /** The likeliest tokens there at that step, the first first. */
+  readonly likeliest: readonly LikelyToken[];
+}
+
 /**
  * An event of `generate`, distinguished by `type`: one `start`, a `step` per denoising step, one
  * `end`.
@@ -140,8 +295,10 @@ export type GenerateEvent =
   | {
     readonly type: "start";
     readonly promptTokens: number;
-    /** Positions of the canvas, all masked. */
+    /** Positions of the canvas, masked except those of `given`. */
     readonly generationLength: number;
+    /** Tokens that are decided before the first step, if there are any. */
+    readonly given?: readonly GivenToken[];
     readonly blockLength: number;
     readonly steps: number;
     /** The seed that is used. */
@@ -150,6 +307,8 @@ export type GenerateEvent =
     readonly cache: CachePolicy;
     /** The id of a position that is not decided. */
     readonly maskToken: number;
+    /** Whether the text is what the request's constraint asks for; absent without one. */
+    readonly constrained?: boolean;
   }
   | {
     readonly type: "step";
@@ -159,6 +318,10 @@ export type GenerateEvent =
     readonly block: number;
     /** Forward passes of the target so far, including this step's. */
     readonly nfe: number;
+    /** Positions of the canvas from this step on, where it grew before it. */
+    readonly grown?: number;
+    /** Whether these tokens are the likeliest ones at the deadline, and no commits. */
+    readonly provisional?: true;
     /** Tokens committed at this step, by ascending position. */
     readonly commits: readonly CommittedToken[];
     /** Guesses that were verified at this step, if the strategy makes guesses. */
@@ -171,65 +334,31 @@ export type GenerateEvent =
     readonly remasked?: readonly number[];
     /** Text that the committed left prefix gained: whole characters, none after a stop. */
     readonly delta: string;
+    /** The tokens of `delta`, in order; only with `topLogprobs`. */
+    readonly tokens?: readonly AnswerToken[];
     /** Length of the committed left prefix, in positions. */
     readonly prefixLength: number;
   }
   | {
     readonly type: "end";
     readonly finishReason: FinishReason;
+    /** The stop string that ended the answer, if one did. */
+    readonly stopText?: string;
+    /** The tokens of `text`, in order; only with `topLogprobs`. */
+    readonly tokens?: readonly AnswerToken[];
     /** The whole answer; the deltas are its pieces in order. */
     readonly text: string;
     /** All ids of the generation; positions that an early stop left undecided are masks. */
     readonly ids: readonly number[];
+    /** If the deadline came before it was done: the answer's tokens, in order. */
+    readonly deadline?: readonly DeadlineToken[];
+    /** The template with its holes filled, if the request has one. */
+    readonly filled?: FilledText;
     readonly usage: Usage;
     readonly stats: GenerateStats;
+    /** As in the start. */
+    readonly constrained?: boolean;
   };
-
-/** The error of a request that cannot be served; `field` names what is wrong. */
-export class RequestError extends Error {
-  /** The request's field, in this API's name for it. */
-  readonly field: string;
-  /** Machine-readable kind. */
-  readonly code: "invalid_value" | "context_length_exceeded";
-  /** The message names the field and says what was expected and found. */
-  constructor(
-    field: string,
-    message: string,
-    code: RequestError["code"] = "invalid_value",
-  ) {
-    super(message);
-    this.name = "RequestError";
-    this.field = field;
-    this.code = code;
-  }
-}
-
-/** The error of a request that finds the queue full. */
-export class BusyError extends Error {
-  /** Seconds after which to try again. */
-  readonly retryAfter: number;
-  /** The message says what is full and when to try again. */
-  constructor(message: string, retryAfter: number) {
-    super(message);
-    this.name = "BusyError";
-    this.retryAfter = retryAfter;
-  }
-}
-
-/** The error of an answer that the GPU or the engine could not finish; a later one may succeed. */
-export class UnavailableError extends Error {
-  /** What happened. */
-  readonly code: "device_lost" | "out_of_memory" | "engine_restarted";
-  /** What the GPU said, or how the engine stopped. */
-  readonly reason: string;
-  /** Neither the message nor the reason may quote the request. */
-  constructor(message: string, code: UnavailableError["code"], reason: string) {
-    super(message);
-    this.name = "UnavailableError";
-    this.code = code;
-    this.reason = reason;
-  }
-}
 
 /** A model that answers requests: the part of a `WorkerEngine` that a server needs. */
 export interface TextEngine {
@@ -252,6 +381,11 @@ export interface TextEngine {
    * @throws {UnavailableError} when the device was lost or ran out of memory
    */
   generate(request: GenerateRequest, signal?: AbortSignal): AsyncIterable<GenerateEvent>;
+  /**
+   * Answers a question about text; it needs no forward pass and waits for none.
+   * @throws {RequestError} when the text is too long, or the chat template refuses the messages
+   */
+  text(question: TextQuestion): Promise<TokenizedText>;
   /** Frees the model and stops the Worker. */
   close(): Promise<void>;
 }

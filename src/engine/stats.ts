@@ -98,6 +98,11 @@ export const NO_TOTALS: EngineTotals = {
   seconds: 0,
 };
 
+/** Counts an answer that was cancelled or failed. */
+export function withUnfinished(totals: EngineTotals): EngineTotals {
+  return { ...totals, unfinished: totals.unfinished + 1 };
+}
+
 /** Adds one answer to the totals. */
 export function addAnswer(
   totals: EngineTotals,
@@ -124,6 +129,17 @@ export function addAnswer(
     draftSeconds: totals.draftSeconds + stats.draftSeconds,
     readbackSeconds: totals.readbackSeconds + stats.readbackSeconds,
     seconds: totals.seconds + stats.seconds,
+  };
+}
+
+/** Counts passes of the target that no strategy made. */
+export function withPasses(result: StrategyResult, passes: number): StrategyResult {
+  const { targetForwards, targetStates, readbacks } = result;
+  return {
+    ...result,
+    targetForwards: targetForwards + passes,
+    targetStates: targetStates + passes,
+    readbacks: readbacks + passes,
   };
 }
 
@@ -173,6 +189,14 @@ export class AnswerMeter {
       readbackSeconds: (this.#waited() - this.#waitedBefore) / 1000,
       seconds: (performance.now() - this.#start) / 1000,
     };
+  }
+
+  /** Counts the time of another call of the target. */
+  async timed<T>(call: Promise<T>): Promise<T> {
+    const start = performance.now();
+    const result = await call;
+    this.#spent.target += performance.now() - start;
+    return result;
   }
 
   #waited(): number {

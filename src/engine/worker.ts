@@ -3,7 +3,7 @@
 /** Runs the engine in a Worker, so that waiting for the GPU does not block the HTTP thread. */
 
 import { RecoveringEngine } from "./recovering_engine.ts";
-import type { GenerateRequest } from "./request.ts";
+import type { GenerateRequest, TextQuestion } from "./request.ts";
 import { type FromWorker, toPlain, type ToWorker } from "./worker_messages.ts";
 import { ALIVE_INTERVAL } from "./worker_watch.ts";
 
@@ -63,6 +63,15 @@ async function generate(id: number, request: GenerateRequest): Promise<void> {
   }
 }
 
+async function answerText(id: number, question: TextQuestion): Promise<void> {
+  try {
+    if (!engine) throw new Error("no model is loaded");
+    send({ type: "text", id, answer: await engine.text(question) });
+  } catch (error) {
+    send({ type: "error", id, error: toPlain(error) });
+  }
+}
+
 /** Ends running answers, then frees the GPU: a driver that is unloaded while it works may crash. */
 async function close(): Promise<void> {
   for (const controller of running.values()) controller.abort(CANCELLED);
@@ -74,6 +83,7 @@ async function close(): Promise<void> {
 scope.onmessage = ({ data }: MessageEvent<ToWorker>) => {
   if (data.type === "load") load(data);
   else if (data.type === "generate") generate(data.id, data.request);
+  else if (data.type === "text") answerText(data.id, data.question);
   else if (data.type === "cancel") running.get(data.id)?.abort(CANCELLED);
   else if (data.type === "close") close();
   else data satisfies never;

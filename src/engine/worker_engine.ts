@@ -9,6 +9,8 @@ import {
   type GenerateRequest,
   type ModelSummary,
   type TextEngine,
+  type TextQuestion,
+  type TokenizedText,
   UnavailableError,
 } from "./request.ts";
 import { type EngineTotals, NO_TOTALS } from "./stats.ts";
@@ -223,6 +225,26 @@ export class WorkerEngine implements TextEngine {
       this.#mailboxes.delete(id);
       if (!over) this.#post({ type: "cancel", id });
     }
+  }
+
+  /**
+   * Answers a question about text; waits until the model is loaded.
+   * @throws as {@linkcode TextEngine.text}
+   * @throws {Error} when the model could not be loaded, or the engine was closed
+   */
+  async text(question: TextQuestion): Promise<TokenizedText> {
+    await this.#readiness.wait();
+    const id = this.#nextId++;
+    const mailbox: Mailbox = { messages: [], wake: () => {} };
+    this.#mailboxes.set(id, mailbox);
+    const arrived = new Promise<void>((resolve) => mailbox.wake = resolve);
+    this.#post({ type: "text", id, question });
+    await arrived;
+    this.#mailboxes.delete(id);
+    const message = mailbox.messages[0];
+    if (message.type === "text") return message.answer;
+    if (message.type === "error") throw fromPlain(message.error);
+    throw new Error(message.type === "failed" ? message.reason : `unexpected ${message.type}`);
   }
 
   /**

@@ -10,6 +10,8 @@ import {
   type GenerateRequest,
   type ModelSummary,
   RequestError,
+  type TextQuestion,
+  type TokenizedText,
   UnavailableError,
 } from "./request.ts";
 
@@ -29,6 +31,7 @@ export type ToWorker =
     readonly options: WorkerLoadOptions;
   }
   | { readonly type: "generate"; readonly id: number; readonly request: GenerateRequest }
+  | { readonly type: "text"; readonly id: number; readonly question: TextQuestion }
   | { readonly type: "cancel"; readonly id: number }
   | { readonly type: "close" };
 
@@ -43,6 +46,7 @@ export type FromWorker =
   | { readonly type: "lost"; readonly reason: string }
   | { readonly type: "failed"; readonly reason: string }
   | { readonly type: "event"; readonly id: number; readonly event: GenerateEvent }
+  | { readonly type: "text"; readonly id: number; readonly answer: TokenizedText }
   | { readonly type: "totals"; readonly totals: EngineTotals }
   | { readonly type: "closed" }
   | { readonly type: "done"; readonly id: number }

@@ -3,7 +3,7 @@
 import { BY_CONFIDENCE } from "../denoise/selection.ts";
 import { PLAIN, strategyOf } from "../denoise/strategy.ts";
 import type { Engine } from "../engine/engine.ts";
-import type { StrategyName } from "../engine/request.ts";
+import type { CanvasLength, GenerateEvent, StrategyName } from "../engine/request.ts";
 
 /** An answer that was recorded with another implementation. */
 export interface ReferenceAnswer {
@@ -37,6 +37,11 @@ export interface AccuracyOptions {
    * plain.
    */
   readonly strategy?: StrategyName;
+  /**
+   * `auto`: the scored answers are as long as the model decides, and end where they end; `steps` is
+   * not used. Default `fixed`; recorded answers always are.
+   */
+  readonly length?: CanvasLength;
 }
 
 /** The result of one prompt. */
@@ -135,9 +140,12 @@ export async function* evaluateAccuracy(
       block_length: defaultBlockLength,
       steps: options.steps ?? defaultMaxTokens,
     };
-    const result = await run(scored, strategy);
+    const free = options.length === "auto";
+    const result = free
+      ? await freeAnswer(engine, messages, strategy)
+      : await run(scored, strategy);
     for (const reference of item.reference ?? []) {
-      const same = reference.gen_length === scored.gen_length &&
+      const same = !free && reference.gen_length === scored.gen_length &&
         reference.block_length === scored.block_length && reference.steps === scored.steps &&
         strategyOf(strategy).lossless;
       const { ids } = same ? result : await run(reference);
@@ -159,7 +167,7 @@ export async function* evaluateAccuracy(
 }
 
 /** Denoises the whole generation without an early stop, as for the recorded answers. */
-async function answer(
+function answer(
   engine: Engine,
   messages: readonly { readonly role: string; readonly content: string }[],
   shape: Pick<ReferenceAnswer, "gen_length" | "block_length" | "steps">,
@@ -177,6 +185,20 @@ async function answer(
     strategy,
     stopAtEnd: false,
   });
+  return ended(events);
+}
+
+/** An answer as long as the model decides. */
+function freeAnswer(
+  engine: Engine,
+  messages: readonly { readonly role: string; readonly content: string }[],
+  strategy: StrategyName,
+) {
+  const request = { messages, length: "auto", temperature: 0, cfgScale: 0, seed: 0 } as const;
+  return ended(engine.generate({ ...request, remasking: BY_CONFIDENCE, strategy }));
+}
+
+async function ended(events: AsyncIterable<GenerateEvent>) {
   for await (const event of events) if (event.type === "end") return event;
   throw new Error("the engine ended without an answer");
 }

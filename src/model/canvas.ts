@@ -24,12 +24,14 @@ import {
 } from "../kernels/step_plan.ts";
 import { CanvasRows, visibleBefore } from "./canvas_rows.ts";
 import { checkChoice, checkToken } from "./input.ts";
-import { type PredictionContext, readPredictions, recordPredictions } from "./prediction_pass.ts";
+import { type PredictionContext, recordPredictions } from "./prediction_pass.ts";
 import { packRows } from "./rows.ts";
+import { answerQuestions } from "./sampled_pass.ts";
 
 /**
  * A step that the commit kernel can take. Every ranking and rule of the kernel must exist in
- * src/denoise, or this type does not compile. A step with one that only src/denoise has runs there.
+ * src/denoise, or this type does not compile. A step with one that only src/denoise has runs there, and
+ * so does one with sampling, whose changes follow from the ids.
  */
 interface TwinStep extends CanvasStep {
   readonly remasking: keyof typeof RANKINGS;
@@ -38,6 +40,7 @@ interface TwinStep extends CanvasStep {
 
 function isTwin(step: CanvasStep): step is TwinStep {
   const { remasking, rule } = step;
+  if (step.choices.some(({ sampling }) => sampling)) return false;
   return Object.hasOwn(RANKINGS, remasking) && (!rule || Object.hasOwn(RULES, rule.kind));
 }
 
@@ -268,7 +271,7 @@ export class DeviceCanvas implements Canvas {
       rowPositions: Array.from(positions, (position) => position - visible[0]),
     }));
     const hidden = this.#context.family.forward(this.#context, batch);
-    return await readPredictions(this.#context, this.#readback, hidden, questions);
+    return await answerQuestions(this.#context, this.#readback, hidden, questions);
   }
 
   setIds(sequence: number, ids: Uint32Array, unconditionalIds?: Uint32Array): void {

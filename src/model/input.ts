@@ -1,6 +1,6 @@
 /** Checks the inputs of a forward pass before anything is sent to the GPU. */
 
-import type { ForwardInput, TokenChoice } from "../denoise/predictor.ts";
+import type { ForwardInput, TokenChoice, TokenSampling } from "../denoise/predictor.ts";
 import { GpuError } from "../gpu/device.ts";
 import { LIST_TOKENS, MEASURES, NO_TOKEN } from "../kernels/step_plan.ts";
 import type { ModelConfig } from "./loading/config.ts";
@@ -87,7 +87,7 @@ const MOST_STEPS = 2 ** 16;
  * @throws {RangeError} naming what is wrong, expected and found
  */
 export function checkChoice(choice: TokenChoice, name: string): void {
-  const { temperature, seed, step, bannedTokens, unconfidentTokens, measure } = choice;
+  const { temperature, seed, step, bannedTokens, unconfidentTokens, measure, sampling } = choice;
   if (!(temperature >= 0 && Number.isFinite(temperature))) {
     throw new RangeError(`${name}.temperature is ${temperature}, expected a number from 0`);
   }
@@ -105,6 +105,26 @@ export function checkChoice(choice: TokenChoice, name: string): void {
     if (tokens.length <= LIST_TOKENS) continue;
     throw new RangeError(
       `${name}.${list}: ${tokens.length} tokens, at most ${LIST_TOKENS} are possible`,
+    );
+  }
+  if (sampling) checkSampling(sampling, `${name}.sampling`);
+}
+
+function checkSampling(sampling: TokenSampling, name: string): void {
+  const { topK, topP, minP, changes, likeliest } = sampling;
+  for (const [field, count, least] of [["topK", topK, 1], ["likeliest", likeliest, 0]] as const) {
+    if (count === undefined || (Number.isInteger(count) && count >= least)) continue;
+    throw new RangeError(`${name}.${field} is ${count}, expected a whole number from ${least}`);
+  }
+  for (const [field, share] of Object.entries({ topP, minP })) {
+    if (share === undefined || (share >= 0 && share <= 1)) continue;
+    throw new RangeError(`${name}.${field} is ${share}, expected a number from 0 to 1`);
+  }
+  for (const [i, { token, repetition, offset }] of changes.entries()) {
+    if (Number.isInteger(token) && token >= 0 && repetition > 0 && offset < Infinity) continue;
+    throw new RangeError(
+      `${name}.changes[${i}] is token ${token}, repetition ${repetition}, offset ${offset}: ` +
+        "expected a token, a number above 0, and a number below infinity",
     );
   }
 }

@@ -27,12 +27,8 @@ import { familyOf } from "./family.ts";
 import { type HiddenObserver, type ModelWeights, mostRows, type RowBatch } from "./forward_pass.ts";
 import { rowsFor } from "./linear.ts";
 import { StepPace } from "./step_pace.ts";
-import {
-  normAsked,
-  type PredictionContext,
-  readPredictions,
-  uploadScratch,
-} from "./prediction_pass.ts";
+import { normAsked, type PredictionContext, uploadScratch } from "./prediction_pass.ts";
+import { answerQuestions } from "./sampled_pass.ts";
 import {
   askedRows,
   type PackedRows,
@@ -224,6 +220,24 @@ export class Model implements Predictor, Disposable {
     return found;
   }
 
+  /**
+   * Computes the logits at some positions of one sequence and reads them back.
+   * @returns `[positions, embeddingSize]`, row-major
+   */
+  async logitsAt(asked: Pick<ForwardInput, "ids" | "positions">): Promise<Float32Array> {
+    checkInput(this.config, asked, "input");
+    this.#checkRows(rowsOf(asked));
+    let logits = new Float32Array();
+    await this.#run(async () => {
+      const packed = packRows([asked], this.config.maskTokenId);
+      const x = this.#forward(this.#upload(packed));
+      const rows = askedRows(packed, 0, asked.positions);
+      const index = uploadScratch(this.#context, "asked_rows", Uint32Array.from(rows));
+      logits = await this.#logits(normAsked(this.#context, x, index, rows.length), rows.length)();
+    });
+    return logits;
+  }
+
   /** The k largest logits of some rows of hidden states; with guidance rows come in pairs. */
   async #topOf(
     hidden: Tensor,
@@ -356,7 +370,7 @@ export class Model implements Predictor, Disposable {
     const packed = packRows(inputs, this.config.maskTokenId);
     const hidden = this.#forward(this.#upload(packed));
     const { guidance } = inputs[0];
-    return await readPredictions(
+    return await answerQuestions(
       this.#context,
       this.readback,
       hidden,

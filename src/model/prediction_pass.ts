@@ -138,12 +138,24 @@ export async function readPredictions(
   guidance?: { readonly scale: number; readonly twinRows: number },
 ): Promise<Prediction[][]> {
   const { recorder, config } = context;
-  const rowsEach = guidance ? 2 : 1;
-  const entries = questions.reduce((sum, { rows }) => sum + rows.length, 0);
-  if (entries === 0) {
+  if (questions.every(({ rows }) => rows.length === 0)) {
     await readback.read(recorder, hidden, 4);
     return questions.map(() => []);
   }
+  const asked = uploadQuestions(context, questions, guidance);
+  const predictions = recordPredictions(context, hidden, asked);
+  const bytes = await readback.read(recorder, predictions, 4 * PREDICTION_WORDS * asked.entries);
+  return predictionsOf(bytes, questions, config);
+}
+
+/** Uploads what is asked at some rows, one plan for each question. */
+export function uploadQuestions(
+  context: PredictionContext,
+  questions: readonly RowQuestion[],
+  guidance?: { readonly scale: number; readonly twinRows: number },
+): AskedRows {
+  const rowsEach = guidance ? 2 : 1;
+  const entries = questions.reduce((sum, { rows }) => sum + rows.length, 0);
   const asked = new Uint32Array(ASKED_WORDS * entries);
   const askedRows = new Uint32Array(rowsEach * entries);
   const plans = new Uint32Array(STEP_PLAN_WORDS * questions.length);
@@ -164,7 +176,7 @@ export async function readPredictions(
       entry++;
     }
   }
-  const predictions = recordPredictions(context, hidden, {
+  return {
     asked: uploadScratch(context, "asked", asked),
     rows: uploadScratch(context, "asked_rows", askedRows),
     plans: uploadScratch(context, "plans", plans),
@@ -172,11 +184,18 @@ export async function readPredictions(
     guidance: guidance && guidance.scale + 1,
     planOffset: 0,
     choices: questions.map(({ choice }) => choice),
-  });
-  const bytes = await readback.read(recorder, predictions, 4 * PREDICTION_WORDS * entries);
+  };
+}
+
+/** The predictions of all questions, in order, from the bytes that were read back. */
+export function predictionsOf(
+  bytes: ArrayBuffer,
+  questions: readonly RowQuestion[],
+  config: PredictionContext["config"],
+): Prediction[][] {
   const words = new Uint32Array(bytes);
   const numbers = new Float32Array(bytes);
-  entry = 0;
+  let entry = 0;
   return questions.map(({ positions, judged }) =>
     Array.from(positions, (position, i) => {
       const at = PREDICTION_WORDS * entry++;

@@ -4,14 +4,21 @@ import type { Handler } from "hono";
 import type { TextEngine } from "../engine/request.ts";
 import { hostGate, keyGate, LOOPBACK_HOSTS } from "./access.ts";
 import { VERSION } from "../engine/version.ts";
-import { chatCompletions } from "./chat_completions.ts";
+import { chatCompletions, type ChatRouteOptions } from "./chat_completions.ts";
 import type { RequestSettings } from "./chat_request.ts";
 import { ApiError, toApiError } from "./errors.ts";
 import { cors } from "./cors.ts";
+import { familyErrors } from "./family_errors.ts";
+import { edits } from "./fill/edits.ts";
+import { infill } from "./fill/infill.ts";
+import { freely } from "./free_length.ts";
 import { health } from "./health.ts";
+import { measured } from "./metrics.ts";
 import { listModels, retrieveModel } from "./models.ts";
 import { routePath } from "./paths.ts";
+import { reference } from "./reference.ts";
 import { type LoggedRequest, requestRecords } from "./request_record.ts";
+import { moreRoutes } from "./routes.ts";
 import { stats } from "./stats.ts";
 
 /** How a server is set up; the defaults suit one that is bound to loopback. */
@@ -53,17 +60,19 @@ export interface AppOptions extends RequestSettings {
 
 /**
  * The server's routes over an engine: `POST /v1/chat/completions`, `GET /v1/models`,
- * `GET /v1/models/:id`, `GET /v1/stats`, `GET /health`, `GET /ready`, `GET /version`, each with and
- * without `/v1`. Every error has OpenAI's body. A page of another origin cannot read a response,
- * unless `cors` names it.
+ * `GET /v1/models/:id`, `GET /v1/stats`, `GET /health`, `GET /ready`, `GET /version`, and those of
+ * routes.ts, each with and without `/v1`. Every error has the body of the API that its path belongs
+ * to, most of them OpenAI's. A page of another origin cannot read a response, unless `cors` names it.
  * @throws {TypeError} when an API key is empty
  */
-export function createApp(engine: TextEngine, options: AppOptions = {}): Hono {
+export function createApp(given: TextEngine, options: AppOptions = {}): Hono {
+  const engine = freely(given);
   const app: Hono = new Hono({ getPath: routePath(() => app.routes) });
   const { log, onError = () => {} } = options;
   app.use(requestRecords(log));
   const origins = options.cors ?? [];
   if (origins.length > 0) app.use(cors(origins));
+  app.use(familyErrors);
   app.use(async (_, next) => {
     if (!options.stopping?.()) return await next();
     throw new ApiError(503, "shutting_down", "The server is shutting down. Ask another one.", {
@@ -85,7 +94,7 @@ export function createApp(engine: TextEngine, options: AppOptions = {}): Hono {
   app.all("/v1/models/:id{.+}", methodNotAllowed("GET, HEAD"));
   app.get("/v1/stats", stats(engine));
   app.all("/v1/stats", methodNotAllowed("GET, HEAD"));
-  const chat = chatCompletions(engine, {
+  const chatOptions: ChatRouteOptions = {
     body: { maxBytes: options.maxBodyBytes ?? 2 ** 20, seconds: options.bodySeconds ?? 30 },
     maxMessages: options.maxMessages ?? 1024,
     maxTokens: options.maxTokens,
@@ -94,9 +103,23 @@ export function createApp(engine: TextEngine, options: AppOptions = {}): Hono {
     beginSeconds: options.beginSeconds ?? 5,
     pingSeconds: options.pingSeconds ?? 15,
     onError,
-  });
-  app.post("/v1/chat/completions", chat);
+  };
+  const metrics = measured(engine);
+  app.post("/v1/infill", infill(metrics.engine, chatOptions));
+  app.all("/v1/infill", methodNotAllowed("POST"));
+  app.post("/v1/edits", edits(metrics.engine, chatOptions));
+  app.all("/v1/edits", methodNotAllowed("POST"));
+  const chatOver = (over: TextEngine) => chatCompletions(over, chatOptions);
+  app.post("/v1/chat/completions", chatOver(metrics.engine));
   app.all("/v1/chat/completions", methodNotAllowed("POST"));
+  const routes = moreRoutes(metrics, chatOver, chatOptions);
+  for (const { method, path, handler } of routes) {
+    app.on(method, path, handler);
+    app.all(path, methodNotAllowed(method === "GET" ? "GET, HEAD" : method));
+  }
+  const { document, page } = reference(engine, routes, chatOptions);
+  app.get("/openapi.json", document);
+  app.get("/docs", page);
 
   app.notFound((c) => {
     const path = new URL(c.req.url).pathname.slice(0, 200);

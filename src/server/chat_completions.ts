@@ -81,7 +81,7 @@ export function chatCompletions(
         return eventStream(endWithError(messages, clientError), pingSeconds, onCancel);
       }
       const answer = ends(events).then((all) =>
-        JSON.stringify(chatCompletion(head, all, request.includeDiffusion))
+        JSON.stringify(chatCompletion(head, all, request.includeDiffusion, request))
       );
       const contentType = "application/json";
       if (await settles(answer, beginSeconds)) {

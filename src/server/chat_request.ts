@@ -1,15 +1,22 @@
 /** The body of `POST /v1/chat/completions`, checked and turned into the engine's request. */
 import type { GenerateRequest, ModelSummary } from "../engine/request.ts";
+import { canvasOf } from "./canvas_fields.ts";
 import { chatSchema, KNOWN_FIELDS, type RequestLimits } from "./chat_schema.ts";
+import { askedConstraint } from "./constraint_schema.ts";
 import { ApiError } from "./errors.ts";
 import type { BodyLimits } from "./json_body.ts";
 import { type NameOptions, requireModel } from "./model_names.ts";
 import { issueError } from "./request_issue.ts";
+import { asksForFunctions, toolTurns, withTools } from "./tools.ts";
 
 /** A checked request. */
 export interface ChatRequest {
   /** The request to the engine. */
   readonly generate: GenerateRequest;
+  /** Whether an answer may be a call of a tool. */
+  readonly mayCall: boolean;
+  /** Whether calls come in OpenAI's older spelling, `function_call`. */
+  readonly olderCalls: boolean;
   /** How many answers to give. */
   readonly answers: number;
   /** Whether to answer as server-sent events. */
@@ -83,18 +90,31 @@ export function chatRequestParser(
       }
     }
     const includeDiffusion = fields.include_diffusion ?? false;
+    const asked = withTools(fields, askedConstraint(fields));
     const limit = tokenLimit(fields, model.contextLength, settings.maxTokens);
     return {
       generate: {
-        messages: fields.messages.map(({ role, content }) => ({
-          role: role === "developer" ? "system" : role,
-          content,
-        })),
+        messages: toolTurns(fields.messages.map((turn) => ({
+          ...turn,
+          role: turn.role === "developer" ? "system" : turn.role,
+        }))),
+        constraint: asked?.constraint,
+        constraintField: asked?.field,
         maxTokens: limit.maxTokens,
         fitTokens: true,
+        ...canvasOf(fields),
         blockLength: fields.block_length,
         steps: fields.steps,
         temperature: fields.temperature,
+        topP: fields.top_p,
+        topK: fields.top_k,
+        minP: fields.min_p,
+        presencePenalty: fields.presence_penalty,
+        frequencyPenalty: fields.frequency_penalty,
+        repetitionPenalty: fields.repetition_penalty ?? fields.repeat_penalty,
+        logitBias: fields.logit_bias,
+        ignoreEos: fields.ignore_eos,
+        topLogprobs: topLogprobs(fields),
         seed: engineSeed(fields.seed),
         cfgScale: fields.cfg_scale,
         remasking: fields.remasking,
@@ -113,6 +133,8 @@ export function chatRequestParser(
         backThreshold: fields.back_threshold,
         stop: stopStrings(fields.stop),
       },
+      mayCall: asked?.constraint.kind === "call",
+      olderCalls: asksForFunctions(fields),
       answers: fields.n ?? 1,
       stream,
       // Who asks for the figures in a stream asks for the chunk that they stand in.
@@ -146,6 +168,19 @@ function tooMuchText(found: string, { maxTextLength, contextLength }: RequestLim
       `(${maxTextLength} characters at most). Shorten the conversation.`,
     { param: "messages" },
   );
+}
+
+/** OpenAI takes the number of likeliest tokens only with `logprobs`. */
+function topLogprobs(
+  { logprobs = false, top_logprobs = 0 }: {
+    readonly logprobs?: boolean;
+    readonly top_logprobs?: number;
+  },
+): number | undefined {
+  if (logprobs) return top_logprobs;
+  if (top_logprobs === 0) return undefined;
+  const message = `'top_logprobs' is only allowed with "logprobs": true.`;
+  throw new ApiError(400, "invalid_value", message, { param: "top_logprobs" });
 }
 
 /** OpenAI's seeds are signed. Other servers take -1 for any seed, and so do their clients. */

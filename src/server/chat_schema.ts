@@ -8,13 +8,17 @@ import {
   STRATEGY_NAMES,
 } from "../engine/request.ts";
 import { MOST_ANSWERS } from "./answers.ts";
+import { canvasShape } from "./canvas_fields.ts";
+import { CONSTRAINT_SHAPE } from "./constraint_schema.ts";
 import type { OnIgnored } from "./ignored_fields.ts";
+import { logitBias } from "./logit_bias.ts";
 import {
   NONE_REFUSED,
   REFUSED_IN_BODY,
   REFUSED_IN_MESSAGE,
   type RefusedFields,
 } from "./refused_fields.ts";
+import { TOOL_MESSAGE_SHAPE, TOOL_SHAPE } from "./tools.ts";
 
 /** Bounds on what a request may hold. */
 export interface RequestLimits {
@@ -139,9 +143,10 @@ function message(limits: RequestLimits, onIgnored: OnIgnored) {
   const either = "text or an array of text parts";
   return fields(
     {
-      role: z.enum(["system", "developer", "user", "assistant"], {
-        error: '"system", "developer", "user" or "assistant"',
+      role: z.enum(["system", "developer", "user", "assistant", "tool", "function"], {
+        error: '"system", "developer", "user", "assistant" or "tool"',
       }),
+      ...TOOL_MESSAGE_SHAPE,
       content: z.union([content, parts], { error: either }).optional(),
     },
     REFUSED_IN_MESSAGE,
@@ -175,6 +180,17 @@ export function chatSchema(limits: RequestLimits, onIgnored: OnIgnored = () => {
       max_tokens: tokenLimit().optional(),
       max_completion_tokens: tokenLimit().optional(),
       temperature: number(0, 2).optional(),
+      top_p: number(0, 1).optional(),
+      top_k: integer(-1, 2 ** 31 - 1).optional(),
+      min_p: number(0, 1).optional(),
+      presence_penalty: number(-2, 2).optional(),
+      frequency_penalty: number(-2, 2).optional(),
+      repetition_penalty: number(0.01, 2).optional(),
+      repeat_penalty: number(0.01, 2).optional(),
+      logit_bias: logitBias.optional(),
+      logprobs: flag.optional(),
+      top_logprobs: integer(0, 20).optional(),
+      ignore_eos: flag.optional(),
       n: integer(1, MOST_ANSWERS).optional(),
       seed: integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER).optional(),
       stop: z.union([stop, list(stop, 0, limits.maxStops, "stop strings")], {
@@ -185,6 +201,7 @@ export function chatSchema(limits: RequestLimits, onIgnored: OnIgnored = () => {
         prefix: "stream_options.",
         onIgnored,
       }).optional(),
+      ...canvasShape(limits.contextLength),
       steps: integer(1, limits.maxSteps).optional(),
       block_length: integer(1, limits.contextLength).optional(),
       remasking: oneOf(REMASKINGS).optional(),
@@ -203,6 +220,8 @@ export function chatSchema(limits: RequestLimits, onIgnored: OnIgnored = () => {
       target_threshold: number(0, 1).optional(),
       back_threshold: number(0, 1).optional(),
       stream_events: flag.optional(),
+      ...CONSTRAINT_SHAPE,
+      ...TOOL_SHAPE,
       include_diffusion: flag.optional(),
       user: harmless.optional(),
       safety_identifier: harmless.optional(),

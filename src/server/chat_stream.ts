@@ -1,5 +1,6 @@
 /** A generation's events as the messages of a streamed chat completion. */
-import type { GenerateEvent } from "../engine/request.ts";
+import type { AnswerToken, GenerateEvent } from "../engine/request.ts";
+import { atDeadline } from "./deadline.ts";
 import {
   commitPrefixEvent,
   type DenoiseEvent,
@@ -14,6 +15,8 @@ import {
   completionUsage,
   type EndEvent,
 } from "./openai.ts";
+import { chatLogprobs } from "./logprobs.ts";
+import { CallText, type MessageDelta, olderDelta } from "./tools.ts";
 
 /** What a stream carries besides the text. */
 export interface ChatStreamOptions {
@@ -21,6 +24,10 @@ export interface ChatStreamOptions {
   readonly includeUsage: boolean;
   /** Whether those counts say how the answer was denoised. */
   readonly includeDiffusion: boolean;
+  /** Whether an answer may be a call of a tool. */
+  readonly mayCall: boolean;
+  /** Whether calls come in OpenAI's older spelling. */
+  readonly olderCalls?: boolean;
   /** Whether to add typed events of every step (denoise_events.ts). */
   readonly streamEvents: boolean;
 }
@@ -57,8 +64,12 @@ export async function* chatStream(
   };
   const delta = (
     delta: Choice["delta"],
+    tokens?: readonly AnswerToken[],
     finish_reason: Choice["finish_reason"] = null,
-  ): StreamMessage => ({ data: chunk([{ index, delta, logprobs: null, finish_reason }]) });
+    more: Pick<Choice, "stop_reason" | "deadline"> = {},
+  ): StreamMessage => ({
+    data: chunk([{ index, delta, logprobs: chatLogprobs(tokens), finish_reason, ...more }]),
+  });
   const typed = (diffusion: DenoiseEvent): StreamMessage => ({
     event: diffusion.type,
     data: chunk([], { diffusion }),
@@ -66,12 +77,18 @@ export async function* chatStream(
 
   yield delta({ role: "assistant", content: "" });
   let sent = "";
+  // An answer that may be a call is passed on as what its text turns out to be.
+  let call: CallText | undefined;
+  const spelled = (gained: MessageDelta) => options.olderCalls ? olderDelta(gained) : gained;
+  const called = options.olderCalls ? "function_call" : "tool_calls";
+  let tokensSent = 0;
   let prefixLength = 0;
   const ends: EndEvent[] = [];
   for await (const event of events) {
     switch (event.type) {
       case "start":
         if (index > 0) yield delta({ role: "assistant", content: "" });
+        call = options.mayCall && event.constrained ? new CallText() : undefined;
         if (options.streamEvents) yield typed(startEvent(event));
         break;
       case "step": {
@@ -80,7 +97,9 @@ export async function* chatStream(
         if (options.streamEvents && remask) yield typed(remask);
         if (event.delta !== "") {
           sent += event.delta;
-          yield delta({ content: event.delta });
+          tokensSent += event.tokens?.length ?? 0;
+          if (!call) yield delta({ content: event.delta }, event.tokens);
+          else for (const gained of call.add(event.delta)) yield delta(spelled(gained));
         }
         if (options.streamEvents && event.prefixLength > prefixLength) {
           prefixLength = event.prefixLength;
@@ -88,16 +107,25 @@ export async function* chatStream(
         }
         break;
       }
-      case "end":
+      case "end": {
         // Text that no step could send, such as a character that the token limit cut in half.
-        if (event.text.length > sent.length) {
-          yield delta({ content: event.text.slice(sent.length) });
-        }
-        yield delta({}, event.finishReason);
+        const rest = event.text.slice(sent.length);
+        const left = event.tokens?.slice(tokensSent);
+        if (rest !== "" && !call) yield delta({ content: rest }, left);
+        for (const gained of call?.add(rest) ?? []) yield delta(spelled(gained));
+        for (const gained of call?.end() ?? []) yield delta(spelled(gained));
+        // A stop string may have cut a token whose text was sent before.
+        const untold = (rest !== "" && !call) || !left?.length ? undefined : left;
+        yield delta({}, call ? undefined : untold, call?.isCall ? called : event.finishReason, {
+          stop_reason: event.stopText,
+          ...atDeadline(event),
+        });
         ends.push(event);
         index++;
         sent = "";
+        tokensSent = 0;
         prefixLength = 0;
+      }
     }
   }
   if (ends.length === 0) throw new Error("the engine ended without an end event");

@@ -55,6 +55,10 @@ export type DenoiseEvent =
     readonly type: "unmask";
     readonly step: number;
     readonly block: number;
+    /** False for committed tokens; true for the likeliest ones at the deadline, which are not. */
+    readonly provisional: boolean;
+    /** Positions of the canvas from this step on, if it grew before it. */
+    readonly generation_length?: number;
     readonly commits: readonly CommitEvent[];
   }
   | {
@@ -91,6 +95,8 @@ export function unmaskEvent(event: Extract<GenerateEvent, { type: "step" }>): De
     type: "unmask",
     step: event.step,
     block: event.block,
+    provisional: event.provisional ?? false,
+    generation_length: event.grown,
     commits: event.commits.map((commit) => ({
       position: commit.position,
       token: commit.token,

@@ -67,7 +67,7 @@ function snakeCase(name: string): string {
 
 /** Names of fields in the engine's messages, which the API writes differently. */
 const ENGINE_FIELDS =
-  /\b(?:maxTokens|genLength|blockLength|cfgScale|draftDepth|refreshInterval|suffixWindow|draftThreshold|targetThreshold)\b/g;
+  /\b(?:maxTokens|genLength|blockLength|cfgScale|draftDepth|refreshInterval|suffixWindow|draftThreshold|targetThreshold|topP|topK|minP|presencePenalty|frequencyPenalty|repetitionPenalty|logitBias|topLogprobs)\b/g;
 
 /**
  * Turns an error of a route or the engine into one for the client.

@@ -5,7 +5,10 @@
 import { createHash } from "node:crypto";
 import type { FinishReason, GenerateEvent, ModelSummary, PassStats } from "../engine/request.ts";
 import { addAnswer, NO_TOTALS } from "../engine/stats.ts";
+import { type AtDeadline, atDeadline } from "./deadline.ts";
 import type { DenoiseEvent } from "./denoise_events.ts";
+import { type ChatLogprobs, chatLogprobs } from "./logprobs.ts";
+import { callOf, type MessageDelta, type ToolCall } from "./tools.ts";
 
 /** The last event of a generation. */
 export type EndEvent = Extract<GenerateEvent, { type: "end" }>;
@@ -78,6 +81,9 @@ export interface CompletionUsage {
   readonly diffusion?: DiffusionUsage;
 }
 
+/** Why an answer that is a call ended, in the newer and the older spelling. */
+type CallReason = "tool_calls" | "function_call";
+
 /** The answer to a request without `stream`. */
 export interface ChatCompletion {
   readonly id: string;
@@ -90,11 +96,19 @@ export interface ChatCompletion {
     readonly index: number;
     readonly message: {
       readonly role: "assistant";
-      readonly content: string;
+      /** null beside a call. */
+      readonly content: string | null;
       readonly refusal: null;
+      readonly tool_calls?: readonly ToolCall[];
+      /** Only in the older spelling. */
+      readonly function_call?: ToolCall["function"];
     };
-    readonly logprobs: null;
-    readonly finish_reason: FinishReason;
+    /** Only with `logprobs`. */
+    readonly logprobs: ChatLogprobs | null;
+    readonly finish_reason: FinishReason | CallReason;
+    /** The stop string that ended the answer, where one did (vLLM's field). */
+    readonly stop_reason?: string;
+    readonly deadline?: AtDeadline["deadline"];
   }[];
   readonly usage: CompletionUsage;
 }
@@ -110,9 +124,12 @@ export interface ChatCompletionChunk {
   /** Empty in the usage chunk and in chunks that carry a `diffusion` event. */
   readonly choices: readonly {
     readonly index: number;
-    readonly delta: { readonly role?: "assistant"; readonly content?: string };
-    readonly logprobs: null;
-    readonly finish_reason: FinishReason | null;
+    readonly delta: { readonly role?: "assistant" } & MessageDelta;
+    /** Of the tokens whose text the chunk adds; only with `logprobs`. */
+    readonly logprobs: ChatLogprobs | null;
+    readonly finish_reason: FinishReason | CallReason | null;
+    readonly stop_reason?: string;
+    readonly deadline?: AtDeadline["deadline"];
   }[];
   /** Only with `stream_options.include_usage`: null except in the last chunk. */
   readonly usage?: CompletionUsage | null;
@@ -214,6 +231,7 @@ export function chatCompletion(
   head: CompletionHead,
   ends: readonly EndEvent[],
   includeDiffusion: boolean,
+  calls: AnswerCalls,
 ): ChatCompletion {
   return {
     id: head.id,
@@ -223,10 +241,31 @@ export function chatCompletion(
     system_fingerprint: head.system_fingerprint,
     choices: ends.map((end, index) => ({
       index,
-      message: { role: "assistant", content: end.text, refusal: null },
-      logprobs: null,
-      finish_reason: end.finishReason,
+      ...answerOf(end, calls),
+      logprobs: chatLogprobs(end.tokens),
+      stop_reason: end.stopText,
+      ...atDeadline(end),
     })),
     usage: completionUsage(ends, includeDiffusion),
   };
+}
+
+/** Whether answers may be calls, and how calls are spelled. */
+export interface AnswerCalls {
+  readonly mayCall: boolean;
+  /** Whether calls come in OpenAI's older spelling. */
+  readonly olderCalls?: boolean;
+}
+
+/** The message of an answer, a call as such, and why it ended. */
+function answerOf(
+  end: EndEvent,
+  { mayCall, olderCalls }: AnswerCalls,
+): Pick<ChatCompletion["choices"][number], "message" | "finish_reason"> {
+  const call = mayCall && end.constrained ? callOf(end.text) : undefined;
+  const message = { role: "assistant", content: null, refusal: null } as const;
+  if (!call) return { message: { ...message, content: end.text }, finish_reason: end.finishReason };
+  return olderCalls
+    ? { message: { ...message, function_call: call.function }, finish_reason: "function_call" }
+    : { message: { ...message, tool_calls: [call] }, finish_reason: "tool_calls" };
 }

@@ -17,63 +17,20 @@ export type RefusedFields = ReadonlyMap<string, Neutral>;
 
 const never: Neutral = { passes: () => false, written: "" };
 
-function only(...values: readonly (string | number | boolean)[]): Neutral {
-  return {
-    passes: (value) => values.some((neutral) => neutral === value),
-    written: values.map((value) => JSON.stringify(value)).join(" or "),
-  };
-}
-
-const emptyArray: Neutral = {
-  passes: (value) => Array.isArray(value) && value.length === 0,
-  written: "[]",
-};
-
-const emptyObject: Neutral = {
-  passes: (value) =>
-    typeof value === "object" && !Array.isArray(value) && Object.keys(value ?? {}).length === 0,
-  written: "{}",
-};
-
 const textOnly: Neutral = {
   passes: (value) => Array.isArray(value) && value.length === 1 && value[0] === "text",
   written: '["text"]',
 };
 
-const textFormat: Neutral = {
-  passes: (value) =>
-    typeof value === "object" && value !== null && Object.keys(value).length === 1 &&
-    "type" in value && value.type === "text",
-  written: '{"type":"text"}',
-};
-
 /** Fields refused at the top level of a chat completion request. */
 export const REFUSED_IN_BODY: RefusedFields = new Map([
   ["audio", never],
-  ["frequency_penalty", only(0)],
-  ["function_call", only("none", "auto")],
-  ["functions", emptyArray],
-  ["logit_bias", emptyObject],
-  ["logprobs", only(false)],
-  ["min_p", only(0)],
   ["modalities", textOnly],
-  ["parallel_tool_calls", only(true)],
-  ["presence_penalty", only(0)],
-  ["repetition_penalty", only(1)],
-  ["response_format", textFormat],
-  ["tool_choice", only("none", "auto")],
-  ["tools", emptyArray],
-  ["top_k", only(0, -1)],
-  ["top_logprobs", only(0)],
-  ["top_p", only(1)],
 ]);
 
 /** Fields refused in `messages`. Empty lists pass, because answers of other servers carry them. */
 export const REFUSED_IN_MESSAGE: RefusedFields = new Map([
   ["audio", never],
-  ["function_call", never],
-  ["tool_call_id", never],
-  ["tool_calls", emptyArray],
 ]);
 
 /** For an object none of whose fields is refused. */

@@ -102,14 +102,14 @@ export class RequestRecord {
   }
 }
 
-const records = new WeakMap<Request, RequestRecord>();
+const records = new WeakMap<Context, RequestRecord>();
 
 /** The record of the request that a route answers. */
 export function recordOf(c: Context): RequestRecord {
-  let record = records.get(c.req.raw);
+  let record = records.get(c);
   if (record === undefined) {
     record = new RequestRecord(c.req.raw.headers);
-    records.set(c.req.raw, record);
+    records.set(c, record);
   }
   return record;
 }

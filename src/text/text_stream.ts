@@ -46,6 +46,7 @@ export class TextStream {
   /** Decoded text that is held back, since it may be the start of a stop string. */
   #held = "";
   #finishReason: FinishReason | undefined;
+  #stopText: string | undefined;
   #completionTokens = 0;
 
   /**
@@ -79,6 +80,11 @@ export class TextStream {
    */
   get finishReason(): FinishReason | undefined {
     return this.#finishReason;
+  }
+
+  /** The stop string that ended the text, if one did. */
+  get stopText(): string | undefined {
+    return this.#stopText;
   }
 
   /**
@@ -146,27 +152,31 @@ export class TextStream {
   #take(decoded: string): void {
     const text = this.#held + decoded;
     const cut = firstStop(text, this.#stop);
-    if (cut !== undefined) this.#finishReason = "stop";
-    const shown = cut ?? text.length - openStop(text, this.#stop);
+    if (cut !== undefined) {
+      this.#finishReason = "stop";
+      this.#stopText = cut.stop;
+    }
+    const shown = cut?.start ?? text.length - openStop(text, this.#stop);
     this.#text += text.slice(0, shown);
     this.#held = cut === undefined ? text.slice(shown) : "";
   }
 }
 
-/**
- * Start of the first stop string that is complete (of several, the longest); undefined if none is.
- */
-function firstStop(text: string, stop: readonly string[]): number | undefined {
-  let first: { start: number; end: number } | undefined;
+/** The first stop string that is complete (of several, the longest), and where it starts. */
+function firstStop(
+  text: string,
+  stop: readonly string[],
+): { readonly start: number; readonly stop: string } | undefined {
+  let first: { start: number; end: number; stop: string } | undefined;
   for (const candidate of stop) {
     const start = text.indexOf(candidate);
     const end = start + candidate.length;
     if (start < 0 || (first && (end > first.end || (end === first.end && start > first.start)))) {
       continue;
     }
-    first = { start, end };
+    first = { start, end, stop: candidate };
   }
-  return first?.start;
+  return first;
 }
 
 /** Length of the longest suffix of the text that is a beginning of a stop string. */

@@ -7,6 +7,7 @@ import { unmask } from "./command.ts";
 const COMMANDS = [
   "serve",
   "generate",
+  "infill",
   "chat",
   "info",
   "trace",

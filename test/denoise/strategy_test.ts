@@ -127,6 +127,13 @@ Deno.test("combinations that make no sense are refused with the option and the r
     ["auto", { quality: "fast", confidence: "entropy" }, true, "confidence", "quality fast needs"],
     ["self", { confidence: "margin", remasking: "random" }, true, "confidence", "ranks by noise"],
     ["plain", { quality: "fast" }, true, "quality", "choose auto"],
+    [
+      "commit_verify",
+      { sampling: { topK: 3 } },
+      true,
+      "sampling",
+      "choose plain or threshold or fac",
+    ],
     ["auto", { quality: "best" as "fast" }, true, "quality", "expected exact or fast"],
     ["auto", { threshold: 0.5 }, true, "threshold", "choose quality fast"],
     ["auto", { depth: 2 }, true, "depth", "choose lossless or self"],
@@ -152,6 +159,7 @@ Deno.test("every strategy takes the options that it uses", () => {
     backThreshold: 0.5,
     quality: "fast",
     confidence: "margin",
+    sampling: { topP: 0.9 },
   } as const;
   for (const name of STRATEGY_NAMES) {
     const { uses, lossless, needsDraft } = strategyOf(name);

@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { EMBEDDED_TARGET } from "../../src/engine/embedded_models.ts";
 import { loadEngine } from "../../src/engine/load.ts";
 import { evaluateAccuracy, parseAccuracyFile } from "../../src/evaluate/accuracy.ts";
@@ -26,6 +26,18 @@ Deno.test("recorded answers are reproduced, and a changed record is noticed", as
   assertEquals(result.differences.length, 3);
   assertEquals(result.correct, true);
   assertEquals(result.forwards, 16);
+});
+
+Deno.test("answers of a length that the model decides are no less exact, and cheaper", async () => {
+  using engine = await loadEngine(EMBEDDED_TARGET);
+  const some = items.slice(0, 10).map(({ reference: _, ...item }) => item);
+  const run = (length: "auto" | "fixed") =>
+    Array.fromAsync(evaluateAccuracy(engine, some, { length }));
+  const [auto, fixed] = [await run("auto"), await run("fixed")];
+  const right = (results: typeof auto) => results.filter(({ correct }) => correct).length;
+  const spent = (results: typeof auto) => results.reduce((sum, { forwards }) => sum + forwards, 0);
+  assert(right(auto) >= right(fixed), `${right(auto)} right, ${right(fixed)} of a fixed length`);
+  assert(spent(auto) < spent(fixed) / 2);
 });
 
 const good = { id: "a", prompt: "p", expected: "e", check: { type: "exact", answer: "e" } };

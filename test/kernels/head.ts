@@ -77,19 +77,24 @@ export function tilesOf(vocabulary: number, partColumns = vocabulary): [number, 
   return tiles;
 }
 
-/** What a row of logits comes to between two tokens. NaN where rounding may decide. */
-function candidate(
+/**
+ * What a row of logits comes to between two tokens. NaN where rounding may decide.
+ * @param cutoff the least logit that may be chosen
+ */
+export function candidate(
   logits: Float64Array,
   [first, end]: readonly [number, number],
   plan: StepPlan,
   position: number,
   judged: number,
+  cutoff = -Infinity,
 ): number[] {
   const tokens = Array.from({ length: end - first }, (_, i) => first + i);
   const { banned, unconfident, temperature, seed, step } = plan;
   const score = (token: number) =>
     logits[token] + (temperature > 0 ? temperature * gumbel(seed, step, position, token) : 0);
-  const [best, second] = tokens.filter((token) => !banned.includes(token))
+  const [best, second] = tokens
+    .filter((token) => !banned.includes(token) && logits[token] >= cutoff)
     .sort((a, b) => score(b) - score(a) || a - b);
   const confident = tokens.filter((token) =>
     !banned.includes(token) && !unconfident.includes(token)

@@ -19,6 +19,7 @@ const sequenceArb = fc.record({
   asked: fc.constantFrom(0, 0.3, 1),
   temperature: fc.constantFrom(0, 0.8),
   guided: fc.boolean(),
+  sampled: fc.boolean(),
   /** Share of positions that the attention mask hides. */
   hidden: fc.constantFrom(0, 0, 0.4),
 });
@@ -31,7 +32,7 @@ const batchArb = fc.record({
 type SequenceDraw = Parameters<Parameters<typeof sequenceArb.map>[0]>[0];
 
 function inputOf(model: Model, draw: SequenceDraw, random: Random): ForwardInput {
-  const { length, asked, temperature, guided, hidden } = draw;
+  const { length, asked, temperature, guided, sampled, hidden } = draw;
   const { embeddingSize, maskTokenId } = model.config;
   const ids = random.integers(length, embeddingSize)
     .map((id) => random.next() < 0.5 ? maskTokenId : id);
@@ -52,6 +53,14 @@ function inputOf(model: Model, draw: SequenceDraw, random: Random): ForwardInput
       bannedTokens: [],
       unconfidentTokens: temperature > 0 ? [random.integer(embeddingSize)] : [],
       measure: CONFIDENCE_MEASURES[random.integer(CONFIDENCE_MEASURES.length)],
+      ...sampled && {
+        sampling: {
+          topK: 1 + random.integer(20),
+          topP: random.next(),
+          changes: [{ token: random.integer(embeddingSize), repetition: 1.5, offset: -1 }],
+          likeliest: random.integer(3),
+        },
+      },
     },
   };
 }

@@ -4,10 +4,10 @@
  */
 
 import type { ForwardInput, Prediction, Predictor } from "../../src/denoise/predictor.ts";
-import { predictRow } from "../../src/denoise/noise.ts";
 import { firstVisible } from "../../src/denoise/sequence.ts";
 import { keepOutside, type KeptPart } from "./kept_keys.ts";
 import { readCheckpoint } from "./read.ts";
+import { sampledRow } from "./sampling.ts";
 
 /** The fields of config.json that change the computation. */
 export interface ReferenceConfig {
@@ -84,7 +84,7 @@ export class ReferenceLlada implements Predictor {
         (position, i) => {
           const row = logits.subarray(i * columns, (i + 1) * columns);
           const shown = position - firstVisible(attentionMask);
-          return { ...predictRow(row, shown, choice, judged?.[i]), position };
+          return { ...sampledRow(row, shown, choice, judged?.[i]), position };
         },
       );
     }));

@@ -169,11 +169,8 @@ Deno.test("messages and parts count together against what a context can hold", (
 
 Deno.test("a refused field passes with the value that asks for nothing", () => {
   const neutral = {
-    top_p: 1,
-    frequency_penalty: 0,
-    presence_penalty: 0,
     logprobs: false,
-    logit_bias: {},
+    top_logprobs: 0,
     tools: [],
     tool_choice: "auto",
     response_format: { type: "text" },
@@ -257,6 +254,8 @@ Deno.test("stream options are kept apart from the engine's request", () => {
     stream_events: true,
   });
   assertEquals(rest, {
+    mayCall: false,
+    olderCalls: false,
     answers: 1,
     stream: true,
     includeDiffusion: false,
@@ -280,8 +279,9 @@ Deno.test("any JSON is either accepted within bounds or refused as the client's 
   fc.assert(fc.property(fc.oneof(body, fc.jsonValue()), (json) => {
     try {
       const { generate } = parse(json);
-      assertEquals(generate.messages.length >= 1 && generate.messages.length <= 8, true);
-      for (const one of generate.messages) assertEquals(typeof one.content, "string");
+      const { messages = [] } = generate;
+      assertEquals(messages.length >= 1 && messages.length <= 8, true);
+      for (const one of messages) assertEquals(typeof one.content, "string");
       const { maxTokens = 1, seed = 0, temperature = 0, stop = [] } = generate;
       assertEquals(Number.isInteger(maxTokens) && maxTokens >= 1 && maxTokens <= 256, true);
       assertEquals(Number.isSafeInteger(seed) && seed >= 0, true);

@@ -225,10 +225,10 @@ export async function mapsErrors(target: ClientTarget): Promise<void> {
     "temperature",
   );
   check(
-    await assertRejects(() => create({ logprobs: true, stream: true }), BadRequestError),
+    await assertRejects(() => create({ audio: { voice: "alloy" }, stream: true }), BadRequestError),
     400,
     "unsupported_parameter",
-    "logprobs",
+    "audio",
   );
   const other = `${target.model}-other`;
   check(

@@ -6,6 +6,8 @@ import {
   type ModelSummary,
   RequestError,
   type TextEngine,
+  type TextQuestion,
+  type TokenizedText,
 } from "../../src/engine/request.ts";
 
 import { NO_ACCEPTANCE } from "../../src/denoise/strategies/acceptance.ts";
@@ -98,7 +100,8 @@ export class FakeEngine implements TextEngine {
     if (steps % blocks !== 0) {
       throw new RequestError("steps", `steps is ${steps}: expected a multiple of ${blocks} blocks`);
     }
-    const promptTokens = request.messages.reduce((sum, one) => sum + one.content.length + 4, 0);
+    const { messages = [], prompt = "" } = request;
+    const promptTokens = messages.reduce((sum, one) => sum + one.content.length + 4, prompt.length);
     const room = this.#model.contextLength - promptTokens;
     const fits = room < blockLength ? room : room - room % blockLength;
     if (length > room && request.fitTokens && fits > 0) {
@@ -124,7 +127,7 @@ export class FakeEngine implements TextEngine {
       maskToken: MASK_TOKEN,
     };
 
-    const { text, tokens, finishReason } = this.#answer(request, maxTokens, length);
+    const { text, tokens, finishReason, stopText } = this.#answer(request, maxTokens, length);
     const ids = new Array<number>(length).fill(MASK_TOKEN);
     const perStep = Math.ceil(length / steps);
     const shown = text.slice(0, Math.max(0, text.length - unshown));
@@ -160,6 +163,7 @@ export class FakeEngine implements TextEngine {
     const end = {
       type: "end" as const,
       finishReason,
+      stopText,
       text,
       ids,
       usage: { promptTokens, completionTokens: Math.min(maxTokens, text.length + 1) },
@@ -197,7 +201,19 @@ export class FakeEngine implements TextEngine {
       (_, position) => position < text.length ? text.charCodeAt(position) : END_TOKEN,
     );
     const finishReason = cut < maxTokens ? "stop" as const : "length" as const;
-    return { text, tokens, finishReason };
+    const stopText = request.stop?.find((stop) => cut < maxTokens && whole.startsWith(stop, cut));
+    return { text, tokens, finishReason, stopText };
+  }
+
+  /** A token per UTF-16 unit; a conversation is a line for each message. */
+  text(question: TextQuestion): Promise<TokenizedText> {
+    const text = question.type === "encode"
+      ? question.text
+      : question.type === "decode"
+      ? String.fromCharCode(...question.ids)
+      : question.messages.map(({ role, content }) => `${role}: ${content}\n`).join("");
+    const pieces = text.split("");
+    return Promise.resolve({ text, ids: pieces.map((unit) => unit.charCodeAt(0)), pieces });
   }
 
   close(): Promise<void> {

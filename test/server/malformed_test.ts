@@ -15,7 +15,7 @@ for (const { name, path = "/v1/chat/completions", init, status, param, message }
     assertEquals(rest, {});
     assertEquals(Object.keys(error), ["message", "type", "param", "code"]);
     assertMatch(error.message, message);
-    assert(error.message.length < 500, `a message of ${error.message.length} characters`);
+    assert(error.message.length < 700, `a message of ${error.message.length} characters`);
     assertEquals(error.type, "invalid_request_error");
     assertEquals(typeof error.code, "string");
     if (param !== undefined) assertEquals(error.param, param);

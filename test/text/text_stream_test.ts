@@ -123,6 +123,13 @@ Deno.test("the rule for stop strings goes by letters, not by tokens", () => {
   assertEquals(rest, [], "the tiny vocabulary has this word");
   const text = stream({ stop: ["return", "et"] });
   assertEquals(text.commit(placed([token])), " r");
+  assertEquals([text.finishReason, text.stopText], ["stop", "et"]);
+});
+
+Deno.test("what ended the text is a stop string only where one stands in it", () => {
+  const text = stream({ stop: ["other"] });
+  run(text, placed([...tiny.encode("Hello"), END[0]]));
+  assertEquals([text.finishReason, text.stopText], ["stop", undefined]);
 });
 
 Deno.test("a stop string that is half a character stops nothing", () => {

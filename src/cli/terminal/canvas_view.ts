@@ -58,6 +58,7 @@ export class CanvasView {
   apply(step: StepEvent): void {
     this.#step = step;
     this.#fresh = new Set(step.commits.map(({ position }) => position));
+    while (this.#tokens.length < (step.grown ?? 0)) this.#tokens.push(undefined);
     for (const commit of step.commits) this.#tokens[commit.position] = commit;
     this.#committed += step.commits.length;
   }
@@ -68,7 +69,7 @@ export class CanvasView {
     const tokens = commits.map(({ position, text, confidence }) =>
       `${position} ${JSON.stringify(text)} ${confidence.toFixed(3)}`
     );
-    return `step ${step + 1}/${this.#start.steps} block ${block + 1}/${this.#blocks}: ` +
+    return `step ${step + 1}/${this.#steps} block ${block + 1}/${this.#blocks}: ` +
       `${tokens.join(", ") || "nothing"} (${this.#committed}/${this.#tokens.length} tokens)`;
   }
 
@@ -94,12 +95,17 @@ export class CanvasView {
     ].join("\n");
   }
 
+  /** Steps planned: one more for every position that the canvas grew. */
+  get #steps(): number {
+    return this.#start.steps + this.#tokens.length - this.#start.generationLength;
+  }
+
   get #blocks(): number {
-    return Math.ceil(this.#start.generationLength / this.#start.blockLength);
+    return Math.ceil(this.#tokens.length / this.#start.blockLength);
   }
 
   #status(seconds: number, end: EndEvent | undefined, width: number): string {
-    const { steps } = this.#start;
+    const steps = this.#steps;
     const done = (this.#step?.step ?? -1) + 1;
     const forwards = end?.stats.forwards ?? done;
     const bar = "█".repeat(Math.floor(done / steps * BAR_COLUMNS)).padEnd(BAR_COLUMNS, "·");

@@ -10,7 +10,13 @@ import { timedPredictor } from "./timed_predictor.ts";
 import type { ProposalResult } from "../strategies/proposal_run.ts";
 import { forwardSteps } from "../forward_steps.ts";
 import { planSteps } from "../schedule.ts";
-import { applyCommits, decidedUpToEnd, generationLength, type Sequence } from "../sequence.ts";
+import {
+  applyCommits,
+  decidedUpToEnd,
+  generationLength,
+  isBegun,
+  type Sequence,
+} from "../sequence.ts";
 import type { Models, Strategy } from "../strategy_options.ts";
 
 /** The cost of a finished answer, and the choices made for it. */
@@ -21,7 +27,8 @@ export interface AutoResult extends ProposalResult {
 
 /**
  * Takes the steps of the plain schedule, a few at a time, in the lossless way that the controller
- * expects to be fastest. It does not draft if drafting is slower. With guidance it is always plain.
+ * expects to be fastest. It does not draft if drafting is slower. With guidance or sampling, or where
+ * part of the answer is given, it is always plain.
  * @param ways strategies that the controller chooses from
  * @throws as `denoise`
  */
@@ -32,6 +39,7 @@ export async function* autoExact(
   ways: Readonly<Record<Choice["strategy"], Pick<Strategy, "run">>>,
 ): AsyncGenerator<DenoiseStep, AutoResult, void> {
   const { blockLength, steps, controller = new Controller() } = options;
+  if (isBegun(sequence)) return yield* plainOnly(sequence, models, options, ways.plain);
   const total = planSteps({ genLength: generationLength(sequence), blockLength, steps }).length;
   const rows = sequence.ids.length;
   const target = timedPredictor(models.target, {
@@ -54,7 +62,8 @@ export async function* autoExact(
   const accepted: number[] = [];
   let acceptance = NO_ACCEPTANCE;
   const choices: Record<string, number> = {};
-  const guided = (options.cfgScale ?? 0) > 0;
+  // Steps with sampling take other times than those that the controller compares.
+  const alone = (options.cfgScale ?? 0) > 0 || options.sampling !== undefined;
   const finished = () =>
     options.finished?.() || (options.stopAtEnd && decidedUpToEnd(state, options.endTokens));
   let state = sequence;
@@ -62,7 +71,7 @@ export async function* autoExact(
   while (t < total && !finished()) {
     // With guidance the run cannot start again midway: the second sequence starts at the first
     // step.
-    const choice: Choice = guided
+    const choice: Choice = alone
       ? { strategy: "plain", steps: total }
       : controller.choose(draft !== undefined);
     const until = Math.min(total, t + choice.steps);
@@ -98,4 +107,19 @@ export async function* autoExact(
     }
   }
   return { sequence: state, ...count, proposed, accepted, acceptance, choices };
+}
+
+/** An answer of which part is given: its blocks take as many steps as they have masks. */
+async function* plainOnly(
+  sequence: Sequence,
+  models: Models,
+  options: DenoiseOptions,
+  plain: Pick<Strategy, "run">,
+): AsyncGenerator<DenoiseStep, AutoResult, void> {
+  let steps = 0;
+  const result = yield* forwardSteps(plain.run(sequence, models, options), (step) => {
+    steps++;
+    return step;
+  });
+  return { ...result, choices: { plain: steps } };
 }

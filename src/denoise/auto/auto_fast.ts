@@ -23,7 +23,9 @@ export interface AutoFastOptions extends DenoiseOptions {
 }
 
 /** Lossy strategies that need a draft, by name. */
-export type DraftStrategies = Readonly<Record<string, Pick<Strategy, "run">>>;
+export type DraftStrategies = Readonly<
+  Record<string, Pick<Strategy, "run"> & Partial<Pick<Strategy, "uses">>>
+>;
 
 /** A rule and a cache; another one may be chosen for each block. */
 interface BlockWay extends FastWay {
@@ -51,7 +53,8 @@ export const PASSES: Readonly<Record<CachePolicy, Pick<FastWay, "first" | "later
 /**
  * Commits several tokens per step, in the way that the controller expects to be fastest: a rule and
  * a cache for each block, or a strategy with the draft for the whole answer. It uses no cache with
- * guidance, and no draft with a confidence other than the probability.
+ * guidance, and no draft with a confidence other than the probability. With sampling it uses only
+ * strategies that know it.
  * @param drafting strategies with a draft, used if there is a draft
  * @throws as `denoiseBlocks` and the strategies
  */
@@ -64,7 +67,8 @@ export async function* autoFast(
   const { controller = new Controller() } = options;
   const blockWays = blockWaysOf(models.target, options);
   const drafts = models.draft && (options.confidence ?? PROBABILITY) === PROBABILITY;
-  const ways = [...blockWays, ...drafts ? draftWaysOf(drafting) : []];
+  const sampled = options.sampling !== undefined;
+  const ways = [...blockWays, ...drafts ? draftWaysOf(drafting, sampled) : []];
   const choose = () => controller.fast.choose<BlockWay | DraftWay>(ways, controller.draftStep);
   let way = choose();
   let probes = 0;
@@ -113,8 +117,11 @@ function blockWaysOf(target: Predictor, options: AutoFastOptions): BlockWay[] {
   );
 }
 
-function draftWaysOf(drafting: DraftStrategies): DraftWay[] {
-  return Object.entries(drafting).map(([name, { run }]) => {
+function draftWaysOf(drafting: DraftStrategies, sampled: boolean): DraftWay[] {
+  const able = Object.entries(drafting).filter(([, { uses }]) =>
+    !sampled || uses?.includes("sampling")
+  );
+  return able.map(([name, { run }]) => {
     const pass: Pass = { name, contains: [...PARTS, "all", "all, kept"] };
     return { name, rule: name, first: pass, later: pass, drafts: true, run };
   });

@@ -5,7 +5,7 @@ import { canvasStep } from "../denoise.ts";
 import type { DenoiseOptions } from "../denoise_step.ts";
 import type { CanvasStep, Commit } from "../predictor.ts";
 import type { PlannedStep } from "../schedule.ts";
-import type { Sequence } from "../sequence.ts";
+import { isBegun, type Sequence } from "../sequence.ts";
 
 /** Options of what a forward pass caches and attends to. */
 export interface PassOptions extends DenoiseOptions {
@@ -20,9 +20,16 @@ export interface PassOptions extends DenoiseOptions {
   readonly suffixWindow?: number;
 }
 
-/** Whether a block is repeated until it holds no mask, instead of following the plain schedule. */
-export function repeatsBlocks({ cache = NO_CACHE, suffixWindow }: PassOptions): boolean {
-  return cache !== NO_CACHE || suffixWindow !== undefined;
+/**
+ * Whether a block is repeated until it holds no mask, instead of following the plain schedule: with a
+ * cache or suffix window, and where part of the generation is given, so that the schedule would take
+ * too many steps. A run that goes on midway (`from`) follows the schedule, as it began.
+ */
+export function repeatsBlocks(
+  sequence: Sequence,
+  { cache = NO_CACHE, suffixWindow, from = 0 }: PassOptions,
+): boolean {
+  return cache !== NO_CACHE || suffixWindow !== undefined || (from === 0 && isBegun(sequence));
 }
 
 /** Number of masked positions in a block. */

@@ -20,6 +20,7 @@ import {
   select,
   type State,
 } from "./proposal_run.ts";
+import { withoutScores } from "../sampling.ts";
 import type { Sequence } from "../sequence.ts";
 import { openRunner } from "../step_runner.ts";
 import type { Strategy } from "../strategy_options.ts";
@@ -131,7 +132,7 @@ async function openDrafter(
   options: ProposalOptions,
 ): Promise<Drafter> {
   const runner = await openRunner([sequence], draft, {
-    ...options,
+    ...withoutScores(options),
     stepsPerReadback: options.depth,
   });
   let refreshes = true;
@@ -233,7 +234,15 @@ export async function* selfDraft(
   return run.result();
 }
 
-const USES = ["confidence", "cache", "refreshInterval", "suffixWindow", "depth", "rounds"] as const;
+const USES = [
+  "confidence",
+  "cache",
+  "refreshInterval",
+  "suffixWindow",
+  "depth",
+  "rounds",
+  "sampling",
+] as const;
 /** Default limit of steps proposed per round. */
 const DEPTH = 4;
 

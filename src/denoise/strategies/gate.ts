@@ -3,10 +3,11 @@
 import { checkProbabilities, checkRanking, requireProbability } from "../check_options.ts";
 import { canvasStep } from "../denoise.ts";
 import type { DenoiseStep } from "../denoise_step.ts";
-import type { Commit, Prediction, Predictor } from "../predictor.ts";
+import type { Prediction, Predictor } from "../predictor.ts";
 import { type ProposalResult, ProposalRun, question, type RoundOptions } from "./proposal_run.ts";
 import { planSteps } from "../schedule.ts";
-import { BY_CONFIDENCE, selectCommits } from "../selection.ts";
+import { withoutScores } from "../sampling.ts";
+import { asCommit, BY_CONFIDENCE, selectCommits } from "../selection.ts";
 import { generationLength, maskedPositions, type Sequence } from "../sequence.ts";
 import type { Strategy } from "../strategy_options.ts";
 
@@ -51,7 +52,8 @@ export async function* gate(
       let drafted: Prediction[] = [];
       if (run.mayPropose(block)) {
         run.spendRound(block);
-        [drafted] = await draft.predict([question(state, step, blockEnd, options)]);
+        const asked = question(state, step, blockEnd, withoutScores(options));
+        [drafted] = await draft.predict([asked]);
         run.countDraft(1, 1);
       }
       const [verified] = await run.ask([state], [step], [blockEnd]);
@@ -82,15 +84,11 @@ export async function* gate(
   return run.result();
 }
 
-function asCommit({ position, token, confidence, logProbability }: Prediction): Commit {
-  return { position, token, confidence, logProbability };
-}
-
 /** The strategy `gate`; see {@linkcode gate}. */
 export const gateStrategy: Strategy = {
   lossless: false,
   needsDraft: true,
-  uses: ["draftThreshold", "targetThreshold", "rounds"],
+  uses: ["draftThreshold", "targetThreshold", "rounds", "sampling"],
   run: (sequence, { target, draft }, options) =>
     gate(sequence, target, draft!, {
       ...options,

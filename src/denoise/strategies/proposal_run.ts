@@ -18,6 +18,7 @@ import type {
   Prediction,
   Predictor,
 } from "../predictor.ts";
+import { sampledChoice } from "../sampling.ts";
 import { selectCommits } from "../selection.ts";
 import {
   applyCommits,
@@ -102,15 +103,16 @@ export function question(
   { sequence, unconditional }: State,
   step: CanvasStep,
   end: number,
-  { cfgScale = 0 }: DenoiseOptions,
+  options: DenoiseOptions,
 ): ForwardInput {
+  const { cfgScale = 0 } = options;
   const { blockStart = 0, horizon } = step;
   return {
     ids: sequence.ids.subarray(0, horizon),
     attentionMask: sequence.attentionMask?.subarray(0, horizon),
     positions: maskedPositions(sequence, end).filter((position) => position >= blockStart),
     guidance: unconditional && { scale: cfgScale, unconditionalIds: unconditional.ids },
-    choice: step.choices[0],
+    choice: sampledChoice(step.choices[0], sequence, options),
   };
 }
 

@@ -29,7 +29,7 @@ export interface StepCourse {
 export function startStepCourse(sequence: Sequence, options: PassOptions): StepCourse {
   const { blockLength, steps } = options;
   const plan = planSteps({ genLength: generationLength(sequence), blockLength, steps });
-  return repeatsBlocks(options)
+  return repeatsBlocks(sequence, options)
     ? repeatedBlocks(sequence, plan, options)
     : plainSchedule(sequence, plan, options);
 }

@@ -7,10 +7,11 @@ import { withoutProposals } from "./proposal_run.ts";
 import { COUNT } from "../selection.ts";
 import type { Strategy } from "../strategy_options.ts";
 
-const USES = ["confidence", "cache", "refreshInterval", "suffixWindow"] as const;
+const USES = ["confidence", "cache", "refreshInterval", "suffixWindow", "sampling"] as const;
 
 /**
- * `plain`: LLaDA's schedule. With a cache or suffix window it repeats a block until it has no mask.
+ * `plain`: LLaDA's schedule. With a cache or suffix window, or where part of the answer is given, it
+ * repeats a block until it has no mask.
  */
 export const plainStrategy: Strategy = {
   lossless: true,
@@ -18,7 +19,7 @@ export const plainStrategy: Strategy = {
   uses: USES,
   async *run(sequence, { target }, options) {
     return withoutProposals(
-      repeatsBlocks(options)
+      repeatsBlocks(sequence, options)
         ? yield* denoiseBlocks(sequence, target, { ...options, rule: COUNT })
         : yield* denoise([sequence], target, options),
     );

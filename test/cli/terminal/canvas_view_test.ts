@@ -4,6 +4,8 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import fc from "fast-check";
 import stringWidth from "string-width";
 import { CanvasView, visibleCharacters } from "../../../src/cli/terminal/canvas_view.ts";
+import { EventTrace } from "../../../src/cli/trace.ts";
+import { parseTrace } from "../../../src/denoise/trace.ts";
 import { NO_ACCEPTANCE } from "../../../src/denoise/strategies/acceptance.ts";
 import type { CommittedToken } from "../../../src/engine/request.ts";
 
@@ -163,4 +165,34 @@ Deno.test("whatever the tokens are, a frame fits the terminal and holds no contr
     const drawn = frame.split("\n").slice(1, -1).join("");
     assert(drawn.split("░").length - 1 >= 64 - tokens.length);
   }));
+});
+
+Deno.test("a canvas that grows has more blocks, more steps, and a trace of its full length", () => {
+  const view = start(4, 4);
+  const trace = new EventTrace();
+  trace.add({
+    type: "start",
+    promptTokens: 5,
+    generationLength: 4,
+    blockLength: 4,
+    steps: 4,
+    seed: 1,
+    strategy: "plain",
+    cache: "none",
+    maskToken: 9,
+  });
+  const step = { type: "step", block: 0, delta: "", prefixLength: 0 } as const;
+  for (
+    const event of [
+      { ...step, step: 0, nfe: 2, grown: 8, commits: commits(["a"]) },
+      { ...step, step: 1, nfe: 3, block: 1, commits: commits(["b"], 7) },
+    ]
+  ) {
+    view.apply(event);
+    trace.add(event);
+  }
+  assertEquals(view.frame(SIZE, 2).split("\n").slice(1, 3), ["1 │ a░░░", "2 │ ░░░b"]);
+  assertEquals(view.stepLine(), 'step 2/8 block 2/2: 7 "b" 1.000 (2/8 tokens)');
+  const read = parseTrace(JSON.parse(JSON.stringify(trace.soFar())), "trace.json");
+  assertEquals(read.settings.genLength, 8);
 });

@@ -1,0 +1,73 @@
+// Reduces rows of logits to a candidate for each row and tile of 128 tokens, like head.wgsl, whose
+// order of merging it keeps; one workgroup per tile and row.
+// Only tokens from the row's cutoff up may be chosen; the softmax has them all. A logit of HIDDEN is
+// a banned token's.
+// logits: [entries, tokens]; cutoffs: [entries]; plans: one per sequence from plan_offset;
+// candidates: [entries, tiles].
+struct Params {
+  tokens: u32, // of the whole vocabulary
+  columns: u32, // tokens in this part
+  first_token: u32,
+  first_tile: u32,
+  tiles: u32, // of the whole vocabulary
+  plan_offset: u32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> logits: array<f32>;
+@group(0) @binding(2) var<storage, read> cutoffs: array<f32>;
+@group(0) @binding(3) var<storage, read> asked: array<Asked>;
+@group(0) @binding(4) var<storage, read> plans: array<StepPlan>;
+@group(0) @binding(5) var<storage, read_write> candidates: array<Candidate>;
+
+const LANES = 32u;
+
+var<workgroup> found: array<Candidate, LANES>;
+
+fn consider(c: Candidate, plan: StepPlan, who: Asked, entry: u32, column: u32) -> Candidate {
+  if (column >= params.columns) {
+    return c;
+  }
+  let token = params.first_token + column;
+  let logit = logits[entry * params.tokens + token];
+  let banned = logit <= HIDDEN || any(plan.banned == vec4<u32>(token));
+  let unconfident = any(plan.unconfident == vec4<u32>(token));
+  var score = logit;
+  if (plan.temperature > 0.0) {
+    score += plan.temperature *
+      gumbel(plan.seed_low, plan.seed_high, plan.step, who.position, token);
+  }
+  let confident = select(logit, HIDDEN, banned || unconfident);
+  let passes = !banned && logit >= cutoffs[entry];
+  let judged = select(HIDDEN, confident, token == who.judged);
+  return merge(
+    c,
+    Candidate(
+      select(HIDDEN, score, passes), token, confident, confident, 0.0, judged,
+      no_aside(plan.measure),
+    ),
+    plan.measure,
+  );
+}
+
+@compute @workgroup_size(32)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let entry = group.y;
+  let who = asked[entry];
+  let plan = plans[params.plan_offset + who.sequence];
+  let column = group.x * 4u * LANES + lane;
+  var c = no_candidate(plan.measure);
+  c = consider(c, plan, who, entry, column);
+  c = consider(c, plan, who, entry, column + LANES);
+  c = consider(c, plan, who, entry, column + 2u * LANES);
+  c = consider(c, plan, who, entry, column + 3u * LANES);
+  found[lane] = c;
+  workgroupBarrier();
+  if (lane > 0u) {
+    return;
+  }
+  c = no_candidate(plan.measure);
+  for (var i = 0u; i < LANES; i++) {
+    c = merge(c, found[i], plan.measure);
+  }
+  candidates[entry * params.tiles + params.first_tile + group.x] = c;
+}

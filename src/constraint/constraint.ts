@@ -1,0 +1,76 @@
+/** What an answer must be, as a plain value, and the language of it. */
+
+import { patternLanguage } from "./pattern.ts";
+import { anyObject, schemaLanguage } from "./json_schema.ts";
+import { COLON, COMMA } from "./json_text.ts";
+import { choice, literal, type Maybe, sequence } from "./language.ts";
+import { SchemaError, within } from "./schema_error.ts";
+
+/** A function that an answer may call. */
+export interface CallableFunction {
+  /** Its name, which a call repeats. */
+  readonly name: string;
+  /** What it does, for the prompt. */
+  readonly description?: string;
+  /** JSON schema of its arguments, an object's; default: any object. */
+  readonly parameters?: unknown;
+}
+
+/** What the whole text of an answer must be. */
+export type Constraint =
+  | { readonly kind: "json_schema"; readonly schema: unknown }
+  | { readonly kind: "json_object" }
+  | { readonly kind: "choice"; readonly choices: readonly string[] }
+  | { readonly kind: "regex"; readonly pattern: string }
+  | {
+    /** One call, `{"name": "add", "arguments": {"a": 1}}`. */
+    readonly kind: "call";
+    readonly functions: readonly CallableFunction[];
+    /** Whether the answer must be a call; else the model decides between a call and text. */
+    readonly required: boolean;
+    /** What an answer that is no call must be; then the words that the model chooses decide. */
+    readonly otherwise?: Constraint;
+  };
+
+/**
+ * The language of a constraint.
+ * @throws {SchemaError} for a schema that cannot be served
+ * @throws {PatternError} for a pattern that cannot be served
+ */
+export function constraintLanguage(constraint: Constraint): Maybe {
+  switch (constraint.kind) {
+    case "json_schema":
+      return schemaLanguage(constraint.schema);
+    case "json_object":
+      return anyObject();
+    case "choice":
+      return choice(...constraint.choices.map(literal));
+    case "regex":
+      return patternLanguage(constraint.pattern, { spelling: "plain", whole: true });
+    case "call":
+      return choice(
+        ...constraint.functions.map(callLanguage),
+        constraint.otherwise && constraintLanguage(constraint.otherwise),
+      );
+  }
+}
+
+/** Calls of one function; a schema's pointers begin at its parameters. */
+function callLanguage({ name, parameters }: CallableFunction): Maybe {
+  const schema = parameters ?? { type: "object" };
+  try {
+    return sequence(
+      literal('{"name"'),
+      COLON,
+      literal(JSON.stringify(name)),
+      COMMA,
+      literal('"arguments"'),
+      COLON,
+      schemaLanguage({ type: "object", ...schema as Record<string, unknown> }),
+      literal("}"),
+    );
+  } catch (error) {
+    if (!(error instanceof SchemaError)) throw error;
+    throw new SchemaError(within("", name, "parameters") + error.pointer, error.reason);
+  }
+}

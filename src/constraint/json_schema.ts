@@ -1,0 +1,290 @@
+/** JSON schemas as languages of the texts that are valid under them. */
+
+import { type Maybe, MOST_STATES } from "./language.ts";
+import { choice, literal, members, sequence } from "./language.ts";
+import {
+  anyValue,
+  arrayOf,
+  BOOLEAN,
+  COLON,
+  COMMA,
+  NULL,
+  objectOf,
+  STRING,
+  written,
+} from "./json_text.ts";
+import { areDisjoint } from "./disjoint.ts";
+import { SchemaError, within } from "./schema_error.ts";
+import {
+  isObject,
+  type JsonType,
+  keywordsOf,
+  type SchemaObject,
+  together,
+  TYPES,
+  typesOf,
+} from "./schema_parts.ts";
+import { countOf, numberLanguage, stringLanguage } from "./scalars.ts";
+
+/** How often a reference may lead back into itself. */
+const MOST_RECURSION = 3;
+/** Levels of objects and arrays where a schema says nothing. */
+const FREE_LEVELS = 2;
+/** Levels of `json_object`. */
+const OBJECT_LEVELS = 4;
+/** Schemas that are read for one, with those that are read several times. */
+const MOST_SCHEMAS = 20_000;
+
+/** Any object, with values four levels deep. */
+export function anyObject(): Maybe {
+  return objectOf(anyValue(OBJECT_LEVELS - 1));
+}
+
+/**
+ * The texts of the values that are valid under a schema, or of some of them: members stand in the
+ * schema's order, a closed or open object has only members that the schema names, numbers are
+ * decimals, and recursion ends after three rounds.
+ * @throws {SchemaError} naming a keyword that is not served and where it stands, or when nothing is
+ * valid under the schema
+ */
+export function schemaLanguage(schema: unknown): Maybe {
+  const language = new SchemaReader(schema).value(schema, "");
+  if (language === undefined) throw new SchemaError("", "allows no value");
+  return language;
+}
+
+class SchemaReader {
+  readonly #root: unknown;
+  /** References that are being followed. */
+  readonly #open: string[] = [];
+  #count = 0;
+
+  constructor(root: unknown) {
+    this.#root = root;
+  }
+
+  /** The values under a schema; undefined if there is none. */
+  value(schema: unknown, pointer: string): Maybe {
+    if (++this.#count > MOST_SCHEMAS) {
+      throw new SchemaError(pointer, "is one part too many: the schema is too large");
+    }
+    if (schema === true) return anyValue(FREE_LEVELS);
+    if (schema === false) return undefined;
+    if (!isObject(schema)) throw new SchemaError(pointer, "is no schema: it must be an object");
+    const opened = this.#open.length;
+    const language = this.#object(schema, pointer);
+    this.#open.length = opened;
+    if (language !== undefined && language.size > MOST_STATES) {
+      throw new SchemaError(pointer, `is too large: it takes ${language.size} states`);
+    }
+    return language;
+  }
+
+  #object(schema: SchemaObject, pointer: string): Maybe {
+    const whole = this.#flat(schema, pointer);
+    if (whole === undefined) return undefined;
+    const { anyOf, oneOf, ...rest } = whole;
+    for (const [name, options] of Object.entries({ anyOf, oneOf })) {
+      if (options === undefined) continue;
+      const at = within(pointer, name);
+      if (!Array.isArray(options) || options.length === 0) {
+        throw new SchemaError(at, "must be a list of schemas");
+      }
+      const others = name === "anyOf" && oneOf !== undefined ? { ...rest, oneOf } : rest;
+      if (name === "oneOf") this.#checkDisjoint(options, at);
+      return choice(...options.map((option, i) => {
+        if (option === false) return undefined;
+        const own = isObject(option) ? option : {};
+        return this.value({ allOf: [others, own] }, within(at, i));
+      }));
+    }
+    return this.#typed(whole, pointer);
+  }
+
+  /** Follows references and joins `allOf`; undefined when recursion is too deep. */
+  #flat(schema: SchemaObject, pointer: string): SchemaObject | undefined {
+    const { $ref, allOf, ...rest } = keywordsOf(schema, pointer);
+    let whole: SchemaObject = rest;
+    const parts: [unknown, string][] = [];
+    if ($ref !== undefined) {
+      const target = this.#follow($ref, pointer);
+      if (this.#open.filter((one) => one === $ref).length >= MOST_RECURSION) return undefined;
+      this.#open.push(String($ref));
+      parts.push([target, String($ref).slice(1)]);
+    }
+    if (allOf !== undefined) {
+      if (!Array.isArray(allOf)) throw new SchemaError(within(pointer, "allOf"), "must be a list");
+      allOf.forEach((part, i) => parts.push([part, within(pointer, "allOf", i)]));
+    }
+    for (const [part, at] of parts) {
+      if (part === false) return undefined;
+      if (part === true) continue;
+      if (!isObject(part)) throw new SchemaError(at, "is no schema: it must be an object");
+      const flat = this.#flat(part, at);
+      if (flat === undefined) return undefined;
+      whole = together(whole, flat, pointer);
+    }
+    return whole;
+  }
+
+  #follow(ref: unknown, pointer: string): unknown {
+    const at = within(pointer, "$ref");
+    if (typeof ref !== "string" || !/^#(\/|$)/.test(ref)) {
+      throw new SchemaError(at, "must be a reference within the schema, such as #/$defs/name");
+    }
+    let found = this.#root;
+    for (const step of ref.slice(2).split("/").filter((_, i, all) => all[0] !== "" || i > 0)) {
+      const name = decodeURIComponent(step).replaceAll("~1", "/").replaceAll("~0", "~");
+      const inside = typeof found === "object" && found !== null && Object.hasOwn(found, name);
+      if (!inside) throw new SchemaError(at, `leads to nothing: ${ref.slice(0, 80)}`);
+      found = (found as Record<string, unknown>)[name];
+    }
+    return found;
+  }
+
+  #checkDisjoint(options: readonly unknown[], pointer: string): void {
+    const flat = options.map((option, i) => {
+      if (!isObject(option)) throw new SchemaError(within(pointer, i), "must be an object");
+      const opened = this.#open.length;
+      const whole = this.#flat(option, within(pointer, i)) ?? {};
+      this.#open.length = opened;
+      return whole;
+    });
+    flat.forEach((a, i) => {
+      const clash = flat.slice(0, i).findIndex((b) => !areDisjoint(a, b));
+      if (clash < 0) return;
+      throw new SchemaError(
+        pointer,
+        `has options ${clash} and ${i} that may hold for the same value: use anyOf, or give each ` +
+          "object a required property with a constant of its own",
+      );
+    });
+  }
+
+  #typed(schema: SchemaObject, pointer: string): Maybe {
+    const types = typesOf(schema, pointer);
+    if ("const" in schema || "enum" in schema) return this.#constants(schema, types, pointer);
+    if (types === undefined) return anyValue(FREE_LEVELS);
+    // A number stands for integers too.
+    const some = types.includes("number") ? types.filter((one) => one !== "integer") : types;
+    return choice(...some.map((type) => this.#ofType(type, schema, pointer)));
+  }
+
+  #constants(
+    schema: SchemaObject,
+    types: readonly JsonType[] | undefined,
+    pointer: string,
+  ): Maybe {
+    for (const name of Object.keys(schema)) {
+      if (["const", "enum", "type"].includes(name)) continue;
+      throw new SchemaError(within(pointer, name), "is not supported beside enum or const");
+    }
+    const listed = schema.enum ?? [schema.const];
+    if (!Array.isArray(listed)) throw new SchemaError(within(pointer, "enum"), "must be a list");
+    const fits = (value: unknown) =>
+      (types ?? TYPES).some((type) =>
+        type === typeOf(value) ||
+        (type === "number" && typeOf(value) === "integer")
+      ) && (!("const" in schema) || written(value) === written(schema.const));
+    return choice(...listed.filter(fits).map((value) => literal(written(value))));
+  }
+
+  #ofType(type: JsonType, schema: SchemaObject, pointer: string): Maybe {
+    switch (type) {
+      case "null":
+        return NULL;
+      case "boolean":
+        return BOOLEAN;
+      case "string":
+        return stringLanguage(schema, pointer);
+      case "integer":
+      case "number":
+        return numberLanguage(type, schema, pointer);
+      case "array":
+        return this.#array(schema, pointer);
+      case "object":
+        return this.#members(schema, pointer);
+    }
+  }
+
+  #array(schema: SchemaObject, pointer: string): Maybe {
+    const least = countOf(schema, "minItems", pointer) ?? 0;
+    const most = countOf(schema, "maxItems", pointer) ?? Infinity;
+    if (schema.uniqueItems === true && most > 1) {
+      throw new SchemaError(within(pointer, "uniqueItems"), "is a keyword that is not supported");
+    }
+    const { prefixItems, items = true } = schema;
+    if (prefixItems === undefined) {
+      return arrayOf(
+        most === 0 ? undefined : this.value(items, within(pointer, "items")),
+        least,
+        most,
+      );
+    }
+    const at = within(pointer, "prefixItems");
+    if (!Array.isArray(prefixItems)) throw new SchemaError(at, "must be a list of schemas");
+    if (least > prefixItems.length || most < prefixItems.length) {
+      throw new SchemaError(at, "is only supported for arrays of just so many items");
+    }
+    const all = prefixItems.map((item, i) => this.value(item, within(at, i)));
+    const listed = all.flatMap((item, i) => i === 0 ? [item] : [COMMA, item]);
+    return sequence(literal("["), ...listed, literal("]"));
+  }
+
+  #members(schema: SchemaObject, pointer: string): Maybe {
+    const { properties = {}, required = [], additionalProperties = true, propertyNames } = schema;
+    if (!isObject(properties)) {
+      throw new SchemaError(within(pointer, "properties"), "must be an object of schemas");
+    }
+    if (!Array.isArray(required) || required.some((name) => typeof name !== "string")) {
+      throw new SchemaError(within(pointer, "required"), "must be a list of names");
+    }
+    const least = countOf(schema, "minProperties", pointer) ?? 0;
+    const most = countOf(schema, "maxProperties", pointer) ?? Infinity;
+    const extra = required.filter((name) => !Object.hasOwn(properties, name));
+    const names = [...Object.keys(properties), ...extra];
+    if (names.length === 0 && additionalProperties !== false) {
+      if (least > 1 || most < Infinity) {
+        throw new SchemaError(
+          within(pointer, most < Infinity ? "maxProperties" : "minProperties"),
+          "is not supported for an object of any names",
+        );
+      }
+      const name = propertyNames === undefined
+        ? STRING
+        : this.value({ type: "string", allOf: [propertyNames] }, within(pointer, "propertyNames"));
+      const value = this.value(additionalProperties, within(pointer, "additionalProperties"));
+      return objectOf(name && value, name, least);
+    }
+    if (propertyNames !== undefined) {
+      throw new SchemaError(within(pointer, "propertyNames"), "is not supported beside properties");
+    }
+    if (least > required.length || most < names.length) {
+      throw new SchemaError(
+        within(pointer, least > required.length ? "minProperties" : "maxProperties"),
+        "is not supported where optional properties decide it",
+      );
+    }
+    const all = [];
+    for (const name of names) {
+      const known = Object.hasOwn(properties, name);
+      if (name === "__proto__") {
+        throw new SchemaError(within(pointer, "properties", name), "is a name that readers drop");
+      }
+      const at = known ? within(pointer, "properties", name) : within(pointer, "required");
+      const value = this.value(known ? properties[name] : additionalProperties, at);
+      const isRequired = required.includes(name);
+      const language = sequence(literal(JSON.stringify(name)), COLON, value);
+      if (language !== undefined) all.push({ language, required: isRequired });
+      else if (isRequired) return undefined;
+    }
+    return sequence(literal("{"), members(all), literal("}"));
+  }
+}
+
+function typeOf(value: unknown): JsonType {
+  if (value === null) return "null";
+  if (Array.isArray(value)) return "array";
+  if (typeof value === "number") return Number.isInteger(value) ? "integer" : "number";
+  return typeof value as "string" | "boolean" | "object";
+}

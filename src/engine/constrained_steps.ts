@@ -1,0 +1,234 @@
+/**
+ * Denoises an answer under a constraint: whatever the model predicts, the text is one of the
+ * constraint's language.
+ *
+ * Blocks are denoised from left to right. The states behind everything before a block are known, so
+ * `Window` knows which tokens each of its masks may become, and every commit goes through it. Since a
+ * mask of a completable block always has such a token, nothing is ever tried twice or taken back.
+ * This counts masks exactly, as Suresh et al. 2025 do with dynamic programming (DINGO, arXiv
+ * 2505.23061), and also the room behind the block, so the text is complete where the room ends.
+ */
+
+import type { DenoiseStep } from "../denoise/denoise_step.ts";
+import type { Commit } from "../denoise/prediction.ts";
+import { logitChanges, type SamplingOptions } from "../denoise/sampling.ts";
+import { withoutProposals } from "../denoise/strategies/proposal_run.ts";
+import type { StrategyResult } from "../denoise/strategy.ts";
+import { DEAD } from "../constraint/automaton.ts";
+import type { TokenAutomaton } from "../constraint/token_automaton.ts";
+import { Window } from "../constraint/window.ts";
+import { chooseAllowed, chooseOf, type StepChoice } from "./constrained_choice.ts";
+
+/** The model, as far as constrained denoising uses it. */
+export interface LogitSource {
+  /** Logits at some positions of a sequence, `[positions, vocabulary]`. */
+  logitsAt(asked: { ids: Uint32Array; positions: Uint32Array }): Promise<Float32Array>;
+}
+
+/** How an answer is denoised. */
+export interface ConstrainedOptions {
+  readonly promptIds: Uint32Array;
+  /** Positions that the model sees at first. */
+  readonly canvas: number;
+  /** Positions at most: the canvas grows by a block where the text goes on. */
+  readonly most: number;
+  readonly blockLength: number;
+  /** Tokens that a step commits; or the least confidence of those that it commits. */
+  readonly rule: { readonly count: number } | { readonly threshold: number };
+  readonly temperature: number;
+  readonly seed: number;
+  readonly maskToken: number;
+  /** The end token that fills what lies behind the end. */
+  readonly endToken: number;
+  /** Tokens that end an answer; penalties do not count them. */
+  readonly ends: readonly number[];
+  /** Penalties, biases, filters and reported scores. */
+  readonly sampling?: SamplingOptions;
+  /** Tokens of a text. */
+  encode(text: string): number[];
+  readonly signal?: AbortSignal;
+}
+
+/** Yields a step for each forward pass, and for commits that need none. */
+export async function* constrainedSteps(
+  model: LogitSource,
+  automaton: TokenAutomaton,
+  options: ConstrainedOptions,
+): AsyncGenerator<DenoiseStep, StrategyResult, void> {
+  const { promptIds, blockLength, most, signal } = options;
+  const first = promptIds.length;
+  const ids = new Uint32Array(first + most).fill(options.maskToken);
+  ids.set(promptIds);
+  let state = automaton.start;
+  let canvas = Math.min(options.canvas, most);
+  let [step, nfe] = [0, 0];
+  for (let start = 0, block = 0; start < most && !automaton.isComplete(state); block++) {
+    if (start >= canvas) canvas = Math.min(most, canvas + blockLength);
+    const length = Math.min(blockLength, canvas - start);
+    await automaton.explore(state, length);
+    const window = new Window(automaton, state, length, most - start - length);
+    const commit = ({ position, token }: Commit) => {
+      window.commit(position - first - start, token);
+      ids[position] = token;
+    };
+    const made = (commits: readonly Commit[]): DenoiseStep => ({
+      step: step++,
+      block,
+      nfe,
+      grown: canvas,
+      commits: [commits.toSorted((a, b) => a.position - b.position)],
+    });
+    while (true) {
+      signal?.throwIfAborted();
+      const free = commitForced(automaton, window, first + start, options, commit);
+      if (free.length > 0) yield made(free);
+      const masked = window.masked;
+      if (masked.length === 0) break;
+      if (automaton.isComplete(only(window.statesAt(masked[0])))) break;
+      const positions = Uint32Array.from(masked, (i) => first + start + i);
+      const logits = await model.logitsAt({ ids: ids.slice(0, first + canvas), positions });
+      nfe++;
+      const choice = choiceOf(step, ids.subarray(0, first + canvas), options);
+      yield made(commitChosen(window, positions, logits, first + start, choice, options, commit));
+    }
+    const [end = length] = window.masked;
+    state = only(window.statesAt(end));
+    start += length;
+  }
+  const sequence = { ids, promptLength: first, maskToken: options.maskToken };
+  return withoutProposals({ sequences: [sequence], nfe, readbacks: nfe });
+}
+
+/** How a step's tokens are chosen at a state. */
+function choiceOf(step: number, ids: Uint32Array, options: ConstrainedOptions): StepChoice {
+  const { temperature, seed, sampling, promptIds, maskToken, ends } = options;
+  if (!sampling) return { temperature, seed, step };
+  const sequence = { ids, promptLength: promptIds.length, maskToken };
+  const changes = logitChanges(sequence, sampling, ends);
+  return { temperature, seed, step, sampling: { ...sampling, changes } };
+}
+
+/** The state where everything before is decided. */
+function only(states: ReadonlySet<number>): number {
+  const [state] = states;
+  return state;
+}
+
+/** A commit that the constraint alone decides. */
+function certain(position: number, token: number): Commit {
+  return { position, token, confidence: 1, logProbability: 0 };
+}
+
+/** Commits what needs no model: forced text at the front, and masks with one token left. */
+function commitForced(
+  automaton: TokenAutomaton,
+  window: Window,
+  first: number,
+  { encode, endToken }: ConstrainedOptions,
+  commit: (commit: Commit) => void,
+): Commit[] {
+  const ends = new Set(automaton.ends);
+  const made: Commit[] = [];
+  const take = (position: number, token: number) => {
+    const taken = certain(first + position, token);
+    commit(taken);
+    made.push(taken);
+  };
+  for (let before = -1; before < made.length;) {
+    before = made.length;
+    const [front] = window.masked;
+    if (front === undefined) break;
+    for (
+      const [i, token] of forcedTokens(automaton, only(window.statesAt(front)), encode).entries()
+    ) {
+      const position = front + i;
+      if (!window.masked.includes(position) || !window.allows(position, token)) break;
+      take(position, token);
+    }
+    for (const position of window.masked) {
+      const allowed = window.allowed(position, ends.size + 1);
+      if (allowed.length === 1) take(position, allowed[0]);
+      else if (allowed.every((token) => ends.has(token)) && allowed.includes(endToken)) {
+        take(position, endToken);
+      }
+    }
+  }
+  return made;
+}
+
+/**
+ * Tokens of the text that must follow a state, as the tokenizer cuts it. The last one is left to the
+ * model, unless the text ends with it: another token may begin with its bytes and go on.
+ */
+function forcedTokens(
+  automaton: TokenAutomaton,
+  state: number,
+  encode: (text: string) => number[],
+): number[] {
+  const bytes = automaton.forced(state);
+  if (bytes.length === 0) return [];
+  // Half a character at the end is left out.
+  const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes, { stream: true });
+  const tokens: number[] = [];
+  let at = state;
+  for (const token of encode(text)) {
+    at = automaton.step(at, token);
+    // A tokenizer that normalizes may spell the text otherwise.
+    if (at === DEAD) return tokens;
+    tokens.push(token);
+  }
+  return automaton.isComplete(at) ? tokens : tokens.slice(0, -1);
+}
+
+/** Commits the most confident of the chosen tokens, each if it is still allowed behind the others. */
+function commitChosen(
+  window: Window,
+  positions: Uint32Array,
+  logits: Float32Array,
+  first: number,
+  choice: StepChoice,
+  { rule }: ConstrainedOptions,
+  commit: (commit: Commit) => void,
+): Commit[] {
+  const columns = logits.length / positions.length;
+  const rows = [...positions].map((position, row) => ({
+    position,
+    logits: logits.subarray(row * columns, (row + 1) * columns),
+  }));
+  const chosen = rows
+    .map((row) => chooseAllowed(row, (token) => window.allows(row.position - first, token), choice))
+    .filter((candidate) => candidate !== undefined)
+    .sort((a, b) => b.logProbability - a.logProbability || a.position - b.position);
+  if (chosen.length === 0) {
+    // Everything before the first mask is decided, so that not many tokens need to be listed.
+    const [front] = rows;
+    chosen.push(chooseOf(window.allowed(front.position - first), front, choice));
+  }
+  const passing = "count" in rule
+    ? chosen.slice(0, rule.count)
+    : chosen.filter(({ confidence }, i) => i === 0 || confidence >= rule.threshold);
+  return passing.filter((candidate) => {
+    if (!window.allows(candidate.position - first, candidate.token)) return false;
+    commit(candidate);
+    return true;
+  });
+}
+
+/** Probability that an answer begins like a text of the constraint, from one forward pass. */
+export async function beginningProbability(
+  model: LogitSource,
+  automaton: TokenAutomaton,
+  { promptIds, canvas, most, maskToken }: ConstrainedOptions,
+): Promise<number> {
+  const length = Math.min(canvas, most);
+  const ids = new Uint32Array(promptIds.length + length).fill(maskToken);
+  ids.set(promptIds);
+  const positions = Uint32Array.of(promptIds.length);
+  const logits = await model.logitsAt({ ids, positions });
+  const first = new Window(automaton, automaton.start, 1, most - 1).allowed(0);
+  let max = -Infinity;
+  for (const logit of logits) max = Math.max(max, logit);
+  let sum = 0;
+  for (const logit of logits) sum += Math.exp(logit - max);
+  return first.reduce((share, token) => share + Math.exp(logits[token] - max), 0) / sum;
+}

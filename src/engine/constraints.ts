@@ -1,0 +1,103 @@
+/** Constraints of requests, made ready for the model's tokens and kept for the next request. */
+
+import { Automaton, SizeError } from "../constraint/automaton.ts";
+import { type Constraint, constraintLanguage } from "../constraint/constraint.ts";
+import { PatternError } from "../constraint/pattern.ts";
+import { SchemaError } from "../constraint/schema_error.ts";
+import { TokenAutomaton, UnwritableError } from "../constraint/token_automaton.ts";
+import { type TokenSource, Vocabulary } from "../constraint/vocabulary.ts";
+import { checkConstrained, type ConstrainedRequest, mayBeText } from "./constrained_answer.ts";
+import { withConstraint } from "./constraint_prompt.ts";
+import type { GenerationPlan } from "./generation_plan.ts";
+import type { ModelFacts } from "./loaded_model.ts";
+import { type GenerateRequest, RequestError } from "./request.ts";
+
+/** States of all kept automata together, about a kilobyte each. */
+const MOST_STATES = 40_000;
+
+/** Makes constraints ready, once each. */
+export class Constraints {
+  #vocabulary: Vocabulary | undefined;
+  /** By the constraint's JSON, the oldest first. */
+  readonly #kept = new Map<string, TokenAutomaton>();
+
+  /** Takes the model's tokens; nothing is made before it is asked for. */
+  constructor(readonly tokens: TokenSource, readonly facts: ModelFacts) {}
+
+  /** The request as the model sees it: its messages tell a constraint that holds in any case. */
+  told(request: GenerateRequest): GenerateRequest {
+    return mayBeText(request.constraint) ? request : this.#withConstraint(request);
+  }
+
+  /**
+   * What a request's constraint needs; undefined without one.
+   * @param plan the request's, whose prompt is that of {@linkcode told}
+   * @throws {RequestError} naming what cannot be served, and where it stands
+   */
+  async checked(
+    request: GenerateRequest,
+    plan: GenerationPlan,
+    encode: (request: GenerateRequest) => Uint32Array,
+  ): Promise<ConstrainedRequest | undefined> {
+    const { constraint } = request;
+    if (!constraint) return undefined;
+    const automaton = this.#ready(request);
+    const promptIds = mayBeText(constraint)
+      ? encode(this.#withConstraint(request))
+      : plan.promptIds;
+    const made = { request, plan: { ...plan, promptIds }, automaton };
+    await checkConstrained(made, this.facts.contextLength);
+    return made;
+  }
+
+  /** A schema takes an eighth of the context or so. A prompt without messages stays as it is. */
+  #withConstraint(request: GenerateRequest): GenerateRequest {
+    const { messages, constraint } = request;
+    if (!messages) return request;
+    const most = this.facts.contextLength / 2;
+    return { ...request, messages: withConstraint(messages, constraint, most) };
+  }
+
+  #ready({ constraint, constraintField = "constraint" }: GenerateRequest): TokenAutomaton {
+    const key = JSON.stringify(constraint);
+    const known = this.#kept.get(key);
+    if (known) {
+      this.#kept.delete(key);
+      this.#kept.set(key, known);
+      return known;
+    }
+    try {
+      const made = this.#make(constraint!);
+      this.#kept.set(key, made);
+      this.#forget();
+      return made;
+    } catch (error) {
+      const isOurs = [SchemaError, PatternError, SizeError, UnwritableError]
+        .some((kind) => error instanceof kind);
+      if (!isOurs) throw error;
+      throw new RequestError(
+        constraintField,
+        `${constraintField} cannot be served: ${(error as Error).message}`,
+      );
+    }
+  }
+
+  #make(constraint: Constraint): TokenAutomaton {
+    const language = constraintLanguage(constraint);
+    if (language === undefined) throw new SchemaError("", "allows no text");
+    const automaton = new Automaton(language);
+    const { maskTokenId, endTokenIds, vocabSize } = this.facts;
+    this.#vocabulary ??= new Vocabulary(this.tokens, vocabSize, [maskTokenId, ...endTokenIds]);
+    return new TokenAutomaton(automaton, this.#vocabulary, endTokenIds);
+  }
+
+  #forget(): void {
+    const all = [...this.#kept];
+    let states = all.reduce((sum, [, { automaton }]) => sum + automaton.size, 0);
+    for (const [key, { automaton }] of all.slice(0, -1)) {
+      if (states <= MOST_STATES) return;
+      this.#kept.delete(key);
+      states -= automaton.size;
+    }
+  }
+}

@@ -1,0 +1,47 @@
+/** Errors of requests to an engine. */
+
+/** The error of a request that cannot be served; `field` names what is wrong. */
+export class RequestError extends Error {
+  /** The request's field, in this API's name for it. */
+  readonly field: string;
+  /** Machine-readable kind. */
+  readonly code: "invalid_value" | "context_length_exceeded";
+  /** The message names the field and says what was expected and found. */
+  constructor(
+    field: string,
+    message: string,
+    code: RequestError["code"] = "invalid_value",
+  ) {
+    super(message);
+    this.name = "RequestError";
+    this.field = field;
+    this.code = code;
+  }
+}
+
+/** The error of a request that finds the queue full. */
+export class BusyError extends Error {
+  /** Seconds after which to try again. */
+  readonly retryAfter: number;
+  /** The message says what is full and when to try again. */
+  constructor(message: string, retryAfter: number) {
+    super(message);
+    this.name = "BusyError";
+    this.retryAfter = retryAfter;
+  }
+}
+
+/** The error of an answer that the GPU or the engine could not finish; a later one may succeed. */
+export class UnavailableError extends Error {
+  /** What happened. */
+  readonly code: "device_lost" | "out_of_memory" | "engine_restarted";
+  /** What the GPU said, or how the engine stopped. */
+  readonly reason: string;
+  /** Neither the message nor the reason may quote the request. */
+  constructor(message: string, code: UnavailableError["code"], reason: string) {
+    super(message);
+    this.name = "UnavailableError";
+    this.code = code;
+    this.reason = reason;
+  }
+}

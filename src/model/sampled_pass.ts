@@ -1,0 +1,212 @@
+/**
+ * Predictions with sampling: the logits of the asked rows are computed into scratch memory, changed,
+ * filtered and scored there. Rows without sampling take the head, which stores no logits.
+ */
+
+import type { Prediction, ScoredToken, TokenSampling } from "../denoise/predictor.ts";
+import type { Readback } from "../gpu/readback.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import { adjustLogits, adjustmentWords } from "../kernels/adjust_logits.ts";
+import { guideLogits } from "../kernels/guide_logits.ts";
+import { CANDIDATE_WORDS, headTiles, unsplit } from "../kernels/head.ts";
+import { logitCutoff } from "../kernels/logit_cutoff.ts";
+import { matmul } from "../kernels/matmul.ts";
+import { predict, PREDICTION_WORDS } from "../kernels/predict.ts";
+import { reduceLogits } from "../kernels/reduce_logits.ts";
+import { scoreTokens } from "../kernels/score_tokens.ts";
+import { ASKED_WORDS, isMeasured } from "../kernels/step_plan.ts";
+import { topK } from "../kernels/top_k.ts";
+import { rowsFor } from "./linear.ts";
+import {
+  type AskedRows,
+  normAsked,
+  type PredictionContext,
+  predictionsOf,
+  readPredictions,
+  recordPredictions,
+  type RowQuestion,
+  uploadQuestions,
+  uploadScratch,
+} from "./prediction_pass.ts";
+
+/** Rows whose logits are in memory together; of 126,464 tokens they take 16 MB. */
+const ROWS = 32;
+/** Words of 4 bytes in a row's scores, and in one of its likeliest tokens. */
+const SCORE_WORDS = 2;
+
+/** Guidance of all rows: its scale, and the number of rows from a row to its unconditional twin. */
+type Guidance = { readonly scale: number; readonly twinRows: number };
+
+/**
+ * Records the predictions at some rows, and waits for them: those with sampling one question at a
+ * time, so that their bits do not depend on the other questions, and all others together.
+ * @param guidance as in {@linkcode readPredictions}
+ */
+export async function answerQuestions(
+  context: PredictionContext,
+  readback: Readback,
+  hidden: Tensor,
+  questions: readonly RowQuestion[],
+  guidance?: Guidance,
+): Promise<Prediction[][]> {
+  const isSampled = ({ choice, rows }: RowQuestion) => choice.sampling && rows.length > 0;
+  const plain = questions.filter((question) => !isSampled(question));
+  const answers = new Map<RowQuestion, Prediction[]>();
+  if (plain.length > 0) {
+    const found = await readPredictions(context, readback, hidden, plain, guidance);
+    plain.forEach((question, i) => answers.set(question, found[i]));
+  }
+  for (const question of questions) {
+    if (!isSampled(question)) continue;
+    answers.set(question, await sample(context, readback, hidden, question, guidance));
+  }
+  return questions.map((question) => answers.get(question)!);
+}
+
+/** Whether sampling may change the choice of a token or its confidence. */
+function changesChoice({ topK, topP, minP, changes }: TokenSampling): boolean {
+  return topK !== undefined || topP !== undefined || minP !== undefined || changes.length > 0;
+}
+
+async function sample(
+  context: PredictionContext,
+  readback: Readback,
+  hidden: Tensor,
+  question: RowQuestion,
+  guidance: Guidance | undefined,
+): Promise<Prediction[]> {
+  const { recorder, scratch, config, weights } = context;
+  const sampling = question.choice.sampling!;
+  const asked = uploadQuestions(context, [question], guidance);
+  const { entries } = asked;
+  const columns = weights.head.columns;
+  const likeliest = Math.min(sampling.likeliest ?? 0, config.embeddingSize);
+  // Without a change the predictions are the head's, to the bit.
+  const changed = changesChoice(sampling);
+  const predictions = changed
+    ? scratch.get("predictions", PREDICTION_WORDS * entries)
+    : recordPredictions(context, hidden, asked);
+  const scored = sampling.likeliest !== undefined;
+  const scores = scored ? scratch.get("scores", SCORE_WORDS * entries) : undefined;
+  const found = likeliest > 0 ? scratch.get("top", SCORE_WORDS * entries * likeliest) : undefined;
+  const adjustments = sampling.changes.length > 0
+    ? uploadScratch(context, "adjustments", adjustmentWords(sampling.changes))
+    : undefined;
+  if (changed || scored) {
+    for (let first = 0; first < entries; first += ROWS) {
+      const rows = Math.min(ROWS, entries - first);
+      const logits = recordLogits(context, hidden, asked, first, rows);
+      const part = predictions.window(PREDICTION_WORDS * first, PREDICTION_WORDS * ROWS);
+      if (changed) {
+        let adjusted = logits;
+        if (adjustments) {
+          adjusted = scratch.get("adjusted logits", rows * columns);
+          recorder.copy(logits, adjusted, 4 * rows * columns);
+          const count = sampling.changes.length;
+          adjustLogits(recorder, adjustments, adjusted, { rows, columns, count });
+        }
+        recordChoices(context, adjusted, asked, part, first, rows);
+      }
+      if (scores) {
+        const own = scores.window(SCORE_WORDS * first, SCORE_WORDS * ROWS);
+        scoreTokens(recorder, { logits, predictions: part, scores: own }, { rows, columns });
+      }
+      if (found) {
+        const words = SCORE_WORDS * likeliest;
+        const own = found.window(words * first, words * ROWS);
+        topK(recorder, logits, own, { rows, columns, k: likeliest, guidance: undefined });
+      }
+    }
+  }
+  const [bytes, scoreBytes, top] = await readTogether(context, readback, [
+    [predictions, PREDICTION_WORDS * entries],
+    [scores, scores ? SCORE_WORDS * entries : 0],
+    [found, SCORE_WORDS * entries * likeliest],
+  ]);
+  const [answers] = predictionsOf(bytes, [question], config);
+  if (!scores) return answers;
+  const values = new Float32Array(scoreBytes);
+  const tokens = new Uint32Array(top);
+  const logits = new Float32Array(top);
+  return answers.map((prediction, entry) => ({
+    ...prediction,
+    scores: {
+      logProbability: values[SCORE_WORDS * entry],
+      likeliest: Array.from({ length: likeliest }, (_, i): ScoredToken => {
+        const at = SCORE_WORDS * (entry * likeliest + i);
+        const gap = logits[SCORE_WORDS * entry * likeliest + 1] - logits[at + 1];
+        return { token: tokens[at], logProbability: -gap - values[SCORE_WORDS * entry + 1] };
+      }),
+    },
+  }));
+}
+
+/** Reads the first words of several tensors back at once; an absent one has none. */
+async function readTogether(
+  { recorder, scratch }: PredictionContext,
+  readback: Readback,
+  parts: readonly (readonly [Tensor | undefined, words: number])[],
+): Promise<ArrayBuffer[]> {
+  const all = scratch.get("sampled results", parts.reduce((sum, [, words]) => sum + words, 0));
+  const ends: number[] = [];
+  let end = 0;
+  for (const [tensor, words] of parts) {
+    if (tensor && words > 0) recorder.copy(tensor, all.part(end, words), 4 * words);
+    ends.push(end += words);
+  }
+  const bytes = await readback.read(recorder, all, 4 * end);
+  return ends.map((end, i) => bytes.slice(4 * (ends[i - 1] ?? 0), 4 * end));
+}
+
+/** Records the logits of `rows` asked rows from `first` on. @returns `[rows, tokens]` */
+function recordLogits(
+  context: PredictionContext,
+  hidden: Tensor,
+  { rows: rowIndex, guidance }: AskedRows,
+  first: number,
+  rows: number,
+): Tensor {
+  const { recorder, scratch, weights } = context;
+  const columns = weights.head.columns;
+  const rowsEach = guidance === undefined ? 1 : 2;
+  const count = rows * rowsEach;
+  const index = rowIndex.window(first * rowsEach, ROWS * rowsEach);
+  const normed = normAsked(context, hidden, index, count);
+  const x = rowsFor(weights.head, normed, count, context);
+  const logits = scratch.get("logits", count * columns);
+  matmul(recorder, x, unsplit(weights.head), logits, { rows: count, yStride: columns });
+  if (guidance === undefined) return logits;
+  const guided = scratch.get("guided logits", rows * columns);
+  guideLogits(recorder, logits, guided, { rows, columns, guidance });
+  return guided;
+}
+
+/** Records which tokens are chosen from the changed logits. */
+function recordChoices(
+  { recorder, scratch, weights }: PredictionContext,
+  logits: Tensor,
+  { asked, plans, planOffset, choices: [choice] }: AskedRows,
+  predictions: Tensor,
+  first: number,
+  rows: number,
+): void {
+  const { topK, topP, minP } = choice.sampling!;
+  const tiles = headTiles(weights.head);
+  const cutoffs = scratch.get("cutoffs", ROWS);
+  logitCutoff(recorder, logits, cutoffs, {
+    rows,
+    columns: weights.head.columns,
+    topK,
+    topP,
+    minP,
+    banned: choice.bannedTokens,
+  });
+  const shared = {
+    asked: asked.window(ASKED_WORDS * first, ASKED_WORDS * ROWS),
+    plans,
+    candidates: scratch.get("candidates", rows * tiles * CANDIDATE_WORDS),
+  };
+  const options = { entries: rows, planOffset, measured: isMeasured(choice) };
+  reduceLogits(recorder, { logits, cutoffs, ...shared }, weights.head, options);
+  predict(recorder, { ...shared, predictions }, { ...options, tiles });
+}

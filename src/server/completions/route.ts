@@ -1,0 +1,98 @@
+/** `POST /v1/completions`: text goes on, without the chat template. */
+import type { Context } from "hono";
+import type { TextEngine } from "../../engine/request.ts";
+import { ApiError } from "../errors.ts";
+import { loadedModel } from "../health.ts";
+import type { BodyLimits } from "../json_body.ts";
+import { type Fields, readBody, refuse, without } from "../translated/body.ts";
+import { infillEngine } from "../translated/infill_engine.ts";
+import { promptEngine } from "../translated/prompt_engine.ts";
+import {
+  type Ask,
+  type ChatHandler,
+  EVENTS,
+  type ResponseTimes,
+  sentEvent,
+  translate,
+} from "../translated/translation.ts";
+import { completionChunks, type CompletionShape, wholeCompletion } from "./completion.ts";
+import { completionsSchema, type Prompt, promptsOf } from "./schema.ts";
+
+/** Fields that are translated. */
+const OWN_FIELDS: readonly string[] = [
+  ...["prompt", "suffix", "echo", "best_of", "logprobs", "stream", "stream_options"],
+];
+
+/** Most prompts of a request. */
+const MOST_PROMPTS = 128;
+
+/**
+ * Makes the route's handler.
+ * @param chatOver makes the chat route over an engine
+ */
+export function completions(
+  engine: TextEngine,
+  chatOver: (engine: TextEngine) => ChatHandler,
+  options: { readonly body: BodyLimits } & ResponseTimes,
+): (c: Context) => Promise<Response> {
+  const chat = chatOver(promptEngine(engine));
+  return async (c) => {
+    loadedModel(engine);
+    const request = await readBody(c, completionsSchema, options.body);
+    const { suffix, echo, n = 1, best_of, logprobs, stream } = request;
+    if (best_of !== undefined && best_of !== n) {
+      throw refuse("best_of", "Leave it out, or send as many as n.");
+    }
+    if (suffix && logprobs !== undefined) {
+      throw refuse("logprobs", "A text between two has none: leave it or the suffix out.");
+    }
+    const prompts = promptsOf(request);
+    if (prompts.length === 0 || prompts.length > MOST_PROMPTS) {
+      const message =
+        `Invalid 'prompt': expected 1 to ${MOST_PROMPTS} prompts, found ${prompts.length}.`;
+      throw new ApiError(400, "invalid_value", message, { param: "prompt" });
+    }
+    const body: Fields = {
+      ...without(request, ...OWN_FIELDS),
+      ...logprobs !== undefined && { logprobs: true, top_logprobs: logprobs },
+    };
+    const chatFor = (prompt: Prompt): ChatHandler => {
+      const ids = typeof prompt === "string" ? undefined : prompt;
+      if (suffix) return chatOver(promptEngine(infillEngine(engine, suffix), ids));
+      return ids ? chatOver(promptEngine(engine, ids)) : chat;
+    };
+    const askFor = (prompt: Prompt): Ask => ({
+      chat: chatFor(prompt),
+      body: { ...body, messages: [{ role: "user", content: asText(prompt) }] },
+    });
+    const shape: CompletionShape = {
+      echoes: echo
+        ? await Promise.all(prompts.map((one) => textOf(engine, one)))
+        : prompts.map(() => ""),
+      each: n,
+      includeUsage: request.stream_options?.include_usage ?? false,
+    };
+    return await translate(c, {
+      asks: [askFor(prompts[0]), ...prompts.slice(1).map(askFor)],
+      ignored: [],
+      stream: stream ?? false,
+      format: EVENTS,
+      whole: (answers) => wholeCompletion(answers, shape),
+      async *parts(chunks) {
+        for await (const chunk of completionChunks(chunks, shape)) yield sentEvent(chunk);
+        yield "data: [DONE]\n\n";
+      },
+      broken: (error) => sentEvent({ error }),
+    }, options);
+  };
+}
+
+/** Stands in the message's place where the prompt is ids. */
+function asText(prompt: Prompt): string {
+  return typeof prompt === "string" ? prompt : "";
+}
+
+async function textOf(engine: TextEngine, prompt: Prompt): Promise<string> {
+  if (typeof prompt === "string") return prompt;
+  return (await engine.text({ type: "decode", ids: prompt })).text;
+}

@@ -1,0 +1,87 @@
+/** `POST /tokenize`, `/detokenize` and `/apply-template`: the tokenizer and the chat template. */
+import type { Context } from "hono";
+import type { TextEngine } from "../../engine/request.ts";
+import { ApiError } from "../errors.ts";
+import { loadedModel } from "../health.ts";
+import type { BodyLimits } from "../json_body.ts";
+import { readBody } from "../translated/body.ts";
+import { detokenizeSchema, templateSchema, tokenizeSchema, turnsOf } from "./schema.ts";
+
+interface Options {
+  readonly body: BodyLimits;
+}
+
+/**
+ * Makes the handler of `/tokenize`. A body with `content` gets llama-server's answer, `tokens`
+ * alone; one with `prompt` or `messages` vLLM's, which counts them too.
+ */
+export function tokenize(engine: TextEngine, options: Options): (c: Context) => Promise<Response> {
+  return async (c) => {
+    const { contextLength } = loadedModel(engine);
+    const request = await readBody(c, tokenizeSchema, options.body);
+    const { content, prompt, messages, parse_special = true, with_pieces } = request;
+    const text = content ?? prompt;
+    if (text === undefined && messages === undefined) {
+      const message = "Missing required parameter: 'content'; expected text.";
+      throw new ApiError(400, "missing_required_parameter", message, { param: "content" });
+    }
+    const { ids, pieces } = await engine.text(
+      text === undefined
+        ? { type: "render", messages: turnsOf(messages ?? []) }
+        : { type: "encode", text, control: parse_special },
+    );
+    if (content !== undefined) {
+      const named = () => ids.map((id, i) => ({ id, piece: pieces[i] }));
+      return c.json({ tokens: with_pieces ? named() : ids });
+    }
+    return c.json({
+      count: ids.length,
+      max_model_len: contextLength,
+      tokens: ids,
+      token_strs: request.return_token_strs
+        ? pieces.map((piece) => typeof piece === "string" ? piece : "\ufffd")
+        : null,
+    });
+  };
+}
+
+/** Makes the handler of `/detokenize`; control tokens have no text. */
+export function detokenize(
+  engine: TextEngine,
+  options: Options,
+): (c: Context) => Promise<Response> {
+  return async (c) => {
+    loadedModel(engine);
+    const { tokens } = await readBody(c, detokenizeSchema, options.body);
+    const { text } = await engine.text({ type: "decode", ids: tokens });
+    // llama-server's name and vLLM's.
+    return c.json({ content: text, prompt: text });
+  };
+}
+
+/** Makes the handler of `/apply-template`. */
+export function applyTemplate(
+  engine: TextEngine,
+  options: Options,
+): (c: Context) => Promise<Response> {
+  return async (c) => {
+    loadedModel(engine);
+    const { messages } = await readBody(c, templateSchema, options.body);
+    const { text } = await engine.text({ type: "render", messages: turnsOf(messages) });
+    return c.json({ prompt: text });
+  };
+}
+
+/** Makes the handler of `GET /props`: what llama-server's clients ask before they begin. */
+export function props(engine: TextEngine, version: string): (c: Context) => Response {
+  return (c) => {
+    const { id, contextLength } = loadedModel(engine);
+    return c.json({
+      default_generation_settings: { n_ctx: contextLength, params: { n_predict: -1 } },
+      total_slots: 1,
+      model_alias: id,
+      modalities: { vision: false, audio: false },
+      build_info: `unmask ${version}`,
+    });
+  };
+}

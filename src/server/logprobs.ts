@@ -1,0 +1,86 @@
+/** Log-probabilities of an answer's tokens, as OpenAI's two APIs have them. */
+import type { AnswerToken, LikelyToken } from "../engine/request.ts";
+
+/** A token with its log-probability. */
+export interface TokenLogprob {
+  /** The token as text; U+FFFD where it is part of a character. */
+  readonly token: string;
+  /** Its UTF-8 bytes. */
+  readonly bytes: readonly number[];
+  /** Natural logarithm of its probability; -9999 for a probability of 0. */
+  readonly logprob: number;
+}
+
+/** A token of the answer. */
+export interface ContentLogprob extends TokenLogprob {
+  /** The likeliest tokens at its place, the first first. */
+  readonly top_logprobs: readonly TokenLogprob[];
+  /** Index of the denoising step that committed it: this server's addition. */
+  readonly step: number;
+}
+
+/** The `logprobs` of a choice of a chat completion, or of a chunk for the text that it adds. */
+export interface ChatLogprobs {
+  readonly content: readonly ContentLogprob[];
+  readonly refusal: null;
+}
+
+/** The `logprobs` of a choice of a completion. */
+export interface CompletionLogprobs {
+  readonly tokens: readonly string[];
+  readonly token_logprobs: readonly number[];
+  /** The likeliest tokens at each place and the chosen one, by text. */
+  readonly top_logprobs: readonly Readonly<Record<string, number>>[];
+  /** Where each token begins in the text, in UTF-16 units. */
+  readonly text_offset: readonly number[];
+  /** Index of the denoising step that committed each token: this server's addition. */
+  readonly steps: readonly number[];
+}
+
+/** The value that OpenAI sends for a very unlikely token. */
+const LOWEST_LOGPROB = -9999;
+
+function logprob({ logProbability }: LikelyToken): number {
+  return Math.max(LOWEST_LOGPROB, logProbability);
+}
+
+function tokenLogprob(token: LikelyToken): TokenLogprob {
+  return { token: token.text, bytes: token.bytes, logprob: logprob(token) };
+}
+
+/** The tokens of a chat completion; null if none were asked for. */
+export function chatLogprobs(tokens: readonly AnswerToken[] | undefined): ChatLogprobs | null {
+  if (tokens === undefined) return null;
+  const content = tokens.map((token): ContentLogprob => ({
+    ...tokenLogprob(token),
+    top_logprobs: token.likeliest.map(tokenLogprob),
+    step: token.step,
+  }));
+  return { content, refusal: null };
+}
+
+/**
+ * The tokens of a completion; null if none were asked for.
+ * @param before UTF-16 units of text before the first of them
+ */
+export function completionLogprobs(
+  tokens: readonly AnswerToken[] | undefined,
+  before = 0,
+): CompletionLogprobs | null {
+  if (tokens === undefined) return null;
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  let offset = before;
+  return {
+    tokens: tokens.map(({ text }) => text),
+    token_logprobs: tokens.map(logprob),
+    top_logprobs: tokens.map((token) =>
+      Object.fromEntries([...token.likeliest, token].map((one) => [one.text, logprob(one)]))
+    ),
+    text_offset: tokens.map(({ bytes }) => {
+      const start = offset;
+      offset += decoder.decode(Uint8Array.from(bytes), { stream: true }).length;
+      return start;
+    }),
+    steps: tokens.map(({ step }) => step),
+  };
+}

@@ -1,0 +1,157 @@
+/** `GET /metrics`: counts, and times of answers, for Prometheus. They contain no text. */
+import type { Context } from "hono";
+import type { GenerateEvent, TextEngine } from "../engine/request.ts";
+import type { EngineTotals } from "../engine/stats.ts";
+import { engineWith } from "./engine_with.ts";
+
+/** Upper bounds of histograms: seconds, and numbers of tokens or passes. */
+const SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300];
+const COUNTS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096];
+
+/** Totals of the engine: name, meaning, value. Each counts since the model was loaded. */
+const TOTALS: readonly (readonly [string, string, (totals: EngineTotals) => number])[] = [
+  ["answers", "Answers that were completed", (t) => t.answers],
+  ["answers_unfinished", "Answers that were cancelled or failed", (t) => t.unfinished],
+  ["prompt_tokens", "Tokens of the prompts of completed answers", (t) => t.promptTokens],
+  ["completion_tokens", "Tokens of completed answers", (t) => t.completionTokens],
+  ["target_forwards", "Forward passes of the target", (t) => t.forwards],
+  ["target_states", "States in forward passes of the target", (t) => t.targetStates],
+  ["draft_forwards", "Forward passes of the draft", (t) => t.draftForwards],
+  ["drafted", "Steps or tokens that were proposed", (t) => t.proposed],
+  ["accepted", "Proposals that were accepted", (t) => t.accepted],
+  ["cache_refreshes", "Passes that recomputed cached keys and values", (t) => t.cacheRefreshes],
+  ["denoising_seconds", "Seconds from first forward to last commit", (t) => t.seconds],
+  ["readback_seconds", "Seconds spent waiting for the GPU's results", (t) => t.readbackSeconds],
+];
+
+/** Histograms, an observation for each completed answer: name, meaning, bounds. */
+const HISTOGRAMS = {
+  first_text: ["first_text_seconds", "Seconds from the request to its first text", SECONDS],
+  total: ["answer_seconds", "Seconds from the request to its end", SECONDS],
+  tokens: ["answer_tokens", "Tokens of an answer", COUNTS],
+  forwards: ["answer_forwards", "Forward passes of the target for an answer", COUNTS],
+  per_forward: ["tokens_per_forward", "Tokens of an answer per forward pass", [
+    ...[0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 6, 8, 16, 32],
+  ]],
+} as const;
+
+type Observed = { readonly [name in keyof typeof HISTOGRAMS]: number };
+
+/** The figures of one server. */
+interface Figures {
+  observe(observed: Observed): void;
+  written(): Promise<{ readonly text: string; readonly contentType: string }>;
+}
+
+/** An engine whose answers are measured, and the route that tells of them. */
+export interface Measured {
+  readonly engine: TextEngine;
+  readonly route: (c: Context) => Promise<Response>;
+}
+
+/** Measures the answers of an engine. The library is loaded with the first of them. */
+export function measured(engine: TextEngine): Measured {
+  let figures: Promise<Figures> | undefined;
+  let running = 0;
+  const load = () => figures ??= loadFigures(engine, () => running);
+  const generate = async function* (...[request, signal]: Parameters<TextEngine["generate"]>) {
+    const begun = performance.now();
+    running++;
+    let firstText: number | undefined;
+    try {
+      for await (const event of engine.generate(request, signal)) {
+        const now = (performance.now() - begun) / 1000;
+        if (hasText(event)) firstText ??= now;
+        if (event.type === "end") {
+          const { stats, usage } = event;
+          const observed: Observed = {
+            first_text: firstText ?? now,
+            total: now,
+            tokens: usage.completionTokens,
+            forwards: stats.forwards,
+            per_forward: usage.completionTokens / Math.max(1, stats.forwards),
+          };
+          // A library that cannot be loaded is told by the route, and is no fault of an answer.
+          load().then((loaded) => loaded.observe(observed), () => {});
+        }
+        yield event;
+      }
+    } finally {
+      running--;
+    }
+  };
+  return {
+    engine: engineWith(engine, generate),
+    async route() {
+      const { text, contentType } = await (await load()).written();
+      return new Response(text, { headers: { "Content-Type": contentType } });
+    },
+  };
+}
+
+function hasText(event: GenerateEvent): boolean {
+  return event.type === "step" && event.delta !== "";
+}
+
+async function loadFigures(engine: TextEngine, running: () => number): Promise<Figures> {
+  const { default: prometheus } = await import("prom-client");
+  const { Counter, Gauge, Histogram, Registry } = prometheus;
+  const registry = new Registry();
+  const registers = [registry];
+  for (const [name, help, valueOf] of TOTALS) {
+    new Counter({
+      name: `unmask_${name}_total`,
+      help,
+      registers,
+      collect() {
+        this.reset();
+        this.inc(valueOf(engine.totals));
+      },
+    });
+  }
+  new Counter({
+    name: "unmask_answers_by_strategy_total",
+    help: "Answers that were completed, by strategy",
+    labelNames: ["strategy"],
+    registers,
+    collect() {
+      this.reset();
+      for (const [strategy, count] of Object.entries(engine.totals.strategies)) {
+        this.inc({ strategy }, count);
+      }
+    },
+  });
+  new Gauge({
+    name: "unmask_requests_running",
+    help: "Requests that are being answered or wait for their turn",
+    registers,
+    collect() {
+      this.set(running());
+    },
+  });
+  new Gauge({
+    name: "unmask_ready",
+    help: "1 when the model is loaded, else 0",
+    registers,
+    collect() {
+      this.set(engine.state === "ready" ? 1 : 0);
+    },
+  });
+  const histograms = Object.entries(HISTOGRAMS).map(([key, [name, help, bounds]]) => {
+    const histogram = new Histogram({
+      name: `unmask_${name}`,
+      help,
+      buckets: [...bounds],
+      registers,
+    });
+    return { key: key as keyof Observed, histogram };
+  });
+  return {
+    observe(observed) {
+      for (const { key, histogram } of histograms) histogram.observe(observed[key]);
+    },
+    async written() {
+      return { text: await registry.metrics(), contentType: registry.contentType };
+    },
+  };
+}

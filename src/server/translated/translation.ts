@@ -1,0 +1,203 @@
+/**
+ * Other APIs on the ground of the chat route. Such a route turns a body into a chat completion's
+ * and the answer back. So every field and bound that chats have holds for it too, and what ignores
+ * or refuses a field is written once.
+ */
+import type { Context } from "hono";
+import type { ErrorBody } from "../errors.ts";
+import { liveResponse, settles } from "../live_response.ts";
+import { recordOf } from "../request_record.ts";
+import type { AnswerChunk, WholeAnswer } from "./chat_answer.ts";
+
+/** The handler of `POST /v1/chat/completions`. */
+export type ChatHandler = (c: Context) => Promise<Response>;
+
+/** The `error` of an OpenAI error body. */
+export type ErrorFields = ErrorBody["error"];
+
+/** A format of streams. */
+export interface StreamFormat {
+  readonly contentType: string;
+  /** What keeps the connection during a silence, and readers skip. */
+  readonly filler: string;
+}
+
+/** Server-sent events. */
+export const EVENTS: StreamFormat = {
+  contentType: "text/event-stream; charset=utf-8",
+  filler: ": ping\n\n",
+};
+
+/** A JSON value a line. A space before a value is part of JSON. */
+export const LINES: StreamFormat = { contentType: "application/x-ndjson", filler: " " };
+
+/** One server-sent event; without a name it is `message`. */
+export function sentEvent(data: unknown, event?: string): string {
+  return `${event === undefined ? "" : `event: ${event}\n`}data: ${JSON.stringify(data)}\n\n`;
+}
+
+/** A value of a stream of lines. */
+export function sentLine(value: unknown): string {
+  return `${JSON.stringify(value)}\n`;
+}
+
+/** A chat completion that is asked for. */
+export interface Ask {
+  readonly chat: ChatHandler;
+  /** Its body; fields that the route does not know pass unchanged. */
+  readonly body: Readonly<Record<string, unknown>>;
+}
+
+/** How one request is translated. */
+export interface Translation {
+  /** The chat completions, one after another; most routes have one. */
+  readonly asks: readonly [Ask, ...Ask[]];
+  /** Fields of the request that change nothing here; the answer's header names them. */
+  readonly ignored: readonly string[];
+  /** Whether the answer is streamed. */
+  readonly stream: boolean;
+  readonly format: StreamFormat;
+  /** The answer's body; it gets an answer for each of `asks`. */
+  readonly whole: (answers: readonly [WholeAnswer, ...WholeAnswer[]]) => unknown;
+  /** A stream's parts, as text, made of the chunks of all `asks` in order. */
+  readonly parts: (chunks: AsyncIterable<AnswerChunk>) => AsyncIterable<string>;
+  /** The last part of a stream that an error ended. */
+  readonly broken: (error: ErrorFields) => string;
+}
+
+/** When responses begin, and what keeps them. */
+export interface ResponseTimes {
+  /** Seconds within which the response begins. */
+  readonly beginSeconds: number;
+  /** Seconds of silence after which a filler is sent. */
+  readonly pingSeconds: number;
+}
+
+/** Seconds within which an answer is read that the chat route has finished. */
+const READ_SECONDS = 0.2;
+
+/**
+ * Asks the chat route and translates its answers. Errors before the response begins are the chat
+ * route's; family_errors.ts gives them the API's own shape.
+ */
+export async function translate(
+  c: Context,
+  { asks, ignored, stream, format, whole, parts, broken }: Translation,
+  { beginSeconds, pingSeconds }: ResponseTimes,
+): Promise<Response> {
+  const left = new AbortController();
+  const onCancel = (reason: unknown) => left.abort(reason);
+  const { raw } = c.req;
+  const more = stream ? { stream, stream_options: { include_usage: true } } : { stream };
+  const answerTo = async ({ chat, body }: Ask): Promise<Response> => {
+    c.req.raw = chatRequest(raw, { ...body, ...more }, left.signal);
+    const response = await chat(c);
+    const record = recordOf(c);
+    record.ignored = [...new Set([...record.ignored, ...ignored])];
+    return response;
+  };
+  const [first, ...others] = asks;
+  const answer = await answerTo(first);
+  if (!answer.ok || answer.body === null) return answer;
+  /** The bodies of all answers, each asked for when the one before is over. */
+  const answers = async function* () {
+    yield answer;
+    for (const ask of others) yield await answerTo(ask);
+  };
+  if (stream) {
+    const translated = endWith(parts(chunksOf(answers())), broken);
+    return marked(
+      liveResponse(translated, { ...format, seconds: pingSeconds, onCancel }),
+      answer,
+    );
+  }
+  const text = wholeOf(answers()).then((all) => JSON.stringify(whole(all)));
+  const contentType = "application/json";
+  if (await settles(text, others.length === 0 ? READ_SECONDS : beginSeconds)) {
+    return marked(new Response(await text, { headers: { "Content-Type": contentType } }), answer);
+  }
+  const part = async function* () {
+    yield await text;
+  };
+  const live = { contentType, filler: " ", seconds: pingSeconds, onCancel };
+  return marked(liveResponse(part(), live), answer);
+}
+
+async function wholeOf(
+  answers: AsyncIterable<Response>,
+): Promise<readonly [WholeAnswer, ...WholeAnswer[]]> {
+  const all: WholeAnswer[] = [];
+  for await (const answer of answers) all.push(await answer.json());
+  return all as [WholeAnswer, ...WholeAnswer[]];
+}
+
+/** The same request with another body, which also ends by `signal`. */
+function chatRequest(request: Request, body: unknown, signal: AbortSignal): Request {
+  const headers = new Headers(request.headers);
+  for (const name of ["content-length", "content-encoding", "transfer-encoding"]) {
+    headers.delete(name);
+  }
+  headers.set("content-type", "application/json");
+  return new Request(request.url, {
+    method: "POST",
+    headers,
+    body: JSON.stringify(body),
+    signal: AbortSignal.any([request.signal, signal]),
+  });
+}
+
+/** Hands on what the chat route says in headers of its own. */
+function marked(response: Response, { headers }: Response): Response {
+  for (const [name, value] of headers) {
+    if (name.startsWith("x-")) response.headers.set(name, value);
+  }
+  return response;
+}
+
+/** A chat stream's own error. */
+class StreamError extends Error {
+  constructor(readonly fields: ErrorFields) {
+    super(fields.message);
+  }
+}
+
+/** The chunks of chat streams. @throws {StreamError} where an error stands in a chunk's place */
+async function* chunksOf(answers: AsyncIterable<Response>): AsyncGenerator<AnswerChunk> {
+  let ask = 0;
+  for await (const { body } of answers) {
+    if (body) yield* chunksIn(body, ask++);
+  }
+}
+
+async function* chunksIn(
+  body: ReadableStream<Uint8Array>,
+  ask: number,
+): AsyncGenerator<AnswerChunk> {
+  let rest = "";
+  const decoder = new TextDecoder();
+  for await (const bytes of body) {
+    rest += decoder.decode(bytes, { stream: true });
+    const events = rest.split("\n\n");
+    rest = events.pop()!;
+    for (const event of events) {
+      const data = event.split("\n").find((line) => line.startsWith("data: "))?.slice(6);
+      if (data === undefined || data === "[DONE]") continue;
+      const chunk: AnswerChunk & { readonly error?: ErrorFields } = JSON.parse(data);
+      if (chunk.error) throw new StreamError(chunk.error);
+      yield { ...chunk, ask };
+    }
+  }
+}
+
+/** Passes parts on; a chat stream's error becomes the last of them. */
+async function* endWith(
+  parts: AsyncIterable<string>,
+  broken: (error: ErrorFields) => string,
+): AsyncGenerator<string, void, void> {
+  try {
+    yield* parts;
+  } catch (error) {
+    if (!(error instanceof StreamError)) throw error;
+    yield broken(error.fields);
+  }
+}

@@ -1,0 +1,117 @@
+/** Constrained answers of the embedded model. */
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import fc from "fast-check";
+import { EMBEDDED_TARGET } from "../../src/engine/embedded_models.ts";
+import { loadEngine } from "../../src/engine/load.ts";
+import type { Engine } from "../../src/engine/engine.ts";
+import { type GenerateRequest, RequestError } from "../../src/engine/request.ts";
+import { isValid, patterns, schemas } from "../constraint/schema_cases.ts";
+
+const messages = [{ role: "user", content: "What is 7 times 8?" }];
+
+async function answer(engine: Engine, request: Partial<GenerateRequest>) {
+  for await (const event of engine.generate({ messages, ...request })) {
+    if (event.type === "end") return event;
+  }
+  throw new Error("no end");
+}
+
+const STRATEGIES: readonly Partial<GenerateRequest>[] = [
+  { strategy: "plain", steps: 24 },
+  { strategy: "threshold", threshold: 0.5 },
+  { strategy: "auto" },
+  { strategy: "auto", quality: "fast", temperature: 0.8, seed: 3 },
+];
+
+Deno.test("random schemas and regexes: every answer is valid, by every strategy", async () => {
+  using engine = await loadEngine(EMBEDDED_TARGET);
+  for (const [i, schema] of fc.sample(schemas, { numRuns: 8, seed: 15 }).entries()) {
+    const settings = STRATEGIES[i % STRATEGIES.length];
+    const constraint = { kind: "json_schema", schema } as const;
+    const { text, finishReason } = await answer(engine, {
+      ...settings,
+      constraint,
+      maxTokens: 192,
+    });
+    assert(isValid(schema, JSON.parse(text)), `${JSON.stringify(schema)}: ${text}`);
+    assertEquals(finishReason, "stop");
+  }
+  for (const [i, pattern] of fc.sample(patterns, { numRuns: 8, seed: 15 }).entries()) {
+    const settings = STRATEGIES[i % STRATEGIES.length];
+    const constraint = { kind: "regex", pattern } as const;
+    const { text } = await answer(engine, {
+      ...settings,
+      constraint,
+      maxTokens: 32,
+      blockLength: 16,
+    });
+    assert(new RegExp(`^(?:${pattern})$`, "u").test(text), `${pattern}: ${text}`);
+  }
+});
+
+Deno.test("choices, objects and calls; what does not fit is refused by name", async () => {
+  using engine = await loadEngine(EMBEDDED_TARGET);
+  const choices = ["yes", "no", "perhaps so"];
+  const chosen = await answer(engine, { constraint: { kind: "choice", choices }, maxTokens: 16 });
+  assert(choices.includes(chosen.text), chosen.text);
+  const object = await answer(engine, { constraint: { kind: "json_object" }, maxTokens: 24 });
+  const value = JSON.parse(object.text);
+  assert(typeof value === "object" && value !== null && !Array.isArray(value), object.text);
+
+  const parameters = {
+    type: "object",
+    properties: { a: { type: "number" }, b: { type: "number" } },
+    required: ["a", "b"],
+  };
+  const functions = [{ name: "mul", parameters }, { name: "add", parameters }];
+  const call = await answer(engine, {
+    constraint: { kind: "call", functions, required: true },
+    strategy: "threshold",
+  });
+  const { name, arguments: given, ...others } = JSON.parse(call.text);
+  assert(["mul", "add"].includes(name) && isValid(parameters, given), call.text);
+  assertEquals(others, {});
+  // The name is all that the model chose before the arguments: the rest is forced.
+  assert(call.stats.forwards < call.usage.completionTokens, `${call.stats.forwards} forwards`);
+
+  const constraint = { kind: "json_object" } as const;
+  const schema = { type: "object", properties: { a: { not: {} } } };
+  for (
+    const [request, field, message] of [
+      [{ constraint, strategy: "self" }, "strategy", /plain, threshold, auto/],
+      [{ constraint, stop: ["x"] }, "stop", /cut/],
+      [{ constraint, cache: "dual" }, "cache", /none/],
+      [{ constraint, cfgScale: 1 }, "cfgScale", /not supported/],
+      [
+        { constraint: { kind: "choice", choices: ["long ".repeat(40)] }, maxTokens: 8 },
+        "maxTokens",
+        /8/,
+      ],
+      [
+        { constraint: { kind: "json_schema", schema }, constraintField: "response_format" },
+        "response_format",
+        /\/properties\/a\/not/,
+      ],
+      [{ constraint: { kind: "regex", pattern: "(?=a)" } }, "constraint", /look-around/],
+    ] as const
+  ) {
+    const error = await assertRejects(() => answer(engine, request), RequestError);
+    assertEquals(error.field, field);
+    assertMatch(error.message, message);
+  }
+});
+
+Deno.test("a call that the model may leave out is left out where its beginning is unlikely", async () => {
+  using engine = await loadEngine(EMBEDDED_TARGET);
+  const functions = [{ name: "mul" }];
+  const constraint = { kind: "call", functions, required: false } as const;
+  const events = [];
+  for await (const event of engine.generate({ messages, constraint, maxTokens: 32 })) {
+    events.push(event);
+  }
+  const [start] = events;
+  assert(start.type === "start" && start.constrained === false);
+  const end = events.at(-1)!;
+  // It knows this sum, and no functions.
+  assert(end.type === "end" && end.text.includes("56"), JSON.stringify(end));
+});
