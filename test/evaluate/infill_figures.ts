@@ -2,7 +2,7 @@
  * How many of the public answers come back exact with a third of their words masked: the holes' lengths
  * searched, or given, and beside them the answer cut before the first hole and gone on with from there.
  *
- *     deno run -A --lock=.lock/dawn.lock test/evaluate/infill_figures.ts [prompts]
+ *     deno run -A --lock=.lock/test.lock test/evaluate/infill_figures.ts [prompts]
  */
 import type { Engine } from "../../src/engine/engine.ts";
 import { EMBEDDED_TARGET } from "../../src/engine/embedded_models.ts";
