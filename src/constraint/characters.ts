@@ -6,7 +6,7 @@ import { byteRange, choice, type Language, literal, type Maybe, sequence } from 
 export type CodeRange = readonly [low: number, high: number];
 
 /** How a character is written. */
-export type Spelling = "plain" | "json";
+export type Spelling = "raw" | "json";
 
 /** Every code point except the halves of surrogate pairs, which UTF-8 does not have. */
 export const ANY: readonly CodeRange[] = [[0, 0xd7ff], [0xe000, 0x10ffff]];
@@ -54,7 +54,7 @@ export function complement(ranges: readonly CodeRange[]): CodeRange[] {
  */
 export function character(ranges: readonly CodeRange[], spelling: Spelling): Maybe {
   const all = normalized(ranges);
-  if (spelling === "plain") return choice(...all.flatMap(utf8));
+  if (spelling === "raw") return choice(...all.flatMap(utf8));
   const holds = (code: number) => all.some(([low, high]) => low <= code && code <= high);
   const escaped = [...ESCAPES].filter(([code]) => holds(code)).map(([, text]) => literal(text));
   const plain = normalized(complement([[0, 0x1f], [0x22, 0x22], [0x5c, 0x5c]]))

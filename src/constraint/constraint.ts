@@ -46,7 +46,7 @@ export function constraintLanguage(constraint: Constraint): Maybe {
     case "choice":
       return choice(...constraint.choices.map(literal));
     case "regex":
-      return patternLanguage(constraint.pattern, { spelling: "plain", whole: true });
+      return patternLanguage(constraint.pattern, { spelling: "raw", whole: true });
     case "call":
       return choice(
         ...constraint.functions.map(callLanguage),

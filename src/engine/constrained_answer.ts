@@ -1,7 +1,9 @@
 /** An answer under a constraint: what is checked before it, and the steps that make it. */
 
 import type { DenoiseStep } from "../denoise/denoise_step.ts";
-import type { StrategyResult } from "../denoise/strategy.ts";
+import { PROBABILITY } from "../denoise/confidence.ts";
+import { BY_CONFIDENCE } from "../denoise/selection.ts";
+import { PLAIN, type StrategyName, type StrategyResult } from "../denoise/strategy.ts";
 import { isExact } from "../denoise/strategy_options.ts";
 import type { TokenAutomaton } from "../constraint/token_automaton.ts";
 import type { TextTokenizer } from "../text/tokenizer.ts";
@@ -17,7 +19,7 @@ import { type GenerateRequest, RequestError } from "./request.ts";
 import type { AnswerMeter } from "./stats.ts";
 
 /** Strategies that hold a constraint. */
-const STRATEGIES = ["plain", "threshold", "auto"];
+const STRATEGIES: readonly StrategyName[] = [PLAIN, "threshold", "auto"];
 /** Positions that the model sees at first, unless the shortest text is longer. */
 const FIRST_CANVAS = 64;
 /** Probability from which an answer that may be a call is one. */
@@ -73,11 +75,11 @@ export async function checkConstrained(
   check("suffixWindow", plan.suffixWindow === undefined, "is not supported with a constraint");
   check(
     "remasking",
-    plan.remasking === "low_confidence",
-    "must be low_confidence for a constraint",
+    plan.remasking === BY_CONFIDENCE,
+    `must be ${BY_CONFIDENCE} for a constraint`,
   );
-  const measure = plan.confidence ?? "probability";
-  check("confidence", measure === "probability", "must be probability with a constraint");
+  const measure = plan.confidence ?? PROBABILITY;
+  check("confidence", measure === PROBABILITY, `must be ${PROBABILITY} with a constraint`);
   const most = mostTokens(asked, context);
   if (automaton.distance(automaton.start) > most) await automaton.countTokens();
   const least = automaton.distance(automaton.start);

@@ -145,7 +145,7 @@ Deno.test("what cannot be served is refused with the keyword and its place", () 
 
 Deno.test("regular expressions: what is allowed, and what is refused by name", () => {
   const matches = (pattern: string, text: string) =>
-    new Automaton(patternLanguage(pattern, { spelling: "plain", whole: true })!).matches(
+    new Automaton(patternLanguage(pattern, { spelling: "raw", whole: true })!).matches(
       bytes(text),
     );
   for (
@@ -181,7 +181,7 @@ Deno.test("regular expressions: what is allowed, and what is refused by name", (
     ]
   ) {
     assertThrows(
-      () => patternLanguage(pattern, { spelling: "plain", whole: true }),
+      () => patternLanguage(pattern, { spelling: "raw", whole: true }),
       PatternError,
       reason,
     );

@@ -31,7 +31,7 @@ Deno.test("random commits under random schemas give values that ajv finds valid"
 Deno.test("random commits under random regexes give texts that JavaScript matches", () => {
   fc.assert(
     fc.property(patterns, fc.integer(), fc.nat(20), (pattern, seed, more) => {
-      const language = patternLanguage(pattern, { spelling: "plain", whole: true })!;
+      const language = patternLanguage(pattern, { spelling: "raw", whole: true })!;
       const length = new Automaton(language).distance(0) + more;
       if (length === 0) return;
       const written = randomText(language, vocabulary, length, seeded(seed));
@@ -44,7 +44,7 @@ Deno.test("random commits under random regexes give texts that JavaScript matche
 Deno.test("two commits that are each allowed may clash: the second is refused", () => {
   const tokens = ["", "a", "b"].map((text) => new TextEncoder().encode(text));
   const ab = new Vocabulary({ tokenBytes: (id) => tokens[id] ?? new Uint8Array() }, 3);
-  const language = patternLanguage("aa|bb", { spelling: "plain", whole: true })!;
+  const language = patternLanguage("aa|bb", { spelling: "raw", whole: true })!;
   const automaton = new TokenAutomaton(new Automaton(language), ab, [END]);
   const window = new Window(automaton, automaton.start, 2, 0);
   assertEquals([window.allowed(0), window.allowed(1)], [[1, 2], [1, 2]]);
