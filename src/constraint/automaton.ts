@@ -1,17 +1,18 @@
 /** Runs a language: a deterministic automaton over bytes, made of the language's parts. */
 
+import { Allowance, SizeError } from "./allowance.ts";
 import type { Language } from "./language.ts";
 
 /** The state that nothing leads out of, and that accepts nothing. */
 export const DEAD = -1;
 
-/** The error of a language that takes too many states. */
-export class SizeError extends Error {
-  override readonly name = "SizeError";
-}
-
 /** States of one automaton at most: a kilobyte each. */
 const MOST_STATES = 20_000;
+/**
+ * Nodes of all states together, at most: some 16 bytes each while an automaton is made, beside which
+ * `(a?){10000}` took a gigabyte.
+ */
+const MOST_NODES = 4_000_000;
 
 /** Separates the members of an object. */
 const BETWEEN_MEMBERS = new TextEncoder().encode(", ");
@@ -122,26 +123,20 @@ class Graph {
 export class Automaton {
   /** The state before the first byte. */
   readonly start = 0;
-  readonly #graph = new Graph();
-  readonly #accept: number;
-  readonly #ids = new Map<string, number>();
-  readonly #sets: number[][] = [];
-  readonly #next: Int32Array[] = [];
+  readonly #next: readonly Int32Array[];
   /** Bytes from each state to the end of the shortest text. */
   readonly #distance: Int32Array;
 
-  /** @throws {SizeError} when it takes too many states */
-  constructor(language: Language) {
-    const first = this.#graph.node();
-    this.#accept = this.#graph.add(language, first);
-    this.#state([first]);
-    for (let state = 0; state < this.#sets.length; state++) this.#next.push(this.#row(state));
-    this.#distance = this.#distances();
+  /** @throws {SizeError} when it takes too many states, or longer than allowed */
+  constructor(language: Language, allowance: Allowance = new Allowance()) {
+    const states = new States(language, allowance);
+    this.#next = states.next;
+    this.#distance = states.distances();
   }
 
   /** Number of states. */
   get size(): number {
-    return this.#sets.length;
+    return this.#next.length;
   }
 
   /** The state behind a byte, or {@linkcode DEAD}. */
@@ -201,9 +196,30 @@ export class Automaton {
     }
     return this.accepts(state);
   }
+}
+
+/** States as sets of a graph's nodes (subset construction), which nobody needs once they are made. */
+class States {
+  /** Per state, the state behind each byte. */
+  readonly next: Int32Array[] = [];
+  readonly #allowance: Allowance;
+  readonly #graph = new Graph();
+  readonly #accept: number;
+  readonly #ids = new Map<string, number>();
+  readonly #sets: number[][] = [];
+  #nodes = 0;
+
+  constructor(language: Language, allowance: Allowance) {
+    this.#allowance = allowance;
+    const first = this.#graph.node();
+    this.#accept = this.#graph.add(language, first);
+    this.#state([first]);
+    for (let state = 0; state < this.#sets.length; state++) this.next.push(this.#row(state));
+  }
 
   /** The state of some nodes and what free moves reach from them. */
   #state(nodes: readonly number[]): number {
+    this.#allowance.check();
     const reached = new Set(nodes);
     for (const node of reached) for (const to of this.#graph.free[node]) reached.add(to);
     // Nodes that only pass on say nothing that the others do not.
@@ -215,6 +231,10 @@ export class Automaton {
     if (known !== undefined) return known;
     if (this.#sets.length === MOST_STATES) {
       throw new SizeError(`it takes more than ${MOST_STATES} states: make it smaller`);
+    }
+    this.#nodes += kept.length;
+    if (this.#nodes > MOST_NODES) {
+      throw new SizeError("too much of it may stand at the same place: make it smaller");
     }
     this.#ids.set(key, this.#sets.push(kept) - 1);
     return this.#sets.length - 1;
@@ -232,9 +252,10 @@ export class Automaton {
     return row;
   }
 
-  #distances(): Int32Array {
+  /** Bytes from each state to the end of the shortest text. */
+  distances(): Int32Array {
     const before: number[][] = this.#sets.map(() => []);
-    this.#next.forEach((row, from) => {
+    this.next.forEach((row, from) => {
       for (const to of new Set(row)) if (to !== DEAD) before[to].push(from);
     });
     const distance = new Int32Array(this.#sets.length).fill(-1);

@@ -1,5 +1,6 @@
 /** What an answer must be, as a plain value, and the language of it. */
 
+import { Allowance } from "./allowance.ts";
 import { patternLanguage } from "./pattern.ts";
 import { anyObject, schemaLanguage } from "./json_schema.ts";
 import { COLON, COMMA } from "./json_text.ts";
@@ -36,11 +37,15 @@ export type Constraint =
  * The language of a constraint.
  * @throws {SchemaError} for a schema that cannot be served
  * @throws {PatternError} for a pattern that cannot be served
+ * @throws {SizeError} for one that takes too many states, or longer than allowed
  */
-export function constraintLanguage(constraint: Constraint): Maybe {
+export function constraintLanguage(
+  constraint: Constraint,
+  allowance: Allowance = new Allowance(),
+): Maybe {
   switch (constraint.kind) {
     case "json_schema":
-      return schemaLanguage(constraint.schema);
+      return schemaLanguage(constraint.schema, allowance);
     case "json_object":
       return anyObject();
     case "choice":
@@ -49,14 +54,14 @@ export function constraintLanguage(constraint: Constraint): Maybe {
       return patternLanguage(constraint.pattern, { spelling: "raw", whole: true });
     case "call":
       return choice(
-        ...constraint.functions.map(callLanguage),
-        constraint.otherwise && constraintLanguage(constraint.otherwise),
+        ...constraint.functions.map((one) => callLanguage(one, allowance)),
+        constraint.otherwise && constraintLanguage(constraint.otherwise, allowance),
       );
   }
 }
 
 /** Calls of one function; a schema's pointers begin at its parameters. */
-function callLanguage({ name, parameters }: CallableFunction): Maybe {
+function callLanguage({ name, parameters }: CallableFunction, allowance: Allowance): Maybe {
   const schema = parameters ?? { type: "object" };
   try {
     return sequence(
@@ -66,7 +71,7 @@ function callLanguage({ name, parameters }: CallableFunction): Maybe {
       COMMA,
       literal('"arguments"'),
       COLON,
-      schemaLanguage({ type: "object", ...schema as Record<string, unknown> }),
+      schemaLanguage({ type: "object", ...schema as Record<string, unknown> }, allowance),
       literal("}"),
     );
   } catch (error) {

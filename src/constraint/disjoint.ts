@@ -1,12 +1,13 @@
 /** Whether two schemas can both hold for one value, for `oneOf`. */
 
-import { isObject, sameValue, type SchemaObject, typesOf } from "./schema_parts.ts";
+import { canonical, isObject, type SchemaObject, typesOf } from "./schema_parts.ts";
 
 /** Whether no value is valid under both, as far as types and constants show it. */
 export function areDisjoint(a: SchemaObject, b: SchemaObject): boolean {
   const [valuesA, valuesB] = [constants(a), constants(b)];
   if (valuesA && valuesB) {
-    return !valuesA.some((one) => valuesB.some((other) => sameValue(one, other)));
+    const known = new Set(valuesA.map(canonical));
+    return !valuesB.some((one) => known.has(canonical(one)));
   }
   const [typesA, typesB] = [a, b].map((schema) =>
     schema.type === undefined ? undefined : typesOf(schema, "")

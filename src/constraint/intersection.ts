@@ -1,23 +1,28 @@
 /** What two languages have in common. */
 
+import { Allowance, SizeError } from "./allowance.ts";
 import { Automaton, DEAD } from "./automaton.ts";
-import { type Maybe, type StateLanguage } from "./language.ts";
+import { type Maybe, MOST_STATES, type StateLanguage } from "./language.ts";
 
 type State = StateLanguage["states"][number];
 
 /**
  * The texts that both languages hold: the product of their automata, without the states that lead to
  * no text.
- * @throws {SizeError} when one of them, or both together, take too many states
+ * @throws {SizeError} when one of them, or both together, take too many states, or longer than allowed
  */
-export function intersection(a: Maybe, b: Maybe): Maybe {
+export function intersection(a: Maybe, b: Maybe, allowance: Allowance = new Allowance()): Maybe {
   if (a === undefined || b === undefined) return undefined;
-  const one = new Automaton(a);
-  const other = new Automaton(b);
+  const one = new Automaton(a, allowance);
+  const other = new Automaton(b, allowance);
   const pairs = [[one.start, other.start]];
   const ids = new Map([[pairs[0].join(), 0]]);
   const states: { edges: { low: number; high: number; to: number }[]; accepts: boolean }[] = [];
   for (const [p, q] of pairs) {
+    allowance.check();
+    if (pairs.length > MOST_STATES) {
+      throw new SizeError(`both together take more than ${MOST_STATES} states: make it smaller`);
+    }
     const edges: State["edges"][number][] = [];
     for (const byte of one.bytesFrom(p)) {
       const pair = [one.next(p, byte), other.next(q, byte)];

@@ -1,5 +1,6 @@
 /** JSON schemas as languages of the texts that are valid under them. */
 
+import { Allowance } from "./allowance.ts";
 import { type Maybe, MOST_STATES } from "./language.ts";
 import { choice, literal, members, sequence } from "./language.ts";
 import {
@@ -35,6 +36,9 @@ const OBJECT_LEVELS = 4;
 /** Schemas that are read for one, with those that are read several times. */
 const MOST_SCHEMAS = 20_000;
 
+/** States of all parts together, those that are left out too. */
+const MOST_READ = 4 * MOST_STATES;
+
 /** Any object, with values four levels deep. */
 export function anyObject(): Maybe {
   return objectOf(anyValue(OBJECT_LEVELS - 1));
@@ -46,9 +50,10 @@ export function anyObject(): Maybe {
  * decimals, and recursion ends after three rounds.
  * @throws {SchemaError} naming a keyword that is not served and where it stands, or when nothing is
  * valid under the schema
+ * @throws {SizeError} when it takes longer than allowed
  */
-export function schemaLanguage(schema: unknown): Maybe {
-  const language = new SchemaReader(schema).value(schema, "");
+export function schemaLanguage(schema: unknown, allowance: Allowance = new Allowance()): Maybe {
+  const language = new SchemaReader(schema, allowance).value(schema, "");
   if (language === undefined) throw new SchemaError("", "allows no value");
   return language;
 }
@@ -57,10 +62,14 @@ class SchemaReader {
   readonly #root: unknown;
   /** References that are being followed. */
   readonly #open: string[] = [];
+  readonly #allowance: Allowance;
   #count = 0;
+  /** States of the values of one type that were read. */
+  #states = 0;
 
-  constructor(root: unknown) {
+  constructor(root: unknown, allowance: Allowance) {
     this.#root = root;
+    this.#allowance = allowance;
   }
 
   /** The values under a schema; undefined if there is none. */
@@ -103,6 +112,7 @@ class SchemaReader {
 
   /** Follows references and joins `allOf`; undefined when recursion is too deep. */
   #flat(schema: SchemaObject, pointer: string): SchemaObject | undefined {
+    this.#allowance.check();
     const { $ref, allOf, ...rest } = keywordsOf(schema, pointer);
     let whole: SchemaObject = rest;
     const parts: [unknown, string][] = [];
@@ -134,7 +144,7 @@ class SchemaReader {
     }
     let found = this.#root;
     for (const step of ref.slice(2).split("/").filter((_, i, all) => all[0] !== "" || i > 0)) {
-      const name = decodeURIComponent(step).replaceAll("~1", "/").replaceAll("~0", "~");
+      const name = decoded(step).replaceAll("~1", "/").replaceAll("~0", "~");
       const inside = typeof found === "object" && found !== null && Object.hasOwn(found, name);
       if (!inside) throw new SchemaError(at, `leads to nothing: ${ref.slice(0, 80)}`);
       found = (found as Record<string, unknown>)[name];
@@ -151,7 +161,10 @@ class SchemaReader {
       return whole;
     });
     flat.forEach((a, i) => {
-      const clash = flat.slice(0, i).findIndex((b) => !areDisjoint(a, b));
+      const clash = flat.slice(0, i).findIndex((b) => {
+        this.#allowance.check();
+        return !areDisjoint(a, b);
+      });
       if (clash < 0) return;
       throw new SchemaError(
         pointer,
@@ -167,7 +180,13 @@ class SchemaReader {
     if (types === undefined) return anyValue(FREE_LEVELS);
     // A number stands for integers too.
     const some = types.includes("number") ? types.filter((one) => one !== "integer") : types;
-    return choice(...some.map((type) => this.#ofType(type, schema, pointer)));
+    return choice(...some.map((type) => {
+      const language = this.#ofType(type, schema, pointer);
+      const isScalar = type !== "array" && type !== "object";
+      this.#states += isScalar && language?.size || 0;
+      if (this.#states <= MOST_READ) return language;
+      throw new SchemaError(pointer, "is one part too many: the schema is too large");
+    }));
   }
 
   #constants(
@@ -181,6 +200,9 @@ class SchemaReader {
     }
     const listed = schema.enum ?? [schema.const];
     if (!Array.isArray(listed)) throw new SchemaError(within(pointer, "enum"), "must be a list");
+    if (listed.length > MOST_SCHEMAS) {
+      throw new SchemaError(within(pointer, "enum"), `has more than ${MOST_SCHEMAS} values`);
+    }
     const fits = (value: unknown) =>
       (types ?? TYPES).some((type) =>
         type === typeOf(value) ||
@@ -196,7 +218,7 @@ class SchemaReader {
       case "boolean":
         return BOOLEAN;
       case "string":
-        return stringLanguage(schema, pointer);
+        return stringLanguage(schema, pointer, this.#allowance);
       case "integer":
       case "number":
         return numberLanguage(type, schema, pointer);
@@ -279,6 +301,15 @@ class SchemaReader {
       else if (isRequired) return undefined;
     }
     return sequence(literal("{"), members(all), literal("}"));
+  }
+}
+
+/** A step of a reference, which is part of an address; as it stands if it is none. */
+function decoded(step: string): string {
+  try {
+    return decodeURIComponent(step);
+  } catch {
+    return step;
   }
 }
 

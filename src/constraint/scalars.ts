@@ -1,6 +1,6 @@
 /** Strings and numbers of JSON schemas. */
 
-import { SizeError } from "./automaton.ts";
+import { Allowance, SizeError } from "./allowance.ts";
 import { FORMATS } from "./formats.ts";
 import { intersection } from "./intersection.ts";
 import { contentOf, quoted, STRING } from "./json_text.ts";
@@ -19,6 +19,8 @@ const IMPLIED: ReadonlyMap<unknown, string> = new Map([[
   "email",
 ]]);
 
+/** Characters of a pattern. */
+const MOST_PATTERN = 10_000;
 /** Multiples that are tried one by one. */
 const MOST_MULTIPLES = 1000;
 
@@ -31,7 +33,11 @@ export function countOf(schema: SchemaObject, name: string, pointer: string): nu
 }
 
 /** Strings under `minLength`, `maxLength`, `pattern` and `format`, all of which must hold. */
-export function stringLanguage(schema: SchemaObject, pointer: string): Maybe {
+export function stringLanguage(
+  schema: SchemaObject,
+  pointer: string,
+  allowance: Allowance = new Allowance(),
+): Maybe {
   const { pattern, format } = schema;
   const parts: (readonly [name: string, language: () => Maybe])[] = [];
   if (format !== undefined) {
@@ -52,6 +58,12 @@ export function stringLanguage(schema: SchemaObject, pointer: string): Maybe {
     if (typeof pattern !== "string") {
       throw new SchemaError(within(pointer, "pattern"), "must be text");
     }
+    if (pattern.length > MOST_PATTERN) {
+      throw new SchemaError(
+        within(pointer, "pattern"),
+        `is longer than ${MOST_PATTERN} characters`,
+      );
+    }
     parts.push(["pattern", () => patternLanguage(pattern, { spelling: "json", whole: false })]);
   }
   const least = countOf(schema, "minLength", pointer);
@@ -63,7 +75,7 @@ export function stringLanguage(schema: SchemaObject, pointer: string): Maybe {
   let content: Maybe;
   for (const [i, [name, language]] of parts.entries()) {
     try {
-      content = i === 0 ? language() : intersection(content, language());
+      content = i === 0 ? language() : intersection(content, language(), allowance);
     } catch (error) {
       const isOurs = error instanceof PatternError || error instanceof SizeError;
       if (!isOurs) throw error;

@@ -77,7 +77,12 @@ export function keywordsOf(schema: SchemaObject, pointer: string): SchemaObject 
 
 /** Whether two JSON values are equal. */
 export function sameValue(a: unknown, b: unknown): boolean {
-  return JSON.stringify(sorted(a)) === JSON.stringify(sorted(b));
+  return a === b || canonical(a) === canonical(b);
+}
+
+/** A text that is the same for equal JSON values, and for no others. */
+export function canonical(value: unknown): string {
+  return JSON.stringify(sorted(value));
 }
 
 function sorted(value: unknown): unknown {
@@ -99,7 +104,7 @@ export function typesOf(schema: SchemaObject, pointer: string): readonly JsonTyp
         );
       }
     }
-    return types;
+    return [...new Set(types)];
   }
   const implied = Object.keys(schema).flatMap((name) => KEYWORDS_OF[name] ?? []);
   // A number with bounds of no type: an integer is one too.
@@ -144,7 +149,8 @@ const largest: Join = (a, b) => Math.max(a as number, b as number);
 const smallest: Join = (a, b) => Math.min(a as number, b as number);
 const inBoth: Join = (a, b) => {
   const [one, other] = [a, b].map((list) => Array.isArray(list) ? list : [list]);
-  return one.filter((value) => other.some((own) => sameValue(own, value)));
+  const known = new Set(other.map(canonical));
+  return one.filter((value) => known.has(canonical(value)));
 };
 
 /** How two values of a keyword become one that means both. */

@@ -145,7 +145,9 @@ export class TokenAutomaton {
     const seen = new Set(all);
     for (const state of all) {
       for (const to of this.successors(state)) {
-        before.set(to, [...before.get(to) ?? [], state]);
+        const known = before.get(to);
+        if (known) known.push(state);
+        else before.set(to, [state]);
         if (seen.has(to)) continue;
         seen.add(to);
         all.push(to);

@@ -1,6 +1,7 @@
 /** Constraints of requests, made ready for the model's tokens and kept for the next request. */
 
-import { Automaton, SizeError } from "../constraint/automaton.ts";
+import { Allowance, SizeError } from "../constraint/allowance.ts";
+import { Automaton } from "../constraint/automaton.ts";
 import { type Constraint, constraintLanguage } from "../constraint/constraint.ts";
 import { PatternError } from "../constraint/pattern.ts";
 import { SchemaError } from "../constraint/schema_error.ts";
@@ -12,8 +13,8 @@ import type { GenerationPlan } from "./generation_plan.ts";
 import type { ModelFacts } from "./loaded_model.ts";
 import { type GenerateRequest, RequestError } from "./request.ts";
 
-/** States of all kept automata together, about a kilobyte each. */
-const MOST_STATES = 40_000;
+/** Kilobytes of all kept automata together: one a state, and what they are known by. */
+const MOST_KILOBYTES = 40_000;
 
 /** Makes constraints ready, once each. */
 export class Constraints {
@@ -83,9 +84,10 @@ export class Constraints {
   }
 
   #make(constraint: Constraint): TokenAutomaton {
-    const language = constraintLanguage(constraint);
+    const allowance = new Allowance();
+    const language = constraintLanguage(constraint, allowance);
     if (language === undefined) throw new SchemaError("", "allows no text");
-    const automaton = new Automaton(language);
+    const automaton = new Automaton(language, allowance);
     const { maskTokenId, endTokenIds, vocabSize } = this.facts;
     this.#vocabulary ??= new Vocabulary(this.tokens, vocabSize, [maskTokenId, ...endTokenIds]);
     return new TokenAutomaton(automaton, this.#vocabulary, endTokenIds);
@@ -93,11 +95,14 @@ export class Constraints {
 
   #forget(): void {
     const all = [...this.#kept];
-    let states = all.reduce((sum, [, { automaton }]) => sum + automaton.size, 0);
-    for (const [key, { automaton }] of all.slice(0, -1)) {
-      if (states <= MOST_STATES) return;
-      this.#kept.delete(key);
-      states -= automaton.size;
+    // A schema of a megabyte may have few states: what it only describes takes none.
+    const size = ([key, { automaton }]: readonly [string, TokenAutomaton]) =>
+      automaton.size + key.length / 500;
+    let kilobytes = all.reduce((sum, one) => sum + size(one), 0);
+    for (const one of all.slice(0, -1)) {
+      if (kilobytes <= MOST_KILOBYTES) return;
+      this.#kept.delete(one[0]);
+      kilobytes -= size(one);
     }
   }
 }

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import type { Constraint } from "../engine/request.ts";
 import { ApiError } from "./errors.ts";
+import { isTooDeep } from "./json_levels.ts";
 
 /** Texts of a choice, at most. */
 const MOST_CHOICES = 1000;
@@ -20,7 +21,8 @@ const schemaOrText = z.union([
   z.string().transform((text, context) => {
     try {
       const read = JSON.parse(text);
-      if (typeof read === "object" && read !== null) return read as Record<string, unknown>;
+      const isSchema = typeof read === "object" && read !== null && !isTooDeep(text);
+      if (isSchema) return read as Record<string, unknown>;
     } catch {
       // Said below.
     }

@@ -1,6 +1,7 @@
 /** Reads a JSON request body within limits of type, size and time. */
 import { ApiError } from "./errors.ts";
 import { gunzip, NotGzip } from "./gunzip.ts";
+import { isTooDeep, MOST_LEVELS } from "./json_levels.ts";
 
 /** Bounds on a body. */
 export interface BodyLimits {
@@ -29,12 +30,19 @@ export async function readJson(request: Request, limits: BodyLimits): Promise<un
   if (text.trim() === "") {
     throw new ApiError(400, "invalid_json", "The request body is empty; send a JSON object.");
   }
+  let value: unknown;
   try {
-    return JSON.parse(text);
+    value = JSON.parse(text);
   } catch (error) {
     const reason = error instanceof Error ? error.message.slice(0, 200) : "malformed";
     throw new ApiError(400, "invalid_json", `The request body is not valid JSON: ${reason}`);
   }
+  if (isTooDeep(text)) {
+    const message =
+      `The request body has more than ${MOST_LEVELS} arrays or objects in each other.`;
+    throw new ApiError(400, "invalid_json", message);
+  }
+  return value;
 }
 
 function checkContentType(headers: Headers): void {

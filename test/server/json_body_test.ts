@@ -57,6 +57,20 @@ function bytewise(bytes: readonly number[]) {
   });
 }
 
+Deno.test("values within each other have a limit, brackets in strings do not count", async () => {
+  const limits = { maxBytes: 100_000, seconds: 10 };
+  const nested = (levels: number) => `${"[".repeat(levels)}"\\"["${"]".repeat(levels)}`;
+  for (
+    const text of [nested(256), JSON.stringify("[{".repeat(300)), `[${"[],{},".repeat(300)}1]`]
+  ) {
+    assertEquals(await readJson(post(text), limits), JSON.parse(text));
+  }
+  for (const text of [nested(257), nested(20_000), '{"a":'.repeat(257) + "1" + "}".repeat(257)]) {
+    const { status, code } = await refusal(post(text), limits);
+    assertEquals([status, code], [400, "invalid_json"]);
+  }
+});
+
 Deno.test("a character may come in several chunks, but must come whole", async () => {
   const bytes = [...new TextEncoder().encode('"\u{feff}é漢😀"')];
   assertEquals(await readJson(post(bytewise(bytes)), LIMITS), "\u{feff}é漢😀");

@@ -1,0 +1,75 @@
+/** What is too large is refused before it takes the memory or the time of the engine's thread. */
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { Allowance, SizeError } from "../../src/constraint/allowance.ts";
+import { Automaton } from "../../src/constraint/automaton.ts";
+import { type Constraint, constraintLanguage } from "../../src/constraint/constraint.ts";
+import { SchemaError } from "../../src/constraint/schema_error.ts";
+
+function ready(constraint: Constraint, milliseconds?: number): Automaton {
+  const allowance = new Allowance(milliseconds);
+  return new Automaton(constraintLanguage(constraint, allowance)!, allowance);
+}
+
+const schema = (value: unknown): Constraint => ({ kind: "json_schema", schema: value });
+const many = <T>(count: number, make: (i: number) => T) =>
+  Array.from({ length: count }, (_, i) => make(i));
+const values = (letter: string) => many(20_000, (i) => `${letter}${i}`);
+
+Deno.test("states that stand for too much of a pattern are refused", () => {
+  assertThrows(
+    () => ready({ kind: "regex", pattern: "(a?){10000}" }),
+    SizeError,
+    "make it smaller",
+  );
+  assertEquals(ready({ kind: "regex", pattern: "(a?){1000}" }).size, 1001);
+});
+
+Deno.test("a pattern and a length that make too many states together are refused by name", () => {
+  const both = { type: "string", pattern: "a[ab]{12}", maxLength: 300 };
+  assertThrows(() => ready(schema(both)), SchemaError, "is not supported: ");
+});
+
+Deno.test("parts of a schema are counted as they are read, not when all are", () => {
+  const properties = Object.fromEntries(
+    many(5000, (i) => [`a${i}`, { type: "integer", multipleOf: 7 }]),
+  );
+  assertThrows(
+    () => ready(schema({ type: "object", properties })),
+    SchemaError,
+    "one part too many",
+  );
+});
+
+Deno.test("long lists of values are compared in time that grows with them only", () => {
+  const [one, other] = [{ enum: values("a") }, { enum: [...values("b"), "a7"] }];
+  const start = performance.now();
+  assertEquals(
+    ready(schema({ allOf: [one, other] })).matches(new TextEncoder().encode('"a7"')),
+    true,
+  );
+  assertThrows(() => ready(schema({ oneOf: [one, other] })), SchemaError, "options 0 and 1");
+  assert(performance.now() - start < 2500);
+});
+
+Deno.test("what takes too long is refused", () => {
+  const parts = many(2000, (i) => ({ properties: { [`a${i}`]: {} } }));
+  assertThrows(() => ready(schema({ allOf: parts }), 20), SizeError, "0.02 seconds");
+  assertThrows(
+    () => ready({ kind: "regex", pattern: "(\\W\\D\\S){100}" }, 1),
+    SizeError,
+    "seconds",
+  );
+});
+
+Deno.test("lists too long to be read, and broken references, are the schema's fault", () => {
+  for (
+    const value of [
+      { enum: new Array(300_000).fill(1) },
+      { type: "string", pattern: "a|".repeat(200_000) },
+      { $ref: "#/%E0%A4%A" },
+    ]
+  ) {
+    assertThrows(() => ready(schema(value)), SchemaError);
+  }
+  assertEquals(ready(schema({ type: new Array(300_000).fill("null") })).size, 5);
+});
