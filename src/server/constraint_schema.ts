@@ -45,6 +45,14 @@ const structuredOutputs = z.strictObject({
   regex: pattern.nullish(),
   choice: choices.nullish(),
   json_object: flag.nullish(),
+  // What these ask for is so of every answer: no member but the schema's, one space at most.
+  disable_fallback: flag.nullish(),
+  disable_any_whitespace: flag.nullish(),
+  disable_additional_properties: flag.nullish(),
+  // Programs that write all fields of vLLM's class write these as null.
+  grammar: z.null({ error: "null: a grammar is not supported, a regex is" }).optional(),
+  structural_tag: z.null({ error: "null: it is not supported" }).optional(),
+  whitespace_pattern: z.null({ error: "null: it is not supported" }).optional(),
 }, { error: "an object with json, regex, choice or json_object" });
 
 /** These fields of a body. */
@@ -72,7 +80,8 @@ export interface AskedConstraint {
 
 /**
  * The constraint of a body, if it has one.
- * @throws {ApiError} 400 when it has several, or a `json_schema` format without its schema
+ * @throws {ApiError} 400 when it has several, a `json_schema` format without its schema, or
+ *   `structured_outputs` that ask for nothing
  */
 export function askedConstraint(fields: ConstraintFields): AskedConstraint | undefined {
   const outputs = fields.structured_outputs;
@@ -95,6 +104,11 @@ export function askedConstraint(fields: ConstraintFields): AskedConstraint | und
     const message = `${all[0].field} and ${all[1].field} both say what the answer must be: ` +
       "send one of the two.";
     throw new ApiError(400, "invalid_value", message, { param: all[1].field });
+  }
+  // Of several there is an error above, so this one is of the outputs, if they say something.
+  if (outputs !== undefined && !all[0]?.field.startsWith("structured_outputs.")) {
+    const message = "structured_outputs says nothing: send json, regex, choice or json_object.";
+    throw new ApiError(400, "invalid_value", message, { param: "structured_outputs" });
   }
   return all[0];
 }

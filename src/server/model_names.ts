@@ -27,7 +27,9 @@ export function requireModel(model: ModelSummary, name: string, options: NameOpt
  * @throws {ApiError} 404 `model_not_found`, as OpenAI answers
  */
 export function requireName(model: ModelSummary, name: string, { aliases }: NameOptions): void {
-  if (name === model.id || aliases?.includes(name)) return;
+  // Ollama's clients learn names with a tag, and use them for OpenAI's routes too.
+  const untagged = name.replace(/:latest$/, "");
+  if ([name, untagged].some((one) => one === model.id || aliases?.includes(one))) return;
   const shown = name.length > 64 ? `${name.slice(0, 64)}…` : name;
   throw new ApiError(
     404,

@@ -14,6 +14,10 @@ export interface ModelObject {
   readonly owned_by: "unmask";
   /** Longest prompt plus generation. */
   readonly context_length: number;
+  /** The same in vLLM's name. */
+  readonly max_model_len: number;
+  /** The same where llama-server has it. */
+  readonly meta: { readonly n_ctx_train: number };
   /** Answer length for requests without one. */
   readonly default_max_tokens: number;
   /** Block length for requests without one. */
@@ -27,6 +31,8 @@ function modelObject(model: ModelSummary, id: string, { maxTokens }: RequestSett
     created: model.created,
     owned_by: "unmask",
     context_length: model.contextLength,
+    max_model_len: model.contextLength,
+    meta: { n_ctx_train: model.contextLength },
     default_max_tokens: Math.min(maxTokens ?? model.defaultMaxTokens, model.contextLength),
     default_block_length: model.defaultBlockLength,
   };

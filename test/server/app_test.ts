@@ -9,6 +9,8 @@ const MODEL = {
   created: 1_700_000_000,
   owned_by: "unmask",
   context_length: 256,
+  max_model_len: 256,
+  meta: { n_ctx_train: 256 },
   default_max_tokens: 64,
   default_block_length: 32,
 };

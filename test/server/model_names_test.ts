@@ -17,7 +17,7 @@ Deno.test("any name of a model will do, unless the server is strict", async () =
     assertEquals(await statusOf({}, name), 200);
   }
   const strict = { strictModel: true, aliases: ["llada"] };
-  for (const name of ["fake-llada", "llada", "", null]) {
+  for (const name of ["fake-llada", "llada", "llada:latest", "", null]) {
     assertEquals(await statusOf(strict, name), 200);
   }
   for (const name of ["gpt-4o-mini", "FAKE-LLADA", " "]) {
@@ -31,7 +31,10 @@ Deno.test("aliases are listed and retrieved beside the model's own name", async 
   assertEquals(data.map(({ id }: { id: string }) => id), ["fake-llada", "org/llada"]);
   const one = await (await app.request("/v1/models/org/llada")).json();
   assertEquals([one.id, one.default_max_tokens], ["org/llada", 99]);
+  // The name that ollama's /api/tags lists.
+  assertEquals((await app.request("/v1/models/fake-llada:latest")).status, 200);
   assertEquals((await app.request("/v1/models/other")).status, 404);
+  assertEquals((await app.request("/v1/models/other:latest")).status, 404);
 });
 
 Deno.test("a server may say how long an answer is where the request does not", async () => {
