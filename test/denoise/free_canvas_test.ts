@@ -3,9 +3,9 @@ import {
   denoiseFreely,
   FIRST_CANVAS,
   type FreeOptions,
-  sureOfEnd,
   WIDEST_CANVAS,
 } from "../../src/denoise/free_canvas.ts";
+import { sureOfEnd } from "../../src/denoise/end_question.ts";
 import type { DenoiseStep } from "../../src/denoise/denoise_step.ts";
 import type { ForwardInput, Prediction, Predictor } from "../../src/denoise/predictor.ts";
 import { newSequence, unconditionalIds } from "../../src/denoise/sequence.ts";
@@ -115,16 +115,42 @@ Deno.test("the canvas doubles until it is sure, and no pass is wider than the wi
   assertEquals(result.sequence.ids.length - PROMPT.length, WIDEST_CANVAS + 256);
 });
 
-Deno.test("what is spent on a short answer does not depend on the limit", async () => {
-  const spent = async (most: number) => {
-    const model = new KnownAnswer(17, EOT);
-    await answer(model, { most });
-    return model.lengths.reduce((sum, length) => sum + length + PROMPT.length, 0);
+for (
+  const [strategy, more] of [
+    ["plain", {}],
+    ["threshold", {}],
+    ["factor", {}],
+    ["auto", {}],
+    ["auto", { quality: "fast" }],
+  ] as const
+) {
+  const name = [strategy, ...Object.values(more)].join(", ");
+  Deno.test(`${name}: what is spent on a short answer does not depend on the limit`, async () => {
+    const spent = async (limit: number) => {
+      const model = new KnownAnswer(17, EOT);
+      const { result } = await answer(model, { most: limit, ...more }, strategy);
+      assertEquals(model.lengths.length, result.targetStates);
+      return model.lengths.reduce((sum, length) => sum + length + PROMPT.length, 0);
+    };
+    const least = await spent(64);
+    for (const most of [448, 4096]) {
+      const rows = await spent(most);
+      assert(rows <= 1.1 * least, `${most}: ${rows} rows, not ${least}`);
+    }
+  });
+}
+
+Deno.test("a pass of its own asks for the end where the strategy's answers another question", async () => {
+  const passes = async (more: Partial<FreeOptions>) => {
+    const model = new KnownAnswer(17);
+    const { result } = await answer(model, more);
+    assertEquals(model.lengths.length, result.targetStates);
+    return result.targetForwards;
   };
-  const least = await spent(64);
-  for (const most of [448, 4096]) {
-    assert(await spent(most) <= 1.1 * least, `${most}: ${await spent(most)} rows, not ${least}`);
-  }
+  assertEquals(await passes({ most: 64 }), 18);
+  assertEquals(await passes({ most: 128 }), 18);
+  assertEquals(await passes({ most: 128, bannedTokens: [2] }), 19);
+  assertEquals(await passes({ most: 128, confidenceEosEotInf: true }), 19);
 });
 
 Deno.test("the limit ends an answer, also within the first canvas", async () => {
