@@ -48,6 +48,19 @@ class KnownAnswer implements Predictor {
   }
 }
 
+/** Says of every canvas that it ends there. */
+class SureAnswer extends KnownAnswer {
+  override async predict(inputs: readonly ForwardInput[]): Promise<Prediction[][]> {
+    const found = await super.predict(inputs);
+    return found.map((predictions) =>
+      predictions.map((prediction) => ({
+        ...prediction,
+        ...prediction.judgedConfidence !== undefined && { judgedConfidence: 0.9 },
+      }))
+    );
+  }
+}
+
 const options: FreeOptions = {
   most: 4096,
   blockLength: 8,
@@ -58,7 +71,12 @@ const options: FreeOptions = {
   stopAtEnd: true,
 };
 
-async function answer(model: KnownAnswer, more: Partial<FreeOptions> = {}, strategy = "plain") {
+async function answer(
+  model: KnownAnswer,
+  more: Partial<FreeOptions> = {},
+  strategy = "plain",
+  stepped = () => {},
+) {
   const run = denoiseFreely(
     newSequence(PROMPT, 0, MASK),
     strategyOf(strategy as "plain"),
@@ -67,7 +85,10 @@ async function answer(model: KnownAnswer, more: Partial<FreeOptions> = {}, strat
   );
   const steps: DenoiseStep[] = [];
   let next = await run.next();
-  for (; !next.done; next = await run.next()) steps.push(next.value);
+  for (; !next.done; next = await run.next()) {
+    steps.push(next.value);
+    stepped();
+  }
   return { steps, result: next.value };
 }
 
@@ -152,6 +173,35 @@ Deno.test("a pass of its own asks for the end where the strategy's answers anoth
   assertEquals(await passes({ most: 128, bannedTokens: [2] }), 19);
   assertEquals(await passes({ most: 128, confidenceEosEotInf: true }), 19);
 });
+
+for (const strategy of ["plain", "threshold", "factor", "auto"]) {
+  Deno.test(`${strategy}: 20 answers of more than 64 tokens end by themselves`, async () => {
+    for (let i = 0; i < 20; i++) {
+      const length = 65 + 37 * i;
+      // Every other model is sure of an end in whatever canvas it sees: then another one is appended.
+      const model = i % 2 === 0 ? new KnownAnswer(length) : new SureAnswer(length);
+      const { result } = await answer(model, {}, strategy);
+      const generated = Array.from(result.sequence.ids.subarray(PROMPT.length));
+      assertEquals(generated.findIndex((id) => id === EOS || id === EOT), length);
+      assert(generated.length < options.most);
+    }
+  });
+
+  Deno.test(`${strategy}: the first text of 128 tokens comes within 40% of the rows`, async () => {
+    const model = new KnownAnswer(127);
+    const rows: number[] = [];
+    const { steps } = await answer(model, { blockLength: 32 }, strategy, () => {
+      rows.push(model.lengths.reduce((sum, length) => sum + length + PROMPT.length, 0));
+    });
+    const positions = new Set<number>();
+    const first = steps.findIndex(({ commits }) => {
+      for (const { position } of commits[0]) positions.add(position);
+      return positions.has(PROMPT.length);
+    });
+    const share = rows[first] / rows.at(-1)!;
+    assert(share <= 0.4, `${rows[first]} of ${rows.at(-1)} rows`);
+  });
+}
 
 Deno.test("the limit ends an answer, also within the first canvas", async () => {
   for (const most of [8, 40, 64, 520]) {
