@@ -47,7 +47,9 @@ export async function* denoise(
     while (from + nfe < until && !finished(state)) {
       signal?.throwIfAborted();
       const first = from + nfe;
-      const chunk = plan.slice(first, Math.min(until, first + runner.chunkLength))
+      // A first step that ran alone shortens its chunk: answers often end where a block does.
+      const length = runner.chunkLength - nfe % runner.chunkLength;
+      const chunk = plan.slice(first, Math.min(until, first + length))
         .map((planned, i) => canvasStep(planned, first + i, promptLength, options));
       const commitsByStep = await runner.run(chunk, state);
       nfe += commitsByStep.length;

@@ -4,10 +4,10 @@
  *
  * The method is that of DAEDAL (Li et al. 2025, arXiv 2508.00819), which asks the same question of
  * LLaDA: how probable are end tokens at the canvas's end, before anything is committed? It differs in
- * three ways. DAEDAL adds 8 masks a pass, so that 256 positions cost 25 passes; here the canvas doubles
- * and they cost 3. DAEDAL sums the probability of end of text where that is the likeliest token, and
- * divides by 32; here it is the mean over the last positions, whatever is likeliest there, and the end
- * of a turn counts too. DAEDAL later turns an unsure mask into 8 in the middle of a block, which moves
+ * three ways. DAEDAL adds 8 masks a pass, so that 256 positions cost 25 passes; here the canvas doubles,
+ * and they cost 2: the pass that is sure is the first step. DAEDAL sums the probability of end of text
+ * where that is the likeliest token, and divides by 32; here it is the mean over the last positions,
+ * whatever is likeliest there, and the end of a turn counts too (end_question.ts). DAEDAL later turns an unsure mask into 8 in the middle of a block, which moves
  * what stands behind it; here text never moves, and a canvas that is full without an end gets another
  * one behind it, as in dLLM-Var (arXiv 2510.24605), for which this model was not trained. CAL (arXiv
  * 2602.00476) searches the length of a hole between two texts, where no token tells the end; see
@@ -17,7 +17,7 @@
  */
 
 import type { DenoiseStep } from "./denoise_step.ts";
-import { GREEDY, type Predictor } from "./predictor.ts";
+import { askingForEnd, NarrowCanvas } from "./end_question.ts";
 import {
   decidedUpToEnd,
   generationLength,
@@ -26,6 +26,7 @@ import {
   type Sequence,
 } from "./sequence.ts";
 import { forwardSteps } from "./forward_steps.ts";
+import { timedPredictor } from "./auto/timed_predictor.ts";
 import { mergeTallies } from "./strategies/acceptance.ts";
 import type { Models, Strategy, StrategyOptions, StrategyResult } from "./strategy_options.ts";
 
@@ -36,10 +37,6 @@ export const FIRST_CANVAS = 64;
  * itself on canvases above (its authors advise against blocks of 512).
  */
 export const WIDEST_CANVAS = 512;
-/** Least mean probability of an end at the canvas's end at which it is wide enough: DAEDAL's. */
-export const SURE_OF_END = 0.5;
-/** Positions at the canvas's end whose mean it is, or a quarter of a shorter canvas. */
-const END_POSITIONS = 16;
 
 /** Options of a free canvas; `steps` is one for each position of a canvas. */
 export interface FreeOptions extends Omit<StrategyOptions, "steps"> {
@@ -59,27 +56,6 @@ export function firstCanvas(
 }
 
 /**
- * How sure the model is of ending within a canvas: the mean probability of end tokens at its last
- * masked positions, in one forward pass. Of the probabilities only one a position is read back: that
- * of `eosToken`. Another end token counts where it is the likeliest.
- */
-export async function sureOfEnd(
-  sequence: Sequence,
-  target: Predictor,
-  { eosToken, endTokens }: Pick<StrategyOptions, "eosToken" | "endTokens">,
-): Promise<number> {
-  const { ids, promptLength, attentionMask } = sequence;
-  const count = Math.max(1, Math.min(END_POSITIONS, (ids.length - promptLength) >> 2));
-  const positions = maskedPositions(sequence, ids.length).slice(-count);
-  const judged = new Uint32Array(positions.length).fill(eosToken);
-  const [found] = await target.predict([{ ids, attentionMask, positions, judged, choice: GREEDY }]);
-  const ends = found.map(({ token, confidence, judgedConfidence = 0 }) =>
-    judgedConfidence + (token !== eosToken && endTokens.includes(token) ? confidence : 0)
-  );
-  return ends.reduce((sum, end) => sum + end, 0) / ends.length;
-}
-
-/**
  * Denoises an answer of up to `most` positions behind a prompt. Steps, blocks and passes are counted
  * through all its canvases; the passes that widen them count too.
  * @param prompt a sequence without a generation
@@ -87,7 +63,7 @@ export async function sureOfEnd(
  */
 export async function* denoiseFreely(
   prompt: Sequence,
-  strategy: Pick<Strategy, "run">,
+  strategy: Pick<Strategy, "run" | "needsDraft">,
   models: Models,
   options: FreeOptions,
 ): AsyncGenerator<DenoiseStep, StrategyResult, void> {
@@ -99,13 +75,11 @@ export async function* denoiseFreely(
   let steps = 0;
   let shown = firstCanvas(options);
   for (;;) {
-    const { canvas, passes } = await openCanvas(before, most - answered, models.target, options);
-    const length = generationLength(canvas);
-    const taken = { steps, passes: (total?.targetForwards ?? 0) + passes };
-    const end = answered + length;
-    const run = strategy.run(canvas, models, { ...options, steps: length });
-    const result = yield* forwardSteps(run, (step): DenoiseStep => {
+    const taken = { steps, passes: total?.targetForwards ?? 0 };
+    const opened = openCanvas(before, most - answered, strategy, models, options);
+    const { result, passes } = yield* forwardSteps(opened, ({ step, length, passes }) => {
       steps = taken.steps + step.step + 1;
+      const end = answered + length;
       const grown = end === shown ? undefined : { grown: end };
       shown = end;
       return {
@@ -113,12 +87,12 @@ export async function* denoiseFreely(
         ...grown,
         step: steps - 1,
         block: answered / blockLength + step.block,
-        nfe: taken.passes + step.nfe,
+        nfe: taken.passes + passes + step.nfe,
       };
     });
     total = added(total, result, passes);
-    answered = end;
     const { sequence } = result;
+    answered += generationLength(sequence);
     const isFull = maskedPositions(sequence, sequence.ids.length).length === 0;
     const isOver = options.finished?.() ||
       (options.stopAtEnd && decidedUpToEnd(sequence, endTokens));
@@ -128,23 +102,61 @@ export async function* denoiseFreely(
   return { ...total, sequence: { ...total.sequence, promptLength: prompt.promptLength } };
 }
 
-/** Widens a canvas until the model is sure of ending in it. @returns it, and the passes spent */
-async function openCanvas(
+/** A step on a canvas, the canvas's length, and the passes that widened it. */
+interface CanvasRun {
+  readonly step: DenoiseStep;
+  readonly length: number;
+  readonly passes: number;
+}
+
+/**
+ * Runs a strategy on a canvas that is widened until the model is sure of ending in it. A pass in which
+ * it is sure is the strategy's first step; a strategy with a draft, whose first pass comes after
+ * guesses, gets passes of their own.
+ * @returns the result, and the passes that are not in it
+ */
+async function* openCanvas(
   before: Sequence,
   room: number,
-  target: Predictor,
+  strategy: Pick<Strategy, "run" | "needsDraft">,
+  models: Models,
   options: FreeOptions,
-): Promise<{ readonly canvas: Sequence; readonly passes: number }> {
+): AsyncGenerator<
+  CanvasRun,
+  { readonly result: StrategyResult; readonly passes: number },
+  void
+> {
   const widest = Math.min(room, wholeBlocks(options.widest ?? WIDEST_CANVAS, options));
   let length = Math.min(widest, firstCanvas(options));
-  for (let passes = 0;; passes++) {
-    const canvas = masked(before, length);
-    if (length === widest) return { canvas, passes };
+  let passes = 0;
+  // What auto drafted before it knew that a canvas was too narrow is in no result.
+  let drafted = 0;
+  let unused = 0;
+  const counted = models.draft && timedPredictor(models.draft, {
+    predicted: () => drafted++,
+    ran: (steps) => drafted += steps.length,
+  });
+  for (;;) {
+    drafted = 0;
     options.signal?.throwIfAborted();
-    if (await sureOfEnd(canvas, target, options) >= SURE_OF_END) {
-      return { canvas, passes: passes + 1 };
+    const canvas = masked(before, length);
+    const asking = length === widest ? undefined : askingForEnd(models.target, canvas, options);
+    try {
+      if (asking && strategy.needsDraft) await asking.ask();
+      const asked = { target: asking ?? models.target, draft: counted };
+      const run = strategy.run(canvas, asked, { ...options, steps: length });
+      const result = yield* forwardSteps(
+        run,
+        (step): CanvasRun => ({ step, length, passes: passes + (asking?.passes ?? 0) }),
+      );
+      const draftForwards = result.draftForwards + unused;
+      return { result: { ...result, draftForwards }, passes: passes + (asking?.passes ?? 0) };
+    } catch (error) {
+      if (!(error instanceof NarrowCanvas)) throw error;
+      passes += error.passes;
+      unused += drafted;
+      length = Math.min(widest, 2 * length);
     }
-    length = Math.min(widest, 2 * length);
   }
 }
 

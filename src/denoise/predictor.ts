@@ -139,7 +139,7 @@ export interface Canvas {
    * @throws {RangeError} for several sequences or guidance, and for a range when nothing is kept
    */
   predict(
-    asked: readonly Pick<ForwardInput, "ids" | "positions" | "choice">[],
+    asked: readonly Pick<ForwardInput, "ids" | "positions" | "judged" | "choice">[],
     cache: NonNullable<CanvasStep["cache"]>,
   ): Promise<Prediction[][]>;
   /** Replaces the ids of a sequence, and those of its unconditional twin if it has guidance. */

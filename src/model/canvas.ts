@@ -234,7 +234,7 @@ export class DeviceCanvas implements Canvas {
 
   /** @throws {GpuError} when the device failed; the canvas is then unusable */
   async predict(
-    asked: readonly Pick<ForwardInput, "ids" | "positions" | "choice">[],
+    asked: readonly Pick<ForwardInput, "ids" | "positions" | "judged" | "choice">[],
     cache: NonNullable<CanvasStep["cache"]>,
   ): Promise<Prediction[][]> {
     if (this.#destroyed) throw new Error("the canvas was destroyed");
@@ -253,13 +253,14 @@ export class DeviceCanvas implements Canvas {
   }
 
   async #predict(
-    asked: readonly Pick<ForwardInput, "ids" | "positions" | "choice">[],
+    asked: readonly Pick<ForwardInput, "ids" | "positions" | "judged" | "choice">[],
     cache: NonNullable<CanvasStep["cache"]>,
   ): Promise<Prediction[][]> {
     const { batch, rowAt, stride } = this.#rows.batchOfStates(asked.map(({ ids }) => ids), cache);
     const [{ positions: visible }] = this.#rows.packed.sequences;
-    const questions = asked.map(({ positions, choice }, state) => ({
+    const questions = asked.map(({ positions, judged, choice }, state) => ({
       positions,
+      judged,
       choice,
       rows: Array.from(positions, (position) => {
         const row = rowAt(position);

@@ -3,9 +3,9 @@ import {
   denoiseFreely,
   FIRST_CANVAS,
   type FreeOptions,
-  sureOfEnd,
   WIDEST_CANVAS,
 } from "../../src/denoise/free_canvas.ts";
+import { sureOfEnd } from "../../src/denoise/end_question.ts";
 import type { DenoiseStep } from "../../src/denoise/denoise_step.ts";
 import type { ForwardInput, Prediction, Predictor } from "../../src/denoise/predictor.ts";
 import { newSequence, unconditionalIds } from "../../src/denoise/sequence.ts";
@@ -48,6 +48,19 @@ class KnownAnswer implements Predictor {
   }
 }
 
+/** Says of every canvas that it ends there. */
+class SureAnswer extends KnownAnswer {
+  override async predict(inputs: readonly ForwardInput[]): Promise<Prediction[][]> {
+    const found = await super.predict(inputs);
+    return found.map((predictions) =>
+      predictions.map((prediction) => ({
+        ...prediction,
+        ...prediction.judgedConfidence !== undefined && { judgedConfidence: 0.9 },
+      }))
+    );
+  }
+}
+
 const options: FreeOptions = {
   most: 4096,
   blockLength: 8,
@@ -58,7 +71,12 @@ const options: FreeOptions = {
   stopAtEnd: true,
 };
 
-async function answer(model: KnownAnswer, more: Partial<FreeOptions> = {}, strategy = "plain") {
+async function answer(
+  model: KnownAnswer,
+  more: Partial<FreeOptions> = {},
+  strategy = "plain",
+  stepped = () => {},
+) {
   const run = denoiseFreely(
     newSequence(PROMPT, 0, MASK),
     strategyOf(strategy as "plain"),
@@ -67,7 +85,10 @@ async function answer(model: KnownAnswer, more: Partial<FreeOptions> = {}, strat
   );
   const steps: DenoiseStep[] = [];
   let next = await run.next();
-  for (; !next.done; next = await run.next()) steps.push(next.value);
+  for (; !next.done; next = await run.next()) {
+    steps.push(next.value);
+    stepped();
+  }
   return { steps, result: next.value };
 }
 
@@ -115,17 +136,72 @@ Deno.test("the canvas doubles until it is sure, and no pass is wider than the wi
   assertEquals(result.sequence.ids.length - PROMPT.length, WIDEST_CANVAS + 256);
 });
 
-Deno.test("what is spent on a short answer does not depend on the limit", async () => {
-  const spent = async (most: number) => {
-    const model = new KnownAnswer(17, EOT);
-    await answer(model, { most });
-    return model.lengths.reduce((sum, length) => sum + length + PROMPT.length, 0);
+for (
+  const [strategy, more] of [
+    ["plain", {}],
+    ["threshold", {}],
+    ["factor", {}],
+    ["auto", {}],
+    ["auto", { quality: "fast" }],
+  ] as const
+) {
+  const name = [strategy, ...Object.values(more)].join(", ");
+  Deno.test(`${name}: what is spent on a short answer does not depend on the limit`, async () => {
+    const spent = async (limit: number) => {
+      const model = new KnownAnswer(17, EOT);
+      const { result } = await answer(model, { most: limit, ...more }, strategy);
+      assertEquals(model.lengths.length, result.targetStates);
+      return model.lengths.reduce((sum, length) => sum + length + PROMPT.length, 0);
+    };
+    const least = await spent(64);
+    for (const most of [448, 4096]) {
+      const rows = await spent(most);
+      assert(rows <= 1.1 * least, `${most}: ${rows} rows, not ${least}`);
+    }
+  });
+}
+
+Deno.test("a pass of its own asks for the end where the strategy's answers another question", async () => {
+  const passes = async (more: Partial<FreeOptions>) => {
+    const model = new KnownAnswer(17);
+    const { result } = await answer(model, more);
+    assertEquals(model.lengths.length, result.targetStates);
+    return result.targetForwards;
   };
-  const least = await spent(64);
-  for (const most of [448, 4096]) {
-    assert(await spent(most) <= 1.1 * least, `${most}: ${await spent(most)} rows, not ${least}`);
-  }
+  assertEquals(await passes({ most: 64 }), 18);
+  assertEquals(await passes({ most: 128 }), 18);
+  assertEquals(await passes({ most: 128, bannedTokens: [2] }), 19);
+  assertEquals(await passes({ most: 128, confidenceEosEotInf: true }), 19);
 });
+
+for (const strategy of ["plain", "threshold", "factor", "auto"]) {
+  Deno.test(`${strategy}: 20 answers of more than 64 tokens end by themselves`, async () => {
+    for (let i = 0; i < 20; i++) {
+      const length = 65 + 37 * i;
+      // Every other model is sure of an end in whatever canvas it sees: then another one is appended.
+      const model = i % 2 === 0 ? new KnownAnswer(length) : new SureAnswer(length);
+      const { result } = await answer(model, {}, strategy);
+      const generated = Array.from(result.sequence.ids.subarray(PROMPT.length));
+      assertEquals(generated.findIndex((id) => id === EOS || id === EOT), length);
+      assert(generated.length < options.most);
+    }
+  });
+
+  Deno.test(`${strategy}: the first text of 128 tokens comes within 40% of the rows`, async () => {
+    const model = new KnownAnswer(127);
+    const rows: number[] = [];
+    const { steps } = await answer(model, { blockLength: 32 }, strategy, () => {
+      rows.push(model.lengths.reduce((sum, length) => sum + length + PROMPT.length, 0));
+    });
+    const positions = new Set<number>();
+    const first = steps.findIndex(({ commits }) => {
+      for (const { position } of commits[0]) positions.add(position);
+      return positions.has(PROMPT.length);
+    });
+    const share = rows[first] / rows.at(-1)!;
+    assert(share <= 0.4, `${rows[first]} of ${rows.at(-1)} rows`);
+  });
+}
 
 Deno.test("the limit ends an answer, also within the first canvas", async () => {
   for (const most of [8, 40, 64, 520]) {

@@ -32,23 +32,57 @@ async function run(engine: Engine, request: Partial<GenerateRequest>) {
 
 Deno.test("a short answer costs the same under any limit, and its text comes early", async () => {
   using engine = await loadEngine(EMBEDDED_TARGET);
-  const rows = async (maxTokens?: number) => {
-    const { start, end, steps, deltas } = await run(engine, {
+  const ways: readonly Partial<GenerateRequest>[] = [
+    { strategy: "plain" },
+    { strategy: "threshold" },
+    { strategy: "factor" },
+    { strategy: "threshold", cache: "dual" },
+    { strategy: "auto" },
+  ];
+  for (const way of ways) {
+    const rows = async (maxTokens?: number) => {
+      const { start, end, steps, deltas } = await run(engine, {
+        length: "auto",
+        ...way,
+        maxTokens,
+      });
+      assertEquals(end.finishReason, "stop");
+      assertEquals(deltas, end.text);
+      const first = steps.findIndex(({ delta }) => delta !== "");
+      assert(first < 8, `text at step ${first}`);
+      const length = steps.findLast(({ grown }) => grown)?.grown ?? start.generationLength;
+      return end.stats.forwards * (start.promptTokens + length);
+    };
+    const least = await rows(64);
+    for (const maxTokens of [448, 4096, undefined]) {
+      const spent = await rows(maxTokens);
+      assert(spent <= 1.1 * least, `${JSON.stringify(way)}, ${maxTokens}: ${spent}, not ${least}`);
+    }
+  }
+});
+
+Deno.test("the first text of 128 tokens comes within 40% of the rows", async () => {
+  using engine = await loadEngine(EMBEDDED_TARGET);
+  for (const strategy of ["plain", "threshold"] as const) {
+    const { start, steps, end } = await run(engine, {
       length: "auto",
-      strategy: "plain",
-      maxTokens,
+      strategy,
+      messages: STORY,
+      maxTokens: 128,
+      ignoreEos: true,
     });
-    assertEquals(end.finishReason, "stop");
-    assertEquals(deltas, end.text);
-    const first = steps.findIndex(({ delta }) => delta !== "");
-    assert(first < 8, `text at step ${first}`);
-    const length = steps.findLast(({ grown }) => grown)?.grown ?? start.generationLength;
-    return end.stats.forwards * (start.promptTokens + length);
-  };
-  const least = await rows(64);
-  for (const maxTokens of [448, 4096, undefined]) {
-    const spent = await rows(maxTokens);
-    assert(spent <= 1.1 * least, `${maxTokens}: ${spent} rows, not ${least}`);
+    assertEquals(end.usage.completionTokens, 128);
+    let length = start.generationLength;
+    let passes = 0;
+    let rows = 0;
+    let first = 0;
+    for (const { nfe, grown, delta } of steps) {
+      length = grown ?? length;
+      rows += (nfe - passes) * (start.promptTokens + length);
+      passes = nfe;
+      if (delta !== "") first ||= rows;
+    }
+    assert(first > 0 && first <= 0.4 * rows, `${strategy}: ${first} of ${rows} rows`);
   }
 });
 

@@ -5,6 +5,7 @@ import { newSequence } from "../../src/denoise/sequence.ts";
 import { STRATEGY_NAMES, strategyOf } from "../../src/denoise/strategy.ts";
 import { EMBEDDED_TARGET } from "../../src/engine/embedded_models.ts";
 import { loadEngine } from "../../src/engine/load.ts";
+import EVAL_PUBLIC from "../../models/eval-public.json" with { type: "json" };
 
 Deno.test("a story ends by itself, whatever the canvas begins with, in every strategy", async () => {
   using engine = await loadEngine(EMBEDDED_TARGET);
@@ -49,4 +50,43 @@ Deno.test("a story ends by itself, whatever the canvas begins with, in every str
     if (strategy === "auto") continue;
     assertEquals(await run(strategy, { first: 8, cache: "dual" }), cached, strategy);
   }
+});
+
+/** The longest answers of the public prompts have 19 to 43 tokens; the model was trained up to 51. */
+Deno.test("20 answers that are longer than the first canvas end by themselves", async () => {
+  using engine = await loadEngine(EMBEDDED_TARGET);
+  const { maskTokenId, endTokenIds } = engine.facts;
+  const longest = EVAL_PUBLIC.items
+    .toSorted((a, b) => b.expected_ids.length - a.expected_ids.length)
+    .slice(0, 20);
+  const exact = async (first: number) => {
+    let count = 0;
+    for (const { id, prompt_ids, expected_ids } of longest) {
+      assert(expected_ids.length > 16);
+      const steps = denoiseFreely(
+        newSequence(prompt_ids, 0, maskTokenId),
+        strategyOf("threshold"),
+        { target: engine.model },
+        {
+          most: 256,
+          blockLength: 8,
+          seeds: [1],
+          eosToken: endTokenIds[0],
+          eotToken: engine.eotToken,
+          endTokens: endTokenIds,
+          stopAtEnd: true,
+          first,
+        },
+      );
+      let next = await steps.next();
+      while (!next.done) next = await steps.next();
+      const ids = Array.from(next.value.sequence.ids.subarray(prompt_ids.length));
+      const end = ids.findIndex((token) => endTokenIds.includes(token));
+      assert(end > 0 && !ids.slice(0, end).includes(maskTokenId), `${id} does not end`);
+      if (ids.slice(0, end).join() === expected_ids.join()) count++;
+    }
+    return count;
+  };
+  const [widened, whole] = [await exact(16), await exact(64)];
+  assert(widened >= whole, `${widened} exact answers, ${whole} on a canvas that is wide at once`);
 });
