@@ -65,7 +65,7 @@ export async function* constrainedSteps(
   for (let start = 0, block = 0; start < most && !automaton.isComplete(state); block++) {
     if (start >= canvas) canvas = Math.min(most, canvas + blockLength);
     const length = Math.min(blockLength, canvas - start);
-    await automaton.explore(state, length);
+    await automaton.explore(state, length, signal);
     const window = new Window(automaton, state, length, most - start - length);
     const commit = ({ position, token }: Commit) => {
       window.commit(position - first - start, token);
