@@ -146,6 +146,26 @@ export class TokenAutomaton {
     }
   }
 
+  /**
+   * How many tokens, of `tokens` at most and at least one, are in sight at once: those whose states
+   * take at most `most` looks to follow.
+   */
+  sight(from: number, tokens: number, most: number): number {
+    let level = new Set([from]);
+    let looks = 0;
+    for (let seen = 0; seen < tokens; seen++) {
+      const next = new Set<number>();
+      for (const state of level) {
+        const behind = this.successors(state);
+        looks += behind.length;
+        if (looks > most) return Math.max(1, seen);
+        for (const to of behind) next.add(to);
+      }
+      level = next;
+    }
+    return tokens;
+  }
+
   /** Tokens from each state to the nearest that accepts. */
   #tokenDistances(): Map<number, number> {
     const before = new Map<number, number[]>();

@@ -92,3 +92,12 @@ Deno.test("exploring ends when nobody waits for it", async () => {
   const tokens = new TokenAutomaton(automaton, syntheticVocabulary(), [END]);
   await assertRejects(() => tokens.countTokens(AbortSignal.abort()), DOMException, "abort");
 });
+
+Deno.test("a block is as long as what it may hold can be followed", () => {
+  const automaton = ready({ kind: "regex", pattern: "(([a-z]{1,12} ?){1,6}\\. ){2,9}" });
+  const tokens = new TokenAutomaton(automaton, syntheticVocabulary(), [END]);
+  assertEquals(tokens.sight(tokens.start, 256, Infinity), 256);
+  const length = tokens.sight(tokens.start, 256, 10_000);
+  assert(length > 1 && length < 256, `${length}`);
+  assertEquals(tokens.sight(tokens.start, 256, 0), 1);
+});
