@@ -157,7 +157,7 @@ const inBoth: Join = (a, b) => {
 const JOINING: Readonly<Record<string, Join>> = {
   type: inBoth,
   enum: inBoth,
-  required: (a, b) => [...new Set([...a as string[], ...b as string[]])],
+  required: (a, b) => Array.isArray(a) && Array.isArray(b) ? [...new Set([...a, ...b])] : undefined,
   minimum: largest,
   exclusiveMinimum: largest,
   minLength: largest,

@@ -9,6 +9,8 @@ import type { Vocabulary } from "./vocabulary.ts";
 /** The state behind an end token; the states of the automaton follow. */
 export const DONE = 0;
 const FIRST = 1;
+/** Milliseconds for which the thread that answers others is held up. */
+const PIECE = 50;
 
 /** Thrown for a language that the vocabulary cannot write. */
 export class UnwritableError extends Error {
@@ -73,9 +75,10 @@ export class TokenAutomaton {
   /**
    * Counts the distances in tokens from now on, which takes a look at every state. Otherwise they are
    * in bytes, if each byte is a token: never less, and a way that long can be kept to.
+   * @throws the signal's reason when it is aborted before
    */
-  async countTokens(): Promise<void> {
-    await this.explore(this.start, Infinity);
+  async countTokens(signal?: AbortSignal): Promise<void> {
+    await this.explore(this.start, Infinity, signal);
     const tokens = this.#tokenDistances();
     this.#distance = (state) => tokens.get(state) ?? Infinity;
   }
@@ -117,12 +120,16 @@ export class TokenAutomaton {
     return this.#ends;
   }
 
-  /** Finds successors ahead, for so many tokens, in pieces of `milliseconds`. */
-  async explore(from: number, tokens: number, milliseconds = 50): Promise<void> {
+  /**
+   * Finds successors ahead, for so many tokens, in pieces of 50 ms.
+   * @throws the signal's reason when it is aborted before
+   */
+  async explore(from: number, tokens: number, signal?: AbortSignal): Promise<void> {
     const seen = new Set([from]);
     let level = [from];
     let start = performance.now();
     for (let i = 0; i < tokens && level.length > 0; i++) {
+      signal?.throwIfAborted();
       const next: number[] = [];
       for (const state of level) {
         for (const to of this.successors(state)) {
@@ -130,12 +137,33 @@ export class TokenAutomaton {
           seen.add(to);
           next.push(to);
         }
-        if (performance.now() - start < milliseconds) continue;
+        if (performance.now() - start < PIECE) continue;
         await new Promise((resolve) => setTimeout(resolve, 0));
+        signal?.throwIfAborted();
         start = performance.now();
       }
       level = next;
     }
+  }
+
+  /**
+   * How many tokens, of `tokens` at most and at least one, are in sight at once: those whose states
+   * take at most `most` looks to follow.
+   */
+  sight(from: number, tokens: number, most: number): number {
+    let level = new Set([from]);
+    let looks = 0;
+    for (let seen = 0; seen < tokens; seen++) {
+      const next = new Set<number>();
+      for (const state of level) {
+        const behind = this.successors(state);
+        looks += behind.length;
+        if (looks > most) return Math.max(1, seen);
+        for (const to of behind) next.add(to);
+      }
+      level = next;
+    }
+    return tokens;
   }
 
   /** Tokens from each state to the nearest that accepts. */
@@ -156,9 +184,13 @@ export class TokenAutomaton {
     const distance = new Map<number, number>();
     let level = all.filter((state) => this.accepts(state));
     for (let tokens = 0; level.length > 0; tokens++) {
-      const fresh = level.filter((state) => !distance.has(state));
-      for (const state of fresh) distance.set(state, tokens);
-      level = fresh.flatMap((state) => before.get(state) ?? []);
+      for (const state of level) distance.set(state, tokens);
+      // Each once: many ways lead to a state, and a way more at each level doubles them.
+      const next = new Set<number>();
+      for (const state of level) {
+        for (const from of before.get(state) ?? []) if (!distance.has(from)) next.add(from);
+      }
+      level = [...next];
     }
     return distance;
   }

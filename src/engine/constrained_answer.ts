@@ -49,10 +49,12 @@ function mostTokens({ request, plan }: ConstrainedRequest, context: number): num
 /**
  * Checks that what else a request asks for can be done under its constraint.
  * @throws {RequestError} naming what cannot
+ * @throws the signal's reason when it is aborted before
  */
 export async function checkConstrained(
   asked: ConstrainedRequest,
   context: number,
+  signal?: AbortSignal,
 ): Promise<void> {
   const { plan, automaton } = asked;
   const check = (field: string, fits: boolean, reason: string) => {
@@ -81,7 +83,7 @@ export async function checkConstrained(
   const measure = plan.confidence ?? PROBABILITY;
   check("confidence", measure === PROBABILITY, `must be ${PROBABILITY} with a constraint`);
   const most = mostTokens(asked, context);
-  if (automaton.distance(automaton.start) > most) await automaton.countTokens();
+  if (automaton.distance(automaton.start) > most) await automaton.countTokens(signal);
   const least = automaton.distance(automaton.start);
   if (least <= most) return;
   throw new RequestError(

@@ -19,6 +19,12 @@ import type { TokenAutomaton } from "../constraint/token_automaton.ts";
 import { Window } from "../constraint/window.ts";
 import { chooseAllowed, chooseOf, type StepChoice } from "./constrained_choice.ts";
 
+/**
+ * Looks at states that a block may take each time that one of its tokens is decided, some 0.1 s of the
+ * thread that answers others: a block whose constraint has more is shorter.
+ */
+const MOST_LOOKS = 500_000;
+
 /** The model, as far as constrained denoising uses it. */
 export interface LogitSource {
   /** Logits at some positions of a sequence, `[positions, vocabulary]`. */
@@ -64,8 +70,9 @@ export async function* constrainedSteps(
   let [step, nfe] = [0, 0];
   for (let start = 0, block = 0; start < most && !automaton.isComplete(state); block++) {
     if (start >= canvas) canvas = Math.min(most, canvas + blockLength);
-    const length = Math.min(blockLength, canvas - start);
-    await automaton.explore(state, length);
+    const wanted = Math.min(blockLength, canvas - start);
+    await automaton.explore(state, wanted, signal);
+    const length = automaton.sight(state, wanted, MOST_LOOKS);
     const window = new Window(automaton, state, length, most - start - length);
     const commit = ({ position, token }: Commit) => {
       window.commit(position - first - start, token);

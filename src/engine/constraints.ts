@@ -39,6 +39,7 @@ export class Constraints {
     request: GenerateRequest,
     plan: GenerationPlan,
     encode: (request: GenerateRequest) => Uint32Array,
+    signal?: AbortSignal,
   ): Promise<ConstrainedRequest | undefined> {
     const { constraint } = request;
     if (!constraint) return undefined;
@@ -47,7 +48,7 @@ export class Constraints {
       ? encode(this.#withConstraint(request))
       : plan.promptIds;
     const made = { request, plan: { ...plan, promptIds }, automaton };
-    await checkConstrained(made, this.facts.contextLength);
+    await checkConstrained(made, this.facts.contextLength, signal);
     return made;
   }
 

@@ -152,7 +152,7 @@ export class Engine implements LoadedModel {
       this.draft !== undefined,
     );
     const plan = { ...planned, text };
-    const constrained = await this.#constraints.checked(request, plan, encode);
+    const constrained = await this.#constraints.checked(request, plan, encode, signal);
     const deadline = new Deadline(plan.deadlineMs);
     const leave = await this.#queue.enter(signal);
     // The steps run without waiting for the reader. A reader that stops, or calls this model

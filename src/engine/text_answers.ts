@@ -33,11 +33,14 @@ function answered(
   template: ChatTemplate,
   vocabulary: number,
 ): TokenizedText {
-  const of = (text: string, ids: readonly number[]) => ({
-    text,
-    ids,
-    pieces: ids.map((id) => pieceOf(tokenizer, id)),
-  });
+  // A text of a megabyte has the same few tokens many times.
+  const known = new Map<number, Piece>();
+  const piece = (id: number) => {
+    const found = known.get(id) ?? pieceOf(tokenizer, id);
+    known.set(id, found);
+    return found;
+  };
+  const of = (text: string, ids: readonly number[]) => ({ text, ids, pieces: ids.map(piece) });
   switch (question.type) {
     case "encode": {
       const { text, control } = question;
@@ -59,7 +62,10 @@ function answered(
   }
 }
 
-function pieceOf(tokenizer: TextTokenizer, id: number): string | readonly number[] {
+/** A token's text, or its bytes where they are no whole characters. */
+type Piece = string | readonly number[];
+
+function pieceOf(tokenizer: TextTokenizer, id: number): Piece {
   if (tokenizer.isSpecial(id)) return tokenizer.tokenText(id);
   const bytes = tokenizer.tokenBytes(id);
   try {

@@ -119,7 +119,9 @@ export function createApp(given: TextEngine, options: AppOptions = {}): Hono {
   }
   const { document, page } = reference(engine, routes, chatOptions);
   app.get("/openapi.json", document);
+  app.all("/openapi.json", methodNotAllowed("GET, HEAD"));
   app.get("/docs", page);
+  app.all("/docs", methodNotAllowed("GET, HEAD"));
 
   app.notFound((c) => {
     const path = new URL(c.req.url).pathname.slice(0, 200);

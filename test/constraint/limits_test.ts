@@ -1,9 +1,11 @@
 /** What is too large is refused before it takes the memory or the time of the engine's thread. */
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Allowance, SizeError } from "../../src/constraint/allowance.ts";
 import { Automaton } from "../../src/constraint/automaton.ts";
 import { type Constraint, constraintLanguage } from "../../src/constraint/constraint.ts";
+import { TokenAutomaton } from "../../src/constraint/token_automaton.ts";
 import { SchemaError } from "../../src/constraint/schema_error.ts";
+import { END, syntheticVocabulary } from "./random_text.ts";
 
 function ready(constraint: Constraint, milliseconds?: number): Automaton {
   const allowance = new Allowance(milliseconds);
@@ -67,9 +69,35 @@ Deno.test("lists too long to be read, and broken references, are the schema's fa
       { enum: new Array(300_000).fill(1) },
       { type: "string", pattern: "a|".repeat(200_000) },
       { $ref: "#/%E0%A4%A" },
+      { allOf: [{ required: 5 }, { required: 6 }] },
     ]
   ) {
     assertThrows(() => ready(schema(value)), SchemaError);
   }
   assertEquals(ready(schema({ type: new Array(300_000).fill("null") })).size, 5);
+});
+
+Deno.test("tokens to the end are counted once a state, however many ways lead to it", async () => {
+  const automaton = ready({ kind: "regex", pattern: "[a-f]{300}" });
+  const tokens = new TokenAutomaton(automaton, syntheticVocabulary(), [END]);
+  const start = performance.now();
+  await tokens.countTokens();
+  assert(performance.now() - start < 5000);
+  assert(tokens.distance(tokens.start) > 0);
+  assert(tokens.distance(tokens.start) < 300);
+});
+
+Deno.test("exploring ends when nobody waits for it", async () => {
+  const automaton = ready({ kind: "regex", pattern: "a{1500}" });
+  const tokens = new TokenAutomaton(automaton, syntheticVocabulary(), [END]);
+  await assertRejects(() => tokens.countTokens(AbortSignal.abort()), DOMException, "abort");
+});
+
+Deno.test("a block is as long as what it may hold can be followed", () => {
+  const automaton = ready({ kind: "regex", pattern: "(([a-z]{1,12} ?){1,6}\\. ){2,9}" });
+  const tokens = new TokenAutomaton(automaton, syntheticVocabulary(), [END]);
+  assertEquals(tokens.sight(tokens.start, 256, Infinity), 256);
+  const length = tokens.sight(tokens.start, 256, 10_000);
+  assert(length > 1 && length < 256, `${length}`);
+  assertEquals(tokens.sight(tokens.start, 256, 0), 1);
 });

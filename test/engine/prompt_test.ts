@@ -66,6 +66,21 @@ Deno.test("text becomes tokens and text again, control tokens only when asked", 
   assertEquals(bytes, [...new TextEncoder().encode("é ")]);
 });
 
+Deno.test("pieces of a long text are made once a token, whatever its length", () => {
+  const text = "😀".repeat(2000);
+  const own = tokenizer.tokenBytes.bind(tokenizer);
+  let made = 0;
+  tokenizer.tokenBytes = (id) => (made++, own(id));
+  try {
+    const question = { type: "encode", text, control: false } as const;
+    const { ids, pieces } = answerAboutText(question, tokenizer, template, vocabulary);
+    assertEquals(pieces.length, ids.length);
+    assertEquals(made, new Set(ids).size);
+  } finally {
+    tokenizer.tokenBytes = own;
+  }
+});
+
 Deno.test("an id that the model does not have is no text", () => {
   const decode = (id: number) =>
     answerAboutText({ type: "decode", ids: [id] }, tokenizer, template, vocabulary);

@@ -128,6 +128,8 @@ Deno.test("405 names the methods that work", async () => {
       ["/v1/models", "PUT", "GET, HEAD"],
       ["/v1/models/fake-llada", "DELETE", "GET, HEAD"],
       ["/v1/stats", "POST", "GET, HEAD"],
+      ["/docs", "POST", "GET, HEAD"],
+      ["/openapi.json", "OPTIONS", "GET, HEAD"],
       ["/v1/chat/completions", "GET", "POST"],
       ["/v1/chat/completions", "OPTIONS", "POST"],
     ]
