@@ -55,3 +55,42 @@ Deno.test("structured_outputs may hold all fields of vLLM's class, and must ask 
     assertMatch(body.error.message, /structured_outputs says nothing/);
   }
 });
+
+Deno.test("/completion takes texts, ids, both in one, and lists of them, and numbers its answers", async () => {
+  const promptsOf = async (prompt: unknown) => {
+    const { status, body, requests } = await post("/completion", { prompt, n_predict: 8 });
+    assertEquals(status, 200, JSON.stringify(body));
+    const answers = Array.isArray(body) ? body : [body];
+    assertEquals(answers.map(({ index }) => index), requests.map((_, index) => index));
+    return { asked: requests.map(({ prompt }) => prompt), told: answers.map((one) => one.prompt) };
+  };
+  assertEquals(await promptsOf("ab"), { asked: ["ab"], told: ["ab"] });
+  assertEquals(await promptsOf([97, 98]), { asked: [[97, 98]], told: ["ab"] });
+  assertEquals(await promptsOf([97, "bc", 100]), { asked: [[97, 98, 99, 100]], told: ["abcd"] });
+  assertEquals(await promptsOf(["ab"]), { asked: ["ab"], told: ["ab"] });
+  assertEquals(await promptsOf([[97], "b", ["c", 100]]), {
+    asked: [[97], "b", [99, 100]],
+    told: ["a", "b", "cd"],
+  });
+  for (const wrong of [[], [[97], 98], [1.5], [[["a"]]], Array(129).fill("a"), {}]) {
+    const { status, body } = await post("/completion", { prompt: wrong });
+    assertEquals([status, body.error.param.startsWith("prompt")], [400, true]);
+  }
+});
+
+Deno.test("/completion tells what it was asked for, and only the fields that are wanted", async () => {
+  const asked = { prompt: "ab", n_predict: 8, seed: 5, temperature: 0.5, stop: ["x"] };
+  const { body } = await post("/completion", asked);
+  assertEquals(body.generation_settings, {
+    n_predict: 8,
+    n_probs: 0,
+    stream: false,
+    seed: 5,
+    stop: ["x"],
+    temperature: 0.5,
+  });
+  assertEquals([body.has_new_line, body.truncated, body.tokens], [false, false, []]);
+  const response_fields = ["content", "generation_settings/n_predict", "nothing", "prompt/length"];
+  const { body: cut } = await post("/completion", { ...asked, response_fields });
+  assertEquals(cut, { content: body.content, "generation_settings/n_predict": 8 });
+});
