@@ -94,3 +94,18 @@ Deno.test("/completion tells what it was asked for, and only the fields that are
   const { body: cut } = await post("/completion", { ...asked, response_fields });
   assertEquals(cut, { content: body.content, "generation_settings/n_predict": 8 });
 });
+
+Deno.test("a context that is exceeded is told in the words that libraries look for", async () => {
+  for (
+    const [path, fields] of [
+      ["/v1/chat/completions", { messages: [{ role: "user", content: "a".repeat(300) }] }],
+      ["/v1/chat/completions", { messages: [{ role: "user", content: "a".repeat(5000) }] }],
+      ["/v1/completions", { prompt: "a".repeat(300) }],
+      ["/completion", { prompt: "a".repeat(300) }],
+    ] as const
+  ) {
+    const { status, body } = await post(path, fields);
+    assertEquals([status, body.error.code], [400, "context_length_exceeded"]);
+    assertMatch(body.error.message, /^This model's maximum context length is 256 tokens: /);
+  }
+});
