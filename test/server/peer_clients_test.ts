@@ -109,3 +109,22 @@ Deno.test("a context that is exceeded is told in the words that libraries look f
     assertMatch(body.error.message, /^This model's maximum context length is 256 tokens: /);
   }
 });
+
+Deno.test("/slots tells whether an answer is under way, /props what a model is called", async () => {
+  const app = createApp(new FakeEngine({ stepDelay: 2 }));
+  const get = async (path: string) => await (await app.request(path)).json();
+  const slot = { id: 0, n_ctx: 256, is_processing: false };
+  assertEquals(await get("/slots"), [slot]);
+  const answer = app.request("/v1/chat/completions", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ messages: MESSAGES, stream: true }),
+  });
+  const response = await answer;
+  assertEquals(await get("/slots"), [{ ...slot, is_processing: true }]);
+  await response.text();
+  assertEquals(await get("/slots"), [slot]);
+  const { total_slots, model_path, default_generation_settings } = await get("/props");
+  assertEquals([total_slots, model_path], [1, "fake-llada"]);
+  assertEquals(default_generation_settings, { n_ctx: 256, params: { n_predict: -1, seed: -1 } });
+});
