@@ -106,6 +106,36 @@ Deno.test("llama-server's answers have the ids of their tokens, whole where aske
   assert(chunks.every((chunk) => !("completion_probabilities" in chunk)));
 });
 
+Deno.test("an echo's tokens stand before the answer's, without log-probabilities, whole and streamed", async () => {
+  const prompt = "7 times 8 is";
+  const complete = (more: object) =>
+    app.request("/v1/completions", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ max_tokens: 8, ignore_eos: true, logprobs: 1, echo: true, ...more }),
+    });
+  const { pieces, ids } = await engine.text({ type: "encode", text: prompt, control: true });
+  for (const asked of [prompt, ids]) {
+    const { choices: [{ text, logprobs }] } =
+      await (await complete({ prompt: asked, temperature: 0 })).json();
+    assertEquals(logprobs.tokens.slice(0, pieces.length), pieces);
+    assertEquals(logprobs.tokens.join(""), text);
+    for (const [i, logprob] of logprobs.token_logprobs.entries()) {
+      assertEquals(logprob === null, i < pieces.length);
+      assertEquals(logprobs.top_logprobs[i] === null, i < pieces.length);
+      assert(text.startsWith(logprobs.tokens[i], logprobs.text_offset[i]));
+    }
+    const streamed = await complete({ prompt: asked, temperature: 0, stream: true });
+    const choices = (await streamed.text()).split("\n\n")
+      .filter((line) => line.startsWith("data: {"))
+      .map((line) => JSON.parse(line.slice(6)).choices[0]);
+    for (const field of ["tokens", "token_logprobs", "text_offset"]) {
+      const all = choices.flatMap((choice) => choice.logprobs?.[field] ?? []);
+      assertEquals(all, logprobs[field], field);
+    }
+  }
+});
+
 Deno.test("a stop string ends the tokens with the text", async () => {
   const { body: { choices: [{ message }] } } = await ask({ temperature: 0 });
   const word = message.content.split(" ")[2];
