@@ -235,7 +235,14 @@ class SchemaReader {
     if (schema.uniqueItems === true && most > 1) {
       throw new SchemaError(within(pointer, "uniqueItems"), "is a keyword that is not supported");
     }
-    const { prefixItems, items = true } = schema;
+    const { items = true } = schema;
+    // Older drafts, and programs that still write them, have the list under this name.
+    const [listName, prefixItems] = Array.isArray(items)
+      ? ["items", items]
+      : ["prefixItems", schema.prefixItems];
+    if (Array.isArray(items) && schema.prefixItems !== undefined) {
+      throw new SchemaError(within(pointer, "items"), "is no schema: it must be an object");
+    }
     if (prefixItems === undefined) {
       return arrayOf(
         most === 0 ? undefined : this.value(items, within(pointer, "items")),
@@ -243,7 +250,7 @@ class SchemaReader {
         most,
       );
     }
-    const at = within(pointer, "prefixItems");
+    const at = within(pointer, listName);
     if (!Array.isArray(prefixItems)) throw new SchemaError(at, "must be a list of schemas");
     if (least > prefixItems.length || most < prefixItems.length) {
       throw new SchemaError(at, "is only supported for arrays of just so many items");

@@ -10,7 +10,7 @@ import {
   textBounds,
 } from "./chat_request.ts";
 import { chatStream } from "./chat_stream.ts";
-import { type ApiError, toApiError } from "./errors.ts";
+import { type ApiError, toApiError, withContext } from "./errors.ts";
 import { eventStream, type StreamMessage } from "./event_stream.ts";
 import { loadedModel } from "./health.ts";
 import { type BodyLimits, readJson } from "./json_body.ts";
@@ -67,7 +67,8 @@ export function chatCompletions(
     const signal = AbortSignal.any([c.req.raw.signal, cancel.signal]);
     const onCancel = (reason: unknown) => cancel.abort(reason);
     const clientError = (error: unknown): ApiError => {
-      const known = toApiError(error, request.tokenLimitField);
+      const found = toApiError(error, request.tokenLimitField);
+      const known = withContext(found, model.contextLength);
       if (known.status >= 500 && !signal.aborted) options.onError(error);
       return known;
     };

@@ -3,7 +3,7 @@ import type { GenerateRequest, ModelSummary } from "../engine/request.ts";
 import { canvasOf } from "./canvas_fields.ts";
 import { chatSchema, KNOWN_FIELDS, type RequestLimits } from "./chat_schema.ts";
 import { askedConstraint } from "./constraint_schema.ts";
-import { ApiError } from "./errors.ts";
+import { ApiError, withContext } from "./errors.ts";
 import type { BodyLimits } from "./json_body.ts";
 import { type NameOptions, requireModel } from "./model_names.ts";
 import { issueError } from "./request_issue.ts";
@@ -161,13 +161,10 @@ export function textBounds(limits: RequestLimits, { maxBytes }: BodyLimits): Bod
 }
 
 function tooMuchText(found: string, { maxTextLength, contextLength }: RequestLimits): ApiError {
-  return new ApiError(
-    400,
-    "context_length_exceeded",
-    `${found}, more than the model's ${contextLength} tokens can ` +
-      `(${maxTextLength} characters at most). Shorten the conversation.`,
-    { param: "messages" },
-  );
+  const message = `${found}, more than can fit (${maxTextLength} characters at most). ` +
+    "Shorten the conversation.";
+  const error = new ApiError(400, "context_length_exceeded", message, { param: "messages" });
+  return withContext(error, contextLength);
 }
 
 /** OpenAI takes the number of likeliest tokens only with `logprobs`. */

@@ -60,6 +60,19 @@ export class ApiError extends Error {
   }
 }
 
+/**
+ * An error, which says how long the context is if that was exceeded: in OpenAI's own words, because
+ * libraries look for them in the message to shorten a conversation, and not at the code.
+ * @param contextLength in tokens
+ */
+export function withContext(error: ApiError, contextLength: number): ApiError {
+  if (error.code !== "context_length_exceeded") return error;
+  const { status, code, message, param, headers } = error;
+  const told = `This model's maximum context length is ${contextLength} tokens`;
+  if (message.includes(told)) return error;
+  return new ApiError(status, code, `${told}: ${message}`, { param, headers });
+}
+
 /** `maxTokens` -> `max_tokens`. */
 function snakeCase(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);

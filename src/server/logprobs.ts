@@ -3,6 +3,8 @@ import type { AnswerToken, LikelyToken } from "../engine/request.ts";
 
 /** A token with its log-probability. */
 export interface TokenLogprob {
+  /** Its id: llama-server's addition. */
+  readonly id: number;
   /** The token as text; U+FFFD where it is part of a character. */
   readonly token: string;
   /** Its UTF-8 bytes. */
@@ -45,7 +47,7 @@ function logprob({ logProbability }: LikelyToken): number {
 }
 
 function tokenLogprob(token: LikelyToken): TokenLogprob {
-  return { token: token.text, bytes: token.bytes, logprob: logprob(token) };
+  return { id: token.token, token: token.text, bytes: token.bytes, logprob: logprob(token) };
 }
 
 /** The tokens of a chat completion; null if none were asked for. */

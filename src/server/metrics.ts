@@ -47,6 +47,8 @@ interface Figures {
 export interface Measured {
   readonly engine: TextEngine;
   readonly route: (c: Context) => Promise<Response>;
+  /** How many answers are under way, those that wait for their turn among them. */
+  readonly running: () => number;
 }
 
 /** Measures the answers of an engine. The library is loaded with the first of them. */
@@ -82,6 +84,7 @@ export function measured(engine: TextEngine): Measured {
   };
   return {
     engine: engineWith(engine, generate),
+    running: () => running,
     async route() {
       const { text, contentType } = await (await load()).written();
       return new Response(text, { headers: { "Content-Type": contentType } });

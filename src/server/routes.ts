@@ -10,7 +10,7 @@ import { completionsSchema } from "./completions/schema.ts";
 import type { BodyLimits } from "./json_body.ts";
 import { completion, completionSchema, infill, infillSchema } from "./llama_server/completion.ts";
 import { detokenizeSchema, templateSchema, tokenizeSchema } from "./llama_server/schema.ts";
-import { applyTemplate, detokenize, props, tokenize } from "./llama_server/text.ts";
+import { applyTemplate, detokenize, props, slots, tokenize } from "./llama_server/text.ts";
 import type { Measured } from "./metrics.ts";
 import { running, show, tags, version } from "./ollama/models.ts";
 import { ollamaChat, ollamaGenerate } from "./ollama/route.ts";
@@ -40,7 +40,7 @@ export type RouteOptions = { readonly body: BodyLimits } & ResponseTimes;
  * @param chatOver makes the chat route over an engine
  */
 export function moreRoutes(
-  { engine, route: metrics }: Measured,
+  { engine, route: metrics, running: underWay }: Measured,
   chatOver: (engine: TextEngine) => ChatHandler,
   options: RouteOptions,
 ): readonly Route[] {
@@ -136,6 +136,7 @@ export function moreRoutes(
       applyTemplate(engine, options),
     ),
     get("/props", "The context length (llama-server).", props(engine, VERSION)),
+    get("/slots", "Whether an answer is under way (llama-server).", slots(engine, underWay)),
     get("/metrics", "Figures for Prometheus.", metrics),
     // Ollama's clients look for this sentence.
     get("/", "Says that the server is there.", (c) => c.text("Ollama is running")),

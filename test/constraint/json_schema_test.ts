@@ -1,5 +1,6 @@
 /** What each keyword allows, and what is refused by name. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { Ajv } from "ajv";
 import { Automaton } from "../../src/constraint/automaton.ts";
 import { constraintLanguage } from "../../src/constraint/constraint.ts";
 import { schemaLanguage } from "../../src/constraint/json_schema.ts";
@@ -86,6 +87,19 @@ Deno.test("keywords allow what is valid, and nothing else", () => {
       assert(!automaton.matches(bytes(text)), `${JSON.stringify(schema)}: ${text}`);
     }
   }
+});
+
+Deno.test("items may be a list, as in the drafts before prefixItems", () => {
+  const schema = { items: [{ const: 1 }, { type: "string" }] };
+  const automaton = new Automaton(schemaLanguage(schema)!);
+  const judge = new Ajv({ strict: false }).compile(schema);
+  assert(automaton.matches(bytes('[1, "a"]')) && judge([1, "a"]));
+  for (const text of ["[]", "[1]", '["a", 1]', '[1, "a", 2]']) {
+    assert(!automaton.matches(bytes(text)), text);
+  }
+  const both = { items: [true], prefixItems: [true] };
+  const error = assertThrows(() => schemaLanguage(both), SchemaError);
+  assertEquals(error.pointer, "/items");
 });
 
 Deno.test("every format gives texts that ajv finds valid", () => {

@@ -77,6 +77,65 @@ Deno.test("in a stream they cover just the text of their chunk", async () => {
   assert(bare.every(({ logprobs }) => logprobs === null));
 });
 
+Deno.test("llama-server's answers have the ids of their tokens, whole where asked for, in every chunk", async () => {
+  const fields = { prompt: "7 times 8 is", n_predict: 8, temperature: 0, ignore_eos: true };
+  const complete = (more: object) =>
+    app.request("/completion", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ ...fields, ...more }),
+    });
+  const whole = await (await complete({ return_tokens: true, n_probs: 2 })).json();
+  assert(whole.tokens.length > 0);
+  assertEquals((await engine.text({ type: "decode", ids: whole.tokens })).text, whole.content);
+  const probabilities = whole.completion_probabilities as (ContentLogprob & { id: number })[];
+  assertEquals(probabilities.map(({ id }) => id), whole.tokens);
+  for (const { top_logprobs } of probabilities) {
+    for (const { id, token } of top_logprobs) {
+      const { text } = await engine.text({ type: "decode", ids: [id] });
+      // A control token has a name, and no text.
+      assertEquals(text === "" ? token.startsWith("<|") : text === token, true, token);
+    }
+  }
+  const { tokens, completion_probabilities } = await (await complete({})).json();
+  assertEquals([tokens, completion_probabilities], [[], undefined]);
+  const chunks = (await (await complete({ stream: true })).text()).split("\n\n")
+    .filter((line) => line !== "").map((line) => JSON.parse(line.slice(6)));
+  assertEquals(chunks.flatMap(({ tokens }) => tokens), whole.tokens);
+  assertEquals(chunks.map(({ content }) => content).join(""), whole.content);
+  assert(chunks.every((chunk) => !("completion_probabilities" in chunk)));
+});
+
+Deno.test("an echo's tokens stand before the answer's, without log-probabilities, whole and streamed", async () => {
+  const prompt = "7 times 8 is";
+  const complete = (more: object) =>
+    app.request("/v1/completions", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ max_tokens: 8, ignore_eos: true, logprobs: 1, echo: true, ...more }),
+    });
+  const { pieces, ids } = await engine.text({ type: "encode", text: prompt, control: true });
+  for (const asked of [prompt, ids]) {
+    const { choices: [{ text, logprobs }] } =
+      await (await complete({ prompt: asked, temperature: 0 })).json();
+    assertEquals(logprobs.tokens.slice(0, pieces.length), pieces);
+    assertEquals(logprobs.tokens.join(""), text);
+    for (const [i, logprob] of logprobs.token_logprobs.entries()) {
+      assertEquals(logprob === null, i < pieces.length);
+      assertEquals(logprobs.top_logprobs[i] === null, i < pieces.length);
+      assert(text.startsWith(logprobs.tokens[i], logprobs.text_offset[i]));
+    }
+    const streamed = await complete({ prompt: asked, temperature: 0, stream: true });
+    const choices = (await streamed.text()).split("\n\n")
+      .filter((line) => line.startsWith("data: {"))
+      .map((line) => JSON.parse(line.slice(6)).choices[0]);
+    for (const field of ["tokens", "token_logprobs", "text_offset"]) {
+      const all = choices.flatMap((choice) => choice.logprobs?.[field] ?? []);
+      assertEquals(all, logprobs[field], field);
+    }
+  }
+});
+
 Deno.test("a stop string ends the tokens with the text", async () => {
   const { body: { choices: [{ message }] } } = await ask({ temperature: 0 });
   const word = message.content.split(" ")[2];

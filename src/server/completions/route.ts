@@ -65,10 +65,12 @@ export function completions(
       chat: chatFor(prompt),
       body: { ...body, messages: [{ role: "user", content: asText(prompt) }] },
     });
+    const echoed = await Promise.all(
+      prompts.map((one) => echo ? echoOf(engine, one, logprobs !== undefined) : NO_ECHO),
+    );
     const shape: CompletionShape = {
-      echoes: echo
-        ? await Promise.all(prompts.map((one) => textOf(engine, one)))
-        : prompts.map(() => ""),
+      echoes: echoed.map(({ text }) => text),
+      echoTokens: echoed.map(({ tokens }) => tokens),
       each: n,
       includeUsage: request.stream_options?.include_usage ?? false,
     };
@@ -92,7 +94,20 @@ function asText(prompt: Prompt): string {
   return typeof prompt === "string" ? prompt : "";
 }
 
-async function textOf(engine: TextEngine, prompt: Prompt): Promise<string> {
-  if (typeof prompt === "string") return prompt;
-  return (await engine.text({ type: "decode", ids: prompt })).text;
+/** A prompt that is said again before its answer. */
+interface Echo {
+  readonly text: string;
+  readonly tokens: readonly string[];
+}
+
+const NO_ECHO: Echo = { text: "", tokens: [] };
+
+async function echoOf(engine: TextEngine, prompt: Prompt, withTokens: boolean): Promise<Echo> {
+  const isText = typeof prompt === "string";
+  if (isText && !withTokens) return { text: prompt, tokens: [] };
+  const { text, pieces } = await engine.text(
+    isText ? { type: "encode", text: prompt, control: true } : { type: "decode", ids: prompt },
+  );
+  const tokens = pieces.map((piece) => typeof piece === "string" ? piece : "\ufffd");
+  return { text: isText ? prompt : text, tokens: withTokens ? tokens : [] };
 }

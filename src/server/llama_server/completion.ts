@@ -4,8 +4,8 @@ import { z } from "zod";
 import type { TextEngine } from "../../engine/request.ts";
 import { loadedModel } from "../health.ts";
 import type { BodyLimits } from "../json_body.ts";
-import type { AnswerChunk, AnswerUsage, WholeAnswer } from "../translated/chat_answer.ts";
 import {
+  type Fields,
   fields,
   flag,
   listOf,
@@ -19,18 +19,23 @@ import {
 import { infillEngine } from "../translated/infill_engine.ts";
 import { promptEngine } from "../translated/prompt_engine.ts";
 import {
+  type Ask,
   type ChatHandler,
   EVENTS,
   type ResponseTimes,
   sentEvent,
   translate,
 } from "../translated/translation.ts";
+import { type AnswerShape, chunksOf, wholeOf } from "./answer.ts";
+import { type Prompt, promptSchema, promptsOf, readPrompt } from "./prompts.ts";
 
 /** What both routes take. Fields that are not named are a chat completion's, or ignored. */
 const shared = {
   n_predict: whole.optional(),
   stream: flag.optional(),
   n_probs: whole.optional(),
+  return_tokens: flag.optional(),
+  response_fields: listOf(text, "names of fields").optional(),
   grammar: text.optional(),
   json_schema: z.unknown().optional(),
   t_max_predict_ms: whole.optional(),
@@ -38,7 +43,7 @@ const shared = {
 
 /** The schema of the body of `/completion`. */
 export const completionSchema = fields({
-  prompt: z.union([text, listOf(whole, "token ids")], { error: "text or a list of token ids" }),
+  prompt: promptSchema,
   ...shared,
 });
 
@@ -54,18 +59,19 @@ export const infillSchema = fields({
   ...shared,
 });
 
-type CompletionRequest = z.output<typeof completionSchema>;
+const sharedSchema = fields(shared);
+type SharedRequest = z.output<typeof sharedSchema>;
 
 /** Fields that are about llama-server's own runtime. */
 const IGNORED_FIELDS: readonly string[] = [
-  ...["cache_prompt", "id_slot", "return_tokens", "timings_per_token", "samplers", "n_keep"],
+  ...["cache_prompt", "id_slot", "timings_per_token", "samplers", "n_keep"],
   ...["post_sampling_probs"],
 ];
 
 /** Fields that are translated. */
 const OWN_FIELDS: readonly string[] = [
   ...["prompt", "n_predict", "stream", "n_probs", "json_schema", "t_max_predict_ms"],
-  ...["repeat_penalty", "grammar"],
+  ...["repeat_penalty", "grammar", "return_tokens", "response_fields"],
 ];
 
 type Options = { readonly body: BodyLimits } & ResponseTimes;
@@ -78,13 +84,18 @@ export function completion(
   chatOver: ChatOver,
   options: Options,
 ): (c: Context) => Promise<Response> {
-  const chat = chatOver(promptEngine(engine));
+  const overText = chatOver(promptEngine(engine));
   return async (c) => {
     loadedModel(engine);
     const request = await readBody(c, completionSchema, options.body);
-    const { prompt } = request;
-    const over = typeof prompt === "string" ? chat : chatOver(promptEngine(engine, prompt));
-    return await answer(c, over, request, options);
+    const [first, ...others] = promptsOf(request.prompt);
+    const read = async (prompt: Prompt): Promise<Asked> => {
+      const { ids, text } = await readPrompt(engine, prompt);
+      return { text, chat: ids ? chatOver(promptEngine(engine, ids)) : overText };
+    };
+    const asked: Asked[] = [];
+    for (const prompt of others) asked.push(await read(prompt));
+    return await answer(c, [await read(first), ...asked], { request }, options);
   };
 }
 
@@ -110,105 +121,89 @@ export function infill(
     const over = input_suffix === ""
       ? chat
       : chatOver(promptEngine(infillEngine(engine, input_suffix)));
-    return await answer(c, over, { ...request, prompt }, options);
+    const asked = { text: prompt, chat: over };
+    // Tokens beside others that are given have no probabilities, from which their ids are known.
+    const isGap = input_suffix !== "";
+    return await answer(c, [asked], { request, isGap }, options);
   };
+}
+
+/** A prompt as text, and the chat route that takes it. */
+interface Asked {
+  readonly text: string;
+  readonly chat: ChatHandler;
 }
 
 async function answer(
   c: Context,
-  chat: ChatHandler,
-  request: CompletionRequest,
+  asked: readonly [Asked, ...Asked[]],
+  { request, isGap = false }: {
+    readonly request: SharedRequest;
+    /** Whether the text stands before another. */
+    readonly isGap?: boolean;
+  },
   options: Options,
 ): Promise<Response> {
   const begun = performance.now();
-  const { prompt, n_predict, n_probs, json_schema, t_max_predict_ms } = request;
+  const { n_predict, n_probs, json_schema, t_max_predict_ms, stream = false } = request;
   if (request.grammar) throw refuse("grammar", "Send a json_schema instead.");
-  const isText = typeof prompt === "string";
+  const withTokens = (request.return_tokens ?? false) && !isGap;
   const body = {
     ...without(request, ...OWN_FIELDS, ...IGNORED_FIELDS),
-    messages: [{ role: "user", content: isText ? prompt : "" }],
     ...n_predict !== undefined && { max_tokens: n_predict },
     ...request.repeat_penalty !== undefined && { repetition_penalty: request.repeat_penalty },
-    ...n_probs && { logprobs: true, top_logprobs: n_probs },
+    ...(n_probs || withTokens || (stream && !isGap)) &&
+      { logprobs: true, top_logprobs: n_probs ?? 0 },
     ...json_schema !== undefined && {
       response_format: { type: "json_schema", json_schema: { name: "s", schema: json_schema } },
     },
     ...t_max_predict_ms && { deadline_ms: t_max_predict_ms },
   };
-  const last = (end: Ending) => ({ ...lastFields(end, begun), prompt });
+  const shape: AnswerShape = {
+    prompts: asked.map(({ text }) => text),
+    settings: settingsOf(request),
+    withTokens,
+    withProbabilities: Boolean(n_probs),
+    only: request.response_fields ?? [],
+    begun,
+  };
+  const askFor = ({ text, chat }: Asked): Ask => {
+    return { chat, body: { ...body, messages: [{ role: "user", content: text }] } };
+  };
+  const [first, ...others] = asked;
   return await translate(c, {
-    asks: [{ chat, body }],
+    asks: [askFor(first), ...others.map(askFor)],
     ignored: present(request, IGNORED_FIELDS),
-    stream: request.stream ?? false,
+    stream,
     format: EVENTS,
-    whole: ([answer]) => wholeOf(answer, last),
+    whole: (answers) => {
+      const all = answers.map((answer, index) => wholeOf(answer, index, shape));
+      // As llama-server: a list of one prompt is answered as the prompt alone.
+      return all.length > 1 ? all : all[0];
+    },
     async *parts(chunks) {
-      for await (const chunk of chunksOf(chunks, last)) yield sentEvent(chunk);
+      for await (const chunk of chunksOf(chunks, shape)) yield sentEvent(chunk);
     },
     broken: ({ message, type }) => sentEvent({ error: { code: 500, message, type } }),
   }, options);
 }
 
-interface Ending {
-  readonly reason: string | null;
-  readonly stopText: string | null;
-  readonly model: string;
-  readonly usage?: AnswerUsage;
-}
+/** Fields that an answer tells again, of those that have no value of their own without one. */
+const TOLD_FIELDS: readonly string[] = [
+  ...["temperature", "top_k", "top_p", "min_p", "repeat_penalty", "presence_penalty"],
+  ...["frequency_penalty", "ignore_eos", "json_schema"],
+];
 
-function lastFields({ reason, stopText, model, usage }: Ending, begun: number) {
-  const milliseconds = performance.now() - begun;
-  const predicted = usage?.completion_tokens ?? 0;
+/** What the request asked for. */
+function settingsOf(request: SharedRequest): Record<string, unknown> {
+  const { n_predict = -1, n_probs = 0, stream = false } = request;
+  const fields: Fields = request;
   return {
-    stop: true,
-    model,
-    stop_type: reason === "length" ? "limit" : stopText === null ? "eos" : "word",
-    stopping_word: stopText ?? "",
-    tokens_predicted: predicted,
-    tokens_evaluated: usage?.prompt_tokens ?? 0,
-    tokens_cached: 0,
-    truncated: false,
-    generation_settings: {},
-    timings: {
-      prompt_n: usage?.prompt_tokens ?? 0,
-      predicted_n: predicted,
-      predicted_ms: milliseconds,
-      predicted_per_second: predicted / Math.max(milliseconds / 1000, 1e-9),
-    },
+    n_predict,
+    n_probs,
+    stream,
+    seed: fields.seed ?? -1,
+    stop: fields.stop ?? [],
+    ...Object.fromEntries(present(request, TOLD_FIELDS).map((name) => [name, fields[name]])),
   };
-}
-
-function wholeOf({ choices, model, usage }: WholeAnswer, last: (end: Ending) => object) {
-  const { message, finish_reason, stop_reason, logprobs } = choices[0];
-  return {
-    content: message.content ?? "",
-    ...logprobs?.content && { completion_probabilities: logprobs.content },
-    ...last({ reason: finish_reason, stopText: stop_reason ?? null, model, usage }),
-  };
-}
-
-async function* chunksOf(
-  chunks: AsyncIterable<AnswerChunk>,
-  last: (end: Ending) => object,
-): AsyncGenerator<object, void, void> {
-  let reason: string | null = null;
-  let stopText: string | null = null;
-  let usage: AnswerUsage | undefined;
-  let named = "";
-  for await (const { choices, model, usage: counted } of chunks) {
-    named = model;
-    usage = counted ?? usage;
-    for (const { delta, finish_reason, stop_reason, logprobs } of choices) {
-      reason = finish_reason ?? reason;
-      stopText = stop_reason ?? stopText;
-      if (!delta.content) continue;
-      const probabilities = logprobs?.content;
-      yield {
-        content: delta.content,
-        stop: false,
-        ...probabilities && { completion_probabilities: probabilities },
-      };
-    }
-  }
-  yield { content: "", ...last({ reason, stopText, model: named, usage }) };
 }

@@ -77,11 +77,24 @@ export function props(engine: TextEngine, version: string): (c: Context) => Resp
   return (c) => {
     const { id, contextLength } = loadedModel(engine);
     return c.json({
-      default_generation_settings: { n_ctx: contextLength, params: { n_predict: -1 } },
+      default_generation_settings: { n_ctx: contextLength, params: { n_predict: -1, seed: -1 } },
       total_slots: 1,
       model_alias: id,
+      // Where a model lies is nobody's business: its name stands for it.
+      model_path: id,
       modalities: { vision: false, audio: false },
       build_info: `unmask ${version}`,
     });
+  };
+}
+
+/**
+ * Makes the handler of `GET /slots`: one answer is denoised at a time, so there is one slot.
+ * @param running how many answers are under way
+ */
+export function slots(engine: TextEngine, running: () => number): (c: Context) => Response {
+  return (c) => {
+    const { contextLength } = loadedModel(engine);
+    return c.json([{ id: 0, n_ctx: contextLength, is_processing: running() > 0 }]);
   };
 }

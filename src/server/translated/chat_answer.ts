@@ -14,6 +14,7 @@ export interface ToolCall {
 
 /** A token's logarithmic probability, in OpenAI's shape for chats. */
 export interface TokenLogprob {
+  readonly id?: number;
   readonly token: string;
   readonly logprob: number;
   readonly bytes: readonly number[] | null;
