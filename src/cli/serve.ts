@@ -290,12 +290,13 @@ function readyText(
   url: string,
   { asksKey, maxTokens }: { readonly asksKey: boolean; readonly maxTokens?: number },
 ): string {
-  const { id, contextLength, defaultMaxTokens } = engine.model!;
+  const { id, contextLength } = engine.model!;
+  const most = maxTokens === undefined ? "as long as they need" : `of at most ${maxTokens} tokens`;
   const reachable = url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:");
   const body = JSON.stringify({ messages: [{ role: "user", content: "What is 7 times 8?" }] });
   return [
     `Model ${id} is ready on ${engine.adapter}: context ${contextLength} tokens, ` +
-    `answers of ${maxTokens ?? defaultMaxTokens} unless asked otherwise.`,
+    `answers ${most}, unless a request asks for another limit.`,
     "Try:",
     `  curl ${reachable}/v1/chat/completions \\`,
     "    -H 'Content-Type: application/json' \\",
