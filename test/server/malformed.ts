@@ -90,7 +90,13 @@ export const MALFORMED: readonly MalformedRequest[] = [
   { name: "null", init: raw("null"), status: 400, param: null, message: /found null/ },
   { name: "array", init: raw("[]"), status: 400, param: null, message: /found an array/ },
   { name: "string", init: raw('"hi"'), status: 400, param: null, message: /found "hi"/ },
-  { name: "deep nesting", init: raw(deep), status: 400, param: null, message: /found an array/ },
+  {
+    name: "deep nesting",
+    init: raw(deep),
+    status: 400,
+    param: null,
+    message: /more than 256 arrays or objects/,
+  },
   // The wrong type of content, or too much.
   {
     name: "text/plain",
