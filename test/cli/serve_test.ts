@@ -216,7 +216,9 @@ Deno.test("a server takes keys from a file, a name, a page's origin, and logs JS
       ...["--cors", page.Origin, "--log-format", "json", "--log-messages", "--max-tokens", "2"],
     ]);
     await using running = server;
-    await running.stdout.match(/^Model org\/own-name is ready on .* answers of at most 2 tokens, unless/m);
+    await running.stdout.match(
+      /^Model org\/own-name is ready on .* answers of at most 2 tokens, unless/m,
+    );
     const answer = await ask(url, { model: "gpt-4o", n: 2, store: true });
     assertEquals(answer.headers.get("x-unmask-ignored"), "store");
     const { model, choices, usage } = await answer.json();
