@@ -15,9 +15,6 @@ import { Recorder } from "../gpu/recorder.ts";
 import { Scratch } from "../gpu/scratch.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { attentionWork } from "../kernels/attention.ts";
-import { unsplit } from "../kernels/head.ts";
-import { matmul } from "../kernels/matmul.ts";
-import { topK } from "../kernels/top_k.ts";
 import { paddedInner } from "../quant/scheme.ts";
 import { DeviceCanvas } from "./canvas.ts";
 import type { ModelConfig } from "./loading/config.ts";
@@ -25,7 +22,7 @@ import { createKvCache, keptElement } from "./kv_cache.ts";
 import { checkChoice, checkInput } from "./input.ts";
 import { familyOf } from "./family.ts";
 import { type HiddenObserver, type ModelWeights, mostRows, type RowBatch } from "./forward_pass.ts";
-import { rowsFor } from "./linear.ts";
+import { logitRows, type RankedToken, readLogits, topLogits } from "./logits.ts";
 import { StepPace } from "./step_pace.ts";
 import { normAsked, type PredictionContext, uploadScratch } from "./prediction_pass.ts";
 import { answerQuestions } from "./sampled_pass.ts";
@@ -39,14 +36,7 @@ import {
 } from "./rows.ts";
 
 export { GpuFaultError, GpuMemoryError } from "../gpu/device.ts";
-
-/** A token among the likeliest at a position. */
-export interface RankedToken {
-  /** Token id. */
-  readonly token: number;
-  /** Its logit, noise-free. */
-  readonly logit: number;
-}
+export type { RankedToken } from "./logits.ts";
 
 /**
  * The results of a forward pass over one sequence, for inspection. There is one row for each
@@ -176,12 +166,11 @@ export class Model implements Predictor, Disposable {
       );
       const normed = normAsked(this.#context, x, all, rows);
       keep("final_norm", normed);
-      const parts = this.#logits(normed, rows);
       for (const [name, copy] of copies) {
         const bytes = await this.readback.read(recorder, copy, 4 * rows * width);
         hidden.set(name, unpad(new Float32Array(bytes), rows, width, config.hiddenSize));
       }
-      logits = await parts();
+      logits = await readLogits(this.#context, this.readback, normed, rows);
     });
     return { logits, positions: packed.sequences[0].positions, hidden };
   }
@@ -206,14 +195,21 @@ export class Model implements Predictor, Disposable {
       const packed = packRows([input], this.config.maskTokenId);
       const x = this.#forward(this.#upload(packed));
       const rows = askedRows(packed, 0, input.positions);
-      const most = this.#logitRows(input.guidance ? 2 : 1);
+      const most = logitRows(this.#context, input.guidance ? 2 : 1);
       for (let first = 0; first < rows.length; first += most) {
         const piece = rows.slice(first, first + most).flatMap((row) =>
           input.guidance ? [row, row + packed.twinRows] : [row]
         );
         const guidance = input.guidance && input.guidance.scale + 1;
         found.push(
-          ...await this.#topOf(x, piece, Math.min(k, this.config.embeddingSize), guidance),
+          ...await topLogits(
+            this.#context,
+            this.readback,
+            x,
+            piece,
+            Math.min(k, this.config.embeddingSize),
+            guidance,
+          ),
         );
       }
     });
@@ -233,43 +229,10 @@ export class Model implements Predictor, Disposable {
       const x = this.#forward(this.#upload(packed));
       const rows = askedRows(packed, 0, asked.positions);
       const index = uploadScratch(this.#context, "asked_rows", Uint32Array.from(rows));
-      logits = await this.#logits(normAsked(this.#context, x, index, rows.length), rows.length)();
+      const normed = normAsked(this.#context, x, index, rows.length);
+      logits = await readLogits(this.#context, this.readback, normed, rows.length);
     });
     return logits;
-  }
-
-  /** The k largest logits of some rows of hidden states; with guidance rows come in pairs. */
-  async #topOf(
-    hidden: Tensor,
-    rows: readonly number[],
-    k: number,
-    guidance: number | undefined,
-  ): Promise<RankedToken[][]> {
-    const { recorder, scratch, config, weights } = this.#context;
-    const columns = config.embeddingSize;
-    const count = guidance === undefined ? rows.length : rows.length / 2;
-    const rowIndex = uploadScratch(this.#context, "asked_rows", Uint32Array.from(rows));
-    const normed = normAsked(this.#context, hidden, rowIndex, rows.length);
-    const logits = scratch.get("logits", rows.length * columns);
-    const input = rowsFor(weights.head, normed, rows.length, this.#context);
-    matmul(recorder, input, unsplit(weights.head), logits, { rows: rows.length, yStride: columns });
-    const found = scratch.get("top", 2 * count * k);
-    topK(recorder, logits, found, { rows: count, columns, k, guidance });
-    const bytes = await this.readback.read(recorder, found, 8 * count * k);
-    const tokens = new Uint32Array(bytes);
-    const values = new Float32Array(bytes);
-    return Array.from({ length: count }, (_, i) =>
-      Array.from({ length: k }, (_, j) => ({
-        token: tokens[2 * (i * k + j)],
-        logit: values[2 * (i * k + j) + 1],
-      })));
-  }
-
-  /** Positions whose logits fit one binding, with `rowsEach` rows for each. */
-  #logitRows(rowsEach: number): number {
-    const bytes = 4 * this.config.embeddingSize * rowsEach;
-    const fitting = Math.floor(this.gpu.limits.maxStorageBufferBindingSize / bytes);
-    return Math.max(64, fitting - fitting % 64);
   }
 
   /**
@@ -380,26 +343,5 @@ export class Model implements Predictor, Disposable {
       }),
       guidance && { scale: guidance.scale, twinRows: packed.twinRows },
     );
-  }
-
-  /** Records logits of `rows` normed rows in pieces that fit a binding. @returns reads them back */
-  #logits(normed: Tensor, rows: number): () => Promise<Float32Array<ArrayBuffer>> {
-    const { recorder, scratch, config, weights } = this.#context;
-    const columns = config.embeddingSize;
-    const width = paddedInner(config.hiddenSize);
-    const most = this.#logitRows(1);
-    return async () => {
-      const logits = new Float32Array(rows * columns);
-      for (let first = 0; first < rows; first += most) {
-        const count = Math.min(most, rows - first);
-        const piece = scratch.get("logits", count * columns);
-        const part = normed.part(first * width, count * width);
-        const x = rowsFor(weights.head, part, count, this.#context);
-        matmul(recorder, x, unsplit(weights.head), piece, { rows: count, yStride: columns });
-        const bytes = await this.readback.read(recorder, piece, 4 * count * columns);
-        logits.set(new Float32Array(bytes), first * columns);
-      }
-      return logits;
-    };
   }
 }

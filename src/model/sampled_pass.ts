@@ -8,15 +8,14 @@ import type { Readback } from "../gpu/readback.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { adjustLogits, adjustmentWords } from "../kernels/adjust_logits.ts";
 import { guideLogits } from "../kernels/guide_logits.ts";
-import { CANDIDATE_WORDS, headTiles, unsplit } from "../kernels/head.ts";
+import { CANDIDATE_WORDS, headTiles } from "../kernels/head.ts";
 import { logitCutoff } from "../kernels/logit_cutoff.ts";
-import { matmul } from "../kernels/matmul.ts";
 import { predict, PREDICTION_WORDS } from "../kernels/predict.ts";
 import { reduceLogits } from "../kernels/reduce_logits.ts";
 import { scoreTokens } from "../kernels/score_tokens.ts";
 import { ASKED_WORDS, isMeasured } from "../kernels/step_plan.ts";
 import { topK } from "../kernels/top_k.ts";
-import { rowsFor } from "./linear.ts";
+import { recordLogits } from "./logits.ts";
 import {
   type AskedRows,
   normAsked,
@@ -95,7 +94,7 @@ async function sample(
   if (changed || scored) {
     for (let first = 0; first < entries; first += ROWS) {
       const rows = Math.min(ROWS, entries - first);
-      const logits = recordLogits(context, hidden, asked, first, rows);
+      const logits = recordAsked(context, hidden, asked, first, rows);
       const part = predictions.window(PREDICTION_WORDS * first, PREDICTION_WORDS * ROWS);
       if (changed) {
         let adjusted = logits;
@@ -158,24 +157,22 @@ async function readTogether(
   return ends.map((end, i) => bytes.slice(4 * (ends[i - 1] ?? 0), 4 * end));
 }
 
-/** Records the logits of `rows` asked rows from `first` on. @returns `[rows, tokens]` */
-function recordLogits(
+/** Records the logits, guided if asked, of `rows` asked rows from `first` on. @returns `[rows, tokens]` */
+function recordAsked(
   context: PredictionContext,
   hidden: Tensor,
   { rows: rowIndex, guidance }: AskedRows,
   first: number,
   rows: number,
 ): Tensor {
-  const { recorder, scratch, weights } = context;
-  const columns = weights.head.columns;
+  const { recorder, scratch } = context;
   const rowsEach = guidance === undefined ? 1 : 2;
   const count = rows * rowsEach;
   const index = rowIndex.window(first * rowsEach, ROWS * rowsEach);
   const normed = normAsked(context, hidden, index, count);
-  const x = rowsFor(weights.head, normed, count, context);
-  const logits = scratch.get("logits", count * columns);
-  matmul(recorder, x, unsplit(weights.head), logits, { rows: count, yStride: columns });
+  const logits = recordLogits(context, normed, count);
   if (guidance === undefined) return logits;
+  const columns = context.weights.head.columns;
   const guided = scratch.get("guided logits", rows * columns);
   guideLogits(recorder, logits, guided, { rows, columns, guidance });
   return guided;
