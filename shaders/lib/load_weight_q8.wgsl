@@ -1,39 +1,12 @@
-// int8 weights, eight to a unit, times an f16 scale for each group of 8 * GROUP_BLOCKS of a column.
-@group(1) @binding(0) var<storage, read> weight_units: array<vec2<u32>>;
-@group(1) @binding(1) var<storage, read> weight_scales: array<u32>; // two groups to a word
+// int8 weights, eight to a unit; their scales and the rest: scaled_weights.wgsl.
+@group(1) @binding(0) var<storage, read> weight_units: array<Codes8>;
 
-override GROUP_BLOCKS: u32 = 4u;
+alias Codes8 = vec2<u32>;
 
-// Eight weights of a column from 8 * block on, as they lie in memory; `columns`: width of the packed matrix.
-struct Unit8 {
-  codes: vec2<u32>,
-  scales: u32,
-}
+const CODE_SIZE = 1.0;
 
-fn load_unit8(block: u32, column: u32, columns: u32) -> Unit8 {
-  return Unit8(
-    weight_units[block * columns + column],
-    weight_scales[(block / GROUP_BLOCKS / 2u) * columns + column],
-  );
-}
-
-fn weight8_of(unit: Unit8, block: u32) -> Weight8 {
-  let shift = 16u * ((block / GROUP_BLOCKS) & 1u);
-  return widened_bytes(unit.codes, unpack2x16float(unit.scales >> shift).x);
-}
-
-fn load_weight8(block: u32, column: u32, columns: u32) -> Weight8 {
-  return weight8_of(load_unit8(block, column, columns), block);
-}
-
-// Of 32 weights from 32 * group on: the word that holds their scale, and the scale in it.
-fn load_scales(group: u32, column: u32, columns: u32) -> u32 {
-  return weight_scales[(group * 4u / GROUP_BLOCKS / 2u) * columns + column];
-}
-
-fn scale_of(scales: u32, group: u32) -> f32 {
-  let shift = 16u * ((group * 4u / GROUP_BLOCKS) & 1u);
-  return unpack2x16float(scales >> shift).x;
+fn widened_codes(codes: Codes8, scale: f32) -> Weight8 {
+  return widened_bytes(codes, scale);
 }
 
 // 32 consecutive codes of a column, four to a word.

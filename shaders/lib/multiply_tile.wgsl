@@ -31,21 +31,12 @@ fn x_in(i: u32, inside: bool) -> RowUnit {
   return select(RowUnit(), x_at(i), inside);
 }
 
-// `rows`: by rows_of_tile; `own`: the split of the workgroup, where all its lanes make the same.
+// `rows`: by rows_of_tile; `own`: as first_unit has it.
 fn multiply_tile(
   thread: u32, rows: vec4<u32>, at: vec4<u32>, columns: u32, blocks: u32, own: u32,
 ) {
-  let each = (blocks + SPLITS - 1u) / SPLITS;
-  var begin = 0u;
-  if (SPLITS > 1u) {
-    begin = split_of(thread, own) * each;
-  }
-  // Lanes with different splits take as many turns: those that hand rows to each other must do it
-  // together, and compilers must see that they do.
-  var turns = each;
-  if (SPLITS > 1u && WORKGROUP == LANES) {
-    turns = min(each, max(blocks, own * each) - own * each);
-  }
+  let begin = first_unit(thread, own, blocks);
+  let turns = turns_of(own, blocks);
   var next: Units4;
   if (AHEAD) {
     next = load_columns(min(begin, blocks - 1u), at, columns);

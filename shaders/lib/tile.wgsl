@@ -14,15 +14,27 @@ var<private> sums: array<vec4<f32>, 32>;
 
 var<workgroup> partial_sums: array<vec4<f32>, PARTIALS>;
 
-// The split that these 32 lanes make; `own`: the workgroup's, where all its lanes make the same.
-fn split_of(thread: u32, own: u32) -> u32 {
+// The first of the inner dimension's units that these 32 lanes multiply; `own`: the split of the
+// workgroup, where all its lanes make the same.
+fn first_unit(thread: u32, own: u32, units: u32) -> u32 {
   if (SPLITS == 1u) {
     return 0u;
   }
+  let each = (units + SPLITS - 1u) / SPLITS;
   if (WORKGROUP == LANES) {
-    return own;
+    return own * each;
   }
-  return thread / LANES;
+  return thread / LANES * each;
+}
+
+// How many they multiply. Lanes with different splits take as many turns: those that hand rows to each
+// other must do it together, and compilers must see that they do.
+fn turns_of(own: u32, units: u32) -> u32 {
+  let each = (units + SPLITS - 1u) / SPLITS;
+  if (SPLITS > 1u && WORKGROUP == LANES) {
+    return min(each, max(units, own * each) - own * each);
+  }
+  return each;
 }
 
 fn clear_sums() {

@@ -5,6 +5,7 @@ import f16Snippet from "../../shaders/lib/load_weight_f16.wgsl" with { type: "te
 import f32Snippet from "../../shaders/lib/load_weight_f32.wgsl" with { type: "text" };
 import q4Snippet from "../../shaders/lib/load_weight_q4.wgsl" with { type: "text" };
 import q8Snippet from "../../shaders/lib/load_weight_q8.wgsl" with { type: "text" };
+import scaledWeights from "../../shaders/lib/scaled_weights.wgsl" with { type: "text" };
 import type { DType } from "../gpu/dtype.ts";
 
 /** Schemes whose codes are the weights themselves. */
@@ -54,8 +55,22 @@ export const SCHEMES: { readonly [Name in SchemeName]: QuantScheme & { readonly 
   f32: { name: "f32", dtype: "F32", bits: 32, unitWords: 4, snippet: f32Snippet },
   f16: { name: "f16", dtype: "F16", bits: 16, unitWords: 4, snippet: f16Snippet },
   bf16: { name: "bf16", dtype: "BF16", bits: 16, unitWords: 4, snippet: bf16Snippet },
-  q8: { name: "q8", dtype: "I8", bits: 8, unitWords: 2, group: 32, snippet: q8Snippet },
-  q4: { name: "q4", dtype: "U8", bits: 4, unitWords: 1, group: 32, snippet: q4Snippet },
+  q8: {
+    name: "q8",
+    dtype: "I8",
+    bits: 8,
+    unitWords: 2,
+    group: 32,
+    snippet: q8Snippet + scaledWeights,
+  },
+  q4: {
+    name: "q4",
+    dtype: "U8",
+    bits: 4,
+    unitWords: 1,
+    group: 32,
+    snippet: q4Snippet + scaledWeights,
+  },
 };
 
 /** A quantised scheme with groups of this size. */
