@@ -13,6 +13,7 @@ import {
   messageFor,
   requestOf,
 } from "./options.ts";
+import { tellProvider } from "./device_options.ts";
 import { profiled } from "./terminal/profile.ts";
 import { startEngine } from "./terminal/progress.ts";
 import { onStop } from "./terminal/signals.ts";
@@ -83,7 +84,7 @@ async function runProfiled(content: string, output: Output, flags: GenerateFlags
   try {
     engine = await loadEngine(flags.model, {
       ...engineOptionsOf(flags),
-      onProvider: (line) => console.error(line),
+      onProvider: tellProvider,
     });
     const { model, draft } = engine;
     const asked = requestOf([{ role: "user", content }], flags);

@@ -7,6 +7,7 @@ import { OLLAMA_CASES } from "./ollama_cases.ts";
 import { OPENAI_CASES } from "./openai_cases.ts";
 import { OTHER_CASES } from "./other_cases.ts";
 import type { ClientCase, ClientServer } from "./server.ts";
+import { STRUCTURED_CASES } from "./structured_cases.ts";
 
 const CLIENTS: Readonly<Record<string, readonly ClientCase[]>> = {
   "openai": OPENAI_CASES,
@@ -15,6 +16,7 @@ const CLIENTS: Readonly<Record<string, readonly ClientCase[]>> = {
   "ollama": OLLAMA_CASES,
   "@langchain/openai": LANGCHAIN_CASES,
   "fetch": OTHER_CASES,
+  "structured": STRUCTURED_CASES,
 };
 
 // Clients keep connections and timers of their own.
