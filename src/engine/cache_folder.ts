@@ -15,9 +15,12 @@ const OTHER_CACHE_FOLDERS = [["XDG_CACHE_HOME", "unmask"], ["HOME", ".cache", "u
  * This package's folder in the cache folder; undefined if no readable variable names one. It never
  * prompts for a permission.
  */
-export function cacheFolder(os: typeof Deno.build.os = Deno.build.os): string | undefined {
+export function cacheFolder(
+  os: typeof Deno.build.os = Deno.build.os,
+  valueOf: (variable: string) => string | undefined = environmentOf,
+): string | undefined {
   for (const [variable, ...names] of CACHE_FOLDERS[os] ?? OTHER_CACHE_FOLDERS) {
-    const folder = environmentOf(variable);
+    const folder = valueOf(variable);
     // A relative path must be ignored (XDG Base Directory Specification).
     if (folder && isAbsolute(folder)) return join(folder, ...names);
   }

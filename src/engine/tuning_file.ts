@@ -11,8 +11,11 @@ const MOST_BYTES = 2 ** 20;
  * The file in the system's cache folder; undefined if no readable variable names that folder. It
  * never prompts for a permission.
  */
-export function defaultTuningFile(os?: typeof Deno.build.os): string | undefined {
-  const folder = cacheFolder(os);
+export function defaultTuningFile(
+  os?: typeof Deno.build.os,
+  valueOf?: (variable: string) => string | undefined,
+): string | undefined {
+  const folder = cacheFolder(os, valueOf);
   return folder && join(folder, "tiles.json");
 }
 

@@ -32,38 +32,21 @@ async function withFolder(body: (dir: string) => void): Promise<void> {
 
 const namesIn = (dir: string) => [...Deno.readDirSync(dir)].map(({ name }) => name);
 
-/** Sets variables while `body` runs; undefined removes one. */
-function withVariables(values: Readonly<Record<string, string | undefined>>, body: () => void) {
-  const before = Object.keys(values).map((name) => [name, Deno.env.get(name)] as const);
-  const set = (name: string, value: string | undefined) =>
-    value === undefined ? Deno.env.delete(name) : Deno.env.set(name, value);
-  try {
-    for (const [name, value] of Object.entries(values)) set(name, value);
-    body();
-  } finally {
-    for (const [name, value] of before) set(name, value);
-  }
-}
-
 Deno.test("the file lies where the system keeps what can be made again", () => {
-  const home = { HOME: "/home/a", XDG_CACHE_HOME: undefined, LOCALAPPDATA: "/local" };
-  withVariables(home, () => {
-    assertEquals(defaultTuningFile("linux"), join("/home/a", ".cache", "unmask", "tiles.json"));
-    assertEquals(
-      defaultTuningFile("darwin"),
-      join("/home/a", "Library", "Caches", "unmask", "tiles.json"),
-    );
-    assertEquals(defaultTuningFile("windows"), join("/local", "unmask", "tiles.json"));
-  });
-  withVariables({ HOME: "/home/a", XDG_CACHE_HOME: "/cache" }, () => {
-    assertEquals(defaultTuningFile("linux"), join("/cache", "unmask", "tiles.json"));
-  });
-  withVariables({ HOME: "/home/a", XDG_CACHE_HOME: "not/absolute" }, () => {
-    assertEquals(defaultTuningFile("linux"), join("/home/a", ".cache", "unmask", "tiles.json"));
-  });
-  withVariables({ HOME: undefined, XDG_CACHE_HOME: "" }, () => {
-    assertEquals(defaultTuningFile("linux"), undefined);
-  });
+  const linux = (values: Readonly<Record<string, string>>) =>
+    defaultTuningFile("linux", (name) => values[name]);
+  const inHome = join("/home/a", ".cache", "unmask", "tiles.json");
+  const home = (name: string) => ({ HOME: "/home/a", LOCALAPPDATA: "/local" })[name];
+  assertEquals(defaultTuningFile("linux", home), inHome);
+  assertEquals(
+    defaultTuningFile("darwin", home),
+    join("/home/a", "Library", "Caches", "unmask", "tiles.json"),
+  );
+  assertEquals(defaultTuningFile("windows", home), join("/local", "unmask", "tiles.json"));
+  const inCache = join("/cache", "unmask", "tiles.json");
+  assertEquals(linux({ HOME: "/home/a", XDG_CACHE_HOME: "/cache" }), inCache);
+  assertEquals(linux({ HOME: "/home/a", XDG_CACHE_HOME: "not/absolute" }), inHome);
+  assertEquals(linux({ XDG_CACHE_HOME: "" }), undefined);
 });
 
 Deno.test({

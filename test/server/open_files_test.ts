@@ -27,6 +27,19 @@ function limited(files: number, args: readonly string[]): Running {
   );
 }
 
+/** The answer of a server that resets connections until it has seen the end of others. */
+async function answered(url: string): Promise<Response> {
+  const signal = AbortSignal.timeout(20_000);
+  for (;;) {
+    try {
+      return await fetch(url, { signal });
+    } catch (error) {
+      if (signal.aborted) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+}
+
 Deno.test({
   ...skipIf(NOT_HERE, "with few files a server takes fewer connections, says so, and goes on"),
   async fn() {
@@ -45,7 +58,6 @@ Deno.test({
     assertEquals(await Promise.race(beyond), null);
     for (const connection of connections) connection.close();
     await Promise.all(beyond);
-    const response = await fetch(`${url}/health`, { signal: AbortSignal.timeout(20_000) });
-    assertEquals((await response.json()).status, "ok");
+    assertEquals((await (await answered(`${url}/health`)).json()).status, "ok");
   },
 });
