@@ -106,7 +106,7 @@ async function ends(events: AsyncIterable<GenerateEvent>): Promise<readonly EndE
 }
 
 /** Waits at most `seconds` for the first event, throws its error, and returns all the events. */
-async function open(
+export async function open(
   events: AsyncIterable<GenerateEvent>,
   seconds: number,
 ): Promise<AsyncIterable<GenerateEvent>> {
@@ -125,7 +125,7 @@ async function open(
 }
 
 /** Passes messages on; an error becomes the last message. */
-async function* endWithError(
+export async function* endWithError(
   messages: AsyncIterable<StreamMessage>,
   clientError: (error: unknown) => ApiError,
 ): AsyncGenerator<StreamMessage, void, void> {
