@@ -16,6 +16,7 @@ import { loadedModel } from "./health.ts";
 import { type BodyLimits, readJson } from "./json_body.ts";
 import { liveResponse, settles } from "./live_response.ts";
 import { chatCompletion, completionHead, type EndEvent } from "./openai.ts";
+import { heldOr } from "./messages_schema.ts";
 import { recordOf } from "./request_record.ts";
 
 /** The server's options that the route uses. */
@@ -75,7 +76,10 @@ export function chatCompletions(
     const head = completionHead(model);
     const { beginSeconds, pingSeconds } = options;
     try {
-      const events = record.watch(answers(engine, request.generate, request.answers, signal));
+      const asked = request.otherwise
+        ? heldOr(engine, request.otherwise, () => record.schema = "messages")
+        : engine;
+      const events = record.watch(answers(asked, request.generate, request.answers, signal));
       if (request.stream) {
         const opened = await open(events, beginSeconds);
         const messages = chatStream(head, opened, request);
