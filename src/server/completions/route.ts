@@ -45,9 +45,6 @@ export function completions(
     if (best_of !== undefined && best_of !== n) {
       throw refuse("best_of", "Leave it out, or send as many as n.");
     }
-    if (suffix && logprobs !== undefined) {
-      throw refuse("logprobs", "A text between two has none: leave it or the suffix out.");
-    }
     const prompts = promptsOf(request);
     if (prompts.length === 0 || prompts.length > MOST_PROMPTS) {
       const message =
