@@ -38,6 +38,7 @@ export function schemaIn(
         const text = end === undefined ? undefined : message.content.slice(at, end);
         const value = text === undefined ? undefined : objectOf(text);
         if (value && isObjectSchema(value)) found.set(text!, withoutName(value));
+        // What stands within other JSON, such as a function's parameters, is not the answer's schema.
         at = message.content.indexOf("{", value ? end : at + 1);
       }
     }

@@ -26,6 +26,8 @@ Deno.test("a schema in a conversation is found where it is the only one", () => 
       [[system(`${written} ${other}`)], undefined],
       [[user(written), user(other)], undefined],
       [[assistant(written)], undefined],
+      [[system(`You may call ${JSON.stringify([{ name: "f", parameters: SCHEMA }])}`)], undefined],
+      [[system(JSON.stringify({ type: "array", items: SCHEMA }))], undefined],
       [[user("{".repeat(100_000) + written)], undefined],
       [[user(`${'{"properties": '.repeat(300)}1${"}".repeat(300)}`)], undefined],
       [[user('{"type": "object", "properties": 1} "properties"')], undefined],
