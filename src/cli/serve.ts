@@ -47,6 +47,7 @@ interface ServeFlags extends MemoryFlags, TuningFlags, DeviceFlags, KeyFlags {
   readonly name?: string;
   readonly alias?: readonly string[];
   readonly strictModel?: boolean;
+  readonly jsonFromMessages?: boolean;
   readonly maxTokens?: number;
   readonly maxWaiting: number;
   readonly maxConnections: number;
@@ -96,6 +97,10 @@ export function serveCommand(): Command {
       (name, before?: readonly string[]) => repeated(modelName(name), before),
     )
     .option("--strict-model", "refuse requests that name another model; otherwise any name will do")
+    .option(
+      "--json-from-messages",
+      "hold an answer to the JSON schema in its system message, also where no format is asked for",
+    )
     .option(
       "-n, --max-tokens <n>",
       "most tokens in an answer to a request that does not say",
@@ -180,6 +185,7 @@ async function run(flags: ServeFlags): Promise<void> {
     cors: flags.cors,
     aliases: flags.alias,
     strictModel: flags.strictModel,
+    jsonFromMessages: flags.jsonFromMessages,
     maxTokens: flags.maxTokens,
     log: flags.quiet
       ? undefined

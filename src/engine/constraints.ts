@@ -54,8 +54,8 @@ export class Constraints {
 
   /** A schema takes an eighth of the context or so. A prompt without messages stays as it is. */
   #withConstraint(request: GenerateRequest): GenerateRequest {
-    const { messages, constraint } = request;
-    if (!messages) return request;
+    const { messages, constraint, constraintTold } = request;
+    if (!messages || constraintTold) return request;
     const most = this.facts.contextLength / 2;
     return { ...request, messages: withConstraint(messages, constraint, most) };
   }

@@ -225,6 +225,8 @@ export interface GenerateRequest {
   readonly constraint?: Constraint;
   /** The field that errors about the constraint name; default `constraint`. */
   readonly constraintField?: string;
+  /** Whether the messages tell the constraint already, so that the prompt does not. */
+  readonly constraintTold?: boolean;
 }
 
 /** Summary of a loaded model, for `GET /v1/models` and `unmask info`. */

@@ -98,6 +98,7 @@ export function createApp(given: TextEngine, options: AppOptions = {}): Hono {
     body: { maxBytes: options.maxBodyBytes ?? 2 ** 20, seconds: options.bodySeconds ?? 30 },
     maxMessages: options.maxMessages ?? 1024,
     maxTokens: options.maxTokens,
+    jsonFromMessages: options.jsonFromMessages,
     aliases: options.aliases,
     strictModel: options.strictModel,
     beginSeconds: options.beginSeconds ?? 5,

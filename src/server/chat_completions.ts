@@ -16,6 +16,7 @@ import { loadedModel } from "./health.ts";
 import { type BodyLimits, readJson } from "./json_body.ts";
 import { liveResponse, settles } from "./live_response.ts";
 import { chatCompletion, completionHead, type EndEvent } from "./openai.ts";
+import { heldOr } from "./messages_schema.ts";
 import { recordOf } from "./request_record.ts";
 
 /** The server's options that the route uses. */
@@ -75,7 +76,10 @@ export function chatCompletions(
     const head = completionHead(model);
     const { beginSeconds, pingSeconds } = options;
     try {
-      const events = record.watch(answers(engine, request.generate, request.answers, signal));
+      const asked = request.otherwise
+        ? heldOr(engine, request.otherwise, () => record.schema = "messages")
+        : engine;
+      const events = record.watch(answers(asked, request.generate, request.answers, signal));
       if (request.stream) {
         const opened = await open(events, beginSeconds);
         const messages = chatStream(head, opened, request);
@@ -106,7 +110,7 @@ async function ends(events: AsyncIterable<GenerateEvent>): Promise<readonly EndE
 }
 
 /** Waits at most `seconds` for the first event, throws its error, and returns all the events. */
-async function open(
+export async function open(
   events: AsyncIterable<GenerateEvent>,
   seconds: number,
 ): Promise<AsyncIterable<GenerateEvent>> {
@@ -125,7 +129,7 @@ async function open(
 }
 
 /** Passes messages on; an error becomes the last message. */
-async function* endWithError(
+export async function* endWithError(
   messages: AsyncIterable<StreamMessage>,
   clientError: (error: unknown) => ApiError,
 ): AsyncGenerator<StreamMessage, void, void> {

@@ -1,9 +1,10 @@
 /** The body of `POST /v1/chat/completions`, checked and turned into the engine's request. */
-import type { GenerateRequest, ModelSummary } from "../engine/request.ts";
+import type { ChatMessage, Constraint, GenerateRequest, ModelSummary } from "../engine/request.ts";
 import { canvasOf } from "./canvas_fields.ts";
 import { chatSchema, KNOWN_FIELDS, type RequestLimits } from "./chat_schema.ts";
-import { askedConstraint } from "./constraint_schema.ts";
+import { type AskedConstraint, askedConstraint } from "./constraint_schema.ts";
 import { ApiError, withContext } from "./errors.ts";
+import { type Otherwise, schemaIn } from "./messages_schema.ts";
 import type { BodyLimits } from "./json_body.ts";
 import { type NameOptions, requireModel } from "./model_names.ts";
 import { issueError } from "./request_issue.ts";
@@ -13,6 +14,8 @@ import { asksForFunctions, toolTurns, withTools } from "./tools.ts";
 export interface ChatRequest {
   /** The request to the engine. */
   readonly generate: GenerateRequest;
+  /** Where the constraint is a schema in the messages: what is asked for if it cannot be served. */
+  readonly otherwise?: Otherwise;
   /** Whether an answer may be a call of a tool. */
   readonly mayCall: boolean;
   /** Whether calls come in OpenAI's older spelling, `function_call`. */
@@ -37,6 +40,11 @@ export interface ChatRequest {
 export interface RequestSettings extends NameOptions {
   /** Token limit of requests that send none (default: the engine's). */
   readonly maxTokens?: number;
+  /**
+   * Whether an answer to a request without any format is held to the schema in its system messages
+   * (default false: only where a JSON object is asked for).
+   */
+  readonly jsonFromMessages?: boolean;
 }
 
 /** Limits of a request: some follow from the model, the others are the server's. */
@@ -91,15 +99,18 @@ export function chatRequestParser(
     }
     const includeDiffusion = fields.include_diffusion ?? false;
     const asked = withTools(fields, askedConstraint(fields));
+    const messages = toolTurns(fields.messages.map((turn) => ({
+      ...turn,
+      role: turn.role === "developer" ? "system" : turn.role,
+    })));
+    const inMessages = constraintIn(messages, asked, settings);
     const limit = tokenLimit(fields, model.contextLength, settings.maxTokens);
     return {
       generate: {
-        messages: toolTurns(fields.messages.map((turn) => ({
-          ...turn,
-          role: turn.role === "developer" ? "system" : turn.role,
-        }))),
-        constraint: asked?.constraint,
+        messages,
+        constraint: inMessages ?? asked?.constraint,
         constraintField: asked?.field,
+        constraintTold: inMessages && true,
         maxTokens: limit.maxTokens,
         fitTokens: true,
         ...canvasOf(fields),
@@ -133,6 +144,7 @@ export function chatRequestParser(
         backThreshold: fields.back_threshold,
         stop: stopStrings(fields.stop),
       },
+      otherwise: inMessages && { constraint: asked?.constraint, constraintField: asked?.field },
       mayCall: asked?.constraint.kind === "call",
       olderCalls: asksForFunctions(fields),
       answers: fields.n ?? 1,
@@ -145,6 +157,21 @@ export function chatRequestParser(
       ignored,
     };
   };
+}
+
+/**
+ * The schema in the messages, as a constraint: where any JSON object is asked for, and where the
+ * operator says so of chats that ask for nothing, there only in system messages.
+ */
+function constraintIn(
+  messages: readonly ChatMessage[],
+  asked: AskedConstraint | undefined,
+  { jsonFromMessages = false }: RequestSettings,
+): Constraint | undefined {
+  const isObject = asked?.field === "response_format" && asked.constraint.kind === "json_object";
+  if (!isObject && !(jsonFromMessages && asked === undefined)) return undefined;
+  const schema = schemaIn(messages, { onlySystem: !isObject });
+  return schema && { kind: "json_schema", schema };
 }
 
 /** Bytes of a body besides the text of its messages: names, roles, stop strings, metadata. */

@@ -3,6 +3,7 @@ import type { Context, MiddlewareHandler } from "hono";
 import type { ChatMessage, GenerateEvent } from "../engine/request.ts";
 import { GenerationSpan } from "./generation_span.ts";
 import { IGNORED_HEADER, writtenNames } from "./ignored_fields.ts";
+import { SCHEMA_HEADER } from "./messages_schema.ts";
 
 /** Token counts of a request; those of several answers are added. */
 export interface TokenCounts {
@@ -41,6 +42,8 @@ export class RequestRecord {
   readonly id: string;
   /** Paths of ignored fields. */
   ignored: readonly string[] = [];
+  /** Where the schema stood to which the answer is held, if it is no field. */
+  schema: "messages" | undefined;
   /** The conversation. */
   messages: readonly ChatMessage[] | undefined;
   #tokens: TokenCounts | undefined;
@@ -128,6 +131,7 @@ export function requestRecords(log?: (request: LoggedRequest) => void): Middlewa
     headers.set(ID_HEADER, record.id);
     const ignored = writtenNames(record.ignored);
     if (ignored.length > 0) headers.set(IGNORED_HEADER, ignored.join(", "));
+    if (record.schema) headers.set(SCHEMA_HEADER, record.schema);
     if (!log) return;
     // A method may be any word, of any length.
     const method = c.req.method.slice(0, 16);

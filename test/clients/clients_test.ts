@@ -6,6 +6,7 @@ import { LANGCHAIN_CASES } from "./langchain_cases.ts";
 import { OLLAMA_CASES } from "./ollama_cases.ts";
 import { OPENAI_CASES } from "./openai_cases.ts";
 import { OTHER_CASES } from "./other_cases.ts";
+import { PROMPTFOO_CASES } from "./promptfoo_cases.ts";
 import type { ClientCase, ClientServer } from "./server.ts";
 import { STRUCTURED_CASES } from "./structured_cases.ts";
 
@@ -15,6 +16,7 @@ const CLIENTS: Readonly<Record<string, readonly ClientCase[]>> = {
   "@anthropic-ai/sdk": ANTHROPIC_CASES,
   "ollama": OLLAMA_CASES,
   "@langchain/openai": LANGCHAIN_CASES,
+  "promptfoo's requests": PROMPTFOO_CASES,
   "fetch": OTHER_CASES,
   "structured": STRUCTURED_CASES,
 };
@@ -23,7 +25,8 @@ const CLIENTS: Readonly<Record<string, readonly ClientCase[]>> = {
 const test = { sanitizeResources: false, sanitizeOps: false };
 
 Deno.test("clients, and a server started with `deno task serve`", test, async (t) => {
-  const started = await startServer();
+  // The option changes only chats with a schema in the system message: Instructor's mode MD_JSON.
+  const started = await startServer("--json-from-messages");
   const server: ClientServer = {
     url: started.url,
     model: "tiny-target",

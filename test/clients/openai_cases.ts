@@ -84,11 +84,19 @@ export const OPENAI_CASES: readonly ClientCase[] = [
         "stop",
       ]);
       let streamed = "";
-      const stream = await client(s).completions.create({ ...request, stream: true });
-      for await (const { choices } of stream) streamed += choices[0].text;
+      const told = { ...request, logprobs: 1 };
+      const stream = await client(s).completions.create({ ...told, stream: true });
+      for await (const { choices: [{ text, logprobs }] } of stream) {
+        streamed += text;
+        assertEquals(logprobs?.tokens?.join("") ?? "", text);
+      }
       assertEquals(streamed, " The answer is");
-      const cut = await client(s).completions.create({ ...request, stop: ["answer"] });
+      const { logprobs } = (await client(s).completions.create(told)).choices[0];
+      assertEquals(logprobs!.tokens!.join(""), streamed);
+      assert(logprobs!.token_logprobs!.every((value) => value <= 0));
+      const cut = await client(s).completions.create({ ...told, stop: ["answer"] });
       assertEquals(cut.choices[0].text, " The ");
+      assert(cut.choices[0].logprobs!.tokens!.join("").startsWith(" The"));
     },
   ],
   ["completions with logprobs: the tokens are the text, whole and streamed", async (s) => {

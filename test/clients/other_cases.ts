@@ -56,6 +56,9 @@ export const OTHER_CASES: readonly ClientCase[] = [
     const fields = { input_prefix: prompt, prompt: "7 * 8 = 56.", input_suffix: " 56." };
     const { status, body } = await post(s, "/infill", { ...fields, n_predict: 8 });
     assertEquals([status, body.content, body.stop_type], [200, " The answer is", "eos"]);
+    const probable = await post(s, "/infill", { ...fields, n_predict: 8, n_probs: 2 });
+    const tokens: { token: string }[] = probable.body.completion_probabilities;
+    assertEquals(tokens.map(({ token }) => token).join(""), " The answer is");
     const extra = await post(s, "/infill", { ...fields, input_extra: [{ filename: "a" }] });
     assertEquals([extra.status, extra.body.error.param], [400, "input_extra[0].text"]);
   }],

@@ -174,20 +174,21 @@ const LANGCHAIN: readonly ClientCase[] = [
   }],
 ];
 
-// In its modes JSON and MD_JSON only the prompt says what the answer must be, which needs another model.
-const INSTRUCTOR: readonly ClientCase[] = (["TOOLS", "FUNCTIONS", "JSON_SCHEMA"] as const).map(
-  (mode): ClientCase => [`@instructor-ai/instructor: ${mode}`, async (s) => {
-    const schema = olderZod.object({ answer: olderZod.number(), sure: olderZod.boolean() });
-    // It was made for an older client, of the same calls.
-    const client = Instructor({ client: openai(s) as never, mode });
-    const answer: unknown = await client.chat.completions.create({
-      ...chat(s),
-      response_model: { schema: schema as never, name: "Answer" },
-      max_retries: 0,
-    });
-    schema.parse(answer);
-  }],
-);
+// In its modes JSON and MD_JSON only the system message says what the answer must be.
+const INSTRUCTOR: readonly ClientCase[] =
+  (["TOOLS", "FUNCTIONS", "JSON", "MD_JSON", "JSON_SCHEMA", "THINKING_MD_JSON"] as const).map(
+    (mode): ClientCase => [`@instructor-ai/instructor: ${mode}`, async (s) => {
+      const schema = olderZod.object({ answer: olderZod.number(), sure: olderZod.boolean() });
+      // It was made for an older client, of the same calls.
+      const client = Instructor({ client: openai(s) as never, mode });
+      const answer: unknown = await client.chat.completions.create({
+        ...chat(s),
+        response_model: { schema: schema as never, name: "Answer" },
+        max_retries: 0,
+      });
+      schema.parse(answer);
+    }],
+  );
 
 const AGENTS: readonly ClientCase[] = [true, false].map((useResponses): ClientCase => [
   `@openai/agents: a tool over ${useResponses ? "responses" : "chat"}`,

@@ -1,6 +1,6 @@
 /** What each keyword allows, and what is refused by name. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { Ajv } from "ajv";
+import { Ajv } from "npm:ajv@8.17.1";
 import { Automaton } from "../../src/constraint/automaton.ts";
 import { constraintLanguage } from "../../src/constraint/constraint.ts";
 import { schemaLanguage } from "../../src/constraint/json_schema.ts";

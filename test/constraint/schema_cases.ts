@@ -1,6 +1,6 @@
 /** Random JSON schemas and regular expressions, and the independent judge of answers to them. */
-import { Ajv2020 } from "ajv/dist/2020.js";
-import addFormats from "ajv-formats";
+import { Ajv2020 } from "npm:ajv@8.17.1/dist/2020.js";
+import addFormats from "npm:ajv-formats@3.0.1";
 import fc from "fast-check";
 
 /** Whether a value is valid, as ajv sees it. */

@@ -1,7 +1,7 @@
 /**
  * Asks the embedded model for answers under random schemas and regexes, by three strategies, and
- * counts how many are valid and what they cost: `deno run -A test/engine/constraint_survey.ts
- * [schemas] [regexes]`. constraint_test.ts holds a part of it.
+ * counts how many are valid and what they cost: `deno run -A --lock=.lock/test.lock
+ * test/engine/constraint_survey.ts [schemas] [regexes]`. constraint_test.ts holds a part of it.
  */
 import fc from "fast-check";
 import { EMBEDDED_TARGET } from "../../src/engine/embedded_models.ts";

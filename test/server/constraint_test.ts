@@ -155,6 +155,20 @@ Deno.test("structured answers and calls over HTTP", async (t) => {
       assert(isValid(ARGUMENTS, JSON.parse(message.tool_calls[0].function.arguments)));
     });
 
+    await t.step("a JSON object is of the schema that the messages hold", async () => {
+      const system = (schema: unknown) => ({
+        role: "system",
+        content: `You return JSON of this schema: ${JSON.stringify(schema)}`,
+      });
+      const fields = { response_format: { type: "json_object" }, max_tokens: 40 };
+      const text = await content({ ...fields, messages: [system(ANSWER), ...QUESTION] });
+      assert(isValid(ANSWER, JSON.parse(text)), text);
+      // A keyword that is not served: any object.
+      const dependent = { ...ANSWER, dependentRequired: { answer: ["other"] } };
+      const other = await content({ ...fields, messages: [system(dependent), ...QUESTION] });
+      assertEquals(typeof JSON.parse(other), "object");
+    });
+
     await t.step(
       "tools that may be called; a conversation with a call and its result",
       async () => {

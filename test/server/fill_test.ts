@@ -143,7 +143,38 @@ Deno.test("holes are filled and spans are edited", async () => {
     );
     assertEquals(given.holes[0].tokens.length, 2);
     assertEquals(given.holes[0].start, 10);
+    const chunks = await streamed(
+      await post("/v1/infill", {
+        messages,
+        text: "7 * 8 ___ 56. The answer ___ 56.",
+        stream: true,
+      }),
+    );
+    const [start] = chunks;
+    const end = chunks.at(-1);
+    assertEquals([start.object, start.diffusion.type], ["infill.chunk", "start"]);
+    assertEquals(
+      [end.object, end.text, end.holes, end.id],
+      ["infill", ANSWER, infill.holes, start.id],
+    );
+    // What is given and what steps commit is the canvas, an end token last.
+    const canvas = new Array<string>(start.diffusion.generation_length).fill("");
+    for (const { position, text } of start.diffusion.given) canvas[position] = text;
+    assert(canvas.includes(""));
+    const places = canvas.keys().filter((at) => canvas[at] === "").toArray();
+    const commits = chunks.flatMap(({ diffusion }) => diffusion?.commits ?? []);
+    for (const { position, text } of commits) canvas[position] = text;
+    assertEquals(commits.map(({ position }: Json) => position).toSorted(), places.toSorted());
+    assertEquals(canvas.slice(0, -1).join(""), ANSWER);
+    const lengths = chunks.filter(({ diffusion }) => diffusion?.type === "commit_prefix");
+    assertEquals(lengths.at(-1)!.diffusion.length, canvas.length);
+    const refused = await post("/v1/infill", { text: "no hole", stream: true });
+    assertEquals((await json(refused, 400)).error.param, "text");
     const wrong = "7 * 8 = 57. The answer is 56.";
+    const edited = await streamed(
+      await post("/v1/edits", { messages, text: wrong, spans: [{ text: "57" }], stream: true }),
+    );
+    assertEquals([edited[0].object, edited.at(-1).text], ["edit.chunk", ANSWER]);
     for (
       const choice of [{ spans: [{ text: "57" }] }, { spans: [{ start: 8, end: 10 }] }, {
         max_edits: 1,

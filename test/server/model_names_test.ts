@@ -25,6 +25,17 @@ Deno.test("any name of a model will do, unless the server is strict", async () =
   }
 });
 
+Deno.test("the routes that fill a text check the model too", async () => {
+  const app = createApp(new FakeEngine(), { strictModel: true, aliases: ["llada"] });
+  for (const path of ["/v1/infill", "/v1/edits"]) {
+    // The body of the fake engine's answer has no filled text: it is a 500 once a name is good.
+    const statusOf = async (model: string) =>
+      (await app.request(path, { ...chatInit({}), body: JSON.stringify({ model, text: "a ___" }) }))
+        .status;
+    assertEquals([await statusOf("gpt-4o-mini"), await statusOf("llada")], [404, 500], path);
+  }
+});
+
 Deno.test("aliases are listed and retrieved beside the model's own name", async () => {
   const app = createApp(new FakeEngine(), { aliases: ["org/llada", "fake-llada"], maxTokens: 99 });
   const { data } = await (await app.request("/v1/models")).json();

@@ -48,6 +48,17 @@ Deno.test("every API gives the engine's answer", async () => {
   }
 });
 
+Deno.test("the answers of one completions request are bounded", async () => {
+  const statusOf = async (prompts: number, n: number) => {
+    const { response, engine } = ask("/v1/completions", { prompt: Array(prompts).fill("a"), n });
+    const answer = await response;
+    const { error } = await answer.json();
+    if (!answer.ok) assertEquals([error.param, engine.requests.length], ["n", 0]);
+    return answer.status;
+  };
+  assertEquals([await statusOf(16, 8), await statusOf(17, 8)], [200, 400]);
+});
+
 Deno.test("fields of a chat completion pass; unknown ones are named in the header", async () => {
   for (const path of PATHS) {
     const { response, engine } = ask(path, { steps: 32, seed: 5, max_tokens: 32, unknown_one: 1 });

@@ -25,6 +25,8 @@ const OWN_FIELDS: readonly string[] = [
 
 /** Most prompts of a request. */
 const MOST_PROMPTS = 128;
+/** Most answers of a request, over all its prompts. */
+const MOST_ANSWERS = 128;
 
 /**
  * Makes the route's handler.
@@ -43,14 +45,16 @@ export function completions(
     if (best_of !== undefined && best_of !== n) {
       throw refuse("best_of", "Leave it out, or send as many as n.");
     }
-    if (suffix && logprobs !== undefined) {
-      throw refuse("logprobs", "A text between two has none: leave it or the suffix out.");
-    }
     const prompts = promptsOf(request);
     if (prompts.length === 0 || prompts.length > MOST_PROMPTS) {
       const message =
         `Invalid 'prompt': expected 1 to ${MOST_PROMPTS} prompts, found ${prompts.length}.`;
       throw new ApiError(400, "invalid_value", message, { param: "prompt" });
+    }
+    if (prompts.length * n > MOST_ANSWERS) {
+      const message = `Invalid 'n': ${prompts.length} prompts with ${n} answers each are ` +
+        `${prompts.length * n} answers, at most ${MOST_ANSWERS} are possible in one request.`;
+      throw new ApiError(400, "invalid_value", message, { param: "n" });
     }
     const body: Fields = {
       ...without(request, ...OWN_FIELDS),

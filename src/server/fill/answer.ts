@@ -10,14 +10,19 @@ import type {
 } from "../../engine/request.ts";
 import { RequestError, STRATEGY_NAMES } from "../../engine/request.ts";
 import { canvasShape } from "../canvas_fields.ts";
+import { endWithError, open } from "../chat_completions.ts";
 import { toApiError } from "../errors.ts";
+import { eventStream } from "../event_stream.ts";
 import { loadedModel } from "../health.ts";
 import { type BodyLimits, readJson } from "../json_body.ts";
 import { liveResponse, settles } from "../live_response.ts";
+import { type NameOptions, requireModel } from "../model_names.ts";
 import { issueError } from "../request_issue.ts";
+import { recordOf } from "../request_record.ts";
+import { fillStream } from "./stream.ts";
 
 /** The server's options that these routes use. */
-export interface FillRouteOptions {
+export interface FillRouteOptions extends NameOptions {
   readonly body: BodyLimits;
   readonly maxMessages: number;
   readonly beginSeconds: number;
@@ -42,8 +47,14 @@ export interface FillTask<Body> {
 /** Status when the client left before its answer. */
 const CLIENT_CLOSED_REQUEST = 499;
 
-/** Makes the handler of such a route. Its answer is one JSON object. */
-export function fillRoute<Schema extends z.ZodType>(
+/** Fields of every body that the routes themselves read. */
+interface RouteFields {
+  readonly model?: string;
+  readonly stream?: boolean;
+}
+
+/** Makes the handler of such a route. Its answer is one JSON object, or with `stream` ends in it. */
+export function fillRoute<Schema extends z.ZodObject>(
   engine: TextEngine,
   options: FillRouteOptions,
   name: "infill" | "edit",
@@ -53,34 +64,51 @@ export function fillRoute<Schema extends z.ZodType>(
   return async (c) => {
     const model = loadedModel(engine);
     const json = withoutNulls(await readJson(c.req.raw, options.body));
-    const parsed = schemaOf(model, options).safeParse(json);
+    const schema = schemaOf(model, options);
+    const parsed = schema.safeParse(json);
     if (!parsed.success) throw issueError(parsed.error.issues[0], json, []);
+    const fields: RouteFields = parsed.data;
+    if (fields.model !== undefined) requireModel(model, fields.model, options);
+    const record = recordOf(c);
+    record.ignored = Object.keys(json as object).filter((key) => !(key in schema.shape));
     const cancel = new AbortController();
     const signal = AbortSignal.any([c.req.raw.signal, cancel.signal]);
+    const onCancel = (reason: unknown) => cancel.abort(reason);
     const clientError = (error: unknown) => {
       const known = toApiError(ofText(error));
       if (known.status >= 500 && !signal.aborted) options.onError(error);
       return known;
     };
-    try {
-      const answer = filled(engine.generate(task.generate(parsed.data), signal)).then((filled) => {
-        const { usage } = filled.end;
-        return JSON.stringify({
-          id: `${name}-${crypto.randomUUID().replaceAll("-", "")}`,
-          object: name,
-          created: Math.floor(Date.now() / 1000),
-          model: model.id,
-          ...task.answer(parsed.data, filled),
-          provisional: filled.provisional,
-          finish_reason: filled.end.finishReason,
-          usage: {
-            prompt_tokens: usage.promptTokens,
-            completion_tokens: usage.completionTokens,
-            total_tokens: usage.promptTokens + usage.completionTokens,
-            forwards: filled.end.stats.forwards,
-          },
-        });
+    const head = {
+      id: `${name}-${crypto.randomUUID().replaceAll("-", "")}`,
+      object: name,
+      created: Math.floor(Date.now() / 1000),
+      model: model.id,
+    };
+    const answerOf = async (events: AsyncIterable<GenerateEvent>) => {
+      const found = await filled(events);
+      const { usage } = found.end;
+      return JSON.stringify({
+        ...head,
+        ...task.answer(parsed.data, found),
+        provisional: found.provisional,
+        finish_reason: found.end.finishReason,
+        usage: {
+          prompt_tokens: usage.promptTokens,
+          completion_tokens: usage.completionTokens,
+          total_tokens: usage.promptTokens + usage.completionTokens,
+          forwards: found.end.stats.forwards,
+        },
       });
+    };
+    try {
+      const events = record.watch(engine.generate(task.generate(parsed.data), signal));
+      if (fields.stream) {
+        const opened = await open(events, options.beginSeconds);
+        const messages = fillStream(opened, { engine, name, head, answer: answerOf });
+        return eventStream(endWithError(messages, clientError), options.pingSeconds, onCancel);
+      }
+      const answer = answerOf(events);
       const contentType = "application/json";
       if (await settles(answer, options.beginSeconds)) {
         return c.body(await answer, 200, { "Content-Type": contentType });
@@ -89,7 +117,7 @@ export function fillRoute<Schema extends z.ZodType>(
         contentType,
         filler: " ",
         seconds: options.pingSeconds,
-        onCancel: (reason) => cancel.abort(reason),
+        onCancel,
       });
     } catch (error) {
       if (signal.aborted) return new Response(null, { status: CLIENT_CLOSED_REQUEST });
@@ -143,6 +171,7 @@ export function commonShape(model: ModelSummary, { maxMessages }: FillRouteOptio
   const seed = "an integer";
   return {
     model: z.string({ error: "a model's id" }).optional(),
+    stream: z.boolean({ error: "true or false" }).optional(),
     messages: z.array(turn, { error: turns }).min(1, { error: turns })
       .max(maxMessages, { error: turns }).optional(),
     instruction: z.string({ error: "text" }).optional(),

@@ -113,18 +113,13 @@ export function infill(
       infillSchema,
       options.body,
     );
-    if (request.n_probs && input_suffix !== "") {
-      throw refuse("n_probs", "A text between two has no probabilities: leave it out.");
-    }
     const before = (input_extra ?? []).map(({ filename, text }) => `${filename}\n${text}\n\n`);
     const prompt = before.join("") + input_prefix + (request.prompt ?? "");
     const over = input_suffix === ""
       ? chat
       : chatOver(promptEngine(infillEngine(engine, input_suffix)));
     const asked = { text: prompt, chat: over };
-    // Tokens beside others that are given have no probabilities, from which their ids are known.
-    const isGap = input_suffix !== "";
-    return await answer(c, [asked], { request, isGap }, options);
+    return await answer(c, [asked], { request }, options);
   };
 }
 
@@ -137,22 +132,18 @@ interface Asked {
 async function answer(
   c: Context,
   asked: readonly [Asked, ...Asked[]],
-  { request, isGap = false }: {
-    readonly request: SharedRequest;
-    /** Whether the text stands before another. */
-    readonly isGap?: boolean;
-  },
+  { request }: { readonly request: SharedRequest },
   options: Options,
 ): Promise<Response> {
   const begun = performance.now();
   const { n_predict, n_probs, json_schema, t_max_predict_ms, stream = false } = request;
   if (request.grammar) throw refuse("grammar", "Send a json_schema instead.");
-  const withTokens = (request.return_tokens ?? false) && !isGap;
+  const withTokens = request.return_tokens ?? false;
   const body = {
     ...without(request, ...OWN_FIELDS, ...IGNORED_FIELDS),
     ...n_predict !== undefined && { max_tokens: n_predict },
     ...request.repeat_penalty !== undefined && { repetition_penalty: request.repeat_penalty },
-    ...(n_probs || withTokens || (stream && !isGap)) &&
+    ...(n_probs || withTokens || stream) &&
       { logprobs: true, top_logprobs: n_probs ?? 0 },
     ...json_schema !== undefined && {
       response_format: { type: "json_schema", json_schema: { name: "s", schema: json_schema } },
