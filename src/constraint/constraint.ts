@@ -1,6 +1,7 @@
 /** What an answer must be, as a plain value, and the language of it. */
 
 import { Allowance } from "./allowance.ts";
+import { grammarLanguage } from "./grammar_language.ts";
 import { patternLanguage } from "./pattern.ts";
 import { anyObject, schemaLanguage } from "./json_schema.ts";
 import { COLON, COMMA } from "./json_text.ts";
@@ -23,6 +24,8 @@ export type Constraint =
   | { readonly kind: "json_object" }
   | { readonly kind: "choice"; readonly choices: readonly string[] }
   | { readonly kind: "regex"; readonly pattern: string }
+  /** In llama.cpp's notation (GBNF). */
+  | { readonly kind: "grammar"; readonly grammar: string }
   | {
     /** One call, `{"name": "add", "arguments": {"a": 1}}`. */
     readonly kind: "call";
@@ -37,6 +40,7 @@ export type Constraint =
  * The language of a constraint.
  * @throws {SchemaError} for a schema that cannot be served
  * @throws {PatternError} for a pattern that cannot be served
+ * @throws {GrammarError} for a grammar that cannot be served
  * @throws {SizeError} for one that takes too many states, or longer than allowed
  */
 export function constraintLanguage(
@@ -52,6 +56,8 @@ export function constraintLanguage(
       return choice(...constraint.choices.map(literal));
     case "regex":
       return patternLanguage(constraint.pattern, { spelling: "raw", whole: true });
+    case "grammar":
+      return grammarLanguage(constraint.grammar, allowance);
     case "call":
       return choice(
         ...constraint.functions.map((one) => callLanguage(one, allowance)),

@@ -3,6 +3,7 @@
 import { Allowance, SizeError } from "../constraint/allowance.ts";
 import { Automaton } from "../constraint/automaton.ts";
 import { type Constraint, constraintLanguage } from "../constraint/constraint.ts";
+import { GrammarError } from "../constraint/grammar.ts";
 import { PatternError } from "../constraint/pattern.ts";
 import { SchemaError } from "../constraint/schema_error.ts";
 import { TokenAutomaton, UnwritableError } from "../constraint/token_automaton.ts";
@@ -74,7 +75,7 @@ export class Constraints {
       this.#forget();
       return made;
     } catch (error) {
-      const isOurs = [SchemaError, PatternError, SizeError, UnwritableError]
+      const isOurs = [SchemaError, PatternError, GrammarError, SizeError, UnwritableError]
         .some((kind) => error instanceof kind);
       if (!isOurs) throw error;
       throw new RequestError(

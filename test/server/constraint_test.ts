@@ -68,6 +68,8 @@ Deno.test("structured answers and calls over HTTP", async (t) => {
       for (
         const fields of [{ regex }, { guided_regex: regex }, { structured_outputs: { regex } }]
       ) assertMatch(await content({ ...fields, max_tokens: 12 }), /^[A-F]{2}\d+$/);
+      const grammar = 'root ::= "(" root ")" | word\nword ::= [a-c]{2,4}';
+      assertMatch(await content({ grammar, max_tokens: 12 }), /^(\({0,2})[a-c]{2,4}\){0,2}$/);
       for (
         const fields of [
           { response_format: { type: "json_object" } },
@@ -111,6 +113,9 @@ Deno.test("structured answers and calls over HTTP", async (t) => {
       const { status, body } = await ask({ response_format: format });
       assertEquals([status, body.error.param], [400, "response_format"]);
       assertMatch(body.error.message, /\/properties\/a\/not is a keyword that is not supported/);
+      const left = await ask({ guided_grammar: 'root ::= root "a"' });
+      assertEquals([left.status, left.body.error.param], [400, "guided_grammar"]);
+      assertMatch(left.body.error.message, /line 1: .*root may begin with itself/);
       const tools = [{ type: "function", function: { name: "f", parameters: schema } }];
       const called = await ask({ tools, tool_choice: "required" });
       assertEquals([called.status, called.body.error.param], [400, "tools"]);
