@@ -88,6 +88,20 @@ export class TokenAutomaton {
     return state === DONE ? 0 : this.#distance(state);
   }
 
+  /** Tokens of a short text from a state, no more than {@linkcode distance} counts. */
+  shortest(state: number): number[] {
+    const tokens: number[] = [];
+    while (this.distance(state) > 0) {
+      let [chosen, behind, least] = [DEAD, state, this.distance(state)];
+      this.visit(state, (token, to) => {
+        if (this.distance(to) < least) [chosen, behind, least] = [token, to, this.distance(to)];
+      });
+      tokens.push(chosen);
+      state = behind;
+    }
+    return tokens;
+  }
+
   /** The bytes that must follow a state. */
   forced(state: number): Uint8Array<ArrayBuffer> {
     return state === DONE ? new Uint8Array() : this.automaton.forced(state - FIRST).bytes;

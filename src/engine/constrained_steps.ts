@@ -52,6 +52,10 @@ export interface ConstrainedOptions {
   readonly sampling?: SamplingOptions;
   /** Tokens of a text. */
   encode(text: string): number[];
+  /** Whether to end before the next step, at a deadline. */
+  finished?(): boolean;
+  /** Told then of what completes the text as shortly as it can be: no commits of the model's. */
+  onRest?(rest: readonly Commit[]): void;
   readonly signal?: AbortSignal;
 }
 
@@ -68,6 +72,10 @@ export async function* constrainedSteps(
   let state = automaton.start;
   let canvas = Math.min(options.canvas, most);
   let [step, nfe] = [0, 0];
+  const result = () => {
+    const sequence = { ids, promptLength: first, maskToken: options.maskToken };
+    return withoutProposals({ sequences: [sequence], nfe, readbacks: nfe });
+  };
   for (let start = 0, block = 0; start < most && !automaton.isComplete(state); block++) {
     if (start >= canvas) canvas = Math.min(most, canvas + blockLength);
     const wanted = Math.min(blockLength, canvas - start);
@@ -92,6 +100,10 @@ export async function* constrainedSteps(
       const masked = window.masked;
       if (masked.length === 0) break;
       if (automaton.isComplete(only(window.statesAt(masked[0])))) break;
+      if (options.finished?.()) {
+        options.onRest?.(restOf(window, first + start));
+        return result();
+      }
       const positions = Uint32Array.from(masked, (i) => first + start + i);
       const logits = await model.logitsAt({ ids: ids.slice(0, first + canvas), positions });
       nfe++;
@@ -102,8 +114,25 @@ export async function* constrainedSteps(
     state = only(window.statesAt(end));
     start += length;
   }
-  const sequence = { ids, promptLength: first, maskToken: options.maskToken };
-  return withoutProposals({ sequences: [sequence], nfe, readbacks: nfe });
+  return result();
+}
+
+/** Log-probability of a token that no pass judged, as OpenAI's API writes a very unlikely one. */
+const UNJUDGED = -9999;
+
+/** What completes a text, from the masks of a block on. */
+function restOf(window: Window, first: number): Commit[] {
+  const { tokens, tail } = window.completion();
+  const all = [
+    ...window.masked.map((i) => [i, tokens[i]]),
+    ...tail.map((token, i) => [tokens.length + i, token]),
+  ];
+  return all.map(([i, token]) => ({
+    position: first + i,
+    token,
+    confidence: 0,
+    logProbability: UNJUDGED,
+  }));
 }
 
 /** How a step's tokens are chosen at a state. */

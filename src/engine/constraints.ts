@@ -8,7 +8,13 @@ import { PatternError } from "../constraint/pattern.ts";
 import { SchemaError } from "../constraint/schema_error.ts";
 import { TokenAutomaton, UnwritableError } from "../constraint/token_automaton.ts";
 import { type TokenSource, Vocabulary } from "../constraint/vocabulary.ts";
-import { checkConstrained, type ConstrainedRequest, mayBeText } from "./constrained_answer.ts";
+import {
+  checkConstrained,
+  type ConstrainedRequest,
+  heldPlan,
+  heldRequest,
+  mayBeText,
+} from "./constrained_answer.ts";
 import { withConstraint } from "./constraint_prompt.ts";
 import type { GenerationPlan } from "./generation_plan.ts";
 import type { ModelFacts } from "./loaded_model.ts";
@@ -25,6 +31,11 @@ export class Constraints {
 
   /** Takes the model's tokens; nothing is made before it is asked for. */
   constructor(readonly tokens: TokenSource, readonly facts: ModelFacts) {}
+
+  /** The request as its constraint lets it be; as it is where its answer may be without one. */
+  held(request: GenerateRequest): GenerateRequest {
+    return !request.constraint || mayBeText(request.constraint) ? request : heldRequest(request);
+  }
 
   /** The request as the model sees it: its messages tell a constraint that holds in any case. */
   told(request: GenerateRequest): GenerateRequest {
@@ -48,7 +59,7 @@ export class Constraints {
     const promptIds = mayBeText(constraint)
       ? encode(this.#withConstraint(request))
       : plan.promptIds;
-    const made = { request, plan: { ...plan, promptIds }, automaton };
+    const made = { request, plan: { ...heldPlan(plan), promptIds }, automaton };
     await checkConstrained(made, this.facts.contextLength, signal);
     return made;
   }

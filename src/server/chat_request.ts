@@ -2,7 +2,7 @@
 import type { GenerateRequest, ModelSummary } from "../engine/request.ts";
 import { canvasOf } from "./canvas_fields.ts";
 import { chatSchema, KNOWN_FIELDS, type RequestLimits } from "./chat_schema.ts";
-import { askedConstraint } from "./constraint_schema.ts";
+import { askedConstraint, notHeld } from "./constraint_schema.ts";
 import { ApiError, withContext } from "./errors.ts";
 import type { BodyLimits } from "./json_body.ts";
 import { type NameOptions, requireModel } from "./model_names.ts";
@@ -91,6 +91,7 @@ export function chatRequestParser(
     }
     const includeDiffusion = fields.include_diffusion ?? false;
     const asked = withTools(fields, askedConstraint(fields));
+    ignored.push(...notHeld(fields, asked?.constraint));
     const limit = tokenLimit(fields, model.contextLength, settings.maxTokens);
     return {
       generate: {

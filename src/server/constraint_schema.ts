@@ -163,3 +163,32 @@ function choiceConstraint(
 ): AskedConstraint | undefined {
   return choices ? { field, constraint: { kind: "choice", choices } } : undefined;
 }
+
+/** Fields that change nothing about an answer that a constraint holds, and their values that never do. */
+const NOT_HELD: ReadonlyMap<string, readonly unknown[]> = new Map([
+  ["stop", [""]],
+  ["ignore_eos", [false]],
+  ["strategy", ["plain", "threshold", "auto"]],
+  ["cache", ["none"]],
+  ["cfg_scale", [0]],
+  ["remasking", ["low_confidence"]],
+  ["confidence", ["probability"]],
+  ...["refresh_interval", "suffix_window", "factor", "draft_depth", "rounds", "draft_threshold"]
+    .map((name): [string, unknown[]] => [name, []]),
+  ["target_threshold", []],
+  ["back_threshold", []],
+]);
+
+/** Fields of a body that its constraint leaves without meaning; none where an answer may be free. */
+export function notHeld(
+  fields: Readonly<Record<string, unknown>>,
+  constraint: Constraint | undefined,
+): string[] {
+  const isFree = constraint?.kind === "call" && !constraint.required && !constraint.otherwise;
+  if (constraint === undefined || isFree) return [];
+  return [...NOT_HELD].filter(([name, same]) => {
+    const value = fields[name];
+    const isNothing = value === undefined || (Array.isArray(value) && value.length === 0);
+    return !isNothing && !same.includes(value);
+  }).map(([name]) => name);
+}

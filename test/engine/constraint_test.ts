@@ -78,10 +78,7 @@ Deno.test("choices, objects and calls; what does not fit is refused by name", as
   const schema = { type: "object", properties: { a: { not: {} } } };
   for (
     const [request, field, message] of [
-      [{ constraint, strategy: "self" }, "strategy", /plain, threshold, auto/],
-      [{ constraint, stop: ["x"] }, "stop", /cut/],
-      [{ constraint, cache: "dual" }, "cache", /none/],
-      [{ constraint, cfgScale: 1 }, "cfgScale", /not supported/],
+      [{ constraint, template: ["a", { tokens: 1 }] }, "template", /no place/],
       [
         { constraint: { kind: "choice", choices: ["long ".repeat(40)] }, maxTokens: 8 },
         "maxTokens",
@@ -114,4 +111,87 @@ Deno.test("a call that the model may leave out is left out where its beginning i
   const end = events.at(-1)!;
   // It knows this sum, and no functions.
   assert(end.type === "end" && end.text.includes("56"), JSON.stringify(end));
+});
+
+Deno.test("what would break a constraint, or is about other answers, leaves the answer as it is", async () => {
+  using engine = await loadEngine(EMBEDDED_TARGET);
+  const schema = {
+    type: "object",
+    properties: { answer: { type: "integer" } },
+    required: ["answer"],
+  };
+  const constraint = { kind: "json_schema", schema } as const;
+  const same = { constraint, seed: 1, maxTokens: 48 };
+  const plain = await answer(engine, { ...same, strategy: "plain" });
+  for (
+    const more of [
+      { stop: ["}", ":", "answer"] },
+      { ignoreEos: true },
+      { strategy: "lossless" },
+      { strategy: "self", draftDepth: 3 },
+      { cache: "dual", refreshInterval: 2, suffixWindow: 8 },
+      { cfgScale: 1 },
+      { remasking: "random" },
+      { confidence: "entropy" },
+    ] as const
+  ) {
+    const { text, finishReason, stats } = await answer(engine, {
+      strategy: "plain",
+      ...same,
+      ...more,
+    });
+    assertEquals([text, finishReason], [plain.text, "stop"], JSON.stringify(more));
+    assertEquals([stats.strategy, stats.cache], ["plain", "none"]);
+  }
+  const lossy = await answer(engine, {
+    ...same,
+    strategy: "factor",
+    factor: 2,
+    topK: 5,
+    temperature: 1,
+  });
+  assert(isValid(schema, JSON.parse(lossy.text)), lossy.text);
+  assertEquals(lossy.stats.strategy, "threshold");
+  // Where the answer may be free, what it asks for holds.
+  const call = { kind: "call", functions: [{ name: "mul" }], required: false } as const;
+  const free = await answer(engine, { constraint: call, stop: ["6"], maxTokens: 32 });
+  assertEquals(free.stopText, "6");
+});
+
+Deno.test("at its deadline an answer under a constraint is completed as shortly as it can be", async () => {
+  using engine = await loadEngine(EMBEDDED_TARGET);
+  const item = { type: "object", properties: { name: { type: "string", minLength: 9 } } };
+  const required = { ...item, required: ["name"] };
+  const schema = {
+    type: "object",
+    properties: { all: { type: "array", items: required, minItems: 12 } },
+    required: ["all"],
+  };
+  const constraint = { kind: "json_schema", schema } as const;
+  for (const deadlineMs of [1, 80]) {
+    const events = [];
+    for await (
+      const event of engine.generate({
+        messages,
+        constraint,
+        seed: 1,
+        strategy: "plain",
+        deadlineMs,
+      })
+    ) events.push(event);
+    const end = events.at(-1)!;
+    assert(end.type === "end");
+    assert(isValid(schema, JSON.parse(end.text)), end.text);
+    assertEquals(end.finishReason, "length");
+    assert(end.deadline!.some(({ provisional }) => provisional));
+    assertEquals(end.deadline!.map(({ token }) => token), end.ids.slice(0, end.deadline!.length));
+    const steps = events.filter((event) => event.type === "step");
+    assertEquals(steps.filter(({ provisional }) => provisional).length, 1);
+    assertEquals(steps.map(({ delta }) => delta).join(""), end.text);
+    // What was committed before stands.
+    const committed = steps.filter(({ provisional }) => !provisional).flatMap(({ commits }) =>
+      commits
+    );
+    for (const { position, token } of committed) assertEquals(end.ids[position], token);
+  }
 });

@@ -107,6 +107,23 @@ Deno.test("structured answers and calls over HTTP", async (t) => {
       for (const { top_logprobs } of chosen) assertEquals(top_logprobs.length, 2);
     });
 
+    await t.step("fields that a constraint leaves without meaning are named", async () => {
+      const init = chatInit({
+        messages: QUESTION,
+        choice: ["red", "green"],
+        stop: ["r", "g"],
+        ignore_eos: true,
+        strategy: "self",
+        cache: "none",
+        deadline_ms: 60_000,
+      });
+      const response = await app.request("/v1/chat/completions", init);
+      const { choices: [{ message, finish_reason }] } = await response.json();
+      assertEquals([response.status, finish_reason], [200, "stop"]);
+      assert(["red", "green"].includes(message.content));
+      assertEquals(response.headers.get("x-unmask-ignored"), "stop, ignore_eos, strategy");
+    });
+
     await t.step("a schema that cannot be served is refused with keyword and pointer", async () => {
       const schema = { type: "object", properties: { a: { not: {} } } };
       const format = { type: "json_schema", json_schema: { name: "a", schema } };
