@@ -31,6 +31,8 @@ export interface GrammarRule {
   readonly line: number;
 }
 
+/** Rules of one grammar, at most. */
+const MOST_RULES = 2000;
 /** Groups in groups, at most. */
 const MOST_DEPTH = 50;
 const NAME = /[a-zA-Z0-9_-]/;
@@ -77,6 +79,7 @@ class GrammarReader {
         );
       }
       rules.set(name, { body, line });
+      if (rules.size > MOST_RULES) throw this.#expected(`at most ${MOST_RULES} rules`);
     }
     for (const { name, line } of used) {
       if (rules.has(name)) continue;

@@ -3,6 +3,7 @@
 import { Allowance, SizeError } from "./allowance.ts";
 import { character } from "./characters.ts";
 import { GrammarError, type GrammarPart, type GrammarRule, readGrammar } from "./grammar.ts";
+import { each, finish, type Work } from "./work.ts";
 import { choice, EMPTY, list, literal, type Maybe, MOST_STATES, sequence } from "./language.ts";
 
 /** How often a rule may lead back into itself; fewer rounds where these take too many states. */
@@ -21,11 +22,16 @@ const MOST_OPEN = 200;
  * @throws {SizeError} when it takes too many states, or longer than allowed
  */
 export function grammarLanguage(text: string, allowance: Allowance = new Allowance()): Maybe {
+  return finish(grammarWork(text, allowance));
+}
+
+/** The same in pieces. */
+export function* grammarWork(text: string, allowance: Allowance): Work<Maybe> {
   const rules = readGrammar(text);
-  checkBeginnings(rules);
+  yield* checkBeginnings(rules, allowance);
   for (let rounds = MOST_ROUNDS;; rounds--) {
     try {
-      const language = new Unrolling(rules, rounds, allowance).rule("root");
+      const language = yield* new Unrolling(rules, rounds, allowance).rule("root");
       if (language !== undefined) return language;
       throw new GrammarError("root has no text that ends: expected a way out of its recursion");
     } catch (error) {
@@ -50,14 +56,15 @@ class Unrolling {
     this.#allowance = allowance;
   }
 
-  rule(name: string): Maybe {
+  *rule(name: string): Work<Maybe> {
     this.#allowance.check();
+    yield;
     if (this.#open.filter((one) => one === name).length >= this.#rounds) return undefined;
     if (++this.#count > MOST_RULES || this.#open.length > MOST_OPEN) {
       throw new SizeError(`its rule ${name} leads through too many others: make it smaller`);
     }
     this.#open.push(name);
-    const language = this.#body(name, this.#rules.get(name)!.body);
+    const language = yield* this.#body(name, this.#rules.get(name)!.body);
     this.#open.pop();
     if (language !== undefined && language.size > MOST_STATES) {
       throw new SizeError(`its rule ${name} takes ${language.size} states: make it smaller`);
@@ -65,20 +72,17 @@ class Unrolling {
     return language;
   }
 
-  #body(name: string, body: GrammarPart): Maybe {
+  *#body(name: string, body: GrammarPart): Work<Maybe> {
     const all = endings(name, body);
-    if (!all.some(({ returns }) => returns)) return this.#part(body);
+    if (!all.some(({ returns }) => returns)) return yield* this.#part(body);
     const ways = (returns: boolean) =>
-      choice(
-        ...all.filter((one) => one.returns === returns)
-          .map(({ parts }) => this.#sequence(parts)),
-      );
-    const last = ways(false);
-    return last && sequence(list(ways(true), 0, Infinity), last);
+      each(all.filter((one) => one.returns === returns), ({ parts }) => this.#sequence(parts));
+    const last = choice(...yield* ways(false));
+    return last && sequence(list(choice(...yield* ways(true)), 0, Infinity), last);
   }
 
   /** `x (sep x)*` is read as a list of x, whose states then stand once and not twice. */
-  #sequence(parts: readonly GrammarPart[]): Maybe {
+  *#sequence(parts: readonly GrammarPart[]): Work<Maybe> {
     const made: Maybe[] = [];
     let from = 0;
     for (const [i, part] of parts.entries()) {
@@ -87,30 +91,30 @@ class Unrolling {
       let same = 0;
       while (i - same - 1 >= from && same < inner.length && isSame(inner, parts, i, same)) same++;
       if (same === 0) continue;
-      const read = (some: readonly GrammarPart[]) => some.map((one) => this.#part(one));
-      const separator = sequence(...read(inner.slice(0, inner.length - same)));
-      made.push(...read(parts.slice(from, i - same)));
-      const item = sequence(...read(parts.slice(i - same, i)));
+      const read = (some: readonly GrammarPart[]) => each(some, (one) => this.#part(one));
+      const separator = sequence(...yield* read(inner.slice(0, inner.length - same)));
+      made.push(...yield* read(parts.slice(from, i - same)));
+      const item = sequence(...yield* read(parts.slice(i - same, i)));
       made.push(separator ? list(item, 1, part.most + 1, separator) : item);
       from = i + 1;
     }
-    return sequence(...made, ...parts.slice(from).map((one) => this.#part(one)));
+    return sequence(...made, ...yield* each(parts.slice(from), (one) => this.#part(one)));
   }
 
-  #part(part: GrammarPart): Maybe {
+  *#part(part: GrammarPart): Work<Maybe> {
     switch (part.kind) {
       case "text":
         return part.text === "" ? EMPTY : literal(part.text);
       case "set":
         return character(part.ranges, "raw");
       case "rule":
-        return this.rule(part.name);
+        return yield* this.rule(part.name);
       case "sequence":
-        return this.#sequence(part.parts);
+        return yield* this.#sequence(part.parts);
       case "choice":
-        return choice(...part.options.map((one) => this.#part(one)));
+        return choice(...yield* each(part.options, (one) => this.#part(one)));
       case "repeat":
-        return list(this.#part(part.part), part.least, part.most);
+        return list(yield* this.#part(part.part), part.least, part.most);
     }
   }
 }
@@ -153,17 +157,24 @@ function endings(name: string, part: GrammarPart): readonly Ending[] {
 }
 
 /** @throws {GrammarError} naming a rule that may begin with itself, which llama.cpp refuses too */
-function checkBeginnings(rules: ReadonlyMap<string, GrammarRule>): void {
+function* checkBeginnings(
+  rules: ReadonlyMap<string, GrammarRule>,
+  allowance: Allowance,
+): Work<void> {
   const empty = new Set<string>();
   for (let before = -1; before < empty.size;) {
     before = empty.size;
     for (const [name, { body }] of rules) if (mayBeEmpty(body, empty)) empty.add(name);
+    allowance.check();
+    yield;
   }
   for (const [name, { body, line }] of rules) {
     const reached = new Set(beginnings(body, empty));
     for (const one of reached) {
       for (const next of beginnings(rules.get(one)!.body, empty)) reached.add(next);
     }
+    allowance.check();
+    yield;
     if (!reached.has(name)) continue;
     throw new GrammarError(
       `line ${line}: expected a rule that begins with something else, found that ${name} may ` +

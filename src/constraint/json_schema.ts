@@ -25,6 +25,7 @@ import {
   TYPES,
   typesOf,
 } from "./schema_parts.ts";
+import { each, finish, type Work } from "./work.ts";
 import { countOf, numberLanguage, stringLanguage } from "./scalars.ts";
 
 /** How often a reference may lead back into itself. */
@@ -53,7 +54,12 @@ export function anyObject(): Maybe {
  * @throws {SizeError} when it takes longer than allowed
  */
 export function schemaLanguage(schema: unknown, allowance: Allowance = new Allowance()): Maybe {
-  const language = new SchemaReader(schema, allowance).value(schema, "");
+  return finish(schemaWork(schema, allowance));
+}
+
+/** The same in pieces. */
+export function* schemaWork(schema: unknown, allowance: Allowance): Work<Maybe> {
+  const language = yield* new SchemaReader(schema, allowance).value(schema, "");
   if (language === undefined) throw new SchemaError("", "allows no value");
   return language;
 }
@@ -73,7 +79,7 @@ class SchemaReader {
   }
 
   /** The values under a schema; undefined if there is none. */
-  value(schema: unknown, pointer: string): Maybe {
+  *value(schema: unknown, pointer: string): Work<Maybe> {
     if (++this.#count > MOST_SCHEMAS) {
       throw new SchemaError(pointer, "is one part too many: the schema is too large");
     }
@@ -81,7 +87,7 @@ class SchemaReader {
     if (schema === false) return undefined;
     if (!isObject(schema)) throw new SchemaError(pointer, "is no schema: it must be an object");
     const opened = this.#open.length;
-    const language = this.#object(schema, pointer);
+    const language = yield* this.#object(schema, pointer);
     this.#open.length = opened;
     if (language !== undefined && language.size > MOST_STATES) {
       throw new SchemaError(pointer, `is too large: it takes ${language.size} states`);
@@ -89,8 +95,8 @@ class SchemaReader {
     return language;
   }
 
-  #object(schema: SchemaObject, pointer: string): Maybe {
-    const whole = this.#flat(schema, pointer);
+  *#object(schema: SchemaObject, pointer: string): Work<Maybe> {
+    const whole = yield* this.#flat(schema, pointer);
     if (whole === undefined) return undefined;
     const { anyOf, oneOf, ...rest } = whole;
     for (const [name, options] of Object.entries({ anyOf, oneOf })) {
@@ -100,19 +106,23 @@ class SchemaReader {
         throw new SchemaError(at, "must be a list of schemas");
       }
       const others = name === "anyOf" && oneOf !== undefined ? { ...rest, oneOf } : rest;
-      if (name === "oneOf") this.#checkDisjoint(options, at);
-      return choice(...options.map((option, i) => {
-        if (option === false) return undefined;
-        const own = isObject(option) ? option : {};
-        return this.value({ allOf: [others, own] }, within(at, i));
-      }));
+      if (name === "oneOf") yield* this.#checkDisjoint(options, at);
+      const value = this.value.bind(this);
+      return choice(
+        ...yield* each(options, function* (option, i) {
+          if (option === false) return undefined;
+          const own = isObject(option) ? option : {};
+          return yield* value({ allOf: [others, own] }, within(at, i));
+        }),
+      );
     }
-    return this.#typed(whole, pointer);
+    return yield* this.#typed(whole, pointer);
   }
 
   /** Follows references and joins `allOf`; undefined when recursion is too deep. */
-  #flat(schema: SchemaObject, pointer: string): SchemaObject | undefined {
+  *#flat(schema: SchemaObject, pointer: string): Work<SchemaObject | undefined> {
     this.#allowance.check();
+    yield;
     const { $ref, allOf, ...rest } = keywordsOf(schema, pointer);
     let whole: SchemaObject = rest;
     const parts: [unknown, string][] = [];
@@ -130,7 +140,7 @@ class SchemaReader {
       if (part === false) return undefined;
       if (part === true) continue;
       if (!isObject(part)) throw new SchemaError(at, "is no schema: it must be an object");
-      const flat = this.#flat(part, at);
+      const flat = yield* this.#flat(part, at);
       if (flat === undefined) return undefined;
       whole = together(whole, flat, pointer);
     }
@@ -152,41 +162,44 @@ class SchemaReader {
     return found;
   }
 
-  #checkDisjoint(options: readonly unknown[], pointer: string): void {
-    const flat = options.map((option, i) => {
+  *#checkDisjoint(options: readonly unknown[], pointer: string): Work<void> {
+    const flat: SchemaObject[] = [];
+    for (const [i, option] of options.entries()) {
       if (!isObject(option)) throw new SchemaError(within(pointer, i), "must be an object");
       const opened = this.#open.length;
-      const whole = this.#flat(option, within(pointer, i)) ?? {};
+      const whole = yield* this.#flat(option, within(pointer, i));
       this.#open.length = opened;
-      return whole;
-    });
-    flat.forEach((a, i) => {
-      const clash = flat.slice(0, i).findIndex((b) => {
+      for (const [other, b] of flat.entries()) {
         this.#allowance.check();
-        return !areDisjoint(a, b);
-      });
-      if (clash < 0) return;
-      throw new SchemaError(
-        pointer,
-        `has options ${clash} and ${i} that may hold for the same value: use anyOf, or give each ` +
-          "object a required property with a constant of its own",
-      );
-    });
+        yield;
+        if (areDisjoint(whole ?? {}, b)) continue;
+        throw new SchemaError(
+          pointer,
+          `has options ${other} and ${i} that may hold for the same value: use anyOf, or give ` +
+            "each object a required property with a constant of its own",
+        );
+      }
+      flat.push(whole ?? {});
+    }
   }
 
-  #typed(schema: SchemaObject, pointer: string): Maybe {
+  *#typed(schema: SchemaObject, pointer: string): Work<Maybe> {
     const types = typesOf(schema, pointer);
     if ("const" in schema || "enum" in schema) return this.#constants(schema, types, pointer);
     if (types === undefined) return anyValue(FREE_LEVELS);
     // A number stands for integers too.
     const some = types.includes("number") ? types.filter((one) => one !== "integer") : types;
-    return choice(...some.map((type) => {
-      const language = this.#ofType(type, schema, pointer);
+    const options: Maybe[] = [];
+    for (const type of some) {
+      const language = yield* this.#ofType(type, schema, pointer);
       const isScalar = type !== "array" && type !== "object";
       this.#states += isScalar && language?.size || 0;
-      if (this.#states <= MOST_READ) return language;
-      throw new SchemaError(pointer, "is one part too many: the schema is too large");
-    }));
+      if (this.#states > MOST_READ) {
+        throw new SchemaError(pointer, "is one part too many: the schema is too large");
+      }
+      options.push(language);
+    }
+    return choice(...options);
   }
 
   #constants(
@@ -211,25 +224,25 @@ class SchemaReader {
     return choice(...listed.filter(fits).map((value) => literal(written(value))));
   }
 
-  #ofType(type: JsonType, schema: SchemaObject, pointer: string): Maybe {
+  *#ofType(type: JsonType, schema: SchemaObject, pointer: string): Work<Maybe> {
     switch (type) {
       case "null":
         return NULL;
       case "boolean":
         return BOOLEAN;
       case "string":
-        return stringLanguage(schema, pointer, this.#allowance);
+        return yield* stringLanguage(schema, pointer, this.#allowance);
       case "integer":
       case "number":
         return numberLanguage(type, schema, pointer);
       case "array":
-        return this.#array(schema, pointer);
+        return yield* this.#array(schema, pointer);
       case "object":
-        return this.#members(schema, pointer);
+        return yield* this.#members(schema, pointer);
     }
   }
 
-  #array(schema: SchemaObject, pointer: string): Maybe {
+  *#array(schema: SchemaObject, pointer: string): Work<Maybe> {
     const least = countOf(schema, "minItems", pointer) ?? 0;
     const most = countOf(schema, "maxItems", pointer) ?? Infinity;
     if (schema.uniqueItems === true && most > 1) {
@@ -245,7 +258,7 @@ class SchemaReader {
     }
     if (prefixItems === undefined) {
       return arrayOf(
-        most === 0 ? undefined : this.value(items, within(pointer, "items")),
+        most === 0 ? undefined : yield* this.value(items, within(pointer, "items")),
         least,
         most,
       );
@@ -255,12 +268,12 @@ class SchemaReader {
     if (least > prefixItems.length || most < prefixItems.length) {
       throw new SchemaError(at, "is only supported for arrays of just so many items");
     }
-    const all = prefixItems.map((item, i) => this.value(item, within(at, i)));
+    const all = yield* each(prefixItems, (item, i) => this.value(item, within(at, i)));
     const listed = all.flatMap((item, i) => i === 0 ? [item] : [COMMA, item]);
     return sequence(literal("["), ...listed, literal("]"));
   }
 
-  #members(schema: SchemaObject, pointer: string): Maybe {
+  *#members(schema: SchemaObject, pointer: string): Work<Maybe> {
     const { properties = {}, required = [], additionalProperties = true, propertyNames } = schema;
     if (!isObject(properties)) {
       throw new SchemaError(within(pointer, "properties"), "must be an object of schemas");
@@ -279,10 +292,14 @@ class SchemaReader {
           "is not supported for an object of any names",
         );
       }
-      const name = propertyNames === undefined
-        ? STRING
-        : this.value({ type: "string", allOf: [propertyNames] }, within(pointer, "propertyNames"));
-      const value = this.value(additionalProperties, within(pointer, "additionalProperties"));
+      const name = propertyNames === undefined ? STRING : yield* this.value(
+        { type: "string", allOf: [propertyNames] },
+        within(pointer, "propertyNames"),
+      );
+      const value = yield* this.value(
+        additionalProperties,
+        within(pointer, "additionalProperties"),
+      );
       return objectOf(name && value, name, least);
     }
     if (propertyNames !== undefined) {
@@ -301,7 +318,7 @@ class SchemaReader {
         throw new SchemaError(within(pointer, "properties", name), "is a name that readers drop");
       }
       const at = known ? within(pointer, "properties", name) : within(pointer, "required");
-      const value = this.value(known ? properties[name] : additionalProperties, at);
+      const value = yield* this.value(known ? properties[name] : additionalProperties, at);
       const isRequired = required.includes(name);
       const language = sequence(literal(JSON.stringify(name)), COLON, value);
       if (language !== undefined) all.push({ language, required: isRequired });

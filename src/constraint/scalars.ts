@@ -1,6 +1,6 @@
 /** Strings and numbers of JSON schemas. */
 
-import { Allowance, SizeError } from "./allowance.ts";
+import { type Allowance, SizeError } from "./allowance.ts";
 import { FORMATS } from "./formats.ts";
 import { intersection } from "./intersection.ts";
 import { contentOf, quoted, STRING } from "./json_text.ts";
@@ -9,6 +9,7 @@ import { type Bound, decimals, integers } from "./numbers.ts";
 import { PatternError, patternLanguage } from "./pattern.ts";
 import { SchemaError, within } from "./schema_error.ts";
 import type { SchemaObject } from "./schema_parts.ts";
+import type { Work } from "./work.ts";
 
 /**
  * Patterns with look-ahead that a library writes beside a format: every text of that format here
@@ -33,11 +34,11 @@ export function countOf(schema: SchemaObject, name: string, pointer: string): nu
 }
 
 /** Strings under `minLength`, `maxLength`, `pattern` and `format`, all of which must hold. */
-export function stringLanguage(
+export function* stringLanguage(
   schema: SchemaObject,
   pointer: string,
-  allowance: Allowance = new Allowance(),
-): Maybe {
+  allowance: Allowance,
+): Work<Maybe> {
   const { pattern, format } = schema;
   const parts: (readonly [name: string, language: () => Maybe])[] = [];
   if (format !== undefined) {
@@ -75,7 +76,7 @@ export function stringLanguage(
   let content: Maybe;
   for (const [i, [name, language]] of parts.entries()) {
     try {
-      content = i === 0 ? language() : intersection(content, language(), allowance);
+      content = i === 0 ? language() : yield* intersection(content, language(), allowance);
     } catch (error) {
       const isOurs = error instanceof PatternError || error instanceof SizeError;
       if (!isOurs) throw error;

@@ -3,6 +3,9 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import fc from "fast-check";
 import { EMBEDDED_TARGET } from "../../src/engine/embedded_models.ts";
 import { loadEngine } from "../../src/engine/load.ts";
+import { Constraints } from "../../src/engine/constraints.ts";
+import type { GenerationPlan } from "../../src/engine/generation_plan.ts";
+import type { ModelFacts } from "../../src/engine/loaded_model.ts";
 import type { Engine } from "../../src/engine/engine.ts";
 import { type GenerateRequest, RequestError } from "../../src/engine/request.ts";
 import { isValid, patterns, schemas } from "../constraint/schema_cases.ts";
@@ -194,4 +197,56 @@ Deno.test("at its deadline an answer under a constraint is completed as shortly 
     );
     for (const { position, token } of committed) assertEquals(end.ids[position], token);
   }
+});
+
+/** A vocabulary of LLaDA's size: the bytes, and words that are made up. */
+function manyTokens(): Constraints {
+  const encoder = new TextEncoder();
+  const word = (id: number) => encoder.encode(` ${(id * 7919 % 1_000_003).toString(36)}`);
+  const facts = { maskTokenId: 1, endTokenIds: [0], vocabSize: 126_464, contextLength: 4096 };
+  const tokenBytes = (id: number) =>
+    id < 2 ? new Uint8Array() : id < 258 ? Uint8Array.of(id - 2) : word(id);
+  return new Constraints({ tokenBytes }, facts as unknown as ModelFacts);
+}
+
+Deno.test("while a heavy constraint is made ready the thread goes on, and it can be cancelled", async () => {
+  const plan = { promptIds: Uint32Array.of(5), genLength: 256 } as GenerationPlan;
+  const asked = (constraints: Constraints, pattern: string, signal?: AbortSignal) =>
+    constraints.checked(
+      { messages, constraint: { kind: "regex", pattern } },
+      plan,
+      () => plan.promptIds,
+      signal,
+    );
+  const heavy = "(a?){1000}(\\W\\D\\S){60}";
+  // Another process may take the core once; a thread that is held is so each time.
+  let late = Infinity;
+  let took = 0;
+  for (let attempt = 0; attempt < 4 && late > 100; attempt++) {
+    const constraints = manyTokens();
+    let [worst, last] = [0, performance.now()];
+    const tick = () => {
+      const now = performance.now();
+      worst = Math.max(worst, now - last - 5);
+      last = now;
+    };
+    const timer = setInterval(tick, 5);
+    const begun = performance.now();
+    assert(await asked(constraints, heavy));
+    took = performance.now() - begun;
+    tick();
+    clearInterval(timer);
+    late = Math.min(late, worst);
+  }
+  assert(late <= 100, `${late} ms late`);
+  assert(took > 200, `only ${took} ms to be made`);
+
+  const constraints = manyTokens();
+  const left = new AbortController();
+  const first = assertRejects(() => asked(constraints, heavy, left.signal), DOMException, "abort");
+  const second = asked(constraints, "[ab]{3}");
+  setTimeout(() => left.abort(), 30);
+  await first;
+  assertEquals((await second)!.automaton.automaton.size, 4);
+  await assertRejects(() => asked(constraints, "(?=a)"), RequestError, "look-around");
 });
