@@ -2,7 +2,7 @@
 
 import { Allowance } from "./allowance.ts";
 import { type Maybe, MOST_STATES } from "./language.ts";
-import { choice, literal, members, sequence } from "./language.ts";
+import { choice, literal, members, optional, sequence } from "./language.ts";
 import {
   anyValue,
   arrayOf,
@@ -14,6 +14,8 @@ import {
   STRING,
   written,
 } from "./json_text.ts";
+import { Automaton } from "./automaton.ts";
+import { isNever, today } from "./dialects.ts";
 import { areDisjoint } from "./disjoint.ts";
 import { SchemaError, within } from "./schema_error.ts";
 import {
@@ -36,6 +38,9 @@ const FREE_LEVELS = 2;
 const OBJECT_LEVELS = 4;
 /** Schemas that are read for one, with those that are read several times. */
 const MOST_SCHEMAS = 20_000;
+
+/** Values of an enum of which an array holds each once at most. */
+const MOST_UNIQUE = 50;
 
 /** States of all parts together, those that are left out too. */
 const MOST_READ = 4 * MOST_STATES;
@@ -123,7 +128,8 @@ class SchemaReader {
   *#flat(schema: SchemaObject, pointer: string): Work<SchemaObject | undefined> {
     this.#allowance.check();
     yield;
-    const { $ref, allOf, ...rest } = keywordsOf(schema, pointer);
+    if (isNever(schema)) return undefined;
+    const { $ref, allOf, ...rest } = keywordsOf(today(schema), pointer);
     let whole: SchemaObject = rest;
     const parts: [unknown, string][] = [];
     if ($ref !== undefined) {
@@ -245,10 +251,10 @@ class SchemaReader {
   *#array(schema: SchemaObject, pointer: string): Work<Maybe> {
     const least = countOf(schema, "minItems", pointer) ?? 0;
     const most = countOf(schema, "maxItems", pointer) ?? Infinity;
-    if (schema.uniqueItems === true && most > 1) {
-      throw new SchemaError(within(pointer, "uniqueItems"), "is a keyword that is not supported");
-    }
     const { items = true } = schema;
+    if (schema.uniqueItems === true && most > 1) {
+      return yield* this.#unique(items, pointer, least, most);
+    }
     // Older drafts, and programs that still write them, have the list under this name.
     const [listName, prefixItems] = Array.isArray(items)
       ? ["items", items]
@@ -271,6 +277,32 @@ class SchemaReader {
     const all = yield* each(prefixItems, (item, i) => this.value(item, within(at, i)));
     const listed = all.flatMap((item, i) => i === 0 ? [item] : [COMMA, item]);
     return sequence(literal("["), ...listed, literal("]"));
+  }
+
+  /** Arrays of different values of an enum, which stand in its order. */
+  *#unique(items: unknown, pointer: string, least: number, most: number): Work<Maybe> {
+    const at = within(pointer, "items");
+    const opened = this.#open.length;
+    const flat = isObject(items) ? yield* this.#flat(items, at) : undefined;
+    this.#open.length = opened;
+    const values = Array.isArray(flat?.enum) ? flat.enum : [];
+    const isServed = values.length > 0 && values.length <= MOST_UNIQUE && least <= 1 &&
+      most >= values.length;
+    if (!isServed) {
+      throw new SchemaError(
+        within(pointer, "uniqueItems"),
+        `is only supported for items of an enum of up to ${MOST_UNIQUE} values, without other ` +
+          "counts than minItems 1",
+      );
+    }
+    const read = yield* each(values, (value) => this.value({ ...flat, enum: [value] }, at));
+    const all = read.filter((one) => one !== undefined);
+    const from = choice(
+      ...all.map((one, i) =>
+        sequence(one, ...all.slice(i + 1).map((next) => optional(sequence(COMMA, next))))
+      ),
+    );
+    return sequence(literal("["), least === 0 ? optional(from) : from, literal("]"));
   }
 
   *#members(schema: SchemaObject, pointer: string): Work<Maybe> {
@@ -302,9 +334,7 @@ class SchemaReader {
       );
       return objectOf(name && value, name, least);
     }
-    if (propertyNames !== undefined) {
-      throw new SchemaError(within(pointer, "propertyNames"), "is not supported beside properties");
-    }
+    const mayBeCalled = yield* this.#names(propertyNames, pointer);
     if (least > required.length || most < names.length) {
       throw new SchemaError(
         within(pointer, least > required.length ? "minProperties" : "maxProperties"),
@@ -314,6 +344,10 @@ class SchemaReader {
     const all = [];
     for (const name of names) {
       const known = Object.hasOwn(properties, name);
+      if (!mayBeCalled(name)) {
+        if (required.includes(name)) return undefined;
+        continue;
+      }
       if (name === "__proto__") {
         throw new SchemaError(within(pointer, "properties", name), "is a name that readers drop");
       }
@@ -325,6 +359,16 @@ class SchemaReader {
       else if (isRequired) return undefined;
     }
     return sequence(literal("{"), members(all), literal("}"));
+  }
+
+  /** Whether a member may have a name. */
+  *#names(propertyNames: unknown, pointer: string): Work<(name: string) => boolean> {
+    if (propertyNames === undefined) return () => true;
+    const schema = { type: "string", allOf: [propertyNames] };
+    const language = yield* this.value(schema, within(pointer, "propertyNames"));
+    if (language === undefined) return () => false;
+    const automaton = yield* Automaton.of(language, this.#allowance);
+    return (name) => automaton.matches(new TextEncoder().encode(JSON.stringify(name)));
   }
 }
 

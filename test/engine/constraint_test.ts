@@ -78,7 +78,7 @@ Deno.test("choices, objects and calls; what does not fit is refused by name", as
   assert(call.stats.forwards < call.usage.completionTokens, `${call.stats.forwards} forwards`);
 
   const constraint = { kind: "json_object" } as const;
-  const schema = { type: "object", properties: { a: { not: {} } } };
+  const schema = { type: "object", properties: { a: { not: { const: 1 } } } };
   for (
     const [request, field, message] of [
       [{ constraint, template: ["a", { tokens: 1 }] }, "template", /no place/],

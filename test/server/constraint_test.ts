@@ -125,7 +125,7 @@ Deno.test("structured answers and calls over HTTP", async (t) => {
     });
 
     await t.step("a schema that cannot be served is refused with keyword and pointer", async () => {
-      const schema = { type: "object", properties: { a: { not: {} } } };
+      const schema = { type: "object", properties: { a: { not: { const: 1 } } } };
       const format = { type: "json_schema", json_schema: { name: "a", schema } };
       const { status, body } = await ask({ response_format: format });
       assertEquals([status, body.error.param], [400, "response_format"]);
