@@ -1,4 +1,6 @@
-/** How long one language may take to be made ready: it holds up the thread that answers others. */
+/** How long one language may take to be made ready, and how it gives way to others meanwhile. */
+
+import { Turns, type Work } from "./work.ts";
 
 /** Milliseconds; what serves takes some tens, a loop over thousands of characters 1500. */
 const MILLISECONDS = 2000;
@@ -11,7 +13,7 @@ export class SizeError extends Error {
 /** Time for one language, from its schema or pattern to its automaton. */
 export class Allowance {
   readonly #milliseconds: number;
-  readonly #end: number;
+  #end: number;
 
   /** Begins now. */
   constructor(milliseconds = MILLISECONDS) {
@@ -24,5 +26,17 @@ export class Allowance {
     if (performance.now() <= this.#end) return;
     const seconds = this.#milliseconds / 1000;
     throw new SizeError(`it takes more than ${seconds} seconds to make ready: make it smaller`);
+  }
+
+  /**
+   * Does work in slices, between which the thread answers others; their time does not count.
+   * @throws the signal's reason when it is aborted before the work is done
+   */
+  async run<T>(work: Work<T>, signal?: AbortSignal): Promise<T> {
+    const turns = new Turns();
+    for (let next = work.next();; next = work.next()) {
+      if (next.done) return next.value;
+      if (turns.isOver) this.#end += await turns.give(signal);
+    }
   }
 }

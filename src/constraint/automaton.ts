@@ -2,6 +2,7 @@
 
 import { Allowance, SizeError } from "./allowance.ts";
 import type { Language } from "./language.ts";
+import { finish, type Work } from "./work.ts";
 
 /** The state that nothing leads out of, and that accepts nothing. */
 export const DEAD = -1;
@@ -127,11 +128,25 @@ export class Automaton {
   /** Bytes from each state to the end of the shortest text. */
   readonly #distance: Int32Array;
 
-  /** @throws {SizeError} when it takes too many states, or longer than allowed */
-  constructor(language: Language, allowance: Allowance = new Allowance()) {
-    const states = new States(language, allowance);
+  /**
+   * Of a language, all at once.
+   * @throws {SizeError} when it takes too many states, or longer than allowed
+   */
+  constructor(language: Language, allowance?: Allowance);
+  /** Of states that are made. */
+  constructor(states: States);
+  constructor(of: Language | States, allowance: Allowance = new Allowance()) {
+    const states = of instanceof States ? of : finish(States.of(of, allowance));
     this.#next = states.next;
-    this.#distance = states.distances();
+    this.#distance = states.distance;
+  }
+
+  /**
+   * Makes one in pieces.
+   * @throws {SizeError} when it takes too many states, or longer than allowed
+   */
+  static *of(language: Language, allowance: Allowance): Work<Automaton> {
+    return new Automaton(yield* States.of(language, allowance));
   }
 
   /** Number of states. */
@@ -202,6 +217,8 @@ export class Automaton {
 class States {
   /** Per state, the state behind each byte. */
   readonly next: Int32Array[] = [];
+  /** Bytes from each state to the end of the shortest text. */
+  distance = new Int32Array();
   readonly #allowance: Allowance;
   readonly #graph = new Graph();
   readonly #accept: number;
@@ -209,12 +226,20 @@ class States {
   readonly #sets: number[][] = [];
   #nodes = 0;
 
-  constructor(language: Language, allowance: Allowance) {
+  private constructor(language: Language, allowance: Allowance) {
     this.#allowance = allowance;
     const first = this.#graph.node();
     this.#accept = this.#graph.add(language, first);
     this.#state([first]);
-    for (let state = 0; state < this.#sets.length; state++) this.next.push(this.#row(state));
+  }
+
+  static *of(language: Language, allowance: Allowance): Work<States> {
+    const states = new States(language, allowance);
+    for (let state = 0; state < states.#sets.length; state++) {
+      states.next.push(yield* states.#row(state));
+    }
+    states.distance = yield* states.#distances();
+    return states;
   }
 
   /** The state of some nodes and what free moves reach from them. */
@@ -240,7 +265,7 @@ class States {
     return this.#sets.length - 1;
   }
 
-  #row(state: number): Int32Array {
+  *#row(state: number): Work<Int32Array> {
     const row = new Int32Array(256).fill(DEAD);
     const edges = this.#sets[state].flatMap((node) => this.#graph.edges[node]);
     const cuts = [...new Set(edges.flatMap(({ low, high }) => [low, high + 1]))]
@@ -248,16 +273,17 @@ class States {
     for (const [i, low] of cuts.entries()) {
       const to = edges.filter((edge) => edge.low <= low && low <= edge.high).map((edge) => edge.to);
       if (to.length > 0) row.fill(this.#state(to), low, cuts[i + 1]);
+      yield;
     }
     return row;
   }
 
-  /** Bytes from each state to the end of the shortest text. */
-  distances(): Int32Array {
+  *#distances(): Work<Int32Array<ArrayBuffer>> {
     const before: number[][] = this.#sets.map(() => []);
-    this.next.forEach((row, from) => {
+    for (const [from, row] of this.next.entries()) {
       for (const to of new Set(row)) if (to !== DEAD) before[to].push(from);
-    });
+      yield;
+    }
     const distance = new Int32Array(this.#sets.length).fill(-1);
     let level = [...this.#sets.keys()].filter((state) => this.#sets[state].includes(this.#accept));
     for (let bytes = 0; level.length > 0; bytes++) {
@@ -267,6 +293,7 @@ class States {
         distance[state] = bytes;
         next.push(...before[state]);
       }
+      yield;
       level = next;
     }
     return distance;

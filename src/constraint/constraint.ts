@@ -1,11 +1,13 @@
 /** What an answer must be, as a plain value, and the language of it. */
 
 import { Allowance } from "./allowance.ts";
+import { grammarWork } from "./grammar_language.ts";
 import { patternLanguage } from "./pattern.ts";
-import { anyObject, schemaLanguage } from "./json_schema.ts";
+import { anyObject, schemaWork } from "./json_schema.ts";
 import { COLON, COMMA } from "./json_text.ts";
 import { choice, literal, type Maybe, sequence } from "./language.ts";
 import { SchemaError, within } from "./schema_error.ts";
+import { each, finish, type Work } from "./work.ts";
 
 /** A function that an answer may call. */
 export interface CallableFunction {
@@ -23,6 +25,8 @@ export type Constraint =
   | { readonly kind: "json_object" }
   | { readonly kind: "choice"; readonly choices: readonly string[] }
   | { readonly kind: "regex"; readonly pattern: string }
+  /** In llama.cpp's notation (GBNF). */
+  | { readonly kind: "grammar"; readonly grammar: string }
   | {
     /** One call, `{"name": "add", "arguments": {"a": 1}}`. */
     readonly kind: "call";
@@ -37,31 +41,42 @@ export type Constraint =
  * The language of a constraint.
  * @throws {SchemaError} for a schema that cannot be served
  * @throws {PatternError} for a pattern that cannot be served
+ * @throws {GrammarError} for a grammar that cannot be served
  * @throws {SizeError} for one that takes too many states, or longer than allowed
  */
 export function constraintLanguage(
   constraint: Constraint,
   allowance: Allowance = new Allowance(),
 ): Maybe {
+  return finish(constraintWork(constraint, allowance));
+}
+
+/** The same in pieces. */
+export function* constraintWork(constraint: Constraint, allowance: Allowance): Work<Maybe> {
   switch (constraint.kind) {
     case "json_schema":
-      return schemaLanguage(constraint.schema, allowance);
+      return yield* schemaWork(constraint.schema, allowance);
     case "json_object":
       return anyObject();
     case "choice":
       return choice(...constraint.choices.map(literal));
     case "regex":
       return patternLanguage(constraint.pattern, { spelling: "raw", whole: true });
+    case "grammar":
+      return yield* grammarWork(constraint.grammar, allowance);
     case "call":
       return choice(
-        ...constraint.functions.map((one) => callLanguage(one, allowance)),
-        constraint.otherwise && constraintLanguage(constraint.otherwise, allowance),
+        ...yield* each(constraint.functions, (one) => callLanguage(one, allowance)),
+        constraint.otherwise && (yield* constraintWork(constraint.otherwise, allowance)),
       );
   }
 }
 
 /** Calls of one function; a schema's pointers begin at its parameters. */
-function callLanguage({ name, parameters }: CallableFunction, allowance: Allowance): Maybe {
+function* callLanguage(
+  { name, parameters }: CallableFunction,
+  allowance: Allowance,
+): Work<Maybe> {
   const schema = parameters ?? { type: "object" };
   try {
     return sequence(
@@ -71,7 +86,7 @@ function callLanguage({ name, parameters }: CallableFunction, allowance: Allowan
       COMMA,
       literal('"arguments"'),
       COLON,
-      schemaLanguage({ type: "object", ...schema as Record<string, unknown> }, allowance),
+      yield* schemaWork({ type: "object", ...schema as Record<string, unknown> }, allowance),
       literal("}"),
     );
   } catch (error) {

@@ -10,6 +10,9 @@ const TIME =
 const BYTE = "(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)";
 const LABEL = "[a-z0-9](?:[a-z0-9-]{0,20}[a-z0-9])?";
 const HOST = `${LABEL}(?:\\.${LABEL}){0,3}`;
+const DAYS = "(?:\\d{1,4}Y(?:\\d{1,2}M)?(?:\\d{1,2}D)?|\\d{1,2}M(?:\\d{1,2}D)?|\\d{1,4}D)";
+const HOURS = "(?:\\d{1,2}H(?:\\d{1,2}M)?(?:\\d{1,2}S)?|\\d{1,2}M(?:\\d{1,2}S)?|\\d{1,4}S)";
+const DECIMAL = "-?(?:0|[1-9]\\d{0,11})(?:\\.\\d{1,6})?";
 const PATH = "(?:/[A-Za-z0-9._~-]+){0,8}/?";
 
 /** Each pattern is for the whole text, and may leave out rare forms of its format. */
@@ -22,4 +25,33 @@ export const FORMATS: Readonly<Record<string, string>> = {
   ipv4: `${BYTE}(?:\\.${BYTE}){3}`,
   hostname: HOST,
   uri: `https?://${HOST}${PATH}`,
+  "uri-reference": `https?://${HOST}${PATH}`,
+  ipv6: "[0-9a-f]{1,4}(?::[0-9a-f]{1,4}){7}",
+  duration: `P(?:${DAYS}(?:T${HOURS})?|T${HOURS}|\\d{1,4}W)`,
+  byte: "(?:[A-Za-z0-9+/]{4})*",
 };
+
+/** Formats that only say what a text is for: each text is of them. */
+export const FREE_FORMATS: ReadonlySet<unknown> = new Set(
+  ["password", "binary", "path", "file-path", "directory-path"],
+);
+
+/**
+ * Patterns with look-ahead that libraries write, and patterns without it, each of whose texts they
+ * match: of zod 4 for `z.email()`, `z.iso.duration()` and `z.hostname()`, of pydantic for decimals.
+ */
+export const WITHOUT_LOOKAHEAD: ReadonlyMap<unknown, string> = new Map([
+  [
+    "^(?!\\.)(?!.*\\.\\.)([A-Za-z0-9_'+\\-\\.]*)[A-Za-z0-9_+-]@([A-Za-z0-9][A-Za-z0-9\\-]*\\.)+[A-Za-z]{2,}$",
+    FORMATS.email,
+  ],
+  [
+    "^P(?:(\\d+W)|(?!.*W)(?=\\d|T\\d)(\\d+Y)?(\\d+M)?(\\d+D)?(T(?=\\d)(\\d+H)?(\\d+M)?(\\d+([.,]\\d+)?S)?)?)$",
+    FORMATS.duration,
+  ],
+  [
+    "^(?=.{1,253}\\.?$)[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\\.[a-zA-Z0-9](?:[-0-9a-zA-Z]{0,61}[0-9a-zA-Z])?)*\\.?$",
+    FORMATS.hostname,
+  ],
+  ["^(?!^[-+.]*$)[+-]?0*\\d*\\.?\\d*$", DECIMAL],
+]);

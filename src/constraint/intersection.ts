@@ -1,7 +1,8 @@
 /** What two languages have in common. */
 
-import { Allowance, SizeError } from "./allowance.ts";
+import { type Allowance, SizeError } from "./allowance.ts";
 import { Automaton, DEAD } from "./automaton.ts";
+import type { Work } from "./work.ts";
 import { type Maybe, MOST_STATES, type StateLanguage } from "./language.ts";
 
 type State = StateLanguage["states"][number];
@@ -11,15 +12,16 @@ type State = StateLanguage["states"][number];
  * no text.
  * @throws {SizeError} when one of them, or both together, take too many states, or longer than allowed
  */
-export function intersection(a: Maybe, b: Maybe, allowance: Allowance = new Allowance()): Maybe {
+export function* intersection(a: Maybe, b: Maybe, allowance: Allowance): Work<Maybe> {
   if (a === undefined || b === undefined) return undefined;
-  const one = new Automaton(a, allowance);
-  const other = new Automaton(b, allowance);
+  const one = yield* Automaton.of(a, allowance);
+  const other = yield* Automaton.of(b, allowance);
   const pairs = [[one.start, other.start]];
   const ids = new Map([[pairs[0].join(), 0]]);
   const states: { edges: { low: number; high: number; to: number }[]; accepts: boolean }[] = [];
   for (const [p, q] of pairs) {
     allowance.check();
+    yield;
     if (pairs.length > MOST_STATES) {
       throw new SizeError(`both together take more than ${MOST_STATES} states: make it smaller`);
     }

@@ -2,7 +2,7 @@
 
 import { Allowance } from "./allowance.ts";
 import { type Maybe, MOST_STATES } from "./language.ts";
-import { choice, literal, members, sequence } from "./language.ts";
+import { choice, literal, members, optional, sequence } from "./language.ts";
 import {
   anyValue,
   arrayOf,
@@ -14,6 +14,8 @@ import {
   STRING,
   written,
 } from "./json_text.ts";
+import { Automaton } from "./automaton.ts";
+import { isNever, today } from "./dialects.ts";
 import { areDisjoint } from "./disjoint.ts";
 import { SchemaError, within } from "./schema_error.ts";
 import {
@@ -25,6 +27,7 @@ import {
   TYPES,
   typesOf,
 } from "./schema_parts.ts";
+import { each, finish, type Work } from "./work.ts";
 import { countOf, numberLanguage, stringLanguage } from "./scalars.ts";
 
 /** How often a reference may lead back into itself. */
@@ -35,6 +38,9 @@ const FREE_LEVELS = 2;
 const OBJECT_LEVELS = 4;
 /** Schemas that are read for one, with those that are read several times. */
 const MOST_SCHEMAS = 20_000;
+
+/** Values of an enum of which an array holds each once at most. */
+const MOST_UNIQUE = 50;
 
 /** States of all parts together, those that are left out too. */
 const MOST_READ = 4 * MOST_STATES;
@@ -53,7 +59,12 @@ export function anyObject(): Maybe {
  * @throws {SizeError} when it takes longer than allowed
  */
 export function schemaLanguage(schema: unknown, allowance: Allowance = new Allowance()): Maybe {
-  const language = new SchemaReader(schema, allowance).value(schema, "");
+  return finish(schemaWork(schema, allowance));
+}
+
+/** The same in pieces. */
+export function* schemaWork(schema: unknown, allowance: Allowance): Work<Maybe> {
+  const language = yield* new SchemaReader(schema, allowance).value(schema, "");
   if (language === undefined) throw new SchemaError("", "allows no value");
   return language;
 }
@@ -73,7 +84,7 @@ class SchemaReader {
   }
 
   /** The values under a schema; undefined if there is none. */
-  value(schema: unknown, pointer: string): Maybe {
+  *value(schema: unknown, pointer: string): Work<Maybe> {
     if (++this.#count > MOST_SCHEMAS) {
       throw new SchemaError(pointer, "is one part too many: the schema is too large");
     }
@@ -81,7 +92,7 @@ class SchemaReader {
     if (schema === false) return undefined;
     if (!isObject(schema)) throw new SchemaError(pointer, "is no schema: it must be an object");
     const opened = this.#open.length;
-    const language = this.#object(schema, pointer);
+    const language = yield* this.#object(schema, pointer);
     this.#open.length = opened;
     if (language !== undefined && language.size > MOST_STATES) {
       throw new SchemaError(pointer, `is too large: it takes ${language.size} states`);
@@ -89,8 +100,8 @@ class SchemaReader {
     return language;
   }
 
-  #object(schema: SchemaObject, pointer: string): Maybe {
-    const whole = this.#flat(schema, pointer);
+  *#object(schema: SchemaObject, pointer: string): Work<Maybe> {
+    const whole = yield* this.#flat(schema, pointer);
     if (whole === undefined) return undefined;
     const { anyOf, oneOf, ...rest } = whole;
     for (const [name, options] of Object.entries({ anyOf, oneOf })) {
@@ -100,20 +111,25 @@ class SchemaReader {
         throw new SchemaError(at, "must be a list of schemas");
       }
       const others = name === "anyOf" && oneOf !== undefined ? { ...rest, oneOf } : rest;
-      if (name === "oneOf") this.#checkDisjoint(options, at);
-      return choice(...options.map((option, i) => {
-        if (option === false) return undefined;
-        const own = isObject(option) ? option : {};
-        return this.value({ allOf: [others, own] }, within(at, i));
-      }));
+      if (name === "oneOf") yield* this.#checkDisjoint(options, at);
+      const value = this.value.bind(this);
+      return choice(
+        ...yield* each(options, function* (option, i) {
+          if (option === false) return undefined;
+          const own = isObject(option) ? option : {};
+          return yield* value({ allOf: [others, own] }, within(at, i));
+        }),
+      );
     }
-    return this.#typed(whole, pointer);
+    return yield* this.#typed(whole, pointer);
   }
 
   /** Follows references and joins `allOf`; undefined when recursion is too deep. */
-  #flat(schema: SchemaObject, pointer: string): SchemaObject | undefined {
+  *#flat(schema: SchemaObject, pointer: string): Work<SchemaObject | undefined> {
     this.#allowance.check();
-    const { $ref, allOf, ...rest } = keywordsOf(schema, pointer);
+    yield;
+    if (isNever(schema)) return undefined;
+    const { $ref, allOf, ...rest } = keywordsOf(today(schema), pointer);
     let whole: SchemaObject = rest;
     const parts: [unknown, string][] = [];
     if ($ref !== undefined) {
@@ -130,7 +146,7 @@ class SchemaReader {
       if (part === false) return undefined;
       if (part === true) continue;
       if (!isObject(part)) throw new SchemaError(at, "is no schema: it must be an object");
-      const flat = this.#flat(part, at);
+      const flat = yield* this.#flat(part, at);
       if (flat === undefined) return undefined;
       whole = together(whole, flat, pointer);
     }
@@ -152,41 +168,44 @@ class SchemaReader {
     return found;
   }
 
-  #checkDisjoint(options: readonly unknown[], pointer: string): void {
-    const flat = options.map((option, i) => {
+  *#checkDisjoint(options: readonly unknown[], pointer: string): Work<void> {
+    const flat: SchemaObject[] = [];
+    for (const [i, option] of options.entries()) {
       if (!isObject(option)) throw new SchemaError(within(pointer, i), "must be an object");
       const opened = this.#open.length;
-      const whole = this.#flat(option, within(pointer, i)) ?? {};
+      const whole = yield* this.#flat(option, within(pointer, i));
       this.#open.length = opened;
-      return whole;
-    });
-    flat.forEach((a, i) => {
-      const clash = flat.slice(0, i).findIndex((b) => {
+      for (const [other, b] of flat.entries()) {
         this.#allowance.check();
-        return !areDisjoint(a, b);
-      });
-      if (clash < 0) return;
-      throw new SchemaError(
-        pointer,
-        `has options ${clash} and ${i} that may hold for the same value: use anyOf, or give each ` +
-          "object a required property with a constant of its own",
-      );
-    });
+        yield;
+        if (areDisjoint(whole ?? {}, b)) continue;
+        throw new SchemaError(
+          pointer,
+          `has options ${other} and ${i} that may hold for the same value: use anyOf, or give ` +
+            "each object a required property with a constant of its own",
+        );
+      }
+      flat.push(whole ?? {});
+    }
   }
 
-  #typed(schema: SchemaObject, pointer: string): Maybe {
+  *#typed(schema: SchemaObject, pointer: string): Work<Maybe> {
     const types = typesOf(schema, pointer);
     if ("const" in schema || "enum" in schema) return this.#constants(schema, types, pointer);
     if (types === undefined) return anyValue(FREE_LEVELS);
     // A number stands for integers too.
     const some = types.includes("number") ? types.filter((one) => one !== "integer") : types;
-    return choice(...some.map((type) => {
-      const language = this.#ofType(type, schema, pointer);
+    const options: Maybe[] = [];
+    for (const type of some) {
+      const language = yield* this.#ofType(type, schema, pointer);
       const isScalar = type !== "array" && type !== "object";
       this.#states += isScalar && language?.size || 0;
-      if (this.#states <= MOST_READ) return language;
-      throw new SchemaError(pointer, "is one part too many: the schema is too large");
-    }));
+      if (this.#states > MOST_READ) {
+        throw new SchemaError(pointer, "is one part too many: the schema is too large");
+      }
+      options.push(language);
+    }
+    return choice(...options);
   }
 
   #constants(
@@ -211,31 +230,31 @@ class SchemaReader {
     return choice(...listed.filter(fits).map((value) => literal(written(value))));
   }
 
-  #ofType(type: JsonType, schema: SchemaObject, pointer: string): Maybe {
+  *#ofType(type: JsonType, schema: SchemaObject, pointer: string): Work<Maybe> {
     switch (type) {
       case "null":
         return NULL;
       case "boolean":
         return BOOLEAN;
       case "string":
-        return stringLanguage(schema, pointer, this.#allowance);
+        return yield* stringLanguage(schema, pointer, this.#allowance);
       case "integer":
       case "number":
         return numberLanguage(type, schema, pointer);
       case "array":
-        return this.#array(schema, pointer);
+        return yield* this.#array(schema, pointer);
       case "object":
-        return this.#members(schema, pointer);
+        return yield* this.#members(schema, pointer);
     }
   }
 
-  #array(schema: SchemaObject, pointer: string): Maybe {
+  *#array(schema: SchemaObject, pointer: string): Work<Maybe> {
     const least = countOf(schema, "minItems", pointer) ?? 0;
     const most = countOf(schema, "maxItems", pointer) ?? Infinity;
-    if (schema.uniqueItems === true && most > 1) {
-      throw new SchemaError(within(pointer, "uniqueItems"), "is a keyword that is not supported");
-    }
     const { items = true } = schema;
+    if (schema.uniqueItems === true && most > 1) {
+      return yield* this.#unique(items, pointer, least, most);
+    }
     // Older drafts, and programs that still write them, have the list under this name.
     const [listName, prefixItems] = Array.isArray(items)
       ? ["items", items]
@@ -245,7 +264,7 @@ class SchemaReader {
     }
     if (prefixItems === undefined) {
       return arrayOf(
-        most === 0 ? undefined : this.value(items, within(pointer, "items")),
+        most === 0 ? undefined : yield* this.value(items, within(pointer, "items")),
         least,
         most,
       );
@@ -255,12 +274,38 @@ class SchemaReader {
     if (least > prefixItems.length || most < prefixItems.length) {
       throw new SchemaError(at, "is only supported for arrays of just so many items");
     }
-    const all = prefixItems.map((item, i) => this.value(item, within(at, i)));
+    const all = yield* each(prefixItems, (item, i) => this.value(item, within(at, i)));
     const listed = all.flatMap((item, i) => i === 0 ? [item] : [COMMA, item]);
     return sequence(literal("["), ...listed, literal("]"));
   }
 
-  #members(schema: SchemaObject, pointer: string): Maybe {
+  /** Arrays of different values of an enum, which stand in its order. */
+  *#unique(items: unknown, pointer: string, least: number, most: number): Work<Maybe> {
+    const at = within(pointer, "items");
+    const opened = this.#open.length;
+    const flat = isObject(items) ? yield* this.#flat(items, at) : undefined;
+    this.#open.length = opened;
+    const values = Array.isArray(flat?.enum) ? flat.enum : [];
+    const isServed = values.length > 0 && values.length <= MOST_UNIQUE && least <= 1 &&
+      most >= values.length;
+    if (!isServed) {
+      throw new SchemaError(
+        within(pointer, "uniqueItems"),
+        `is only supported for items of an enum of up to ${MOST_UNIQUE} values, without other ` +
+          "counts than minItems 1",
+      );
+    }
+    const read = yield* each(values, (value) => this.value({ ...flat, enum: [value] }, at));
+    const all = read.filter((one) => one !== undefined);
+    const from = choice(
+      ...all.map((one, i) =>
+        sequence(one, ...all.slice(i + 1).map((next) => optional(sequence(COMMA, next))))
+      ),
+    );
+    return sequence(literal("["), least === 0 ? optional(from) : from, literal("]"));
+  }
+
+  *#members(schema: SchemaObject, pointer: string): Work<Maybe> {
     const { properties = {}, required = [], additionalProperties = true, propertyNames } = schema;
     if (!isObject(properties)) {
       throw new SchemaError(within(pointer, "properties"), "must be an object of schemas");
@@ -279,15 +324,17 @@ class SchemaReader {
           "is not supported for an object of any names",
         );
       }
-      const name = propertyNames === undefined
-        ? STRING
-        : this.value({ type: "string", allOf: [propertyNames] }, within(pointer, "propertyNames"));
-      const value = this.value(additionalProperties, within(pointer, "additionalProperties"));
+      const name = propertyNames === undefined ? STRING : yield* this.value(
+        { type: "string", allOf: [propertyNames] },
+        within(pointer, "propertyNames"),
+      );
+      const value = yield* this.value(
+        additionalProperties,
+        within(pointer, "additionalProperties"),
+      );
       return objectOf(name && value, name, least);
     }
-    if (propertyNames !== undefined) {
-      throw new SchemaError(within(pointer, "propertyNames"), "is not supported beside properties");
-    }
+    const mayBeCalled = yield* this.#names(propertyNames, pointer);
     if (least > required.length || most < names.length) {
       throw new SchemaError(
         within(pointer, least > required.length ? "minProperties" : "maxProperties"),
@@ -297,17 +344,31 @@ class SchemaReader {
     const all = [];
     for (const name of names) {
       const known = Object.hasOwn(properties, name);
+      if (!mayBeCalled(name)) {
+        if (required.includes(name)) return undefined;
+        continue;
+      }
       if (name === "__proto__") {
         throw new SchemaError(within(pointer, "properties", name), "is a name that readers drop");
       }
       const at = known ? within(pointer, "properties", name) : within(pointer, "required");
-      const value = this.value(known ? properties[name] : additionalProperties, at);
+      const value = yield* this.value(known ? properties[name] : additionalProperties, at);
       const isRequired = required.includes(name);
       const language = sequence(literal(JSON.stringify(name)), COLON, value);
       if (language !== undefined) all.push({ language, required: isRequired });
       else if (isRequired) return undefined;
     }
     return sequence(literal("{"), members(all), literal("}"));
+  }
+
+  /** Whether a member may have a name. */
+  *#names(propertyNames: unknown, pointer: string): Work<(name: string) => boolean> {
+    if (propertyNames === undefined) return () => true;
+    const schema = { type: "string", allOf: [propertyNames] };
+    const language = yield* this.value(schema, within(pointer, "propertyNames"));
+    if (language === undefined) return () => false;
+    const automaton = yield* Automaton.of(language, this.#allowance);
+    return (name) => automaton.matches(new TextEncoder().encode(JSON.stringify(name)));
   }
 }
 

@@ -1,7 +1,7 @@
 /** Strings and numbers of JSON schemas. */
 
-import { Allowance, SizeError } from "./allowance.ts";
-import { FORMATS } from "./formats.ts";
+import { type Allowance, SizeError } from "./allowance.ts";
+import { FORMATS, FREE_FORMATS, WITHOUT_LOOKAHEAD } from "./formats.ts";
 import { intersection } from "./intersection.ts";
 import { contentOf, quoted, STRING } from "./json_text.ts";
 import { choice, literal, type Maybe } from "./language.ts";
@@ -9,15 +9,7 @@ import { type Bound, decimals, integers } from "./numbers.ts";
 import { PatternError, patternLanguage } from "./pattern.ts";
 import { SchemaError, within } from "./schema_error.ts";
 import type { SchemaObject } from "./schema_parts.ts";
-
-/**
- * Patterns with look-ahead that a library writes beside a format: every text of that format here
- * matches them (zod 4, `z.email()`).
- */
-const IMPLIED: ReadonlyMap<unknown, string> = new Map([[
-  "^(?!\\.)(?!.*\\.\\.)([A-Za-z0-9_'+\\-\\.]*)[A-Za-z0-9_+-]@([A-Za-z0-9][A-Za-z0-9\\-]*\\.)+[A-Za-z]{2,}$",
-  "email",
-]]);
+import type { Work } from "./work.ts";
 
 /** Characters of a pattern. */
 const MOST_PATTERN = 10_000;
@@ -33,16 +25,19 @@ export function countOf(schema: SchemaObject, name: string, pointer: string): nu
 }
 
 /** Strings under `minLength`, `maxLength`, `pattern` and `format`, all of which must hold. */
-export function stringLanguage(
+export function* stringLanguage(
   schema: SchemaObject,
   pointer: string,
-  allowance: Allowance = new Allowance(),
-): Maybe {
+  allowance: Allowance,
+): Work<Maybe> {
   const { pattern, format } = schema;
   const parts: (readonly [name: string, language: () => Maybe])[] = [];
-  if (format !== undefined) {
-    const known = typeof format === "string" && Object.hasOwn(FORMATS, format);
-    if (!known) {
+  const known = typeof format === "string" && Object.hasOwn(FORMATS, format)
+    ? FORMATS[format]
+    : undefined;
+  // Of a format that is not known, the pattern that a library writes beside it says all.
+  if (format !== undefined && !FREE_FORMATS.has(format) && (known || pattern === undefined)) {
+    if (known === undefined) {
       const names = Object.keys(FORMATS).join(", ");
       throw new SchemaError(
         within(pointer, "format"),
@@ -51,10 +46,11 @@ export function stringLanguage(
     }
     parts.push([
       "format",
-      () => patternLanguage(FORMATS[format], { spelling: "json", whole: true }),
+      () => patternLanguage(known, { spelling: "json", whole: true }),
     ]);
   }
-  if (pattern !== undefined && (format === undefined || IMPLIED.get(pattern) !== format)) {
+  const replaced = WITHOUT_LOOKAHEAD.get(pattern);
+  if (pattern !== undefined && (replaced === undefined || replaced !== known)) {
     if (typeof pattern !== "string") {
       throw new SchemaError(within(pointer, "pattern"), "must be text");
     }
@@ -64,7 +60,11 @@ export function stringLanguage(
         `is longer than ${MOST_PATTERN} characters`,
       );
     }
-    parts.push(["pattern", () => patternLanguage(pattern, { spelling: "json", whole: false })]);
+    const whole = replaced !== undefined;
+    parts.push([
+      "pattern",
+      () => patternLanguage(replaced ?? pattern, { spelling: "json", whole }),
+    ]);
   }
   const least = countOf(schema, "minLength", pointer);
   const most = countOf(schema, "maxLength", pointer);
@@ -75,7 +75,7 @@ export function stringLanguage(
   let content: Maybe;
   for (const [i, [name, language]] of parts.entries()) {
     try {
-      content = i === 0 ? language() : intersection(content, language(), allowance);
+      content = i === 0 ? language() : yield* intersection(content, language(), allowance);
     } catch (error) {
       const isOurs = error instanceof PatternError || error instanceof SizeError;
       if (!isOurs) throw error;
@@ -103,8 +103,13 @@ export function numberLanguage(
   );
   const { multipleOf } = schema;
   if (multipleOf !== undefined) {
-    if (!Number.isSafeInteger(multipleOf) || (multipleOf as number) < 1) {
-      throw new SchemaError(within(pointer, "multipleOf"), "is only supported for whole numbers");
+    const step = multipleOf as number;
+    const isFraction = type === "number" && step > 1e-7 && step < 1;
+    if (!(Number.isSafeInteger(step) && step >= 1) && !isFraction) {
+      throw new SchemaError(
+        within(pointer, "multipleOf"),
+        "is only supported for whole numbers and, of numbers, for fractions from 0.0000001 to 1",
+      );
     }
     return multipleOf === 1 ? integers(low, high) : multiples(multipleOf as number, low, high);
   }
@@ -126,17 +131,25 @@ function tighter(a: Bound | undefined, b: Bound | undefined, sign: number): Boun
   return sign * b.value >= sign * a.value ? b : a;
 }
 
-/** Multiples of `step` within the bounds: the first ones, from the bound or around 0. */
+/**
+ * Multiples of `step` within the bounds: the first ones, from the bound or around 0. Of a fraction
+ * only those are written which are multiples in a computer's arithmetic too: not 0.07 of 0.01.
+ */
 function multiples(step: number, low: Bound | undefined, high: Bound | undefined): Maybe {
   const inside = (value: number) =>
     (!low || value > low.value || (!low.strict && value === low.value)) &&
     (!high || value < high.value || (!high.strict && value === high.value)) &&
-    Number.isSafeInteger(value);
+    Number.isSafeInteger(value / step) && Math.abs(value) <= Number.MAX_SAFE_INTEGER;
   const first = low && low.value > 0
     ? Math.ceil(low.value / step)
     : high && high.value < 0
     ? Math.floor(high.value / step) - MOST_MULTIPLES
     : -MOST_MULTIPLES;
-  const all = Array.from({ length: 2 * MOST_MULTIPLES + 1 }, (_, i) => (first + i) * step);
-  return choice(...all.filter(inside).map((value) => literal(String(value === 0 ? 0 : value))));
+  const written = (times: number) =>
+    step >= 1 ? times * step : Number((times * step).toPrecision(12));
+  const all = Array.from({ length: 2 * MOST_MULTIPLES + 1 }, (_, i) => written(first + i));
+  return choice(
+    ...all.filter(inside).map((value) => value === 0 ? "0" : String(value))
+      .filter((text) => !text.includes("e")).map(literal),
+  );
 }

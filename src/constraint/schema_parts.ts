@@ -51,6 +51,12 @@ const ANNOTATIONS = new Set([
   "$id",
   "$defs",
   "definitions",
+  "discriminator",
+  "id",
+  "markdownDescription",
+  "errorMessage",
+  "externalDocs",
+  "xml",
 ]);
 const SERVED = new Set([...GENERAL, ...Object.keys(KEYWORDS_OF)]);
 

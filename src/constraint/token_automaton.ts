@@ -5,12 +5,12 @@
 
 import { type Automaton, DEAD } from "./automaton.ts";
 import type { Vocabulary } from "./vocabulary.ts";
+import { Allowance } from "./allowance.ts";
+import { finish, Turns, type Work } from "./work.ts";
 
 /** The state behind an end token; the states of the automaton follow. */
 export const DONE = 0;
 const FIRST = 1;
-/** Milliseconds for which the thread that answers others is held up. */
-const PIECE = 50;
 
 /** Thrown for a language that the vocabulary cannot write. */
 export class UnwritableError extends Error {
@@ -26,6 +26,7 @@ export class TokenAutomaton {
   #distance: (state: number) => number;
 
   /**
+   * All at once; {@linkcode of} makes one in pieces.
    * @param ends tokens that end an answer
    * @throws {UnwritableError} when no text of the language can be made of these tokens
    */
@@ -33,18 +34,33 @@ export class TokenAutomaton {
     readonly automaton: Automaton,
     readonly vocabulary: Vocabulary,
     ends: readonly number[],
+    isReady = true,
   ) {
     this.#ends = new Set(ends);
     this.start = automaton.start + FIRST;
     // A byte is at most a token, so bytes are an upper bound, and one that can be kept to.
-    if (vocabulary.spellsAll) this.#distance = (state) => automaton.distance(state - FIRST);
-    else {
-      const tokens = this.#tokenDistances();
-      this.#distance = (state) => tokens.get(state) ?? Infinity;
-    }
-    if (this.#distance(this.start) === Infinity) {
-      throw new UnwritableError("the model's tokens cannot write any text of it");
-    }
+    this.#distance = (state) => automaton.distance(state - FIRST);
+    if (isReady) finish(this.#prepare());
+  }
+
+  /**
+   * Makes one in pieces.
+   * @throws {UnwritableError} when no text of the language can be made of these tokens
+   */
+  static *of(
+    automaton: Automaton,
+    vocabulary: Vocabulary,
+    ends: readonly number[],
+  ): Work<TokenAutomaton> {
+    const made = new TokenAutomaton(automaton, vocabulary, ends, false);
+    yield* made.#prepare();
+    return made;
+  }
+
+  *#prepare(): Work<void> {
+    if (!this.vocabulary.spellsAll) yield* this.#countTokens();
+    if (this.#distance(this.start) < Infinity) return;
+    throw new UnwritableError("the model's tokens cannot write any text of it");
   }
 
   /** The state behind a token, or {@linkcode DEAD}. */
@@ -79,13 +95,26 @@ export class TokenAutomaton {
    */
   async countTokens(signal?: AbortSignal): Promise<void> {
     await this.explore(this.start, Infinity, signal);
-    const tokens = this.#tokenDistances();
-    this.#distance = (state) => tokens.get(state) ?? Infinity;
+    await new Allowance(Infinity).run(this.#countTokens(), signal);
   }
 
   /** Tokens within which the text can be completed from a state. */
   distance(state: number): number {
     return state === DONE ? 0 : this.#distance(state);
+  }
+
+  /** Tokens of a short text from a state, no more than {@linkcode distance} counts. */
+  shortest(state: number): number[] {
+    const tokens: number[] = [];
+    while (this.distance(state) > 0) {
+      let [chosen, behind, least] = [DEAD, state, this.distance(state)];
+      this.visit(state, (token, to) => {
+        if (this.distance(to) < least) [chosen, behind, least] = [token, to, this.distance(to)];
+      });
+      tokens.push(chosen);
+      state = behind;
+    }
+    return tokens;
   }
 
   /** The bytes that must follow a state. */
@@ -121,13 +150,13 @@ export class TokenAutomaton {
   }
 
   /**
-   * Finds successors ahead, for so many tokens, in pieces of 50 ms.
+   * Finds successors ahead, for so many tokens, in slices.
    * @throws the signal's reason when it is aborted before
    */
   async explore(from: number, tokens: number, signal?: AbortSignal): Promise<void> {
     const seen = new Set([from]);
     let level = [from];
-    let start = performance.now();
+    const turns = new Turns();
     for (let i = 0; i < tokens && level.length > 0; i++) {
       signal?.throwIfAborted();
       const next: number[] = [];
@@ -137,10 +166,7 @@ export class TokenAutomaton {
           seen.add(to);
           next.push(to);
         }
-        if (performance.now() - start < PIECE) continue;
-        await new Promise((resolve) => setTimeout(resolve, 0));
-        signal?.throwIfAborted();
-        start = performance.now();
+        if (turns.isOver) await turns.give(signal);
       }
       level = next;
     }
@@ -166,8 +192,8 @@ export class TokenAutomaton {
     return tokens;
   }
 
-  /** Tokens from each state to the nearest that accepts. */
-  #tokenDistances(): Map<number, number> {
+  /** Counts tokens from each state to the nearest that accepts. */
+  *#countTokens(): Work<void> {
     const before = new Map<number, number[]>();
     const all = [this.start];
     const seen = new Set(all);
@@ -180,6 +206,7 @@ export class TokenAutomaton {
         seen.add(to);
         all.push(to);
       }
+      yield;
     }
     const distance = new Map<number, number>();
     let level = all.filter((state) => this.accepts(state));
@@ -191,7 +218,8 @@ export class TokenAutomaton {
         for (const from of before.get(state) ?? []) if (!distance.has(from)) next.add(from);
       }
       level = [...next];
+      yield;
     }
-    return distance;
+    this.#distance = (state) => distance.get(state) ?? Infinity;
   }
 }

@@ -96,6 +96,49 @@ export class Window {
     this.#update();
   }
 
+  /**
+   * Tokens for all masks that lead on to the shortest text, as far as the decided ones let it: those
+   * of the block, and those behind it.
+   */
+  completion(): { readonly tokens: readonly number[]; readonly tail: readonly number[] } {
+    const last = this.#tokens.length;
+    const costs = this.#alive.map(() => new Map<number, number>());
+    for (const state of this.#alive[last]) costs[last].set(state, this.#automaton.distance(state));
+    const ways = (state: number, i: number) =>
+      this.#tokens[i] === OPEN
+        ? this.#automaton.successors(state)
+        : [this.#automaton.step(state, this.#tokens[i])];
+    // A token counts, unless it only stands behind the end.
+    const cost = (to: number, i: number) =>
+      (costs[i + 1].get(to) ?? Infinity) + (to === DONE ? 0 : 1);
+    for (let i = last - 1; i >= 0; i--) {
+      for (const state of this.#alive[i]) {
+        let least = Infinity;
+        for (const to of ways(state, i)) least = Math.min(least, cost(to, i));
+        costs[i].set(state, least);
+      }
+    }
+    let state = this.#start;
+    const tokens = [...this.#tokens].map((token, i) => {
+      if (token === OPEN) token = this.#tokenTo(state, i, (to) => cost(to, i));
+      state = this.#automaton.step(state, token);
+      return token;
+    });
+    return { tokens, tail: this.#automaton.shortest(state) };
+  }
+
+  /** A token behind which the cost is least. */
+  #tokenTo(state: number, position: number, cost: (to: number) => number): number {
+    const [end] = this.#automaton.ends;
+    const mayEnd = this.#alive[position + 1].has(DONE) &&
+      (state === DONE || this.#automaton.accepts(state));
+    let [chosen, least] = [end, mayEnd ? cost(DONE) : Infinity];
+    this.#automaton.visit(state, (token, to) => {
+      if (cost(to) < least) [chosen, least] = [token, cost(to)];
+    });
+    return chosen;
+  }
+
   #update(): void {
     const reached: Set<number>[] = [new Set([this.#start])];
     for (const token of this.#tokens) {

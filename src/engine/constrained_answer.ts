@@ -1,9 +1,15 @@
 /** An answer under a constraint: what is checked before it, and the steps that make it. */
 
 import type { DenoiseStep } from "../denoise/denoise_step.ts";
-import { PROBABILITY } from "../denoise/confidence.ts";
+import type { Commit } from "../denoise/prediction.ts";
 import { BY_CONFIDENCE } from "../denoise/selection.ts";
-import { PLAIN, type StrategyName, type StrategyResult } from "../denoise/strategy.ts";
+import {
+  PLAIN,
+  STRATEGY_NAMES,
+  type StrategyName,
+  strategyOf,
+  type StrategyResult,
+} from "../denoise/strategy.ts";
 import { isExact } from "../denoise/strategy_options.ts";
 import type { TokenAutomaton } from "../constraint/token_automaton.ts";
 import type { TextTokenizer } from "../text/tokenizer.ts";
@@ -47,6 +53,57 @@ function mostTokens({ request, plan }: ConstrainedRequest, context: number): num
 }
 
 /**
+ * A request as its constraint lets it be: what could make the text another than the constraint says
+ * is left out, and so is what only concerns how answers without one are denoised, which a server may
+ * set for all of them. A strategy that gives the plain schedule's answer becomes that, another one
+ * `threshold`.
+ */
+export function heldRequest(request: GenerateRequest): GenerateRequest {
+  return {
+    ...request,
+    ...NOT_HELD,
+    strategy: request.strategy && heldStrategy(request.strategy),
+    cfgScale: 0,
+    remasking: BY_CONFIDENCE,
+  };
+}
+
+/** The same of a plan, for a request whose answer may also be without the constraint. */
+export function heldPlan(plan: GenerationPlan): GenerationPlan {
+  return {
+    ...plan,
+    strategy: heldStrategy(plan.strategy),
+    cache: undefined,
+    stop: [],
+    cfgScale: 0,
+    remasking: BY_CONFIDENCE,
+    confidence: undefined,
+    ignoreEos: false,
+  };
+}
+
+/** Fields of a request that have no meaning under a constraint. */
+const NOT_HELD = {
+  stop: undefined,
+  ignoreEos: undefined,
+  confidence: undefined,
+  cache: undefined,
+  refreshInterval: undefined,
+  suffixWindow: undefined,
+  factor: undefined,
+  draftDepth: undefined,
+  rounds: undefined,
+  draftThreshold: undefined,
+  targetThreshold: undefined,
+  backThreshold: undefined,
+} satisfies Partial<GenerateRequest>;
+
+function heldStrategy(strategy: StrategyName): StrategyName {
+  if (STRATEGIES.includes(strategy) || !STRATEGY_NAMES.includes(strategy)) return strategy;
+  return strategyOf(strategy).lossless ? PLAIN : "threshold";
+}
+
+/**
  * Checks that what else a request asks for can be done under its constraint.
  * @throws {RequestError} naming what cannot
  * @throws the signal's reason when it is aborted before
@@ -56,32 +113,13 @@ export async function checkConstrained(
   context: number,
   signal?: AbortSignal,
 ): Promise<void> {
-  const { plan, automaton } = asked;
+  const { request, automaton } = asked;
   const check = (field: string, fits: boolean, reason: string) => {
     if (fits) return;
     throw new RequestError(field, `${field} ${reason}: leave it out, or leave the constraint out`);
   };
-  check(
-    "strategy",
-    STRATEGIES.includes(plan.strategy),
-    `is ${plan.strategy}, and only ${STRATEGIES.join(", ")} hold a constraint`,
-  );
-  check("stop", plan.stop.length === 0, "could cut a constrained answer short");
-  const { request } = asked;
   check("template", !request.template && !request.revise, "has no place in a constrained answer");
   check("fixed", !request.fixed?.length, "is not supported with a constraint");
-  check("deadlineMs", plan.deadlineMs === undefined, "could cut a constrained answer short");
-  check("ignoreEos", !plan.ignoreEos, "would never let a constrained answer end");
-  check("cfgScale", plan.cfgScale === 0, "is not supported with a constraint");
-  check("cache", (plan.cache ?? "none") === "none", "must be none with a constraint");
-  check("suffixWindow", plan.suffixWindow === undefined, "is not supported with a constraint");
-  check(
-    "remasking",
-    plan.remasking === BY_CONFIDENCE,
-    `must be ${BY_CONFIDENCE} for a constraint`,
-  );
-  const measure = plan.confidence ?? PROBABILITY;
-  check("confidence", measure === PROBABILITY, `must be ${PROBABILITY} with a constraint`);
   const most = mostTokens(asked, context);
   if (automaton.distance(automaton.start) > most) await automaton.countTokens(signal);
   const least = automaton.distance(automaton.start);
@@ -98,6 +136,8 @@ export interface ConstrainedParts {
   readonly meter: AnswerMeter;
   readonly tokenizer: TextTokenizer;
   readonly facts: ModelFacts;
+  /** Whether to end before the next step. */
+  readonly deadline: { comes(): boolean };
 }
 
 /** How a constrained answer is made. */
@@ -106,6 +146,8 @@ export interface ConstrainedAnswer {
   readonly steps?: AsyncGenerator<DenoiseStep, StrategyResult, void>;
   /** Forward passes that were made to decide that. */
   readonly passes: number;
+  /** What completes the text, if the steps ended at the deadline; undefined without steps. */
+  rest(): readonly Commit[] | undefined;
 }
 
 /**
@@ -113,7 +155,7 @@ export interface ConstrainedAnswer {
  * and it gives less than half the probability of the answer's first token to those that begin one.
  */
 export async function openConstrained(
-  { target, meter, tokenizer, facts }: ConstrainedParts,
+  { target, meter, tokenizer, facts, deadline }: ConstrainedParts,
   asked: ConstrainedRequest,
   signal?: AbortSignal,
 ): Promise<ConstrainedAnswer> {
@@ -140,12 +182,16 @@ export async function openConstrained(
     ends: facts.endTokenIds,
     sampling: plan.sampling,
     encode: (text) => tokenizer.encode(text),
+    finished: () => deadline.comes(),
+    onRest: (commits) => left = commits,
     signal,
   };
+  let left: readonly Commit[] = [];
+  const rest = () => left;
   if (mayBeText(request.constraint)) {
     const probability = await beginningProbability(timed, automaton, options);
-    if (probability < CALL_PROBABILITY) return { passes: 1 };
-    return { passes: 1, steps: constrainedSteps(timed, automaton, options) };
+    if (probability < CALL_PROBABILITY) return { passes: 1, rest: () => undefined };
+    return { passes: 1, rest, steps: constrainedSteps(timed, automaton, options) };
   }
-  return { passes: 0, steps: constrainedSteps(timed, automaton, options) };
+  return { passes: 0, rest, steps: constrainedSteps(timed, automaton, options) };
 }

@@ -17,6 +17,7 @@ import type { StrategyResult } from "../denoise/strategy.ts";
 import { DEAD } from "../constraint/automaton.ts";
 import type { TokenAutomaton } from "../constraint/token_automaton.ts";
 import { Window } from "../constraint/window.ts";
+import { Turns } from "../constraint/work.ts";
 import { chooseAllowed, chooseOf, type StepChoice } from "./constrained_choice.ts";
 
 /**
@@ -52,6 +53,10 @@ export interface ConstrainedOptions {
   readonly sampling?: SamplingOptions;
   /** Tokens of a text. */
   encode(text: string): number[];
+  /** Whether to end before the next step, at a deadline. */
+  finished?(): boolean;
+  /** Told then of what completes the text as shortly as it can be: no commits of the model's. */
+  onRest?(rest: readonly Commit[]): void;
   readonly signal?: AbortSignal;
 }
 
@@ -68,6 +73,10 @@ export async function* constrainedSteps(
   let state = automaton.start;
   let canvas = Math.min(options.canvas, most);
   let [step, nfe] = [0, 0];
+  const result = () => {
+    const sequence = { ids, promptLength: first, maskToken: options.maskToken };
+    return withoutProposals({ sequences: [sequence], nfe, readbacks: nfe });
+  };
   for (let start = 0, block = 0; start < most && !automaton.isComplete(state); block++) {
     if (start >= canvas) canvas = Math.min(most, canvas + blockLength);
     const wanted = Math.min(blockLength, canvas - start);
@@ -87,23 +96,45 @@ export async function* constrainedSteps(
     });
     while (true) {
       signal?.throwIfAborted();
-      const free = commitForced(automaton, window, first + start, options, commit);
+      const free = await commitForced(automaton, window, first + start, options, commit);
       if (free.length > 0) yield made(free);
       const masked = window.masked;
       if (masked.length === 0) break;
       if (automaton.isComplete(only(window.statesAt(masked[0])))) break;
+      if (options.finished?.()) {
+        options.onRest?.(restOf(window, first + start));
+        return result();
+      }
       const positions = Uint32Array.from(masked, (i) => first + start + i);
       const logits = await model.logitsAt({ ids: ids.slice(0, first + canvas), positions });
       nfe++;
       const choice = choiceOf(step, ids.subarray(0, first + canvas), options);
-      yield made(commitChosen(window, positions, logits, first + start, choice, options, commit));
+      const chosen = await chosenTokens(window, positions, logits, first + start, choice, options);
+      yield made(await commitEach(window, chosen, first + start, options, commit));
     }
     const [end = length] = window.masked;
     state = only(window.statesAt(end));
     start += length;
   }
-  const sequence = { ids, promptLength: first, maskToken: options.maskToken };
-  return withoutProposals({ sequences: [sequence], nfe, readbacks: nfe });
+  return result();
+}
+
+/** Log-probability of a token that no pass judged, as OpenAI's API writes a very unlikely one. */
+const UNJUDGED = -9999;
+
+/** What completes a text, from the masks of a block on. */
+function restOf(window: Window, first: number): Commit[] {
+  const { tokens, tail } = window.completion();
+  const all = [
+    ...window.masked.map((i) => [i, tokens[i]]),
+    ...tail.map((token, i) => [tokens.length + i, token]),
+  ];
+  return all.map(([i, token]) => ({
+    position: first + i,
+    token,
+    confidence: 0,
+    logProbability: UNJUDGED,
+  }));
 }
 
 /** How a step's tokens are chosen at a state. */
@@ -127,13 +158,14 @@ function certain(position: number, token: number): Commit {
 }
 
 /** Commits what needs no model: forced text at the front, and masks with one token left. */
-function commitForced(
+async function commitForced(
   automaton: TokenAutomaton,
   window: Window,
   first: number,
-  { encode, endToken }: ConstrainedOptions,
+  { encode, endToken, signal }: ConstrainedOptions,
   commit: (commit: Commit) => void,
-): Commit[] {
+): Promise<Commit[]> {
+  const turns = new Turns();
   const ends = new Set(automaton.ends);
   const made: Commit[] = [];
   const take = (position: number, token: number) => {
@@ -151,8 +183,10 @@ function commitForced(
       const position = front + i;
       if (!window.masked.includes(position) || !window.allows(position, token)) break;
       take(position, token);
+      if (turns.isOver) await turns.give(signal);
     }
     for (const position of window.masked) {
+      if (turns.isOver) await turns.give(signal);
       const allowed = window.allowed(position, ends.size + 1);
       if (allowed.length === 1) take(position, allowed[0]);
       else if (allowed.every((token) => ends.has(token)) && allowed.includes(endToken)) {
@@ -187,38 +221,56 @@ function forcedTokens(
   return automaton.isComplete(at) ? tokens : tokens.slice(0, -1);
 }
 
-/** Commits the most confident of the chosen tokens, each if it is still allowed behind the others. */
-function commitChosen(
+/** The best allowed token of each position of those that a step may commit, most confident first. */
+async function chosenTokens(
   window: Window,
   positions: Uint32Array,
   logits: Float32Array,
   first: number,
   choice: StepChoice,
-  { rule }: ConstrainedOptions,
-  commit: (commit: Commit) => void,
-): Commit[] {
+  { rule, signal }: ConstrainedOptions,
+): Promise<Commit[]> {
+  const turns = new Turns();
   const columns = logits.length / positions.length;
   const rows = [...positions].map((position, row) => ({
     position,
     logits: logits.subarray(row * columns, (row + 1) * columns),
   }));
-  const chosen = rows
-    .map((row) => chooseAllowed(row, (token) => window.allows(row.position - first, token), choice))
-    .filter((candidate) => candidate !== undefined)
-    .sort((a, b) => b.logProbability - a.logProbability || a.position - b.position);
+  const chosen: Commit[] = [];
+  for (const row of rows) {
+    const allows = (token: number) => window.allows(row.position - first, token);
+    const candidate = chooseAllowed(row, allows, choice);
+    if (candidate) chosen.push(candidate);
+    if (turns.isOver) await turns.give(signal);
+  }
+  chosen.sort((a, b) => b.logProbability - a.logProbability || a.position - b.position);
   if (chosen.length === 0) {
     // Everything before the first mask is decided, so that not many tokens need to be listed.
     const [front] = rows;
     chosen.push(chooseOf(window.allowed(front.position - first), front, choice));
   }
-  const passing = "count" in rule
+  return "count" in rule
     ? chosen.slice(0, rule.count)
     : chosen.filter(({ confidence }, i) => i === 0 || confidence >= rule.threshold);
-  return passing.filter((candidate) => {
-    if (!window.allows(candidate.position - first, candidate.token)) return false;
+}
+
+/** Commits the chosen tokens, each if it is still allowed behind the others. */
+async function commitEach(
+  window: Window,
+  chosen: readonly Commit[],
+  first: number,
+  { signal }: ConstrainedOptions,
+  commit: (commit: Commit) => void,
+): Promise<Commit[]> {
+  const turns = new Turns();
+  const made: Commit[] = [];
+  for (const candidate of chosen) {
+    if (!window.allows(candidate.position - first, candidate.token)) continue;
     commit(candidate);
-    return true;
-  });
+    made.push(candidate);
+    if (turns.isOver) await turns.give(signal);
+  }
+  return made;
 }
 
 /** Probability that an answer begins like a text of the constraint, from one forward pass. */

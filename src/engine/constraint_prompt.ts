@@ -38,6 +38,7 @@ function instruction(constraint: Constraint, most: number): string | undefined {
       return asLong(`Answer with one of these: ${constraint.choices.join(" | ")}`, most, undefined);
     // A model that is shown a pattern tends to repeat it.
     case "regex":
+    case "grammar":
       return undefined;
     case "call": {
       const all = constraint.functions.map((one) =>

@@ -2,12 +2,20 @@
 
 import { Allowance, SizeError } from "../constraint/allowance.ts";
 import { Automaton } from "../constraint/automaton.ts";
-import { type Constraint, constraintLanguage } from "../constraint/constraint.ts";
+import { type Constraint, constraintWork } from "../constraint/constraint.ts";
+import { GrammarError } from "../constraint/grammar.ts";
 import { PatternError } from "../constraint/pattern.ts";
 import { SchemaError } from "../constraint/schema_error.ts";
 import { TokenAutomaton, UnwritableError } from "../constraint/token_automaton.ts";
 import { type TokenSource, Vocabulary } from "../constraint/vocabulary.ts";
-import { checkConstrained, type ConstrainedRequest, mayBeText } from "./constrained_answer.ts";
+import type { Work } from "../constraint/work.ts";
+import {
+  checkConstrained,
+  type ConstrainedRequest,
+  heldPlan,
+  heldRequest,
+  mayBeText,
+} from "./constrained_answer.ts";
 import { withConstraint } from "./constraint_prompt.ts";
 import type { GenerationPlan } from "./generation_plan.ts";
 import type { ModelFacts } from "./loaded_model.ts";
@@ -21,9 +29,16 @@ export class Constraints {
   #vocabulary: Vocabulary | undefined;
   /** By the constraint's JSON, the oldest first. */
   readonly #kept = new Map<string, TokenAutomaton>();
+  /** Resolves when the last one that was asked for is made. */
+  #making: Promise<void> = Promise.resolve();
 
   /** Takes the model's tokens; nothing is made before it is asked for. */
   constructor(readonly tokens: TokenSource, readonly facts: ModelFacts) {}
+
+  /** The request as its constraint lets it be; as it is where its answer may be without one. */
+  held(request: GenerateRequest): GenerateRequest {
+    return !request.constraint || mayBeText(request.constraint) ? request : heldRequest(request);
+  }
 
   /** The request as the model sees it: its messages tell a constraint that holds in any case. */
   told(request: GenerateRequest): GenerateRequest {
@@ -43,11 +58,11 @@ export class Constraints {
   ): Promise<ConstrainedRequest | undefined> {
     const { constraint } = request;
     if (!constraint) return undefined;
-    const automaton = this.#ready(request);
+    const automaton = await this.#ready(request, signal);
     const promptIds = mayBeText(constraint)
       ? encode(this.#withConstraint(request))
       : plan.promptIds;
-    const made = { request, plan: { ...plan, promptIds }, automaton };
+    const made = { request, plan: { ...heldPlan(plan), promptIds }, automaton };
     await checkConstrained(made, this.facts.contextLength, signal);
     return made;
   }
@@ -60,7 +75,24 @@ export class Constraints {
     return { ...request, messages: withConstraint(messages, constraint, most) };
   }
 
-  #ready({ constraint, constraintField = "constraint" }: GenerateRequest): TokenAutomaton {
+  /** One is made at a time: who waits for the same one, or for its slices, waits here. */
+  async #ready(request: GenerateRequest, signal?: AbortSignal): Promise<TokenAutomaton> {
+    const before = this.#making;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#making = promise;
+    try {
+      await before;
+      signal?.throwIfAborted();
+      return await this.#known(request, signal);
+    } finally {
+      resolve();
+    }
+  }
+
+  async #known(
+    { constraint, constraintField = "constraint" }: GenerateRequest,
+    signal?: AbortSignal,
+  ): Promise<TokenAutomaton> {
     const key = JSON.stringify(constraint);
     const known = this.#kept.get(key);
     if (known) {
@@ -69,12 +101,13 @@ export class Constraints {
       return known;
     }
     try {
-      const made = this.#make(constraint!);
+      const allowance = new Allowance();
+      const made = await allowance.run(this.#make(constraint!, allowance), signal);
       this.#kept.set(key, made);
       this.#forget();
       return made;
     } catch (error) {
-      const isOurs = [SchemaError, PatternError, SizeError, UnwritableError]
+      const isOurs = [SchemaError, PatternError, GrammarError, SizeError, UnwritableError]
         .some((kind) => error instanceof kind);
       if (!isOurs) throw error;
       throw new RequestError(
@@ -84,14 +117,14 @@ export class Constraints {
     }
   }
 
-  #make(constraint: Constraint): TokenAutomaton {
-    const allowance = new Allowance();
-    const language = constraintLanguage(constraint, allowance);
+  *#make(constraint: Constraint, allowance: Allowance): Work<TokenAutomaton> {
+    const language = yield* constraintWork(constraint, allowance);
     if (language === undefined) throw new SchemaError("", "allows no text");
-    const automaton = new Automaton(language, allowance);
+    const automaton = yield* Automaton.of(language, allowance);
     const { maskTokenId, endTokenIds, vocabSize } = this.facts;
-    this.#vocabulary ??= new Vocabulary(this.tokens, vocabSize, [maskTokenId, ...endTokenIds]);
-    return new TokenAutomaton(automaton, this.#vocabulary, endTokenIds);
+    const without = [maskTokenId, ...endTokenIds];
+    this.#vocabulary ??= yield* Vocabulary.of(this.tokens, vocabSize, without);
+    return yield* TokenAutomaton.of(automaton, this.#vocabulary, endTokenIds);
   }
 
   #forget(): void {

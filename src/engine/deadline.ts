@@ -25,9 +25,9 @@ export class Deadline {
   #stepTime = 0;
   #came = false;
 
-  /** @param milliseconds from now; absent: it never comes */
-  constructor(milliseconds = Infinity) {
-    this.#at = performance.now() + milliseconds;
+  /** @param milliseconds from `called`, by default now; absent: it never comes */
+  constructor(milliseconds = Infinity, called: number = performance.now()) {
+    this.#at = called + milliseconds;
   }
 
   /** Whether it came before the answer was done. */

@@ -136,7 +136,8 @@ export class Engine implements LoadedModel {
     signal?: AbortSignal,
   ): AsyncGenerator<GenerateEvent, void, void> {
     this.#queue.checkRoom();
-    request = continued(request);
+    const called = performance.now();
+    request = this.#constraints.held(continued(request));
     const begun = this.tokenizer.encode(request.prefill ?? "");
     const encode = (asked: GenerateRequest) =>
       Uint32Array.from([...promptIds(asked, this), ...begun]);
@@ -153,7 +154,7 @@ export class Engine implements LoadedModel {
     );
     const plan = { ...planned, text };
     const constrained = await this.#constraints.checked(request, plan, encode, signal);
-    const deadline = new Deadline(plan.deadlineMs);
+    const deadline = new Deadline(plan.deadlineMs, called);
     const leave = await this.#queue.enter(signal);
     // The steps run without waiting for the reader. A reader that stops, or calls this model
     // between two steps, would otherwise block every request behind it.
@@ -246,9 +247,11 @@ export class Engine implements LoadedModel {
   ): AsyncGenerator<GenerateEvent, void, void> {
     const { config } = this.model;
     const meter = new AnswerMeter(this.model, this.draft?.model);
-    const parts = { target: this.model, meter, tokenizer: this.tokenizer, facts: this.facts };
+    const { model: target, tokenizer, facts } = this;
+    const parts = { target, meter, tokenizer, facts, deadline };
     const constrained = bound && await openConstrained(parts, bound, signal);
-    const { promptIds } = constrained?.steps ? bound!.plan : asked;
+    if (constrained?.steps) asked = bound!.plan;
+    const { promptIds } = asked;
     const maskToken = config.maskTokenId;
     const endToken = this.eotToken ?? config.eosTokenId;
     const searched = asked.text &&
@@ -358,10 +361,12 @@ export class Engine implements LoadedModel {
         : plan.logitsEosInf
         ? [config.eosTokenId]
         : [];
-      const guesses = await likeliest(result.sequence, meter.target, { bannedTokens });
-      const nfe = result.targetForwards + 1;
-      result = withPasses(result, 1);
-      const step = { step: nextStep, block: 0, nfe, commits: [guesses] };
+      const rest = constrained?.rest();
+      const guesses = rest ?? await likeliest(result.sequence, meter.target, { bannedTokens });
+      const grown = rest &&
+        Math.max(ids.length, ...rest.map((one) => one.position - promptLength + 1));
+      const { targetForwards: nfe } = result = withPasses(result, rest ? 0 : 1);
+      const step = { step: nextStep, block: 0, nfe, grown, commits: [guesses] };
       if (guesses.length > 0) yield { ...stepEvent(step), provisional: true };
     }
     stream.finish();
@@ -370,7 +375,7 @@ export class Engine implements LoadedModel {
     yield {
       type: "end",
       // A constrained text is complete where it ends, with or without an end token behind it.
-      finishReason: constrained?.steps ? "stop" : late ? "length" : stream.finishReason ?? "length",
+      finishReason: late ? "length" : constrained?.steps ? "stop" : stream.finishReason ?? "length",
       stopText: stream.stopText,
       text: stream.text,
       ...tokens && { tokens: tokens.end(stream.text.length) },

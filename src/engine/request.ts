@@ -221,7 +221,11 @@ export interface GenerateRequest {
    * another token (strategy commit_verify); default 0.3.
    */
   readonly backThreshold?: number;
-  /** What the whole text of the answer must be; the prompt tells the model so. Default: anything. */
+  /**
+   * What the whole text of the answer must be; the prompt tells the model so. Default: anything. Where
+   * it holds, stop texts, `ignoreEos`, guidance, caches and other rankings change nothing, and a
+   * strategy that cannot hold it becomes `plain` or `threshold`.
+   */
   readonly constraint?: Constraint;
   /** The field that errors about the constraint name; default `constraint`. */
   readonly constraintField?: string;

@@ -2,7 +2,7 @@
 import type { ChatMessage, Constraint, GenerateRequest, ModelSummary } from "../engine/request.ts";
 import { canvasOf } from "./canvas_fields.ts";
 import { chatSchema, KNOWN_FIELDS, type RequestLimits } from "./chat_schema.ts";
-import { type AskedConstraint, askedConstraint } from "./constraint_schema.ts";
+import { type AskedConstraint, askedConstraint, notHeld } from "./constraint_schema.ts";
 import { ApiError, withContext } from "./errors.ts";
 import { type Otherwise, schemaIn } from "./messages_schema.ts";
 import type { BodyLimits } from "./json_body.ts";
@@ -104,6 +104,7 @@ export function chatRequestParser(
       role: turn.role === "developer" ? "system" : turn.role,
     })));
     const inMessages = constraintIn(messages, asked, settings);
+    ignored.push(...notHeld(fields, inMessages ?? asked?.constraint));
     const limit = tokenLimit(fields, model.contextLength, settings.maxTokens);
     return {
       generate: {

@@ -11,6 +11,8 @@ const schema = z.looseObject({}, { error: "a JSON schema" });
 const flag = z.boolean({ error: "true or false" });
 const pattern = z.string({ error: "a regular expression" })
   .max(10_000, { error: "a regular expression of up to 10000 characters" });
+const grammar = z.string({ error: "a grammar in llama.cpp's notation, GBNF" })
+  .max(100_000, { error: "a grammar of up to 100000 characters" });
 const choices = z.array(z.string({ error: "text" }), { error: "an array of texts" })
   .min(1, { error: "at least one text" })
   .max(MOST_CHOICES, { error: `up to ${MOST_CHOICES} texts` });
@@ -44,16 +46,16 @@ const structuredOutputs = z.strictObject({
   json: schemaOrText.nullish(),
   regex: pattern.nullish(),
   choice: choices.nullish(),
+  grammar: grammar.nullish(),
   json_object: flag.nullish(),
   // What these ask for is so of every answer: no member but the schema's, one space at most.
   disable_fallback: flag.nullish(),
   disable_any_whitespace: flag.nullish(),
   disable_additional_properties: flag.nullish(),
   // Programs that write all fields of vLLM's class write these as null.
-  grammar: z.null({ error: "null: a grammar is not supported, a regex is" }).optional(),
   structural_tag: z.null({ error: "null: it is not supported" }).optional(),
   whitespace_pattern: z.null({ error: "null: it is not supported" }).optional(),
-}, { error: "an object with json, regex, choice or json_object" });
+}, { error: "an object with json, regex, choice, grammar or json_object" });
 
 /** These fields of a body. */
 export const CONSTRAINT_SHAPE = {
@@ -65,6 +67,8 @@ export const CONSTRAINT_SHAPE = {
   guided_regex: pattern.optional(),
   choice: choices.optional(),
   guided_choice: choices.optional(),
+  grammar: grammar.optional(),
+  guided_grammar: grammar.optional(),
 } as const;
 
 /** Their values. */
@@ -90,6 +94,7 @@ export function askedConstraint(fields: ConstraintFields): AskedConstraint | und
     schemaConstraint("structured_outputs.json", outputs?.json),
     regexConstraint("structured_outputs.regex", outputs?.regex),
     choiceConstraint("structured_outputs.choice", outputs?.choice),
+    grammarConstraint("structured_outputs.grammar", outputs?.grammar),
     outputs?.json_object
       ? { field: "structured_outputs.json_object", constraint: JSON_OBJECT }
       : undefined,
@@ -99,6 +104,8 @@ export function askedConstraint(fields: ConstraintFields): AskedConstraint | und
     regexConstraint("guided_regex", fields.guided_regex),
     choiceConstraint("choice", fields.choice),
     choiceConstraint("guided_choice", fields.guided_choice),
+    grammarConstraint("grammar", fields.grammar),
+    grammarConstraint("guided_grammar", fields.guided_grammar),
   ].filter((one) => one !== undefined);
   if (all.length > 1) {
     const message = `${all[0].field} and ${all[1].field} both say what the answer must be: ` +
@@ -107,7 +114,8 @@ export function askedConstraint(fields: ConstraintFields): AskedConstraint | und
   }
   // Of several there is an error above, so this one is of the outputs, if they say something.
   if (outputs !== undefined && !all[0]?.field.startsWith("structured_outputs.")) {
-    const message = "structured_outputs says nothing: send json, regex, choice or json_object.";
+    const message =
+      "structured_outputs says nothing: send json, regex, choice, grammar or json_object.";
     throw new ApiError(400, "invalid_value", message, { param: "structured_outputs" });
   }
   return all[0];
@@ -141,9 +149,46 @@ function regexConstraint(
     : undefined;
 }
 
+/** An empty one is what llama-server's own page sends for none. */
+function grammarConstraint(
+  field: string,
+  grammar: string | null | undefined,
+): AskedConstraint | undefined {
+  return grammar ? { field, constraint: { kind: "grammar", grammar } } : undefined;
+}
+
 function choiceConstraint(
   field: string,
   choices: readonly string[] | null | undefined,
 ): AskedConstraint | undefined {
   return choices ? { field, constraint: { kind: "choice", choices } } : undefined;
+}
+
+/** Fields that change nothing about an answer that a constraint holds, and their values that never do. */
+const NOT_HELD: ReadonlyMap<string, readonly unknown[]> = new Map([
+  ["stop", [""]],
+  ["ignore_eos", [false]],
+  ["strategy", ["plain", "threshold", "auto"]],
+  ["cache", ["none"]],
+  ["cfg_scale", [0]],
+  ["remasking", ["low_confidence"]],
+  ["confidence", ["probability"]],
+  ...["refresh_interval", "suffix_window", "factor", "draft_depth", "rounds", "draft_threshold"]
+    .map((name): [string, unknown[]] => [name, []]),
+  ["target_threshold", []],
+  ["back_threshold", []],
+]);
+
+/** Fields of a body that its constraint leaves without meaning; none where an answer may be free. */
+export function notHeld(
+  fields: Readonly<Record<string, unknown>>,
+  constraint: Constraint | undefined,
+): string[] {
+  const isFree = constraint?.kind === "call" && !constraint.required && !constraint.otherwise;
+  if (constraint === undefined || isFree) return [];
+  return [...NOT_HELD].filter(([name, same]) => {
+    const value = fields[name];
+    const isNothing = value === undefined || (Array.isArray(value) && value.length === 0);
+    return !isNothing && !same.includes(value);
+  }).map(([name]) => name);
 }

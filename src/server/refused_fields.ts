@@ -26,12 +26,10 @@ const textOnly: Neutral = {
 const noText: Neutral = { passes: (value) => value === "", written: '""' };
 
 /**
- * Fields refused at the top level of a chat completion request. A grammar says what the answer must
- * be, and what is not held to it would be taken for it.
+ * Fields refused at the top level of a chat completion request. A tag says what the answer must be,
+ * and what is not held to it would be taken for it.
  */
 export const REFUSED_IN_BODY: RefusedFields = new Map([
-  ["grammar", noText],
-  ["guided_grammar", noText],
   ["structural_tag", noText],
   ["audio", never],
   ["modalities", textOnly],

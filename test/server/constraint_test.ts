@@ -68,6 +68,8 @@ Deno.test("structured answers and calls over HTTP", async (t) => {
       for (
         const fields of [{ regex }, { guided_regex: regex }, { structured_outputs: { regex } }]
       ) assertMatch(await content({ ...fields, max_tokens: 12 }), /^[A-F]{2}\d+$/);
+      const grammar = 'root ::= "(" root ")" | word\nword ::= [a-c]{2,4}';
+      assertMatch(await content({ grammar, max_tokens: 12 }), /^(\({0,2})[a-c]{2,4}\){0,2}$/);
       for (
         const fields of [
           { response_format: { type: "json_object" } },
@@ -105,12 +107,32 @@ Deno.test("structured answers and calls over HTTP", async (t) => {
       for (const { top_logprobs } of chosen) assertEquals(top_logprobs.length, 2);
     });
 
+    await t.step("fields that a constraint leaves without meaning are named", async () => {
+      const init = chatInit({
+        messages: QUESTION,
+        choice: ["red", "green"],
+        stop: ["r", "g"],
+        ignore_eos: true,
+        strategy: "self",
+        cache: "none",
+        deadline_ms: 60_000,
+      });
+      const response = await app.request("/v1/chat/completions", init);
+      const { choices: [{ message, finish_reason }] } = await response.json();
+      assertEquals([response.status, finish_reason], [200, "stop"]);
+      assert(["red", "green"].includes(message.content));
+      assertEquals(response.headers.get("x-unmask-ignored"), "stop, ignore_eos, strategy");
+    });
+
     await t.step("a schema that cannot be served is refused with keyword and pointer", async () => {
-      const schema = { type: "object", properties: { a: { not: {} } } };
+      const schema = { type: "object", properties: { a: { not: { const: 1 } } } };
       const format = { type: "json_schema", json_schema: { name: "a", schema } };
       const { status, body } = await ask({ response_format: format });
       assertEquals([status, body.error.param], [400, "response_format"]);
       assertMatch(body.error.message, /\/properties\/a\/not is a keyword that is not supported/);
+      const left = await ask({ guided_grammar: 'root ::= root "a"' });
+      assertEquals([left.status, left.body.error.param], [400, "guided_grammar"]);
+      assertMatch(left.body.error.message, /line 1: .*root may begin with itself/);
       const tools = [{ type: "function", function: { name: "f", parameters: schema } }];
       const called = await ask({ tools, tool_choice: "required" });
       assertEquals([called.status, called.body.error.param], [400, "tools"]);

@@ -15,25 +15,28 @@ async function post(path: string, fields: object) {
 
 const MESSAGES = [{ role: "user", content: "Say hello." }];
 
-Deno.test("a grammar is refused by name, because an answer would not be held to it", async () => {
-  for (const name of ["grammar", "guided_grammar", "structural_tag"]) {
-    const { status, body } = await post("/v1/chat/completions", {
-      messages: MESSAGES,
-      [name]: 'root ::= "a"',
-    });
-    assertEquals([status, body.error.code, body.error.param], [400, "unsupported_parameter", name]);
-    // llama-server's own page sends an empty one.
-    assertEquals(
-      (await post("/v1/chat/completions", { messages: MESSAGES, [name]: "" })).status,
-      200,
-    );
+Deno.test("a grammar constrains in each spelling; a tag is refused by name, for no answer is held to it", async () => {
+  const GRAMMAR = 'root ::= "a"';
+  const chat = (fields: object) => post("/v1/chat/completions", { messages: MESSAGES, ...fields });
+  for (
+    const fields of [
+      { grammar: GRAMMAR },
+      { guided_grammar: GRAMMAR },
+      { structured_outputs: { grammar: GRAMMAR } },
+    ]
+  ) {
+    const { status, requests } = await chat(fields);
+    assertEquals([status, requests[0].constraint], [200, { kind: "grammar", grammar: GRAMMAR }]);
   }
-  const outputs = { grammar: 'root ::= "a"' };
-  const inside = await post("/v1/chat/completions", {
-    messages: MESSAGES,
-    structured_outputs: outputs,
-  });
-  assertEquals([inside.status, inside.body.error.param], [400, "structured_outputs.grammar"]);
+  const completed = await post("/completion", { prompt: "Say", grammar: GRAMMAR });
+  assertEquals(completed.requests[0].constraint, { kind: "grammar", grammar: GRAMMAR });
+  const tag = await chat({ structural_tag: "a" });
+  assertEquals([tag.status, tag.body.error.param], [400, "structural_tag"]);
+  // llama-server's own page sends an empty one.
+  for (const name of ["grammar", "guided_grammar", "structural_tag"]) {
+    const { status, requests } = await chat({ [name]: "" });
+    assertEquals([status, requests[0].constraint], [200, undefined]);
+  }
 });
 
 Deno.test("structured_outputs may hold all fields of vLLM's class, and must ask for something", async () => {

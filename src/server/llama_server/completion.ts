@@ -71,7 +71,7 @@ const IGNORED_FIELDS: readonly string[] = [
 /** Fields that are translated. */
 const OWN_FIELDS: readonly string[] = [
   ...["prompt", "n_predict", "stream", "n_probs", "json_schema", "t_max_predict_ms"],
-  ...["repeat_penalty", "grammar", "return_tokens", "response_fields"],
+  ...["repeat_penalty", "return_tokens", "response_fields"],
 ];
 
 type Options = { readonly body: BodyLimits } & ResponseTimes;
@@ -137,7 +137,6 @@ async function answer(
 ): Promise<Response> {
   const begun = performance.now();
   const { n_predict, n_probs, json_schema, t_max_predict_ms, stream = false } = request;
-  if (request.grammar) throw refuse("grammar", "Send a json_schema instead.");
   const withTokens = request.return_tokens ?? false;
   const body = {
     ...without(request, ...OWN_FIELDS, ...IGNORED_FIELDS),
