@@ -17,8 +17,16 @@ export const completionsSchema = fields({
   logprobs: z.int({ error: "a whole number from 0 to 5" }).min(0, {
     error: "a whole number from 0 to 5",
   }).max(5, { error: "a whole number from 0 to 5" }).optional(),
+  max_tokens: whole.optional(),
+  /** llama-server's name of it. */
+  n_predict: whole.optional(),
+  prompt_logprobs: whole.optional(),
+  return_tokens_as_token_ids: flag.optional(),
   stream: flag.optional(),
-  stream_options: fields({ include_usage: flag.nullish() }).optional(),
+  stream_options: fields({
+    include_usage: flag.nullish(),
+    continuous_usage_stats: flag.nullish(),
+  }).optional(),
 });
 
 /** A checked body. */

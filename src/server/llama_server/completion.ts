@@ -16,6 +16,7 @@ import {
   whole,
   without,
 } from "../translated/body.ts";
+import { emptyEngine, LEAST_LIMIT } from "../translated/empty_engine.ts";
 import { infillEngine } from "../translated/infill_engine.ts";
 import { promptEngine } from "../translated/prompt_engine.ts";
 import {
@@ -34,6 +35,8 @@ const shared = {
   n_predict: whole.optional(),
   stream: flag.optional(),
   n_probs: whole.optional(),
+  post_sampling_probs: flag.optional(),
+  timings_per_token: flag.optional(),
   return_tokens: flag.optional(),
   response_fields: listOf(text, "names of fields").optional(),
   grammar: text.optional(),
@@ -64,14 +67,14 @@ type SharedRequest = z.output<typeof sharedSchema>;
 
 /** Fields that are about llama-server's own runtime. */
 const IGNORED_FIELDS: readonly string[] = [
-  ...["cache_prompt", "id_slot", "timings_per_token", "samplers", "n_keep"],
-  ...["post_sampling_probs"],
+  ...["cache_prompt", "id_slot", "samplers", "n_keep"],
 ];
 
 /** Fields that are translated. */
 const OWN_FIELDS: readonly string[] = [
   ...["prompt", "n_predict", "stream", "n_probs", "json_schema", "t_max_predict_ms"],
-  ...["repeat_penalty", "grammar", "return_tokens", "response_fields"],
+  ...["repeat_penalty", "grammar", "return_tokens", "response_fields", "post_sampling_probs"],
+  ...["timings_per_token"],
 ];
 
 type Options = { readonly body: BodyLimits } & ResponseTimes;
@@ -88,10 +91,13 @@ export function completion(
   return async (c) => {
     loadedModel(engine);
     const request = await readBody(c, completionSchema, options.body);
+    const isEmpty = request.n_predict === 0;
+    const over = isEmpty ? emptyEngine(engine) : engine;
     const [first, ...others] = promptsOf(request.prompt);
     const read = async (prompt: Prompt): Promise<Asked> => {
       const { ids, text } = await readPrompt(engine, prompt);
-      return { text, chat: ids ? chatOver(promptEngine(engine, ids)) : overText };
+      if (!isEmpty && !ids) return { text, chat: overText };
+      return { text, chat: chatOver(promptEngine(over, ids)) };
     };
     const asked: Asked[] = [];
     for (const prompt of others) asked.push(await read(prompt));
@@ -118,7 +124,9 @@ export function infill(
     }
     const before = (input_extra ?? []).map(({ filename, text }) => `${filename}\n${text}\n\n`);
     const prompt = before.join("") + input_prefix + (request.prompt ?? "");
-    const over = input_suffix === ""
+    const over = request.n_predict === 0
+      ? chatOver(promptEngine(emptyEngine(engine)))
+      : input_suffix === ""
       ? chat
       : chatOver(promptEngine(infillEngine(engine, input_suffix)));
     const asked = { text: prompt, chat: over };
@@ -144,13 +152,18 @@ async function answer(
   },
   options: Options,
 ): Promise<Response> {
-  const begun = performance.now();
   const { n_predict, n_probs, json_schema, t_max_predict_ms, stream = false } = request;
   if (request.grammar) throw refuse("grammar", "Send a json_schema instead.");
+  const afterSampling = Boolean(request.post_sampling_probs && n_probs);
+  if (afterSampling && (request.temperature ?? 0) !== 0) {
+    throw refuse("post_sampling_probs", "It is known at temperature 0 only: leave it out.");
+  }
   const withTokens = (request.return_tokens ?? false) && !isGap;
   const body = {
     ...without(request, ...OWN_FIELDS, ...IGNORED_FIELDS),
-    ...n_predict !== undefined && { max_tokens: n_predict },
+    ...afterSampling && { temperature: 0 },
+    ...n_predict !== undefined && { max_tokens: n_predict || LEAST_LIMIT },
+    timings_per_token: true,
     ...request.repeat_penalty !== undefined && { repetition_penalty: request.repeat_penalty },
     ...(n_probs || withTokens || (stream && !isGap)) &&
       { logprobs: true, top_logprobs: n_probs ?? 0 },
@@ -164,8 +177,9 @@ async function answer(
     settings: settingsOf(request),
     withTokens,
     withProbabilities: Boolean(n_probs),
+    afterSampling,
+    withTimings: request.timings_per_token ?? false,
     only: request.response_fields ?? [],
-    begun,
   };
   const askFor = ({ text, chat }: Asked): Ask => {
     return { chat, body: { ...body, messages: [{ role: "user", content: text }] } };
