@@ -1,5 +1,6 @@
 /** Fields of a request about where an answer may end, and about its prompt; and their plan. */
 
+import type { ModelFacts } from "./loaded_model.ts";
 import type { LikelyToken } from "./told_tokens.ts";
 import { FIRST_CANVAS } from "../denoise/free_canvas.ts";
 import { RequestError } from "./request_errors.ts";
@@ -13,6 +14,8 @@ export interface AnswerFields {
   readonly minTokens?: number;
   /** Whether the text keeps the stop string that ended it (default false). */
   readonly keepStop?: boolean;
+  /** Tokens that end the text, besides the model's own ends; they are not in it. */
+  readonly stopTokenIds?: readonly number[];
   /** Whether the start has the prompt's token ids (default false). */
   readonly reportsPrompt?: boolean;
   /**
@@ -39,6 +42,7 @@ export interface PromptReport {
 /** What a plan says of these fields. */
 export interface AnswerPlan {
   readonly keepStop?: boolean;
+  readonly stopTokenIds?: readonly number[];
   readonly reportsPrompt?: boolean;
   readonly promptLogprobs?: number;
   /** First position, of prompt and answer together, at which a block may begin that has an end. */
@@ -63,15 +67,16 @@ interface Asked extends AnswerFields {
 /**
  * Checks the fields and plans them.
  * @param promptTokens tokens before the answer
- * @param contextLength in tokens
+ * @param model its context in tokens, and the ids that it has
  * @throws {RequestError} naming the field that is out of range or does not fit the others
  */
 export function planAnswer(
   request: Asked,
   promptTokens: number,
-  contextLength: number,
+  { contextLength, embeddingSize }: Pick<ModelFacts, "contextLength" | "embeddingSize">,
 ): AnswerPlan {
   const { minTokens = 0, promptLogprobs, keepStop, reportsPrompt, maxTokens } = request;
+  const { stopTokenIds } = request;
   checkWhole("minTokens", minTokens, contextLength);
   if (minTokens > (maxTokens ?? Infinity)) {
     throw new RequestError(
@@ -86,6 +91,19 @@ export function planAnswer(
       "minTokens is not for an answer whose form is given: it ends where the form does",
     );
   }
+  const wrong = stopTokenIds?.find((id) => !Number.isInteger(id) || id < 0 || id >= embeddingSize);
+  if (wrong !== undefined) {
+    throw new RequestError(
+      "stopTokenIds",
+      `stopTokenIds holds ${wrong}, expected ids of the model's ${embeddingSize} tokens, from 0`,
+    );
+  }
+  if (stopTokenIds?.length && isHeld !== undefined) {
+    throw new RequestError(
+      "stopTokenIds",
+      "stopTokenIds could cut an answer short whose form is given: leave it out",
+    );
+  }
   if (promptLogprobs !== undefined) {
     checkWhole("promptLogprobs", promptLogprobs, MOST_LIKELIEST);
     if (2 * promptTokens > contextLength) {
@@ -98,6 +116,7 @@ export function planAnswer(
   }
   return {
     keepStop,
+    stopTokenIds,
     reportsPrompt,
     promptLogprobs,
     ...minTokens > 0 && { endsFrom: promptTokens + minTokens },

@@ -96,6 +96,7 @@ export class Engine implements LoadedModel {
       draft: draft?.id,
       warning,
       folder: folder.facts,
+      endTokens: this.facts.endTokenIds,
     };
   }
 
@@ -135,7 +136,7 @@ export class Engine implements LoadedModel {
       (asked) => encode(this.#constraints.told(asked)),
       this.draft !== undefined,
     );
-    const own = planAnswer(request, planned.promptIds.length, this.facts.contextLength);
+    const own = planAnswer(request, planned.promptIds.length, this.facts);
     const plan = { ...planned, text, ...own };
     const constrained = await this.#constraints.checked(request, plan, encode, signal);
     const deadline = new Deadline(plan.deadlineMs);
@@ -249,7 +250,7 @@ export class Engine implements LoadedModel {
     const promptLength = promptIds.length;
     const isConstrained = constrained && { constrained: constrained.steps !== undefined };
     const stream = new TextStream(this.tokenizer, {
-      endTokens: this.facts.endTokenIds,
+      endTokens: [...this.facts.endTokenIds, ...plan.stopTokenIds ?? []],
       stop: plan.stop,
       keepStop: plan.keepStop,
       maxTokens: constrained?.steps ? undefined : plan.maxTokens,

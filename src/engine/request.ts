@@ -252,6 +252,8 @@ export interface ModelSummary {
   readonly draft?: string;
   /** What a user should know before using this model, a line for each thing. */
   readonly warning?: string;
+  /** Ids that end an answer. */
+  readonly endTokens?: readonly number[];
   /** What its folder tells. */
   readonly folder?: FolderFacts;
 }

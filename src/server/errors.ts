@@ -98,7 +98,7 @@ function snakeCase(name: string): string {
 
 /** Names of fields in the engine's messages, which the API writes differently. */
 const ENGINE_FIELDS =
-  /\b(?:maxTokens|genLength|blockLength|cfgScale|draftDepth|refreshInterval|suffixWindow|draftThreshold|targetThreshold|topP|topK|minP|presencePenalty|frequencyPenalty|repetitionPenalty|logitBias|topLogprobs|minTokens|promptLogprobs)\b/g;
+  /\b(?:maxTokens|genLength|blockLength|cfgScale|draftDepth|refreshInterval|suffixWindow|draftThreshold|targetThreshold|topP|topK|minP|presencePenalty|frequencyPenalty|repetitionPenalty|logitBias|topLogprobs|minTokens|stopTokenIds|promptLogprobs)\b/g;
 
 /**
  * Turns an error of a route or the engine into one for the client.

@@ -15,6 +15,9 @@ export function reportShape(contextLength: number) {
     min_tokens: z.int({ error: least }).min(0, { error: least })
       .max(contextLength, { error: least }).optional(),
     include_stop_str_in_output: flag,
+    // Which ids there are, the engine knows.
+    stop_token_ids: z.array(z.int({ error: "a token id" }), { error: "up to 64 token ids" })
+      .max(64, { error: "up to 64 token ids" }).optional(),
     return_token_ids: flag,
     return_tokens_as_token_ids: flag,
     prompt_logprobs: z.int({ error: count }).min(0, { error: count }).max(20, { error: count })
@@ -54,7 +57,13 @@ export interface AskedReport {
   readonly report: ReportOptions;
   readonly generate: Pick<
     GenerateRequest,
-    "minTokens" | "keepStop" | "reportsPrompt" | "promptLogprobs" | "topLogprobs" | "prefill"
+    | "minTokens"
+    | "keepStop"
+    | "stopTokenIds"
+    | "reportsPrompt"
+    | "promptLogprobs"
+    | "topLogprobs"
+    | "prefill"
   >;
   /** Fields that have no use in this request. */
   readonly ignored: readonly string[];
@@ -100,6 +109,7 @@ export function askedReport(
     generate: {
       minTokens: fields.min_tokens,
       keepStop: fields.include_stop_str_in_output,
+      stopTokenIds: fields.stop_token_ids,
       reportsPrompt: fields.return_token_ids,
       promptLogprobs: fields.prompt_logprobs,
       topLogprobs: topLogprobs ?? (knowsTokens ? 0 : undefined),

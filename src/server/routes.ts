@@ -14,6 +14,7 @@ import { detokenizeSchema, templateSchema, tokenizeSchema } from "./llama_server
 import {
   applyTemplate,
   detokenize,
+  load,
   loraAdapters,
   props,
   slots,
@@ -146,6 +147,7 @@ export function moreRoutes(
     get("/props", "The context length (llama-server).", props(engine, VERSION)),
     get("/slots", "Whether an answer is under way (llama-server).", slots(engine, underWay)),
     get("/lora-adapters", "No adapters (llama-server).", loraAdapters),
+    get("/load", "How many answers are under way (vLLM).", load(underWay)),
     get("/ping", "Whether the model answers (vLLM).", health(engine)),
     get("/metrics", "Figures for Prometheus.", metrics),
     // Ollama's clients look for this sentence.

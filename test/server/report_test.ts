@@ -27,6 +27,7 @@ async function chunks(path: string, body: object): Promise<any[]> {
   return text.split("\n\n").filter((line) => line.startsWith("data: {"))
     .map((line) => JSON.parse(line.slice(6)));
 }
+const completion = (fields: object) => whole("/v1/completions", fields);
 const chat = (fields: object, status = 200) =>
   whole("/v1/chat/completions", { messages: QUESTION, max_tokens: 32, ...fields }, status);
 
@@ -62,6 +63,26 @@ Deno.test("include_stop_str_in_output keeps the stop string, whole and streamed"
   assertEquals(text, choice.message.content);
 });
 
+Deno.test("stop_token_ids end the text before them; prompts are cut to so many tokens", async () => {
+  const { choices: [all] } = await chat({ return_token_ids: true });
+  const at = all.token_ids[4];
+  const { choices: [choice] } = await chat({ stop_token_ids: [at], return_token_ids: true });
+  const kept = all.token_ids.slice(0, all.token_ids.indexOf(at));
+  assertEquals([choice.token_ids, choice.finish_reason], [kept, "stop"]);
+  assert(all.message.content.startsWith(choice.message.content));
+  for (const wrong of [[-1], [2048]]) {
+    const { error } = await chat({ stop_token_ids: wrong }, 400);
+    assertEquals(error.param, "stop_token_ids");
+    assertMatch(error.message, /2048/);
+  }
+  const ids = [5, 6, 7, 8, 9, 10];
+  for (const [truncation_side, left] of [["left", [8, 9, 10]], ["right", [5, 6, 7]]]) {
+    const asked = { prompt: ids, max_tokens: 1, truncate_prompt_tokens: 3, truncation_side };
+    const cut = await completion({ ...asked, return_token_ids: true });
+    assertEquals(cut.choices[0].prompt_token_ids, left);
+  }
+});
+
 Deno.test("token ids: the prompt's once, the answer's with their text", async () => {
   const rendered = await engine.text({ type: "render", messages: QUESTION });
   const answer = await chat({ return_token_ids: true });
@@ -76,19 +97,19 @@ Deno.test("token ids: the prompt's once, the answer's with their text", async ()
   assert(rest.every((chunk) => !("prompt_token_ids" in chunk)));
   assertEquals(rest.flatMap(({ choices }) => choices[0].token_ids), token_ids);
 
-  const completion = { prompt: ["7 times", "8 times"], max_tokens: 6, return_token_ids: true };
-  const both = await whole("/v1/completions", { ...completion, logprobs: 1 });
+  const several = { prompt: ["7 times", "8 times"], max_tokens: 6, return_token_ids: true };
+  const both = await completion({ ...several, logprobs: 1 });
   for (const [i, { prompt_token_ids, token_ids: own, logprobs }] of both.choices.entries()) {
     const { ids } = await engine.text({
       type: "encode",
-      text: completion.prompt[i],
+      text: several.prompt[i],
       control: true,
     });
     assertEquals(prompt_token_ids, ids);
     assertEquals(own.length, logprobs.tokens.length);
   }
   const named = await chunks("/v1/completions", {
-    ...completion,
+    ...several,
     prompt: "7 times",
     logprobs: 1,
     return_tokens_as_token_ids: true,
@@ -122,11 +143,11 @@ Deno.test("prompt_logprobs: each token of the prompt beside the likeliest, where
   for (const fields of [{ prompt_logprobs: -1 }, { prompt_logprobs: 1, stream: true }]) {
     assertEquals((await chat(fields, 400)).error.param, "prompt_logprobs");
   }
-  const completion = { prompt: "7 times 8 is", max_tokens: 0, echo: true, logprobs: 1 };
-  const { choices: [choice], usage } = await whole("/v1/completions", completion);
-  assertEquals([choice.text, choice.finish_reason], [completion.prompt, "length"]);
+  const echoed = { prompt: "7 times 8 is", max_tokens: 0, echo: true, logprobs: 1 };
+  const { choices: [choice], usage } = await completion(echoed);
+  assertEquals([choice.text, choice.finish_reason], [echoed.prompt, "length"]);
   assertEquals(usage.completion_tokens, 0);
-  assertEquals(choice.logprobs.tokens.join(""), completion.prompt);
+  assertEquals(choice.logprobs.tokens.join(""), echoed.prompt);
   assert(choice.logprobs.token_logprobs.slice(1).every((one: number) => one <= 0));
 });
 
@@ -220,6 +241,9 @@ Deno.test("llama-server: no tokens, one token a chunk, probabilities after a gre
   assertEquals(error.param, "post_sampling_probs");
   const legacy = await whole("/v1/completions", { ...asked, n_predict: 3 });
   assertEquals(legacy.usage.completion_tokens, 3);
+  const [bias] = (await whole("/completion", { ...asked, n_predict: 1 })).generation_settings
+    .logit_bias;
+  assertEquals(bias.bias, null);
   const bare = await whole("/completions", { ...asked, max_tokens: 3 });
   assertEquals(bare.content, bare.choices[0].text);
 });
@@ -229,6 +253,7 @@ Deno.test("llama-server and vLLM: the template, adapters, and how conversations 
   assertMatch((await get("/props")).chat_template, /messages/);
   assertEquals(await get("/lora-adapters"), []);
   assertEquals(await get("/ping"), { status: "ok" });
+  assertEquals(await get("/load"), { server_load: 0 });
   const messages = [...QUESTION, { role: "assistant", content: "It is" }];
   const of = (more: object) => whole("/tokenize", { messages, ...more });
   const open = await of({});

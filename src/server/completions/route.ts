@@ -29,6 +29,7 @@ import { completionsSchema, type Prompt, promptsOf } from "./schema.ts";
 const OWN_FIELDS: readonly string[] = [
   ...["prompt", "suffix", "echo", "best_of", "logprobs", "stream", "stream_options"],
   ...["n_predict", "max_tokens", "prompt_logprobs", "return_tokens_as_token_ids"],
+  ...["truncate_prompt_tokens", "truncation_side"],
 ];
 
 /** Most prompts of a request. */
@@ -55,11 +56,16 @@ export function completions(
     if (suffix && logprobs !== undefined) {
       throw refuse("logprobs", "A text between two has none: leave it or the suffix out.");
     }
-    const prompts = promptsOf(request);
+    let prompts = promptsOf(request);
     if (prompts.length === 0 || prompts.length > MOST_PROMPTS) {
       const message =
         `Invalid 'prompt': expected 1 to ${MOST_PROMPTS} prompts, found ${prompts.length}.`;
       throw new ApiError(400, "invalid_value", message, { param: "prompt" });
+    }
+    const { truncate_prompt_tokens: most, truncation_side: side } = request;
+    if (most !== undefined) {
+      const count = most < 0 ? contextLength - 1 : most;
+      prompts = await Promise.all(prompts.map((one) => cut(engine, one, count, side)));
     }
     const body: Fields = {
       ...without(request, ...OWN_FIELDS),
@@ -111,6 +117,19 @@ export function completions(
       broken: (error) => sentEvent({ error }),
     }, options);
   };
+}
+
+/** The last ids of a prompt, or its first. */
+async function cut(
+  engine: TextEngine,
+  prompt: Prompt,
+  count: number,
+  side: "left" | "right" = "left",
+): Promise<Prompt> {
+  const ids = typeof prompt === "string"
+    ? (await engine.text({ type: "encode", text: prompt, control: true })).ids
+    : prompt;
+  return side === "left" ? ids.slice(-count) : ids.slice(0, count);
 }
 
 /** Stands in the message's place where the prompt is ids. */

@@ -89,7 +89,7 @@ export function completion(
 ): (c: Context) => Promise<Response> {
   const overText = chatOver(promptEngine(engine));
   return async (c) => {
-    loadedModel(engine);
+    const { endTokens } = loadedModel(engine);
     const request = await readBody(c, completionSchema, options.body);
     const isEmpty = request.n_predict === 0;
     const over = isEmpty ? emptyEngine(engine) : engine;
@@ -101,7 +101,7 @@ export function completion(
     };
     const asked: Asked[] = [];
     for (const prompt of others) asked.push(await read(prompt));
-    return await answer(c, [await read(first), ...asked], { request }, options);
+    return await answer(c, [await read(first), ...asked], { request, endTokens }, options);
   };
 }
 
@@ -113,7 +113,7 @@ export function infill(
 ): (c: Context) => Promise<Response> {
   const chat = chatOver(promptEngine(engine));
   return async (c) => {
-    loadedModel(engine);
+    const { endTokens } = loadedModel(engine);
     const { input_prefix, input_suffix, input_extra, ...request } = await readBody(
       c,
       infillSchema,
@@ -132,7 +132,7 @@ export function infill(
     const asked = { text: prompt, chat: over };
     // Tokens beside others that are given have no probabilities, from which their ids are known.
     const isGap = input_suffix !== "";
-    return await answer(c, [asked], { request, isGap }, options);
+    return await answer(c, [asked], { request, endTokens, isGap }, options);
   };
 }
 
@@ -145,8 +145,10 @@ interface Asked {
 async function answer(
   c: Context,
   asked: readonly [Asked, ...Asked[]],
-  { request, isGap = false }: {
+  { request, endTokens = [], isGap = false }: {
     readonly request: SharedRequest;
+    /** Tokens that end an answer. */
+    readonly endTokens?: readonly number[];
     /** Whether the text stands before another. */
     readonly isGap?: boolean;
   },
@@ -174,7 +176,7 @@ async function answer(
   };
   const shape: AnswerShape = {
     prompts: asked.map(({ text }) => text),
-    settings: settingsOf(request),
+    settings: settingsOf(request, endTokens),
     withTokens,
     withProbabilities: Boolean(n_probs),
     afterSampling,
@@ -209,7 +211,10 @@ const TOLD_FIELDS: readonly string[] = [
 ];
 
 /** What the request asked for. */
-function settingsOf(request: SharedRequest): Record<string, unknown> {
+function settingsOf(
+  request: SharedRequest,
+  endTokens: readonly number[],
+): Record<string, unknown> {
   const { n_predict = -1, n_probs = 0, stream = false } = request;
   const fields: Fields = request;
   return {
@@ -218,6 +223,17 @@ function settingsOf(request: SharedRequest): Record<string, unknown> {
     stream,
     seed: fields.seed ?? -1,
     stop: fields.stop ?? [],
+    logit_bias: [
+      ...biasesOf(fields.logit_bias),
+      // What bans a token is null in JSON.
+      ...fields.ignore_eos === true ? endTokens.map((token) => ({ token, bias: null })) : [],
+    ],
     ...Object.fromEntries(present(request, TOLD_FIELDS).map((name) => [name, fields[name]])),
   };
+}
+
+/** Biases as the answer tells them again: those of texts by their text. */
+function biasesOf(asked: unknown): readonly object[] {
+  const pairs = Array.isArray(asked) ? asked : Object.entries(asked ?? {});
+  return pairs.map(([of, bias]) => ({ token: of, bias: bias === false ? null : bias }));
 }

@@ -116,6 +116,11 @@ export function slots(engine: TextEngine, running: () => number): (c: Context) =
   };
 }
 
+/** Makes the handler of vLLM's `GET /load`. @param running how many answers are under way */
+export function load(running: () => number): (c: Context) => Response {
+  return (c) => c.json({ server_load: running() });
+}
+
 /** Handler of `GET /lora-adapters`: there are none. */
 export function loraAdapters(c: Context): Response {
   return c.json([]);

@@ -59,8 +59,8 @@ export function show(
     const { model: named, name } = await readBody(c, showSchema, options.body, { anyType: true });
     requireNamed(named ?? name);
     return c.json({
-      modelfile: "",
-      parameters: "",
+      modelfile: `FROM ${model.id}\nPARAMETER num_ctx ${model.contextLength}\n`,
+      parameters: `num_ctx ${model.contextLength}`,
       template: model.folder?.chatTemplate ?? "",
       details: detailsOf(model),
       model_info: {
