@@ -16,6 +16,8 @@ export interface AnswerFields {
   readonly keepStop?: boolean;
   /** Tokens that end the text, besides the model's own ends; they are not in it. */
   readonly stopTokenIds?: readonly number[];
+  /** Whether the events carry the answer's tokens though no log-probabilities are asked for. */
+  readonly reportsTokens?: boolean;
   /** Whether the start has the prompt's token ids (default false). */
   readonly reportsPrompt?: boolean;
   /**

@@ -61,6 +61,7 @@ export interface AskedReport {
     | "keepStop"
     | "stopTokenIds"
     | "reportsPrompt"
+    | "reportsTokens"
     | "promptLogprobs"
     | "topLogprobs"
     | "prefill"
@@ -112,7 +113,8 @@ export function askedReport(
       stopTokenIds: fields.stop_token_ids,
       reportsPrompt: fields.return_token_ids,
       promptLogprobs: fields.prompt_logprobs,
-      topLogprobs: topLogprobs ?? (knowsTokens ? 0 : undefined),
+      topLogprobs,
+      reportsTokens: knowsTokens || undefined,
       // An empty beginning: the last message is a turn of its own, and the answer another.
       prefill: mayContinue && !isContinued ? "" : undefined,
     },
