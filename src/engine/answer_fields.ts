@@ -1,6 +1,5 @@
 /** Fields of a request about where an answer may end, and about its prompt; and their plan. */
 
-import type { ModelFacts } from "./loaded_model.ts";
 import type { LikelyToken } from "./told_tokens.ts";
 import { FIRST_CANVAS } from "../denoise/free_canvas.ts";
 import { RequestError } from "./request_errors.ts";
@@ -58,6 +57,12 @@ export interface AnswerPlan {
 /** Most likeliest tokens beside one. */
 const MOST_LIKELIEST = 20;
 
+/** The context in tokens, and how many tokens have an id. */
+interface ModelSizes {
+  readonly contextLength: number;
+  readonly embeddingSize: number;
+}
+
 /** What these fields are of a request that is planned. */
 interface Asked extends AnswerFields {
   readonly maxTokens?: number;
@@ -75,7 +80,7 @@ interface Asked extends AnswerFields {
 export function planAnswer(
   request: Asked,
   promptTokens: number,
-  { contextLength, embeddingSize }: Pick<ModelFacts, "contextLength" | "embeddingSize">,
+  { contextLength, embeddingSize }: ModelSizes,
 ): AnswerPlan {
   const { minTokens = 0, promptLogprobs, keepStop, reportsPrompt, maxTokens } = request;
   const { stopTokenIds } = request;
