@@ -37,6 +37,7 @@ export type { ModelSummary } from "./src/engine/request.ts";
 
 // Answers: a request goes in, events come out. These are plain values, which cross a Worker boundary.
 export type {
+  AnswerFields,
   AnswerToken,
   CallableFunction,
   ChatMessage,
@@ -71,6 +72,7 @@ export {
 } from "./src/engine/request.ts";
 
 // What answers cost.
+export type { FolderFacts, PromptReport, PromptToken } from "./src/engine/request.ts";
 export type { EngineTotals, GenerateStats, PassStats, Usage } from "./src/engine/request.ts";
 export type { AcceptanceCount, AcceptanceTally } from "./src/denoise/strategies/acceptance.ts";
 export type { ControllerFigures } from "./src/denoise/auto/controller.ts";

@@ -81,7 +81,8 @@ export function serveCommand(): Command {
     )
     .option(
       "--cors <origin>",
-      "an origin whose pages may ask and read answers, or * for any (repeatable)",
+      "an origin whose pages may ask and read answers, a host's name for its pages at any port, or * " +
+        "for any (repeatable)",
       (origin, before?: readonly string[]) => repeated(pageOrigin(origin), before),
     )
     .option(

@@ -17,9 +17,12 @@ export function modelName(text: string): string {
 
 /** A page's origin as browsers write it, or `*`. */
 export function pageOrigin(text: string): string {
-  if (/^(\*|null|[a-z][a-z\d+.-]*:\/\/[^/\s,]+)$/i.test(text)) return text;
+  const name = /[a-z\d]([a-z\d-]*[a-z\d])?(\.[a-z\d]([a-z\d-]*[a-z\d])?)*/.source;
+  const known = `\\*|null|[a-z][a-z\\d+.-]*://[^/\\s,]+|${name}|\\[[\\da-f:]+\\]`;
+  if (new RegExp(`^(${known})$`, "i").test(text)) return text;
   throw new InvalidArgumentError(
-    "expected * or an origin without a path, such as https://chat.example or app://obsidian.md",
+    "expected *, a host's name, such as localhost, for its pages at any port, or an origin " +
+      "without a path, such as https://chat.example or app://obsidian.md",
   );
 }
 

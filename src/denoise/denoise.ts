@@ -81,6 +81,8 @@ export function canvasStep(
     ...options.logitsEosInf ? [eosToken] : [],
     ...options.bannedTokens ?? [],
   ]);
+  const blockStart = promptLength + planned.blockEnd - options.blockLength;
+  const noEnds = options.banEnds || blockStart < (options.endsFrom ?? 0);
   return {
     blockEnd: promptLength + planned.blockEnd,
     commits: planned.commits,
@@ -89,7 +91,7 @@ export function canvasStep(
       temperature: options.temperature ?? 0,
       seed,
       step,
-      bannedTokens: options.banEnds ? options.endTokens : [...banned],
+      bannedTokens: noEnds ? options.endTokens : [...banned],
       unconfidentTokens: options.confidenceEosEotInf ? ends : [],
       measure: options.confidence ?? PROBABILITY,
     })),

@@ -30,6 +30,8 @@ export interface DenoiseOptions {
   readonly logitsEosInf?: boolean;
   /** Whether none of `endTokens` is ever chosen: for text that goes on behind; default false. */
   readonly banEnds?: boolean;
+  /** Blocks that begin before this position, prompt included, choose none of `endTokens`. */
+  readonly endsFrom?: number;
   /**
    * Whether positions that chose `eosToken` or `eotToken` are unmasked last
    * (`confidence_eos_eot_inf`); default false. It hides both at every temperature. Above

@@ -5,13 +5,29 @@ import { ShownTokens } from "../text/shown_tokens.ts";
 import type { TextTokenizer } from "../text/tokenizer.ts";
 import type { AnswerToken, LikelyToken } from "./request.ts";
 
+/** The part of a tokenizer that gives a token's text and bytes. */
+export type TokenTexts = Pick<TextTokenizer, "tokenText" | "tokenBytes">;
+
+/** A token with its text. */
+export function likelyToken(
+  tokenizer: TokenTexts,
+  { token, logProbability }: ScoredToken,
+): LikelyToken {
+  return {
+    token,
+    text: tokenizer.tokenText(token),
+    bytes: [...tokenizer.tokenBytes(token)],
+    logProbability,
+  };
+}
+
 /** Collects the tokens of one answer. */
 export class AnswerTokens {
-  readonly #tokenizer: Pick<TextTokenizer, "tokenText" | "tokenBytes">;
+  readonly #tokenizer: TokenTexts;
   readonly #shown: ShownTokens<AnswerToken>;
   readonly #taken: AnswerToken[] = [];
 
-  constructor(tokenizer: Pick<TextTokenizer, "tokenText" | "tokenBytes">) {
+  constructor(tokenizer: TokenTexts) {
     this.#tokenizer = tokenizer;
     this.#shown = new ShownTokens(tokenizer);
   }
@@ -21,22 +37,15 @@ export class AnswerTokens {
     for (const { position, token, logProbability, scores } of commits) {
       const place = position - promptLength;
       this.#shown.commit(place, token, {
-        ...this.#likely({ token, logProbability: scores?.logProbability ?? logProbability }),
+        ...likelyToken(this.#tokenizer, {
+          token,
+          logProbability: scores?.logProbability ?? logProbability,
+        }),
         position: place,
         step,
-        likeliest: scores?.likeliest.map((one) => this.#likely(one)) ?? [],
+        likeliest: scores?.likeliest.map((one) => likelyToken(this.#tokenizer, one)) ?? [],
       });
     }
-  }
-
-  #likely({ token, logProbability }: ScoredToken): LikelyToken {
-    const { tokenText, tokenBytes } = this.#tokenizer;
-    return {
-      token,
-      text: tokenText.call(this.#tokenizer, token),
-      bytes: [...tokenBytes.call(this.#tokenizer, token)],
-      logProbability,
-    };
   }
 
   /** The tokens that the text gained when it grew to `length` UTF-16 units. */

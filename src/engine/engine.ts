@@ -3,6 +3,7 @@
  */
 
 import { Controller } from "../denoise/auto/controller.ts";
+import { planAnswer, withRoom } from "./answer_fields.ts";
 import { NO_CACHE } from "../denoise/cache_plan.ts";
 import type { ForwardInput, Prediction } from "../denoise/predictor.ts";
 import { forwardSteps } from "../denoise/forward_steps.ts";
@@ -24,6 +25,7 @@ import { Deadline, likeliest, tokensAtDeadline } from "./deadline.ts";
 import { fillingOf, searchLayout, templateRequest } from "./fill_template.ts";
 import { defaultLengths, type GenerationPlan, planGeneration } from "./generation_plan.ts";
 import { continued } from "./prefill.ts";
+import type { EngineFolder, NamedDraft } from "./engine_folder.ts";
 import { EventBuffer } from "./event_buffer.ts";
 import type { LoadedModel, ModelFacts } from "./loaded_model.ts";
 import { promptIds } from "./prompt.ts";
@@ -51,27 +53,8 @@ import {
   withPasses,
   withUnfinished,
 } from "./stats.ts";
+import { noSteps, startEvent } from "./start_event.ts";
 import { filledText } from "./template.ts";
-
-/** Settings of an engine besides its model and tokenizer. */
-export interface EngineFolder {
-  readonly id: string;
-  /** Unix seconds. */
-  readonly created: number;
-  readonly defaults: GenerationDefaults;
-  /** Limit of requests that wait for their turn. */
-  readonly maxWaiting: number;
-  /** A warning to users of this model. */
-  readonly warning?: string;
-  /** Totals of the engine that this one replaces; counting goes on from them. */
-  readonly totals?: EngineTotals;
-}
-
-/** A draft and the name of its folder. */
-export interface NamedDraft {
-  readonly id: string;
-  readonly model: Model;
-}
 
 /** A model with its tokenizer. It answers requests one at a time, in the order they came. */
 export class Engine implements LoadedModel {
@@ -112,6 +95,8 @@ export class Engine implements LoadedModel {
       defaultBlockLength: lengths.blockLength,
       draft: draft?.id,
       warning,
+      folder: folder.facts,
+      endTokens: this.facts.endTokenIds,
     };
   }
 
@@ -144,7 +129,7 @@ export class Engine implements LoadedModel {
     const text = fillingOf(request, this.tokenizer);
     const planned = planGeneration(
       withTokenBiases(
-        text ? templateRequest(request, text, this.facts.contextLength) : request,
+        text ? templateRequest(request, text, this.facts.contextLength) : withRoom(request),
         (text) => this.encode(text),
       ),
       this.model.config,
@@ -152,7 +137,8 @@ export class Engine implements LoadedModel {
       (asked) => encode(this.#constraints.told(asked)),
       this.draft !== undefined,
     );
-    const plan = { ...planned, text };
+    const own = planAnswer(request, planned.promptIds.length, this.facts);
+    const plan = { ...planned, text, ...own };
     const constrained = await this.#constraints.checked(request, plan, encode, signal);
     const deadline = new Deadline(plan.deadlineMs, called);
     const leave = await this.#queue.enter(signal);
@@ -213,7 +199,9 @@ export class Engine implements LoadedModel {
    */
   encodeChat(messages: readonly ChatMessage[]): Uint32Array {
     try {
-      return encodeChat(this.tokenizer, this.template, messages, this.facts.contextLength);
+      return encodeChat(this.tokenizer, this.template, messages, {
+        most: this.facts.contextLength,
+      });
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       const code = error instanceof RangeError ? "context_length_exceeded" : "invalid_value";
@@ -265,23 +253,18 @@ export class Engine implements LoadedModel {
     const promptLength = promptIds.length;
     const isConstrained = constrained && { constrained: constrained.steps !== undefined };
     const stream = new TextStream(this.tokenizer, {
-      endTokens: this.facts.endTokenIds,
+      endTokens: [...this.facts.endTokenIds, ...plan.stopTokenIds ?? []],
       stop: plan.stop,
+      keepStop: plan.keepStop,
       maxTokens: constrained?.steps ? undefined : plan.maxTokens,
     });
-    yield {
-      type: "start",
-      promptTokens: promptLength,
-      generationLength: genLength,
-      blockLength: plan.blockLength,
-      ...plan.given.length > 0 && { given: plan.given },
-      steps: isFree ? genLength : plan.steps,
-      seed: plan.seed,
-      strategy: plan.strategy,
-      cache: plan.cache ?? NO_CACHE,
-      maskToken: config.maskTokenId,
-      ...isConstrained,
-    };
+    const started = { promptIds, genLength, maskToken, ...isConstrained };
+    yield await startEvent(
+      plan,
+      { ...started, steps: isFree ? genLength : plan.steps },
+      meter.target,
+      this.tokenizer,
+    );
     const ids = new Array<number>(genLength).fill(config.maskTokenId);
     for (const { position, token } of plan.given) ids[position] = token;
     // Text of tokens that are given is shown with the first step.
@@ -311,7 +294,7 @@ export class Engine implements LoadedModel {
       stepsPerReadback: plan.deadlineMs === undefined ? undefined : 1,
       signal,
     };
-    const steps = constrained?.steps ??
+    const steps = plan.isEmpty ? noSteps(prompt) : constrained?.steps ??
       (isFree
         ? denoiseFreely(prompt, strategy, models, { ...options, most })
         : strategy.run(withGiven(prompt, plan.given), models, options));
@@ -370,7 +353,8 @@ export class Engine implements LoadedModel {
       if (guesses.length > 0) yield { ...stepEvent(step), provisional: true };
     }
     stream.finish();
-    const before = searched?.passes ?? constrained?.passes ?? 0;
+    const scored = plan.promptLogprobs === undefined ? 0 : 1;
+    const before = (searched?.passes ?? constrained?.passes ?? 0) + scored;
     if (before > 0) result = withPasses(result, before);
     yield {
       type: "end",

@@ -53,7 +53,7 @@ export function checkChat(
     let ids: Uint32Array;
     try {
       text = withinTime("it", MAX_TIME, () => template.render(messages));
-      ids = encodeChat(tokenizer, template, messages, maxSequenceLength);
+      ids = encodeChat(tokenizer, template, messages, { most: maxSequenceLength });
     } catch (cause) {
       throw wrong(`a plain question fails (${messageOf(cause)})`, cause);
     }

@@ -26,6 +26,7 @@ import {
   RequestError,
 } from "./request.ts";
 import { planSampling, type SamplingPlan } from "./sampling_plan.ts";
+import type { AnswerPlan } from "./answer_fields.ts";
 
 /** Options of strategies that a request may set; an absent one takes the strategy's default. */
 type Chosen =
@@ -33,7 +34,7 @@ type Chosen =
   & Omit<StrategyOptions, keyof DenoiseOptions | "controller">;
 
 /** A request with every value filled in. */
-export interface GenerationPlan extends Chosen, SamplingPlan {
+export interface GenerationPlan extends Chosen, SamplingPlan, AnswerPlan {
   readonly promptIds: Uint32Array;
   readonly maxTokens: number;
   readonly length: CanvasLength;
@@ -188,6 +189,7 @@ export function planGeneration(
       `the prompt has ${promptIds.length} tokens and the answer ${maxTokens}${rounded}, together ` +
         `more than the model's ${context}: shorten the conversation or ask for fewer tokens`,
       "context_length_exceeded",
+      promptIds.length,
     );
   }
   return {

@@ -58,6 +58,7 @@ export function freeLengths(
       `the prompt has ${promptLength} tokens, which leaves no room for an answer in the model's ` +
         `${promptLength + room}: shorten the conversation`,
       "context_length_exceeded",
+      promptLength,
     );
   }
   const block = Math.min(blockLength, room);

@@ -6,13 +6,14 @@ import { harmlessNotes } from "../model/loading/harmless.ts";
 import type { DeviceChoice } from "../model/loading/load.ts";
 import { loadPlanned } from "../model/loading/load_planned.ts";
 import { type MemoryPlan, planLine } from "../model/memory/memory_plan.ts";
-import type { MemoryOptions } from "../model/memory/plan_request.ts";
+import type { MemoryOptions, WeightChoice } from "../model/memory/plan_request.ts";
 import type { TunedTiles } from "../model/tiles/tuned_tiles.ts";
 import { loadChatTemplate } from "../text/chat_template.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
 import { checkDraft, draftWarning } from "./draft.ts";
 import { EMBEDDED_TARGET, embeddedDraftOf, localPlace } from "./embedded_models.ts";
 import { Engine } from "./engine.ts";
+import { folderFacts } from "./folder_facts.ts";
 import { checkChat, checkTokenIds } from "./folder_check.ts";
 import { defaultLengths, folderDefaults } from "./generation_plan.ts";
 import type { LoadedModel } from "./loaded_model.ts";
@@ -70,6 +71,7 @@ export async function loadEngine(place: string, options: EngineOptions = {}): Pr
   const draftDir = draftPlace && await localPlace(draftPlace);
   if (draftDir !== undefined) checkDraft(dir, draftDir);
   const { mtime } = await Deno.stat(join(dir, "config.json"));
+  let choice: WeightChoice | undefined;
   const { target, draft } = await loadPlanned({
     ...options,
     target: dir,
@@ -78,7 +80,10 @@ export async function loadEngine(place: string, options: EngineOptions = {}): Pr
     cache: options.cache ?? true,
     tuned: options.tuned ??
       (options.tuning === undefined ? undefined : namedTuning(options.tuning)),
-    onPlan: (plan) => options.onPlan?.(planLine(plan), plan),
+    onPlan: (plan) => {
+      choice = plan.target.choice;
+      options.onPlan?.(planLine(plan), plan);
+    },
   });
   const named = draft && { id: modelId(draftDir!), model: draft };
   return new Engine(target, tokenizer, template, {
@@ -87,6 +92,7 @@ export async function loadEngine(place: string, options: EngineOptions = {}): Pr
     defaults,
     maxWaiting: options.maxWaiting ?? DEFAULT_MAX_WAITING,
     warning: warningOf(dir, config, draftDir),
+    facts: await folderFacts(dir, config, choice, template.source),
     totals: options.totals,
   }, named);
 }

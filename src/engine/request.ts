@@ -7,19 +7,27 @@ import type { GivenToken } from "../denoise/sequence.ts";
 import { QUALITIES, type Quality, STRATEGY_NAMES, type StrategyName } from "../denoise/strategy.ts";
 import type { CallableFunction, Constraint } from "../constraint/constraint.ts";
 import type { FinishReason } from "../text/text_stream.ts";
+import type { AnswerFields, PromptReport, PromptToken } from "./answer_fields.ts";
 import type { EngineTotals, GenerateStats, PassStats, Usage } from "./stats.ts";
+import type { AnswerToken, CommittedToken, DeadlineToken, LikelyToken } from "./told_tokens.ts";
+import type { FolderFacts } from "./folder_facts.ts";
 import type { TextQuestion, TokenizedText } from "./text_question.ts";
 
+export type { AnswerToken, CommittedToken, DeadlineToken, LikelyToken };
 export { BusyError, RequestError, UnavailableError } from "./request_errors.ts";
 export type { TextQuestion, TokenizedText };
 export type {
+  AnswerFields,
   CallableFunction,
   Constraint,
   EngineTotals,
   FinishReason,
+  FolderFacts,
   GenerateStats,
   GivenToken,
   PassStats,
+  PromptReport,
+  PromptToken,
   Usage,
 };
 export {
@@ -98,7 +106,7 @@ export interface FilledText {
 }
 
 /** A request for one answer. Absent fields take the defaults of the model folder or the engine. */
-export interface GenerateRequest {
+export interface GenerateRequest extends AnswerFields {
   /** The conversation, rendered with the model's chat template. Either this or `prompt`. */
   readonly messages?: readonly ChatMessage[];
   /**
@@ -108,7 +116,8 @@ export interface GenerateRequest {
   readonly prompt?: string | readonly number[];
   /**
    * Limit of tokens in the answer. With `length` fixed the canvas has this length rounded up to whole
-   * blocks; with auto it is clamped to what the context leaves, which is also the default.
+   * blocks; with auto it is clamped to what the context leaves, which is also the default. 0: the
+   * prompt is only read.
    */
   readonly maxTokens?: number;
   /** Whether a limit that the prompt leaves no room for is lowered to the room; else it is refused. */
@@ -249,48 +258,10 @@ export interface ModelSummary {
   readonly draft?: string;
   /** What a user should know before using this model, a line for each thing. */
   readonly warning?: string;
-}
-
-/** A token fixed at a position of the generation. */
-export interface CommittedToken {
-  /** Position in the generation, from 0. */
-  readonly position: number;
-  /** Token id. */
-  readonly token: number;
-  /** The token alone as text (U+FFFD where it is part of a character). */
-  readonly text: string;
-  /** Noise-free probability at the step that committed it. */
-  readonly confidence: number;
-  /** Natural logarithm of that probability. */
-  readonly logProbability: number;
-}
-
-/** A token of an answer that its deadline ended. */
-export interface DeadlineToken extends CommittedToken {
-  /** Whether it was only the likeliest token at the deadline, and not committed. */
-  readonly provisional: boolean;
-}
-
-/** A token and its log-softmax at a position. */
-export interface LikelyToken {
-  /** Token id. */
-  readonly token: number;
-  /** The token alone as text (U+FFFD where it is part of a character). */
-  readonly text: string;
-  /** UTF-8 bytes that it adds to the text. */
-  readonly bytes: readonly number[];
-  /** Log-softmax over all tokens, of the logits as the model gives them. */
-  readonly logProbability: number;
-}
-
-/** A token of the answer's text. */
-export interface AnswerToken extends LikelyToken {
-  /** Position in the generation, from 0. */
-  readonly position: number;
-  /** Index of the denoising step that committed it; its log-probabilities are of this step. */
-  readonly step: number;
-  /** The likeliest tokens there at that step, the first first. */
-  readonly likeliest: readonly LikelyToken[];
+  /** Ids that end an answer. */
+  readonly endTokens?: readonly number[];
+  /** What its folder tells. */
+  readonly folder?: FolderFacts;
 }
 
 /**
@@ -315,7 +286,7 @@ export type GenerateEvent =
     readonly maskToken: number;
     /** Whether the text is what the request's constraint asks for; absent without one. */
     readonly constrained?: boolean;
-  }
+  } & PromptReport
   | {
     readonly type: "step";
     /** Index of the step, from 0. */

@@ -6,13 +6,17 @@ export class RequestError extends Error {
   readonly field: string;
   /** Machine-readable kind. */
   readonly code: "invalid_value" | "context_length_exceeded";
+  /** Tokens of a prompt that is too long, where they were counted. */
+  readonly promptTokens?: number;
   /** The message names the field and says what was expected and found. */
   constructor(
     field: string,
     message: string,
     code: RequestError["code"] = "invalid_value",
+    promptTokens?: number,
   ) {
     super(message);
+    this.promptTokens = promptTokens;
     this.name = "RequestError";
     this.field = field;
     this.code = code;

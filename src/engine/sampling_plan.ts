@@ -127,7 +127,8 @@ export function planSampling(
         strategiesUsing("sampling").join(" or "),
     );
   }
-  return { sampling, ignoreEos, reportsTokens: topLogprobs !== undefined };
+  const reportsTokens = topLogprobs !== undefined || (request.reportsTokens ?? false);
+  return { sampling, ignoreEos, reportsTokens };
 }
 
 /** The options of denoising that follow from a plan; `endTokens` are those that end an answer. */

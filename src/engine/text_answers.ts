@@ -56,8 +56,9 @@ function answered(
       return of(tokenizer.decode(ids), ids);
     }
     case "render": {
-      const ids = encodeChat(tokenizer, template, question.messages);
-      return of(template.render(question.messages), [...ids]);
+      const { messages, opens = true, begun = "" } = question;
+      const ids = encodeChat(tokenizer, template, messages, { opens });
+      return of(template.render(messages, opens) + begun, [...ids, ...tokenizer.encode(begun)]);
     }
   }
 }

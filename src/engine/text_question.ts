@@ -15,6 +15,10 @@ export type TextQuestion =
     /** A conversation to the text and the ids that the model sees before its answer. */
     readonly type: "render";
     readonly messages: readonly { readonly role: string; readonly content: string }[];
+    /** Whether the answer's header follows (default true). */
+    readonly opens?: boolean;
+    /** The beginning of the answer, behind its header. */
+    readonly begun?: string;
   };
 
 /** A text and its tokens. */

@@ -58,6 +58,7 @@ export interface PlainError {
   readonly message: string;
   readonly field?: string;
   readonly code?: RequestError["code"] | UnavailableError["code"];
+  readonly promptTokens?: number;
   readonly reason?: string;
   readonly retryAfter?: number;
 }
@@ -67,7 +68,8 @@ export function toPlain(error: unknown): PlainError {
   if (!(error instanceof Error)) return { name: "Error", message: String(error) };
   const { name, message } = error;
   if (error instanceof RequestError) {
-    return { name, message, field: error.field, code: error.code };
+    const { field, code, promptTokens } = error;
+    return { name, message, field, code, promptTokens };
   }
   if (error instanceof UnavailableError) {
     return { name, message, code: error.code, reason: error.reason };
@@ -78,9 +80,9 @@ export function toPlain(error: unknown): PlainError {
 
 /** Turns a plain value back into an error, of its original class if that is part of the API. */
 export function fromPlain(error: PlainError): Error {
-  const { field, code, reason } = error;
+  const { field, code, reason, promptTokens } = error;
   if (field !== undefined) {
-    return new RequestError(field, error.message, code as RequestError["code"]);
+    return new RequestError(field, error.message, code as RequestError["code"], promptTokens);
   }
   if (reason !== undefined) {
     return new UnavailableError(error.message, code as UnavailableError["code"], reason);

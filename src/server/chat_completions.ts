@@ -10,6 +10,7 @@ import {
   textBounds,
 } from "./chat_request.ts";
 import { chatStream } from "./chat_stream.ts";
+import { AnswerReport } from "./answer_report.ts";
 import { type ApiError, toApiError, withContext } from "./errors.ts";
 import { eventStream, type StreamMessage } from "./event_stream.ts";
 import { loadedModel } from "./health.ts";
@@ -85,8 +86,9 @@ export function chatCompletions(
         const messages = chatStream(head, opened, request);
         return eventStream(endWithError(messages, clientError), pingSeconds, onCancel);
       }
-      const answer = ends(events).then((all) =>
-        JSON.stringify(chatCompletion(head, all, request.includeDiffusion, request))
+      const report = new AnswerReport(request.report);
+      const answer = ends(events, report).then((all) =>
+        JSON.stringify(chatCompletion(head, all, request.includeDiffusion, request, report))
       );
       const contentType = "application/json";
       if (await settles(answer, beginSeconds)) {
@@ -102,9 +104,15 @@ export function chatCompletions(
 }
 
 /** The end of each answer. */
-async function ends(events: AsyncIterable<GenerateEvent>): Promise<readonly EndEvent[]> {
+async function ends(
+  events: AsyncIterable<GenerateEvent>,
+  report: AnswerReport,
+): Promise<readonly EndEvent[]> {
   const found: EndEvent[] = [];
-  for await (const event of events) if (event.type === "end") found.push(event);
+  for await (const event of events) {
+    report.see(event);
+    if (event.type === "end") found.push(event);
+  }
   if (found.length === 0) throw new Error("the engine ended without an end event");
   return found;
 }

@@ -7,6 +7,7 @@ import { ApiError, withContext } from "./errors.ts";
 import { type Otherwise, schemaIn } from "./messages_schema.ts";
 import type { BodyLimits } from "./json_body.ts";
 import { type NameOptions, requireModel } from "./model_names.ts";
+import { askedReport, type ReportOptions } from "./report_fields.ts";
 import { issueError } from "./request_issue.ts";
 import { asksForFunctions, toolTurns, withTools } from "./tools.ts";
 
@@ -28,6 +29,8 @@ export interface ChatRequest {
   readonly includeUsage: boolean;
   /** Whether the token counts say how the answer was denoised. */
   readonly includeDiffusion: boolean;
+  /** What is told beside the answers. */
+  readonly report: ReportOptions;
   /** Whether the stream carries typed events of every denoising step. */
   readonly streamEvents: boolean;
   /** The field that the client used for the token limit. */
@@ -97,18 +100,23 @@ export function chatRequestParser(
         if (fields[name]) ignored.push(name);
       }
     }
-    const includeDiffusion = fields.include_diffusion ?? false;
-    const asked = withTools(fields, askedConstraint(fields));
-    const messages = toolTurns(fields.messages.map((turn) => ({
+    const turns = toolTurns(fields.messages.map((turn) => ({
       ...turn,
       role: turn.role === "developer" ? "system" : turn.role,
     })));
-    const inMessages = constraintIn(messages, asked, settings);
+    const includeUsage = fields.stream_options?.include_usage ?? false;
+    const continuousUsage = stream && includeUsage &&
+      (fields.stream_options?.continuous_usage_stats ?? false);
+    const asks = askedReport(fields, turns, topLogprobs(fields), { stream, continuousUsage });
+    ignored.push(...asks.ignored);
+    const includeDiffusion = fields.include_diffusion ?? false;
+    const asked = withTools(fields, askedConstraint(fields));
+    const inMessages = constraintIn(turns, asked, settings);
     ignored.push(...notHeld(fields, inMessages ?? asked?.constraint));
     const limit = tokenLimit(fields, model.contextLength, settings.maxTokens);
     return {
       generate: {
-        messages,
+        messages: turns,
         constraint: inMessages ?? asked?.constraint,
         constraintField: asked?.field,
         constraintTold: inMessages && true,
@@ -126,7 +134,7 @@ export function chatRequestParser(
         repetitionPenalty: fields.repetition_penalty ?? fields.repeat_penalty,
         logitBias: fields.logit_bias,
         ignoreEos: fields.ignore_eos,
-        topLogprobs: topLogprobs(fields),
+        ...asks.generate,
         seed: engineSeed(fields.seed),
         cfgScale: fields.cfg_scale,
         remasking: fields.remasking,
@@ -153,6 +161,7 @@ export function chatRequestParser(
       // Who asks for the figures in a stream asks for the chunk that they stand in.
       includeUsage: stream && (fields.stream_options?.include_usage ?? includeDiffusion),
       includeDiffusion,
+      report: asks.report,
       streamEvents: stream && (fields.stream_events ?? false),
       tokenLimitField: limit.field,
       ignored,

@@ -18,6 +18,7 @@ import {
   REFUSED_IN_MESSAGE,
   type RefusedFields,
 } from "./refused_fields.ts";
+import { reportShape } from "./report_fields.ts";
 import { TOOL_MESSAGE_SHAPE, TOOL_SHAPE } from "./tools.ts";
 
 /** Bounds on what a request may hold. */
@@ -197,10 +198,12 @@ export function chatSchema(limits: RequestLimits, onIgnored: OnIgnored = () => {
         error: `text or an array of up to ${limits.maxStops} texts`,
       }).optional(),
       stream: flag.optional(),
-      stream_options: fields({ include_usage: flag.optional() }, NONE_REFUSED, {
-        prefix: "stream_options.",
-        onIgnored,
-      }).optional(),
+      stream_options: fields(
+        { include_usage: flag.optional(), continuous_usage_stats: flag.optional() },
+        NONE_REFUSED,
+        { prefix: "stream_options.", onIgnored },
+      ).optional(),
+      ...reportShape(limits.contextLength),
       ...canvasShape(limits.contextLength),
       steps: integer(1, limits.maxSteps).optional(),
       block_length: integer(1, limits.contextLength).optional(),

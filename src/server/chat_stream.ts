@@ -1,4 +1,5 @@
 /** A generation's events as the messages of a streamed chat completion. */
+import { AnswerReport } from "./answer_report.ts";
 import type { AnswerToken, GenerateEvent } from "../engine/request.ts";
 import { atDeadline } from "./deadline.ts";
 import {
@@ -15,7 +16,7 @@ import {
   completionUsage,
   type EndEvent,
 } from "./openai.ts";
-import { chatLogprobs } from "./logprobs.ts";
+import type { ReportOptions } from "./report_fields.ts";
 import { CallText, type MessageDelta, olderDelta } from "./tools.ts";
 
 /** What a stream carries besides the text. */
@@ -30,6 +31,8 @@ export interface ChatStreamOptions {
   readonly olderCalls?: boolean;
   /** Whether to add typed events of every step (denoise_events.ts). */
   readonly streamEvents: boolean;
+  /** What is told beside the answers. */
+  readonly report?: ReportOptions;
 }
 
 /**
@@ -46,9 +49,10 @@ export async function* chatStream(
 ): AsyncGenerator<StreamMessage, void, void> {
   type Choice = ChatCompletionChunk["choices"][number];
   let index = 0;
+  const report = new AnswerReport(options.report ?? {});
   const chunk = (
     choices: readonly Choice[],
-    more: Pick<ChatCompletionChunk, "usage" | "diffusion"> = {},
+    more: Partial<ChatCompletionChunk> = {},
   ): string => {
     const whole: ChatCompletionChunk = {
       id: head.id,
@@ -58,6 +62,8 @@ export async function* chatStream(
       system_fingerprint: head.system_fingerprint,
       choices,
       ...(options.includeUsage ? { usage: null } : {}),
+      ...report.usage,
+      ...report.timings,
       ...more,
     };
     return JSON.stringify(whole);
@@ -68,14 +74,25 @@ export async function* chatStream(
     finish_reason: Choice["finish_reason"] = null,
     more: Pick<Choice, "stop_reason" | "deadline"> = {},
   ): StreamMessage => ({
-    data: chunk([{ index, delta, logprobs: chatLogprobs(tokens), finish_reason, ...more }]),
+    data: chunk([{
+      index,
+      delta,
+      logprobs: report.logprobs(tokens),
+      finish_reason,
+      ...report.ids(tokens),
+      ...more,
+    }]),
   });
+  const opening = (more?: Partial<ChatCompletionChunk>): StreamMessage => {
+    const delta = { role: "assistant", content: "" } as const;
+    return { data: chunk([{ index, delta, logprobs: null, finish_reason: null }], more) };
+  };
   const typed = (diffusion: DenoiseEvent): StreamMessage => ({
     event: diffusion.type,
     data: chunk([], { diffusion }),
   });
 
-  yield delta({ role: "assistant", content: "" });
+  if (!report.waits) yield opening();
   let sent = "";
   // An answer that may be a call is passed on as what its text turns out to be.
   let call: CallText | undefined;
@@ -85,9 +102,11 @@ export async function* chatStream(
   let prefixLength = 0;
   const ends: EndEvent[] = [];
   for await (const event of events) {
+    report.see(event);
     switch (event.type) {
       case "start":
-        if (index > 0) yield delta({ role: "assistant", content: "" });
+        if (report.waits || index > 0) yield opening(index === 0 ? report.prompt : {});
+        if (options.report?.echo) yield delta({ content: options.report.echo });
         call = options.mayCall && event.constrained ? new CallText() : undefined;
         if (options.streamEvents) yield typed(startEvent(event));
         break;

@@ -10,11 +10,17 @@ const READABLE = ["X-Request-Id", IGNORED_HEADER, "Retry-After"].join(", ");
 /**
  * Whether pages of an origin are let in. An origin is compared as the browser writes it, because a
  * desktop app's (`app://obsidian.md`) is no web address.
- * @param origins of pages that may ask and read; `*` is any
+ * @param origins of pages that may ask and read; `*` is any, and a host's name without a scheme its
+ * pages over http and https at any port
  */
 export function originRule(origins: readonly string[]): (origin: string) => boolean {
   const known = new Set(origins.map((origin) => origin.toLowerCase()));
-  return known.has("*") ? () => true : (origin) => known.has(origin.toLowerCase());
+  if (known.has("*")) return () => true;
+  return (origin) => {
+    const written = origin.toLowerCase();
+    const host = /^https?:\/\/(\[[^\]]*\]|[^/:]+)(:\d+)?$/.exec(written)?.[1];
+    return known.has(written) || (host !== undefined && known.has(host));
+  };
 }
 
 /**

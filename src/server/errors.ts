@@ -16,8 +16,15 @@ export interface ErrorBody {
     readonly param: string | null;
     /** Machine-readable kind. */
     readonly code: string | null;
+    /** Of a prompt that is too long, as llama-server has it: its tokens, or at least so many. */
+    readonly n_prompt_tokens?: number;
+    /** The context's length in tokens, beside `n_prompt_tokens`. */
+    readonly n_ctx?: number;
   };
 }
+
+/** Members of an error's body about lengths. */
+type Lengths = Pick<ErrorBody["error"], "n_prompt_tokens" | "n_ctx">;
 
 /** An error whose message is sent to the client as it is. */
 export class ApiError extends Error {
@@ -29,12 +36,18 @@ export class ApiError extends Error {
   readonly code: string | null;
   /** Headers of the response. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Lengths, of a prompt that is too long. */
+  readonly lengths: Lengths;
 
   constructor(
     status: number,
     code: string | null,
     message: string,
-    options: { param?: string | null; headers?: Readonly<Record<string, string>> } = {},
+    options: {
+      param?: string | null;
+      headers?: Readonly<Record<string, string>>;
+      lengths?: Lengths;
+    } = {},
   ) {
     super(message);
     this.name = "ApiError";
@@ -42,6 +55,7 @@ export class ApiError extends Error {
     this.code = code;
     this.param = options.param ?? null;
     this.headers = options.headers ?? {};
+    this.lengths = options.lengths ?? {};
   }
 
   /** The body in OpenAI's format. */
@@ -51,7 +65,8 @@ export class ApiError extends Error {
       : this.status === 429
       ? "rate_limit_error"
       : "invalid_request_error";
-    return { error: { message: this.message, type, param: this.param, code: this.code } };
+    const { message, param, code } = this;
+    return { error: { message, type, param, code, ...this.lengths } };
   }
 
   /** The whole HTTP response. */
@@ -68,9 +83,12 @@ export class ApiError extends Error {
 export function withContext(error: ApiError, contextLength: number): ApiError {
   if (error.code !== "context_length_exceeded") return error;
   const { status, code, message, param, headers } = error;
+  // Counting stops where it is known that the prompt does not fit.
+  const { n_prompt_tokens = contextLength + 1 } = error.lengths;
+  const lengths = { n_prompt_tokens, n_ctx: contextLength };
   const told = `This model's maximum context length is ${contextLength} tokens`;
-  if (message.includes(told)) return error;
-  return new ApiError(status, code, `${told}: ${message}`, { param, headers });
+  const whole = message.includes(told) ? message : `${told}: ${message}`;
+  return new ApiError(status, code, whole, { param, headers, lengths });
 }
 
 /** `maxTokens` -> `max_tokens`. */
@@ -80,7 +98,7 @@ function snakeCase(name: string): string {
 
 /** Names of fields in the engine's messages, which the API writes differently. */
 const ENGINE_FIELDS =
-  /\b(?:maxTokens|genLength|blockLength|cfgScale|draftDepth|refreshInterval|suffixWindow|draftThreshold|targetThreshold|topP|topK|minP|presencePenalty|frequencyPenalty|repetitionPenalty|logitBias|topLogprobs)\b/g;
+  /\b(?:maxTokens|genLength|blockLength|cfgScale|draftDepth|refreshInterval|suffixWindow|draftThreshold|targetThreshold|topP|topK|minP|presencePenalty|frequencyPenalty|repetitionPenalty|logitBias|topLogprobs|minTokens|stopTokenIds|promptLogprobs)\b/g;
 
 /**
  * Turns an error of a route or the engine into one for the client.
@@ -94,6 +112,7 @@ export function toApiError(error: unknown, tokenLimit = "max_tokens"): ApiError 
     const apiName = (name: string) => name === "maxTokens" ? tokenLimit : snakeCase(name);
     return new ApiError(400, error.code, error.message.replace(ENGINE_FIELDS, apiName), {
       param: error.field.replace(/^\w+/, apiName),
+      ...error.promptTokens !== undefined && { lengths: { n_prompt_tokens: error.promptTokens } },
     });
   }
   if (error instanceof BusyError) {

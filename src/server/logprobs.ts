@@ -42,20 +42,37 @@ export interface CompletionLogprobs {
 /** The value that OpenAI sends for a very unlikely token. */
 const LOWEST_LOGPROB = -9999;
 
-function logprob({ logProbability }: LikelyToken): number {
+/** A logarithm as it is sent. */
+export function lowest(logProbability: number): number {
   return Math.max(LOWEST_LOGPROB, logProbability);
 }
 
-function tokenLogprob(token: LikelyToken): TokenLogprob {
-  return { id: token.token, token: token.text, bytes: token.bytes, logprob: logprob(token) };
+function logprob({ logProbability }: LikelyToken): number {
+  return lowest(logProbability);
 }
 
-/** The tokens of a chat completion; null if none were asked for. */
-export function chatLogprobs(tokens: readonly AnswerToken[] | undefined): ChatLogprobs | null {
+/** A token's name where ids are asked for in place of texts: vLLM's. */
+export function nameById(id: number | undefined): string {
+  return `token_id:${id}`;
+}
+
+function tokenLogprob(token: LikelyToken, byId: boolean): TokenLogprob {
+  const name = byId ? nameById(token.token) : token.text;
+  return { id: token.token, token: name, bytes: token.bytes, logprob: logprob(token) };
+}
+
+/**
+ * The tokens of a chat completion; null if none were asked for.
+ * @param byId whether ids stand in place of the tokens' texts
+ */
+export function chatLogprobs(
+  tokens: readonly AnswerToken[] | undefined,
+  byId = false,
+): ChatLogprobs | null {
   if (tokens === undefined) return null;
   const content = tokens.map((token): ContentLogprob => ({
-    ...tokenLogprob(token),
-    top_logprobs: token.likeliest.map(tokenLogprob),
+    ...tokenLogprob(token, byId),
+    top_logprobs: token.likeliest.map((one) => tokenLogprob(one, byId)),
     step: token.step,
   }));
   return { content, refusal: null };

@@ -18,13 +18,20 @@ export interface ModelObject {
   readonly max_model_len: number;
   /** The same where llama-server has it. */
   readonly meta: { readonly n_ctx_train: number };
+  /** The model's other names, and nothing, where llama-server has them. */
+  readonly aliases: readonly string[];
+  readonly tags: readonly string[];
   /** Answer length for requests without one. */
   readonly default_max_tokens: number;
   /** Block length for requests without one. */
   readonly default_block_length: number;
 }
 
-function modelObject(model: ModelSummary, id: string, { maxTokens }: RequestSettings): ModelObject {
+function modelObject(
+  model: ModelSummary,
+  id: string,
+  { maxTokens, aliases = [] }: RequestSettings,
+): ModelObject {
   return {
     id,
     object: "model",
@@ -33,6 +40,8 @@ function modelObject(model: ModelSummary, id: string, { maxTokens }: RequestSett
     context_length: model.contextLength,
     max_model_len: model.contextLength,
     meta: { n_ctx_train: model.contextLength },
+    aliases,
+    tags: [],
     default_max_tokens: Math.min(maxTokens ?? model.defaultMaxTokens, model.contextLength),
     default_block_length: model.defaultBlockLength,
   };

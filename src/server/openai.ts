@@ -5,9 +5,10 @@
 import { createHash } from "node:crypto";
 import type { FinishReason, GenerateEvent, ModelSummary, PassStats } from "../engine/request.ts";
 import { addAnswer, NO_TOTALS } from "../engine/stats.ts";
+import type { AnswerReport, PromptMembers, Timings } from "./answer_report.ts";
 import { type AtDeadline, atDeadline } from "./deadline.ts";
 import type { DenoiseEvent } from "./denoise_events.ts";
-import { type ChatLogprobs, chatLogprobs } from "./logprobs.ts";
+import type { ChatLogprobs } from "./logprobs.ts";
 import { callOf, type MessageDelta, type ToolCall } from "./tools.ts";
 
 /** The last event of a generation. */
@@ -85,7 +86,7 @@ export interface CompletionUsage {
 type CallReason = "tool_calls" | "function_call";
 
 /** The answer to a request without `stream`. */
-export interface ChatCompletion {
+export interface ChatCompletion extends PromptMembers {
   readonly id: string;
   readonly object: "chat.completion";
   /** Unix seconds. */
@@ -108,13 +109,17 @@ export interface ChatCompletion {
     readonly finish_reason: FinishReason | CallReason;
     /** The stop string that ended the answer, where one did (vLLM's field). */
     readonly stop_reason?: string;
+    /** Only with `return_token_ids`. */
+    readonly token_ids?: readonly number[];
     readonly deadline?: AtDeadline["deadline"];
   }[];
   readonly usage: CompletionUsage;
+  /** Only with `timings_per_token`. */
+  readonly timings?: Timings;
 }
 
 /** One message of a streamed answer. */
-export interface ChatCompletionChunk {
+export interface ChatCompletionChunk extends PromptMembers {
   readonly id: string;
   readonly object: "chat.completion.chunk";
   /** Unix seconds, the same in every chunk of an answer. */
@@ -129,10 +134,17 @@ export interface ChatCompletionChunk {
     readonly logprobs: ChatLogprobs | null;
     readonly finish_reason: FinishReason | CallReason | null;
     readonly stop_reason?: string;
+    /** Only with `return_token_ids`: of the tokens whose text the chunk adds. */
+    readonly token_ids?: readonly number[];
     readonly deadline?: AtDeadline["deadline"];
   }[];
-  /** Only with `stream_options.include_usage`: null except in the last chunk. */
+  /**
+   * Only with `stream_options.include_usage`: null except in the last chunk, or with
+   * `continuous_usage_stats` the counts so far.
+   */
   readonly usage?: CompletionUsage | null;
+  /** Only with `timings_per_token`. */
+  readonly timings?: Timings;
   /** Only with `stream_events`. */
   readonly diffusion?: DenoiseEvent;
 }
@@ -232,6 +244,7 @@ export function chatCompletion(
   ends: readonly EndEvent[],
   includeDiffusion: boolean,
   calls: AnswerCalls,
+  report: AnswerReport,
 ): ChatCompletion {
   return {
     id: head.id,
@@ -241,12 +254,15 @@ export function chatCompletion(
     system_fingerprint: head.system_fingerprint,
     choices: ends.map((end, index) => ({
       index,
-      ...answerOf(end, calls),
-      logprobs: chatLogprobs(end.tokens),
+      ...answerOf(end, calls, report.options.echo),
+      logprobs: report.logprobs(end.tokens),
       stop_reason: end.stopText,
+      ...report.ids(end.tokens),
       ...atDeadline(end),
     })),
     usage: completionUsage(ends, includeDiffusion),
+    ...report.prompt,
+    ...report.timings,
   };
 }
 
@@ -261,10 +277,13 @@ export interface AnswerCalls {
 function answerOf(
   end: EndEvent,
   { mayCall, olderCalls }: AnswerCalls,
+  echo = "",
 ): Pick<ChatCompletion["choices"][number], "message" | "finish_reason"> {
   const call = mayCall && end.constrained ? callOf(end.text) : undefined;
   const message = { role: "assistant", content: null, refusal: null } as const;
-  if (!call) return { message: { ...message, content: end.text }, finish_reason: end.finishReason };
+  if (!call) {
+    return { message: { ...message, content: echo + end.text }, finish_reason: end.finishReason };
+  }
   return olderCalls
     ? { message: { ...message, function_call: call.function }, finish_reason: "function_call" }
     : { message: { ...message, tool_calls: [call] }, finish_reason: "tool_calls" };

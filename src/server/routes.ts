@@ -7,10 +7,19 @@ import { countTokens, messages } from "./anthropic/route.ts";
 import { countSchema, messagesSchema } from "./anthropic/schema.ts";
 import { completions } from "./completions/route.ts";
 import { completionsSchema } from "./completions/schema.ts";
+import { health } from "./health.ts";
 import type { BodyLimits } from "./json_body.ts";
 import { completion, completionSchema, infill, infillSchema } from "./llama_server/completion.ts";
 import { detokenizeSchema, templateSchema, tokenizeSchema } from "./llama_server/schema.ts";
-import { applyTemplate, detokenize, props, slots, tokenize } from "./llama_server/text.ts";
+import {
+  applyTemplate,
+  detokenize,
+  load,
+  loraAdapters,
+  props,
+  slots,
+  tokenize,
+} from "./llama_server/text.ts";
 import type { Measured } from "./metrics.ts";
 import { running, show, tags, version } from "./ollama/models.ts";
 import { ollamaChat, ollamaGenerate } from "./ollama/route.ts";
@@ -137,6 +146,9 @@ export function moreRoutes(
     ),
     get("/props", "The context length (llama-server).", props(engine, VERSION)),
     get("/slots", "Whether an answer is under way (llama-server).", slots(engine, underWay)),
+    get("/lora-adapters", "No adapters (llama-server).", loraAdapters),
+    get("/load", "How many answers are under way (vLLM).", load(underWay)),
+    get("/ping", "Whether the model answers (vLLM).", health(engine)),
     get("/metrics", "Figures for Prometheus.", metrics),
     // Ollama's clients look for this sentence.
     get("/", "Says that the server is there.", (c) => c.text("Ollama is running")),

@@ -50,15 +50,16 @@ export class ChatTemplate {
   }
 
   /**
-   * Renders the prompt text of a conversation; it ends with the header of the assistant's answer.
+   * Renders the prompt text of a conversation.
+   * @param opens whether it ends with the header of the assistant's answer
    * @throws {Error} when the template refuses the messages, fails, or computes too much
    */
-  render(messages: readonly ChatTurn[]): string {
+  render(messages: readonly ChatTurn[], opens = true): string {
     try {
       return renderBounded(this.#template, {
         ...this.tokens,
         messages: messages.map(({ role, content }) => ({ role, content })),
-        add_generation_prompt: true,
+        add_generation_prompt: opens,
         // The values that the transformers library passes for a conversation without these.
         tools: null,
         documents: null,
@@ -105,7 +106,8 @@ export function loadChatTemplate(dir: string): ChatTemplate {
  * template. But stand-ins hide a message's content from a template that examines it (`'</think>' in
  * content`). Therefore messages without control tokens are also rendered unchanged, and that
  * rendering is used if it has the same control tokens.
- * @param most tokens, behind which encoding stops
+ * @param options.most tokens, behind which encoding stops
+ * @param options.opens whether the header of the assistant's answer follows (default true)
  * @throws {Error} when the template refuses the messages, fails, or computes too much
  * @throws {RangeError} when the text is longer than the limit of encoding, or has more tokens
  * @throws {TimeLimitError} when the tokenizer's patterns take too long
@@ -114,7 +116,7 @@ export function encodeChat(
   tokenizer: TextTokenizer,
   template: ChatTemplate,
   messages: readonly ChatTurn[],
-  most?: number,
+  { most, opens = true }: { readonly most?: number; readonly opens?: boolean } = {},
 ): Uint32Array<ArrayBuffer> {
   const control = [...tokenizer.controlTokens.keys()];
   const { guard, restore } = standIns(control, [
@@ -123,10 +125,13 @@ export function encodeChat(
     ...messages.flatMap((message) => [message.role, message.content]),
   ]);
   const render = (guardText: (text: string) => string) =>
-    template.render(messages.map(({ role, content }) => ({
-      role: TEMPLATE_ROLES.has(role) ? role : guardText(role),
-      content: guardText(content),
-    })));
+    template.render(
+      messages.map(({ role, content }) => ({
+        role: TEMPLATE_ROLES.has(role) ? role : guardText(role),
+        content: guardText(content),
+      })),
+      opens,
+    );
   const holdsControl = (text: string) => control.some((token) => text.includes(token));
   const safe = render(guard);
   const open = render((text) => holdsControl(text) ? guard(text) : text);

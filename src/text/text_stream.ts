@@ -11,6 +11,8 @@ export interface TextStreamOptions {
    * Stop strings: the text is cut before the first one that is complete (of several, the longest).
    */
   readonly stop?: readonly string[];
+  /** Whether the text keeps the stop string that ends it (default false). */
+  readonly keepStop?: boolean;
   /** Limit of tokens to show; default: no limit. */
   readonly maxTokens?: number;
 }
@@ -38,6 +40,7 @@ export class TextStream {
   readonly #tokens: TokenBytes;
   readonly #endTokens: ReadonlySet<number>;
   readonly #stop: readonly string[];
+  readonly #keepStop: boolean;
   readonly #maxTokens: number;
   readonly #committed = new Map<number, number>();
   readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
@@ -54,7 +57,7 @@ export class TextStream {
    * @throws {RangeError} for an empty stop string, or a limit that is not a positive integer
    */
   constructor(tokens: TokenBytes, options: TextStreamOptions) {
-    const { endTokens, stop = [], maxTokens = Infinity } = options;
+    const { endTokens, stop = [], keepStop = false, maxTokens = Infinity } = options;
     if (stop.includes("")) throw new RangeError("a stop string is empty: leave it out");
     if (!(maxTokens >= 1) || (maxTokens !== Infinity && !Number.isInteger(maxTokens))) {
       throw new RangeError(`maxTokens is ${maxTokens}, expected a positive integer`);
@@ -62,6 +65,7 @@ export class TextStream {
     this.#tokens = tokens;
     this.#endTokens = new Set(endTokens);
     this.#stop = stop.map((text) => text.toWellFormed());
+    this.#keepStop = keepStop;
     this.#maxTokens = maxTokens;
   }
 
@@ -156,7 +160,8 @@ export class TextStream {
       this.#finishReason = "stop";
       this.#stopText = cut.stop;
     }
-    const shown = cut?.start ?? text.length - openStop(text, this.#stop);
+    const kept = this.#keepStop && cut ? cut.stop.length : 0;
+    const shown = cut ? cut.start + kept : text.length - openStop(text, this.#stop);
     this.#text += text.slice(0, shown);
     this.#held = cut === undefined ? text.slice(shown) : "";
   }

@@ -11,6 +11,8 @@ const MODEL = {
   context_length: 256,
   max_model_len: 256,
   meta: { n_ctx_train: 256 },
+  aliases: [],
+  tags: [],
   default_max_tokens: 64,
   default_block_length: 32,
 };

@@ -247,7 +247,7 @@ Deno.test("how to stream is ignored without a stream", () => {
 });
 
 Deno.test("stream options are kept apart from the engine's request", () => {
-  const { generate: _, ...rest } = parse({
+  const { generate: _, report: _report, ...rest } = parse({
     messages,
     stream: true,
     stream_options: { include_usage: true },

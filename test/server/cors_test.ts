@@ -89,6 +89,24 @@ Deno.test("pages of apps, files and any origin can be let in", async () => {
   assertEquals((await any.request("/v1/models", { headers: rebound })).status, 403);
 });
 
+Deno.test("a host's name lets in its pages over http and https, at any port", async () => {
+  const app = createApp(new FakeEngine(), { cors: ["localhost", "web.example"] });
+  const read = async (origin: string) =>
+    allow(await app.request("/v1/models", { headers: { Origin: origin } }), "allow-origin");
+  for (
+    const origin of [
+      "http://localhost",
+      "http://localhost:3000",
+      "https://localhost:8443",
+      "https://web.example",
+    ]
+  ) {
+    assertEquals(await read(origin), origin);
+  }
+  const others = ["https://localhost.example", "app://localhost", "https://a.web.example", "null"];
+  for (const origin of others) assertEquals(await read(origin), null, origin);
+});
+
 Deno.test("without the option there is no CORS, for pages of this machine neither", async () => {
   const app = createApp(new FakeEngine());
   const origin = "http://localhost:3000";

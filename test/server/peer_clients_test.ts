@@ -85,6 +85,7 @@ Deno.test("/completion tells what it was asked for, and only the fields that are
   const asked = { prompt: "ab", n_predict: 8, seed: 5, temperature: 0.5, stop: ["x"] };
   const { body } = await post("/completion", asked);
   assertEquals(body.generation_settings, {
+    logit_bias: [],
     n_predict: 8,
     n_probs: 0,
     stream: false,

@@ -12,8 +12,8 @@ const ROUTES = {
   "/v1/completions": { prompt: "Say hello." },
   "/v1/responses": { input: "Say hello." },
   "/v1/messages": { messages: MESSAGES },
-  "/api/chat": { messages: MESSAGES, stream: false },
-  "/api/generate": { prompt: "Say hello.", stream: false },
+  "/api/chat": { model: "any", messages: MESSAGES, stream: false },
+  "/api/generate": { model: "any", prompt: "Say hello.", stream: false },
   "/completion": { prompt: "Say hello." },
 } as const;
 type Path = keyof typeof ROUTES;

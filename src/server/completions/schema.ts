@@ -1,6 +1,6 @@
 /** The body of `POST /v1/completions`, as a zod schema. */
 import { z } from "zod";
-import { fields, flag, listOf, text, whole } from "../translated/body.ts";
+import { fields, flag, listOf, oneOf, text, whole } from "../translated/body.ts";
 
 const ids = listOf(whole, "token ids");
 
@@ -17,8 +17,21 @@ export const completionsSchema = fields({
   logprobs: z.int({ error: "a whole number from 0 to 5" }).min(0, {
     error: "a whole number from 0 to 5",
   }).max(5, { error: "a whole number from 0 to 5" }).optional(),
+  max_tokens: whole.optional(),
+  /** llama-server's name of it. */
+  n_predict: whole.optional(),
+  prompt_logprobs: whole.optional(),
+  /** vLLM's: tokens that are kept of each prompt, its last ones, or with `right` its first. */
+  truncate_prompt_tokens: z.int({ error: "a whole number from 1, or -1" })
+    .min(-1, { error: "a whole number from 1, or -1" })
+    .refine((value) => value !== 0, { error: "a whole number from 1, or -1" }).optional(),
+  truncation_side: oneOf("left", "right").optional(),
+  return_tokens_as_token_ids: flag.optional(),
   stream: flag.optional(),
-  stream_options: fields({ include_usage: flag.nullish() }).optional(),
+  stream_options: fields({
+    include_usage: flag.nullish(),
+    continuous_usage_stats: flag.nullish(),
+  }).optional(),
 });
 
 /** A checked body. */

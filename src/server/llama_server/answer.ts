@@ -1,9 +1,12 @@
 /** Answers of llama-server's `/completion` and `/infill`, whole and in chunks. */
-import type {
-  AnswerChunk,
-  AnswerUsage,
-  ChoiceLogprobs,
-  WholeAnswer,
+import type { Timings } from "../answer_report.ts";
+import {
+  type AnswerChunk,
+  type AnswerUsage,
+  type ChoiceLogprobs,
+  finalUsage,
+  type TokenLogprob,
+  type WholeAnswer,
 } from "../translated/chat_answer.ts";
 
 /** What an answer needs of its request. */
@@ -16,10 +19,12 @@ export interface AnswerShape {
   readonly withTokens: boolean;
   /** Whether each token's probabilities were asked for. */
   readonly withProbabilities: boolean;
+  /** Whether they are those after sampling: of greedy choices, 1 for what was chosen. */
+  readonly afterSampling: boolean;
+  /** Whether a stream's chunks have the times so far. */
+  readonly withTimings: boolean;
   /** Fields to which whole answers are cut, `generation_settings/seed` one inside; none: all. */
   readonly only: readonly string[];
-  /** When the request came, in milliseconds of `performance.now`. */
-  readonly begun: number;
 }
 
 interface Ending {
@@ -29,13 +34,13 @@ interface Ending {
   readonly stopText: string | null;
   readonly model: string;
   readonly usage?: AnswerUsage;
+  readonly timings?: Timings;
 }
 
 function lastFields(
-  { index, content, reason, stopText, model, usage }: Ending,
-  { prompts, settings, begun }: AnswerShape,
+  { index, content, reason, stopText, model, usage, timings }: Ending,
+  { prompts, settings }: AnswerShape,
 ) {
-  const milliseconds = performance.now() - begun;
   const predicted = usage?.completion_tokens ?? 0;
   return {
     index,
@@ -50,12 +55,7 @@ function lastFields(
     tokens_cached: 0,
     truncated: false,
     generation_settings: settings,
-    timings: {
-      prompt_n: usage?.prompt_tokens ?? 0,
-      predicted_n: predicted,
-      predicted_ms: milliseconds,
-      predicted_per_second: predicted / Math.max(milliseconds / 1000, 1e-9),
-    },
+    timings,
   };
 }
 
@@ -66,15 +66,30 @@ function idsOf(logprobs: ChoiceLogprobs | null | undefined): readonly number[] {
 
 function probabilities(
   logprobs: ChoiceLogprobs | null | undefined,
-  { withProbabilities }: AnswerShape,
+  { withProbabilities, afterSampling }: AnswerShape,
 ) {
-  return withProbabilities && logprobs?.content
-    ? { completion_probabilities: logprobs.content }
-    : {};
+  if (!withProbabilities || !logprobs?.content) return {};
+  const tokens = logprobs.content;
+  return { completion_probabilities: afterSampling ? tokens.map(sampled) : tokens };
+}
+
+/** A token's probabilities after a greedy choice. The chosen one is among the likeliest. */
+function sampled({ logprob: _, top_logprobs, ...chosen }: TokenLogprob) {
+  const others = top_logprobs.filter(({ id }) => id !== chosen.id);
+  const top = [chosen, ...others].slice(0, top_logprobs.length);
+  return {
+    ...chosen,
+    prob: 1,
+    top_probs: top.map(({ id, token, bytes }, i) => ({ id, token, bytes, prob: i === 0 ? 1 : 0 })),
+  };
 }
 
 /** The answer to one prompt of a request without `stream`. */
-export function wholeOf({ choices, model, usage }: WholeAnswer, index: number, shape: AnswerShape) {
+export function wholeOf(
+  { choices, model, usage, timings }: WholeAnswer,
+  index: number,
+  shape: AnswerShape,
+) {
   const { message, finish_reason, stop_reason, logprobs } = choices[0];
   const content = message.content ?? "";
   const stopText = stop_reason ?? null;
@@ -82,7 +97,10 @@ export function wholeOf({ choices, model, usage }: WholeAnswer, index: number, s
     content,
     tokens: shape.withTokens ? idsOf(logprobs) : [],
     ...probabilities(logprobs, shape),
-    ...lastFields({ index, content, reason: finish_reason, stopText, model, usage }, shape),
+    ...lastFields(
+      { index, content, reason: finish_reason, stopText, model, usage, timings },
+      shape,
+    ),
   };
   return shape.only.length === 0 ? answer : cutTo(answer, shape.only);
 }
@@ -110,24 +128,53 @@ export async function* chunksOf(
   let content = "";
   let reason: string | null = null;
   let stopText: string | null = null;
-  for await (const { ask: index, choices, model, usage } of chunks) {
+  for await (const chunk of chunks) {
+    const { ask: index, choices, model, timings } = chunk;
     for (const { delta, finish_reason, stop_reason, logprobs } of choices) {
       reason = finish_reason ?? reason;
       stopText = stop_reason ?? stopText;
       if (!delta.content) continue;
       content += delta.content;
-      yield {
-        index,
-        content: delta.content,
-        tokens: idsOf(logprobs),
-        stop: false,
-        ...probabilities(logprobs, shape),
-      };
+      for (const piece of pieces(delta.content, logprobs, shape)) {
+        yield {
+          index,
+          content: piece.content,
+          tokens: idsOf(piece.logprobs),
+          stop: false,
+          ...probabilities(piece.logprobs, shape),
+          ...shape.withTimings && { timings },
+        };
+      }
     }
     // The chunk with the token counts is each answer's last.
+    const usage = finalUsage(chunk);
     if (!usage) continue;
-    const last = lastFields({ index, content, reason, stopText, model, usage }, shape);
+    const last = lastFields({ index, content, reason, stopText, model, usage, timings }, shape);
     yield { content: "", tokens: [], ...last };
     [content, reason, stopText] = ["", null, null];
+  }
+}
+
+/**
+ * A chunk's text, cut where each token begins if probabilities were asked for: llama-server's clients
+ * read one token's of a chunk.
+ */
+function* pieces(
+  content: string,
+  logprobs: ChoiceLogprobs | null | undefined,
+  { withProbabilities }: AnswerShape,
+): Generator<{ readonly content: string; readonly logprobs?: ChoiceLogprobs | null }> {
+  const tokens = logprobs?.content ?? [];
+  if (!withProbabilities || tokens.length < 2) return yield { content, logprobs };
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  let at = 0;
+  for (const [i, token] of tokens.entries()) {
+    const text = decoder.decode(Uint8Array.from(token.bytes ?? []), { stream: true });
+    // A stop string may cut the last token.
+    const end = i === tokens.length - 1
+      ? content.length
+      : Math.min(at + text.length, content.length);
+    yield { content: content.slice(at, end), logprobs: { content: [token] } };
+    at = end;
   }
 }

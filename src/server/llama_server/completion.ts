@@ -16,6 +16,7 @@ import {
   whole,
   without,
 } from "../translated/body.ts";
+import { emptyEngine, LEAST_LIMIT } from "../translated/empty_engine.ts";
 import { infillEngine } from "../translated/infill_engine.ts";
 import { promptEngine } from "../translated/prompt_engine.ts";
 import {
@@ -34,6 +35,8 @@ const shared = {
   n_predict: whole.optional(),
   stream: flag.optional(),
   n_probs: whole.optional(),
+  post_sampling_probs: flag.optional(),
+  timings_per_token: flag.optional(),
   return_tokens: flag.optional(),
   response_fields: listOf(text, "names of fields").optional(),
   grammar: text.optional(),
@@ -64,14 +67,14 @@ type SharedRequest = z.output<typeof sharedSchema>;
 
 /** Fields that are about llama-server's own runtime. */
 const IGNORED_FIELDS: readonly string[] = [
-  ...["cache_prompt", "id_slot", "timings_per_token", "samplers", "n_keep"],
-  ...["post_sampling_probs"],
+  ...["cache_prompt", "id_slot", "samplers", "n_keep"],
 ];
 
 /** Fields that are translated. */
 const OWN_FIELDS: readonly string[] = [
   ...["prompt", "n_predict", "stream", "n_probs", "json_schema", "t_max_predict_ms"],
-  ...["repeat_penalty", "return_tokens", "response_fields"],
+  ...["repeat_penalty", "return_tokens", "response_fields", "post_sampling_probs"],
+  ...["timings_per_token"],
 ];
 
 type Options = { readonly body: BodyLimits } & ResponseTimes;
@@ -86,16 +89,19 @@ export function completion(
 ): (c: Context) => Promise<Response> {
   const overText = chatOver(promptEngine(engine));
   return async (c) => {
-    loadedModel(engine);
+    const { endTokens } = loadedModel(engine);
     const request = await readBody(c, completionSchema, options.body);
+    const isEmpty = request.n_predict === 0;
+    const over = isEmpty ? emptyEngine(engine) : engine;
     const [first, ...others] = promptsOf(request.prompt);
     const read = async (prompt: Prompt): Promise<Asked> => {
       const { ids, text } = await readPrompt(engine, prompt);
-      return { text, chat: ids ? chatOver(promptEngine(engine, ids)) : overText };
+      if (!isEmpty && !ids) return { text, chat: overText };
+      return { text, chat: chatOver(promptEngine(over, ids)) };
     };
     const asked: Asked[] = [];
     for (const prompt of others) asked.push(await read(prompt));
-    return await answer(c, [await read(first), ...asked], { request }, options);
+    return await answer(c, [await read(first), ...asked], { request, endTokens }, options);
   };
 }
 
@@ -107,7 +113,7 @@ export function infill(
 ): (c: Context) => Promise<Response> {
   const chat = chatOver(promptEngine(engine));
   return async (c) => {
-    loadedModel(engine);
+    const { endTokens } = loadedModel(engine);
     const { input_prefix, input_suffix, input_extra, ...request } = await readBody(
       c,
       infillSchema,
@@ -115,11 +121,13 @@ export function infill(
     );
     const before = (input_extra ?? []).map(({ filename, text }) => `${filename}\n${text}\n\n`);
     const prompt = before.join("") + input_prefix + (request.prompt ?? "");
-    const over = input_suffix === ""
+    const over = request.n_predict === 0
+      ? chatOver(promptEngine(emptyEngine(engine)))
+      : input_suffix === ""
       ? chat
       : chatOver(promptEngine(infillEngine(engine, input_suffix)));
     const asked = { text: prompt, chat: over };
-    return await answer(c, [asked], { request }, options);
+    return await answer(c, [asked], { request, endTokens }, options);
   };
 }
 
@@ -132,15 +140,24 @@ interface Asked {
 async function answer(
   c: Context,
   asked: readonly [Asked, ...Asked[]],
-  { request }: { readonly request: SharedRequest },
+  { request, endTokens = [] }: {
+    readonly request: SharedRequest;
+    /** Tokens that end an answer. */
+    readonly endTokens?: readonly number[];
+  },
   options: Options,
 ): Promise<Response> {
-  const begun = performance.now();
   const { n_predict, n_probs, json_schema, t_max_predict_ms, stream = false } = request;
+  const afterSampling = Boolean(request.post_sampling_probs && n_probs);
+  if (afterSampling && (request.temperature ?? 0) !== 0) {
+    throw refuse("post_sampling_probs", "It is known at temperature 0 only: leave it out.");
+  }
   const withTokens = request.return_tokens ?? false;
   const body = {
     ...without(request, ...OWN_FIELDS, ...IGNORED_FIELDS),
-    ...n_predict !== undefined && { max_tokens: n_predict },
+    ...afterSampling && { temperature: 0 },
+    ...n_predict !== undefined && { max_tokens: n_predict || LEAST_LIMIT },
+    timings_per_token: true,
     ...request.repeat_penalty !== undefined && { repetition_penalty: request.repeat_penalty },
     ...(n_probs || withTokens || stream) &&
       { logprobs: true, top_logprobs: n_probs ?? 0 },
@@ -151,11 +168,12 @@ async function answer(
   };
   const shape: AnswerShape = {
     prompts: asked.map(({ text }) => text),
-    settings: settingsOf(request),
+    settings: settingsOf(request, endTokens),
     withTokens,
     withProbabilities: Boolean(n_probs),
+    afterSampling,
+    withTimings: request.timings_per_token ?? false,
     only: request.response_fields ?? [],
-    begun,
   };
   const askFor = ({ text, chat }: Asked): Ask => {
     return { chat, body: { ...body, messages: [{ role: "user", content: text }] } };
@@ -185,7 +203,10 @@ const TOLD_FIELDS: readonly string[] = [
 ];
 
 /** What the request asked for. */
-function settingsOf(request: SharedRequest): Record<string, unknown> {
+function settingsOf(
+  request: SharedRequest,
+  endTokens: readonly number[],
+): Record<string, unknown> {
   const { n_predict = -1, n_probs = 0, stream = false } = request;
   const fields: Fields = request;
   return {
@@ -194,6 +215,17 @@ function settingsOf(request: SharedRequest): Record<string, unknown> {
     stream,
     seed: fields.seed ?? -1,
     stop: fields.stop ?? [],
+    logit_bias: [
+      ...biasesOf(fields.logit_bias),
+      // What bans a token is null in JSON.
+      ...fields.ignore_eos === true ? endTokens.map((token) => ({ token, bias: null })) : [],
+    ],
     ...Object.fromEntries(present(request, TOLD_FIELDS).map((name) => [name, fields[name]])),
   };
+}
+
+/** Biases as the answer tells them again: those of texts by their text. */
+function biasesOf(asked: unknown): readonly object[] {
+  const pairs = Array.isArray(asked) ? asked : Object.entries(asked ?? {});
+  return pairs.map(([of, bias]) => ({ token: of, bias: bias === false ? null : bias }));
 }

@@ -22,6 +22,11 @@ export const tokenizeSchema = fields({
   parse_special: flag.optional(),
   with_pieces: flag.optional(),
   return_token_strs: flag.optional(),
+  /** Both say whether tokens are added that the tokenizer adds to a text by itself: LLaDA's none. */
+  add_special: flag.optional(),
+  add_special_tokens: flag.optional(),
+  add_generation_prompt: flag.optional(),
+  continue_final_message: flag.optional(),
 });
 
 /** The schema of `POST /detokenize`. */

@@ -1,5 +1,6 @@
 /** `POST /tokenize`, `/detokenize` and `/apply-template`: the tokenizer and the chat template. */
 import type { Context } from "hono";
+import type { z } from "zod";
 import type { TextEngine } from "../../engine/request.ts";
 import { ApiError } from "../errors.ts";
 import { loadedModel } from "../health.ts";
@@ -25,9 +26,10 @@ export function tokenize(engine: TextEngine, options: Options): (c: Context) => 
       const message = "Missing required parameter: 'content'; expected text.";
       throw new ApiError(400, "missing_required_parameter", message, { param: "content" });
     }
+    const asked = conversationOf(request);
     const { ids, pieces } = await engine.text(
       text === undefined
-        ? { type: "render", messages: turnsOf(messages ?? []) }
+        ? { type: "render", ...asked }
         : { type: "encode", text, control: parse_special },
     );
     if (content !== undefined) {
@@ -43,6 +45,20 @@ export function tokenize(engine: TextEngine, options: Options): (c: Context) => 
         : null,
     });
   };
+}
+
+/** How the conversation is rendered that `/tokenize` got, in vLLM's fields. */
+function conversationOf(
+  { messages = [], add_generation_prompt, continue_final_message }: z.output<typeof tokenizeSchema>,
+) {
+  const turns = turnsOf(messages);
+  if (!continue_final_message) return { messages: turns, opens: add_generation_prompt ?? true };
+  if (add_generation_prompt) {
+    const message =
+      "'continue_final_message' stands beside add_generation_prompt: send one of them.";
+    throw new ApiError(400, "invalid_value", message, { param: "continue_final_message" });
+  }
+  return { messages: turns.slice(0, -1), begun: turns.at(-1)?.content };
 }
 
 /** Makes the handler of `/detokenize`; control tokens have no text. */
@@ -75,10 +91,11 @@ export function applyTemplate(
 /** Makes the handler of `GET /props`: what llama-server's clients ask before they begin. */
 export function props(engine: TextEngine, version: string): (c: Context) => Response {
   return (c) => {
-    const { id, contextLength } = loadedModel(engine);
+    const { id, contextLength, folder } = loadedModel(engine);
     return c.json({
       default_generation_settings: { n_ctx: contextLength, params: { n_predict: -1, seed: -1 } },
       total_slots: 1,
+      chat_template: folder?.chatTemplate ?? "",
       model_alias: id,
       // Where a model lies is nobody's business: its name stands for it.
       model_path: id,
@@ -97,4 +114,14 @@ export function slots(engine: TextEngine, running: () => number): (c: Context) =
     const { contextLength } = loadedModel(engine);
     return c.json([{ id: 0, n_ctx: contextLength, is_processing: running() > 0 }]);
   };
+}
+
+/** Makes the handler of vLLM's `GET /load`. @param running how many answers are under way */
+export function load(running: () => number): (c: Context) => Response {
+  return (c) => c.json({ server_load: running() });
+}
+
+/** Handler of `GET /lora-adapters`: there are none. */
+export function loraAdapters(c: Context): Response {
+  return c.json([]);
 }

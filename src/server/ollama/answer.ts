@@ -1,4 +1,5 @@
 /** Ollama's answers, whole and as lines, made of a chat completion. */
+import type { Timings } from "../answer_report.ts";
 import type {
   AnswerChunk,
   AnswerUsage,
@@ -18,6 +19,17 @@ export interface OllamaHead {
   readonly model: string;
   /** When the request came, in milliseconds of `performance.now`. */
   readonly begun: number;
+  /** Token ids before the prompt's, where the answer gives the whole conversation's. */
+  readonly context?: readonly number[];
+}
+
+/** Ids of a whole conversation, that the next request may send. */
+function contextOf(
+  { context }: OllamaHead,
+  prompt: readonly number[] | undefined,
+  answer: readonly number[] | undefined,
+): { readonly context?: readonly number[] } {
+  return context && prompt ? { context: [...prompt, ...answer ?? []] } : {};
 }
 
 function line(
@@ -39,16 +51,23 @@ function line(
   };
 }
 
-/** Nanoseconds. The whole answer is denoised at once, so all its time is that of evaluating. */
-function figures({ begun }: OllamaHead, usage: AnswerUsage | undefined) {
-  const nanoseconds = Math.round((performance.now() - begun) * 1e6);
+/**
+ * Nanoseconds. A model that is loaded loads no more: the time until it got its turn stands there. The
+ * first pass reads the prompt, and is part of the answer's time as well.
+ */
+function figures(
+  { begun }: OllamaHead,
+  usage: AnswerUsage | undefined,
+  timings: Timings | undefined,
+) {
+  const nanoseconds = (milliseconds = 0) => Math.round(milliseconds * 1e6);
   return {
-    total_duration: nanoseconds,
-    load_duration: 0,
+    total_duration: nanoseconds(performance.now() - begun),
+    load_duration: nanoseconds(timings?.wait_ms),
     prompt_eval_count: usage?.prompt_tokens ?? 0,
-    prompt_eval_duration: 0,
+    prompt_eval_duration: nanoseconds(timings?.prompt_ms),
     eval_count: usage?.completion_tokens ?? 0,
-    eval_duration: nanoseconds,
+    eval_duration: nanoseconds(timings?.predicted_ms),
   };
 }
 
@@ -57,13 +76,17 @@ function doneReason(finishReason: string | null): string {
 }
 
 /** The answer to a request with `stream: false`. */
-export function wholeAnswer(head: OllamaHead, { choices, usage }: WholeAnswer) {
-  const { message, finish_reason, logprobs } = choices[0];
+export function wholeAnswer(
+  head: OllamaHead,
+  { choices, usage, timings, prompt_token_ids }: WholeAnswer,
+) {
+  const { message, finish_reason, logprobs, token_ids } = choices[0];
   return {
     ...line(head, message.content ?? "", message.tool_calls, logprobs),
     done: true,
     done_reason: doneReason(finish_reason),
-    ...figures(head, usage),
+    ...contextOf(head, prompt_token_ids, token_ids),
+    ...figures(head, usage, timings),
   };
 }
 
@@ -79,11 +102,17 @@ export async function* answerLines(
 ): AsyncGenerator<string, void, void> {
   let end: string | null = null;
   let usage: AnswerUsage | undefined;
+  let timings: Timings | undefined;
+  let prompt: readonly number[] | undefined;
+  const ids: number[] = [];
   const calls: ToolCall[] = [];
   for await (const chunk of chunks) {
     usage = chunk.usage ?? usage;
-    for (const { delta, logprobs, finish_reason } of chunk.choices) {
+    timings = chunk.timings ?? timings;
+    prompt = chunk.prompt_token_ids ?? prompt;
+    for (const { delta, logprobs, finish_reason, token_ids } of chunk.choices) {
       end = finish_reason ?? end;
+      ids.push(...token_ids ?? []);
       for (const piece of delta.tool_calls ?? []) addPiece(calls, piece);
       if (!delta.content) continue;
       yield sentLine({ ...line(head, delta.content, [], logprobs), done: false });
@@ -94,7 +123,8 @@ export async function* answerLines(
     ...line(head, ""),
     done: true,
     done_reason: doneReason(end),
-    ...figures(head, usage),
+    ...contextOf(head, prompt, ids),
+    ...figures(head, usage, timings),
   });
 }
 

@@ -1,24 +1,32 @@
 /** Ollama's `GET /api/tags`, `/api/ps`, `/api/version` and `POST /api/show`: the loaded model. */
-import { createHash } from "node:crypto";
 import type { Context } from "hono";
 import type { ModelSummary, TextEngine } from "../../engine/request.ts";
 import { VERSION } from "../../engine/version.ts";
 import { loadedModel } from "../health.ts";
 import type { BodyLimits } from "../json_body.ts";
 import { readBody } from "../translated/body.ts";
+import { requireNamed } from "./request.ts";
 import { showSchema } from "./schema.ts";
 
 /** The version of ollama's API that clients are told: some refuse to talk to one below this. */
 const API_VERSION = "0.6.4";
 
-const details = {
-  parent_model: "",
-  format: "safetensors",
-  family: "llada",
-  families: ["llada"],
-  parameter_size: "",
-  quantization_level: "",
-};
+function detailsOf({ folder }: ModelSummary) {
+  return {
+    parent_model: "",
+    format: "safetensors",
+    family: "llada",
+    families: ["llada"],
+    parameter_size: folder ? roundCount(folder.parameters) : "",
+    quantization_level: folder?.weights.toUpperCase() ?? "",
+  };
+}
+
+/** A count as ollama writes it: `8.0B`, `1.6M`. */
+function roundCount(count: number): string {
+  const [size, letter] = count >= 1e9 ? [1e9, "B"] : count >= 1e6 ? [1e6, "M"] : [1e3, "K"];
+  return `${(count / (size as number)).toFixed(1)}${letter}`;
+}
 
 /** Makes the handler of `/api/tags`. */
 export function tags(engine: TextEngine): (c: Context) => Response {
@@ -30,7 +38,8 @@ export function running(engine: TextEngine): (c: Context) => Response {
   return (c) => {
     const model = loadedModel(engine);
     const { modified_at: _, ...rest } = entry(model);
-    const stays = { expires_at: "9999-12-31T23:59:59Z", size_vram: 0 };
+    // All of a model is on the GPU; what it takes there beside its weights is not in this.
+    const stays = { expires_at: "9999-12-31T23:59:59Z", size_vram: rest.size };
     return c.json({ models: [{ ...rest, ...stays, context_length: model.contextLength }] });
   };
 }
@@ -47,15 +56,17 @@ export function show(
 ): (c: Context) => Promise<Response> {
   return async (c) => {
     const model = loadedModel(engine);
-    await readBody(c, showSchema, options.body, { anyType: true });
+    const { model: named, name } = await readBody(c, showSchema, options.body, { anyType: true });
+    requireNamed(named ?? name);
     return c.json({
-      modelfile: "",
-      parameters: "",
-      template: "",
-      details,
+      modelfile: `FROM ${model.id}\nPARAMETER num_ctx ${model.contextLength}\n`,
+      parameters: `num_ctx ${model.contextLength}`,
+      template: model.folder?.chatTemplate ?? "",
+      details: detailsOf(model),
       model_info: {
         "general.architecture": "llada",
         "general.basename": model.id,
+        "general.parameter_count": model.folder?.parameters,
         "llada.context_length": model.contextLength,
       },
       capabilities: ["completion", "tools", "insert"],
@@ -64,15 +75,15 @@ export function show(
   };
 }
 
-/** Sizes are not known here, and 0. */
+/** The digest is that of the folder's facts: of configuration and sizes, not of the weights. */
 function entry(model: ModelSummary) {
   const name = `${model.id}:latest`;
   return {
     name,
     model: name,
     modified_at: new Date(model.created * 1000).toISOString(),
-    size: 0,
-    digest: createHash("sha256").update(JSON.stringify(model)).digest("hex"),
-    details,
+    size: model.folder?.bytes ?? 0,
+    digest: model.folder?.digest ?? "",
+    details: detailsOf(model),
   };
 }

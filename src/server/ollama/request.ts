@@ -1,13 +1,15 @@
 /** Requests to ollama's API as chat completions' bodies. */
+import { ApiError } from "../errors.ts";
 import { type Fields, present, without } from "../translated/body.ts";
 import type { OllamaChat, OllamaGenerate, SharedRequest } from "./schema.ts";
 
 /** Fields of ollama's API that change nothing here. */
-const IGNORED_FIELDS: readonly string[] = ["context", "keep_alive", "think", "truncate", "shift"];
+const IGNORED_FIELDS: readonly string[] = ["keep_alive", "think", "truncate", "shift"];
 
 /** Fields that are translated. */
 const OWN_FIELDS: readonly string[] = [
   ...["model", "messages", "prompt", "system", "template", "raw", "images", "suffix"],
+  "context",
   ...["stream", "format", "options", "tools"],
 ];
 
@@ -23,6 +25,15 @@ const OPTIONS: readonly string[] = [
 /** A model's name without the tag that ollama adds to names that have none. */
 export function withoutTag(model: string | undefined): string | undefined {
   return model?.replace(/:latest$/, "");
+}
+
+/**
+ * Refuses a request without a model, as ollama does: its clients look for this sentence.
+ * @throws {ApiError} 400
+ */
+export function requireNamed(model: string | undefined): void {
+  if (model) return;
+  throw new ApiError(400, "missing_required_parameter", "model is required", { param: "model" });
 }
 
 /** The fields and options of a request that change nothing here. */
@@ -46,8 +57,8 @@ function sharedFields(request: SharedRequest): Fields {
         .filter(([name, value]) => OPTIONS.includes(name) && value !== null)
         .map(([name, value]) => [OPTION_NAMES[name] ?? name, value]),
     ),
-    // Both of ollama's values for no limit are below 0.
-    ...typeof limit === "number" && { max_tokens: limit < 0 ? -1 : limit },
+    // Both of ollama's values for no limit are below 0; 0 is none either.
+    ...typeof limit === "number" && { max_tokens: limit <= 0 ? -1 : limit },
     ...format && { response_format: formatOf(format) },
   };
 }

@@ -4,6 +4,7 @@ import type { TextEngine } from "../../engine/request.ts";
 import { loadedModel } from "../health.ts";
 import type { BodyLimits } from "../json_body.ts";
 import { readBody, refuse } from "../translated/body.ts";
+import { contextEngine } from "./context_engine.ts";
 import { infillEngine } from "../translated/infill_engine.ts";
 import { promptEngine } from "../translated/prompt_engine.ts";
 import {
@@ -14,7 +15,7 @@ import {
   translate,
 } from "../translated/translation.ts";
 import { answerLines, loadedAnswer, type OllamaHead, wholeAnswer } from "./answer.ts";
-import { chatBody, generateBody, ignoredFields } from "./request.ts";
+import { chatBody, generateBody, ignoredFields, requireNamed } from "./request.ts";
 import { chatSchema, generateSchema, type SharedRequest } from "./schema.ts";
 
 type Options = { readonly body: BodyLimits } & ResponseTimes;
@@ -29,6 +30,7 @@ export function ollamaChat(
     const begun = performance.now();
     const { id } = loadedModel(engine);
     const request = await readBody(c, chatSchema, options.body, { anyType: true });
+    requireNamed(request.model);
     const head: OllamaHead = { kind: "chat", model: request.model ?? id, begun };
     if (!request.messages?.length) return c.json(loadedAnswer(head, reasonOf(request)));
     return await answer(c, head, request, { chat, body: chatBody(request) }, options);
@@ -50,13 +52,18 @@ export function ollamaGenerate(
     const begun = performance.now();
     const { id } = loadedModel(engine);
     const request = await readBody(c, generateSchema, options.body, { anyType: true });
-    const head: OllamaHead = { kind: "generate", model: request.model ?? id, begun };
+    requireNamed(request.model);
+    const { raw, suffix, context = [] } = request;
+    const model = request.model ?? id;
+    const answers = raw || suffix ? {} : { context };
+    const head: OllamaHead = { kind: "generate", model, begun, ...answers };
     if (request.template) throw refuse("template", 'Send the whole prompt with "raw": true.');
     if (!request.prompt) return c.json(loadedAnswer(head, reasonOf(request)));
-    const { raw, suffix } = request;
     const between = suffix ? chatOver(promptEngine(infillEngine(engine, suffix))) : undefined;
-    const ask = { chat: between ?? (raw ? rawChat : chat), body: generateBody(request) };
-    return await answer(c, head, request, ask, options);
+    const after = context.length > 0 && !raw ? chatOver(contextEngine(engine, context)) : undefined;
+    const over = between ?? (raw ? rawChat : after ?? chat);
+    const body = { ...generateBody(request), return_token_ids: head.context !== undefined };
+    return await answer(c, head, request, { chat: over, body }, options);
   };
 }
 
@@ -73,7 +80,7 @@ function answer(
   options: Options,
 ): Promise<Response> {
   return translate(c, {
-    asks: [ask],
+    asks: [{ ...ask, body: { ...ask.body, timings_per_token: true } }],
     ignored: ignoredFields(request),
     stream: request.stream ?? true,
     format: LINES,

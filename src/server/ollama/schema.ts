@@ -56,6 +56,8 @@ export const generateSchema = fields({
   system: text.optional(),
   template: text.optional(),
   raw: flag.optional(),
+  /** Token ids of the turns before, as an answer gave them. */
+  context: listOf(whole, "token ids").optional(),
   images: noImages,
 });
 

@@ -1,4 +1,5 @@
 /** A chat completion's answer, as far as other APIs' answers are made of it. */
+import type { PromptMembers, Timings } from "../answer_report.ts";
 
 /** A call of a tool; in a stream the name comes first, and the arguments in pieces. */
 export interface ToolCall {
@@ -37,7 +38,7 @@ export interface AnswerUsage {
 export type AnswerEnd = string;
 
 /** The parts of a chat completion that other APIs have a place for. */
-export interface WholeAnswer {
+export interface WholeAnswer extends PromptMembers {
   readonly id: string;
   /** Unix seconds. */
   readonly created: number;
@@ -53,12 +54,14 @@ export interface WholeAnswer {
     readonly finish_reason: AnswerEnd;
     /** The stop string that ended the answer, where one did. */
     readonly stop_reason?: string | null;
+    readonly token_ids?: readonly number[];
   }[];
   readonly usage: AnswerUsage;
+  readonly timings?: Timings;
 }
 
 /** The same parts of a chunk of a streamed chat completion. */
-export interface AnswerChunk {
+export interface AnswerChunk extends PromptMembers {
   /** Which of the completions that were asked for it belongs to, from 0. */
   readonly ask: number;
   readonly id: string;
@@ -74,9 +77,18 @@ export interface AnswerChunk {
     readonly logprobs?: ChoiceLogprobs | null;
     readonly finish_reason: AnswerEnd | null;
     readonly stop_reason?: string | null;
+    readonly token_ids?: readonly number[];
   }[];
-  /** In the last chunk. */
+  /** In the last chunk; in the others the counts so far, where they were asked for. */
   readonly usage?: AnswerUsage | null;
+  readonly timings?: Timings;
+  /** A typed event of a denoising step, in chunks of their own. */
+  readonly diffusion?: unknown;
+}
+
+/** The token counts of a whole answer, which its last chunk has. */
+export function finalUsage({ choices, usage, diffusion }: AnswerChunk): AnswerUsage | undefined {
+  return choices.length === 0 && diffusion === undefined ? usage ?? undefined : undefined;
 }
 
 /** Figures of an answer without any, for streams that broke off before they came. */

@@ -56,6 +56,8 @@ export interface Translation {
   readonly ignored: readonly string[];
   /** Whether the answer is streamed. */
   readonly stream: boolean;
+  /** Whether all chunks of a stream have the token counts so far. */
+  readonly continuousUsage?: boolean;
   readonly format: StreamFormat;
   /** The answer's body; it gets an answer for each of `asks`. */
   readonly whole: (answers: readonly [WholeAnswer, ...WholeAnswer[]]) => unknown;
@@ -82,13 +84,17 @@ const READ_SECONDS = 0.2;
  */
 export async function translate(
   c: Context,
-  { asks, ignored, stream, format, whole, parts, broken }: Translation,
+  { asks, ignored, stream, continuousUsage, format, whole, parts, broken }: Translation,
   { beginSeconds, pingSeconds }: ResponseTimes,
 ): Promise<Response> {
   const left = new AbortController();
   const onCancel = (reason: unknown) => left.abort(reason);
   const { raw } = c.req;
-  const more = stream ? { stream, stream_options: { include_usage: true } } : { stream };
+  const stream_options = {
+    include_usage: true,
+    ...continuousUsage && { continuous_usage_stats: true },
+  };
+  const more = stream ? { stream, stream_options } : { stream };
   const answerTo = async ({ chat, body }: Ask): Promise<Response> => {
     c.req.raw = chatRequest(raw, { ...body, ...more }, left.signal);
     const response = await chat(c);
