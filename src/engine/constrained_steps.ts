@@ -17,7 +17,8 @@ import type { StrategyResult } from "../denoise/strategy.ts";
 import { DEAD } from "../constraint/automaton.ts";
 import type { TokenAutomaton } from "../constraint/token_automaton.ts";
 import { Window } from "../constraint/window.ts";
-import { chooseAllowed, chooseOf, type StepChoice } from "./constrained_choice.ts";
+import type { RankedRow } from "../model/ranked_pass.ts";
+import { chooseAllowed, chooseOf, type StepChoice, TRIES } from "./constrained_choice.ts";
 
 /**
  * Looks at states that a block may take each time that one of its tokens is decided, some 0.1 s of the
@@ -29,6 +30,14 @@ const MOST_LOOKS = 500_000;
 export interface LogitSource {
   /** Logits at some positions of a sequence, `[positions, vocabulary]`. */
   logitsAt(asked: { ids: Uint32Array; positions: Uint32Array }): Promise<Float32Array>;
+  /** The best tokens at some positions. */
+  rankAt(
+    asked: { ids: Uint32Array; positions: Uint32Array },
+    choice: StepChoice,
+    k: number,
+  ): Promise<RankedRow[]>;
+  /** Logits at the first of the positions that were last ranked, `[vocabulary]`. */
+  firstLogits(): Promise<Float32Array>;
 }
 
 /** How an answer is denoised. */
@@ -93,10 +102,17 @@ export async function* constrainedSteps(
       if (masked.length === 0) break;
       if (automaton.isComplete(only(window.statesAt(masked[0])))) break;
       const positions = Uint32Array.from(masked, (i) => first + start + i);
-      const logits = await model.logitsAt({ ids: ids.slice(0, first + canvas), positions });
+      const seen = ids.slice(0, first + canvas);
+      const choice = choiceOf(step, seen, options);
+      const rows = await model.rankAt({ ids: seen, positions }, choice, TRIES);
       nfe++;
-      const choice = choiceOf(step, ids.subarray(0, first + canvas), options);
-      yield made(commitChosen(window, positions, logits, first + start, choice, options, commit));
+      let chosen = chosenOf(window, rows, first + start, choice);
+      if (chosen.length === 0) {
+        // Everything before the first mask is decided, so that not many tokens need to be listed.
+        const allowed = window.allowed(rows[0].position - first - start);
+        chosen = [chooseOf(allowed, rows[0], await model.firstLogits(), choice)];
+      }
+      yield made(commitChosen(window, chosen, first + start, options, commit));
     }
     const [end = length] = window.masked;
     state = only(window.statesAt(end));
@@ -187,30 +203,27 @@ function forcedTokens(
   return automaton.isComplete(at) ? tokens : tokens.slice(0, -1);
 }
 
-/** Commits the most confident of the chosen tokens, each if it is still allowed behind the others. */
-function commitChosen(
+/** The best allowed token of each row that has one, the most confident first. */
+function chosenOf(
   window: Window,
-  positions: Uint32Array,
-  logits: Float32Array,
+  rows: readonly RankedRow[],
   first: number,
   choice: StepChoice,
-  { rule }: ConstrainedOptions,
-  commit: (commit: Commit) => void,
 ): Commit[] {
-  const columns = logits.length / positions.length;
-  const rows = [...positions].map((position, row) => ({
-    position,
-    logits: logits.subarray(row * columns, (row + 1) * columns),
-  }));
-  const chosen = rows
+  return rows
     .map((row) => chooseAllowed(row, (token) => window.allows(row.position - first, token), choice))
     .filter((candidate) => candidate !== undefined)
     .sort((a, b) => b.logProbability - a.logProbability || a.position - b.position);
-  if (chosen.length === 0) {
-    // Everything before the first mask is decided, so that not many tokens need to be listed.
-    const [front] = rows;
-    chosen.push(chooseOf(window.allowed(front.position - first), front, choice));
-  }
+}
+
+/** Commits the most confident of the chosen tokens, each if it is still allowed behind the others. */
+function commitChosen(
+  window: Window,
+  chosen: readonly Commit[],
+  first: number,
+  { rule }: ConstrainedOptions,
+  commit: (commit: Commit) => void,
+): Commit[] {
   const passing = "count" in rule
     ? chosen.slice(0, rule.count)
     : chosen.filter(({ confidence }, i) => i === 0 || confidence >= rule.threshold);
