@@ -5,13 +5,6 @@ import { gumbel } from "../denoise/noise.ts";
 import type { Commit } from "../denoise/prediction.ts";
 import type { RankChoice, RankedRow } from "../model/ranked_pass.ts";
 
-/**
- * Tokens that are tried at a position, the best first. They are all that is read back of a row: which
- * tokens a position may take depends on all states that it may stand behind, so that a list of them,
- * or a bitmap of the vocabulary, costs far more to make than to try these.
- */
-export const TRIES = 64;
-
 /** How tokens of a step are chosen: its noise (none at temperature 0), and its sampling. */
 export type StepChoice = RankChoice;
 

@@ -17,8 +17,8 @@ import type { StrategyResult } from "../denoise/strategy.ts";
 import { DEAD } from "../constraint/automaton.ts";
 import type { TokenAutomaton } from "../constraint/token_automaton.ts";
 import { Window } from "../constraint/window.ts";
-import type { RankedRow } from "../model/ranked_pass.ts";
-import { chooseAllowed, chooseOf, type StepChoice, TRIES } from "./constrained_choice.ts";
+import { type RankedRow, TRIES } from "../model/ranked_pass.ts";
+import { chooseAllowed, chooseOf, type StepChoice } from "./constrained_choice.ts";
 
 /**
  * Looks at states that a block may take each time that one of its tokens is decided, some 0.1 s of the

@@ -8,7 +8,17 @@ import { RANKED_WORDS, rankTokens } from "../kernels/rank_tokens.ts";
 import { NO_TOKEN } from "../kernels/step_plan.ts";
 import { recordLogits } from "./logits.ts";
 import { normAsked, type PredictionContext, uploadScratch } from "./prediction_pass.ts";
-import { readTogether, recordChanges, SAMPLED_ROWS, uploadChanges } from "./sampled_pass.ts";
+import { readTogether, recordChanges, sampledRows, uploadChanges } from "./sampled_pass.ts";
+
+/**
+ * Tokens that are tried at a constrained position, the best first. They are all that is read back of a
+ * row: which tokens a position may take depends on all states that it may stand behind, so that a list
+ * of them, or a bitmap of the vocabulary, costs more to make than to try these.
+ */
+export const TRIES = 64;
+
+/** Words of 4 bytes from a piece's rows to the next one's: a binding may begin at 256 bytes. */
+const PIECE = 64;
 
 /** What scores are made of: the noise, and changes and filters of logits. */
 export type RankChoice = Pick<TokenChoice, "temperature" | "seed" | "step" | "sampling">;
@@ -67,21 +77,23 @@ export async function rankRows(
   const columns = weights.head.columns;
   const { topK, topP, minP, changes = [], likeliest = 0 } = sampling ?? {};
   const filters = topK !== undefined || topP !== undefined || minP !== undefined;
-  const index = uploadScratch(context, "asked_rows", Uint32Array.from(rows));
-  const places = uploadScratch(context, "ranked positions", Uint32Array.from(positions));
+  const most = sampledRows(context);
+  const index = uploadScratch(context, "ranked rows", spread(rows, most));
+  const places = uploadScratch(context, "ranked positions", spread(positions, most));
   const adjustments = uploadChanges(context, { changes });
   const words = RANKED_WORDS * rows.length;
   const sums = scratch.get("row sums", words);
   const best = scratch.get("ranked", words * k);
   const passing = filters ? scratch.get("ranked, filtered", words * k) : undefined;
   const top = likeliest > 0 ? scratch.get("ranked, likeliest", words * likeliest) : undefined;
-  for (let first = 0; first < rows.length; first += SAMPLED_ROWS) {
-    const count = Math.min(SAMPLED_ROWS, rows.length - first);
-    const part = (tensor: Tensor, each: number) => tensor.window(each * first, each * SAMPLED_ROWS);
-    const raw = recordLogits(context, normAsked(context, hidden, part(index, 1), count), count);
+  for (let first = 0; first < rows.length; first += most) {
+    const count = Math.min(most, rows.length - first);
+    const part = (tensor: Tensor, each: number) => tensor.window(each * first, each * most);
+    const piece = (tensor: Tensor) => tensor.window(PIECE * first / most, PIECE);
+    const raw = recordLogits(context, normAsked(context, hidden, piece(index), count), count);
     if (first === 0) recorder.copy(raw, scratch.get("first logits", columns), 4 * columns);
     const logits = recordChanges(context, raw, count, adjustments, { changes });
-    const shared = { positions: part(places, 1), sums: part(sums, RANKED_WORDS) };
+    const shared = { positions: piece(places), sums: part(sums, RANKED_WORDS) };
     const asked = { rows: count, columns, temperature, seed, step };
     const rank = (to: Tensor, k: number, of: { logits: Tensor; cutoffs?: Tensor }, noise = true) =>
       rankTokens(
@@ -92,7 +104,7 @@ export async function rankRows(
     // The last ranking leaves the sums of changed logits.
     if (top) rank(top, likeliest, { logits: raw }, false);
     if (passing) {
-      const cutoffs = scratch.get("cutoffs", SAMPLED_ROWS);
+      const cutoffs = scratch.get("cutoffs", most);
       logitCutoff(recorder, logits, cutoffs, { rows: count, columns, topK, topP, minP });
       rank(passing, k, { logits, cutoffs });
     }
@@ -122,6 +134,15 @@ export async function rankRows(
       })),
     };
   });
+}
+
+/** Words of rows, those of each piece where a binding may begin. */
+function spread(words: ArrayLike<number>, rows: number): Uint32Array<ArrayBuffer> {
+  const spread = new Uint32Array(PIECE * Math.ceil(words.length / rows));
+  for (let i = 0; i < words.length; i++) {
+    spread[PIECE * Math.floor(i / rows) + i % rows] = words[i];
+  }
+  return spread;
 }
 
 function rankedOf(bytes: ArrayBuffer, row: number, k: number, tokens: number): RankedLogit[] {

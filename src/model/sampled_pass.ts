@@ -28,8 +28,8 @@ import {
   uploadScratch,
 } from "./prediction_pass.ts";
 
-/** Rows whose logits are in memory together; of 126,464 tokens they take 16 MB. */
-export const SAMPLED_ROWS = 32;
+/** Most rows whose logits are in memory together; of 126,464 tokens they take 16 MB. */
+const MOST_ROWS = 32;
 /** Words of 4 bytes in a row's scores, and in one of its likeliest tokens. */
 const SCORE_WORDS = 2;
 
@@ -62,6 +62,15 @@ export async function answerQuestions(
   return questions.map((question) => answers.get(question)!);
 }
 
+/** Rows whose logits are in memory together: half as many, again and again, until a binding holds them. */
+export function sampledRows({ gpu, weights }: PredictionContext): number {
+  const fits = (rows: number) =>
+    4 * rows * weights.head.columns <= gpu.limits.maxStorageBufferBindingSize;
+  let rows = MOST_ROWS;
+  while (rows > 1 && !fits(rows)) rows /= 2;
+  return rows;
+}
+
 /** Whether sampling may change the choice of a token or its confidence. */
 function changesChoice({ topK, topP, minP, changes }: TokenSampling): boolean {
   return topK !== undefined || topP !== undefined || minP !== undefined || changes.length > 0;
@@ -90,21 +99,22 @@ async function sample(
   const found = likeliest > 0 ? scratch.get("top", SCORE_WORDS * entries * likeliest) : undefined;
   const adjustments = uploadChanges(context, sampling);
   if (changed || scored) {
-    for (let first = 0; first < entries; first += SAMPLED_ROWS) {
-      const rows = Math.min(SAMPLED_ROWS, entries - first);
+    const most = sampledRows(context);
+    for (let first = 0; first < entries; first += most) {
+      const rows = Math.min(most, entries - first);
       const logits = recordAsked(context, hidden, asked, first, rows);
-      const part = predictions.window(PREDICTION_WORDS * first, PREDICTION_WORDS * SAMPLED_ROWS);
+      const part = predictions.window(PREDICTION_WORDS * first, PREDICTION_WORDS * MOST_ROWS);
       if (changed) {
         const adjusted = recordChanges(context, logits, rows, adjustments, sampling);
         recordChoices(context, adjusted, asked, part, first, rows);
       }
       if (scores) {
-        const own = scores.window(SCORE_WORDS * first, SCORE_WORDS * SAMPLED_ROWS);
+        const own = scores.window(SCORE_WORDS * first, SCORE_WORDS * MOST_ROWS);
         scoreTokens(recorder, { logits, predictions: part, scores: own }, { rows, columns });
       }
       if (found) {
         const words = SCORE_WORDS * likeliest;
-        const own = found.window(words * first, words * SAMPLED_ROWS);
+        const own = found.window(words * first, words * MOST_ROWS);
         topK(recorder, logits, own, { rows, columns, k: likeliest, guidance: undefined });
       }
     }
@@ -185,7 +195,7 @@ function recordAsked(
   const { recorder, scratch } = context;
   const rowsEach = guidance === undefined ? 1 : 2;
   const count = rows * rowsEach;
-  const index = rowIndex.window(first * rowsEach, SAMPLED_ROWS * rowsEach);
+  const index = rowIndex.window(first * rowsEach, MOST_ROWS * rowsEach);
   const normed = normAsked(context, hidden, index, count);
   const logits = recordLogits(context, normed, count);
   if (guidance === undefined) return logits;
@@ -206,7 +216,7 @@ function recordChoices(
 ): void {
   const { topK, topP, minP } = choice.sampling!;
   const tiles = headTiles(weights.head);
-  const cutoffs = scratch.get("cutoffs", SAMPLED_ROWS);
+  const cutoffs = scratch.get("cutoffs", MOST_ROWS);
   logitCutoff(recorder, logits, cutoffs, {
     rows,
     columns: weights.head.columns,
@@ -216,7 +226,7 @@ function recordChoices(
     banned: choice.bannedTokens,
   });
   const shared = {
-    asked: asked.window(ASKED_WORDS * first, ASKED_WORDS * SAMPLED_ROWS),
+    asked: asked.window(ASKED_WORDS * first, ASKED_WORDS * MOST_ROWS),
     plans,
     candidates: scratch.get("candidates", rows * tiles * CANDIDATE_WORDS),
   };

@@ -4,8 +4,8 @@ import {
   chooseAllowed as chooseRanked,
   chooseOf,
   type StepChoice,
-  TRIES,
 } from "../../src/engine/constrained_choice.ts";
+import { TRIES } from "../../src/model/ranked_pass.ts";
 import { rankRow } from "../reference/ranking.ts";
 
 const GREEDY: StepChoice = { temperature: 0, seed: 0, step: 0 };
