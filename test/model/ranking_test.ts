@@ -63,3 +63,22 @@ for (const name of ["mha-f32", "gqa-bf16"]) {
     }
   });
 }
+
+Deno.test("of a row its best tokens are read back, and its softmax", async () => {
+  const model = await goldenModel(gpu, "gqa-bf16");
+  const ids = new Uint32Array(48).fill(model.config.maskTokenId, 6);
+  const positions = Uint32Array.from({ length: 40 }, (_, i) => 6 + i);
+  const { readback } = model;
+  const read = readback.read.bind(readback);
+  const sizes: number[] = [];
+  readback.read = (recorder, tensor, bytes) => {
+    sizes.push(bytes ?? tensor.byteLength);
+    return read(recorder, tensor, bytes);
+  };
+  try {
+    await model.rankAt({ ids, positions }, PLAIN, 64);
+  } finally {
+    readback.read = read;
+  }
+  assertEquals(sizes, [40 * 16 * (64 + 1)]);
+});
