@@ -82,13 +82,15 @@ fn is_near(rank: vec2<u32>, known: vec2<u32>, digit: u32) -> bool {
   if (digit == 0u) {
     return true;
   }
-  if (digit <= 4u) {
+  if (digit < 4u) {
     let unknown = 32u - 8u * digit;
-    return digit == 4u && rank.x == known.x ||
-      digit < 4u && rank.x >> (unknown % 32u) == known.x >> (unknown % 32u);
+    return (rank.x >> unknown) == (known.x >> unknown);
+  }
+  if (digit == 4u) {
+    return rank.x == known.x;
   }
   let unknown = 64u - 8u * digit;
-  return rank.x == known.x && rank.y >> unknown == known.y >> unknown;
+  return rank.x == known.x && (rank.y >> unknown) == (known.y >> unknown);
 }
 
 // (m, sum of exp(l - m) over all tokens but the first with logit m) of a row, for lane 0.
