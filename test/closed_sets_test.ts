@@ -57,6 +57,8 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[]>> = {
   "src/bench/expected_speed.ts": ["dual"],
   // What the pair is timed in unless asked otherwise.
   "src/cli/bench.ts": ["q4"],
+  // What a constraint takes over of how an answer is denoised.
+  "src/server/constraint_schema.ts": ["low_confidence", "plain", "probability"],
   // Kernels know nothing of src/denoise: its plan without a measure.
   "src/kernels/step_plan.ts": ["probability"],
   // src/model sees only types of src/denoise, and a step of its dry run needs some ranking.

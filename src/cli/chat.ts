@@ -4,13 +4,8 @@ import process from "node:process";
 import { createInterface, type Interface } from "node:readline";
 import { Command } from "commander";
 import type { ChatMessage, TextEngine } from "../engine/request.ts";
-import {
-  addGenerationOptions,
-  engineOptionsOf,
-  type GenerationFlags,
-  messageFor,
-  requestOf,
-} from "./options.ts";
+import { addGenerationOptions, engineOptionsOf, messageFor } from "./options.ts";
+import { addSamplingOptions, sampledRequest, type SamplingFlags } from "./sampling_options.ts";
 import { startEngine } from "./terminal/progress.ts";
 import { onStop } from "./terminal/signals.ts";
 import { totalsText } from "./terminal/stats_view.ts";
@@ -22,7 +17,7 @@ const COMMANDS = "/reset forgets the conversation, /stats shows what the answers
 /** `unmask chat` */
 export function chatCommand(): Command {
   const command = new Command("chat");
-  return addGenerationOptions(command)
+  return addSamplingOptions(addGenerationOptions(command))
     .addHelpText(
       "after",
       `
@@ -36,7 +31,7 @@ Examples:
     .action(run);
 }
 
-async function run(flags: GenerationFlags): Promise<void> {
+async function run(flags: SamplingFlags): Promise<void> {
   const terminal = Deno.stdin.isTerminal() && Deno.stdout.isTerminal();
   const { engine, report } = startEngine(flags.model, engineOptionsOf(flags));
   using loading = onStop((exitCode) => {
@@ -66,7 +61,7 @@ interface Turn {
 /** Answers turn after turn. @returns the exit code if the conversation was stopped or failed */
 async function converse(
   engine: TextEngine,
-  flags: GenerationFlags,
+  flags: SamplingFlags,
   terminal: boolean,
 ): Promise<number | undefined> {
   const lines = createInterface({
@@ -170,14 +165,14 @@ class Turns {
 async function answer(
   engine: TextEngine,
   messages: readonly ChatMessage[],
-  flags: GenerationFlags,
+  flags: SamplingFlags,
   signal: AbortSignal,
   terminal: boolean,
 ): Promise<string> {
   const show = (text: string) => write(terminal ? harmless(text) : text);
   let shown = 0;
   let text = "";
-  for await (const event of engine.generate(requestOf(messages, freely(flags)), signal)) {
+  for await (const event of engine.generate(sampledRequest(messages, freely(flags)), signal)) {
     if (event.type === "step") {
       show(event.delta);
       shown += event.delta.length;
@@ -190,6 +185,6 @@ async function answer(
 }
 
 /** A conversation's answers are as long as the model finds right, unless the canvas is fixed. */
-function freely(flags: GenerationFlags): GenerationFlags {
+function freely(flags: SamplingFlags): SamplingFlags {
   return { ...flags, length: flags.length ?? (flags.steps === undefined ? "auto" : "fixed") };
 }

@@ -6,15 +6,10 @@ import type { Engine } from "../engine/engine.ts";
 import { loadEngine } from "../engine/load.ts";
 import type { GenerateEvent, GenerateRequest, TextEngine } from "../engine/request.ts";
 import { CanvasView } from "./terminal/canvas_view.ts";
-import {
-  addGenerationOptions,
-  engineOptionsOf,
-  type GenerationFlags,
-  messageFor,
-  requestOf,
-} from "./options.ts";
+import { addGenerationOptions, engineOptionsOf, messageFor } from "./options.ts";
 import { tellProvider } from "./device_options.ts";
 import { profiled } from "./terminal/profile.ts";
+import { addSamplingOptions, sampledRequest, type SamplingFlags } from "./sampling_options.ts";
 import { startEngine } from "./terminal/progress.ts";
 import { onStop } from "./terminal/signals.ts";
 import { canRedraw, harmless, terminalSize, write } from "./terminal/terminal.ts";
@@ -24,7 +19,7 @@ import { EventTrace, TraceFile } from "./trace.ts";
 /** Limit of a prompt on standard input, in bytes. */
 const MAX_PROMPT_BYTES = 2 ** 20;
 
-interface GenerateFlags extends GenerationFlags {
+interface GenerateFlags extends SamplingFlags {
   readonly watch?: boolean;
   readonly json?: boolean;
   readonly stats?: boolean;
@@ -38,7 +33,7 @@ type EndEvent = Extract<GenerateEvent, { type: "end" }>;
 export function generateCommand(): Command {
   const command = new Command("generate")
     .argument("[prompt]", "what to ask; - or nothing reads standard input");
-  return addGenerationOptions(command)
+  return addSamplingOptions(addGenerationOptions(command))
     .option("-w, --watch", "draw the canvas of masked and committed tokens at every step")
     .addOption(new Option("--json", "print one JSON object").conflicts("watch"))
     .option("--stats", "print time, forward passes and acceptance on standard error")
@@ -50,6 +45,7 @@ export function generateCommand(): Command {
 Examples:
   unmask generate "What is 7 times 8?"
   unmask generate "Write a function add that adds a and b." --watch
+  unmask generate "Is 7 prime?" --choice yes --choice no
   unmask generate --temperature 0.7 --seed 1 --json - < prompt.txt`,
     )
     .action(run);
@@ -68,7 +64,7 @@ async function run(prompt: string | undefined, flags: GenerateFlags): Promise<vo
   });
   try {
     await engine.ready;
-    const end = await answer(engine, requestOf([{ role: "user", content }], flags), output);
+    const end = await answer(engine, sampledRequest([{ role: "user", content }], flags), output);
     finish(end, output, flags);
   } catch (error) {
     throw new Error(messageFor(error), { cause: error });
@@ -87,7 +83,7 @@ async function runProfiled(content: string, output: Output, flags: GenerateFlags
       onProvider: tellProvider,
     });
     const { model, draft } = engine;
-    const asked = requestOf([{ role: "user", content }], flags);
+    const asked = sampledRequest([{ role: "user", content }], flags);
     const end = await profiled(
       model.gpu,
       draft ? [model, draft.model] : [model],

@@ -344,23 +344,14 @@ export function requestOf(
   };
 }
 
-/** Command-line names of a request's fields. */
-const FIELD_OPTIONS: Readonly<Record<string, string>> = {
-  maxTokens: "--max-tokens",
-  genLength: "--max-tokens",
-  blockLength: "--block-length",
-  steps: "--steps",
-  temperature: "--temperature",
-  seed: "--seed",
-  cfgScale: "--cfg-scale",
-  draftDepth: "--draft-depth",
-  rounds: "--rounds",
-  refreshInterval: "--refresh-interval",
-  suffixWindow: "--suffix-window",
-  draftThreshold: "--draft-threshold",
-  targetThreshold: "--target-threshold",
-  backThreshold: "--back-threshold",
-};
+/** Fields of a request that errors name, which are options too; an option is named like its field. */
+const FIELDS = [
+  ...["blockLength", "steps", "temperature", "seed", "cfgScale", "maxTokens", "genLength"],
+  ...["draftDepth", "rounds", "refreshInterval", "suffixWindow"],
+  ...["draftThreshold", "targetThreshold", "backThreshold"],
+  ...["topP", "topK", "minP", "presencePenalty", "frequencyPenalty", "repetitionPenalty"],
+  "logitBias",
+];
 
 /**
  * An error's message. One about a request names the command-line option instead of the engine's
@@ -370,10 +361,11 @@ export function messageFor(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   if (error instanceof UnavailableError) return `${message} (${error.reason})`;
   if (!(error instanceof RequestError)) return message;
-  return Object.entries(FIELD_OPTIONS).reduce(
-    (text, [field, option]) => text.replaceAll(new RegExp(`(?<![-\\w])${field}\\b`, "g"), option),
-    message,
-  );
+  return FIELDS.reduce((text, field) => {
+    const name = field === "genLength" ? "maxTokens" : field;
+    const option = `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+    return text.replaceAll(new RegExp(`(?<![-\\w])${field}\\b`, "g"), option);
+  }, message);
 }
 
 /** Options of the engine for a command that serves one person. */

@@ -3,6 +3,9 @@
 import { InvalidArgumentError } from "commander";
 import { keyDigest, keysOfFile } from "../server/api_keys.ts";
 
+/** Bits of a file's mode that let group and others in; ssh keys may have none of them either. */
+const OTHERS = 0o077;
+
 /** Values of `--api-key` and `--api-keys` as commander parses them. */
 export interface KeyFlags {
   readonly apiKey?: readonly string[];
@@ -47,5 +50,17 @@ function keysIn(file: string): readonly string[] {
   const keys = keysOfFile(text);
   // A file that was emptied by mistake must not open the server.
   if (keys.length === 0) throw new Error(`--api-keys: ${file} holds no key`);
+  warnOfReaders(file, keys);
   return keys;
+}
+
+/** Warns of a file whose keys others may read; a digest says nothing of its key. */
+function warnOfReaders(file: string, keys: readonly string[]): void {
+  const { mode, isFile } = Deno.statSync(file);
+  const others = (mode ?? 0) & OTHERS;
+  if (!isFile || others === 0 || keys.every((key) => keyDigest(key) === key.toLowerCase())) return;
+  const octal = (mode! & 0o777).toString(8).padStart(4, "0");
+  console.error(
+    `Warning: other users may read the keys of ${file} (its mode is ${octal}): chmod 600 it.`,
+  );
 }

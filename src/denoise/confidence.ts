@@ -43,11 +43,23 @@ export function confidenceOf(
   hidden: ReadonlySet<number>,
 ): Confidence {
   const { peak, max, others } = softmaxOf(logits, hidden);
-  const logSumExp = peak < 0 ? -Infinity : max + Math.log1p(others);
   if (hidden.has(token)) {
+    const logSumExp = peak < 0 ? -Infinity : max + Math.log1p(others);
     return { oddsAgainst: Infinity, confidence: 0, logProbability: -Infinity, logSumExp };
   }
-  const gap = max - logits[token];
+  return confidenceWithin({ max, others }, logits[token]);
+}
+
+/**
+ * The confidence in a token of this logit.
+ * @param softmax its largest logit, and the sum of `exp(l - max)` over all tokens but one with it
+ */
+export function confidenceWithin(
+  { max, others }: { readonly max: number; readonly others: number },
+  logit: number,
+): Confidence {
+  const logSumExp = max + Math.log1p(others);
+  const gap = max - logit;
   const oddsAgainst = others + (1 + others) * Math.expm1(gap);
   return {
     oddsAgainst,

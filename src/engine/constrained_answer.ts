@@ -160,7 +160,11 @@ export async function openConstrained(
   signal?: AbortSignal,
 ): Promise<ConstrainedAnswer> {
   const { request, plan, automaton } = asked;
-  const timed: LogitSource = { logitsAt: (asked) => meter.timed(target.logitsAt(asked)) };
+  const timed: LogitSource = {
+    logitsAt: (asked) => meter.timed(target.logitsAt(asked)),
+    rankAt: (...asked) => meter.timed(target.rankAt(...asked)),
+    firstLogits: () => target.firstLogits(),
+  };
   const { blockLength } = plan;
   const shortest = automaton.automaton.shortest(automaton.automaton.start);
   const least = tokenizer.encode(new TextDecoder().decode(shortest)).length;

@@ -18,6 +18,7 @@ import { DEAD } from "../constraint/automaton.ts";
 import type { TokenAutomaton } from "../constraint/token_automaton.ts";
 import { Window } from "../constraint/window.ts";
 import { Turns } from "../constraint/work.ts";
+import { type RankedRow, TRIES } from "../model/ranked_pass.ts";
 import { chooseAllowed, chooseOf, type StepChoice } from "./constrained_choice.ts";
 
 /**
@@ -30,6 +31,14 @@ const MOST_LOOKS = 500_000;
 export interface LogitSource {
   /** Logits at some positions of a sequence, `[positions, vocabulary]`. */
   logitsAt(asked: { ids: Uint32Array; positions: Uint32Array }): Promise<Float32Array>;
+  /** The best tokens at some positions. */
+  rankAt(
+    asked: { ids: Uint32Array; positions: Uint32Array },
+    choice: StepChoice,
+    k: number,
+  ): Promise<RankedRow[]>;
+  /** Logits at the first of the positions that were last ranked, `[vocabulary]`. */
+  firstLogits(): Promise<Float32Array>;
 }
 
 /** How an answer is denoised. */
@@ -106,11 +115,19 @@ export async function* constrainedSteps(
         return result();
       }
       const positions = Uint32Array.from(masked, (i) => first + start + i);
-      const logits = await model.logitsAt({ ids: ids.slice(0, first + canvas), positions });
+      const seen = ids.slice(0, first + canvas);
+      const choice = choiceOf(step, seen, options);
+      const rows = await model.rankAt({ ids: seen, positions }, choice, TRIES);
       nfe++;
-      const choice = choiceOf(step, ids.subarray(0, first + canvas), options);
-      const chosen = await chosenTokens(window, positions, logits, first + start, choice, options);
-      yield made(await commitEach(window, chosen, first + start, options, commit));
+      let chosen = await chosenOf(window, rows, first + start, choice, options);
+      if (chosen.length === 0) {
+        // Everything before the first mask is decided, so that not many tokens need to be listed.
+        const allowed = window.allowed(rows[0].position - first - start);
+        chosen = [chooseOf(allowed, rows[0], await model.firstLogits(), choice)];
+      }
+      yield made(
+        await commitEach(window, passing(chosen, options), first + start, options, commit),
+      );
     }
     const [end = length] = window.masked;
     state = only(window.statesAt(end));
@@ -221,21 +238,15 @@ function forcedTokens(
   return automaton.isComplete(at) ? tokens : tokens.slice(0, -1);
 }
 
-/** The best allowed token of each position of those that a step may commit, most confident first. */
-async function chosenTokens(
+/** The best allowed token of each row that has one, the most confident first. */
+async function chosenOf(
   window: Window,
-  positions: Uint32Array,
-  logits: Float32Array,
+  rows: readonly RankedRow[],
   first: number,
   choice: StepChoice,
-  { rule, signal }: ConstrainedOptions,
+  { signal }: ConstrainedOptions,
 ): Promise<Commit[]> {
   const turns = new Turns();
-  const columns = logits.length / positions.length;
-  const rows = [...positions].map((position, row) => ({
-    position,
-    logits: logits.subarray(row * columns, (row + 1) * columns),
-  }));
   const chosen: Commit[] = [];
   for (const row of rows) {
     const allows = (token: number) => window.allows(row.position - first, token);
@@ -243,12 +254,11 @@ async function chosenTokens(
     if (candidate) chosen.push(candidate);
     if (turns.isOver) await turns.give(signal);
   }
-  chosen.sort((a, b) => b.logProbability - a.logProbability || a.position - b.position);
-  if (chosen.length === 0) {
-    // Everything before the first mask is decided, so that not many tokens need to be listed.
-    const [front] = rows;
-    chosen.push(chooseOf(window.allowed(front.position - first), front, choice));
-  }
+  return chosen.sort((a, b) => b.logProbability - a.logProbability || a.position - b.position);
+}
+
+/** Of the chosen tokens, the most confident first, those that a step may commit. */
+function passing(chosen: readonly Commit[], { rule }: ConstrainedOptions): readonly Commit[] {
   return "count" in rule
     ? chosen.slice(0, rule.count)
     : chosen.filter(({ confidence }, i) => i === 0 || confidence >= rule.threshold);

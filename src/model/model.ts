@@ -25,6 +25,7 @@ import { type HiddenObserver, type ModelWeights, mostRows, type RowBatch } from 
 import { logitRows, type RankedToken, readLogits, topLogits } from "./logits.ts";
 import { StepPace } from "./step_pace.ts";
 import { normAsked, type PredictionContext, uploadScratch } from "./prediction_pass.ts";
+import { type RankChoice, type RankedRow, rankRows, readFirstLogits } from "./ranked_pass.ts";
 import { answerQuestions } from "./sampled_pass.ts";
 import {
   askedRows,
@@ -231,6 +232,42 @@ export class Model implements Predictor, Disposable {
       const index = uploadScratch(this.#context, "asked_rows", Uint32Array.from(rows));
       const normed = normAsked(this.#context, x, index, rows.length);
       logits = await readLogits(this.#context, this.readback, normed, rows.length);
+    });
+    return logits;
+  }
+
+  /**
+   * Ranks the tokens at some positions of one sequence. Only the best are read back, and what the
+   * softmax of each row needs.
+   * @param k tokens that are ranked, at most 256
+   */
+  async rankAt(
+    asked: Pick<ForwardInput, "ids" | "positions">,
+    choice: RankChoice,
+    k: number,
+  ): Promise<RankedRow[]> {
+    checkInput(this.config, asked, "input");
+    this.#checkRows(rowsOf(asked));
+    let ranked: RankedRow[] = [];
+    await this.#run(async () => {
+      const packed = packRows([asked], this.config.maskTokenId);
+      const x = this.#forward(this.#upload(packed));
+      const rows = askedRows(packed, 0, asked.positions);
+      const question = { rows, positions: asked.positions, choice, k };
+      ranked = await rankRows(this.#context, this.readback, x, question);
+    });
+    return ranked;
+  }
+
+  /**
+   * The logits of the first position that the last {@linkcode rankAt} asked for. No other call may
+   * come between.
+   * @returns `[embeddingSize]`
+   */
+  async firstLogits(): Promise<Float32Array> {
+    let logits = new Float32Array();
+    await this.#run(async () => {
+      logits = await readFirstLogits(this.#context, this.readback);
     });
     return logits;
   }

@@ -28,8 +28,11 @@ import {
   uploadScratch,
 } from "./prediction_pass.ts";
 
-/** Rows whose logits are in memory together; of 126,464 tokens they take 16 MB. */
-const ROWS = 32;
+/**
+ * Rows whose logits are in memory together: 32 MiB of a vocabulary of 126,464 tokens. A binding of
+ * their indices may begin at 256 bytes on any device.
+ */
+const MOST_ROWS = 64;
 /** Words of 4 bytes in a row's scores, and in one of its likeliest tokens. */
 const SCORE_WORDS = 2;
 
@@ -62,6 +65,15 @@ export async function answerQuestions(
   return questions.map((question) => answers.get(question)!);
 }
 
+/** Rows whose logits are in memory together: half as many, again and again, until a binding holds them. */
+export function sampledRows({ gpu, weights }: PredictionContext): number {
+  const fits = (rows: number) =>
+    4 * rows * weights.head.columns <= gpu.limits.maxStorageBufferBindingSize;
+  let rows = MOST_ROWS;
+  while (rows > 1 && !fits(rows)) rows /= 2;
+  return rows;
+}
+
 /** Whether sampling may change the choice of a token or its confidence. */
 function changesChoice({ topK, topP, minP, changes }: TokenSampling): boolean {
   return topK !== undefined || topP !== undefined || minP !== undefined || changes.length > 0;
@@ -88,31 +100,24 @@ async function sample(
   const scored = sampling.likeliest !== undefined;
   const scores = scored ? scratch.get("scores", SCORE_WORDS * entries) : undefined;
   const found = likeliest > 0 ? scratch.get("top", SCORE_WORDS * entries * likeliest) : undefined;
-  const adjustments = sampling.changes.length > 0
-    ? uploadScratch(context, "adjustments", adjustmentWords(sampling.changes))
-    : undefined;
+  const adjustments = uploadChanges(context, sampling);
   if (changed || scored) {
-    for (let first = 0; first < entries; first += ROWS) {
-      const rows = Math.min(ROWS, entries - first);
+    const most = sampledRows(context);
+    for (let first = 0; first < entries; first += most) {
+      const rows = Math.min(most, entries - first);
       const logits = recordAsked(context, hidden, asked, first, rows);
-      const part = predictions.window(PREDICTION_WORDS * first, PREDICTION_WORDS * ROWS);
+      const part = predictions.window(PREDICTION_WORDS * first, PREDICTION_WORDS * MOST_ROWS);
       if (changed) {
-        let adjusted = logits;
-        if (adjustments) {
-          adjusted = scratch.get("adjusted logits", rows * columns);
-          recorder.copy(logits, adjusted, 4 * rows * columns);
-          const count = sampling.changes.length;
-          adjustLogits(recorder, adjustments, adjusted, { rows, columns, count });
-        }
+        const adjusted = recordChanges(context, logits, rows, adjustments, sampling);
         recordChoices(context, adjusted, asked, part, first, rows);
       }
       if (scores) {
-        const own = scores.window(SCORE_WORDS * first, SCORE_WORDS * ROWS);
+        const own = scores.window(SCORE_WORDS * first, SCORE_WORDS * MOST_ROWS);
         scoreTokens(recorder, { logits, predictions: part, scores: own }, { rows, columns });
       }
       if (found) {
         const words = SCORE_WORDS * likeliest;
-        const own = found.window(words * first, words * ROWS);
+        const own = found.window(words * first, words * MOST_ROWS);
         topK(recorder, logits, own, { rows, columns, k: likeliest, guidance: undefined });
       }
     }
@@ -140,8 +145,33 @@ async function sample(
   }));
 }
 
+/** Uploads the changes of logits; undefined without any. */
+export function uploadChanges(
+  context: PredictionContext,
+  { changes }: Pick<TokenSampling, "changes">,
+): Tensor | undefined {
+  if (changes.length === 0) return undefined;
+  return uploadScratch(context, "adjustments", adjustmentWords(changes));
+}
+
+/** Records the changes of logits. @returns `[rows, tokens]`, `logits` themselves without any */
+export function recordChanges(
+  { recorder, scratch, weights }: PredictionContext,
+  logits: Tensor,
+  rows: number,
+  adjustments: Tensor | undefined,
+  { changes }: Pick<TokenSampling, "changes">,
+): Tensor {
+  if (!adjustments) return logits;
+  const columns = weights.head.columns;
+  const adjusted = scratch.get("adjusted logits", rows * columns);
+  recorder.copy(logits, adjusted, 4 * rows * columns);
+  adjustLogits(recorder, adjustments, adjusted, { rows, columns, count: changes.length });
+  return adjusted;
+}
+
 /** Reads the first words of several tensors back at once; an absent one has none. */
-async function readTogether(
+export async function readTogether(
   { recorder, scratch }: PredictionContext,
   readback: Readback,
   parts: readonly (readonly [Tensor | undefined, words: number])[],
@@ -168,7 +198,7 @@ function recordAsked(
   const { recorder, scratch } = context;
   const rowsEach = guidance === undefined ? 1 : 2;
   const count = rows * rowsEach;
-  const index = rowIndex.window(first * rowsEach, ROWS * rowsEach);
+  const index = rowIndex.window(first * rowsEach, MOST_ROWS * rowsEach);
   const normed = normAsked(context, hidden, index, count);
   const logits = recordLogits(context, normed, count);
   if (guidance === undefined) return logits;
@@ -189,7 +219,7 @@ function recordChoices(
 ): void {
   const { topK, topP, minP } = choice.sampling!;
   const tiles = headTiles(weights.head);
-  const cutoffs = scratch.get("cutoffs", ROWS);
+  const cutoffs = scratch.get("cutoffs", MOST_ROWS);
   logitCutoff(recorder, logits, cutoffs, {
     rows,
     columns: weights.head.columns,
@@ -199,7 +229,7 @@ function recordChoices(
     banned: choice.bannedTokens,
   });
   const shared = {
-    asked: asked.window(ASKED_WORDS * first, ASKED_WORDS * ROWS),
+    asked: asked.window(ASKED_WORDS * first, ASKED_WORDS * MOST_ROWS),
     plans,
     candidates: scratch.get("candidates", rows * tiles * CANDIDATE_WORDS),
   };

@@ -153,7 +153,9 @@ export function chatRequestParser(
         backThreshold: fields.back_threshold,
         stop: stopStrings(fields.stop),
       },
-      otherwise: inMessages && { constraint: asked?.constraint, constraintField: asked?.field },
+      ...inMessages && {
+        otherwise: { constraint: asked?.constraint, constraintField: asked?.field },
+      },
       mayCall: asked?.constraint.kind === "call",
       olderCalls: asksForFunctions(fields),
       answers: fields.n ?? 1,

@@ -218,3 +218,35 @@ Deno.test("generate ends quietly when its reader leaves", async () => {
   assertMatch(new TextDecoder().decode(stdout), /^step 1\/32 .*\n$/);
   assert(!new TextDecoder().decode(stderr).includes("unmask:"));
 });
+
+Deno.test("generate has the sampling fields and constraints; what is out of range is named", async () => {
+  const ask = (...args: string[]) => unmask(["generate", CODE.prompt, ...args]);
+  const chosen = await ask("--choice", "yes", "--choice", "no");
+  assertEquals(chosen.code, 0, chosen.stderr);
+  assert(["yes\n", "no\n"].includes(chosen.stdout), chosen.stdout);
+  const matched = await ask("--regex", "[a-c]{3}", "-t", "1", "--top-k", "40", "--seed", "1");
+  assertMatch(matched.stdout, /^[a-c]{3}\n$/);
+  const file = Deno.makeTempFileSync({ suffix: ".json" });
+  try {
+    Deno.writeTextFileSync(file, '{"type": "boolean"}');
+    assertMatch((await ask("--json-schema", file)).stdout, /^(true|false)\n$/);
+  } finally {
+    Deno.removeSync(file);
+  }
+  const [first] = CODE.ids;
+  const banned = await ask("--json", "--logit-bias", `{"${first}": false}`);
+  assert(JSON.parse(banned.stdout).ids[0] !== first);
+  const refused: readonly (readonly [string[], RegExp])[] = [
+    [["--top-p", "2"], /--top-p is 2, expected a number from 0 to 1/],
+    [["--repetition-penalty", "0"], /--repetition-penalty is 0, expected a number above 0/],
+    [["--logit-bias", "many"], /--logit-bias.*expected up to 300 biases/],
+    [["--json-schema", "{"], /expected a JSON schema/],
+    [["--regex", "["], /--regex/],
+    [["--regex", "a", "--choice", "b"], /cannot be used with option/],
+  ];
+  const all = await Promise.all(refused.map(([args]) => ask(...args)));
+  for (const [i, { code, stderr }] of all.entries()) {
+    assertMatch(stderr, refused[i][1]);
+    assertEquals(code === 0, false);
+  }
+});

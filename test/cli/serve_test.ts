@@ -209,6 +209,8 @@ Deno.test("a server that cannot start says why, and exits with 1", async () => {
 Deno.test("a server takes keys from a file, a name, a page's origin, and logs JSON", async () => {
   const keys = await Deno.makeTempFile();
   await Deno.writeTextFile(keys, `# for the tests\n${keyDigest(KEY)}\nplain\n`);
+  const isUnix = Deno.build.os !== "windows";
+  if (isUnix) await Deno.chmod(keys, 0o640);
   const page = { Origin: "https://chat.example" };
   try {
     const { server, url } = await serve([
@@ -248,6 +250,8 @@ Deno.test("a server takes keys from a file, a name, a page's origin, and logs JS
     assertEquals([first.completion_tokens, second.status], [4, 404]);
     assertEquals(first.messages, [{ role: "user", content: prompt }]);
     assertMatch(running.stderr.text, /^Warning: what clients ask is written into the log/m);
+    const readable = /^Warning: other users may read the keys of .* \(its mode is 0640\)/m;
+    assertEquals(readable.test(running.stderr.text), isUnix);
     assertEquals([third.id, third.path], ["from-the-page", "/models/"]);
   } finally {
     await Deno.remove(keys);

@@ -1,9 +1,21 @@
 /** Which token a constrained position gets. */
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
-import { chooseAllowed, chooseOf, type StepChoice } from "../../src/engine/constrained_choice.ts";
+import {
+  chooseAllowed as chooseRanked,
+  chooseOf,
+  type StepChoice,
+} from "../../src/engine/constrained_choice.ts";
+import { TRIES } from "../../src/model/ranked_pass.ts";
+import { rankRow } from "../reference/ranking.ts";
 
 const GREEDY: StepChoice = { temperature: 0, seed: 0, step: 0 };
-const row = (...logits: number[]) => ({ logits: Float32Array.from(logits), position: 7 });
+const row = (...logits: number[]) => Float32Array.from(logits);
+const rank = (logits: Float32Array, choice: StepChoice) => rankRow(logits, 7, choice, TRIES);
+const chooseAllowed = (
+  logits: Float32Array,
+  allows: (token: number) => boolean,
+  choice: StepChoice,
+) => chooseRanked(rank(logits, choice), allows, choice);
 const sampled = (sampling: StepChoice["sampling"]): StepChoice => ({ ...GREEDY, sampling });
 
 Deno.test("the best allowed token is chosen, its probability is among all", () => {
@@ -13,7 +25,7 @@ Deno.test("the best allowed token is chosen, its probability is among all", () =
   // Of 200 tokens the allowed one is the worst, and not among those that are tried.
   const many = row(...Array.from({ length: 200 }, (_, i) => -i));
   assertEquals(chooseAllowed(many, (token) => token === 199, GREEDY), undefined);
-  assertEquals(chooseOf([198, 199], many, GREEDY).token, 198);
+  assertEquals(chooseOf([198, 199], rank(many, GREEDY), many, GREEDY).token, 198);
 });
 
 Deno.test("biases and penalties change logits; what only they report is of the unchanged ones", () => {

@@ -1,6 +1,7 @@
 /** What holds for all APIs that are translated to the chat route: errors, headers, endings. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { createApp } from "../../src/server/app.ts";
+import { UnavailableError } from "../../src/engine/request.ts";
 import { ANSWER } from "./ask.ts";
 import { FakeEngine, type FakeOptions } from "./fake_engine.ts";
 import { parseEvents } from "./sse.ts";
@@ -161,6 +162,12 @@ Deno.test("an error in a stream is each API's last word", async () => {
     assertMatch(text, pattern, path);
     assert(!text.includes("secret") && !text.includes("[DONE]"), path);
     assertEquals(reported.length, 1, path);
+    // The device may be lost after text was sent.
+    const error = new UnavailableError("The GPU was lost.", "device_lost", "of the driver");
+    const lost = ask(path, { stream: true }, { stepError: { step: 8, error }, stepDelay: 1 });
+    const end = await (await lost.response).text();
+    assertMatch(end, /error.*The GPU was lost\.[^]*$/, path);
+    assert(!end.includes("[DONE]"), path);
   }
 });
 

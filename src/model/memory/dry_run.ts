@@ -15,6 +15,7 @@ import type { ModelConfig } from "../loading/config.ts";
 import { familyOf } from "../family.ts";
 import type { LayerWeights, ModelWeights } from "../forward_pass.ts";
 import { Model } from "../model.ts";
+import { TRIES } from "../ranked_pass.ts";
 import { type WeightPrecision, WeightUpload } from "../loading/upload.ts";
 import { WeightStream } from "../loading/weight_stream.ts";
 
@@ -29,6 +30,11 @@ const CHOICE: TokenChoice = {
   bannedTokens: [],
   unconfidentTokens: [],
 };
+
+/** Most biases of a request, beside which each token of prompt and answer may have a penalty. */
+const MOST_BIASES = 300;
+/** Most likeliest tokens that a request reports at a position. */
+const MOST_LIKELIEST = 20;
 
 /** What a memory plan depends on of a device; the rows of matrix units take memory. */
 export type DeviceLimits =
@@ -89,7 +95,10 @@ export interface AnswerShape {
   readonly cache?: boolean;
   /** Type that they are kept in; default: f16 if the device has it, else f32. */
   readonly kvCache?: Element;
-  /** States that are also verified in one batch (default none). */
+  /**
+   * States that are also verified in one batch (default none). A model that verifies also answers with
+   * sampling, log-probabilities and constraints.
+   */
   readonly states?: number;
 }
 
@@ -139,7 +148,10 @@ export async function dryRun(
       );
       const canvas = await openedCanvas(model, request);
       // The canvas stays open, as it is while a strategy verifies states.
-      if (request.states) await model.predict(states(config, request, request.states));
+      if (request.states) {
+        await model.predict(states(config, request, request.states));
+        await sampled(model, request);
+      }
       const bytes = memory.bytes - weightBytes;
       canvas.destroy();
       return bytes;
@@ -183,6 +195,20 @@ function states(config: ModelConfig, request: AnswerShape, count: number): Forwa
     (_, i) => promptTokens + i,
   );
   return Array.from({ length: count }, () => ({ ids, positions, choice: CHOICE }));
+}
+
+/** Passes whose logits are stored: with every sampling field and log-probabilities, and constrained. */
+async function sampled(model: Model, request: AnswerShape): Promise<void> {
+  const [input] = states(model.config, request, 1);
+  const tokens = Math.min(model.config.embeddingSize, MOST_BIASES + input.ids.length);
+  const changes = Array.from(
+    { length: tokens },
+    (_, token) => ({ token, repetition: 1, offset: 0 }),
+  );
+  const sampling = { topK: 2, topP: 0.5, minP: 0.5, changes, likeliest: MOST_LIKELIEST };
+  const choice = { ...CHOICE, sampling };
+  await model.predict([{ ...input, choice }]);
+  await model.rankAt(input, choice, TRIES);
 }
 
 function idsOf(config: ModelConfig, { promptTokens, maxTokens }: AnswerShape): Uint32Array {

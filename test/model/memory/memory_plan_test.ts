@@ -2,11 +2,13 @@
 
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { join } from "node:path";
+import { GREEDY } from "../../../src/denoise/predictor.ts";
 import { newSequence } from "../../../src/denoise/sequence.ts";
 import { strategyOf } from "../../../src/denoise/strategy.ts";
 import { EMBEDDED_DRAFT, EMBEDDED_TARGET } from "../../../src/engine/embedded_models.ts";
 import { GpuError } from "../../../src/gpu/device.ts";
 import { limitContext, readConfig } from "../../../src/model/loading/config.ts";
+import { TRIES } from "../../../src/model/ranked_pass.ts";
 import { loadModel } from "../../../src/model/loading/load.ts";
 import { type MemoryPlan, planLine, planMemory } from "../../../src/model/memory/memory_plan.ts";
 import { precisionOf } from "../../../src/model/memory/precision.ts";
@@ -281,6 +283,18 @@ for (const [weights, draftWeights] of [["stored", "stored"], ["q8", "q4"]] as co
       stopAtEnd: false,
       depth: 4,
     };
+    // First what has its logits stored, whose scratch memory stays: all sampling fields, a constraint.
+    const input = {
+      ids: sequence.ids,
+      positions: Uint32Array.from({ length: 32 }, (_, i) => sequence.promptLength + i),
+    };
+    const changes = Array.from({ length: 556 }, (_, i) => ({ token: i, repetition: 1, offset: 1 }));
+    const sampling = { topK: 9, topP: 0.9, minP: 0.1, changes, likeliest: 20 };
+    const choice = { ...GREEDY, temperature: 1, sampling };
+    await target.predict([{ ...input, choice }]);
+    sample();
+    await target.rankAt(input, choice, TRIES);
+    sample();
     // The longest answer by proposals, then one with kept keys and values.
     for (
       const [name, more] of [["lossless", {}], ["plain", { cache: "dual" }]] as const
