@@ -7,11 +7,11 @@ import { knownAnswer, unmask } from "./command.ts";
 const { prompt, answer } = knownAnswer("2026-006");
 
 Deno.test("a small --gpu-memory: what is chosen is said, and the answer comes", async () => {
-  const { code, stdout, stderr } = await unmask(["generate", prompt, "--gpu-memory", "21MB"]);
+  const { code, stdout, stderr } = await unmask(["generate", prompt, "--gpu-memory", "22MB"]);
   assertEquals([code, stdout.trim()], [0, answer]);
   assertMatch(
     stderr,
-    /^GPU memory: tiny-target .* and tiny-draft in q4 .* of 20\.0 MiB allowed\.$/m,
+    /^GPU memory: tiny-target .* and tiny-draft in q4 .* of 21\.0 MiB allowed\.$/m,
   );
 });
 
@@ -25,7 +25,7 @@ Deno.test("too small a --gpu-memory: by how much, what would fit, and exit code 
 });
 
 Deno.test("where no context is named, the longest that fits is taken, and said", async () => {
-  const { code, stderr } = await unmask(["generate", prompt, "--gpu-memory", "9MB"]);
+  const { code, stderr } = await unmask(["generate", prompt, "--gpu-memory", "10MB"]);
   assertEquals(code, 0, stderr);
   assertMatch(stderr, /^GPU memory: .* at \d+ tokens of context \(512 do not fit\) take at most /m);
 });
@@ -41,11 +41,11 @@ Deno.test("weights, arithmetic and context as they are asked for", async () => {
 });
 
 Deno.test("info shows the plan, or why there is none", async () => {
-  const asked = ["info", "--gpu-memory", "25MB", "--kv-cache", "f32"];
+  const asked = ["info", "--gpu-memory", "26MB", "--kv-cache", "f32"];
   const { code, stdout } = await unmask([...asked, "--json"]);
   assertEquals(code, 0);
   const { plan } = JSON.parse(stdout);
-  assertEquals([plan.draft.weights, plan.limit_bytes, plan.context_tokens], ["q4", 25e6, 512]);
+  assertEquals([plan.draft.weights, plan.limit_bytes, plan.context_tokens], ["q4", 26e6, 512]);
   const { weight_bytes, activation_bytes, cache_bytes } = plan.target;
   assertEquals(
     plan.bytes,
@@ -53,7 +53,7 @@ Deno.test("info shows the plan, or why there is none", async () => {
       plan.draft.activation_bytes,
   );
   const table = await unmask(asked);
-  assertMatch(table.stdout, /most at any time .* 23\.8 MiB/);
+  assertMatch(table.stdout, /most at any time .* 24\.2 MiB/);
   assertMatch(table.stdout, /kept keys and values, f32 .* 4\.0 MiB/);
   const small = await unmask(["info", "--gpu-memory", "1MB"]);
   assertMatch(small.stdout, /memory plan .* more than --gpu-memory of 976\.6 KiB/);
