@@ -12,12 +12,11 @@ import {
   type ProgramFiles,
   programFiles,
   READ,
+  ROOT,
   runFlags,
   WORKERS,
 } from "./pack/program_files.ts";
 import { ownTarget, TARGET_NAMES, type TargetName } from "./pack/targets.ts";
-
-const ROOT = new URL("../../", import.meta.url);
 
 /**
  * Folders of packages that hold no code. `deno compile` parses every file that has no extension;

@@ -10,17 +10,16 @@ import config from "../../deno.json" with { type: "json" };
 import { type ArchivedFile, tarGz, zip } from "./pack/archive.ts";
 import { denoFor } from "./pack/deno_binary.ts";
 import { batchFile, selfExtracting } from "./pack/launcher.ts";
-import { configOf, lockOf, programFiles, runFlags } from "./pack/program_files.ts";
+import { configOf, lockOf, programFiles, ROOT, runFlags } from "./pack/program_files.ts";
 import { ownTarget, TARGET_NAMES, type TargetName } from "./pack/targets.ts";
 
-const ROOT = new URL("../../", import.meta.url);
 /** What packages hold beside their programs. Licences stay. */
 const LEFT_OUT = /\.(d\.[cm]?ts|map)$|^(?!.*licen[cs]e)[^/]*\.md$/i;
 
 /** All of the program as a folder: Deno, `app` and `cache`, which is Deno's own folder. */
 async function packedFiles(target: TargetName): Promise<ArchivedFile[]> {
   const [{ files, packages, denoDir }, deno] = await Promise.all([programFiles(), denoFor(target)]);
-  const lock = JSON.parse(await Deno.readTextFile(new URL("deno.lock", ROOT)));
+  const lock = JSON.parse(await Deno.readTextFile(join(fileURLToPath(ROOT), "deno.lock")));
   const json = (value: unknown) => new TextEncoder().encode(JSON.stringify(value, null, 2));
   const written: Readonly<Record<string, Uint8Array<ArrayBuffer>>> = {
     "deno.json": json(configOf(config, packages)),

@@ -8,7 +8,7 @@ import { assertEquals, assertStringIncludes } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { zipSync } from "npm:fflate@0.8.3";
+import { zipSync } from "fflate";
 import config from "../../deno.json" with { type: "json" };
 import { programFiles, runFlags } from "../../src/cli/pack/program_files.ts";
 import { DENO_VERSION } from "../../src/cli/pack/targets.ts";

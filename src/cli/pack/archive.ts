@@ -1,8 +1,8 @@
 /** Archives whose bytes follow from their files alone: the same program gives the same file. */
 
 import { gzipSync } from "node:zlib";
-import { zipSync } from "npm:fflate@0.8.3";
-import { packTar } from "npm:modern-tar@0.8.6";
+import { zipSync } from "fflate";
+import { packTar } from "modern-tar";
 
 /** A file in an archive. */
 export interface ArchivedFile {

@@ -1,6 +1,6 @@
 /** Deno as a program of one system: this process's own, or the one that npm has for another. */
 
-import { unpackTar } from "npm:modern-tar@0.8.6";
+import { unpackTar } from "modern-tar";
 import { DENO_VERSION, ownTarget, type Target, type TargetName, TARGETS } from "./targets.ts";
 
 const REGISTRY = "https://registry.npmjs.org";

@@ -3,7 +3,8 @@
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const ROOT = new URL("../../../", import.meta.url);
+/** The project's folder. */
+export const ROOT = new URL("./", new URL("../../../deno.json", import.meta.url));
 
 /** The program. Paths are from the project's folder, with "/". */
 export const ENTRY = "src/cli/main.ts";
