@@ -81,10 +81,10 @@ if (import.meta.main) {
     .parse(Deno.args, { from: "user" });
   const { target, output } = command.opts<{ target: TargetName; output?: string }>();
   const named = target === ownTarget() ? "unmask" : `unmask-${target}`;
-  const file = output ?? fileURLToPath(new URL(`dist/${named}`, ROOT)) +
-      (target.includes("windows") ? ".zip" : "");
+  const file = output ?? fileURLToPath(new URL(`dist/${named}`, ROOT));
+  const end = target.includes("windows") && !/\.zip$/i.test(file) ? ".zip" : "";
   try {
-    await pack(target, resolve(Deno.env.get("INIT_CWD") ?? ".", file));
+    await pack(target, resolve(Deno.env.get("INIT_CWD") ?? ".", file) + end);
   } catch (error) {
     console.error(`unmask: ${error instanceof Error ? error.message : error}`);
     Deno.exit(1);
