@@ -10,7 +10,15 @@ import config from "../../deno.json" with { type: "json" };
 import { type ArchivedFile, tarGz, zip } from "./pack/archive.ts";
 import { denoFor } from "./pack/deno_binary.ts";
 import { batchFile, selfExtracting } from "./pack/launcher.ts";
-import { configOf, lockOf, programFiles, ROOT, runFlags } from "./pack/program_files.ts";
+import {
+  configOf,
+  lockOf,
+  npmSettingsOf,
+  programFiles,
+  REGISTRY,
+  ROOT,
+  runFlags,
+} from "./pack/program_files.ts";
 import { ownTarget, TARGET_NAMES, type TargetName } from "./pack/targets.ts";
 
 /** What packages hold beside their programs. Licences stay. */
@@ -18,20 +26,22 @@ const LEFT_OUT = /\.(d\.[cm]?ts|map)$|^(?!.*licen[cs]e)[^/]*\.md$/i;
 
 /** All of the program as a folder: Deno, `app` and `cache`, which is Deno's own folder. */
 async function packedFiles(target: TargetName): Promise<ArchivedFile[]> {
-  const [{ files, packages, denoDir }, deno] = await Promise.all([programFiles(), denoFor(target)]);
+  const [{ files, packages }, deno] = await Promise.all([programFiles(), denoFor(target)]);
   const lock = JSON.parse(await Deno.readTextFile(join(fileURLToPath(ROOT), "deno.lock")));
   const json = (value: unknown) => new TextEncoder().encode(JSON.stringify(value, null, 2));
   const written: Readonly<Record<string, Uint8Array<ArrayBuffer>>> = {
     "deno.json": json(configOf(config, packages)),
     "deno.lock": json(lockOf(lock, packages)),
+    ".npmrc": new TextEncoder().encode(npmSettingsOf(packages)),
   };
   const app = [...new Set([...files, ...Object.keys(written), "LICENSE"])].map((path) => ({
     name: `app/${path}`,
     read: () => written[path] ?? Deno.readFile(new URL(path, ROOT)),
   }));
-  const cache = packages.flatMap(({ folder }) =>
+  const cache = packages.flatMap(({ name, version, folder }) =>
     [...filesBelow(folder)].map((path) => ({
-      name: join("cache", relative(denoDir, path)).replaceAll("\\", "/"),
+      name: ["cache/npm", new URL(REGISTRY).host, name, version, relative(folder, path)].join("/")
+        .replaceAll("\\", "/"),
       read: () => Deno.readFile(path),
     }))
   );

@@ -13,6 +13,13 @@ const noShell = Deno.build.os === "windows"
 const NOBODY = Deno.build.os !== "windows" && Deno.uid() === 0 ? { uid: 65534, gid: 65534 } : {};
 const { prompt, answer } = knownAnswer("2026-006");
 
+/** Files of a home folder that Deno and npm would read: some cannot even be parsed. */
+const OTHERS = {
+  "package.json": "{",
+  "deno.json": "{",
+  ".npmrc": "registry=https://npm.example/\n@hono:registry=https://npm.example/\n",
+};
+
 /** A line of Deno's log of permissions that were asked for. */
 interface Asked {
   readonly permission: string;
@@ -37,13 +44,22 @@ Deno.test(
         await Deno.mkdir(folder);
         if (NOBODY.uid !== undefined) await Deno.chown(folder, NOBODY.uid, NOBODY.gid);
       }
+      // What a user may have for other programs.
+      for (const [name, text] of Object.entries(OTHERS)) {
+        await Deno.writeTextFile(join(home, name), text);
+      }
       const start = (...args: string[]) =>
         new Deno.Command(file, {
           args,
           cwd: empty,
           ...NOBODY,
           clearEnv: true,
-          env: { PATH: "/usr/bin:/bin", HOME: home, DENO_AUDIT_PERMISSIONS: audit },
+          env: {
+            PATH: "/usr/bin:/bin",
+            HOME: home,
+            NPM_CONFIG_REGISTRY: "https://npm.example/",
+            DENO_AUDIT_PERMISSIONS: audit,
+          },
           stdin: "piped",
           stdout: "piped",
           stderr: "piped",

@@ -1,9 +1,8 @@
 /** Deno as a program of one system: this process's own, or the one that npm has for another. */
 
 import { unpackTar } from "modern-tar";
+import { REGISTRY } from "./program_files.ts";
 import { DENO_VERSION, ownTarget, type Target, type TargetName, TARGETS } from "./targets.ts";
-
-const REGISTRY = "https://registry.npmjs.org";
 
 /**
  * The pinned Deno for a system.
@@ -14,7 +13,7 @@ export async function denoFor(name: TargetName): Promise<Uint8Array<ArrayBuffer>
     return Deno.readFile(Deno.execPath());
   }
   const target: Target = TARGETS[name];
-  const url = `${REGISTRY}/@deno/${target.npm}/-/${target.npm}-${DENO_VERSION}.tgz`;
+  const url = `${REGISTRY}@deno/${target.npm}/-/${target.npm}-${DENO_VERSION}.tgz`;
   const response = await fetch(url);
   if (!response.ok) throw new Error(`${url}: the server answered ${response.status}`);
   const archive = await response.bytes();

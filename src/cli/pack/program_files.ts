@@ -108,11 +108,17 @@ function fromRoot(url: URL): string {
 /** The arguments of `deno run` in a task's command: all between it and the program. */
 export function runFlags(command: string): string[] {
   const flags = /\bdeno run ((?:--\S+ )+)\S*main\.ts/.exec(command)?.[1];
-  if (!flags) throw new Error(`${command}: it does not run the program`);
+  // What a shell would change is not the flag itself.
+  if (!flags || /["'`$\\]/.test(flags)) {
+    throw new Error(`${command}: it does not run the program with flags that stand for themselves`);
+  }
   return flags.trim().split(" ");
 }
 
-/** deno.json without what the program does not import. */
+/**
+ * deno.json without what the program does not import. It is a workspace, so that Deno looks for no
+ * other in the folders above it.
+ */
 export function configOf(
   config: { readonly imports: Readonly<Record<string, string>> },
   packages: readonly NpmPackage[],
@@ -120,7 +126,17 @@ export function configOf(
   const names = new Set(packages.map(({ name, version }) => `npm:${name}@${version}`));
   const imports = Object.entries(config.imports).filter(([, from]) => names.has(from));
   const { tasks: _tasks, publish: _publish, ...rest } = config as Record<string, unknown>;
-  return { ...rest, imports: Object.fromEntries(imports) };
+  return { ...rest, imports: Object.fromEntries(imports), workspace: [] };
+}
+
+/** Where the packed packages are from, and what Deno looks them up by. */
+export const REGISTRY = "https://registry.npmjs.org/";
+
+/** The settings of npm that hold for the program: its user may have named another registry. */
+export function npmSettingsOf(packages: readonly NpmPackage[]): string {
+  const scopes = new Set(packages.flatMap(({ name }) => /^@[^/]+/.exec(name)?.[0] ?? []));
+  return ["", ...[...scopes].map((scope) => `${scope}:`)]
+    .map((scope) => `${scope}registry=${REGISTRY}\n`).join("");
 }
 
 /** A lock file, as far as it is read here. */

@@ -100,7 +100,9 @@ if [ -z "$program" ]; then
   ) </dev/null >/dev/null 2>&1 &
 fi
 
-export DENO_DIR="$program/cache" DENO_NO_UPDATE_CHECK=1
+# What the user set for other programs of Deno and npm does not hold for this one.
+unset DENO_CONDITIONS NPM_CONFIG_REGISTRY
+export DENO_DIR="$program/cache" DENO_NO_PACKAGE_JSON=1 DENO_NO_UPDATE_CHECK=1
 exec "$program/deno" run @FLAGS@ \
   --config "$program/app/deno.json" --lock "$program/app/deno.lock" \
   "$program/app/@ENTRY@" "$@"
