@@ -18,17 +18,9 @@ import {
 } from "./pack/program_files.ts";
 import { ownTarget, TARGET_NAMES, type TargetName } from "./pack/targets.ts";
 
-/**
- * Folders of packages that hold no code. `deno compile` parses every file that has no extension;
- * in these, lists of 100,000 numbers overflow its stack (Deno 2.9.6, denoland/deno issue 36746).
- */
-const NO_CODE = [["bintrees", "test"]] as const;
-
 /** The arguments of `deno compile`. */
 function compileArgs(target: TargetName, output: string, { packages }: ProgramFiles): string[] {
-  const excluded = NO_CODE.flatMap(([name, folder]) =>
-    packages.filter((one) => one.name === name).map((one) => join(one.folder, folder))
-  );
+  const excluded = packages.flatMap(({ withoutCode }) => withoutCode);
   return [
     "compile",
     ...runFlags(config.tasks.unmask.command),

@@ -21,8 +21,8 @@ import {
 } from "./pack/program_files.ts";
 import { ownTarget, TARGET_NAMES, type TargetName } from "./pack/targets.ts";
 
-/** What packages hold beside their programs. Licences stay. */
-const LEFT_OUT = /\.(d\.[cm]?ts|map)$|^(?!.*licen[cs]e)[^/]*\.md$/i;
+/** What packages hold beside the JavaScript that runs. Licences stay. */
+const LEFT_OUT = /\.([cm]?ts|map)$|^(?!.*licen[cs]e)[^/]*\.md$/i;
 
 /** All of the program as a folder: Deno, `app` and `cache`, which is Deno's own folder. */
 async function packedFiles(target: TargetName): Promise<ArchivedFile[]> {
@@ -38,8 +38,8 @@ async function packedFiles(target: TargetName): Promise<ArchivedFile[]> {
     name: `app/${path}`,
     read: () => written[path] ?? Deno.readFile(new URL(path, ROOT)),
   }));
-  const cache = packages.flatMap(({ name, version, folder }) =>
-    [...filesBelow(folder)].map((path) => ({
+  const cache = packages.flatMap(({ name, version, folder, withoutCode }) =>
+    [...filesBelow(folder, withoutCode)].map((path) => ({
       name: ["cache/npm", new URL(REGISTRY).host, name, version, relative(folder, path)].join("/")
         .replaceAll("\\", "/"),
       read: () => Deno.readFile(path),
@@ -55,10 +55,11 @@ async function packedFiles(target: TargetName): Promise<ArchivedFile[]> {
   ];
 }
 
-function* filesBelow(folder: string): Generator<string> {
+function* filesBelow(folder: string, leftOut: readonly string[]): Generator<string> {
   for (const { name, isDirectory, isFile } of Deno.readDirSync(folder)) {
-    if (isDirectory) yield* filesBelow(join(folder, name));
-    else if (isFile && !LEFT_OUT.test(name)) yield join(folder, name);
+    const path = join(folder, name);
+    if (isDirectory && !leftOut.includes(path)) yield* filesBelow(path, leftOut);
+    else if (isFile && !LEFT_OUT.test(name)) yield path;
   }
 }
 

@@ -14,9 +14,7 @@ export async function denoFor(name: TargetName): Promise<Uint8Array<ArrayBuffer>
   }
   const target: Target = TARGETS[name];
   const url = `${REGISTRY}@deno/${target.npm}/-/${target.npm}-${DENO_VERSION}.tgz`;
-  const response = await fetch(url);
-  if (!response.ok) throw new Error(`${url}: the server answered ${response.status}`);
-  const archive = await response.bytes();
+  const archive = await downloaded(url);
   const digest = await crypto.subtle.digest("SHA-512", archive);
   const integrity = `sha512-${new Uint8Array(digest).toBase64()}`;
   if (integrity !== target.integrity) {
@@ -29,4 +27,16 @@ export async function denoFor(name: TargetName): Promise<Uint8Array<ArrayBuffer>
   const program = entries[0]?.data;
   if (!program) throw new Error(`${url}: no Deno is in it`);
   return new Uint8Array(program);
+}
+
+async function downloaded(url: string): Promise<Uint8Array<ArrayBuffer>> {
+  let reason: string;
+  try {
+    const response = await fetch(url);
+    if (response.ok) return await response.bytes();
+    reason = `the server answered ${response.status}`;
+  } catch (error) {
+    reason = error instanceof Error ? error.message : `${error}`;
+  }
+  throw new Error(`${url}: it cannot be downloaded (${reason})`);
 }

@@ -1,6 +1,6 @@
 /** What the program is made of: its modules, the files that it reads, and the packages it imports. */
 
-import { relative } from "node:path";
+import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** The project's folder. */
@@ -17,6 +17,12 @@ export const READ: readonly string[] = [
   "models/eval-public.json",
 ];
 
+/**
+ * Folders of packages that hold no code. `deno compile` parses every file that has no extension; in
+ * these, lists of 100,000 numbers overflow its stack (Deno 2.9.6, denoland/deno issue 36746).
+ */
+const WITHOUT_CODE: Readonly<Record<string, readonly string[]>> = { bintrees: ["test"] };
+
 /** A package from npm. */
 export interface NpmPackage {
   /** As deno.lock names it: `NAME@VERSION`, and the peers that it was resolved with. */
@@ -25,6 +31,8 @@ export interface NpmPackage {
   readonly version: string;
   /** Its folder. */
   readonly folder: string;
+  /** Folders in it that are left out. */
+  readonly withoutCode: readonly string[];
 }
 
 /** All of the program. */
@@ -81,7 +89,13 @@ function reached(known: Graph["npmPackages"], ids: readonly string[]): NpmPackag
   return [...found].sort()
     .map((id) => ({ id, ...known[id], folder: known[id].localPath }))
     .filter(({ name }) => !name.startsWith("@types/") && name !== "undici-types")
-    .map(({ id, name, version, folder }) => ({ id, name, version, folder }));
+    .map(({ id, name, version, folder }) => ({
+      id,
+      name,
+      version,
+      folder,
+      withoutCode: (WITHOUT_CODE[name] ?? []).map((path) => join(folder, path)),
+    }));
 }
 
 async function denoInfo<T>(...args: string[]): Promise<T> {
