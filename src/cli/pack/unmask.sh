@@ -43,7 +43,11 @@ unpack() (
   part=$(mktemp -d "$1/unmask.XXXXXXXX") || exit 1
   trap 'rm -rf "$part"' EXIT
   trap 'exit 1' HUP INT TERM
-  tail -c +@OFFSET@ <"$self" | tar -xzof - -C "$part" || exit 1
+  # On a full disk tar has a line for every file.
+  said=$(tail -c +@OFFSET@ <"$self" | tar -xzof - -C "$part" 2>&1) || {
+    printf '%s\n' "$said" | head -n 3 >&2
+    exit 1
+  }
   "$part/deno" --version >/dev/null || exit 1
   trap - EXIT
   printf '%s\n' "$part"
@@ -82,13 +86,15 @@ if [ -n "$cache" ]; then
   if ! [ -x "$packed/@DIGEST@/deno" ]; then
     (umask 077 && mkdir -p -- "$packed") 2>/dev/null &&
       packed=$(own "$packed") && part=$(unpack "$packed") &&
-      settle "$part" "$packed/@DIGEST@"
+      settle "$part" "$packed/@DIGEST@" &&
+      # What starts left that were killed, a day ago or more.
+      find "$packed"/unmask.* -prune -mtime +0 -exec rm -rf {} + 2>/dev/null
   fi
   program=$(own "$packed/@DIGEST@") || program=
 fi
 if [ -z "$program" ]; then
   program=$(unpack "${TMPDIR:-/tmp}") && program=$(own "$program") || {
-    say "there is no folder to unpack it into. Name one in XDG_CACHE_HOME or TMPDIR: writable, not by others, and mounted so that programs may be started."
+    say "there is no folder to unpack it into. Name one in XDG_CACHE_HOME or TMPDIR: with 120 MB free, writable, not by others, and mounted so that programs may be started."
     exit 1
   }
   say "there is no cache folder of your own, so it is unpacked for this run only. XDG_CACHE_HOME names one."

@@ -1,7 +1,7 @@
 /** How the packed file unpacks itself, with a shell program in Deno's place: what it trusts, and what it leaves. */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { tarGz } from "../../../src/cli/pack/archive.ts";
 import { batchFile, selfExtracting } from "../../../src/cli/pack/launcher.ts";
 import { ownTarget, type TargetName } from "../../../src/cli/pack/targets.ts";
@@ -131,13 +131,26 @@ Deno.test(
   },
 );
 
-Deno.test(skipIf(onLinux, "what a cleaner removed is unpacked anew"), async () => {
-  await using packed = await Packed.make();
-  const { folder } = await packed.start();
-  Deno.removeSync(join(folder, "deno"));
-  assertEquals(await packed.start(), await packed.start());
-  assertEquals(packed.folders().length, 1);
-});
+Deno.test(
+  skipIf(
+    onLinux,
+    "what a cleaner removed is unpacked anew, and killed starts are cleaned up after",
+  ),
+  async () => {
+    await using packed = await Packed.make();
+    const { folder } = await packed.start();
+    const [killed, unpacking] = ["killed", "unpacks"].map((name) => `unmask.${name}`);
+    for (const name of [killed, unpacking]) {
+      Deno.mkdirSync(join(packed.unpacked, name, "app"), {
+        recursive: true,
+      });
+    }
+    Deno.utimeSync(join(packed.unpacked, killed), 0, 0);
+    Deno.removeSync(join(folder, "deno"));
+    assertEquals(await packed.start(), await packed.start());
+    assertEquals(packed.folders().sort(), [basename(folder), unpacking]);
+  },
+);
 
 Deno.test(
   skipIf(noShell, "without a cache folder it runs from a temporary one, which goes with it"),
@@ -236,6 +249,7 @@ Deno.test(
     const cut = await packed.start();
     assertEquals(cut.code, 1);
     assertStringIncludes(cut.stderr, "there is no folder to unpack it into");
+    assertMatch(cut.stderr, /tar|gzip/);
     assertEquals([...Deno.readDirSync(packed.temporary)], []);
     const names = ["aarch64-unknown-linux-gnu", "x86_64-unknown-linux-gnu"] as const;
     await using other = await Packed.make(names.find((name) => name !== Deno.build.target));
