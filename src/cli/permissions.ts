@@ -148,8 +148,10 @@ function paths(values: readonly unknown[]): string[] {
 function ownCode(): string[] {
   if (!IS_FOLDER) return [];
   const code = CODE.map((path) => resolve(fileURLToPath(new URL(path, import.meta.url))));
+  // A compiled program is a file itself, by which it counts how many may be open.
+  const compiled = Deno.build.standalone ? [Deno.execPath()] : [];
   // The draft that goes with the embedded model, if none is named.
-  return [...code, resolve(EMBEDDED_DRAFT)];
+  return [...code, ...compiled, resolve(EMBEDDED_DRAFT)];
 }
 
 /** The folder of a tuning that is written: its file is replaced by a new one beside it. */

@@ -29,7 +29,8 @@ export function connectionsThatFit(most: number): FittingConnections {
   const files: number[] = [];
   let free = wanted;
   try {
-    const own = fileURLToPath(import.meta.url);
+    // What is compiled in is no file of the system's.
+    const own = Deno.build.standalone ? Deno.execPath() : fileURLToPath(import.meta.url);
     while (files.length < wanted) files.push(openSync(own, "r"));
   } catch (error) {
     const { code } = error as { readonly code?: string };
