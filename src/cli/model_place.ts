@@ -16,6 +16,8 @@ const MODEL_ARGUMENTS: readonly string[] = ["quantize", "bench"];
  * @throws {Error} when there is neither, or a download was cut; it says what to do
  */
 export function placeModels(command: Command): void {
+  // There a name is of what is not here yet.
+  if (command.name() === "pull") return;
   for (const option of MODEL_OPTIONS) {
     const value = command.opts()[option];
     if (typeof value === "string") command.setOptionValue(option, placeOf(value));

@@ -17,7 +17,7 @@ import { harmless, terminalSize } from "./terminal/terminal.ts";
 const MAX_CONFIG = 2 ** 20;
 
 /** A model as `--json` prints it. */
-interface Listed {
+export interface Listed {
   readonly id: string;
   readonly commit: string;
   readonly refs: readonly string[];
@@ -119,10 +119,11 @@ function architectureOf(dir: string): string | null {
 }
 
 /** Columns of the widths that a row needs besides the name. */
-const OTHERS = 41;
-const LEAST_NAME = 16;
+const OTHERS = 45;
+const LEAST_NAME = 15;
 
-function modelsTable(models: readonly Listed[], columns: number): string {
+/** The models as a table that fits so many columns, from 60 up. */
+export function modelsTable(models: readonly Listed[], columns: number): string {
   const longest = Math.max(...models.map(({ id, architecture }) => {
     return Math.max(id.length, architecture?.length ?? 0);
   }));

@@ -35,7 +35,7 @@ export interface Asking {
 }
 
 const SILENCE = 30_000;
-const TRIES = 6;
+const TRIES = 5;
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 30_000;
 /** Milliseconds that a server may ask to wait. */

@@ -24,6 +24,8 @@ export interface TransferOptions {
 /** Pieces that are fetched at one time, if nothing else is said. */
 export const CONNECTIONS = 8;
 const PIECE_BYTES = 32 * 2 ** 20;
+/** Tries in a row without a byte, some two minutes: who fetches for an hour may lose the network for one. */
+const TRIES = 10;
 
 /** A file on its way. */
 interface Coming {
@@ -50,7 +52,7 @@ export async function transfer(
 ): Promise<void> {
   // The first error ends all connections.
   const failed = new AbortController();
-  const asking = { ...outer, signal: AbortSignal.any([outer.signal, failed.signal]) };
+  const asking = { tries: TRIES, ...outer, signal: AbortSignal.any([outer.signal, failed.signal]) };
   using opened = new DisposableStack();
   const { pieceBytes = PIECE_BYTES, connections = CONNECTIONS, blobs } = options;
   const coming: Coming[] = [...files].sort((a, b) => a.bytes - b.bytes).map((file) => {
