@@ -160,7 +160,7 @@ async function carriedOut(
   }
   const pace = new Pace();
   const report = progressReport(
-    "fetching",
+    "pull",
     gigabytes,
     true,
     (done, total) => pace.told(done, total),

@@ -60,7 +60,7 @@ Deno.test("a model is pulled, listed, and then served by its name without the hu
     const pulled = await runTask("pull", [TINY], { env });
     assertEquals(pulled.code, 0, pulled.stderr);
     assertEquals(pulled.stdout.trimEnd().split("\n").at(-1), dir);
-    assertMatch(pulled.stderr, /fetching: 100 % of 5\.\d\d MB/);
+    assertMatch(pulled.stderr, /pull: 100 % of 5\.\d\d MB/);
     const again = await runTask("pull", [`${TINY}@${COMMIT}`, "--json"], { env });
     const { id, commit, fetched_bytes, bytes, files } = JSON.parse(again.stdout);
     assertEquals([id, commit, fetched_bytes, files.length], [TINY, COMMIT, 0, 5]);

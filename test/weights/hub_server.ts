@@ -31,10 +31,18 @@ export interface Asked {
 /** What a token must be to read what is gated or private. */
 export const TOKEN = "hf_of_a_test";
 
+/** Hashes of what is served, which are asked for with every piece. */
+const etags = new WeakMap<ServedFile, string>();
+
 /** Hash by which a file is named. */
-export function etagOf({ content, large }: ServedFile): string {
-  if (large) return createHash("sha256").update(content).digest("hex");
-  return createHash("sha1").update(`blob ${content.length}\0`).update(content).digest("hex");
+export function etagOf(file: ServedFile): string {
+  const { content, large } = file;
+  const known = etags.get(file);
+  if (known !== undefined) return known;
+  const hash = large ? createHash("sha256") : createHash("sha1").update(`blob ${content.length}\0`);
+  const etag = hash.update(content).digest("hex");
+  etags.set(file, etag);
+  return etag;
 }
 
 /** Serves repositories until it is disposed of. */
@@ -101,7 +109,9 @@ export class HubServer implements AsyncDisposable {
     const { commit, refs, files } = repository;
     const asked = decodeURIComponent(revision);
     if (asked !== commit && !refs.includes(asked)) return refused(404, "RevisionNotFound");
-    const described = Object.entries(files).map(([path, file]) => describe(path, file, commit));
+    const described = api
+      ? Object.entries(files).map(([path, file]) => describe(path, file, commit))
+      : [];
     if (api && what === "revision") {
       const siblings = described.map(({ path, size, oid, lfs }) =>
         this.namesOnly ? { rfilename: path } : {
@@ -201,7 +211,8 @@ export class HubServer implements AsyncDisposable {
 
 function describe(path: string, file: ServedFile, commit: string) {
   const size = file.content.length;
-  const oid = etagOf({ ...file, large: false });
+  // A large file's place in git is taken by a small one that points to it.
+  const oid = etagOf(file.large ? text(etagOf(file)) : file);
   const lfs = file.large ? { oid: etagOf(file), size, pointerSize: 134 } : undefined;
   const lastCommit = { id: commit, title: "a commit", date: "2026-01-01T00:00:00.000Z" };
   return { type: "file", path, size, oid, lfs, lastCommit };

@@ -27,7 +27,7 @@ export interface ProgressReport {
  * @param label name of the task
  * @param amount formats the total amount of work
  * @param lines whether to print lines if there is no terminal
- * @param pace formats how fast it goes, such as {@linkcode Pace.told}
+ * @param pace formats how fast it goes; asked at every update
  */
 export function progressReport(
   label: string,
@@ -41,10 +41,10 @@ export function progressReport(
   let shown = 0;
   return {
     update(done, total) {
+      const told = pace?.(done, total) ?? "";
       if (!lines || (done < total && done / total < shown + LINE_SHARE)) return;
       if (shown >= 1) return;
       shown = done / total;
-      const told = pace?.(done, total) ?? "";
       log.error(`${label}: ${Math.floor(100 * shown)} % of ${amount(total)}${told}`);
     },
     print: (line) => console.log(line),
@@ -60,7 +60,7 @@ function progressBar(
   const bar = new cliProgress.SingleBar({
     stream: process.stderr,
     format: `${label} {bar} {percentage} % of {amount}${pace ? "{pace}" : ""}`,
-    barsize: pace ? 12 : 30,
+    barsize: pace ? 10 : 30,
     clearOnComplete: true,
     // The command ends the bar itself, and leaves line wrapping as it is.
     gracefulExit: false,
