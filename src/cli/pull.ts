@@ -18,6 +18,7 @@ interface PullFlags {
   readonly draft?: string;
   readonly revision?: string;
   readonly dryRun?: boolean;
+  readonly verify?: boolean;
   readonly anyModel?: boolean;
   readonly connections: number;
   readonly json?: boolean;
@@ -30,6 +31,7 @@ export function pullCommand(): Command {
     .option("--draft <repository>", "a second model, which shall propose tokens for the first")
     .option("--revision <name>", "branch, tag or commit (default: main)")
     .option("--dry-run", "say what would be fetched, and fetch nothing")
+    .option("--verify", "hash what is there already, too, and fetch again what is wrong")
     .option("--any-model", "also fetch what unmask cannot run")
     .option(
       "--connections <n>",
@@ -82,6 +84,7 @@ async function run(repository: string, flags: PullFlags): Promise<void> {
   const pulled: Pulled[] = [];
   try {
     if (isOffline()) {
+      if (flags.verify) throw new Error("--verify needs the hub, and HF_HUB_OFFLINE is set");
       for (const name of names) pulled.push(foundOffline(cache, name));
     } else {
       const asking = { endpoint: hubEndpoint(), token: hubToken(), signal: stopped.signal };
@@ -90,6 +93,8 @@ async function run(repository: string, flags: PullFlags): Promise<void> {
       for (const { repo, revision = MAIN } of names) {
         plans.push(await planned(asking, cache, repo, revision, flags));
       }
+      const needed = plans.reduce((sum, { neededBytes }) => sum + neededBytes, 0);
+      checkSpace(cache, needed, plans[0].freeBytes);
       for (const plan of plans) pulled.push(await carriedOut(asking, plan, flags));
     }
   } catch (error) {
@@ -151,13 +156,9 @@ async function planned(
 async function carriedOut(
   asking: Asking,
   plan: PullPlan,
-  { dryRun, connections, json }: PullFlags,
+  { dryRun, connections, verify, json }: PullFlags,
 ): Promise<Pulled> {
-  if (dryRun) {
-    // What would be told before anything is fetched is told now.
-    checkSpace(plan.cache, plan.neededBytes, plan.freeBytes);
-    return described(plan, 0);
-  }
+  if (dryRun) return described(plan, 0);
   const pace = new Pace();
   const report = progressReport(
     "pull",
@@ -169,7 +170,9 @@ async function carriedOut(
   try {
     fetched = await pull(asking, plan, {
       connections,
-      onProgress: plan.missingBytes > 0 ? report.update : undefined,
+      verify,
+      onWrong: ({ name }) => console.error(`${name} is not what the hub lists: fetching it again.`),
+      onProgress: plan.missingBytes > 0 || verify ? report.update : undefined,
       onWait: () => console.error(`Another process pulls ${plan.repo}: waiting for it.`),
     });
   } finally {

@@ -73,6 +73,8 @@ Deno.test("variables name cache, hub and token as the hub's tools read them", as
     assertEquals(hubToken(of({ HF_HOME: dir })), "hf_file");
     assertEquals(hubToken(of({ HF_HOME: "/none", HF_TOKEN_PATH: join(dir, "token") })), "hf_file");
     assertEquals(hubToken(of({ HF_HOME: dir, HF_TOKEN: " hf_own " })), "hf_own");
+    const error = assertThrows(() => hubToken(of({ HF_TOKEN: "hf_\nsecret" })), Error);
+    assertEquals(error.message.includes("secret"), false);
   } finally {
     await Deno.remove(dir, { recursive: true });
   }

@@ -255,6 +255,22 @@ Deno.test("where no links can be made, the files themselves lie in the snapshot"
   });
 });
 
+Deno.test("what is there is hashed where that is asked for", async () => {
+  await withHub(async (hub, cache) => {
+    const { dir } = await pullFrom(asking(hub), cache);
+    const shard = WANTED.find((name) => name.startsWith("model-00002"))!;
+    const content = await Deno.readFile(join(dir, shard));
+    content[1000] ^= 1;
+    await Deno.writeFile(join(dir, shard), content);
+    assertEquals((await pullFrom(asking(hub), cache)).fetched, 0);
+    const wrong: string[] = [];
+    const onWrong = ({ name }: { readonly name: string }) => wrong.push(name);
+    const { fetched } = await pullFrom(asking(hub), cache, "main", { verify: true, onWrong });
+    assertEquals([wrong, fetched], [[shard], content.length]);
+    checkSnapshot(dir);
+  });
+});
+
 Deno.test("two pulls of one repository fetch it once", async () => {
   await withHub(async (hub, cache) => {
     let waits = 0;

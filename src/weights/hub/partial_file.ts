@@ -46,7 +46,7 @@ export class PartialFile implements Disposable {
     this.#final = join(blobs, file.etag);
     this.#handle = openSync(this.#path, constants.O_RDWR | constants.O_CREAT, 0o666);
     this.#spans = this.#readRecord(fstatSync(this.#handle).size);
-    this.#hash = this.#newHash();
+    this.#hash = hashFor(this.file);
   }
 
   /** Bytes that are there. */
@@ -95,7 +95,7 @@ export class PartialFile implements Disposable {
   clear(): void {
     this.#spans = [];
     this.#hashed = 0;
-    this.#hash = this.#newHash();
+    this.#hash = hashFor(this.file);
     this.record();
   }
 
@@ -110,7 +110,11 @@ export class PartialFile implements Disposable {
   [Symbol.dispose](): void {
     if (this.#handle === undefined) return;
     this.#close();
-    this.record();
+    try {
+      this.record();
+    } catch {
+      // The disk is full: an older record tells of less, and this is no time for another error.
+    }
   }
 
   get #open(): number {
@@ -121,12 +125,6 @@ export class PartialFile implements Disposable {
   #close(): void {
     closeSync(this.#open);
     this.#handle = undefined;
-  }
-
-  #newHash(): Hash {
-    const { hash, bytes } = this.file;
-    if (hash === "sha256") return createHash("sha256");
-    return createHash("sha1").update(`blob ${bytes}\0`);
   }
 
   /** Hashes on, in order, as far as bytes are there. @returns whether there is more */
@@ -153,6 +151,12 @@ export class PartialFile implements Disposable {
       return [];
     }
   }
+}
+
+/** The hash of a file, before its first byte. */
+export function hashFor({ hash, bytes }: HubFile): Hash {
+  if (hash === "sha256") return createHash("sha256");
+  return createHash("sha1").update(`blob ${bytes}\0`);
 }
 
 /** Removes what is left of a blob's beginning when the blob has come another way. */

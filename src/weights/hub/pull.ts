@@ -16,7 +16,15 @@ import { MAX_INDEX, NEEDED_FILES, shardsOf } from "./cache.ts";
 import { partialPath, removePartial } from "./partial_file.ts";
 import { folderName, isCommit } from "./repository.ts";
 import { type Asking, HubError } from "./requests.ts";
-import { hasBlob, hasFile, lockRepository, type MakeLink, nameBlob, writeRef } from "./snapshot.ts";
+import {
+  hasBlob,
+  hasFile,
+  lockRepository,
+  type MakeLink,
+  nameBlob,
+  removeWrong,
+  writeRef,
+} from "./snapshot.ts";
 import { transfer, type TransferOptions } from "./transfer.ts";
 
 /** Files that are fetched besides the weights, where they are; models/README.md says what for. */
@@ -60,6 +68,10 @@ export interface PullPlan {
 export interface PullOptions extends Pick<TransferOptions, "connections" | "pieceBytes"> {
   /** Called with the bytes that are there, of all. */
   readonly onProgress?: (done: number, total: number) => void;
+  /** Whether what the cache has is hashed, too; a file of another content is fetched again. */
+  readonly verify?: boolean;
+  /** Called for each of those. */
+  readonly onWrong?: (file: HubFile) => void;
   /** Called if another process pulls the same repository, before this one waits for it. */
   readonly onWait?: () => void;
   /** For tests: makes a link in a snapshot. */
@@ -159,12 +171,19 @@ export async function pull(
 async function carryOut(
   asking: Asking,
   { cache, repo, revision, commit, dir, files: described }: PullPlan,
-  { connections, pieceBytes, onProgress, onWait = () => {}, link }: PullOptions,
+  options: PullOptions,
 ): Promise<number> {
+  const { connections, pieceBytes, onProgress, onWait = () => {}, link } = options;
   const repository = join(cache, folderName(repo));
   const blobs = join(repository, "blobs");
   Deno.mkdirSync(blobs, { recursive: true });
   using _ = await lockRepository(cache, repo, onWait);
+  if (options.verify) {
+    for (const file of uniqueBlobs(onDisk(cache, repo, commit, described).files)) {
+      if (!file.present || !await removeWrong(repository, commit, file, asking.signal)) continue;
+      options.onWrong?.(file);
+    }
+  }
   // Another process may have fetched some since it was planned.
   const { files, bytes, missingBytes, neededBytes, freeBytes } = onDisk(
     cache,

@@ -51,9 +51,15 @@ export function hubEndpoint(valueOf: Variables = ownVariable): string {
   return url.href.replace(/\/+$/, "");
 }
 
-/** The user's token: `HF_TOKEN`, else what the hub's own login has written into a file. */
+/**
+ * The user's token: `HF_TOKEN`, else what the hub's own login has written into a file.
+ * @throws {Error} when `HF_TOKEN` holds what cannot be sent; the error does not tell it
+ */
 export function hubToken(valueOf: Variables = ownVariable): string | undefined {
   const given = valueOf("HF_TOKEN")?.trim();
+  if (given && !/^[\x21-\x7e]+$/.test(given)) {
+    throw new Error("HF_TOKEN holds blanks or characters that no token has");
+  }
   if (given) return given;
   const file = tokenFile(valueOf);
   try {

@@ -2,6 +2,7 @@
 
 import { dirname, join, relative } from "node:path";
 import type { HubFile } from "./api.ts";
+import { hashFor } from "./partial_file.ts";
 import { folderName } from "./repository.ts";
 
 /** Makes a link at `path`. */
@@ -24,6 +25,31 @@ function sizeOf(path: string): number | undefined {
   } catch {
     return undefined;
   }
+}
+
+/**
+ * Removes a file of a snapshot, and its blob, where the content is not what the hub lists.
+ * @returns whether it was so
+ */
+export async function removeWrong(
+  repository: string,
+  commit: string,
+  file: HubFile,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const blob = join(repository, "blobs", file.etag);
+  const named = join(repository, "snapshots", commit, file.name);
+  const path = hasFile(join(repository, "snapshots", commit), file) ? named : blob;
+  const hash = hashFor(file);
+  // The stream closes the file.
+  for await (const piece of (await Deno.open(path)).readable) {
+    hash.update(piece);
+    signal.throwIfAborted();
+  }
+  if (hash.digest("hex") === file.etag) return false;
+  removeIfThere(named);
+  removeIfThere(blob);
+  return true;
 }
 
 /**

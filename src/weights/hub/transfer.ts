@@ -32,7 +32,7 @@ interface Coming {
   readonly partial: PartialFile;
   /** Pieces that nobody fetches yet, in order. */
   waiting: Span[];
-  /** Pieces that are not there yet. */
+  /** Pieces that are not there yet; one until the hash is compared. */
   open: number;
   /** Whether it is fetched again because its hash was wrong. */
   again: boolean;
@@ -64,15 +64,27 @@ export async function transfer(
     options.onBytes?.(coming.reduce((sum, { partial }) => sum + partial.bytes, 0));
   };
   report();
+  // A file whose hash is wrong has pieces for everybody again.
+  let turn = Promise.withResolvers<void>();
   const work = async () => {
     for (;;) {
       const file = coming.find(({ waiting }) => waiting.length > 0);
-      if (!file) return;
+      if (!file) {
+        if (coming.every(({ open }) => open === 0)) return;
+        await turn.promise;
+        asking.signal.throwIfAborted();
+        continue;
+      }
       const piece = file.waiting.shift()!;
       await fetchPiece(asking, options, file, piece, report);
-      if (--file.open > 0) continue;
+      if (file.open > 1) {
+        file.open--;
+        continue;
+      }
       await finish(asking, options, file, pieceBytes);
       report();
+      turn.resolve();
+      turn = Promise.withResolvers();
     }
   };
   try {
@@ -81,6 +93,7 @@ export async function transfer(
         await work();
       } catch (error) {
         failed.abort(error);
+        turn.resolve();
         throw error;
       }
     });
@@ -110,6 +123,7 @@ async function finish(
   const { name, etag, hash } = partial.file;
   const found = await partial.digest(asking.signal);
   if (found === etag) {
+    file.open = 0;
     partial.complete();
     onFile(partial.file);
     return;
