@@ -34,6 +34,16 @@ const COMMANDS: Readonly<Record<string, Listed>> = {
     description: "Keeps a conversation on the terminal; from a pipe, one turn per line.",
     load: async () => (await import("./chat.ts")).chatCommand(),
   },
+  pull: {
+    usage: "[options] <repository>",
+    description: "Fetches a model from the hub into the hub's cache.",
+    load: async () => (await import("./pull.ts")).pullCommand(),
+  },
+  models: {
+    usage: "[options]",
+    description: "Lists the models in the hub's cache.",
+    load: async () => (await import("./models.ts")).modelsCommand(),
+  },
   info: {
     usage: "[options]",
     description: "Shows the GPU adapter, and what a model folder holds and would need in memory.",
@@ -122,6 +132,7 @@ const program: Command = new Command("unmask")
   .exitOverride()
   .hook("preAction", async (_, command) => {
     await makeLocal(command);
+    (await import("./model_place.ts")).placeModels(command);
     if (command.opts().tune) await (await import("./tune_model.ts")).tuneFirst(command);
     giveUpOthers(command);
   });

@@ -32,7 +32,7 @@ import {
 
 /** `--model DIR` */
 export function modelOption(): Option {
-  return new Option("-m, --model <dir>", "model folder in Hugging Face layout")
+  return new Option("-m, --model <dir>", "model folder, or ORG/NAME that unmask pull fetched")
     .default(EMBEDDED_TARGET, "the embedded tiny-target");
 }
 
@@ -232,7 +232,7 @@ export interface GenerationFlags
 /** `--draft DIR` and `--no-draft` */
 export function addDraftOptions(command: Command): Command {
   return command
-    .option("--draft <dir>", "draft model folder (default: the embedded draft, for its target)")
+    .option("--draft <dir>", "draft, likewise (default: the embedded draft, for its target)")
     .option("--no-draft", "load no draft");
 }
 

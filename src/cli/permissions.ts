@@ -9,6 +9,8 @@
  * - A Worker shares its parent's permissions: what either gives up, both have lost. So the main
  *   thread keeps what the engine needs, also for the Worker that replaces one that hangs.
  * - A socket that listens goes on without any permission.
+ * - A link is only made with `--allow-read` and `--allow-write` without lists, which `deno task pull`
+ *   therefore grants; `pull` makes its paths of nothing but names that it has checked.
  * - Importing a package from npm needs no permission: `--cached-only` and `--frozen` refuse it.
  */
 
@@ -20,6 +22,12 @@ import { cacheFolder } from "../engine/cache_folder.ts";
 import { EMBEDDED_DRAFT } from "../engine/embedded_models.ts";
 import { defaultTuningFile } from "../engine/tuning_file.ts";
 import type { ProviderName } from "../gpu/provider.ts";
+import {
+  HUB_FOLDER_VARIABLES,
+  HUB_NETWORK_VARIABLES,
+  hubCache,
+  tokenFile,
+} from "../weights/hub/settings.ts";
 
 /** Options whose value is a file or folder that a command reads. */
 const READ_OPTIONS = [
@@ -42,8 +50,13 @@ const IS_FOLDER = import.meta.url.startsWith("file:");
 
 /** Variables that drivers read, and that a Worker sets for them. */
 const DRIVER_VARIABLES: readonly string[] = ["DENO_WEBGPU_BACKEND", "XDG_RUNTIME_DIR"];
-/** Variables that name the cache folder, where the models lie that were fetched from a URL. */
-const FOLDER_VARIABLES: readonly string[] = ["HOME", "LOCALAPPDATA", "XDG_CACHE_HOME"];
+/** Variables that name the cache folders, where the models lie that were fetched. */
+const FOLDER_VARIABLES: readonly string[] = [
+  ...HUB_FOLDER_VARIABLES,
+  "HOME",
+  "LOCALAPPDATA",
+  "XDG_CACHE_HOME",
+];
 const KEYS_VARIABLE = "UNMASK_API_KEYS";
 const TERMINAL_VARIABLES: readonly string[] = ["COLORTERM", "FORCE_COLOR", "NO_COLOR", "TERM"];
 
@@ -67,6 +80,7 @@ export function giveUpOthers(command: Command): void {
   const flags: ReachingFlags = command.opts();
   const written = paths(WRITE_OPTIONS.map((name) => flags[name]));
   if (what === "tune") written.push(...tuningFolder(flags.tuning));
+  if (what === "pull") written.push(...paths([hubCache()]));
   // It makes a model for the run, unless a folder is named.
   if (timed === "load") written.push(tmpdir());
   const read = [
@@ -77,15 +91,20 @@ export function giveUpOthers(command: Command): void {
       ),
     ),
     ...paths([cacheFolder()]),
+    ...what === "pull" ? paths([tokenFile()]) : [],
+    ...what === "models" ? paths([hubCache()]) : [],
     // How much its disk holds is asked of the folder that is there.
-    ...paths([flags.out]).map(standing),
+    ...paths([flags.out, what === "pull" ? hubCache() : undefined]).map(standing),
   ];
   keepPaths("write", written);
   keepPaths("read", [...read, ...written, ...ownCode()]);
   if (written.length === 0) Deno.permissions.revokeSync({ name: "sys", kind: "statfs" });
-  if (what !== "serve") {
-    Deno.permissions.revokeSync({ name: "net" });
-    Deno.permissions.revokeSync({ name: "env", variable: KEYS_VARIABLE });
+  if (what !== "serve" && what !== "pull") Deno.permissions.revokeSync({ name: "net" });
+  if (what !== "serve") Deno.permissions.revokeSync({ name: "env", variable: KEYS_VARIABLE });
+  if (what !== "pull") {
+    for (const variable of HUB_NETWORK_VARIABLES) {
+      Deno.permissions.revokeSync({ name: "env", variable });
+    }
   }
   Deno.permissions.revokeSync({ name: "run" });
   if (flags.gpu !== "dawn" && flags.gpu !== "auto") Deno.permissions.revokeSync({ name: "ffi" });
@@ -105,6 +124,9 @@ export function giveUpStarting(address: string, keys?: string): void {
   const others = [KEYS_VARIABLE, ...TERMINAL_VARIABLES, ...IS_FOLDER ? FOLDER_VARIABLES : []];
   for (const variable of others) Deno.permissions.revokeSync({ name: "env", variable });
 }
+
+/** The variables that `deno task pull` permits besides. */
+export { HUB_NETWORK_VARIABLES } from "../weights/hub/settings.ts";
 
 /** The variables that a task permits. */
 export const VARIABLES: readonly string[] = [

@@ -218,8 +218,8 @@ Deno.test("the peers' task and lock file are the benchmark's and the runtimes", 
         .replace("--frozen --deny-import", "--lock=.lock/peers.lock --allow-ffi")
         .replace("--allow-read=/ --allow-write=/", "--allow-read --allow-write")
         .replace(
-          "TMPDIR",
-          "TMPDIR,DENO_DIR,HOME,XDG_CACHE_HOME,GGML_VK_VISIBLE_DEVICES,GGML_VK_DISABLE_F16",
+          "XDG_CACHE_HOME",
+          "XDG_CACHE_HOME,DENO_DIR,GGML_VK_VISIBLE_DEVICES,GGML_VK_DISABLE_F16",
         )
         .replace(
           "hostname,systemMemoryInfo",

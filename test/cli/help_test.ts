@@ -9,6 +9,8 @@ const COMMANDS = [
   "generate",
   "infill",
   "chat",
+  "pull",
+  "models",
   "info",
   "trace",
   "parity",
@@ -20,7 +22,7 @@ const COMMANDS = [
   "bench",
 ];
 /** Commands that open no GPU. */
-const WITHOUT_GPU = ["quantize"];
+const WITHOUT_GPU = ["pull", "models", "quantize"];
 
 Deno.test("every command has help with an example, on standard output", async () => {
   const { code, stdout } = await unmask(["--help"]);

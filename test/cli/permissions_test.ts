@@ -53,6 +53,9 @@ Deno.test("a command keeps the files that its options name, and what it computes
       ["read /c,write /c", "bench", "--json", "/c"],
       ["read /a,read /a/b,write /a,write /a/b", "tune", "--tuning", "/a/tiles.json"],
       ["", "synth"],
+      // Without a variable that names the hub's cache there is nothing to write or to read.
+      ["net", "pull"],
+      ["", "models"],
     ];
     for (const [expected, ...args] of cases) {
       assertEquals(await kept(WITH_LISTS, ...args), expected, args.join(" "));

@@ -197,7 +197,7 @@ Deno.test("a server that cannot start says why, and exits with 1", async () => {
       /--cors <origin>' argument .* is invalid/,
     ],
     [["--port", "0", "--name", "two words"], /--name <name>' argument 'two words' is invalid/],
-    [["--port", "0", "--model", "no/folder"], /^unmask: no\/folder\/config\.json/m],
+    [["--port", "0", "--model", "no/folder"], /^unmask: no\/folder: there is no such folder here/m],
   ];
   for (const [args, message, env] of cases) {
     const { code, stderr } = await runTask("serve", args, { env });

@@ -149,7 +149,10 @@ export function choicesTable(
 }
 
 /** A table without rules between rows. */
-export function plainTable(head: string[] = []) {
+export function plainTable(
+  head: string[] = [],
+  widths: Pick<Table.TableConstructorOptions, "colWidths" | "wordWrap" | "wrapOnWordBoundary"> = {},
+) {
   const noRules = { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "" };
-  return new Table({ head, chars: noRules, style: { head: [], border: [] } });
+  return new Table({ head, chars: noRules, style: { head: [], border: [] }, ...widths });
 }

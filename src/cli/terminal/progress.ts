@@ -27,33 +27,40 @@ export interface ProgressReport {
  * @param label name of the task
  * @param amount formats the total amount of work
  * @param lines whether to print lines if there is no terminal
+ * @param pace formats how fast it goes; asked at every update
  */
 export function progressReport(
   label: string,
   amount: (total: number) => string,
   lines: boolean,
+  pace?: (done: number, total: number) => string,
 ): ProgressReport {
-  if (Deno.stderr.isTerminal()) return progressBar(label, amount);
+  if (Deno.stderr.isTerminal()) return progressBar(label, amount, pace);
   // The work goes on where nobody takes these lines, such as on a full disk.
   const log = new Log();
   let shown = 0;
   return {
     update(done, total) {
+      const told = pace?.(done, total) ?? "";
       if (!lines || (done < total && done / total < shown + LINE_SHARE)) return;
       if (shown >= 1) return;
       shown = done / total;
-      log.error(`${label}: ${Math.floor(100 * shown)} % of ${amount(total)}`);
+      log.error(`${label}: ${Math.floor(100 * shown)} % of ${amount(total)}${told}`);
     },
     print: (line) => console.log(line),
     stop() {},
   };
 }
 
-function progressBar(label: string, amount: (total: number) => string): ProgressReport {
+function progressBar(
+  label: string,
+  amount: (total: number) => string,
+  pace?: (done: number, total: number) => string,
+): ProgressReport {
   const bar = new cliProgress.SingleBar({
     stream: process.stderr,
-    format: `${label} {bar} {percentage} % of {amount}`,
-    barsize: 30,
+    format: `${label} {bar} {percentage} % of {amount}${pace ? "{pace}" : ""}`,
+    barsize: pace ? 10 : 30,
     clearOnComplete: true,
     // The command ends the bar itself, and leaves line wrapping as it is.
     gracefulExit: false,
@@ -66,9 +73,9 @@ function progressBar(label: string, amount: (total: number) => string): Progress
     update(done, total) {
       if (state === "before") {
         state = "drawn";
-        bar.start(total, 0, { amount: amount(total) });
+        bar.start(total, 0, { amount: amount(total), pace: "" });
       }
-      if (state === "drawn") bar.update(done);
+      if (state === "drawn") bar.update(done, pace && { pace: pace(done, total) });
     },
     print(line) {
       if (state === "drawn") held.push(line);
