@@ -271,6 +271,29 @@ Deno.test("what is there is hashed where that is asked for", async () => {
   });
 });
 
+Deno.test("a beginning that is not what its record says does no harm", async () => {
+  await withHub(async (hub, cache) => {
+    const shard = WANTED.find((name) => name.startsWith("model-00001"))!;
+    const { content } = sharded.files[shard];
+    const etag = etagOf(sharded.files[shard]);
+    const blobs = join(folderOf(cache), "blobs");
+    const cases: readonly (readonly [Uint8Array, unknown])[] = [
+      [new Uint8Array(content.length), { bytes: content.length, spans: [[0, content.length]] }],
+      [new Uint8Array(10), { bytes: content.length, spans: [[0, 500_000]] }],
+      [new Uint8Array(2 * content.length), { bytes: 2 * content.length, spans: [[0, 99]] }],
+      [content.slice(0, 5000), { bytes: content.length, spans: [[0, 5000]] }],
+      [content, "{"],
+    ];
+    for (const [bytes, record] of cases) {
+      await Deno.mkdir(blobs, { recursive: true });
+      await Deno.writeFile(join(blobs, `${etag}.unmask.incomplete`), bytes);
+      await Deno.writeTextFile(join(blobs, `${etag}.unmask.ranges`), JSON.stringify(record));
+      checkSnapshot((await pullFrom(asking(hub), cache)).dir);
+      await Deno.remove(folderOf(cache), { recursive: true });
+    }
+  });
+});
+
 Deno.test("two pulls of one repository fetch it once", async () => {
   await withHub(async (hub, cache) => {
     let waits = 0;

@@ -7,7 +7,16 @@
  */
 
 import { createHash, type Hash } from "node:crypto";
-import { closeSync, constants, fstatSync, fsyncSync, openSync, readSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  openSync,
+  readSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import type { HubFile } from "./api.ts";
 import { missingSpans, readSpans, type Span, spannedBytes, withSpan } from "./ranges.ts";
@@ -45,7 +54,10 @@ export class PartialFile implements Disposable {
     this.#record = join(blobs, file.etag + RECORD);
     this.#final = join(blobs, file.etag);
     this.#handle = openSync(this.#path, constants.O_RDWR | constants.O_CREAT, 0o666);
-    this.#spans = this.#readRecord(fstatSync(this.#handle).size);
+    const { size } = fstatSync(this.#handle);
+    // What is beyond would not be hashed.
+    if (size > file.bytes) ftruncateSync(this.#handle, file.bytes);
+    this.#spans = this.#readRecord(size);
     this.#hash = hashFor(this.file);
   }
 

@@ -198,7 +198,7 @@ function reasonOf(error: Error): string {
 
 function notPermitted(url: URL, own: string): HubError {
   const how = url.origin === own
-    ? "`deno task pull` may reach the hub, and the host that HF_ENDPOINT names"
+    ? `\`deno task pull\` may, or permit it by --allow-net=${url.host}`
     : `the hub sends on to it; permit it by --allow-net=${url.host} beside what the task permits`;
   return new HubError(`this program may not reach ${url.host}: ${how}`);
 }
