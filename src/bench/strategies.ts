@@ -121,8 +121,14 @@ export async function benchStrategies(
   const settings = chosenSettings(options.only);
   const measured = items.slice(0, options.limit);
   const warmUp = [...items.slice(measured.length), ...measured].slice(0, WARM_UP);
-  const { provider, rowForm, tuned, onProvider } = options;
-  using engine = await loadEngine(dir, { provider, rowForm, tuned, onProvider });
+  const { provider, adapter: wanted, rowForm, tuned, onProvider } = options;
+  using engine = await loadEngine(dir, {
+    provider,
+    adapter: wanted,
+    rowForm,
+    tuned,
+    onProvider,
+  });
   const adapter = engine.model.gpu.name;
   const { progress = SILENT } = options;
   const report = progress("answering", (prompts) => `${prompts} prompts`, true);
