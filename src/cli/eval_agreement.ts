@@ -1,7 +1,6 @@
 /** `unmask eval agreement`: how far a quantised or pruned model departs from its original. */
 
 import { basename, resolve } from "node:path";
-import Table from "cli-table3";
 import { Command, Option } from "commander";
 import { EVAL_PUBLIC } from "../engine/embedded_models.ts";
 import { defaultLengths, folderDefaults } from "../engine/generation_plan.ts";
@@ -38,6 +37,7 @@ import {
   quantisationOf,
   wholeNumber,
 } from "./options.ts";
+import { FittedTable } from "../bench/fitted_table.ts";
 
 /** Tokens of a random prompt. */
 const RANDOM_LENGTH = 24;
@@ -233,7 +233,7 @@ function rootMeanSquare(values: readonly number[]): number {
 }
 
 function table(agreements: readonly Agreement[]): string {
-  const result = new Table({
+  const result = new FittedTable({
     head: [
       "masked",
       "positions",
@@ -244,7 +244,6 @@ function table(agreements: readonly Agreement[]): string {
       "confidence error",
       "largest",
     ],
-    style: { head: [], border: [] },
   });
   const percent = (part: number, whole: number) =>
     whole === 0 ? "-" : `${(100 * part / whole).toFixed(2)} %`;

@@ -1,6 +1,5 @@
 /** `unmask tune`: finds the fastest tile sizes of a model's linear layers on this device. */
 
-import Table from "cli-table3";
 import { Command, InvalidArgumentError, Option } from "commander";
 import type { TilePlan } from "../kernels/weight_matrix.ts";
 import { SYNTHETIC_SHAPES } from "../model/synthetic/synthetic_shape.ts";
@@ -9,6 +8,7 @@ import { isSame, isSlice, TUNED_ROWS } from "../model/tiles/tuning.ts";
 import { addDeviceOptions } from "./device_options.ts";
 import { addDraftOptions, addMemoryOptions, modelOption, wholeNumber } from "./options.ts";
 import { type ModelTuning, tuneModel, type TuneModelFlags, tuningLine } from "./tune_model.ts";
+import { FittedTable } from "../bench/fitted_table.ts";
 
 interface TuneFlags extends TuneModelFlags {
   readonly json?: boolean;
@@ -85,9 +85,8 @@ function print(tuning: ModelTuning): void {
   }
   if (results.length === 0) return;
   const rows = results[0].rows.join(" / ");
-  const table = new Table({
+  const table = new FittedTable({
     head: ["matrix", "fixed rule", "fastest", `GFLOP/s, ${rows} rows`, "time, quartiles", "chosen"],
-    style: { head: [], border: [] },
   });
   for (const result of results) {
     const { matrix, fixed, best, chosen, fixedGflopPerSecond, bestGflopPerSecond } = result;

@@ -1,6 +1,5 @@
 /** Formats statistics as text and tables. */
 
-import Table from "cli-table3";
 import { NO_CACHE } from "../../denoise/cache_plan.ts";
 import type { AcceptanceCount, AcceptanceTally } from "../../denoise/strategies/acceptance.ts";
 import type {
@@ -10,6 +9,7 @@ import type {
   PassStats,
   Usage,
 } from "../../engine/request.ts";
+import { FittedTable } from "../../bench/fitted_table.ts";
 
 /** Positions of the generation that are summed in one line. */
 const POSITIONS_PER_LINE = 8;
@@ -89,9 +89,10 @@ function acceptanceTable({ byDepth, byMaskRatio, byPosition }: AcceptanceTally):
   );
   const columns = [depth, masked, positions]
     .map((rows) => rows.filter(([, { proposed }]) => proposed > 0));
-  const table = new Table({
+  const table = new FittedTable({
     head: ["depth", "accepted", "masked", "accepted", "position", "accepted"],
-    style: { head: [], border: [], compact: true },
+    rules: "head",
+    stream: "stderr",
   });
   for (let i = 0; i < Math.max(...columns.map(({ length }) => length)); i++) {
     table.push(columns.flatMap((rows) => rows[i] ? [rows[i][0], share(rows[i][1])] : ["", ""]));
