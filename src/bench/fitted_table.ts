@@ -81,16 +81,19 @@ function fittingWidths(
         ),
     );
   const widths = widest(/\n/);
-  const least = widest(/\s+/).map((width) => Math.min(width, NARROWEST));
-  const room = columns - EDGE - CELL * count;
-  for (let excess = widths.reduce(plus, 0) - room; excess > 0; excess--) {
-    // The widest column gives way first.
-    const [at] = [...widths.keys()].filter((i) => widths[i] > least[i])
-      .sort((a, b) => widths[b] - widths[a]);
-    if (at === undefined) return undefined;
-    widths[at]--;
+  const words = widest(/\s+/);
+  let excess = widths.reduce(plus, 0) - (columns - EDGE - CELL * count);
+  // Words are broken only where wrapping is not enough. The widest column gives way first.
+  for (const least of [words, words.map((width) => Math.min(width, NARROWEST))]) {
+    while (excess > 0) {
+      const [at] = [...widths.keys()].filter((i) => widths[i] > least[i])
+        .sort((a, b) => widths[b] - widths[a]);
+      if (at === undefined) break;
+      widths[at]--;
+      excess--;
+    }
   }
-  return widths;
+  return excess > 0 ? undefined : widths;
 }
 
 function plus(a: number, b: number): number {
@@ -108,18 +111,19 @@ function asLists(
     Math.max(0, ...names.map((text) => stringWidth(text))),
     Math.floor(columns / 2),
   );
-  return rows.map((row) =>
-    row.flatMap((cell, i) => {
+  return rows.map((row) => {
+    const begins = row.findIndex((cell) => cell !== "");
+    return row.flatMap((cell, i) => {
       if (cell === "") return [];
       const texts = wrapText(cell, Math.max(1, columns - width - 4));
       const labels = wrapText(names[i] ?? "", Math.max(1, width));
-      const indent = i === 0 ? "" : "  ";
+      const indent = i === begins ? "" : "  ";
       return Array.from(
         { length: Math.max(texts.length, labels.length) },
         (_, line) => `${indent}${pad(labels[line] ?? "", width)}  ${texts[line] ?? ""}`.trimEnd(),
       );
-    }).join("\n")
-  ).join("\n");
+    }).join("\n");
+  }).join("\n");
 }
 
 function pad(text: string, width: number): string {
