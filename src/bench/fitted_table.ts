@@ -4,7 +4,6 @@
  */
 
 import Table from "cli-table3";
-import stringWidth from "string-width";
 
 /** A column is not made narrower than this, unless all of it is. */
 const NARROWEST = 10;
@@ -77,7 +76,7 @@ function fittingWidths(
       (_, i) =>
         Math.max(
           0,
-          ...rows.flatMap((row) => (row[i] ?? "").split(split).map((text) => stringWidth(text))),
+          ...rows.flatMap((row) => (row[i] ?? "").split(split).map((text) => columnsOf(text))),
         ),
     );
   const widths = widest(/\n/);
@@ -108,7 +107,7 @@ function asLists(
 ): string {
   const names = head.map((name) => name.replaceAll("\n", " "));
   const width = Math.min(
-    Math.max(0, ...names.map((text) => stringWidth(text))),
+    Math.max(0, ...names.map((text) => columnsOf(text))),
     Math.floor(columns / 2),
   );
   return rows.map((row) => {
@@ -126,20 +125,34 @@ function asLists(
   }).join("\n");
 }
 
+/** Characters that take two columns; combining marks take none. */
+const WIDE =
+  /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60]|\p{Emoji_Presentation}/gu;
+const NARROW = /\p{M}/gu;
+
+/**
+ * Columns that a text takes on a terminal. Nearly as string-width counts, which every command that
+ * has a table would have to load: tables hold names and figures.
+ */
+function columnsOf(text: string): number {
+  const wide = text.match(WIDE)?.length ?? 0;
+  return Array.from(text).length + wide - (text.match(NARROW)?.length ?? 0);
+}
+
 function pad(text: string, width: number): string {
-  return text + " ".repeat(Math.max(0, width - stringWidth(text)));
+  return text + " ".repeat(Math.max(0, width - columnsOf(text)));
 }
 
 /** Wraps a text at spaces into lines of at most `width` columns; a longer word is broken. */
 export function wrapText(text: string, width: number): string[] {
   return text.split("\n").flatMap((line) => {
-    if (stringWidth(line) <= width) return [line];
+    if (columnsOf(line) <= width) return [line];
     const lines: string[] = [];
     let current = "";
     for (let word of line.split(/ +/)) {
       while (true) {
         const joined = current === "" ? word : `${current} ${word}`;
-        if (stringWidth(joined) <= width) {
+        if (columnsOf(joined) <= width) {
           current = joined;
           break;
         }
@@ -152,7 +165,7 @@ export function wrapText(text: string, width: number): string[] {
         const characters = Array.from(word);
         let end = 1;
         while (
-          end < characters.length && stringWidth(characters.slice(0, end + 1).join("")) <= width
+          end < characters.length && columnsOf(characters.slice(0, end + 1).join("")) <= width
         ) {
           end++;
         }

@@ -131,7 +131,7 @@ function describeAdapter(gpu: Gpu, { name, reason }: Provider, { kernelForm }: I
 }
 
 /** Counts the matrices that take tiles, and those that are tuned; null when no plan fits. */
-async function describeTuning(gpu: Gpu, request: PlanRequest, known: KnownMemory) {
+export async function describeTuning(gpu: Gpu, request: PlanRequest, known: KnownMemory) {
   const file = defaultTuningFile();
   const { tuned, warning } = file === undefined ? { tuned: UNTUNED } : readTuning(file);
   try {

@@ -39,6 +39,11 @@ const COMMANDS: Readonly<Record<string, Listed>> = {
     description: "Shows the GPU adapter, and what a model folder holds and would need in memory.",
     load: async () => (await import("./info.ts")).infoCommand(),
   },
+  doctor: {
+    usage: "[options]",
+    description: "Tells what works on this machine, and what to do about the rest.",
+    load: async () => (await import("./doctor.ts")).doctorCommand(),
+  },
   trace: {
     usage: "[options] <file>",
     description: "Draws a trace of unmask generate --trace: positions by denoising steps.",

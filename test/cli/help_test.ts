@@ -10,6 +10,7 @@ const COMMANDS = [
   "infill",
   "chat",
   "info",
+  "doctor",
   "trace",
   "parity",
   "eval accuracy",
