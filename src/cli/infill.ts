@@ -49,7 +49,7 @@ export function infillCommand(): Command {
       `
 Examples:
   unmask infill "The ___ of France is ___."
-  unmask infill "7 * 8 = ___. The answer is ___." --instruction "What is 7 times 8?"`,
+  unmask infill "7 * 8 = ___." --instruction "What is 7 times 8?"`,
     )
     .action(run);
 }
