@@ -1,11 +1,10 @@
 /** `unmask generate`: one answer to one prompt. */
 
 import { Command, Option } from "commander";
-import { createLogUpdate } from "log-update";
 import type { Engine } from "../engine/engine.ts";
 import { loadEngine } from "../engine/load.ts";
 import type { GenerateEvent, GenerateRequest, TextEngine } from "../engine/request.ts";
-import { CanvasView } from "./terminal/canvas_view.ts";
+import { LiveCanvas } from "./terminal/live_canvas.ts";
 import {
   addGenerationOptions,
   engineOptionsOf,
@@ -17,7 +16,7 @@ import { tellProvider } from "./device_options.ts";
 import { profiled } from "./terminal/profile.ts";
 import { startEngine } from "./terminal/progress.ts";
 import { onStop } from "./terminal/signals.ts";
-import { canRedraw, harmless, terminalSize, write } from "./terminal/terminal.ts";
+import { canRedraw, harmless, write } from "./terminal/terminal.ts";
 import { answerText } from "./terminal/stats_view.ts";
 import { EventTrace, TraceFile } from "./trace.ts";
 
@@ -177,39 +176,15 @@ function streaming(): Output {
 /** An output that redraws the canvas (off a terminal: a line per step), then prints the answer. */
 function watching(): Output {
   const redraw = canRedraw();
-  const stdout = {
-    isTTY: true,
-    write,
-    get columns() {
-      return terminalSize().columns;
-    },
-    get rows() {
-      return terminalSize().rows;
-    },
-  };
-  const draw = createLogUpdate(stdout as unknown as Parameters<typeof createLogUpdate>[0]);
-  let view: CanvasView | undefined;
-  let start = 0;
+  const canvas = new LiveCanvas(redraw);
   return {
     show(event) {
-      if (event.type === "start") {
-        view = new CanvasView(event, redraw && !Deno.noColor);
-        start = performance.now();
-      } else if (event.type === "step") {
-        view!.apply(event);
-        if (!redraw) write(`${view!.stepLine()}\n`);
-      }
-      const end = event.type === "end" ? event : undefined;
-      const seconds = end?.stats.seconds ?? (performance.now() - start) / 1000;
-      if (redraw) draw(view!.frame(terminalSize(), seconds, end));
-      if (end) {
-        this.close();
-        write(`\n${redraw ? harmless(end.text) : end.text}\n`);
-      }
+      canvas.show(event);
+      if (event.type !== "end") return;
+      canvas.keep();
+      write(`\n${redraw ? harmless(event.text) : event.text}\n`);
     },
-    close() {
-      if (redraw) draw.done();
-    },
+    close: () => canvas.keep(),
   };
 }
 

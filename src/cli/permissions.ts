@@ -69,6 +69,8 @@ export function giveUpOthers(command: Command): void {
   const flags: ReachingFlags = command.opts();
   const written = paths(WRITE_OPTIONS.map((name) => flags[name]));
   if (what === "tune") written.push(...tuningFolder(flags.tuning));
+  // Its /save takes a name that is not known yet.
+  if (what === "chat") written.push(resolve("."));
   // It makes a model for the run, unless a folder is named.
   if (timed === "load") written.push(tmpdir());
   const read = [

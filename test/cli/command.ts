@@ -176,6 +176,8 @@ export interface TerminalOptions {
   readonly columns?: number;
   readonly rows?: number;
   readonly env?: Readonly<Record<string, string>>;
+  /** Columns that it gets once a file is there. */
+  readonly resized?: { readonly file: string; readonly columns: number };
 }
 
 /**
@@ -184,12 +186,16 @@ export interface TerminalOptions {
  */
 export function inTerminal(
   args: readonly string[],
-  { columns = 80, rows = 24, env }: TerminalOptions = {},
+  { columns = 80, rows = 24, env, resized }: TerminalOptions = {},
 ): Running {
   const quoted = [Deno.execPath(), "task", "--config", config, "unmask", ...args]
     .map((arg) => `'${arg.replaceAll("'", "'\\''")}'`).join(" ");
   // The shell must outlive a Ctrl-C, which every process of the terminal gets.
-  const script = `trap : INT; stty cols ${columns} rows ${rows}; ${quoted}; ${AFTERWARDS}`;
+  const resizing = resized
+    ? `(while [ ! -e '${resized.file}' ]; do sleep 0.1; done; stty cols ${resized.columns} < /dev/tty) & `
+    : "";
+  const script =
+    `trap : INT; ${resizing} stty cols ${columns} rows ${rows}; ${quoted}; ${AFTERWARDS}`;
   return new Running(
     new Deno.Command("script", {
       args: ["-qc", `sh -c "$SCRIPT"`, "/dev/null"],
