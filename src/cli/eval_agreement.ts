@@ -27,6 +27,7 @@ import { encodeChat, loadChatTemplate } from "../text/chat_template.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
 import { openCheckpoint } from "../weights/checkpoint.ts";
 import { addDeviceOptions, type DeviceFlags, deviceOf, openDevice } from "./device_options.ts";
+import { refuseIgnored } from "./ignored_options.ts";
 import {
   addSchemeOptions,
   kvCacheOption,
@@ -111,7 +112,10 @@ Examples:
     .action(run);
 }
 
-async function run(flags: AgreementFlags): Promise<void> {
+async function run(flags: AgreementFlags, command: Command): Promise<void> {
+  if (flags.random !== undefined) {
+    refuseIgnored(command, ["data", "limit"], "with --random, which makes the prompts");
+  }
   const quantisation = quantisationOf(flags);
   const { kvCache } = flags;
   if (!flags.against && !quantisation && !flags.arithmetic && kvCache !== "f16") {

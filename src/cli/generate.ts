@@ -3,7 +3,14 @@
 import { Command, Option } from "commander";
 import type { Engine } from "../engine/engine.ts";
 import { loadEngine } from "../engine/load.ts";
-import type { GenerateEvent, GenerateRequest, TextEngine } from "../engine/request.ts";
+import { strategyOf } from "../denoise/strategy.ts";
+import type {
+  GenerateEvent,
+  GenerateRequest,
+  StrategyName,
+  TextEngine,
+} from "../engine/request.ts";
+import { refuseIgnored } from "./ignored_options.ts";
 import { LiveCanvas } from "./terminal/live_canvas.ts";
 import {
   addGenerationOptions,
@@ -19,6 +26,9 @@ import { onStop } from "./terminal/signals.ts";
 import { canRedraw, harmless, write } from "./terminal/terminal.ts";
 import { answerText } from "./terminal/stats_view.ts";
 import { EventTrace, TraceFile } from "./trace.ts";
+
+/** The strategy that chooses among others, with a draft or without. */
+const AUTO: StrategyName = "auto";
 
 /** Limit of a prompt on standard input, in bytes. */
 const MAX_PROMPT_BYTES = 2 ** 20;
@@ -54,7 +64,18 @@ Examples:
     .action(run);
 }
 
-async function run(prompt: string | undefined, flags: GenerateFlags): Promise<void> {
+async function run(
+  prompt: string | undefined,
+  flags: GenerateFlags,
+  command: Command,
+): Promise<void> {
+  const { strategy = AUTO } = flags;
+  if (strategy !== AUTO && !strategyOf(strategy).needsDraft) {
+    refuseIgnored(command, ["draftWeights"], `by strategy ${strategy}, which needs no draft`);
+    if (typeof flags.draft === "string") {
+      refuseIgnored(command, ["draft"], `by strategy ${strategy}, which needs no draft`);
+    }
+  }
   const content = await promptText(prompt);
   const output = outputOf(flags);
   if (flags.profile) return await runProfiled(content, output, flags);

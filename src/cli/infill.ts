@@ -15,6 +15,7 @@ import {
   numberBetween,
   wholeNumber,
 } from "./options.ts";
+import { refuseIgnored } from "./ignored_options.ts";
 import { startEngine } from "./terminal/progress.ts";
 import { onStop } from "./terminal/signals.ts";
 import { harmless, write } from "./terminal/terminal.ts";
@@ -54,7 +55,10 @@ Examples:
     .action(run);
 }
 
-async function run(text: string, flags: InfillFlags): Promise<void> {
+async function run(text: string, flags: InfillFlags, command: Command): Promise<void> {
+  if (flags.tokens !== undefined) {
+    refuseIgnored(command, ["mostTokens"], "with --tokens, which sets each hole's size");
+  }
   if (!text.includes(flags.hole)) {
     throw new Error(`no hole: mark each with ${flags.hole}, as in "The ${flags.hole} of France"`);
   }

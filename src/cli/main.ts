@@ -3,6 +3,7 @@
 import { Command, CommanderError, Help } from "commander";
 import { localPlace } from "../engine/embedded_models.ts";
 import { addWholeHelp, helpConfiguration, listingHelp } from "./help.ts";
+import { refuseContradictions } from "./ignored_options.ts";
 import { giveUpOthers } from "./permissions.ts";
 import { VERSION } from "../engine/version.ts";
 
@@ -105,7 +106,9 @@ function inheriting(command: Command, parent: Command): Command {
 async function makeLocal(command: Command): Promise<void> {
   for (const name of ["model", "data"]) {
     const place = command.opts()[name];
-    if (typeof place === "string") command.setOptionValue(name, await localPlace(place));
+    if (typeof place !== "string") continue;
+    const source = command.getOptionValueSource(name);
+    command.setOptionValueWithSource(name, await localPlace(place), source);
   }
 }
 
@@ -129,6 +132,7 @@ const program: Command = new Command("unmask")
   })
   .exitOverride()
   .hook("preAction", async (_, command) => {
+    refuseContradictions(command);
     await makeLocal(command);
     if (command.opts().tune) await (await import("./tune_model.ts")).tuneFirst(command);
     giveUpOthers(command);
