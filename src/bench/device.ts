@@ -41,6 +41,7 @@ export interface DeviceBenchOptions {
     readonly place: string;
     readonly prompts: readonly AccuracyItem[];
     readonly provider?: ProviderName;
+    readonly adapter?: string;
   };
   /** The device's ceilings, if they are known; default: measured before and after the passes. */
   readonly ceilings?: PassCeilings;
@@ -148,9 +149,10 @@ async function acceptanceOf(
   if (!("place" in asked)) return { acceptance: asked, auto: [], leftOut: [] };
   const lacking = budget.lacks(1);
   if (lacking) return { auto: [], leftOut: [`acceptance: not measured: ${lacking}`] };
-  const { place, prompts, provider } = asked;
+  const { place, prompts, provider, adapter } = asked;
   const measured = await measureAcceptance(place, prompts, {
     provider,
+    adapter,
     rowForm,
     until: budget.endOfShare(1 / ACCEPTANCE_SHARE),
     progress,

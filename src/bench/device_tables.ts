@@ -1,15 +1,15 @@
 /** What `unmask bench device` prints. */
 
-import Table from "cli-table3";
 import { binarySize } from "../model/memory/binary_size.ts";
 import type { AdapterReport, DeviceReport, PassReport, SchemeReport } from "./device_report.ts";
 import type { PassCeilings } from "./floors.ts";
 import { passName } from "./pass_timing.ts";
+import { FittedTable } from "./fitted_table.ts";
 
 /** Prints the adapter, before anything is measured. */
 export function printAdapter(adapter: AdapterReport): void {
   const { identity, kernelForm, kernelFormReason, memoryBytes } = adapter;
-  const table = new Table({ style: { head: [], border: [] } });
+  const table = new FittedTable();
   table.push(
     ["adapter", adapter.name],
     ["driver says", identity],
@@ -51,7 +51,7 @@ export function printCeilings(
 export function printTimings({ model, schemes, acceptance, adapter }: DeviceReport): void {
   const timed = schemes.filter(({ passes }) => passes.length > 0);
   if (timed.length === 0) return;
-  const table = new Table({
+  const table = new FittedTable({
     head: [
       model.name,
       "pass",
@@ -62,7 +62,6 @@ export function printTimings({ model, schemes, acceptance, adapter }: DeviceRepo
       "tokens/s, 1 a pass",
       ...acceptance ? [`tokens/s, ${acceptance.tokensPerForward.toFixed(2)} a pass`] : [],
     ],
-    style: { head: [], border: [] },
   });
   for (const scheme of timed) {
     for (const [i, pass] of scheme.passes.entries()) {

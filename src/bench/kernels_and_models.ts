@@ -1,7 +1,6 @@
 /** `unmask bench` without arguments: times kernels and models against the device's peak rate. */
 
 import { basename, resolve } from "node:path";
-import Table from "cli-table3";
 import type { Gpu } from "../gpu/device.ts";
 import { KernelTimes } from "../gpu/kernel_times.ts";
 import { loadModel } from "../model/loading/load.ts";
@@ -14,6 +13,7 @@ import { type LinearRate, linearRate } from "./linear_layers.ts";
 import { type DenoiseTiming, type ForwardTiming, timeDenoise, timeForward } from "./model.ts";
 import { multiplyAddCeiling, type Rate } from "./ceilings.ts";
 import { VERSION } from "../engine/version.ts";
+import { FittedTable } from "./fitted_table.ts";
 
 /** Rows of the timed forward passes. */
 const ROWS = [32, 128, 512];
@@ -162,9 +162,8 @@ const rate = (value: number) => value.toFixed(1);
 const percent = (value: number) => `${(100 * value).toFixed(0)}%`;
 
 function printLinear(linear: readonly LinearRate[], ceiling: Rate): void {
-  const table = new Table({
+  const table = new FittedTable({
     head: ["linear layer, 128 rows", "weights", "GFLOP/s", "per CPU-second", "of ceiling"],
-    style: { head: [], border: [] },
   });
   for (const { scheme, inner, columns, gflopPerSecond, gflopPerCpuSecond } of linear) {
     table.push([
@@ -179,9 +178,8 @@ function printLinear(linear: readonly LinearRate[], ceiling: Rate): void {
 }
 
 function printModel({ name, forward, denoise, kernels }: ModelReport, ceiling: Rate): void {
-  const table = new Table({
+  const table = new FittedTable({
     head: [name, "ms per forward", "GFLOP/s", "of ceiling"],
-    style: { head: [], border: [] },
   });
   for (const { rows, milliseconds, gflopPerSecond } of forward) {
     table.push([

@@ -1,6 +1,5 @@
 /** `unmask bench load`: times loading a folder onto the GPU, compared with reading its files. */
 
-import Table from "cli-table3";
 import type { Gpu } from "../gpu/device.ts";
 import { readConfig } from "../model/loading/config.ts";
 import { loadModel } from "../model/loading/load.ts";
@@ -12,6 +11,7 @@ import { gigabytes } from "../weights/disk_space.ts";
 import { median } from "./model.ts";
 import { type ShowProgress, SILENT } from "./progress.ts";
 import { VERSION } from "../engine/version.ts";
+import { FittedTable } from "./fitted_table.ts";
 
 /** Bytes of one plain read. */
 const READ_BYTES = 16 * 2 ** 20;
@@ -220,9 +220,8 @@ class LiveBuffers implements Disposable {
 }
 
 function print({ loads, bytes, freshGigabytesPerSecond, software }: LoadReport): void {
-  const table = new Table({
+  const table = new FittedTable({
     head: ["weights", "seconds", "GB/s", "plain read, GB/s", "of it", "on the GPU", "host memory"],
-    style: { head: [], border: [] },
   });
   for (const load of loads) {
     table.push([

@@ -1,6 +1,5 @@
 /** `unmask bench peers`: times the same model and rows in this runtime and others, in turn. */
 
-import Table from "cli-table3";
 import type { Gpu } from "../gpu/device.ts";
 import { loadSynthetic, syntheticModel } from "../model/synthetic/synthetic.ts";
 import type { SyntheticShape } from "../model/synthetic/synthetic_shape.ts";
@@ -17,6 +16,7 @@ import {
   type Runner,
 } from "./peers/runner.ts";
 import { VERSION } from "../engine/version.ts";
+import { FittedTable } from "./fitted_table.ts";
 
 /** Idle time before each timed pass, so that threads of other runtimes stop polling for work. */
 const PAUSE_MILLISECONDS = 100;
@@ -223,7 +223,7 @@ function print({ shape, rows, asked, gflop, runtimes, missing }: PeersReport): v
     `${layers} layers of d_model ${hiddenSize}, ${heads} heads, FFN ${ffnSize}; ${rows} rows, ` +
       `${asked} predictions among ${vocabSize} ids: ${gflop.toFixed(1)} GFLOP`,
   );
-  const table = new Table({
+  const table = new FittedTable({
     head: [
       "runtime",
       "on",
@@ -234,7 +234,6 @@ function print({ shape, rows, asked, gflop, runtimes, missing }: PeersReport): v
       "logits off",
       "same tokens",
     ],
-    style: { head: [], border: [] },
   });
   runtimes.forEach((one, i) => {
     table.push([

@@ -3,7 +3,6 @@
  * ceilings.
  */
 
-import Table from "cli-table3";
 import constantWeights from "../../shaders/lib/constant_weights.wgsl" with { type: "text" };
 import type { Gpu } from "../gpu/device.ts";
 import { type Arithmetic, ARITHMETICS } from "../gpu/kernel.ts";
@@ -11,6 +10,7 @@ import { bytesPerColumn, QUANTISED, SCHEMES } from "../quant/scheme.ts";
 import { type LinearRate, linearRate } from "./linear_layers.ts";
 import { type Ceilings, measureCeilings } from "./ceilings.ts";
 import { VERSION } from "../engine/version.ts";
+import { FittedTable } from "./fitted_table.ts";
 
 /** Default numbers of rows to time. */
 export const ROOFLINE_ROWS: readonly number[] = [32, 64, 128, 512];
@@ -169,9 +169,8 @@ function printTable(
   withoutLoads: readonly LinearRate[],
   { multiplyAdd }: Ceilings,
 ): void {
-  const table = new Table({
+  const table = new FittedTable({
     head: [name, "rows", "GFLOP/s", "per CPU-s", "bound by", "of roof", "of it per CPU-s"],
-    style: { head: [], border: [] },
   });
   for (const row of rows) {
     table.push([

@@ -1,6 +1,5 @@
 /** `unmask bench strategies`: compares speed and correctness of the ways to denoise. */
 
-import Table from "cli-table3";
 import { NO_CACHE } from "../denoise/cache_plan.ts";
 import { EXACT, PLAIN, QUALITIES, type Quality, strategyOf } from "../denoise/strategy.ts";
 import type { Engine } from "../engine/engine.ts";
@@ -11,6 +10,7 @@ import type { DeviceChoice } from "../gpu/device_choice.ts";
 import type { TunedTiles } from "../model/tiles/tuned_tiles.ts";
 import { type AccuracyItem, isCorrect } from "../evaluate/accuracy.ts";
 import { type ShowProgress, SILENT } from "./progress.ts";
+import { FittedTable } from "./fitted_table.ts";
 
 /** One way to denoise. */
 type Setting =
@@ -121,8 +121,14 @@ export async function benchStrategies(
   const settings = chosenSettings(options.only);
   const measured = items.slice(0, options.limit);
   const warmUp = [...items.slice(measured.length), ...measured].slice(0, WARM_UP);
-  const { provider, rowForm, tuned, onProvider } = options;
-  using engine = await loadEngine(dir, { provider, rowForm, tuned, onProvider });
+  const { provider, adapter: wanted, rowForm, tuned, onProvider } = options;
+  using engine = await loadEngine(dir, {
+    provider,
+    adapter: wanted,
+    rowForm,
+    tuned,
+    onProvider,
+  });
   const adapter = engine.model.gpu.name;
   const { progress = SILENT } = options;
   const report = progress("answering", (prompts) => `${prompts} prompts`, true);
@@ -218,7 +224,7 @@ export function comparisons(reports: readonly StrategyReport[]): AutoComparison[
 }
 
 function print({ adapter, warmUpPrompts, settings, auto }: StrategyBench): void {
-  const table = new Table({
+  const table = new FittedTable({
     head: [
       "strategy",
       "cache",
@@ -229,7 +235,6 @@ function print({ adapter, warmUpPrompts, settings, auto }: StrategyBench): void 
       "tokens/s",
       "to plain",
     ],
-    style: { head: [], border: [] },
   });
   for (const report of settings) {
     const { strategy, quality, cache = "", correct, totals, toPlain } = report;

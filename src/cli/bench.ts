@@ -25,6 +25,7 @@ import {
   numberBetween,
   wholeNumber,
 } from "./options.ts";
+import { refuseAllBut, refuseIgnored } from "./ignored_options.ts";
 import { profiled } from "./terminal/profile.ts";
 import { progressReport } from "./terminal/progress.ts";
 import { writeWithReport } from "./write_folder.ts";
@@ -34,6 +35,20 @@ const PEERS_IDS = { vocabSize: 2048, maskTokenId: 2047, eosTokenId: 2046 };
 
 /** Shape of the model that load or peers makes, unless asked otherwise. */
 const LIKE: SyntheticShapeName = "mid";
+
+/** Flags that each timing uses, besides those of the device. */
+const USED: Readonly<Record<string, readonly string[]>> = {
+  "": ["model", "json", "profile", "synthetic", "tuning"],
+  device: [
+    ...["model", "data", "limit", "like", "layers", "minutes", "gpuMemory", "acceptance"],
+    ...["tuning", "picture", "json"],
+  ],
+  strategies: ["model", "data", "limit", "only", "steps", "tuning", "json"],
+  pair: ["weights", "layers", "tuning", "json"],
+  roofline: ["rows", "json"],
+  load: ["like", "layers", "rounds", "only", "json"],
+  peers: ["like", "layers", "rows", "rounds", "only", "weights", "json"],
+};
 
 interface BenchFlags extends DeviceBenchFlags {
   readonly json?: string;
@@ -240,23 +255,27 @@ Examples:
   unmask bench strategies --limit 10 --only plain,threshold+dual,auto+fast
   unmask bench load models/llada-8b --only stored,q4`,
     )
-    .action(async (what: string | undefined, dir: string | undefined, flags: BenchFlags) => {
+    .action(async (what = "", dir: string | undefined, flags: BenchFlags, command: Command) => {
+      const used = USED[what];
+      if (!used) {
+        const names = Object.keys(USED).filter((name) => name !== "");
+        throw new Error(`bench ${what}: expected ${names.join(", ")}, or nothing`);
+      }
+      if (dir !== undefined && what !== "load" && what !== "device") {
+        throw new Error(`bench ${what} ${dir}: only device and load take a folder`);
+      }
+      refuseAllBut(command, used, `by bench ${what || "without a name"}`);
+      if (dir !== undefined && what === "load") {
+        refuseIgnored(command, ["like", "layers"], "with a folder");
+      }
       if (what === "load") return await load(dir, flags);
       if (what === "device") {
         return await runDeviceBench(dir, flags, (report) => writeReport(flags.json, report));
-      }
-      if (dir !== undefined) {
-        throw new Error(`bench ${what} ${dir}: only device and load take a folder`);
       }
       if (what === "strategies") return await strategies(flags);
       if (what === "pair") return await pair(flags);
       if (what === "roofline") return await roofline(flags);
       if (what === "peers") return await peers(flags);
-      if (what !== undefined) {
-        throw new Error(
-          `bench ${what}: expected device, strategies, pair, roofline, load, peers, or nothing`,
-        );
-      }
       using gpu = await openDevice(deviceOf(flags));
       const report = await benchKernelsAndModels(gpu, {
         ...flags,

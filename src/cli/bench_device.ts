@@ -67,10 +67,11 @@ export async function runDeviceBench(
   const tuned = measuredTuning(flags.tuning);
   const prompts = parseAccuracyFile(await Deno.readTextFile(data), data)
     .slice(0, flags.limit ?? PROMPTS);
-  const { provider, rowForm } = deviceOf(flags);
+  const device = deviceOf(flags);
+  const { provider, adapter, rowForm } = device;
   // Nothing is written before the end, and the system frees what the GPU holds.
   using _stop = onStop((exitCode) => Deno.exit(exitCode));
-  using gpu = await openDevice({ provider, rowForm });
+  using gpu = await openDevice(device);
   const tiles = tuned && tileLookup(tuned, gpu);
   const given: Acceptance | undefined = flags.acceptance === undefined
     ? undefined
@@ -81,7 +82,7 @@ export async function runDeviceBench(
     gpuMemory,
     layers,
     rowForm,
-    acceptance: given ?? { place, prompts, provider },
+    acceptance: given ?? { place, prompts, provider, adapter },
     progress: progressReport,
   });
   await write(report);

@@ -1,18 +1,16 @@
 /** `unmask chat`: a conversation, turn by turn. */
 
-import process from "node:process";
-import { createInterface, type Interface } from "node:readline";
 import { Command } from "commander";
-import type { ChatMessage, TextEngine } from "../engine/request.ts";
+import type { ChatMessage, GenerateEvent, TextEngine } from "../engine/request.ts";
+import { Conversation } from "./chat/conversation.ts";
+import { type Input, Turns } from "./chat/turns.ts";
 import { addGenerationOptions, engineOptionsOf, messageFor } from "./options.ts";
 import { addSamplingOptions, sampledRequest, type SamplingFlags } from "./sampling_options.ts";
+import { LiveCanvas } from "./terminal/live_canvas.ts";
 import { startEngine } from "./terminal/progress.ts";
 import { onStop } from "./terminal/signals.ts";
 import { totalsText } from "./terminal/stats_view.ts";
-import { harmless, write } from "./terminal/terminal.ts";
-
-const COMMANDS = "/reset forgets the conversation, /stats shows what the answers cost, " +
-  "/exit or Ctrl-D leaves, Ctrl-C stops an answer";
+import { canRedraw, harmless, write } from "./terminal/terminal.ts";
 
 /** `unmask chat` */
 export function chatCommand(): Command {
@@ -21,7 +19,8 @@ export function chatCommand(): Command {
     .addHelpText(
       "after",
       `
-In the conversation: ${COMMANDS}.
+On a terminal the answer is seen resolving, its masks in any order. From a pipe, each line is a turn.
+In the conversation /help lists the commands, Ctrl-C stops an answer, Ctrl-D leaves.
 
 Examples:
   unmask chat
@@ -32,7 +31,7 @@ Examples:
 }
 
 async function run(flags: SamplingFlags): Promise<void> {
-  const terminal = Deno.stdin.isTerminal() && Deno.stdout.isTerminal();
+  const input = inputOf();
   const { engine, report } = startEngine(flags.model, engineOptionsOf(flags));
   using loading = onStop((exitCode) => {
     report.stop();
@@ -42,9 +41,13 @@ async function run(flags: SamplingFlags): Promise<void> {
   let exitCode: number | undefined;
   try {
     await engine.ready;
-    if (terminal) console.log(`${engine.model!.id}: ${COMMANDS}.`);
+    if (input !== "pipe") {
+      console.log(
+        `${engine.model!.id}: /help lists commands, Ctrl-C stops an answer, Ctrl-D leaves.`,
+      );
+    }
     loading[Symbol.dispose]();
-    exitCode = await converse(engine, flags, terminal);
+    exitCode = await converse(engine, flags, input);
   } finally {
     await engine.close({ exiting: true });
   }
@@ -52,127 +55,73 @@ async function run(flags: SamplingFlags): Promise<void> {
   Deno.exit(exitCode);
 }
 
-/** A line that was entered, with the controller that stops its answer. */
-interface Turn {
-  readonly text: string;
-  readonly stop: AbortController;
+function inputOf(): Input {
+  if (!Deno.stdin.isTerminal() || !Deno.stdout.isTerminal()) return "pipe";
+  return canRedraw() ? "terminal" : "dumb terminal";
 }
 
 /** Answers turn after turn. @returns the exit code if the conversation was stopped or failed */
 async function converse(
   engine: TextEngine,
   flags: SamplingFlags,
-  terminal: boolean,
+  input: Input,
 ): Promise<number | undefined> {
-  const lines = createInterface({
-    input: process.stdin,
-    output: terminal ? process.stdout : undefined,
-    terminal,
-    prompt: "> ",
-    crlfDelay: Infinity,
-  });
-  const turns = new Turns(lines);
+  const stopOrLeave = () => turns.stopAll() || turns.close();
+  const turns: Turns = new Turns(input, stopOrLeave);
   let failed = false;
   let stopped: number | undefined;
-  // A terminal is in raw mode, where Ctrl-C arrives as a key and not as a signal.
-  lines.on("SIGINT", () => turns.stopAll() || lines.close());
   using _stop = onStop((exitCode) => {
+    // At a terminal that is not in raw mode, Ctrl-C is a signal and means what the key means.
+    if (input === "dumb terminal" && turns.stopAll()) return;
     stopped = exitCode;
     turns.stopAll();
-    lines.close();
+    turns.close();
   });
 
-  let conversation: ChatMessage[] = [];
+  const conversation = new Conversation(flags);
   for (;;) {
     const turn = await turns.next();
-    if (turn === undefined || turn.text === "/exit" || stopped !== undefined) break;
-    const { text, stop: { signal } } = turn;
-    if (text === "/reset") {
-      conversation = [];
-      if (terminal) console.log("The conversation is forgotten.");
-      continue;
-    }
-    if (text === "/stats") {
-      console.error(totalsText(engine.totals));
-      continue;
-    }
+    if (turn === undefined || stopped !== undefined) break;
+    const { signal } = turn.stop;
     try {
-      const asked = [...conversation, { role: "user", content: text }];
-      const content = await answer(engine, asked, flags, signal, terminal);
-      conversation = [...asked, { role: "assistant", content }];
+      const { says, asks, leaves, wantsStats } = conversation.react(turn.text);
+      if (leaves) break;
+      if (wantsStats) console.error(totalsText(engine.totals));
+      // From a pipe, the output holds answers and errors only.
+      if (says !== undefined && input !== "pipe") console.log(says);
+      if (asks === undefined) continue;
+      const messages = conversation.asking(asks);
+      conversation.keep(asks, await answer(engine, messages, conversation.flags, signal, input));
     } catch (error) {
       if (engine.state === "failed") throw error;
       if (signal.aborted) {
-        console.error("\nStopped; this turn is not kept.");
+        console.error(`${input === "terminal" ? "" : "\n"}Stopped; this turn is not kept.`);
       } else {
         console.error(`unmask: ${messageFor(error)}`);
         failed = true;
       }
     }
   }
-  lines.close();
-  if (terminal) write("\n");
+  turns.close();
+  if (input !== "pipe") write("\n");
   // A person at the terminal has seen the error; a script sees only the exit code.
-  return stopped ?? (failed && !terminal ? 1 : undefined);
+  return stopped ?? (failed && input === "pipe" ? 1 : undefined);
 }
 
-/** The queue of entered lines, in order, without blank ones. */
-class Turns {
-  readonly #lines: Interface;
-  readonly #entered: Turn[] = [];
-  #current: Turn | undefined;
-  #open = true;
-  #wake = () => {};
-
-  constructor(lines: Interface) {
-    this.#lines = lines;
-    lines.on("line", (line) => {
-      const text = line.trim();
-      if (text === "") this.#prompt();
-      else this.#entered.push({ text, stop: new AbortController() });
-      this.#wake();
-    });
-    lines.on("close", () => {
-      this.#open = false;
-      this.#wake();
-    });
-  }
-
-  /** Marks the current turn as done and waits for the next; undefined when the input has ended. */
-  async next(): Promise<Turn | undefined> {
-    this.#current = undefined;
-    this.#prompt();
-    while (this.#entered.length === 0 && this.#open) {
-      await new Promise<void>((resolve) => this.#wake = resolve);
-    }
-    return this.#current = this.#entered.shift();
-  }
-
-  #prompt(): void {
-    const idle = this.#current === undefined && this.#entered.length === 0;
-    if (this.#lines.terminal && this.#open && idle) this.#lines.prompt();
-  }
-
-  /** Stops the current turn and those that wait. @returns whether there was a turn to stop */
-  stopAll(): boolean {
-    const turns = [...this.#current ? [this.#current] : [], ...this.#entered];
-    for (const { stop } of turns) stop.abort();
-    return turns.length > 0;
-  }
-}
-
-/** Prints an answer while it is generated. @returns the whole answer */
+/** Shows an answer while it is generated. @returns the whole answer */
 async function answer(
   engine: TextEngine,
   messages: readonly ChatMessage[],
   flags: SamplingFlags,
   signal: AbortSignal,
-  terminal: boolean,
+  input: Input,
 ): Promise<string> {
-  const show = (text: string) => write(terminal ? harmless(text) : text);
+  const events = engine.generate(sampledRequest(messages, freely(flags)), signal);
+  if (input === "terminal") return await drawn(events);
+  const show = (text: string) => write(input === "pipe" ? text : harmless(text));
   let shown = 0;
   let text = "";
-  for await (const event of engine.generate(sampledRequest(messages, freely(flags)), signal)) {
+  for await (const event of events) {
     if (event.type === "step") {
       show(event.delta);
       shown += event.delta.length;
@@ -181,6 +130,22 @@ async function answer(
       show(`${text.slice(shown)}\n`);
     }
   }
+  return text;
+}
+
+/** Draws the canvas while an answer resolves; the answer takes its place in the end. */
+async function drawn(events: AsyncIterable<GenerateEvent>): Promise<string> {
+  const canvas = new LiveCanvas(true);
+  let text = "";
+  try {
+    for await (const event of events) {
+      if (event.type === "end") text = event.text;
+      else canvas.show(event);
+    }
+  } finally {
+    canvas.clear();
+  }
+  write(`${harmless(text)}\n`);
   return text;
 }
 

@@ -9,16 +9,18 @@ import { ROW_FORMS, type RowForm } from "../gpu/row_form.ts";
 /** Values of the options of {@linkcode addDeviceOptions} as commander parses them. */
 export interface DeviceFlags {
   readonly gpu: ProviderName;
+  readonly adapter?: string;
   readonly kernelForm?: RowForm;
 }
 
-/** Adds `--gpu NAME` and `--kernel-form NAME`. */
+/** Adds `--gpu NAME`, `--adapter NAME` and `--kernel-form NAME`. */
 export function addDeviceOptions(command: Command): Command {
   return command
     .addOption(
       new Option("--gpu <name>", "Deno's own WebGPU, Dawn, or Dawn where it has matrix units")
         .choices(PROVIDERS).default("native"),
     )
+    .option("--adapter <name>", "GPU adapter, by name or index: unmask info lists them")
     .addOption(
       new Option(
         "--kernel-form <name>",
@@ -31,12 +33,13 @@ export function addDeviceOptions(command: Command): Command {
 /** A device as the options name it; plain values, which can be sent to a Worker. */
 export interface NamedDevice {
   readonly provider: ProviderName;
+  readonly adapter?: string;
   readonly rowForm?: RowForm;
 }
 
 /** The device that the options choose. */
-export function deviceOf({ gpu, kernelForm }: DeviceFlags): NamedDevice {
-  return { provider: gpu, rowForm: kernelForm };
+export function deviceOf({ gpu, adapter, kernelForm }: DeviceFlags): NamedDevice {
+  return { provider: gpu, adapter, rowForm: kernelForm };
 }
 
 /** Prints which provider `--gpu auto` chose, and why, where it does not mix with results. */

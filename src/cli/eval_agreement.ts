@@ -1,7 +1,6 @@
 /** `unmask eval agreement`: how far a quantised or pruned model departs from its original. */
 
 import { basename, resolve } from "node:path";
-import Table from "cli-table3";
 import { Command, Option } from "commander";
 import { EVAL_PUBLIC } from "../engine/embedded_models.ts";
 import { defaultLengths, folderDefaults } from "../engine/generation_plan.ts";
@@ -28,6 +27,7 @@ import { encodeChat, loadChatTemplate } from "../text/chat_template.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
 import { openCheckpoint } from "../weights/checkpoint.ts";
 import { addDeviceOptions, type DeviceFlags, deviceOf, openDevice } from "./device_options.ts";
+import { refuseIgnored } from "./ignored_options.ts";
 import {
   addSchemeOptions,
   kvCacheOption,
@@ -38,6 +38,7 @@ import {
   quantisationOf,
   wholeNumber,
 } from "./options.ts";
+import { FittedTable } from "../bench/fitted_table.ts";
 
 /** Tokens of a random prompt. */
 const RANDOM_LENGTH = 24;
@@ -111,7 +112,10 @@ Examples:
     .action(run);
 }
 
-async function run(flags: AgreementFlags): Promise<void> {
+async function run(flags: AgreementFlags, command: Command): Promise<void> {
+  if (flags.random !== undefined) {
+    refuseIgnored(command, ["data", "limit"], "with --random, which makes the prompts");
+  }
   const quantisation = quantisationOf(flags);
   const { kvCache } = flags;
   if (!flags.against && !quantisation && !flags.arithmetic && kvCache !== "f16") {
@@ -233,7 +237,7 @@ function rootMeanSquare(values: readonly number[]): number {
 }
 
 function table(agreements: readonly Agreement[]): string {
-  const result = new Table({
+  const result = new FittedTable({
     head: [
       "masked",
       "positions",
@@ -244,7 +248,6 @@ function table(agreements: readonly Agreement[]): string {
       "confidence error",
       "largest",
     ],
-    style: { head: [], border: [] },
   });
   const percent = (part: number, whole: number) =>
     whole === 0 ? "-" : `${(100 * part / whole).toFixed(2)} %`;

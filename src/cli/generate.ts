@@ -1,20 +1,29 @@
 /** `unmask generate`: one answer to one prompt. */
 
 import { Command, Option } from "commander";
-import { createLogUpdate } from "log-update";
 import type { Engine } from "../engine/engine.ts";
 import { loadEngine } from "../engine/load.ts";
-import type { GenerateEvent, GenerateRequest, TextEngine } from "../engine/request.ts";
-import { CanvasView } from "./terminal/canvas_view.ts";
+import { strategyOf } from "../denoise/strategy.ts";
+import type {
+  GenerateEvent,
+  GenerateRequest,
+  StrategyName,
+  TextEngine,
+} from "../engine/request.ts";
+import { refuseIgnored } from "./ignored_options.ts";
+import { LiveCanvas } from "./terminal/live_canvas.ts";
 import { addGenerationOptions, engineOptionsOf, messageFor } from "./options.ts";
 import { tellProvider } from "./device_options.ts";
 import { profiled } from "./terminal/profile.ts";
 import { addSamplingOptions, sampledRequest, type SamplingFlags } from "./sampling_options.ts";
 import { startEngine } from "./terminal/progress.ts";
 import { onStop } from "./terminal/signals.ts";
-import { canRedraw, harmless, terminalSize, write } from "./terminal/terminal.ts";
+import { canRedraw, harmless, write } from "./terminal/terminal.ts";
 import { answerText } from "./terminal/stats_view.ts";
 import { EventTrace, TraceFile } from "./trace.ts";
+
+/** The strategy that chooses among others, with a draft or without. */
+const AUTO: StrategyName = "auto";
 
 /** Limit of a prompt on standard input, in bytes. */
 const MAX_PROMPT_BYTES = 2 ** 20;
@@ -51,7 +60,18 @@ Examples:
     .action(run);
 }
 
-async function run(prompt: string | undefined, flags: GenerateFlags): Promise<void> {
+async function run(
+  prompt: string | undefined,
+  flags: GenerateFlags,
+  command: Command,
+): Promise<void> {
+  const { strategy = AUTO } = flags;
+  if (strategy !== AUTO && !strategyOf(strategy).needsDraft) {
+    refuseIgnored(command, ["draftWeights"], `by strategy ${strategy}, which needs no draft`);
+    if (typeof flags.draft === "string") {
+      refuseIgnored(command, ["draft"], `by strategy ${strategy}, which needs no draft`);
+    }
+  }
   const content = await promptText(prompt);
   const output = outputOf(flags);
   if (flags.profile) return await runProfiled(content, output, flags);
@@ -173,39 +193,15 @@ function streaming(): Output {
 /** An output that redraws the canvas (off a terminal: a line per step), then prints the answer. */
 function watching(): Output {
   const redraw = canRedraw();
-  const stdout = {
-    isTTY: true,
-    write,
-    get columns() {
-      return terminalSize().columns;
-    },
-    get rows() {
-      return terminalSize().rows;
-    },
-  };
-  const draw = createLogUpdate(stdout as unknown as Parameters<typeof createLogUpdate>[0]);
-  let view: CanvasView | undefined;
-  let start = 0;
+  const canvas = new LiveCanvas(redraw);
   return {
     show(event) {
-      if (event.type === "start") {
-        view = new CanvasView(event, redraw && !Deno.noColor);
-        start = performance.now();
-      } else if (event.type === "step") {
-        view!.apply(event);
-        if (!redraw) write(`${view!.stepLine()}\n`);
-      }
-      const end = event.type === "end" ? event : undefined;
-      const seconds = end?.stats.seconds ?? (performance.now() - start) / 1000;
-      if (redraw) draw(view!.frame(terminalSize(), seconds, end));
-      if (end) {
-        this.close();
-        write(`\n${redraw ? harmless(end.text) : end.text}\n`);
-      }
+      canvas.show(event);
+      if (event.type !== "end") return;
+      canvas.keep();
+      write(`\n${redraw ? harmless(event.text) : event.text}\n`);
     },
-    close() {
-      if (redraw) draw.done();
-    },
+    close: () => canvas.keep(),
   };
 }
 

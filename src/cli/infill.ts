@@ -15,6 +15,7 @@ import {
   numberBetween,
   wholeNumber,
 } from "./options.ts";
+import { refuseIgnored } from "./ignored_options.ts";
 import { startEngine } from "./terminal/progress.ts";
 import { onStop } from "./terminal/signals.ts";
 import { harmless, write } from "./terminal/terminal.ts";
@@ -49,12 +50,15 @@ export function infillCommand(): Command {
       `
 Examples:
   unmask infill "The ___ of France is ___."
-  unmask infill "7 * 8 = ___. The answer is ___." --instruction "What is 7 times 8?"`,
+  unmask infill "7 * 8 = ___." --instruction "What is 7 times 8?"`,
     )
     .action(run);
 }
 
-async function run(text: string, flags: InfillFlags): Promise<void> {
+async function run(text: string, flags: InfillFlags, command: Command): Promise<void> {
+  if (flags.tokens !== undefined) {
+    refuseIgnored(command, ["mostTokens"], "with --tokens, which sets each hole's size");
+  }
   if (!text.includes(flags.hole)) {
     throw new Error(`no hole: mark each with ${flags.hole}, as in "The ${flags.hole} of France"`);
   }

@@ -3,7 +3,14 @@
 import { Command } from "commander";
 import { defaultLengths, folderDefaults } from "../engine/generation_plan.ts";
 import { modelId } from "../engine/load.ts";
-import { acquireGpu, type Gpu, GpuError, OPTIONAL_FEATURES } from "../gpu/device.ts";
+import { type AdapterFound, findAdapters } from "../gpu/adapters.ts";
+import {
+  acquireGpu,
+  type Gpu,
+  GpuError,
+  OPTIONAL_FEATURES,
+  prepareEnvironment,
+} from "../gpu/device.ts";
 import { openProvider, type Provider } from "../gpu/provider.ts";
 import { chosenRowForm } from "../gpu/row_form.ts";
 import { type ModelConfig, readConfig } from "../model/loading/config.ts";
@@ -63,10 +70,12 @@ Examples:
 async function run(flags: InfoFlags): Promise<void> {
   let gpu: Gpu | undefined;
   let provider: Provider | undefined;
+  let adapters: AdapterFound[] = [];
   let missing: string | undefined;
   try {
     const choice = deviceOf(flags);
-    provider = await openProvider(choice.provider);
+    provider = await openProvider(choice.provider, choice.adapter);
+    adapters = await adaptersOf(provider.gpu);
     gpu = await acquireGpu({ ...choice, provider: provider.gpu });
   } catch (error) {
     if (!(error instanceof GpuError)) throw error;
@@ -81,17 +90,27 @@ async function run(flags: InfoFlags): Promise<void> {
   const choices = await describeChoices(gpu, request, plan.context_tokens, known);
   const tuning = gpu ? await describeTuning(gpu, request, known) : null;
   if (flags.json) {
-    const all = { adapter: adapter ?? null, error: missing, model, plan, choices, tuning };
+    const all = {
+      adapter: adapter ?? null,
+      adapters: adapters.map(({ index, name, software }) => ({ index, name, software })),
+      ...{ error: missing, model, plan, choices, tuning },
+    };
     console.log(JSON.stringify(all, null, 2));
   } else {
     console.log(modelTable(model, gpu));
     console.log(choicesTable(choices, request.gpuMemory ?? request.available));
     console.log(planTable(plan));
     if (plan.line !== undefined) console.log(plan.line);
-    if (adapter) console.log(adapterTable(adapter, tuning));
+    if (adapter) console.log(adapterTable(adapter, adapters, tuning));
     else console.error(`unmask: ${missing}`);
   }
   if (missing !== undefined) Deno.exitCode = 1;
+}
+
+/** The adapters that `--adapter` chooses from. */
+async function adaptersOf(provider: GPU | undefined): Promise<AdapterFound[]> {
+  prepareEnvironment();
+  return await findAdapters(provider ?? navigator.gpu);
 }
 
 function describeAdapter(gpu: Gpu, { name, reason }: Provider, { kernelForm }: InfoFlags) {
@@ -112,7 +131,7 @@ function describeAdapter(gpu: Gpu, { name, reason }: Provider, { kernelForm }: I
 }
 
 /** Counts the matrices that take tiles, and those that are tuned; null when no plan fits. */
-async function describeTuning(gpu: Gpu, request: PlanRequest, known: KnownMemory) {
+export async function describeTuning(gpu: Gpu, request: PlanRequest, known: KnownMemory) {
   const file = defaultTuningFile();
   const { tuned, warning } = file === undefined ? { tuned: UNTUNED } : readTuning(file);
   try {
@@ -238,6 +257,7 @@ function headOf({ tiedHead }: ModelConfig): string {
 
 function adapterTable(
   adapter: ReturnType<typeof describeAdapter>,
+  adapters: readonly AdapterFound[],
   tuning: Awaited<ReturnType<typeof describeTuning>>,
 ): string {
   const table = plainTable();
@@ -245,6 +265,7 @@ function adapterTable(
     .map(([name, granted]) => `${name}: ${granted ? "yes" : "no"}`);
   table.push(
     ["adapter", adapter.name],
+    ...adapters.map(({ index, name }) => [`  --adapter ${index}`, name]),
     [
       "provider",
       adapter.provider + (adapter.provider_reason ? `: ${adapter.provider_reason}` : ""),

@@ -2,6 +2,8 @@
 
 import { Command, CommanderError, Help } from "commander";
 import { localPlace } from "../engine/embedded_models.ts";
+import { addWholeHelp, helpConfiguration, listingHelp } from "./help.ts";
+import { refuseContradictions } from "./ignored_options.ts";
 import { giveUpOthers } from "./permissions.ts";
 import { VERSION } from "../engine/version.ts";
 
@@ -31,7 +33,7 @@ const COMMANDS: Readonly<Record<string, Listed>> = {
   },
   chat: {
     usage: "[options]",
-    description: "Keeps a conversation on the terminal; from a pipe, one turn per line.",
+    description: "Keeps a conversation on the terminal.",
     load: async () => (await import("./chat.ts")).chatCommand(),
   },
   pull: {
@@ -46,17 +48,22 @@ const COMMANDS: Readonly<Record<string, Listed>> = {
   },
   info: {
     usage: "[options]",
-    description: "Shows the GPU adapter, and what a model folder holds and would need in memory.",
+    description: "Shows the GPU, and what a model would need in memory.",
     load: async () => (await import("./info.ts")).infoCommand(),
+  },
+  doctor: {
+    usage: "[options]",
+    description: "Tells what works here, and what to do about the rest.",
+    load: async () => (await import("./doctor.ts")).doctorCommand(),
   },
   trace: {
     usage: "[options] <file>",
-    description: "Draws a trace of unmask generate --trace: positions by denoising steps.",
+    description: "Draws what generate --trace has recorded.",
     load: async () => (await import("./trace.ts")).traceCommand(),
   },
   parity: {
     usage: "[options] <dir>",
-    description: "Runs every case of a folder of golden data and compares.",
+    description: "Compares with a folder of golden data.",
     load: async () => (await import("./parity.ts")).parityCommand(),
   },
   eval: {
@@ -66,23 +73,22 @@ const COMMANDS: Readonly<Record<string, Listed>> = {
   },
   quantize: {
     usage: "[options] <dir>",
-    description: "Writes a model folder again with its linear layers quantised.",
+    description: "Writes a model folder with its layers quantised.",
     load: async () => (await import("./quantize.ts")).quantizeCommand(),
   },
   synth: {
     usage: "[options]",
-    description:
-      "Makes a model of a given shape with random weights, to test and to time its size.",
+    description: "Makes a model of random weights, to time its size.",
     load: async () => (await import("./synth.ts")).synthCommand(),
   },
   tune: {
     usage: "[options]",
-    description: "Finds the fastest tile sizes for a model's linear layers on this device.",
+    description: "Finds the fastest tile sizes for a model on this device.",
     load: async () => (await import("./tune.ts")).tuneCommand(),
   },
   bench: {
     usage: "[options] [what] [dir]",
-    description: "Times kernels and models, against the device's multiply-add ceiling.",
+    description: "Times kernels and models, against the device's ceilings.",
     load: async () => (await import("./bench.ts")).benchCommand(),
   },
 };
@@ -101,6 +107,7 @@ function commandsFor([first, second]: readonly string[]): Promise<Command[]> {
 /** Copies the parent's settings to a command and to its subcommands. */
 function inheriting(command: Command, parent: Command): Command {
   command.copyInheritedSettings(parent).exitOverride();
+  addWholeHelp(command);
   for (const child of command.commands) inheriting(child, command);
   return command;
 }
@@ -109,28 +116,33 @@ function inheriting(command: Command, parent: Command): Command {
 async function makeLocal(command: Command): Promise<void> {
   for (const name of ["model", "data"]) {
     const place = command.opts()[name];
-    if (typeof place === "string") command.setOptionValue(name, await localPlace(place));
+    if (typeof place !== "string") continue;
+    const source = command.getOptionValueSource(name);
+    command.setOptionValueWithSource(name, await localPlace(place), source);
   }
 }
 
 const program: Command = new Command("unmask")
   .description("Serves LLaDA masked-diffusion language models on WebGPU.")
   .version(VERSION)
-  .showHelpAfterError("(--help shows all options)")
+  .helpOption("-h, --help", "show this; --help-all shows every option")
+  .showHelpAfterError("(--help shows how it is used)")
   .configureOutput({
     outputError: (text, write) => write(text.replace(/^error:/, "unmask:")),
   })
   .configureHelp({
+    ...helpConfiguration(),
     subcommandTerm(command) {
       // What is not loaded knows neither its options nor its arguments.
       const listed = command.parent === program ? COMMANDS[command.name()] : undefined;
       return listed
-        ? `${command.name()} ${listed.usage}`.trimEnd()
+        ? `${command.name()} ${listed.usage.replace("[options]", "").trim()}`.trimEnd()
         : new Help().subcommandTerm(command);
     },
   })
   .exitOverride()
   .hook("preAction", async (_, command) => {
+    refuseContradictions(command);
     await makeLocal(command);
     (await import("./model_place.ts")).placeModels(command);
     if (command.opts().tune) await (await import("./tune_model.ts")).tuneFirst(command);
@@ -141,7 +153,7 @@ try {
   // `deno task bench -- strategies` passes the dashes to this program.
   const args = Deno.args.filter((arg, i) => !(i === 1 && arg === "--" && Deno.args[0] === "bench"));
   for (const command of await commandsFor(args)) program.addCommand(inheriting(command, program));
-  await program.parseAsync(args, { from: "user" });
+  await program.parseAsync(listingHelp(args, program.commands), { from: "user" });
   // Exits now: waiting would run into the threads that a driver is still ending.
   Deno.exit();
 } catch (error) {

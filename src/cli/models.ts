@@ -11,7 +11,7 @@ import { CheckpointError, ModelFileError } from "../weights/model_file_error.ts"
 import { cachedRepositories, folderBytes, type Snapshot } from "../weights/hub/cache.ts";
 import { hubCache } from "../weights/hub/settings.ts";
 import { plainTable } from "./terminal/memory_table.ts";
-import { harmless, terminalSize } from "./terminal/terminal.ts";
+import { harmless } from "./terminal/terminal.ts";
 
 /** Bytes of a config.json that are read. */
 const MAX_CONFIG = 2 ** 20;
@@ -61,7 +61,7 @@ function run({ json }: { readonly json?: boolean }): void {
     console.log(JSON.stringify({ cache, models, begun }, null, 2));
     return;
   }
-  if (models.length > 0) console.log(modelsTable(models, terminalSize().columns));
+  if (models.length > 0) console.log(modelsTable(models));
   for (const { id, commit, reason } of models) {
     if (reason !== null) console.log(`${id} ${commit.slice(0, 8)}: ${harmless(reason)}`);
   }
@@ -118,21 +118,9 @@ function architectureOf(dir: string): string | null {
   return typeof name === "string" ? name.slice(0, 80) : null;
 }
 
-/** Columns of the widths that a row needs besides the name. */
-const OTHERS = 45;
-const LEAST_NAME = 15;
-
-/** The models as a table that fits so many columns, from 60 up. */
-export function modelsTable(models: readonly Listed[], columns: number): string {
-  const longest = Math.max(...models.map(({ id, architecture }) => {
-    return Math.max(id.length, architecture?.length ?? 0);
-  }));
-  const room = Math.max(LEAST_NAME, Math.min(longest, columns - OTHERS));
-  const table = plainTable(["model", "revision", "size", "runs"], {
-    colWidths: [room + 2, null, null, null],
-    wordWrap: true,
-    wrapOnWordBoundary: false,
-  });
+/** The models as a table that fits so many columns. */
+export function modelsTable(models: readonly Listed[], columns?: number): string {
+  const table = plainTable(["model", "revision", "size", "runs"]);
   for (const { id, architecture, refs, commit, bytes, runs, complete } of models) {
     table.push([
       architecture === null ? id : `${id}\n${harmless(architecture)}`,
@@ -141,7 +129,7 @@ export function modelsTable(models: readonly Listed[], columns: number): string 
       runs ? "yes" : complete ? "no" : "incomplete",
     ]);
   }
-  return table.toString();
+  return table.toString(columns);
 }
 
 function shortened(ref: string): string {

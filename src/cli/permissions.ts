@@ -77,10 +77,14 @@ export function giveUpOthers(command: Command): void {
   const timed = what === "bench" ? command.processedArgs[0] : undefined;
   // Other programs, which read and start what they like.
   if (timed === "peers") return;
+  // It tells what is permitted, and looks where drivers lie.
+  if (what === "doctor") return;
   const flags: ReachingFlags = command.opts();
   const written = paths(WRITE_OPTIONS.map((name) => flags[name]));
   if (what === "tune") written.push(...tuningFolder(flags.tuning));
   if (what === "pull") written.push(...paths([hubCache()]));
+  // Its /save takes a name that is not known yet.
+  if (what === "chat") written.push(resolve("."));
   // It makes a model for the run, unless a folder is named.
   if (timed === "load") written.push(tmpdir());
   const read = [

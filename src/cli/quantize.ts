@@ -35,7 +35,7 @@ Embedding, norms and, without --head, the output head stay as they are stored. T
 without the original, and gives the very answers that quantising at load gives.
 
 Example:
-  unmask quantize ~/models/LLaDA-8B-Instruct --to q4 --out ~/models/LLaDA-8B-Instruct-q4`,
+  unmask quantize ~/models/LLaDA-8B-Instruct --to q4 --out ~/models/8B-q4`,
     )
     .action(run);
 }

@@ -27,6 +27,7 @@ import {
   wholeNumber,
 } from "./options.ts";
 import { type KeyFlags, keysOf, modelName, pageOrigin } from "./serve_options.ts";
+import { refuseIgnored } from "./ignored_options.ts";
 import { Log } from "./terminal/log.ts";
 import { startEngine } from "./terminal/progress.ts";
 import { onStop } from "./terminal/signals.ts";
@@ -137,7 +138,8 @@ Examples:
     .action(run);
 }
 
-async function run(flags: ServeFlags): Promise<void> {
+async function run(flags: ServeFlags, command: Command): Promise<void> {
+  if (flags.quiet) refuseIgnored(command, ["logFormat", "logMessages"], "with --quiet");
   const host = flags.host.replace(/^\[(.*)\]$/, "$1");
   const apiKeys = keysOf(flags);
   const log = new Log();
@@ -147,7 +149,7 @@ async function run(flags: ServeFlags): Promise<void> {
         "Put it into UNMASK_API_KEYS instead.",
     );
   }
-  if (flags.logMessages && !flags.quiet) {
+  if (flags.logMessages) {
     log.error("Warning: what clients ask is written into the log (--log-messages).");
   }
   const local = isLoopback(host);

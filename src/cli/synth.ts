@@ -28,6 +28,7 @@ import {
   quantisationOf,
   wholeNumber,
 } from "./options.ts";
+import { DEVICE_FLAGS, refuseIgnored } from "./ignored_options.ts";
 import { inMebibytes, progressReport } from "./terminal/progress.ts";
 import { writeWithReport } from "./write_folder.ts";
 
@@ -103,9 +104,12 @@ Examples:
     .action(run);
 }
 
-async function run(flags: SynthFlags): Promise<void> {
+async function run(flags: SynthFlags, command: Command): Promise<void> {
   if (!flags.out === !flags.onGpu) {
     throw new Error("synth: expected either --out DIR or --on-gpu");
+  }
+  if (flags.out !== undefined) {
+    refuseIgnored(command, DEVICE_FLAGS, "with --out, which needs no GPU");
   }
   const shape = shapeOf(flags);
   const options = {

@@ -1,14 +1,27 @@
 /** `unmask tune`: finds the fastest tile sizes of a model's linear layers on this device. */
 
-import Table from "cli-table3";
 import { Command, InvalidArgumentError, Option } from "commander";
 import type { TilePlan } from "../kernels/weight_matrix.ts";
 import { SYNTHETIC_SHAPES } from "../model/synthetic/synthetic_shape.ts";
 import { matrixName } from "../model/tiles/tiled_matrix.ts";
 import { isSame, isSlice, TUNED_ROWS } from "../model/tiles/tuning.ts";
 import { addDeviceOptions } from "./device_options.ts";
+import { refuseIgnored } from "./ignored_options.ts";
 import { addDraftOptions, addMemoryOptions, modelOption, wholeNumber } from "./options.ts";
 import { type ModelTuning, tuneModel, type TuneModelFlags, tuningLine } from "./tune_model.ts";
+import { FittedTable } from "../bench/fitted_table.ts";
+
+/** Flags that only say how a folder's model is loaded. */
+const OF_A_FOLDER = [
+  "model",
+  "draft",
+  "draftWeights",
+  "gpuMemory",
+  "context",
+  "kvCache",
+  "group",
+  "head",
+];
 
 interface TuneFlags extends TuneModelFlags {
   readonly json?: boolean;
@@ -48,7 +61,8 @@ function rowCounts(text: string): number[] {
   return counts;
 }
 
-async function run({ json, ...flags }: TuneFlags): Promise<void> {
+async function run({ json, ...flags }: TuneFlags, command: Command): Promise<void> {
+  if (flags.like !== undefined) refuseIgnored(command, OF_A_FOLDER, "with --like");
   const tuning = await tuneModel(flags);
   if (json) console.log(JSON.stringify(described(tuning), null, 2));
   else print(tuning);
@@ -85,9 +99,8 @@ function print(tuning: ModelTuning): void {
   }
   if (results.length === 0) return;
   const rows = results[0].rows.join(" / ");
-  const table = new Table({
+  const table = new FittedTable({
     head: ["matrix", "fixed rule", "fastest", `GFLOP/s, ${rows} rows`, "time, quartiles", "chosen"],
-    style: { head: [], border: [] },
   });
   for (const result of results) {
     const { matrix, fixed, best, chosen, fixedGflopPerSecond, bestGflopPerSecond } = result;

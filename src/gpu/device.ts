@@ -1,5 +1,6 @@
 /** Acquires a GPU from a provider. Features are found by trying them, not by reading a list. */
 
+import { adapterIdentity, adapterName, isSoftware, requestAdapter } from "./adapters.ts";
 import { multipliesMatrices } from "./matrix_probe.ts";
 import {
   MATRIX_FEATURE,
@@ -43,6 +44,8 @@ export class GpuMemoryError extends GpuError {
 export interface GpuOptions {
   /** Any object with the `GPU` interface; default Deno's own `navigator.gpu`. */
   readonly provider?: GPU;
+  /** Index or name of an adapter, as `chosenAdapter` takes it (default: the fastest). */
+  readonly adapter?: string;
   /** False to run kernels without subgroups, even if the adapter has them. */
   readonly subgroups?: boolean;
   /** How rows come to lanes (default: as {@linkcode chosenRowForm} decides). */
@@ -168,8 +171,15 @@ export function keepProvider(provider: GPU): GPU {
   return provider;
 }
 
-async function requestDevice(provider: GPU, features: readonly GpuFeature[]) {
-  const adapter = await provider.requestAdapter({ powerPreference: "high-performance" });
+/** Where a device is requested: each request takes an adapter of its own. */
+interface Place {
+  readonly provider: GPU;
+  readonly wanted: string | undefined;
+}
+
+async function requestDevice({ provider, wanted }: Place, features: readonly GpuFeature[]) {
+  const adapter = await requestAdapter(provider, wanted);
+  if (typeof adapter === "string") throw new GpuError(adapter);
   if (!adapter) throw new GpuError(noAdapterMessage(Deno.build.os));
   const { limits } = adapter;
   const device = await adapter.requestDevice({
@@ -186,26 +196,26 @@ async function requestDevice(provider: GPU, features: readonly GpuFeature[]) {
   return { adapter, device };
 }
 
-async function requestWithFeatures(provider: GPU, native: boolean) {
+async function requestWithFeatures(place: Place, native: boolean) {
   const wanted: readonly GpuFeature[] = native
     ? OPTIONAL_FEATURES
     : [...OPTIONAL_FEATURES, ...MATRIX_FEATURES];
   try {
     const granted = wanted;
-    return { ...await requestDevice(provider, granted), granted };
+    return { ...await requestDevice(place, granted), granted };
   } catch (error) {
     if (error instanceof GpuError) throw error;
   }
   const granted: GpuFeature[] = [];
   for (const feature of wanted) {
     try {
-      (await requestDevice(provider, [feature])).device.destroy();
+      (await requestDevice(place, [feature])).device.destroy();
       granted.push(feature);
     } catch (error) {
       if (error instanceof GpuError) throw error;
     }
   }
-  return { ...await requestDevice(provider, granted), granted };
+  return { ...await requestDevice(place, granted), granted };
 }
 
 /** Runs the exchange that the kernels rely on and compares every lane's result. */
@@ -235,15 +245,10 @@ async function findMatrixUnits(
     : none(`its matrix units, ${matrixUnits.shape}, multiply wrongly or not at all`);
 }
 
-/** Whether the adapter computes on the host, from its own information; some providers omit that. */
-function isSoftware({ info }: GPUAdapter, name: string): boolean {
-  const { isFallbackAdapter } = (info ?? {}) as { readonly isFallbackAdapter?: boolean };
-  return isFallbackAdapter ?? /llvmpipe|lavapipe|swiftshader|basic render/i.test(name);
-}
-
 /**
  * Acquires a device with the adapter's full limits.
- * @throws {GpuError} when there is no adapter, naming the driver to install
+ * @throws {GpuError} when there is no adapter, naming the driver to install, or none of that name,
+ * listing those there are
  */
 export async function acquireGpu(options: GpuOptions = {}): Promise<Gpu> {
   prepareEnvironment();
@@ -251,7 +256,10 @@ export async function acquireGpu(options: GpuOptions = {}): Promise<Gpu> {
   const native = provider === navigator.gpu;
   if (!provider) throw new GpuError(noAdapterMessage(Deno.build.os));
   keepProvider(provider);
-  const { adapter, device, granted } = await requestWithFeatures(provider, native);
+  const { adapter, device, granted } = await requestWithFeatures(
+    { provider, wanted: options.adapter },
+    native,
+  );
 
   let fault: string | undefined;
   let outOfMemory: string | undefined;
@@ -276,13 +284,12 @@ export async function acquireGpu(options: GpuOptions = {}): Promise<Gpu> {
     ? { matrixUnits: undefined }
     : await findMatrixUnits(adapter, device, granted, directives);
   const { limits } = device;
-  const { vendor, architecture, device: model, description } = adapter.info ?? {};
-  const name = description || model || "unnamed adapter";
-  const software = isSoftware(adapter, name);
+  const name = adapterName(adapter);
+  const software = isSoftware(adapter);
   return {
     device,
     name,
-    identity: [vendor, architecture, model, description].filter(Boolean).join(", "),
+    identity: adapterIdentity(adapter),
     limits,
     subgroups,
     rowForm: chosenRowForm(software, options.rowForm).form,

@@ -11,6 +11,11 @@ export interface DeviceChoice {
    * such as `navigator.gpu` or one from another package.
    */
   readonly provider?: ProviderName | GPU;
+  /**
+   * Index or name of the adapter, or a part of its name (default: the fastest). `unmask info` lists
+   * them.
+   */
+  readonly adapter?: string;
   /** How rows come to the lanes of kernels that have both forms (default: as suits the adapter). */
   readonly rowForm?: RowForm;
 }
@@ -22,11 +27,11 @@ export interface DeviceChoice {
  * @throws {GpuError} when the provider does not start; it says what to do
  */
 export async function openChoice(
-  { provider }: Pick<DeviceChoice, "provider">,
+  { provider, adapter }: Pick<DeviceChoice, "provider" | "adapter">,
   onProvider?: (line: string) => void,
 ): Promise<GPU | undefined> {
   if (typeof provider !== "string") return provider;
-  const opened = await openProvider(provider);
+  const opened = await openProvider(provider, adapter);
   const line = providerLine(opened);
   if (line !== undefined) onProvider?.(line);
   return opened.gpu;
@@ -43,6 +48,7 @@ export async function openGpu(
     readonly onProvider?: (line: string) => void;
   } = {},
 ): Promise<Gpu> {
-  const { rowForm } = choice;
-  return await acquireGpu({ ...options, provider: await openChoice(choice, onProvider), rowForm });
+  const { adapter, rowForm } = choice;
+  const provider = await openChoice(choice, onProvider);
+  return await acquireGpu({ ...options, provider, adapter, rowForm });
 }

@@ -87,12 +87,14 @@ export function noDawnAdapterMessage(os: string): string {
 
 /**
  * Opens a provider.
+ * @param wanted adapter that was asked for, as `acquireGpu` takes it
  * @param start function that starts Dawn
  * @throws {GpuError} saying what to do: for `dawn` when it cannot be loaded or finds no adapter, for
  * `auto` only when the program is not permitted to load it
  */
 export async function openProvider(
   name: ProviderName,
+  wanted?: string,
   start: () => Promise<GPU> = startDawn,
 ): Promise<Provider> {
   if (name === "native") return { name, gpu: undefined };
@@ -102,7 +104,7 @@ export async function openProvider(
     if (!adapter) throw new GpuError(noDawnAdapterMessage(Deno.build.os));
     if (name === "dawn") return { name, gpu };
     // A device is asked, because what an adapter lists is tried on one.
-    using tried = await acquireGpu({ provider: gpu });
+    using tried = await acquireGpu({ provider: gpu, adapter: wanted });
     const { matrixUnits, noMatrixUnits, name: adapterName } = tried;
     return matrixUnits
       ? { name: "dawn", gpu, reason: `its matrix units multiply ${matrixUnits.shape}` }

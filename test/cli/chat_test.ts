@@ -1,10 +1,18 @@
 /** `unmask chat` as a child process: from a pipe, and on a terminal. */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { stripVTControlCharacters } from "node:util";
+import stringWidth from "string-width";
 import { inTerminal, knownAnswer, Running, taskCommand, terminalLeft, unmask } from "./command.ts";
 
 const PRODUCT = knownAnswer("2026-006");
 const CODE = knownAnswer("2026-000");
+
+const ESC = String.fromCharCode(27);
+/** The prompt at the end, with the cursor behind it. */
+const PROMPTED = new RegExp(`> (${ESC}\\[\\d+G)?$`);
+/** A row erased before the cursor is hidden for a frame; a frame itself ends its erasing otherwise. */
+const ROWS_ERASED = new RegExp(`${ESC}\\[2K${ESC}\\[1A${ESC}\\[\\?25l`);
 
 Deno.test("chat answers a turn per line of a pipe, and /reset forgets what was said", async () => {
   const input = `\n${PRODUCT.prompt}\n/reset\n${CODE.prompt}\n/stats\n/exit\nnever asked\n`;
@@ -35,7 +43,7 @@ Deno.test("chat keeps the conversation when a turn does not fit, and says so", a
 Deno.test("chat on a terminal: Ctrl-C stops an answer, /reset and the next turn work, Ctrl-D leaves", async () => {
   await using command = inTerminal(["chat"]);
   const { stdout } = command;
-  await stdout.match(/tiny-target: \/reset/);
+  await stdout.match(/tiny-target: \/help/);
   await stdout.match(/> /);
   let seen = stdout.text.length;
   await command.type("Tell me a short story about a cat.\r");
@@ -71,4 +79,76 @@ Deno.test("chat from a pipe that stays open ends at a signal", async () => {
   command.kill("SIGTERM");
   assertEquals(await command.end(), 143);
   assert(!command.stderr.text.includes("unmask:"), command.stderr.text);
+});
+
+Deno.test("chat on a terminal: the canvas resolves, and what is typed meanwhile is asked next", async () => {
+  await using command = inTerminal(["chat", "--strategy", "plain"]);
+  const { stdout } = command;
+  await stdout.match(/tiny-target: \/help[^]*> /);
+  const seen = stdout.text.length;
+  await command.type(`${PRODUCT.prompt}\r`);
+  await stdout.match(/█·/, seen);
+  await command.type(`/undo\r${CODE.prompt.slice(0, 4)}`);
+  await stdout.match(/> \/undo/, seen);
+  const answered = stdout.text.slice(seen);
+  // The typed line is shown after the answer, not in the middle of the canvas.
+  const between = answered.slice(answered.indexOf("█·"), answered.indexOf("The answer is 42."));
+  assert(!between.includes("/undo"), between);
+  assertStringIncludes(answered, `${PRODUCT.answer.replaceAll("\n", "\r\n")}\r\n> /undo`);
+  // The half line stands at the next prompt, and can be finished.
+  await stdout.match(new RegExp(`Nothing is left[^]*> ${CODE.prompt.slice(0, 4)}`), seen);
+  const next = stdout.text.length;
+  await command.type(`${CODE.prompt.slice(4)}\r`);
+  await stdout.match(/█·/, next);
+  await command.type("\x03");
+  await stdout.match(/Stopped; this turn is not kept\.[^]*> /, next);
+  await command.type("\x04");
+  await command.end();
+  const left = { exitCode: 0, cursorShown: true, linewise: true, wraps: true };
+  assertEquals(terminalLeft(stdout.text), left);
+});
+
+Deno.test("chat on a terminal that becomes narrower draws within it", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    const resized = { file: `${dir}/now`, columns: 40 };
+    const args = ["chat", "--strategy", "plain", "-n", "128", "--length", "fixed"];
+    await using command = inTerminal(args, { resized });
+    const { stdout } = command;
+    await stdout.match(PROMPTED);
+    await command.type("Hi\r");
+    await stdout.match(/█·/);
+    const seen = stdout.text.length;
+    await Deno.writeTextFile(resized.file, "");
+    // The rows that the narrower terminal has added are erased, before the next frame is drawn.
+    const added = await stdout.match(ROWS_ERASED, seen);
+    await stdout.match(PROMPTED, seen);
+    const after = stdout.text.slice(seen + added.index);
+    const drawn = after.slice(0, after.lastIndexOf("step "));
+    for (const line of drawn.split("\n")) {
+      const width = stringWidth(stripVTControlCharacters(line));
+      assert(width <= 40, `${width}: ${JSON.stringify(line)}`);
+    }
+    await command.type("/exit\r");
+    await command.end();
+    assertEquals(terminalLeft(stdout.text).exitCode, 0);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
+Deno.test("chat on a dumb terminal prints no escape, and takes commands", async () => {
+  await using command = inTerminal(["chat"], { env: { TERM: "dumb", NO_COLOR: "1" } });
+  const { stdout } = command;
+  await stdout.match(/tiny-target: \/help[^]*> /);
+  await command.type(`${PRODUCT.prompt}\n`);
+  await stdout.match(/The answer is 42\.\r?\n> /);
+  await command.type("/help\n");
+  await stdout.match(/\/save FILE[^]*> /);
+  await command.type("/exit\n");
+  await command.end();
+  const [, own = ""] = stdout.text.split(/Task .*\n/);
+  assertStringIncludes(own, "tiny-target: /help");
+  assert(!own.includes("\x1b"), JSON.stringify(own));
+  assertEquals(terminalLeft(stdout.text).exitCode, 0);
 });

@@ -171,15 +171,31 @@ export function failingUnmask(
 /** What `inTerminal` prints when the command is over: its exit code and the terminal's settings. */
 const AFTERWARDS = 'echo "exit code $?"; stty -a';
 
+/** A terminal. */
+export interface TerminalOptions {
+  readonly columns?: number;
+  readonly rows?: number;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Columns that it gets once a file is there. */
+  readonly resized?: { readonly file: string; readonly columns: number };
+}
+
 /**
- * A command in a terminal of its own, 80 columns wide, by util-linux's `script`. Its output also
+ * A command in a terminal of its own, by util-linux's `script`. Its output also
  * holds what is echoed, and the terminal's settings afterwards.
  */
-export function inTerminal(args: readonly string[]): Running {
+export function inTerminal(
+  args: readonly string[],
+  { columns = 80, rows = 24, env, resized }: TerminalOptions = {},
+): Running {
   const quoted = [Deno.execPath(), "task", "--config", config, "unmask", ...args]
     .map((arg) => `'${arg.replaceAll("'", "'\\''")}'`).join(" ");
   // The shell must outlive a Ctrl-C, which every process of the terminal gets.
-  const script = `trap : INT; stty cols 80 rows 24; ${quoted}; ${AFTERWARDS}`;
+  const resizing = resized
+    ? `(while [ ! -e '${resized.file}' ]; do sleep 0.1; done; stty cols ${resized.columns} < /dev/tty) & `
+    : "";
+  const script =
+    `trap : INT; ${resizing} stty cols ${columns} rows ${rows}; ${quoted}; ${AFTERWARDS}`;
   return new Running(
     new Deno.Command("script", {
       args: ["-qc", `sh -c "$SCRIPT"`, "/dev/null"],
@@ -189,6 +205,7 @@ export function inTerminal(args: readonly string[]): Running {
         INIT_CWD: fileURLToPath(root),
         SHELL: "/bin/sh",
         ...OWN_CACHE,
+        ...env,
       },
       stdin: "piped",
       stdout: "piped",

@@ -41,14 +41,18 @@ const withoutAdapter = () =>
   Promise.resolve({ requestAdapter: () => Promise.resolve(null) } as unknown as GPU);
 
 Deno.test("native starts nothing", async () => {
-  const provider = await openProvider("native", () => Promise.reject(new Error("was started")));
+  const provider = await openProvider(
+    "native",
+    undefined,
+    () => Promise.reject(new Error("was started")),
+  );
   assertEquals(provider, { name: "native", gpu: undefined });
 });
 
 Deno.test({
   ...skipIf(noDawnCompiler, "dawn is Dawn"),
   async fn() {
-    const { name, gpu } = await openProvider("dawn", starts);
+    const { name, gpu } = await openProvider("dawn", undefined, starts);
     assertEquals(name, "dawn");
     using acquired = await acquireGpu({ provider: gpu });
     assertEquals(acquired.native, false);
@@ -65,12 +69,12 @@ Deno.test({
 Deno.test({
   ...skipIf(noDawnCompiler, "auto is native where Dawn has no matrix units, or they fail a trial"),
   async fn() {
-    const without = await openProvider("auto", starts);
+    const without = await openProvider("auto", undefined, starts);
     assertEquals([without.name, without.gpu], ["native", undefined]);
     assertMatch(without.reason!, /lists no matrix units/);
 
     // Without a driver nothing is computed.
-    const failing = await openProvider("auto", startsWithUnits);
+    const failing = await openProvider("auto", undefined, startsWithUnits);
     assertEquals([failing.name, failing.gpu], ["native", undefined]);
     assertMatch(failing.reason!, /8x8x8, multiply wrongly or not at all/);
     using gpu = await acquireGpu({ provider: await startsWithUnits() });
@@ -101,19 +105,19 @@ Deno.test("auto is native where Dawn does not start; dawn says why it did not", 
       /no GPU adapter/,
     ]] as const
   ) {
-    const { name, reason } = await openProvider("auto", start);
+    const { name, reason } = await openProvider("auto", undefined, start);
     assertEquals(name, "native");
     assertMatch(reason!, message);
-    const error = await assertRejects(() => openProvider("dawn", start), GpuError);
+    const error = await assertRejects(() => openProvider("dawn", undefined, start), GpuError);
     assertMatch(error.message, message);
   }
   const other = () => Promise.reject(new TypeError("a mistake of this program"));
-  await assertRejects(() => openProvider("auto", other), TypeError);
+  await assertRejects(() => openProvider("auto", undefined, other), TypeError);
 });
 
 Deno.test("what is not permitted is an error even for auto", async () => {
   for (const name of ["dawn", "auto"] as const) {
-    await assertRejects(() => openProvider(name, forbidden), GpuError, "not permitted");
+    await assertRejects(() => openProvider(name, undefined, forbidden), GpuError, "not permitted");
   }
 });
 

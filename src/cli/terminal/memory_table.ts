@@ -1,6 +1,5 @@
 /** Memory tables of `unmask info`: the plan that loading would choose, and the alternatives. */
 
-import Table from "cli-table3";
 import { type Gpu, GpuError } from "../../gpu/device.ts";
 import { keptElement } from "../../model/kv_cache.ts";
 import { limitContext } from "../../model/loading/config.ts";
@@ -11,6 +10,7 @@ import { isStored, type PlanRequest, type WeightChoice } from "../../model/memor
 import { memoryChoices } from "../../model/memory/choices.ts";
 import { UNLIMITED } from "../../model/memory/dry_run.ts";
 import { LEAST_CONTEXT } from "../../model/memory/fitting_options.ts";
+import { FittedTable } from "../../bench/fitted_table.ts";
 
 /** A plan as `--json` prints it, or the error that says why there is none. */
 type PlanDescription = Awaited<ReturnType<typeof describePlan>>;
@@ -149,10 +149,6 @@ export function choicesTable(
 }
 
 /** A table without rules between rows. */
-export function plainTable(
-  head: string[] = [],
-  widths: Pick<Table.TableConstructorOptions, "colWidths" | "wordWrap" | "wrapOnWordBoundary"> = {},
-) {
-  const noRules = { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "" };
-  return new Table({ head, chars: noRules, style: { head: [], border: [] }, ...widths });
+export function plainTable(head: string[] = []): FittedTable {
+  return new FittedTable({ head, rules: "none" });
 }

@@ -1,10 +1,10 @@
 /** `--profile`: GPU time by kernel, compared with ceilings measured in the same run. */
 
-import Table from "cli-table3";
 import type { Gpu } from "../../gpu/device.ts";
 import { type KernelTime, KernelTimes } from "../../gpu/kernel_times.ts";
 import type { Model } from "../../model/model.ts";
 import { type Ceilings, measureCeilings } from "../../bench/ceilings.ts";
+import { FittedTable } from "../../bench/fitted_table.ts";
 
 /** A kernel's share of the GPU time, and its rates. */
 export interface ProfileRow extends KernelTime {
@@ -76,9 +76,9 @@ function profileTable(
   const number = (value: number | undefined) => value === undefined ? "-" : value.toFixed(1);
   const percent = (value: number | undefined) =>
     value === undefined ? "-" : `${(100 * value).toFixed(0)}%`;
-  const table = new Table({
+  const table = new FittedTable({
     head: [name, "calls", "ms", "of time", "GFLOP/s", "of ceiling", "GB/s", "of copy"],
-    style: { head: [], border: [] },
+    stream: "stderr",
   });
   for (const row of rows) {
     table.push([

@@ -1,4 +1,4 @@
-/** Progress on standard error: a bar on a terminal, lines elsewhere. */
+/** Progress on standard error: a bar on a terminal that can be drawn on, lines elsewhere. */
 
 import { basename, resolve } from "node:path";
 import process from "node:process";
@@ -8,6 +8,7 @@ import type { MemoryPlan } from "../../model/memory/memory_plan.ts";
 import { isStored } from "../../model/memory/plan_request.ts";
 import { WorkerEngine, type WorkerEngineOptions } from "../../engine/worker_engine.ts";
 import { Log } from "./log.ts";
+import { canRedraw } from "./terminal.ts";
 
 /** Share of the work after which a line is printed where there is no terminal. */
 const LINE_SHARE = 0.25;
@@ -35,7 +36,7 @@ export function progressReport(
   lines: boolean,
   pace?: (done: number, total: number) => string,
 ): ProgressReport {
-  if (Deno.stderr.isTerminal()) return progressBar(label, amount, pace);
+  if (canRedraw("stderr")) return progressBar(label, amount, pace);
   // The work goes on where nobody takes these lines, such as on a full disk.
   const log = new Log();
   let shown = 0;

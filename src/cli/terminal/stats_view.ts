@@ -1,6 +1,5 @@
 /** Formats statistics as text and tables. */
 
-import Table from "cli-table3";
 import { NO_CACHE } from "../../denoise/cache_plan.ts";
 import type { AcceptanceCount, AcceptanceTally } from "../../denoise/strategies/acceptance.ts";
 import type {
@@ -10,9 +9,13 @@ import type {
   PassStats,
   Usage,
 } from "../../engine/request.ts";
+import { FittedTable, terminalColumns } from "../../bench/fitted_table.ts";
 
 /** Positions of the generation that are summed in one line. */
 const POSITIONS_PER_LINE = 8;
+
+/** Columns of a terminal on which the three tables of acceptance stand side by side. */
+const SIDE_BY_SIDE = 80;
 
 /** Text about one answer: its cost, what auto chose, and what was accepted. */
 export function answerText({ usage, stats }: Extract<GenerateEvent, { type: "end" }>): string {
@@ -75,7 +78,7 @@ function passLines(stats: PassStats): string[] {
   return [...lines.map(([name, value]) => `  ${name.padEnd(9)} ${value}`), ...table];
 }
 
-/** Table of accepted out of judged tokens, in three columns side by side. */
+/** Table of accepted out of judged tokens, in three columns, side by side where there is room. */
 function acceptanceTable({ byDepth, byMaskRatio, byPosition }: AcceptanceTally): string {
   const depth = byDepth.map((count, i): Row => [`${i + 1}`, count]);
   const masked = byMaskRatio.map((count, i): Row => [`${10 * i}-${10 * (i + 1)}%`, count]);
@@ -89,10 +92,16 @@ function acceptanceTable({ byDepth, byMaskRatio, byPosition }: AcceptanceTally):
   );
   const columns = [depth, masked, positions]
     .map((rows) => rows.filter(([, { proposed }]) => proposed > 0));
-  const table = new Table({
-    head: ["depth", "accepted", "masked", "accepted", "position", "accepted"],
-    style: { head: [], border: [], compact: true },
-  });
+  const head = ["depth", "accepted", "masked", "accepted", "position", "accepted"];
+  const style = { rules: "head", stream: "stderr" } as const;
+  if (terminalColumns(style.stream) < SIDE_BY_SIDE) {
+    return columns.map((rows, i) => {
+      const table = new FittedTable({ ...style, head: head.slice(2 * i, 2 * i + 2) });
+      table.push(...rows.map(([name, count]) => [name, share(count)]));
+      return `${table}`;
+    }).join("\n");
+  }
+  const table = new FittedTable({ ...style, head });
   for (let i = 0; i < Math.max(...columns.map(({ length }) => length)); i++) {
     table.push(columns.flatMap((rows) => rows[i] ? [rows[i][0], share(rows[i][1])] : ["", ""]));
   }

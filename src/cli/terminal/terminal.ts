@@ -22,9 +22,9 @@ export function write(text: string): void {
   }
 }
 
-/** Whether standard output is a terminal that can be drawn on. */
-export function canRedraw(): boolean {
-  return Deno.stdout.isTerminal() && Deno.env.get("TERM") !== "dumb";
+/** Whether a stream, standard output unless named, is a terminal that can be drawn on. */
+export function canRedraw(stream: "stdout" | "stderr" = "stdout"): boolean {
+  return Deno[stream].isTerminal() && Deno.env.get("TERM") !== "dumb";
 }
 
 /** The size of the terminal. */

@@ -61,12 +61,12 @@ export async function loadPlanned(load: PlannedLoad): Promise<LoadedPair> {
 }
 
 async function loadOnce(
-  { provider, rowForm, tuned, onWait, onProgress, onPlan, ...request }: Omit<
+  { provider, adapter, rowForm, tuned, onWait, onProgress, onPlan, ...request }: Omit<
     PlannedLoad,
     "onProvider"
   >,
 ): Promise<LoadedPair> {
-  const gpu = await openGpu({ provider, rowForm }, { onWait });
+  const gpu = await openGpu({ provider, adapter, rowForm }, { onWait });
   try {
     const available = request.available ?? freeHostBytes(gpu);
     const plan = await planMemory(gpu, { ...request, available });
