@@ -31,7 +31,7 @@ export interface AppOptions extends RequestSettings {
   /** Whether requests may also be addressed to any IP address: for a server that is not on loopback. */
   readonly anyAddress?: boolean;
   /**
-   * When given and not empty, every path but `/health` and `/ready` asks for one of these keys; their
+   * When given and not empty, every path but `/health`, `/ready` and the page's asks for one of these keys; their
    * digests (`sha256:` and hex digits) will do.
    */
   readonly apiKeys?: readonly string[];

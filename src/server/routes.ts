@@ -15,6 +15,7 @@ import type { Measured } from "./metrics.ts";
 import { running, show, tags, version } from "./ollama/models.ts";
 import { ollamaChat, ollamaGenerate } from "./ollama/route.ts";
 import { chatSchema, generateSchema, showSchema } from "./ollama/schema.ts";
+import { pageFileRoute, root } from "./page_route.ts";
 import { responses } from "./responses/route.ts";
 import { responsesSchema } from "./responses/schema.ts";
 import type { ChatHandler, ResponseTimes } from "./translated/translation.ts";
@@ -138,7 +139,7 @@ export function moreRoutes(
     get("/props", "The context length (llama-server).", props(engine, VERSION)),
     get("/slots", "Whether an answer is under way (llama-server).", slots(engine, underWay)),
     get("/metrics", "Figures for Prometheus.", metrics),
-    // Ollama's clients look for this sentence.
-    get("/", "Says that the server is there.", (c) => c.text("Ollama is running")),
+    get("/", "The page, for browsers; else a sentence that ollama's clients look for.", root),
+    get("/page/:name", "A file of the page.", pageFileRoute),
   ];
 }

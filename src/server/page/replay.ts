@@ -1,0 +1,144 @@
+/** An answer that comes, or came: its canvas, with the control that shows any of its steps. */
+import { html, nothing, render } from "lit-html";
+import { canvas, legend } from "./canvas.ts";
+import { scrubber } from "./scrubber.ts";
+import { type Cell, cellsAt, EMPTY_TRACE, type Trace } from "./trace.ts";
+
+/** Milliseconds for which a step is seen at least. */
+const PACE = 70;
+/** Steps that the picture may lie behind the answer before it hurries. */
+const BEHIND = 12;
+
+/** How an answer is shown. */
+export interface ReplayOptions {
+  /** What it is, for screen readers: "the answer". */
+  readonly of: string;
+  /** Whether the legend stands below it. */
+  readonly legend?: boolean;
+}
+
+/** Shows a record. It draws itself; `element` stands where its owner puts it. */
+export class Replay {
+  readonly element = document.createElement("div");
+  readonly #options: ReplayOptions;
+  #trace = EMPTY_TRACE;
+  #running = false;
+  #shown = 0;
+  /** Whether the picture goes on by itself, to the newest step. */
+  #playing = false;
+  #timer: number | undefined;
+  #current: number | undefined;
+  #open: number | undefined;
+
+  constructor(options: ReplayOptions) {
+    this.#options = options;
+    this.element.className = "replay";
+    this.#draw();
+  }
+
+  /** The record that is shown. */
+  get trace(): Trace {
+    return this.#trace;
+  }
+
+  /**
+   * Shows a record that has grown, or another one.
+   * @param running whether more of it will come; the picture then follows, a step at a time
+   */
+  update(trace: Trace, running: boolean): void {
+    const begins = running && trace.steps.length <= 1 && !this.#running;
+    if (begins) {
+      this.#shown = 0;
+      this.#playing = true;
+      this.#open = undefined;
+    }
+    const follows = this.#playing || this.#shown >= this.#trace.steps.length;
+    this.#trace = trace;
+    this.#running = running;
+    if (!running && !this.#playing && follows) this.#shown = trace.steps.length;
+    this.#shown = Math.min(this.#shown, trace.steps.length);
+    this.#tick();
+    this.#draw();
+  }
+
+  /** Shows a step, from 0, and stays there. */
+  show(step: number): void {
+    this.#playing = false;
+    this.#shown = Math.max(0, Math.min(step, this.#trace.steps.length));
+    // At the newest step of an answer that comes, the picture follows again.
+    if (this.#running && this.#shown === this.#trace.steps.length) this.#playing = true;
+    this.#draw();
+  }
+
+  /** Goes on from the step that is shown, from the first one at the end; or stays. */
+  play(): void {
+    this.#playing = !this.#playing;
+    const { length } = this.#trace.steps;
+    if (this.#playing && !this.#running && this.#shown === length) this.#shown = 0;
+    this.#tick();
+    this.#draw();
+  }
+
+  #tick(): void {
+    if (!this.#playing || this.#timer !== undefined) return;
+    const behind = this.#trace.steps.length - this.#shown;
+    if (behind === 0) {
+      if (!this.#running) this.#playing = false;
+      return;
+    }
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    if (still && this.#running) {
+      this.#shown += behind;
+      return;
+    }
+    const hurry = this.#running ? Math.max(1, Math.ceil(behind / BEHIND)) : 1;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      if (!this.#playing) return;
+      this.#shown = Math.min(this.#shown + hurry, this.#trace.steps.length);
+      this.#tick();
+      this.#draw();
+    }, PACE);
+  }
+
+  #draw(): void {
+    const { steps } = this.#trace;
+    const { of } = this.#options;
+    const cells = cellsAt(this.#trace, this.#shown);
+    const label = `${of[0].toUpperCase()}${of.slice(1)}, step ${this.#shown} of ${steps.length}`;
+    render(
+      html`${
+        canvas(cells, {
+          label,
+          busy: this.#running,
+          block: steps[this.#shown]?.block ?? steps[this.#shown - 1]?.block ?? 0,
+          current: this.#current,
+          open: this.#open,
+          onToken: (cell) => this.#opened(cell),
+          onCurrent: (position) => {
+            this.#current = position;
+            this.#draw();
+          },
+        })
+      }
+      ${
+        scrubber({
+          steps: steps.length,
+          shown: this.#shown,
+          playing: this.#playing,
+          of,
+          onStep: (step) => this.show(step),
+          onPlay: () => this.play(),
+        })
+      }
+      ${this.#options.legend ? legend() : nothing}`,
+      this.element,
+    );
+  }
+
+  #opened(cell: Cell): void {
+    this.#current = cell.position;
+    this.#open = this.#open === cell.position ? undefined : cell.position;
+    this.#draw();
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * The files of the page at `/`, as a browser gets them. They are part of the module graph, as text:
+ * `?text` keeps them apart from the modules of the same names, which are checked with a browser's types.
+ */
+import { Buffer } from "node:buffer";
+import { createHash } from "node:crypto";
+import { stripTypeScriptTypes } from "node:module";
+import { promisify } from "node:util";
+import { gzip } from "node:zlib";
+import litHtml from "lit-html" with { type: "text" };
+import indexHtml from "./page/index.html" with { type: "text" };
+import pageCss from "./page/page.css" with { type: "text" };
+import api from "./page/api.ts?text" with { type: "text" };
+import ask from "./page/ask.ts?text" with { type: "text" };
+import canvas from "./page/canvas.ts?text" with { type: "text" };
+import chatView from "./page/chat_view.ts?text" with { type: "text" };
+import context from "./page/context.ts?text" with { type: "text" };
+import page from "./page/page.ts?text" with { type: "text" };
+import replay from "./page/replay.ts?text" with { type: "text" };
+import scrubber from "./page/scrubber.ts?text" with { type: "text" };
+import settings from "./page/settings.ts?text" with { type: "text" };
+import tabs from "./page/tabs.ts?text" with { type: "text" };
+import trace from "./page/trace.ts?text" with { type: "text" };
+
+/** The page's own files, by the names under which it asks for them. */
+const SOURCES: Readonly<Record<string, string>> = {
+  "index.html": indexHtml,
+  "page.css": pageCss,
+  "lit_html.js": litHtml,
+  "api.ts": api,
+  "ask.ts": ask,
+  "canvas.ts": canvas,
+  "chat_view.ts": chatView,
+  "context.ts": context,
+  "page.ts": page,
+  "replay.ts": replay,
+  "scrubber.ts": scrubber,
+  "settings.ts": settings,
+  "tabs.ts": tabs,
+  "trace.ts": trace,
+};
+
+const TYPES: Readonly<Record<string, string>> = {
+  html: "text/html; charset=utf-8",
+  css: "text/css; charset=utf-8",
+  js: "text/javascript; charset=utf-8",
+  ts: "text/javascript; charset=utf-8",
+};
+
+/** A file as it is sent. */
+export interface PageFile {
+  readonly type: string;
+  readonly etag: string;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly gzipped: Uint8Array<ArrayBuffer>;
+}
+
+const made = new Map<string, Promise<PageFile>>();
+
+/** The file of a name; undefined if the page has none. It is made once, when first asked for. */
+export function pageFile(name: string): Promise<PageFile> | undefined {
+  if (!Object.hasOwn(SOURCES, name)) return undefined;
+  let file = made.get(name);
+  if (!file) made.set(name, file = make(name));
+  return file;
+}
+
+async function make(name: string): Promise<PageFile> {
+  const bytes = Buffer.from(inBrowser(name, SOURCES[name]));
+  return {
+    type: TYPES[name.slice(name.lastIndexOf(".") + 1)],
+    etag: `"${createHash("sha256").update(bytes).digest("hex").slice(0, 32)}"`,
+    bytes: Uint8Array.from(bytes),
+    gzipped: Uint8Array.from(await promisify(gzip)(bytes, { level: 9 })),
+  };
+}
+
+/** Types mean nothing to a browser, nor do the names of packages, nor maps that are not sent. */
+function inBrowser(name: string, text: string): string {
+  if (name.endsWith(".ts")) {
+    return stripTypeScriptTypes(text).replace(/ from "lit-html"/, ' from "./lit_html.js"');
+  }
+  return name.endsWith(".js") ? text.replace(/^\/\/# sourceMappingURL=.*$/m, "") : text;
+}
