@@ -7,6 +7,7 @@ import type { GivenToken } from "../denoise/sequence.ts";
 import { QUALITIES, type Quality, STRATEGY_NAMES, type StrategyName } from "../denoise/strategy.ts";
 import type { CallableFunction, Constraint } from "../constraint/constraint.ts";
 import type { FinishReason } from "../text/text_stream.ts";
+import type { DeviceFacts } from "./device_facts.ts";
 import type { EngineTotals, GenerateStats, PassStats, Usage } from "./stats.ts";
 import type { TextQuestion, TokenizedText } from "./text_question.ts";
 
@@ -370,6 +371,8 @@ export interface TextEngine {
   readonly failure?: string;
   /** Summary of the model; known once `ready`. */
   readonly model?: ModelSummary;
+  /** The device; known once `ready`. */
+  readonly device?: DeviceFacts;
   /** Totals of all answers so far. */
   readonly totals: EngineTotals;
   /** Resolves when `ready`, rejects when `failed`; a lost device makes a new promise. */

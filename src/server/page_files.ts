@@ -12,14 +12,28 @@ import indexHtml from "./page/index.html" with { type: "text" };
 import pageCss from "./page/page.css" with { type: "text" };
 import api from "./page/api.ts?text" with { type: "text" };
 import ask from "./page/ask.ts?text" with { type: "text" };
+import bar from "./page/bar.ts?text" with { type: "text" };
 import canvas from "./page/canvas.ts?text" with { type: "text" };
+import chatTurn from "./page/chat_turn.ts?text" with { type: "text" };
 import chatView from "./page/chat_view.ts?text" with { type: "text" };
 import context from "./page/context.ts?text" with { type: "text" };
+import conversationList from "./page/conversation_list.ts?text" with { type: "text" };
+import conversations from "./page/conversations.ts?text" with { type: "text" };
+import edit from "./page/edit.ts?text" with { type: "text" };
+import emptyState from "./page/empty_state.ts?text" with { type: "text" };
+import figures from "./page/figures.ts?text" with { type: "text" };
+import keyField from "./page/key_field.ts?text" with { type: "text" };
 import page from "./page/page.ts?text" with { type: "text" };
 import replay from "./page/replay.ts?text" with { type: "text" };
 import scrubber from "./page/scrubber.ts?text" with { type: "text" };
 import settings from "./page/settings.ts?text" with { type: "text" };
+import settingsPanel from "./page/settings_panel.ts?text" with { type: "text" };
+import share from "./page/share.ts?text" with { type: "text" };
+import shareDialog from "./page/share_dialog.ts?text" with { type: "text" };
+import shortcuts from "./page/shortcuts.ts?text" with { type: "text" };
+import status from "./page/status.ts?text" with { type: "text" };
 import tabs from "./page/tabs.ts?text" with { type: "text" };
+import tokenCard from "./page/token_card.ts?text" with { type: "text" };
 import trace from "./page/trace.ts?text" with { type: "text" };
 
 /** The page's own files, by the names under which it asks for them. */
@@ -29,14 +43,28 @@ const SOURCES: Readonly<Record<string, string>> = {
   "lit_html.js": litHtml,
   "api.ts": api,
   "ask.ts": ask,
+  "bar.ts": bar,
   "canvas.ts": canvas,
+  "chat_turn.ts": chatTurn,
   "chat_view.ts": chatView,
   "context.ts": context,
+  "conversation_list.ts": conversationList,
+  "conversations.ts": conversations,
+  "edit.ts": edit,
+  "empty_state.ts": emptyState,
+  "figures.ts": figures,
+  "key_field.ts": keyField,
   "page.ts": page,
   "replay.ts": replay,
   "scrubber.ts": scrubber,
   "settings.ts": settings,
+  "settings_panel.ts": settingsPanel,
+  "share.ts": share,
+  "share_dialog.ts": shareDialog,
+  "shortcuts.ts": shortcuts,
+  "status.ts": status,
   "tabs.ts": tabs,
+  "token_card.ts": tokenCard,
   "trace.ts": trace,
 };
 

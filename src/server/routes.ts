@@ -18,6 +18,7 @@ import { chatSchema, generateSchema, showSchema } from "./ollama/schema.ts";
 import { pageFileRoute, root } from "./page_route.ts";
 import { responses } from "./responses/route.ts";
 import { responsesSchema } from "./responses/schema.ts";
+import { status } from "./status.ts";
 import type { ChatHandler, ResponseTimes } from "./translated/translation.ts";
 
 /** What a client may ask, for the server and for its reference. */
@@ -138,6 +139,7 @@ export function moreRoutes(
     ),
     get("/props", "The context length (llama-server).", props(engine, VERSION)),
     get("/slots", "Whether an answer is under way (llama-server).", slots(engine, underWay)),
+    get("/v1/status", "Model, device, memory and queue, as they are now.", status(engine, underWay)),
     get("/metrics", "Figures for Prometheus.", metrics),
     get("/", "The page, for browsers; else a sentence that ollama's clients look for.", root),
     get("/page/:name", "A file of the page.", pageFileRoute),

@@ -54,12 +54,15 @@ export class Api {
    */
   async *stream({ path, body }: ApiRequest, signal?: AbortSignal): AsyncGenerator<Chunk> {
     const response = await this.#post(path, body, signal);
+    let done = false;
     for await (const data of dataOf(response.body!, signal)) {
-      if (data === "[DONE]") return;
+      // The response ends behind it; to leave before would break it off.
+      if (done ||= data === "[DONE]") continue;
       const chunk = JSON.parse(data) as Chunk & { readonly error?: { readonly message: string } };
       if (chunk.error) throw new ApiError(chunk.error.message, response.status);
       yield chunk;
     }
+    if (done) return;
     signal?.throwIfAborted();
     throw new ApiError("The answer broke off before its end. Ask again.", response.status);
   }

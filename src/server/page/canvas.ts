@@ -57,12 +57,11 @@ export function canvas(cells: readonly Cell[], options: CanvasOptions): Template
     const host = event.currentTarget as HTMLElement;
     host.querySelector<HTMLElement>(`[data-position="${next.position}"]`)?.focus();
   };
-  return html`
-    <div class="canvas" role="group" aria-label=${options.label}
-      aria-busy=${options.busy} @click=${chosen} @keydown=${keyed}>${cells.map((cell) =>
-        cellView(cell, cell === current, options)
-      )}</div>
-  `;
+  // Between cells there must be nothing but what the tokens say.
+  const views = cells.map((cell) => cellView(cell, cell === current, options));
+  // deno-fmt-ignore
+  return html`<div class="canvas" role="group" aria-label=${options.label}
+    aria-busy=${options.busy} @click=${chosen} @keydown=${keyed}>${views}</div>`;
 }
 
 function isButton({ state }: Cell): boolean {
@@ -82,11 +81,10 @@ function cellView(cell: Cell, current: boolean, { block, open }: CanvasOptions):
     return html`<span class="cell guess" aria-hidden="true" title=${title}>${cell.text}</span>`;
   }
   const kind = `cell ${cell.state}${cell.fresh ? " fresh" : ""}`;
-  return html`
-    <span class=${kind} role="button" tabindex=${current ? 0 : -1}
-      data-position=${cell.position} data-level=${levelOf(cell.confidence)}
-      aria-label=${nameOf(cell)} aria-expanded=${cell.position === open}>${cell.text}</span>
-  `;
+  // deno-fmt-ignore
+  return html`<span class=${kind} role="button" tabindex=${current ? 0 : -1}
+    data-position=${cell.position} data-level=${levelOf(cell.confidence)}
+    aria-label=${nameOf(cell)} aria-expanded=${cell.position === open}>${cell.text}</span>`;
 }
 
 /** A token as a screen reader says it. */

@@ -21,6 +21,8 @@ export interface PageContext {
 export interface View {
   /** Called when its tab is chosen. */
   shown?(): void;
+  /** Does what a shortcut asks: "new", "stop" or "write". */
+  command?(name: string): void;
   /** Puts back what a link holds. */
   restore?(state: ViewState): void;
 }

@@ -2,6 +2,7 @@
 import { html, nothing, render } from "lit-html";
 import { canvas, legend } from "./canvas.ts";
 import { scrubber } from "./scrubber.ts";
+import { tokenCard } from "./token_card.ts";
 import { type Cell, cellsAt, EMPTY_TRACE, type Trace } from "./trace.ts";
 
 /** Milliseconds for which a step is seen at least. */
@@ -15,6 +16,8 @@ export interface ReplayOptions {
   readonly of: string;
   /** Whether the legend stands below it. */
   readonly legend?: boolean;
+  /** Puts a mask back at a token of the finished record; absent where that cannot be done. */
+  readonly onMask?: (cell: Cell) => void;
 }
 
 /** Shows a record. It draws itself; `element` stands where its owner puts it. */
@@ -57,6 +60,17 @@ export class Replay {
     this.#running = running;
     if (!running && !this.#playing && follows) this.#shown = trace.steps.length;
     this.#shown = Math.min(this.#shown, trace.steps.length);
+    this.#tick();
+    this.#draw();
+  }
+
+  /** Shows how a record that was finished goes on, from the step that it had reached. */
+  extend(trace: Trace, running: boolean): void {
+    this.#shown = Math.max(this.#shown, this.#trace.steps.length);
+    this.#open = undefined;
+    this.#playing = true;
+    this.#trace = trace;
+    this.#running = running;
     this.#tick();
     this.#draw();
   }
@@ -121,6 +135,7 @@ export class Replay {
           },
         })
       }
+      ${this.#card(cells)}
       ${
         scrubber({
           steps: steps.length,
@@ -136,9 +151,25 @@ export class Replay {
     );
   }
 
+  #card(cells: readonly Cell[]) {
+    const cell = cells.find(({ position, step }) => position === this.#open && step > 0);
+    if (!cell) return nothing;
+    const { onMask } = this.#options;
+    const over = !this.#running && this.#shown === this.#trace.steps.length &&
+      this.#trace.finish !== undefined && this.#trace.finish !== "stopped";
+    return tokenCard(this.#trace, cell, {
+      onClose: () => this.#opened(cell),
+      onMask: onMask && over ? () => onMask(cell) : undefined,
+    });
+  }
+
+  /** Opens a token's card, or closes it; the focus then goes back to the token. */
   #opened(cell: Cell): void {
     this.#current = cell.position;
-    this.#open = this.#open === cell.position ? undefined : cell.position;
+    const opens = this.#open !== cell.position;
+    this.#open = opens ? cell.position : undefined;
     this.#draw();
+    const at = opens ? ".token-card button" : `[data-position="${cell.position}"]`;
+    this.element.querySelector<HTMLElement>(at)?.focus();
   }
 }

@@ -1,5 +1,17 @@
 /** How answers are denoised: what the user chose, kept in this browser. */
 
+/** Strategies, in a few words. */
+export const STRATEGIES: Readonly<Record<string, string>> = {
+  auto: "picks what pays here",
+  plain: "a token a step",
+  threshold: "all that are sure enough",
+  factor: "the surer, the more",
+  self: "guesses ahead, checks itself",
+  lossless: "a draft proposes",
+  gate: "draft and model agree",
+  commit_verify: "a draft writes, the model judges",
+};
+
 /** The choices. Undefined leaves a thing to the server. */
 export interface Settings {
   readonly strategy: string;
@@ -38,7 +50,7 @@ export class SettingsStore {
   readonly #told = new Set<(settings: Settings) => void>();
 
   constructor() {
-    this.#settings = { ...FIRST_SETTINGS, ...kept() };
+    this.#settings = { ...FIRST_SETTINGS, ...readSettings(kept()) };
   }
 
   get value(): Settings {
@@ -58,12 +70,42 @@ export class SettingsStore {
   }
 }
 
-function kept(): Partial<Settings> {
+function kept(): unknown {
   try {
     return JSON.parse(localStorage.getItem(PLACE) ?? "{}");
   } catch {
     return {};
   }
+}
+
+/** The choices that a value holds, such as one that came with a link; what is no choice is left out. */
+export function readSettings(value: unknown): Partial<Settings> {
+  if (typeof value !== "object" || value === null) return {};
+  const given = value as Readonly<Record<string, unknown>>;
+  const whole = (name: string, least: number) =>
+    Number.isSafeInteger(given[name]) && Number(given[name]) >= least
+      ? { [name]: given[name] }
+      : {};
+  const within = (name: string, least: number, most: number) =>
+    Number(given[name]) >= least && Number(given[name]) <= most
+      ? { [name]: Number(given[name]) }
+      : {};
+  const flag = (name: string) => typeof given[name] === "boolean" ? { [name]: given[name] } : {};
+  return {
+    ...Object.hasOwn(STRATEGIES, String(given.strategy))
+      ? { strategy: String(given.strategy) }
+      : {},
+    ...given.quality === "fast" || given.quality === "exact" ? { quality: given.quality } : {},
+    ...whole("stepsPerBlock", 1),
+    ...whole("blockLength", 1),
+    ...whole("maxTokens", 1),
+    ...whole("seed", 0),
+    ...within("threshold", 0, 1),
+    ...within("factor", 0, 1000),
+    ...within("temperature", 0, 2),
+    ...flag("seedPinned"),
+    ...flag("rerun"),
+  };
 }
 
 /** Whether a strategy takes the threshold, or the factor. */

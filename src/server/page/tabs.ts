@@ -39,6 +39,16 @@ export class Tabs {
     }
   }
 
+  /** Name of the tab that is chosen; empty before the first. */
+  get chosen(): string {
+    return this.#chosen;
+  }
+
+  /** The view that is shown. */
+  view(): Promise<View> | undefined {
+    return this.#views.get(this.#chosen)?.view;
+  }
+
   /** Shows a view, and puts back what a link holds of it. */
   async choose(name: string, state?: ViewState): Promise<void> {
     this.#chosen = name;

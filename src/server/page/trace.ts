@@ -79,6 +79,8 @@ export interface TraceStep {
   readonly commits: readonly Commit[];
   /** Guesses of a draft that were taken back: their positions stay masked. */
   readonly guesses: readonly Commit[];
+  /** Positions that are masks again, because the user put them back. */
+  readonly masked?: readonly number[];
 }
 
 /** Another token that could have stood at a place. */
@@ -91,6 +93,8 @@ export interface Alternative {
 
 /** What is known of a position beyond its commit. */
 export interface Place {
+  /** The token that this is known of: an edit may have put another one there. */
+  readonly token: number;
   /** The whole characters that its token adds to the text. */
   readonly text: string;
   /** The likeliest tokens there, the first first. */
@@ -198,6 +202,7 @@ function withTokens(trace: Trace, tokens: readonly AnswerToken[]): Trace {
     const whole = wholeCharacters([...rest, ...bytes]);
     rest = whole.rest;
     places[position] = {
+      token: id,
       text: whole.text,
       alternatives: top_logprobs.map(({ id, token, logprob }) => ({
         id,
@@ -249,13 +254,17 @@ export function cellsAt(trace: Trace, shown: number): readonly Cell[] {
     fresh: false,
   }));
   const { steps, places } = trace;
-  for (const [index, { commits, provisional }] of steps.slice(0, shown).entries()) {
-    for (const { position, text, confidence } of commits) {
+  for (const [index, { commits, provisional, masked = [] }] of steps.slice(0, shown).entries()) {
+    for (const position of masked) {
+      cells[position] = { ...cells[position], state: "mask", text: "", confidence: 0, step: 0 };
+    }
+    for (const { position, token, text, confidence } of commits) {
       if (position >= length) continue;
+      const known = places[position]?.token === token ? places[position] : undefined;
       cells[position] = {
         ...cells[position],
         state: CONTROL.test(text) ? "end" : provisional ? "provisional" : "token",
-        text: CONTROL.test(text) ? "" : places[position]?.text ?? text,
+        text: CONTROL.test(text) ? "" : known?.text ?? text,
         confidence,
         step: index + 1,
         fresh: index === shown - 1,
