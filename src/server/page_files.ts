@@ -9,7 +9,10 @@ import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import litHtml from "lit-html" with { type: "text" };
 import indexHtml from "./page/index.html" with { type: "text" };
+import canvasCss from "./page/canvas.css" with { type: "text" };
+import chatCss from "./page/chat.css" with { type: "text" };
 import pageCss from "./page/page.css" with { type: "text" };
+import panelsCss from "./page/panels.css" with { type: "text" };
 import api from "./page/api.ts?text" with { type: "text" };
 import ask from "./page/ask.ts?text" with { type: "text" };
 import bar from "./page/bar.ts?text" with { type: "text" };
@@ -39,7 +42,10 @@ import trace from "./page/trace.ts?text" with { type: "text" };
 /** The page's own files, by the names under which it asks for them. */
 const SOURCES: Readonly<Record<string, string>> = {
   "index.html": indexHtml,
+  "canvas.css": canvasCss,
+  "chat.css": chatCss,
   "page.css": pageCss,
+  "panels.css": panelsCss,
   "lit_html.js": litHtml,
   "api.ts": api,
   "ask.ts": ask,
