@@ -71,7 +71,13 @@ export {
 } from "./src/engine/request.ts";
 
 // What answers cost.
-export type { EngineTotals, GenerateStats, PassStats, Usage } from "./src/engine/request.ts";
+export type {
+  DeviceFacts,
+  EngineTotals,
+  GenerateStats,
+  PassStats,
+  Usage,
+} from "./src/engine/request.ts";
 export type { AcceptanceCount, AcceptanceTally } from "./src/denoise/strategies/acceptance.ts";
 export type { ControllerFigures } from "./src/denoise/auto/controller.ts";
 

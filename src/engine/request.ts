@@ -16,6 +16,7 @@ export type { TextQuestion, TokenizedText };
 export type {
   CallableFunction,
   Constraint,
+  DeviceFacts,
   EngineTotals,
   FinishReason,
   GenerateStats,

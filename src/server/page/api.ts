@@ -57,7 +57,8 @@ export class Api {
     let done = false;
     for await (const data of dataOf(response.body!, signal)) {
       // The response ends behind it; to leave before would break it off.
-      if (done ||= data === "[DONE]") continue;
+      done ||= data === "[DONE]";
+      if (done) continue;
       const chunk = JSON.parse(data) as Chunk & { readonly error?: { readonly message: string } };
       if (chunk.error) throw new ApiError(chunk.error.message, response.status);
       yield chunk;

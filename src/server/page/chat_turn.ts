@@ -25,6 +25,12 @@ export interface TurnHost {
   readonly announce: (sentence: string) => void;
 }
 
+/** A request, and the choices that it came of. */
+interface Asked {
+  readonly request: ApiRequest;
+  readonly settings: Settings;
+}
+
 /** A turn, with the canvas of its answer. */
 export class ChatTurn {
   readonly question: string;
@@ -35,6 +41,7 @@ export class ChatTurn {
   /** The text of an answer whose record was dropped. */
   readonly #text: string;
   #controller: AbortController | undefined;
+  #asked: Asked | undefined;
 
   constructor({ question, answer, trace }: Turn, host: TurnHost) {
     this.question = question;
@@ -67,20 +74,27 @@ export class ChatTurn {
     return { question: this.question, answer: this.answer, ...this.hasTrace ? { trace } : {} };
   }
 
-  /** The request for its answer. */
-  get request(): ApiRequest {
-    return tracedRequest({ messages: this.#messages(), ...fieldsOf(this.#host.settings()) });
+  /** What was asked for its answer; after a reload, what would be. */
+  get asked(): Asked {
+    return this.#asked ?? this.#ask();
+  }
+
+  #ask(): Asked {
+    const settings = this.#host.settings();
+    const request = tracedRequest({ messages: this.#messages(), ...fieldsOf(settings) });
+    return { request, settings };
   }
 
   /** Asks for the answer; one that still comes is stopped. */
   async ask(): Promise<void> {
+    const { request } = this.#asked = this.#ask();
     await this.#run(async (signal) => {
       const draw = (trace: Trace) => {
         if (this.#controller?.signal === signal) {
           this.replay.update(trace, trace.finish === undefined);
         }
       };
-      const { text, finish } = await ask(this.#host.api, this.request, draw, signal);
+      const { text, finish } = await ask(this.#host.api, request, draw, signal);
       return finish === "stopped" ? "Stopped." : `The answer: ${text}`;
     });
   }

@@ -49,7 +49,9 @@ class ChatView implements View {
   }
 
   shown(): void {
-    if (matchMedia("(pointer: fine)").matches) this.#field().focus();
+    // Another field may ask for something, and on a phone a keyboard would come up.
+    const free = document.activeElement === document.body;
+    if (free && matchMedia("(pointer: fine)").matches) this.#field().focus();
   }
 
   /** Puts back turns as texts, the choices, and the last question, to be sent. */
@@ -128,8 +130,8 @@ class ChatView implements View {
   #share(turn: ChatTurn): void {
     const turns = this.#turns.slice(0, this.#turns.indexOf(turn))
       .map(({ question, answer }) => ({ question, answer }));
-    const settings = this.#context.settings.value;
-    this.#context.share(turn.request, { turns, question: turn.question, settings });
+    const { request, settings } = turn.asked;
+    this.#context.share(request, { turns, question: turn.question, settings });
   }
 
   #scroll(): void {

@@ -1,9 +1,9 @@
 /** What the page gives to each of its views, which do not know each other. */
 import type { Api, ApiRequest } from "./api.ts";
 import type { SettingsStore } from "./settings.ts";
+import type { ViewState } from "./share.ts";
 
-/** What a link restores of a view: plain values that the view wrote itself. */
-export type ViewState = Readonly<Record<string, unknown>>;
+export type { ViewState };
 
 /** The page, as its views see it. */
 export interface PageContext {

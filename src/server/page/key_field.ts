@@ -16,7 +16,7 @@ export function watchForKey(host: HTMLElement, api: Api, onKey: () => void): voi
     render(
       wanted
         ? html`
-          <form class="key-form" @submit=${submit}>
+          <form class="key-form" aria-label="API key" @submit=${submit}>
             <label for="key-field">This server asks for an API key.</label>
             <input class="field" id="key-field" name="key" type="password" autocomplete="off"
               required aria-describedby="key-hint">

@@ -27,7 +27,7 @@ export function scrubber(options: ScrubberOptions): TemplateResult {
       <input type="range" min="0" max=${steps} .value=${String(shown)} ?disabled=${steps === 0}
         aria-label="Step of ${of}" aria-valuetext="Step ${told}"
         @input=${(event: Event) => onStep(Number((event.target as HTMLInputElement).value))}>
-      <output class="step-number">${shown}<span class="of"> / ${steps}</span></output>
+      <span class="step-number">${shown}<span class="of"> / ${steps}</span></span>
     </div>
   `;
 }

@@ -129,7 +129,7 @@ interface Slider {
 function slider({ name, hint, value, least, most, step, words, onInput }: Slider): TemplateResult {
   return html`
     <label class="row" title=${hint}>
-      <span class="row-name">${name} <output>${words}</output></span>
+      <span class="row-name">${name} <span class="row-value">${words}</span></span>
       <input type="range" min=${least} max=${most} step=${step} .value=${String(value)}
         aria-valuetext=${words}
         @input=${(event: Event) => onInput(Number((event.target as HTMLInputElement).value))}>

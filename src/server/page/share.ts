@@ -1,6 +1,5 @@
 /** A request as code that makes it, and as a link that restores it. */
 import type { ApiRequest } from "./api.ts";
-import type { ViewState } from "./context.ts";
 
 /** How a request is written; the key is left out, and named where the server asks for one. */
 export const LANGUAGES = {
@@ -77,6 +76,9 @@ function python(value: unknown, by = ""): string {
   if (parts.length === 0) return open + close;
   return `${open}\n${parts.map((part) => `${inner}${part},\n`).join("")}${by}${close}`;
 }
+
+/** What a link restores of a view: plain values that the view wrote itself. */
+export type ViewState = Readonly<Record<string, unknown>>;
 
 /** What a link restores. */
 export interface Linked {

@@ -26,7 +26,7 @@ export function tokenCard(trace: Trace, cell: Cell, options: TokenCardOptions): 
     <section class="token-card card" aria-label="Token '${spoken(cell.text)}'"
       @keydown=${keyed}>
         <header>
-          <h3><q>${shown(cell.text)}</q></h3>
+          <h2><q>${shown(cell.text)}</q></h2>
           <button type="button" class="button quiet" @click=${options.onClose}>Close</button>
         </header>
         <dl>
@@ -35,7 +35,7 @@ export function tokenCard(trace: Trace, cell: Cell, options: TokenCardOptions): 
           <div><dt>Place</dt><dd>${position + 1}, block ${block + 1}</dd></div>
         </dl>
         ${alternatives.length === 0 ? nothing : html`
-          <h4>Likeliest here, at that step</h4>
+          <h3>Likeliest here, at that step</h3>
           <ol class="alternatives">${alternatives.map(({ id, text, probability }) =>
             html`<li class=${id === chosen ? "chosen" : ""}><code>${shown(text)}</code>${
               bar(probability)
