@@ -1,7 +1,4 @@
-/**
- * The files of the page at `/`, as a browser gets them. They are part of the module graph, as text:
- * `?text` keeps them apart from the modules of the same names, which are checked with a browser's types.
- */
+/** The files of the page at `/`, as a browser gets them. They are part of the module graph, as text. */
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { stripTypeScriptTypes } from "node:module";
@@ -13,31 +10,31 @@ import canvasCss from "./page/canvas.css" with { type: "text" };
 import chatCss from "./page/chat.css" with { type: "text" };
 import pageCss from "./page/page.css" with { type: "text" };
 import panelsCss from "./page/panels.css" with { type: "text" };
-import api from "./page/api.ts?text" with { type: "text" };
-import ask from "./page/ask.ts?text" with { type: "text" };
-import bar from "./page/bar.ts?text" with { type: "text" };
-import canvas from "./page/canvas.ts?text" with { type: "text" };
-import chatTurn from "./page/chat_turn.ts?text" with { type: "text" };
-import chatView from "./page/chat_view.ts?text" with { type: "text" };
-import context from "./page/context.ts?text" with { type: "text" };
-import conversationList from "./page/conversation_list.ts?text" with { type: "text" };
-import conversations from "./page/conversations.ts?text" with { type: "text" };
-import edit from "./page/edit.ts?text" with { type: "text" };
-import emptyState from "./page/empty_state.ts?text" with { type: "text" };
-import figures from "./page/figures.ts?text" with { type: "text" };
-import keyField from "./page/key_field.ts?text" with { type: "text" };
-import page from "./page/page.ts?text" with { type: "text" };
-import replay from "./page/replay.ts?text" with { type: "text" };
-import scrubber from "./page/scrubber.ts?text" with { type: "text" };
-import settings from "./page/settings.ts?text" with { type: "text" };
-import settingsPanel from "./page/settings_panel.ts?text" with { type: "text" };
-import share from "./page/share.ts?text" with { type: "text" };
-import shareDialog from "./page/share_dialog.ts?text" with { type: "text" };
-import shortcuts from "./page/shortcuts.ts?text" with { type: "text" };
-import status from "./page/status.ts?text" with { type: "text" };
-import tabs from "./page/tabs.ts?text" with { type: "text" };
-import tokenCard from "./page/token_card.ts?text" with { type: "text" };
-import trace from "./page/trace.ts?text" with { type: "text" };
+import api from "./page/api.ts" with { type: "text" };
+import ask from "./page/ask.ts" with { type: "text" };
+import bar from "./page/bar.ts" with { type: "text" };
+import canvas from "./page/canvas.ts" with { type: "text" };
+import chatTurn from "./page/chat_turn.ts" with { type: "text" };
+import chatView from "./page/chat_view.ts" with { type: "text" };
+import context from "./page/context.ts" with { type: "text" };
+import conversationList from "./page/conversation_list.ts" with { type: "text" };
+import conversations from "./page/conversations.ts" with { type: "text" };
+import edit from "./page/edit.ts" with { type: "text" };
+import emptyState from "./page/empty_state.ts" with { type: "text" };
+import figures from "./page/figures.ts" with { type: "text" };
+import keyField from "./page/key_field.ts" with { type: "text" };
+import page from "./page/page.ts" with { type: "text" };
+import replay from "./page/replay.ts" with { type: "text" };
+import scrubber from "./page/scrubber.ts" with { type: "text" };
+import settings from "./page/settings.ts" with { type: "text" };
+import settingsPanel from "./page/settings_panel.ts" with { type: "text" };
+import share from "./page/share.ts" with { type: "text" };
+import shareDialog from "./page/share_dialog.ts" with { type: "text" };
+import shortcuts from "./page/shortcuts.ts" with { type: "text" };
+import status from "./page/status.ts" with { type: "text" };
+import tabs from "./page/tabs.ts" with { type: "text" };
+import tokenCard from "./page/token_card.ts" with { type: "text" };
+import trace from "./page/trace.ts" with { type: "text" };
 
 /** The page's own files, by the names under which it asks for them. */
 const SOURCES: Readonly<Record<string, string>> = {

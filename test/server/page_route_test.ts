@@ -43,7 +43,7 @@ Deno.test("every file that the page names is served, without types, and once", a
   }
   assert(seen.has("page.css") && seen.has("lit_html.js") && seen.has("trace.ts"));
   const own = [...Deno.readDirSync(new URL("../../src/server/page/", import.meta.url))]
-    .map(({ name }) => name).filter((name) => name !== "deno.json");
+    .map(({ name }) => name).filter((name) => name !== "browser.json");
   // Of context.ts the page needs the types alone.
   assertEquals(own.filter((name) => !seen.has(name) && name !== "context.ts"), []);
   assertEquals((await app.request("/page/none.ts")).status, 404);
