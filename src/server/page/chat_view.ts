@@ -158,6 +158,7 @@ class ChatView implements View {
               </div>
               <aside class="drawer right" id="settings" aria-label="How it is denoised"
           ?data-open=${this.#drawer === "settings"}>
+                ${this.#closer()}
                 <h2>How it is denoised</h2>
                 ${settingsPanel({
                   settings: this.#context.settings.value,
@@ -188,7 +189,7 @@ class ChatView implements View {
               ? html`<div class="backdrop" @click=${() => this.#closeDrawer()}></div>`
               : nothing}
             <aside class="drawer left" id="conversations" aria-label="Conversations"
-        ?data-open=${this.#drawer === "conversations"}>${conversationList({
+        ?data-open=${this.#drawer === "conversations"}>${this.#closer()}${conversationList({
           entries: this.#conversations.list(),
           open: this.#conversation.id,
           renaming: this.#renaming,
@@ -209,6 +210,14 @@ class ChatView implements View {
     `;
   }
 
+  /** Seen where the sides are drawers. */
+  #closer(): TemplateResult {
+    return html`
+      <button type="button" class="button quiet closer"
+        @click=${() => this.#closeDrawer()}>Close</button>
+    `;
+  }
+
   #rename(id: string | undefined): void {
     this.#renaming = id;
     this.#draw();
@@ -219,6 +228,7 @@ class ChatView implements View {
     return html`<article class="turn">
       <p class="question">${turn.question}</p>
       ${turn.hasTrace ? turn.replay.element : html`<p class="canvas">${turn.answer}</p>`}
+      ${this.#advice(turn)}
       ${turn.problem ? html`<p class="problem" role="alert">${turn.problem}</p>` : nothing}
       <footer class="turn-end">
         ${figures(turn.replay.trace)}
@@ -230,6 +240,18 @@ class ChatView implements View {
         </span>
       </footer>
     </article>`;
+  }
+
+  /** What helps where a model that knows single questions is asked another one. */
+  #advice(turn: ChatTurn): TemplateResult | typeof nothing {
+    const { finish, text } = turn.replay.trace;
+    if (turn.running || finish !== "stop" || text !== "") return nothing;
+    if (this.#before(turn).length === 0) return html`<p class="notice">The answer is empty.</p>`;
+    return html`<p class="notice">The answer is empty. Small models know single questions alone: ask it
+      in a <button type="button" class="link" @click=${() => {
+      this.command("new");
+      this.#field().value = turn.question;
+    }}>new conversation</button>.</p>`;
   }
 
   #composer(): TemplateResult {

@@ -3,7 +3,7 @@ import { html, nothing, type TemplateResult } from "lit-html";
 import type { Trace } from "./trace.ts";
 
 /** Tokens, passes, speed; nothing until they are known. */
-export function figures({ usage, finish, steps, text }: Trace): TemplateResult | typeof nothing {
+export function figures({ usage, finish, steps }: Trace): TemplateResult | typeof nothing {
   if (finish === "stopped") {
     return html`<span class="hint">stopped after ${steps.length} steps</span>`;
   }
@@ -11,7 +11,6 @@ export function figures({ usage, finish, steps, text }: Trace): TemplateResult |
   if (!diffusion || tokens === undefined) return nothing;
   const { forwards, seconds, strategy } = diffusion;
   const parts = [
-    ...text === "" ? ["an empty answer"] : [],
     count(tokens, "token"),
     count(forwards, "forward pass", "forward passes"),
     `${(tokens / Math.max(1, forwards)).toFixed(2)} tokens per pass`,

@@ -33,6 +33,17 @@ export class StatusView {
     this.#host = host;
     this.#api = api;
     document.addEventListener("visibilitychange", () => document.hidden || this.look());
+    // What lies over the page goes when one turns to something else.
+    const details = () => host.querySelector("details");
+    document.addEventListener("pointerdown", (event) => {
+      if (!host.contains(event.target as Node)) details()?.removeAttribute("open");
+    });
+    host.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || !this.#open) return;
+      event.preventDefault();
+      details()?.removeAttribute("open");
+      host.querySelector("summary")?.focus();
+    });
   }
 
   /** Asks the server now, and again after a while. */
