@@ -106,10 +106,28 @@ async function make(name: string): Promise<PageFile> {
   };
 }
 
+/** What is first shown; other views are loaded when they are chosen. */
+const FIRST = ["page.ts", "chat_view.ts"];
+
+/** The modules of {@linkcode FIRST}, so that a browser asks for them all at once. */
+function firstModules(): readonly string[] {
+  const found = new Set(FIRST);
+  // A set that grows is walked to its new end.
+  for (const name of found) {
+    const text = inBrowser(name, SOURCES[name]);
+    for (const [, imported] of text.matchAll(/ from "\.\/(\w+\.\w+)"/g)) found.add(imported);
+  }
+  return [...found];
+}
+
 /** Types mean nothing to a browser, nor do the names of packages, nor maps that are not sent. */
 function inBrowser(name: string, text: string): string {
   if (name.endsWith(".ts")) {
     return stripTypeScriptTypes(text).replace(/ from "lit-html"/, ' from "./lit_html.js"');
+  }
+  if (name === "index.html") {
+    const links = firstModules().map((file) => `<link rel="modulepreload" href="page/${file}">`);
+    return text.replace("</head>", `${links.join("")}</head>`);
   }
   return name.endsWith(".js") ? text.replace(/^\/\/# sourceMappingURL=.*$/m, "") : text;
 }

@@ -49,7 +49,8 @@ export class Replay {
    * @param running whether more of it will come; the picture then follows, a step at a time
    */
   update(trace: Trace, running: boolean): void {
-    const begins = running && trace.steps.length <= 1 && !this.#running;
+    // One that begins may follow another that was broken off.
+    const begins = running && (trace.steps.length === 0 || !this.#running);
     if (begins) {
       this.#shown = 0;
       this.#playing = true;
