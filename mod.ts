@@ -54,6 +54,9 @@ export type {
   TemplatePart,
 } from "./src/engine/request.ts";
 
+// Where answers are computed.
+export type { DeviceFacts } from "./src/engine/device_facts.ts";
+
 // The names that a request's options may have, in lists for programs that offer a choice.
 export {
   CACHE_POLICIES,
@@ -71,13 +74,7 @@ export {
 } from "./src/engine/request.ts";
 
 // What answers cost.
-export type {
-  DeviceFacts,
-  EngineTotals,
-  GenerateStats,
-  PassStats,
-  Usage,
-} from "./src/engine/request.ts";
+export type { EngineTotals, GenerateStats, PassStats, Usage } from "./src/engine/request.ts";
 export type { AcceptanceCount, AcceptanceTally } from "./src/denoise/strategies/acceptance.ts";
 export type { ControllerFigures } from "./src/denoise/auto/controller.ts";
 

@@ -1,13 +1,13 @@
 /** Requests to an engine and its answers: plain values that can be sent to a Worker. */
 
 import { CACHE_POLICIES, type CachePolicy } from "../denoise/cache_plan.ts";
+import type { DeviceFacts } from "./device_facts.ts";
 import { CONFIDENCE_MEASURES, type ConfidenceMeasure } from "../denoise/confidence.ts";
 import { type Remasking, REMASKINGS } from "../denoise/selection.ts";
 import type { GivenToken } from "../denoise/sequence.ts";
 import { QUALITIES, type Quality, STRATEGY_NAMES, type StrategyName } from "../denoise/strategy.ts";
 import type { CallableFunction, Constraint } from "../constraint/constraint.ts";
 import type { FinishReason } from "../text/text_stream.ts";
-import type { DeviceFacts } from "./device_facts.ts";
 import type { EngineTotals, GenerateStats, PassStats, Usage } from "./stats.ts";
 import type { TextQuestion, TokenizedText } from "./text_question.ts";
 

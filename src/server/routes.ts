@@ -101,6 +101,11 @@ export function moreRoutes(
       ollamaGenerate(engine, chatOver, options),
       lines,
     ),
+    get(
+      "/v1/status",
+      "Model, device, memory and queue, as they are now.",
+      status(engine, underWay),
+    ),
     get("/api/tags", "The loaded model (ollama).", tags(engine)),
     get("/api/ps", "The loaded model (ollama).", running(engine)),
     post("/api/show", "Facts of the loaded model (ollama).", showSchema, show(engine, options)),
@@ -139,11 +144,6 @@ export function moreRoutes(
     ),
     get("/props", "The context length (llama-server).", props(engine, VERSION)),
     get("/slots", "Whether an answer is under way (llama-server).", slots(engine, underWay)),
-    get(
-      "/v1/status",
-      "Model, device, memory and queue, as they are now.",
-      status(engine, underWay),
-    ),
     get("/metrics", "Figures for Prometheus.", metrics),
     get("/", "The page, for browsers; else a sentence that ollama's clients look for.", root),
     get("/page/:name", "A file of the page.", pageFileRoute),
