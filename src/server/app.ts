@@ -15,6 +15,7 @@ import { freely } from "./free_length.ts";
 import { health } from "./health.ts";
 import { measured } from "./metrics.ts";
 import { listModels, retrieveModel } from "./models.ts";
+import { withoutPageFiles } from "./page_route.ts";
 import { routePath } from "./paths.ts";
 import { reference } from "./reference.ts";
 import { type LoggedRequest, requestRecords } from "./request_record.ts";
@@ -69,7 +70,7 @@ export function createApp(given: TextEngine, options: AppOptions = {}): Hono {
   const engine = freely(given);
   const app: Hono = new Hono({ getPath: routePath(() => app.routes) });
   const { log, onError = () => {} } = options;
-  app.use(requestRecords(log));
+  app.use(requestRecords(withoutPageFiles(log)));
   const origins = options.cors ?? [];
   if (origins.length > 0) app.use(cors(origins));
   app.use(familyErrors);

@@ -2,6 +2,9 @@
 import type { Context } from "hono";
 import { ApiError } from "./errors.ts";
 import type { PageFile } from "./page_files.ts";
+import type { LoggedRequest } from "./request_record.ts";
+
+type Log = (record: LoggedRequest) => void;
 
 /** What the page may do: run and show what this server sends, and ask this server. */
 const POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; " +
@@ -10,6 +13,18 @@ const POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect
 /** Where the page and its files are; they hold no secret, and the page asks for the key itself. */
 export function isPagePath(path: string): boolean {
   return path === "/" || path.startsWith("/page/");
+}
+
+/**
+ * The log without what a page asks for by itself, its files and the status: dozens of lines would hide
+ * those of answers. What goes wrong is logged.
+ */
+export function withoutPageFiles(log: Log | undefined): Log | undefined {
+  return log && ((record) => {
+    const { path, status } = record;
+    const byItself = path.startsWith("/page/") || path === "/v1/status";
+    if (!byItself || status >= 400) log(record);
+  });
 }
 
 /** The handler of `/`. Clients of ollama look for its sentence. */

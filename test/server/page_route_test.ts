@@ -69,6 +69,15 @@ Deno.test("the page is open where keys are asked for, what it asks for is not", 
   assertEquals((await app.request("/page/../v1/status")).status, 401);
 });
 
+Deno.test("what a page asks for by itself is not logged, unless it fails", async () => {
+  const paths: string[] = [];
+  const app = createApp(new FakeEngine(), { log: ({ path }) => void paths.push(path) });
+  for (const path of ["/", "/page/page.ts", "/page/none.ts", "/v1/status", "/v1/models"]) {
+    await (await app.request(path)).text();
+  }
+  assertEquals(paths, ["/", "/page/none.ts", "/v1/models"]);
+});
+
 Deno.test("the status tells of model, device, memory and queue, and of no text", async () => {
   const engine = Object.assign(new FakeEngine({ stepDelay: 20 }), {
     device: { adapter: "a GPU", plannedBytes: 3, memoryBytes: 8 },
