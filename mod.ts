@@ -55,6 +55,9 @@ export type {
   TemplatePart,
 } from "./src/engine/request.ts";
 
+// Where answers are computed.
+export type { DeviceFacts } from "./src/engine/device_facts.ts";
+
 // The names that a request's options may have, in lists for programs that offer a choice.
 export {
   CACHE_POLICIES,

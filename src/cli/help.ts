@@ -23,6 +23,7 @@ export const COMMON: Readonly<Record<string, readonly string[]>> = {
     ...["model", "system", "max-tokens", "temperature", "seed", "strategy"],
     ...["gpu-memory", "weights"],
   ],
+  pull: ["draft", "revision", "dry-run", "verify", "json"],
   info: ["model", "draft", "gpu-memory", "weights", "context", "json", "gpu", "adapter"],
   doctor: ["model", "host", "port", "json", "gpu", "adapter"],
   trace: ["png", "adapter"],

@@ -38,8 +38,9 @@ export function modelsCommand(): Command {
     .addHelpText(
       "after",
       `
-The models that unmask pull and the hub's other tools have fetched: in HF_HUB_CACHE, or hub in HF_HOME
-(default: ~/.cache/huggingface). Any of them is used by its name: --model ORG/NAME.
+The models that unmask pull and the hub's other tools have fetched: in
+HF_HUB_CACHE, or hub in HF_HOME (default: ~/.cache/huggingface). Any of them
+is used by its name: --model ORG/NAME.
 
 Examples:
   unmask models

@@ -43,9 +43,9 @@ export function pullCommand(): Command {
     .addHelpText(
       "after",
       `
-Only what a model needs is fetched, into the cache that the hub's other tools use: HF_HUB_CACHE, or hub
-in HF_HOME (default: ~/.cache/huggingface). Interrupted, the same command goes on. Every file's hash is
-compared with the hub's. HF_TOKEN opens gated repositories, HF_ENDPOINT names another hub.
+Only what a model needs is fetched, into the cache that the hub's other tools
+use (HF_HUB_CACHE, HF_HOME). Interrupted, the same command goes on. HF_TOKEN
+opens gated repositories, HF_ENDPOINT names another hub.
 
 Examples:
   unmask pull GSAI-ML/LLaDA-8B-Instruct

@@ -1,6 +1,7 @@
 /** Requests to an engine and its answers: plain values that can be sent to a Worker. */
 
 import { CACHE_POLICIES, type CachePolicy } from "../denoise/cache_plan.ts";
+import type { DeviceFacts } from "./device_facts.ts";
 import { CONFIDENCE_MEASURES, type ConfidenceMeasure } from "../denoise/confidence.ts";
 import { type Remasking, REMASKINGS } from "../denoise/selection.ts";
 import type { GivenToken } from "../denoise/sequence.ts";
@@ -20,6 +21,7 @@ export type {
   AnswerFields,
   CallableFunction,
   Constraint,
+  DeviceFacts,
   EngineTotals,
   FinishReason,
   FolderFacts,
@@ -347,6 +349,8 @@ export interface TextEngine {
   readonly failure?: string;
   /** Summary of the model; known once `ready`. */
   readonly model?: ModelSummary;
+  /** The device; known once `ready`. */
+  readonly device?: DeviceFacts;
   /** Totals of all answers so far. */
   readonly totals: EngineTotals;
   /** Resolves when `ready`, rejects when `failed`; a lost device makes a new promise. */

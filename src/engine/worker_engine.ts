@@ -1,6 +1,8 @@
 /** An engine in a Worker, as the thread that owns the Worker uses it. */
 
 import type { ProviderName } from "../model/loading/load.ts";
+import type { MemoryPlan } from "../model/memory/memory_plan.ts";
+import type { DeviceFacts } from "./device_facts.ts";
 import { EMBEDDED_TARGET } from "./embedded_models.ts";
 import type { LoadOptions } from "./load.ts";
 import { Readiness } from "./readiness.ts";
@@ -84,6 +86,7 @@ export class WorkerEngine implements TextEngine {
   readonly #readiness: Readiness;
   #model: ModelSummary | undefined;
   #adapter: string | undefined;
+  #plan: MemoryPlan | undefined;
   #totals = NO_TOTALS;
   #nextId = 0;
   #closed: PromiseWithResolvers<void> | undefined;
@@ -179,6 +182,14 @@ export class WorkerEngine implements TextEngine {
   /** Name of the adapter that computes, once `ready`. */
   get adapter(): string | undefined {
     return this.#adapter;
+  }
+
+  /** The device and what its memory holds, once `ready`. */
+  get device(): DeviceFacts | undefined {
+    if (this.#adapter === undefined) return undefined;
+    const { bytes, limit = Infinity } = this.#plan ?? {};
+    const memoryBytes = Number.isFinite(limit) ? limit : undefined;
+    return { adapter: this.#adapter, plannedBytes: bytes, memoryBytes };
   }
 
   /** Totals of all answers so far; an answer is counted before its last event arrives. */
@@ -278,6 +289,7 @@ export class WorkerEngine implements TextEngine {
     } else if (message.type === "provided") {
       this.#told.onProvider?.(message.line);
     } else if (message.type === "planned") {
+      this.#plan = message.plan;
       this.#told.onPlan?.(message.line, message.plan);
     } else if (message.type === "ready") {
       this.#model = message.model;

@@ -4,6 +4,7 @@ import type { MiddlewareHandler } from "hono";
 import { keyRule } from "./api_keys.ts";
 import { originRule } from "./cors.ts";
 import { ApiError } from "./errors.ts";
+import { isPagePath } from "./page_route.ts";
 
 /** Names under which a browser reaches a server that is bound to loopback. */
 export const LOOPBACK_HOSTS: readonly string[] = ["localhost", "127.0.0.1", "[::1]"];
@@ -52,11 +53,13 @@ export function hostGate(
   };
 }
 
-/** Paths that are open without a key: whoever watches over a server has none. */
-const OPEN_PATHS: readonly string[] = ["/health", "/ready"];
+/** Whether a path is open without a key: whoever watches over a server has none, and the page asks for it. */
+function isOpen(path: string): boolean {
+  return path === "/health" || path === "/ready" || isPagePath(path);
+}
 
 /**
- * Refuses (401) every request without a key, but for how the server is. A key comes as
+ * Refuses (401) every request without a key, but for how the server is, and for its page. A key comes as
  * `Authorization: Bearer KEY` or as `X-Api-Key: KEY`.
  * @param apiKeys the keys, or their digests
  * @throws {TypeError} when a key is empty
@@ -64,7 +67,7 @@ const OPEN_PATHS: readonly string[] = ["/health", "/ready"];
 export function keyGate(apiKeys: readonly string[]): MiddlewareHandler {
   const known = keyRule(apiKeys);
   return async (c, next) => {
-    if (OPEN_PATHS.includes(c.req.path)) return await next();
+    if (isOpen(c.req.path)) return await next();
     const header = c.req.header("authorization") ?? "";
     const own = c.req.header("x-api-key") ?? "";
     const bearer = /^bearer +(.+)$/i.exec(header)?.[1] ?? "";

@@ -15,6 +15,7 @@ import { freely } from "./free_length.ts";
 import { health } from "./health.ts";
 import { measured } from "./metrics.ts";
 import { listModels, retrieveModel } from "./models.ts";
+import { withoutPageFiles } from "./page_route.ts";
 import { routePath } from "./paths.ts";
 import { reference } from "./reference.ts";
 import { type LoggedRequest, requestRecords } from "./request_record.ts";
@@ -31,7 +32,7 @@ export interface AppOptions extends RequestSettings {
   /** Whether requests may also be addressed to any IP address: for a server that is not on loopback. */
   readonly anyAddress?: boolean;
   /**
-   * When given and not empty, every path but `/health` and `/ready` asks for one of these keys; their
+   * When given and not empty, every path but `/health`, `/ready` and the page's asks for one of these keys; their
    * digests (`sha256:` and hex digits) will do.
    */
   readonly apiKeys?: readonly string[];
@@ -69,7 +70,7 @@ export function createApp(given: TextEngine, options: AppOptions = {}): Hono {
   const engine = freely(given);
   const app: Hono = new Hono({ getPath: routePath(() => app.routes) });
   const { log, onError = () => {} } = options;
-  app.use(requestRecords(log));
+  app.use(requestRecords(withoutPageFiles(log)));
   const origins = options.cors ?? [];
   if (origins.length > 0) app.use(cors(origins));
   app.use(familyErrors);

@@ -13,6 +13,9 @@ export function engineWith(engine: TextEngine, generate: TextEngine["generate"])
     get model() {
       return engine.model;
     },
+    get device() {
+      return engine.device;
+    },
     get totals() {
       return engine.totals;
     },

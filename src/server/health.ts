@@ -23,7 +23,7 @@ export function health(engine: TextEngine): (c: Context) => Response {
 }
 
 /** Why the engine does not answer, without the places of this machine's files: clients read it. */
-function reasonOf({ failure }: TextEngine): string | undefined {
+export function reasonOf({ failure }: TextEngine): string | undefined {
   return failure?.replace(/\S*[/\\][^\s:]*/g, "[path]");
 }
 

@@ -24,8 +24,10 @@ import type { Measured } from "./metrics.ts";
 import { running, show, tags, version } from "./ollama/models.ts";
 import { ollamaChat, ollamaGenerate } from "./ollama/route.ts";
 import { chatSchema, generateSchema, showSchema } from "./ollama/schema.ts";
+import { pageFileRoute, root } from "./page_route.ts";
 import { responses } from "./responses/route.ts";
 import { responsesSchema } from "./responses/schema.ts";
+import { status } from "./status.ts";
 import type { ChatHandler, ResponseTimes } from "./translated/translation.ts";
 
 /** What a client may ask, for the server and for its reference. */
@@ -108,6 +110,11 @@ export function moreRoutes(
       ollamaGenerate(engine, chatOver, options),
       lines,
     ),
+    get(
+      "/v1/status",
+      "Model, device, memory and queue, as they are now.",
+      status(engine, underWay),
+    ),
     get("/api/tags", "The loaded model (ollama).", tags(engine)),
     get("/api/ps", "The loaded model (ollama).", running(engine)),
     post("/api/show", "Facts of the loaded model (ollama).", showSchema, show(engine, options)),
@@ -150,7 +157,7 @@ export function moreRoutes(
     get("/load", "How many answers are under way (vLLM).", load(underWay)),
     get("/ping", "Whether the model answers (vLLM).", health(engine)),
     get("/metrics", "Figures for Prometheus.", metrics),
-    // Ollama's clients look for this sentence.
-    get("/", "Says that the server is there.", (c) => c.text("Ollama is running")),
+    get("/", "The page, for browsers; else a sentence that ollama's clients look for.", root),
+    get("/page/:name", "A file of the page.", pageFileRoute),
   ];
 }

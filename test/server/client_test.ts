@@ -41,6 +41,15 @@ Deno.test("a server started with `deno task serve`", async (t) => {
       assertEquals((await health.json()).status, "ok");
     });
 
+    await t.step("has its page, although it may read little by now", async () => {
+      const page = await fetch(server.url, { headers: { accept: "text/html" } });
+      assertMatch(await page.text(), /^<!doctype html>[^]*src="page\/page\.ts"/);
+      const script = await fetch(`${server.url}/page/page.ts`);
+      assertEquals([script.status, (await script.text()).includes("lit_html.js")], [200, false]);
+      const library = await fetch(`${server.url}/page/lit_html.js`);
+      assertMatch(await library.text(), /^\/\*\*[^]*Google LLC/);
+    });
+
     for (const [name, run] of CLIENT_CASES) {
       await t.step(`openai client: ${name}`, () => run(target));
     }

@@ -63,9 +63,9 @@ export function placesFinding(): Finding {
   const cache = hubCache();
   const names = cache === undefined
     ? []
-    : cachedRepositories(cache).filter(({ snapshots }) =>
-      snapshots.some(({ missing }) => missing.length === 0)
-    ).map(({ repo }) => repo);
+    : cachedRepositories(cache).map(({ repo, snapshots }) =>
+      snapshots.some(({ missing }) => missing.length === 0) ? repo : `${repo} (incomplete)`
+    );
   const list = names.length > SHOWN ? [...names.slice(0, SHOWN), "others"] : names;
   const cached = names.length === 0 ? "none in the hub cache" : list.join(", ");
   return fine("models", `the embedded pair; ${cached}`);
