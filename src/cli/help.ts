@@ -55,7 +55,7 @@ const OPTIONS: Readonly<Record<string, string>> = {
   cors: "an origin whose pages may ask, or * for any (repeatable)",
   "api-keys": "a file of keys that clients must send, one a line",
   weights: "stored, q8 or q4 (default: largest that fits)",
-  model: "model folder or ORG/NAME (default: the embedded one)",
+  model: "folder or ORG/NAME (default: the embedded one)",
   draft: "draft model folder (default: the embedded one's)",
   watch: "draw the canvas of tokens at every step",
   stats: "print time, forward passes and acceptance",

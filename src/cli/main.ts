@@ -125,7 +125,7 @@ async function makeLocal(command: Command): Promise<void> {
 const program: Command = new Command("unmask")
   .description("Serves LLaDA masked-diffusion language models on WebGPU.")
   .version(VERSION)
-  .helpOption("-h, --help", "show this; --help-all shows every option")
+  .helpOption("-h, --help", "show this, --help-all every option, --version the version")
   .showHelpAfterError("(--help shows how it is used)")
   .configureOutput({
     outputError: (text, write) => write(text.replace(/^error:/, "unmask:")),
@@ -148,6 +148,8 @@ const program: Command = new Command("unmask")
     if (command.opts().tune) await (await import("./tune_model.ts")).tuneFirst(command);
     giveUpOthers(command);
   });
+// With a line for it the commands would not fit a screen.
+program.options.find(({ long }) => long === "--version")?.hideHelp();
 
 try {
   // `deno task bench -- strategies` passes the dashes to this program.

@@ -82,9 +82,9 @@ Deno.test("doctor lists the models in the hub cache", async () => {
   const home = await Deno.makeTempDir();
   try {
     for (const name of ["models--GSAI-ML--LLaDA-8B-Instruct", "datasets--a--b", "version.txt"]) {
-      await Deno.mkdir(`${home}/.cache/huggingface/hub/${name}`, { recursive: true });
+      await Deno.mkdir(`${home}/hub/${name}`, { recursive: true });
     }
-    const report = await doctor([], { HOME: home });
+    const report = await doctor([], { HF_HOME: home });
     const { found: what } = found(report, "models");
     assertEquals(what, "the embedded pair; GSAI-ML/LLaDA-8B-Instruct (incomplete)");
   } finally {
