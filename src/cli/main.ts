@@ -123,9 +123,9 @@ async function makeLocal(command: Command): Promise<void> {
 }
 
 const program: Command = new Command("unmask")
-  .description("Serves LLaDA masked-diffusion language models on WebGPU.")
+  .description(`Serves LLaDA masked-diffusion language models on WebGPU. Version ${VERSION}.`)
   .version(VERSION)
-  .helpOption("-h, --help", "show this, --help-all every option, --version the version")
+  .helpOption("-h, --help", "show this; --help-all shows every option")
   .showHelpAfterError("(--help shows how it is used)")
   .configureOutput({
     outputError: (text, write) => write(text.replace(/^error:/, "unmask:")),
@@ -148,7 +148,7 @@ const program: Command = new Command("unmask")
     if (command.opts().tune) await (await import("./tune_model.ts")).tuneFirst(command);
     giveUpOthers(command);
   });
-// With a line for it the commands would not fit a screen.
+// The description tells it; with a line for it the commands would not fit a screen.
 program.options.find(({ long }) => long === "--version")?.hideHelp();
 
 try {
