@@ -157,14 +157,34 @@ Deno.test("info tells what a model as large as LLaDA-8B would need, without read
   }
 });
 
-/** What runs in 8, 16 and 24 GiB: an 8 GB card takes q4, with a shorter context where it must. */
+/** The weights that README.md's table tells, as info names them. */
+const WEIGHTS: Readonly<Record<string, string>> = {
+  "4 bits": "q4",
+  "8 bits": "q8",
+  "as published": "stored",
+};
+
+/** README.md's table of GPU memory: what runs in how many GiB. */
+function readmePlans(): { memory: string; weights: string; tokens: number }[] {
+  const text = Deno.readTextFileSync(new URL("../../README.md", import.meta.url));
+  const rows = text.matchAll(/^\| ([\d, ]+) GiB +\| (.+?) +\| (\d+) tokens +\|$/gm);
+  return [...rows].flatMap(([, sizes, weights, tokens]) =>
+    sizes.split(", ").map((size) => {
+      return { memory: `${size}GiB`, weights: WEIGHTS[weights], tokens: Number(tokens) };
+    })
+  );
+}
+
+/** What README.md says of LLaDA-8B: an 8 GB card takes q4, with a shorter context where it must. */
 async function assertPlansOf8B(dir: string): Promise<void> {
-  for (const [memory, weights] of [["8GiB", "q4"], ["16GiB", "q8"], ["24GiB", "stored"]]) {
+  const plans = readmePlans();
+  assertEquals(plans.map(({ memory }) => memory), ["6GiB", "8GiB", "12GiB", "16GiB", "24GiB"]);
+  for (const { memory, weights, tokens } of plans) {
     const { stdout } = await unmask(["info", "--model", dir, "--gpu-memory", memory, "--json"]);
     const { plan, choices } = JSON.parse(stdout);
     assertEquals([plan.target.weights, plan.full_context_tokens], [weights, 4096]);
     assert(plan.bytes <= plan.limit_bytes);
-    assert(memory === "8GiB" || plan.context_tokens === 4096);
+    assertEquals(plan.context_tokens, tokens, memory);
     const contexts = [...new Set([512, 1024, 2048, 4096, plan.context_tokens])].sort((a, b) =>
       a - b
     );
