@@ -20,7 +20,13 @@ export function placeModels(command: Command): void {
   if (command.name() === "pull") return;
   for (const option of MODEL_OPTIONS) {
     const value = command.opts()[option];
-    if (typeof value === "string") command.setOptionValue(option, placeOf(value));
+    if (typeof value === "string") {
+      command.setOptionValueWithSource(
+        option,
+        placeOf(value),
+        command.getOptionValueSource(option),
+      );
+    }
   }
   if (!MODEL_ARGUMENTS.includes(command.name())) return;
   command.registeredArguments.forEach((argument, i) => {

@@ -153,16 +153,22 @@ export function npmSettingsOf(packages: readonly NpmPackage[]): string {
     .map((scope) => `${scope}registry=${REGISTRY}\n`).join("");
 }
 
+/** A package in it; the others that it needs, with a version only where there are several. */
+interface LockedPackage {
+  readonly dependencies?: readonly string[];
+}
+
 /** A lock file, as far as it is read here. */
 interface Lock {
   readonly specifiers: Readonly<Record<string, string>>;
-  readonly npm: Readonly<Record<string, unknown>>;
+  readonly npm: Readonly<Record<string, LockedPackage>>;
   readonly workspace: { readonly dependencies: readonly string[] };
 }
 
 /** deno.lock without what the program does not import. */
 export function lockOf(lock: Lock, packages: readonly NpmPackage[]): Lock {
   const ids = new Set(packages.map(({ id }) => id));
+  const names = new Set(packages.flatMap(({ id, name }) => [id, name]));
   const kept = <T>(record: Readonly<Record<string, T>>, keep: (key: string, value: T) => boolean) =>
     Object.fromEntries(Object.entries(record).filter(([key, value]) => keep(key, value)));
   const specifiers = kept(
@@ -172,7 +178,12 @@ export function lockOf(lock: Lock, packages: readonly NpmPackage[]): Lock {
   return {
     ...lock,
     specifiers,
-    npm: kept(lock.npm, (id) => ids.has(id)),
+    npm: Object.fromEntries(
+      Object.entries(kept(lock.npm, (id) => ids.has(id))).map(([id, locked]) => {
+        const dependencies = locked.dependencies?.filter((name) => names.has(name));
+        return [id, { ...locked, ...dependencies && { dependencies } }];
+      }),
+    ),
     workspace: { dependencies: lock.workspace.dependencies.filter((name) => name in specifiers) },
   };
 }
