@@ -59,6 +59,13 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[]>> = {
   "src/cli/bench.ts": ["q4"],
   // What a constraint takes over of how an answer is denoised.
   "src/server/constraint_schema.ts": ["low_confidence", "plain", "probability"],
+  // The name of an option of parity.
+  "src/cli/help.ts": ["plain"],
+  // What the page sends; a browser has no types of src/denoise.
+  "src/server/page/settings.ts": ["fast"],
+  "src/server/page/settings_panel.ts": ["fast"],
+  // A word of content security policies.
+  "src/server/page_route.ts": ["self"],
   // Kernels know nothing of src/denoise: its plan without a measure.
   "src/kernels/step_plan.ts": ["probability"],
   // src/model sees only types of src/denoise, and a step of its dry run needs some ranking.

@@ -85,7 +85,7 @@ export const OTHER_CASES: readonly ClientCase[] = [
     assert(paths.length > 20, `${paths.length} paths`);
     for (const [path, operations] of paths) {
       for (const [method, { requestBody }] of Object.entries(operations)) {
-        const url = s.url + path.replace("{id}", s.model);
+        const url = s.url + path.replace("{id}", s.model).replace("{name}", "page.ts");
         const response = await fetch(url, {
           method: method.toUpperCase(),
           ...requestBody && { headers: { "Content-Type": "application/json" }, body: "[]" },

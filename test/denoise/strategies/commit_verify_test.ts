@@ -90,7 +90,8 @@ Deno.test("a round follows its definition, guess by guess and verdict by verdict
           Uint32Array.from(ids.keys())
             .filter((p) => p >= first && p < first + blockLength && ids[p] === MASK);
         const open = masks(ids);
-        const planned = { block: at.block, blockEnd: 0, commits: 1 };
+        const blockEnd = (at.block + 1) * blockLength;
+        const planned = { block: at.block, blockEnd, commits: 1 };
         const { choices: [choice] } = canvasStep(planned, i, promptLength, options);
         const asked = (ids: Uint32Array, positions: Uint32Array): ForwardInput => ({
           ids,
