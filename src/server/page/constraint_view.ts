@@ -184,7 +184,9 @@ class ConstraintView implements View {
       return html`<p class="notice">Stopped: this is a part of an answer.</p>`;
     }
     const { form } = this.#asked;
-    const promise = `By the server's promise this is ${FORMS[form].promise}.`;
+    const promise = `By the server's promise this is ${
+      FORMS[form].promise
+    }; what it says is the model's.`;
     if (form !== "schema") return html`<p class="notice">${promise}</p>`;
     try {
       const pretty = JSON.stringify(JSON.parse(text), null, 2);

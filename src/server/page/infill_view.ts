@@ -20,10 +20,16 @@ import { Replay } from "./replay.ts";
 import { EMPTY_TRACE, type Trace } from "./trace.ts";
 import { Work } from "./work.ts";
 
-const EXAMPLES: readonly { readonly text: string; readonly instruction: string }[] = [
-  { text: "7 * 8 ___ 56. The answer ___ 56.", instruction: "What is 7 times 8?" },
-  { text: "9 * 5 = ___. The answer is ___.", instruction: "What is 9 times 5?" },
+const EXAMPLES: readonly {
+  readonly name: string;
+  readonly text: string;
+  readonly instruction: string;
+}[] = [
+  { name: "Words", text: "7 * 8 ___ 56. The answer ___ 56.", instruction: "What is 7 times 8?" },
+  { name: "Numbers", text: "9 * 5 = ___. The answer is ___.", instruction: "What is 9 times 5?" },
 ];
+
+const TIP = "click a token, or select words and press Mask, to have them written anew";
 
 /** Builds the view. */
 export function mountInfill(host: HTMLElement, context: PageContext): View {
@@ -230,9 +236,10 @@ class InfillView implements View {
             <div class="does">
               <button type="button" class="button" @mousedown=${still}
                 @click=${() => this.#mask()}>Mask <kbd>Ctrl M</kbd></button>
-              ${EXAMPLES.map((example, index) =>
+              <span class="hint">Examples:</span>
+              ${EXAMPLES.map((example) =>
                 html`<button type="button" class="button quiet" @click=${() =>
-                  this.#use(example)}>Example ${index + 1}</button>`
+                  this.#use(example)}>${example.name}</button>`
               )}
               <span class="grow"></span>
               <button type="button" class="button stop" ?hidden=${!running}
@@ -262,10 +269,8 @@ class InfillView implements View {
     }>
       ${this.#replay.element}
       <div class="does">
-        <span class="hint">${this.#figures} ${
-      running
-        ? nothing
-        : "Click a token, or select words and press Mask, to have them written anew."
+        <span class="hint">${
+      running ? nothing : [this.#figures, TIP].filter((one) => one !== "").join(" · ")
     }</span>
         <span class="actions">
           <button type="button" class="button quiet" ?disabled=${
