@@ -70,6 +70,7 @@ class ConstraintView implements View {
   }
 
   async #ask(): Promise<void> {
+    if (this.#work.running) return;
     const form = this.#form;
     const written = this.#field("form").value;
     const question = this.#field("question").value;
@@ -89,8 +90,9 @@ class ConstraintView implements View {
         }),
       });
       this.#asked = { request, form };
+      // Another form may have been chosen before the answer has stopped.
       const { text } = await ask(this.#context.api, request, (trace) => {
-        if (!signal.aborted || trace.finish === "stopped") {
+        if (this.#asked?.request === request) {
           this.#replay.update({ ...trace, constrained: true }, trace.finish === undefined);
         }
       }, signal).catch((error) => {

@@ -16,7 +16,8 @@ export interface Form {
 }
 
 const schema = (value: unknown) => JSON.stringify(value, null, 2);
-const text = { type: "string", maxLength: 24 };
+const text = { type: "string", pattern: "^[0-9] [*+] [0-9]$" };
+const number = { type: "integer", minimum: 0, maximum: 99 };
 
 /** The ways, by name. */
 export const FORMS: Readonly<Record<string, Form>> = {
@@ -25,18 +26,6 @@ export const FORMS: Readonly<Record<string, Form>> = {
     what: "A JSON schema",
     promise: "valid under the schema",
     examples: {
-      Person: {
-        question: "Describe an old frog named Lily.",
-        form: schema({
-          type: "object",
-          properties: {
-            name: { type: "string", maxLength: 16 },
-            age: { type: "integer", minimum: 0, maximum: 120 },
-            likes: { enum: ["boats", "hills", "rain"] },
-          },
-          required: ["name", "age", "likes"],
-        }),
-      },
       "Menu choice": {
         question: "I am very hungry and eat no meat.",
         form: schema({
@@ -49,20 +38,32 @@ export const FORMS: Readonly<Record<string, Form>> = {
           required: ["dish", "size", "drink"],
         }),
       },
+      Person: {
+        question: "Describe an old frog named Lily.",
+        form: schema({
+          type: "object",
+          properties: {
+            name: { type: "string", pattern: "^[A-Z][a-z]{2,7}$" },
+            age: { type: "integer", minimum: 0, maximum: 120 },
+            likes: { enum: ["boats", "hills", "rain"] },
+          },
+          required: ["name", "age", "likes"],
+        }),
+      },
       "Nested list": {
         question: "What is 7 times 8?",
         form: schema({
           type: "object",
           properties: {
-            product: { type: "integer" },
+            product: number,
             steps: {
               type: "array",
               minItems: 2,
               maxItems: 2,
               items: {
                 type: "object",
-                properties: { step: text, value: { type: "integer" } },
-                required: ["step", "value"],
+                properties: { sum: text, value: number },
+                required: ["sum", "value"],
               },
             },
           },

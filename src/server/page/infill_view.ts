@@ -27,6 +27,11 @@ const EXAMPLES: readonly {
 }[] = [
   { name: "Words", text: "7 * 8 ___ 56. The answer ___ 56.", instruction: "What is 7 times 8?" },
   { name: "Numbers", text: "9 * 5 = ___. The answer is ___.", instruction: "What is 9 times 5?" },
+  {
+    name: "Story",
+    text: "Once there was an old ___ named Lily. One day Lily went to the ___.",
+    instruction: "Tell a story about an old frog named Lily, a boat and a hill.",
+  },
 ];
 
 const TIP = "click a token, or select words and press Mask, to have them written anew";
@@ -64,6 +69,8 @@ class InfillView implements View {
     if (name === "write") this.#field("text").focus();
     if (name === "new") {
       this.#work.stop();
+      this.#before = [];
+      this.#asked = undefined;
       this.#keep([]);
       this.#use({ text: "", instruction: "" });
       this.#field("text").focus();
@@ -118,6 +125,7 @@ class InfillView implements View {
   }
 
   async #fill(): Promise<void> {
+    if (this.#work.running) return;
     const text = this.#field("text").value;
     await this.#work.run(async (signal) => {
       const holes = text.split(MARK).length - 1;
@@ -137,6 +145,7 @@ class InfillView implements View {
 
   /** Has a part of the result written anew. */
   async #again(span: { readonly start: number; readonly end: number }): Promise<void> {
+    if (this.#work.running) return;
     const old = this.#pieces;
     await this.#work.run(async (signal) => {
       const body = { text: textOfPieces(old), spans: [span], ...this.#shared() };
@@ -166,7 +175,7 @@ class InfillView implements View {
         else this.#replay.update(trace = withMessage(trace, message as never), true);
       }
     } finally {
-      if (!answer) this.#show(this.#pieces);
+      if (!answer && this.#asked === request) this.#show(this.#pieces);
     }
     if (!answer) return;
     const pieces = piecesOf(answer, stepsOf(trace));

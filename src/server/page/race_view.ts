@@ -85,7 +85,7 @@ class RaceView implements View {
 
   /** Runs both lanes; one that fails does not keep the other back. */
   async #run(): Promise<void> {
-    if (this.#field().value.trim() === "") return;
+    if (this.#work.running || this.#field().value.trim() === "") return;
     const runs = this.#lanes.map((lane) => ({ lane, request: this.#requestOf(lane) }));
     await this.#work.run(async (signal) => {
       this.#clear();
@@ -96,7 +96,10 @@ class RaceView implements View {
         this.#draw();
         try {
           await ask(this.#context.api, request, (trace) => {
-            lane.replay.update(trace, trace.finish === undefined);
+            // A link may have cleared the lanes before the answer has stopped.
+            if (this.#asked === runs[0].request) {
+              lane.replay.update(trace, trace.finish === undefined);
+            }
           }, signal);
         } catch (error) {
           lane.replay.update(lane.replay.trace, false);

@@ -11,8 +11,9 @@ import {
   stepsOf,
   textOfPieces,
   traceOf,
+  withMessage,
 } from "../../../src/server/page/fill.ts";
-import { cellsAt, textOf } from "../../../src/server/page/trace.ts";
+import { cellsAt, type Commit, EMPTY_TRACE, textOf } from "../../../src/server/page/trace.ts";
 
 const token = (id: number, text: string) => ({ id, text, confidence: 0.5 });
 const rest = { finish_reason: "stop", usage: { forwards: 2 } };
@@ -65,6 +66,39 @@ Deno.test("a character of several tokens is shown by the last", () => {
   const pieces = piecesOfInfill({ text: "🐸!", holes, ...rest });
   assertEquals(textOfPieces(pieces), "🐸!");
   assertEquals(spanAt(pieces, 0), { start: 0, end: 1 });
+});
+
+Deno.test("a stream is seen around what is given, and tells the steps of the tokens", () => {
+  const start = {
+    type: "start",
+    prompt_tokens: 9,
+    generation_length: 5,
+    block_length: 4,
+    steps: 2,
+    given: [{ position: 0, text: "a" }, { position: 2, text: " c" }, {
+      position: 4,
+      text: "<|eot_id|>",
+    }],
+  } as const;
+  const unmask = (step: number, commit: Commit) => ({
+    type: "unmask",
+    step,
+    block: 0,
+    provisional: false,
+    commits: [commit],
+  } as const);
+  const commit = (position: number, text: string) => ({ position, token: 1, text, confidence: 1 });
+  const events = [start, unmask(0, commit(3, " d")), unmask(1, commit(1, " b"))];
+  const told = events.map((_, count) =>
+    events.slice(0, count + 1)
+      .reduce((trace, diffusion) => withMessage(trace, { choices: [], diffusion }), EMPTY_TRACE)
+  );
+  assertEquals(told.map((trace) => textOf(cellsAt(trace, trace.steps.length))), [
+    "a c",
+    "a c d",
+    "a b c d",
+  ]);
+  assertEquals(stepsOf(told[2]), [2, 1]);
 });
 
 Deno.test("the shared words of two texts are the same on both sides, and nothing is lost", () => {

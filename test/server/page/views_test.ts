@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Page } from "npm:playwright-core@1.65.1";
 import { WorkerEngine } from "../../../mod.ts";
+import { fragmentOf } from "../../../src/server/page/share.ts";
 import { skipIf } from "../../skip.ts";
 import { noBrowser, serve, startBrowser, violations, watch } from "./browser.ts";
 
@@ -148,16 +149,34 @@ Deno.test({
       await page.locator(".race").getByText("Both wrote the same text.").waitFor();
     });
 
+    await t.step("a race can be stopped, and a link restores it", async () => {
+      const state = {
+        question: "Tell a story about an old frog named Lily, a boat and a hill.",
+        lanes: [{ strategy: "plain", cache: "none" }, { strategy: "factor", blockLength: 16 }],
+      };
+      await page.goto(server.url + fragmentOf({ tab: "race", state }));
+      const second = page.getByRole("region", { name: "Second" });
+      await second.waitFor();
+      assertEquals(await second.getByLabel("Strategy").inputValue(), "factor");
+      assertEquals(await second.getByLabel("Block length").inputValue(), "16");
+      await page.locator(".race").getByRole("button", { name: /^Race/ }).click();
+      await page.locator(".race .canvas .token").first().waitFor();
+      await page.locator(".race").getByRole("button", { name: "Stop" }).click();
+      await page.getByRole("region", { name: "First" }).getByText("stopped").waitFor();
+      await page.locator(".race").getByRole("button", { name: /^Race/ }).waitFor();
+      assertEquals(await second.locator(".canvas .token").count(), 0);
+    });
+
     await t.step("an answer has the form that is asked for", async () => {
       await tab(page, "Constraint");
       await page.locator(".constraint").getByRole("button", { name: /^Ask/ }).click();
       await page.getByText("This page has parsed it: it is JSON.").waitFor();
       const told = JSON.parse(await page.getByLabel("The answer, indented").innerText());
-      assertEquals(Object.keys(told), ["name", "age", "likes"]);
+      assertEquals(Object.keys(told), ["dish", "size", "drink"]);
       const slider = page.locator(".constraint").getByRole("slider");
       await slider.press("Home");
       await slider.press("ArrowRight");
-      assertEquals(await textOf(page, "constraint"), '{"name": "');
+      assertEquals(await textOf(page, "constraint"), '{"dish": ');
       assert(await page.locator(".constraint .canvas .fixed").count() >= 1);
       assert(await page.locator(".constraint .canvas .mask").count() > 0);
       await slider.press("End");
@@ -178,6 +197,13 @@ Deno.test({
     });
 
     await t.step("nothing else went wrong", () => {
+      const { origin } = new URL(server.url);
+      assertEquals(
+        watched.requests.filter((url) => !/^data:/.test(url) && new URL(url).origin !== origin),
+        [],
+      );
+      assert(watched.bytes < 300_000, `${watched.bytes} bytes, with all answers`);
+      console.log(`page, all views and answers: ${(watched.bytes / 1024).toFixed(1)} KiB`);
       // The refusal of the schema is one that was asked for.
       assertEquals(watched.errors.filter((error) => !/status of 400/.test(error)), []);
     });
