@@ -10,21 +10,31 @@ import canvasCss from "./page/canvas.css" with { type: "text" };
 import chatCss from "./page/chat.css" with { type: "text" };
 import pageCss from "./page/page.css" with { type: "text" };
 import panelsCss from "./page/panels.css" with { type: "text" };
+import viewsCss from "./page/views.css" with { type: "text" };
 import api from "./page/api.ts" with { type: "text" };
 import ask from "./page/ask.ts" with { type: "text" };
 import bar from "./page/bar.ts" with { type: "text" };
 import canvas from "./page/canvas.ts" with { type: "text" };
 import chatTurn from "./page/chat_turn.ts" with { type: "text" };
 import chatView from "./page/chat_view.ts" with { type: "text" };
+import constraintView from "./page/constraint_view.ts" with { type: "text" };
 import context from "./page/context.ts" with { type: "text" };
 import conversationList from "./page/conversation_list.ts" with { type: "text" };
 import conversations from "./page/conversations.ts" with { type: "text" };
+import differences from "./page/differences.ts" with { type: "text" };
 import edit from "./page/edit.ts" with { type: "text" };
 import emptyState from "./page/empty_state.ts" with { type: "text" };
 import figures from "./page/figures.ts" with { type: "text" };
+import fill from "./page/fill.ts" with { type: "text" };
+import forms from "./page/forms.ts" with { type: "text" };
+import infillText from "./page/infill_text.ts" with { type: "text" };
+import infillView from "./page/infill_view.ts" with { type: "text" };
 import keyField from "./page/key_field.ts" with { type: "text" };
 import page from "./page/page.ts" with { type: "text" };
+import raceLane from "./page/race_lane.ts" with { type: "text" };
+import raceView from "./page/race_view.ts" with { type: "text" };
 import replay from "./page/replay.ts" with { type: "text" };
+import scoreboard from "./page/scoreboard.ts" with { type: "text" };
 import scrubber from "./page/scrubber.ts" with { type: "text" };
 import settings from "./page/settings.ts" with { type: "text" };
 import settingsPanel from "./page/settings_panel.ts" with { type: "text" };
@@ -35,6 +45,7 @@ import status from "./page/status.ts" with { type: "text" };
 import tabs from "./page/tabs.ts" with { type: "text" };
 import tokenCard from "./page/token_card.ts" with { type: "text" };
 import trace from "./page/trace.ts" with { type: "text" };
+import work from "./page/work.ts" with { type: "text" };
 
 /** The page's own files, by the names under which it asks for them. */
 const SOURCES: Readonly<Record<string, string>> = {
@@ -43,6 +54,7 @@ const SOURCES: Readonly<Record<string, string>> = {
   "chat.css": chatCss,
   "page.css": pageCss,
   "panels.css": panelsCss,
+  "views.css": viewsCss,
   "lit_html.js": litHtml,
   "api.ts": api,
   "ask.ts": ask,
@@ -50,15 +62,24 @@ const SOURCES: Readonly<Record<string, string>> = {
   "canvas.ts": canvas,
   "chat_turn.ts": chatTurn,
   "chat_view.ts": chatView,
+  "constraint_view.ts": constraintView,
   "context.ts": context,
   "conversation_list.ts": conversationList,
   "conversations.ts": conversations,
+  "differences.ts": differences,
   "edit.ts": edit,
   "empty_state.ts": emptyState,
   "figures.ts": figures,
+  "fill.ts": fill,
+  "forms.ts": forms,
+  "infill_text.ts": infillText,
+  "infill_view.ts": infillView,
   "key_field.ts": keyField,
   "page.ts": page,
+  "race_lane.ts": raceLane,
+  "race_view.ts": raceView,
   "replay.ts": replay,
+  "scoreboard.ts": scoreboard,
   "scrubber.ts": scrubber,
   "settings.ts": settings,
   "settings_panel.ts": settingsPanel,
@@ -69,6 +90,7 @@ const SOURCES: Readonly<Record<string, string>> = {
   "tabs.ts": tabs,
   "token_card.ts": tokenCard,
   "trace.ts": trace,
+  "work.ts": work,
 };
 
 const TYPES: Readonly<Record<string, string>> = {

@@ -49,19 +49,22 @@ export class Api {
   }
 
   /**
-   * The chunks of a streamed answer, as they come.
+   * The chunks of a streamed answer, as they come; of a server that does not stream it, the whole.
    * @throws {ApiError} also where the answer breaks off; or the signal's reason
    */
-  async *stream({ path, body }: ApiRequest, signal?: AbortSignal): AsyncGenerator<Chunk> {
+  async *stream<T = Chunk>({ path, body }: ApiRequest, signal?: AbortSignal): AsyncGenerator<T> {
     const response = await this.#post(path, body, signal);
+    if (response.headers.get("Content-Type")?.startsWith("application/json")) {
+      return yield await response.json();
+    }
     let done = false;
     for await (const data of dataOf(response.body!, signal)) {
       // The response ends behind it; to leave before would break it off.
       done ||= data === "[DONE]";
       if (done) continue;
-      const chunk = JSON.parse(data) as Chunk & { readonly error?: { readonly message: string } };
+      const chunk = JSON.parse(data) as T & { readonly error?: { readonly message: string } };
       if (chunk.error) throw new ApiError(chunk.error.message, response.status);
-      yield chunk;
+      yield chunk as Awaited<T>;
     }
     if (done) return;
     signal?.throwIfAborted();

@@ -1,5 +1,5 @@
 /** The cells of an answer at one of its steps. */
-import { html, type TemplateResult } from "lit-html";
+import { html, nothing, type TemplateResult } from "lit-html";
 import type { Cell } from "./trace.ts";
 
 /** What can be done with the tokens of a canvas. */
@@ -73,6 +73,10 @@ function cellView(cell: Cell, current: boolean, { block, open }: CanvasOptions):
     const active = cell.block <= block ? " active" : "";
     return html`<span class="cell mask${active}" aria-hidden="true"></span>`;
   }
+  if (cell.state === "given") return html`<span class="cell given">${cell.text}</span>`;
+  if (cell.state === "fixed") {
+    return html`<span class="cell fixed" title="Nothing else may stand here">${cell.text}</span>`;
+  }
   if (cell.state === "end") {
     return html`<span class="cell end" aria-hidden="true" title="The answer ends here"></span>`;
   }
@@ -104,9 +108,14 @@ export function spoken(text: string): string {
 }
 
 /** What the tints mean; each has a line below the token too, so that colour is not all that tells. */
-export function legend(): TemplateResult {
+export function legend(fixed = false): TemplateResult {
   return html`<ul class="legend" aria-label="Legend: how sure the model was of a token">
     <li><span class="cell mask active" aria-hidden="true"></span> mask</li>
+    ${
+    fixed
+      ? html`<li><span class="cell fixed" aria-hidden="true">Ab</span> fixed by the form</li>`
+      : nothing
+  }
     ${
     LEVELS.map(({ words }, level) =>
       html`<li><span class="cell token" data-level=${level} aria-hidden="true">Ab</span> ${words}</li>`

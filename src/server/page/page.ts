@@ -11,6 +11,15 @@ import { type Tab, Tabs } from "./tabs.ts";
 
 const TABS: Readonly<Record<string, Tab>> = {
   chat: { label: "Chat", load: async () => (await import("./chat_view.ts")).mountChat },
+  infill: {
+    label: "Infill",
+    load: async () => (await import("./infill_view.ts")).mountInfill,
+  },
+  race: { label: "Race", load: async () => (await import("./race_view.ts")).mountRace },
+  constraint: {
+    label: "Constraint",
+    load: async () => (await import("./constraint_view.ts")).mountConstraint,
+  },
 };
 
 const byId = (id: string) => document.getElementById(id)!;

@@ -16,6 +16,8 @@ export interface ReplayOptions {
   readonly of: string;
   /** Whether the legend stands below it. */
   readonly legend?: boolean;
+  /** Whether some parts may be fixed by the answer's form, for the legend. */
+  readonly fixed?: boolean;
   /** Puts a mask back at a token of the finished record; absent where that cannot be done. */
   readonly onMask?: (cell: Cell) => void;
 }
@@ -147,7 +149,7 @@ export class Replay {
           onPlay: () => this.play(),
         })
       }
-      ${this.#options.legend ? legend() : nothing}`,
+      ${this.#options.legend ? legend(this.#options.fixed) : nothing}`,
       this.element,
     );
   }

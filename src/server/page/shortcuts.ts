@@ -4,6 +4,8 @@ import { html, render } from "lit-html";
 /** What is done with keys that the page does not bind itself. */
 const OTHERS: readonly (readonly [keys: string, what: string])[] = [
   ["Enter", "send; Shift+Enter begins a new line"],
+  ["Ctrl+Enter", "fill, race or ask, in the views beside the chat; on a Mac ⌘ for Ctrl"],
+  ["Ctrl+M", "mask the words that are selected; Ctrl+Z outside of a field undoes a fill"],
   ["← →", "the token beside, or the step beside on the slider"],
   ["Enter on a token", "its card: step, probability, alternatives"],
 ];

@@ -25,6 +25,12 @@ export interface Commit {
   readonly confidence: number;
 }
 
+/** What stands at a position from the beginning. */
+export interface Given {
+  readonly position: number;
+  readonly text: string;
+}
+
 /** The `diffusion` field of a chunk (src/server/denoise_events.ts). */
 export type DiffusionEvent =
   | {
@@ -33,6 +39,8 @@ export type DiffusionEvent =
     readonly generation_length: number;
     readonly block_length: number;
     readonly steps: number;
+    /** Tokens that stand before the first step, where a text is filled. */
+    readonly given?: readonly Given[];
   }
   | {
     readonly type: "unmask";
@@ -108,6 +116,10 @@ export interface Trace {
   /** Positions of the canvas before the first step. */
   readonly length: number;
   readonly steps: readonly TraceStep[];
+  /** What stands before the first step. */
+  readonly given?: readonly Given[];
+  /** Whether the answer must be of a form: tokens without alternatives then are its fixed parts. */
+  readonly constrained?: boolean;
   /** The text so far, as it was streamed. */
   readonly text: string;
   /** By position, for the tokens of the text. */
@@ -137,8 +149,11 @@ export const EMPTY_TRACE: Trace = {
 export interface Cell {
   readonly position: number;
   readonly block: number;
-  /** `guess`: a draft's, taken back at this very step. `end`: decided, and no text. */
-  readonly state: "mask" | "token" | "provisional" | "guess" | "end";
+  /**
+   * `given`: stood before the first step. `fixed`: nothing else could stand there. `guess`: a
+   * draft's, taken back at this very step. `end`: decided, and no text.
+   */
+  readonly state: "mask" | "given" | "fixed" | "token" | "provisional" | "guess" | "end";
   /** What it shows; empty for a mask, and for a token within a character that another one ends. */
   readonly text: string;
   /** 0 to 1; of a mask 0. */
@@ -253,7 +268,13 @@ export function cellsAt(trace: Trace, shown: number): readonly Cell[] {
     step: 0,
     fresh: false,
   }));
-  const { steps, places } = trace;
+  const { steps, places, given = [], constrained } = trace;
+  for (const { position, text } of given) {
+    const state = CONTROL.test(text) ? "end" : "given";
+    if (position < length) {
+      cells[position] = { ...cells[position], state, text: state === "end" ? "" : text };
+    }
+  }
   for (const [index, { commits, provisional, masked = [] }] of steps.slice(0, shown).entries()) {
     for (const position of masked) {
       cells[position] = { ...cells[position], state: "mask", text: "", confidence: 0, step: 0 };
@@ -263,7 +284,13 @@ export function cellsAt(trace: Trace, shown: number): readonly Cell[] {
       const known = places[position]?.token === token ? places[position] : undefined;
       cells[position] = {
         ...cells[position],
-        state: CONTROL.test(text) ? "end" : provisional ? "provisional" : "token",
+        state: CONTROL.test(text)
+          ? "end"
+          : constrained && known?.alternatives.length === 0
+          ? "fixed"
+          : provisional
+          ? "provisional"
+          : "token",
         text: CONTROL.test(text) ? "" : known?.text ?? text,
         confidence,
         step: index + 1,
