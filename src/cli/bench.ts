@@ -256,7 +256,7 @@ Examples:
   unmask bench load models/llada-8b --only stored,q4`,
     )
     .action(async (what = "", dir: string | undefined, flags: BenchFlags, command: Command) => {
-      const used = USED[what];
+      const used = Object.hasOwn(USED, what) ? USED[what] : undefined;
       if (!used) {
         const names = Object.keys(USED).filter((name) => name !== "");
         throw new Error(`bench ${what}: expected ${names.join(", ")}, or nothing`);

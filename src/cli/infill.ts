@@ -59,6 +59,7 @@ async function run(text: string, flags: InfillFlags, command: Command): Promise<
   if (flags.tokens !== undefined) {
     refuseIgnored(command, ["mostTokens"], "with --tokens, which sets each hole's size");
   }
+  if (flags.hole === "") throw new Error("--hole is empty: name what marks a hole");
   if (!text.includes(flags.hole)) {
     throw new Error(`no hole: mark each with ${flags.hole}, as in "The ${flags.hole} of France"`);
   }

@@ -9,6 +9,8 @@ import { hubCache } from "../weights/hub/settings.ts";
 const MODEL_OPTIONS = ["model", "draft", "against", "tokenizer"] as const;
 /** Commands whose argument `dir` is a model folder. */
 const MODEL_ARGUMENTS: readonly string[] = ["quantize", "bench"];
+/** Commands for which a name may be of what is not here: one fetches it, one tells that it is missing. */
+const OWN_PLACES: readonly string[] = ["pull", "doctor"];
 
 /**
  * Replaces ORG/NAME[@REVISION] by its folder, in every option and argument that takes a model folder.
@@ -16,8 +18,7 @@ const MODEL_ARGUMENTS: readonly string[] = ["quantize", "bench"];
  * @throws {Error} when there is neither, or a download was cut; it says what to do
  */
 export function placeModels(command: Command): void {
-  // There a name is of what is not here yet.
-  if (command.name() === "pull") return;
+  if (OWN_PLACES.includes(command.name())) return;
   for (const option of MODEL_OPTIONS) {
     const value = command.opts()[option];
     if (typeof value === "string") {

@@ -93,7 +93,10 @@ function listed({ repo, commit, refs, dir, missing }: Snapshot): Listed {
   };
 }
 
-/** Why a folder cannot be loaded, as far as its configuration and the headers of its weights tell. */
+/**
+ * Why a folder cannot be loaded, as far as its configuration and the headers of its weights tell. A file
+ * that this user may not read is such a reason, too: the other models are listed all the same.
+ */
 function faultIn(dir: string): string | null {
   try {
     const config = readConfig(dir);
@@ -101,9 +104,13 @@ function faultIn(dir: string): string | null {
     checkTensors(config, checkpoint);
     return null;
   } catch (error) {
-    if (!(error instanceof ModelFileError)) throw error;
-    return error.message;
+    if (error instanceof ModelFileError || isOfSystem(error)) return error.message;
+    throw error;
   }
+}
+
+function isOfSystem(error: unknown): error is Error {
+  return error instanceof Error && "code" in error && typeof error.code === "string";
 }
 
 function architectureOf(dir: string): string | null {

@@ -9,6 +9,7 @@ import { type HubName, isRevision, MAIN, readHubName } from "../weights/hub/repo
 import type { Asking } from "../weights/hub/requests.ts";
 import { hubCache, hubEndpoint, hubToken, isOffline } from "../weights/hub/settings.ts";
 import { CONNECTIONS } from "../weights/hub/transfer.ts";
+import { refuseIgnored } from "./ignored_options.ts";
 import { wholeNumber } from "./options.ts";
 import { Pace } from "./terminal/pace.ts";
 import { progressReport } from "./terminal/progress.ts";
@@ -68,7 +69,10 @@ interface Pulled {
   readonly files: readonly object[];
 }
 
-async function run(repository: string, flags: PullFlags): Promise<void> {
+async function run(repository: string, flags: PullFlags, command: Command): Promise<void> {
+  if (flags.dryRun) {
+    refuseIgnored(command, ["verify", "connections"], "with --dry-run, which fetches nothing");
+  }
   const names = [namedBy(repository, flags.revision)];
   if (flags.draft !== undefined) names.push(namedBy(flags.draft));
   const cache = hubCache();

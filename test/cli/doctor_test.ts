@@ -92,6 +92,15 @@ Deno.test("doctor lists the models in the hub cache", async () => {
   }
 });
 
+Deno.test("doctor tells of a model that is not fetched, beside all else", async () => {
+  const report = await doctor(["--model", "org/not-fetched"]);
+  assertEquals([report.code, report.ok], [1, false]);
+  const { state, found: what } = found(report, "model");
+  assertEquals(state, "problem");
+  assertMatch(what, /Fetch it: unmask pull org\/not-fetched$/);
+  assertEquals(found(report, "adapter").state === "problem", false);
+});
+
 Deno.test("doctor refuses an adapter that is not there, and lists those that are", async () => {
   const report = await doctor(["--adapter", "Voodoo 2"]);
   assertEquals(report.code, 1);

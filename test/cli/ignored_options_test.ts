@@ -44,6 +44,7 @@ Deno.test("each command refuses an option that it would ignore, before anything 
     "chat --weights stored --head",
     "infill a___ --tokens 2 --most-tokens 4",
     "serve --quiet --log-messages",
+    "pull a/b --dry-run --verify",
     "synth --like mid --out /nowhere --adapter 0",
     "tune --like mid --context 128",
     "tune --like mid --model models/tiny-target",
@@ -60,4 +61,10 @@ Deno.test("each command refuses an option that it would ignore, before anything 
     assertEquals([code, stdout], [1, ""], line);
     assertMatch(stderr, /^unmask: --[\w-]+ is not used [^\n]+: leave it out\n$/, line);
   }));
+});
+
+Deno.test("bench knows its own names, and none that every object has", async () => {
+  const { code, stderr } = await unmask(["bench", "constructor"]);
+  assertEquals(code, 1);
+  assertMatch(stderr, /^unmask: bench constructor: expected device, strategies, .*or nothing\n$/);
 });

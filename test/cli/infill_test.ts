@@ -33,3 +33,10 @@ Deno.test("infill of a text without a hole says how one is marked", async () => 
   assertEquals(code, 1);
   assertStringIncludes(stderr, "mark each with ___");
 });
+
+Deno.test("infill refuses a mark that is empty, which every text holds", async () => {
+  const { code, stdout, stderr } = await unmask(["infill", "abc", "--hole", ""]);
+  assertEquals([code, stdout, stderr], [
+    ...[1, "", "unmask: --hole is empty: name what marks a hole\n"],
+  ]);
+});

@@ -16,6 +16,7 @@ import {
   WANTED,
 } from "../weights/hub_model.ts";
 import { etagOf, type HubServer, text, TOKEN } from "../weights/hub_server.ts";
+import { skipIf } from "../skip.ts";
 import { knownAnswer, Running, runTask, taskCommand, unmask } from "./command.ts";
 
 const OTHER = "unmask-test/other";
@@ -184,6 +185,31 @@ Deno.test("the task knows the hub's variables, and no key of a server", () => {
   );
   assertEquals(names.split(","), expected.sort());
   assertEquals(/--allow-(ffi|run|all)|-A\b/.test(config.tasks.pull.command), false);
+});
+
+Deno.test({
+  ...skipIf(
+    Deno.build.os === "windows" || Deno.uid() === 0 ? "here every file can be read" : undefined,
+    "a file that may not be read is told, and does not hide the other models",
+  ),
+  async fn() {
+    await withHub(async (_hub, home, env) => {
+      for (const repo of ["org/locked", "org/open"]) {
+        const dir = join(snapshots(home, repo), COMMIT);
+        await Deno.mkdir(dir, { recursive: true });
+        for (const [name, { content }] of Object.entries(tinyRepository().files)) {
+          await Deno.writeFile(join(dir, name), content);
+        }
+      }
+      await Deno.chmod(join(snapshots(home, "org/locked"), COMMIT, "model.safetensors"), 0);
+      const { models } = JSON.parse((await unmask(["models", "--json"], { env })).stdout);
+      assertEquals(
+        models.map(({ id, runs }: Listed) => [id, runs]),
+        [["org/locked", false], ["org/open", true]],
+      );
+      assertMatch(models[0].reason, /model\.safetensors/);
+    });
+  },
 });
 
 Deno.test("the table of models fits 60 columns", () => {

@@ -75,6 +75,10 @@ Deno.test("variables name cache, hub and token as the hub's tools read them", as
     assertEquals(hubToken(of({ HF_HOME: dir, HF_TOKEN: " hf_own " })), "hf_own");
     const error = assertThrows(() => hubToken(of({ HF_TOKEN: "hf_\nsecret" })), Error);
     assertEquals(error.message.includes("secret"), false);
+    // A request's own error would tell it.
+    await Deno.writeTextFile(join(dir, "token"), "hf_\nsecret\n");
+    const { message } = assertThrows(() => hubToken(of({ HF_HOME: dir })), Error, dir);
+    assertEquals(message.includes("secret"), false);
   } finally {
     await Deno.remove(dir, { recursive: true });
   }

@@ -7,6 +7,7 @@ import { COMMIT, hubServer, SHARDED, sharded, WANTED } from "./hub_model.ts";
 import { missingFiles } from "../../src/weights/hub/cache.ts";
 import { planPull, pull, type PullOptions } from "../../src/weights/hub/pull.ts";
 import { type Asking, HubError } from "../../src/weights/hub/requests.ts";
+import { lockRepository } from "../../src/weights/hub/snapshot.ts";
 
 /** Pieces small enough for several of each shard. */
 const PIECE = 100_000;
@@ -306,5 +307,44 @@ Deno.test("two pulls of one repository fetch it once", async () => {
     checkSnapshot(plans[0].dir);
     assertEquals(waits, 1);
     assertEquals(fetched.filter((bytes) => bytes === 0).length, 1);
+  });
+});
+
+Deno.test({
+  name: "a pull that is stopped while nothing answers keeps no timer",
+  sanitizeOps: true,
+  async fn() {
+    await withHub(async (hub, cache) => {
+      hub.left.silent = 1000;
+      const stopped = new AbortController();
+      const ask = asking(hub, { signal: stopped.signal });
+      const plan = await planPull(ask, cache, SHARDED, "main");
+      const pulled = assertRejects(() => pull(ask, plan), Error, "enough");
+      while (hub.left.silent === 1000) await new Promise((resolve) => setTimeout(resolve, 5));
+      stopped.abort(new Error("enough"));
+      await pulled;
+    });
+  },
+});
+
+Deno.test("a pull that waits for another can be stopped", async () => {
+  await withHub(async (hub, cache) => {
+    const plan = await planPull(asking(hub), cache, SHARDED, "main");
+    const stopped = new AbortController();
+    const waits = Promise.withResolvers<void>();
+    {
+      using _ = await lockRepository(cache, SHARDED, stopped.signal, () => {});
+      const pulled = pull(asking(hub, { signal: stopped.signal }), plan, { onWait: waits.resolve });
+      await waits.promise;
+      stopped.abort(new Error("enough"));
+      const late = Promise.withResolvers<Error>();
+      const timer = setTimeout(() => late.resolve(new Error("still waiting")), 2000);
+      const error = await Promise.race([pulled.catch((error) => error), late.promise]);
+      clearTimeout(timer);
+      assertEquals(error.message, "enough");
+    }
+    // What it waited for is let go, too.
+    const fetched = await pull(asking(hub), plan);
+    assertEquals(fetched, plan.missingBytes);
   });
 });

@@ -11,6 +11,7 @@ import { KnownMemory } from "../../model/memory/model_memory.ts";
 import { loadChatTemplate } from "../../text/chat_template.ts";
 import { loadTokenizer } from "../../text/tokenizer.ts";
 import { describeTuning } from "../info.ts";
+import { placeOf } from "../model_place.ts";
 import { type MemoryFlags } from "../options.ts";
 import { planRequest } from "../plan_request.ts";
 import { describePlan } from "../terminal/memory_table.ts";
@@ -29,10 +30,16 @@ export interface ModelFlags extends MemoryFlags {
  * Reads a model's files, but not its weights, and plans its memory.
  * @param gpu the device; without one, only the folder is looked at
  */
-export async function modelFindings(flags: ModelFlags, gpu: Gpu | undefined): Promise<Finding[]> {
+export async function modelFindings(named: ModelFlags, gpu: Gpu | undefined): Promise<Finding[]> {
   const what = "model";
   using known = new KnownMemory(gpu ?? UNLIMITED);
   try {
+    const { draft } = named;
+    const flags = {
+      ...named,
+      model: placeOf(named.model),
+      draft: typeof draft === "string" ? placeOf(draft) : draft,
+    };
     const request = planRequest(flags, gpu);
     const { embeddingSize } = known.config(flags.model);
     loadTokenizer(flags.model, embeddingSize);

@@ -52,7 +52,7 @@ export async function readRevision(
     await checkAnswer(asking, answer, { repo, revision });
     return await answer.text(MAX_LIST);
   });
-  const json = parsed(text);
+  const json = jsonObjectOf(text);
   const { sha, siblings } = json ?? {};
   if (typeof sha !== "string" || !isCommit(sha) || !Array.isArray(siblings)) {
     throw new HubError(`${url}: the answer is not of the hub's API. Check HF_ENDPOINT.`);
@@ -198,7 +198,8 @@ function refusal(
   return `${endpoint} answers ${status} to a request for ${file ?? repo}`;
 }
 
-function parsed(text: string): JsonObject | undefined {
+/** A JSON object; undefined where the text is none. */
+export function jsonObjectOf(text: string): JsonObject | undefined {
   try {
     const value = JSON.parse(text);
     return isJsonObject(value) ? value : undefined;

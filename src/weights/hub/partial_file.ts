@@ -177,7 +177,8 @@ export function removePartial(blobs: string, etag: string): void {
   removeIfThere(join(blobs, etag + RECORD));
 }
 
-function removeIfThere(path: string): void {
+/** Removes a file, or nothing. */
+export function removeIfThere(path: string): void {
   try {
     Deno.removeSync(path);
   } catch (error) {

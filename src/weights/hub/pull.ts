@@ -3,12 +3,12 @@
 import { join } from "node:path";
 import { INDEX_FILE, SINGLE_FILE } from "../checkpoint.ts";
 import { allottedBytes, checkSpace, freeBytes } from "../disk_space.ts";
-import type { JsonObject } from "../json_file.ts";
 import { writeError } from "../write_error.ts";
 import {
   describeFiles,
   type HubFile,
   type HubRevision,
+  jsonObjectOf,
   readFileText,
   readRevision,
 } from "./api.ts";
@@ -99,7 +99,7 @@ export async function planPull(
   const wanted = [...SMALL_FILES.filter((name) => names.has(name)), ...weights];
   const described = await describeFiles(asking, found, wanted);
   const config = await readFileText(asking, found, "config.json", MAX_CONFIG);
-  return { ...onDisk(cache, repo, commit, described), revision, config: parsed(config) };
+  return { ...onDisk(cache, repo, commit, described), revision, config: jsonObjectOf(config) };
 }
 
 /** What of a commit's files is in a cache. */
@@ -141,7 +141,7 @@ async function weightFiles(
     const others = kinds.length > 0 ? `, only .${kinds.join(" and .")} files` : "";
     throw new HubError(`${repo} has no ${SINGLE_FILE} and no ${INDEX_FILE}${others}`);
   }
-  const shards = shardsOf(parsed(await readFileText(asking, found, INDEX_FILE, MAX_INDEX)));
+  const shards = shardsOf(jsonObjectOf(await readFileText(asking, found, INDEX_FILE, MAX_INDEX)));
   if (!shards) throw new HubError(`${repo}: ${INDEX_FILE} does not name files of weights`);
   const lacking = shards.filter((name) => !names.has(name));
   if (lacking.length > 0) {
@@ -177,7 +177,7 @@ async function carryOut(
   const repository = join(cache, folderName(repo));
   const blobs = join(repository, "blobs");
   Deno.mkdirSync(blobs, { recursive: true });
-  using _ = await lockRepository(cache, repo, onWait);
+  using _ = await lockRepository(cache, repo, asking.signal, onWait);
   if (options.verify) {
     for (const file of uniqueBlobs(onDisk(cache, repo, commit, described).files)) {
       if (!file.present || !await removeWrong(repository, commit, file, asking.signal)) continue;
@@ -227,12 +227,4 @@ function uniqueBlobs<T extends HubFile>(files: readonly T[]): T[] {
 
 function bytesOf(files: readonly HubFile[]): number {
   return files.reduce((sum, { bytes }) => sum + bytes, 0);
-}
-
-function parsed(text: string): JsonObject | undefined {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -91,7 +91,7 @@ class Watch {
   readonly #silence: number;
   readonly #outer: AbortSignal;
   readonly #controller = new AbortController();
-  readonly #onAbort = () => this.#controller.abort();
+  readonly #onAbort = () => this.stop();
   #timer: ReturnType<typeof setTimeout>;
 
   constructor({ signal, silence = SILENCE }: Asking) {

@@ -53,17 +53,23 @@ export function hubEndpoint(valueOf: Variables = ownVariable): string {
 
 /**
  * The user's token: `HF_TOKEN`, else what the hub's own login has written into a file.
- * @throws {Error} when `HF_TOKEN` holds what cannot be sent; the error does not tell it
+ * @throws {Error} when it cannot be sent; the error does not tell it, as the error of a request would
  */
 export function hubToken(valueOf: Variables = ownVariable): string | undefined {
   const given = valueOf("HF_TOKEN")?.trim();
-  if (given && !/^[\x21-\x7e]+$/.test(given)) {
-    throw new Error("HF_TOKEN holds blanks or characters that no token has");
+  const file = given ? undefined : tokenFile(valueOf);
+  const token = given || textOf(file);
+  if (token && !/^[\x21-\x7e]+$/.test(token)) {
+    throw new Error(
+      `${file ?? "HF_TOKEN"} holds blanks or characters that no token has: set HF_TOKEN to a token`,
+    );
   }
-  if (given) return given;
-  const file = tokenFile(valueOf);
+  return token || undefined;
+}
+
+function textOf(file: string | undefined): string | undefined {
   try {
-    return file && Deno.readTextFileSync(file).trim() || undefined;
+    return file && Deno.readTextFileSync(file).trim();
   } catch {
     // There is none, or it may not be read: most repositories need none.
     return undefined;

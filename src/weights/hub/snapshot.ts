@@ -2,7 +2,7 @@
 
 import { dirname, join, relative } from "node:path";
 import type { HubFile } from "./api.ts";
-import { hashFor } from "./partial_file.ts";
+import { hashFor, removeIfThere } from "./partial_file.ts";
 import { folderName } from "./repository.ts";
 
 /** Makes a link at `path`. */
@@ -99,32 +99,42 @@ export function writeRef(repository: string, revision: string, commit: string): 
 
 /**
  * Locks a repository of a cache against other pulls; the system releases it when the process ends.
+ * @param signal ends the wait for another process, with its reason
  * @param onWait called if another process has it, before this waits for that
  */
 export async function lockRepository(
   cache: string,
   repo: string,
+  signal: AbortSignal,
   onWait: () => void,
 ): Promise<Disposable> {
   const dir = join(cache, ".locks", folderName(repo));
   Deno.mkdirSync(dir, { recursive: true });
   const file = Deno.openSync(join(dir, "unmask.lock"), { write: true, create: true });
+  const locked = { [Symbol.dispose]: () => file.close() };
+  let coming: Promise<void> | undefined;
   try {
-    if (!file.tryLockSync(true)) {
-      onWait();
-      await file.lock(true);
-    }
+    if (file.tryLockSync(true)) return locked;
+    onWait();
+    coming = file.lock(true);
+    await orStopped(coming, signal);
   } catch (error) {
-    file.close();
+    // A lock that is waited for cannot be taken back: when it comes, it is let go.
+    void Promise.allSettled([coming]).then(() => file.close());
     throw error;
   }
-  return { [Symbol.dispose]: () => file.close() };
+  return locked;
 }
 
-function removeIfThere(path: string): void {
+/** Waits for what cannot be stopped, but no longer than the signal lets. */
+async function orStopped(coming: Promise<void>, signal: AbortSignal): Promise<void> {
+  const stopped = Promise.withResolvers<void>();
+  const stop = () => stopped.reject(signal.reason);
+  signal.addEventListener("abort", stop);
   try {
-    Deno.removeSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    signal.throwIfAborted();
+    await Promise.race([coming, stopped.promise]);
+  } finally {
+    signal.removeEventListener("abort", stop);
   }
 }
