@@ -203,6 +203,25 @@ Deno.test("at temperature 0 filters change nothing, and a bias is a ban or a mus
   assert(tokens.filter(({ token }: ContentLogprob) => token === "!").length > tokens.length / 2);
 });
 
+Deno.test("the mask token is refused among the token ids of every prompt", async () => {
+  const { mask_token_id: mask } = JSON.parse(
+    Deno.readTextFileSync(`${EMBEDDED_TARGET}/config.json`),
+  );
+  const bodies: readonly (readonly [string, unknown])[] = [
+    ["/v1/completions", [5, mask]],
+    ["/v1/completions", [[5, 6], [5, mask]]],
+    ["/completion", [5, mask]],
+    ["/completion", ["a", mask]],
+    ["/completion", [["a", mask], "b"]],
+  ];
+  for (const [path, prompt] of bodies) {
+    const response = await app.request(path, chatInit({ prompt, max_tokens: 4 }));
+    const { error } = await response.json();
+    assertEquals([response.status, error.param], [400, "prompt"], `${path}: ${error.message}`);
+    assert(error.message.includes("prompt holds the mask token"), error.message);
+  }
+});
+
 Deno.test("every strategy works with the fields, or says which do", async () => {
   const fields = { top_p: 0.9, frequency_penalty: 0.5, logprobs: true, top_logprobs: 1 };
   for (
@@ -262,23 +281,4 @@ Deno.test("a completion's shape: texts, offsets, and the chosen token beside the
   assertEquals(completionLogprobs(undefined), null);
   assertEquals(chatLogprobs(undefined), null);
   assertEquals(chatLogprobs([]), { content: [], refusal: null });
-});
-
-Deno.test("the mask token is refused among the token ids of every prompt", async () => {
-  const { mask_token_id: mask } = JSON.parse(
-    Deno.readTextFileSync(`${EMBEDDED_TARGET}/config.json`),
-  );
-  const bodies: readonly (readonly [string, unknown])[] = [
-    ["/v1/completions", [5, mask]],
-    ["/v1/completions", [[5, 6], [5, mask]]],
-    ["/completion", [5, mask]],
-    ["/completion", ["a", mask]],
-    ["/completion", [["a", mask], "b"]],
-  ];
-  for (const [path, prompt] of bodies) {
-    const response = await app.request(path, chatInit({ prompt, max_tokens: 4 }));
-    const { error } = await response.json();
-    assertEquals([response.status, error.param], [400, "prompt"], path);
-    assert(error.message.includes("prompt holds the mask token"), error.message);
-  }
 });
