@@ -19,12 +19,14 @@ import { isNever, today } from "./dialects.ts";
 import { areDisjoint } from "./disjoint.ts";
 import { SchemaError, within } from "./schema_error.ts";
 import {
+  decoded,
   isObject,
   type JsonType,
   keywordsOf,
   sameValue,
   type SchemaObject,
   together,
+  typeOf,
   TYPES,
   typesOf,
 } from "./schema_parts.ts";
@@ -387,20 +389,4 @@ class SchemaReader {
     const automaton = yield* Automaton.of(language, this.#allowance);
     return (name) => automaton.matches(new TextEncoder().encode(JSON.stringify(name)));
   }
-}
-
-/** A step of a reference, which is part of an address; as it stands if it is none. */
-function decoded(step: string): string {
-  try {
-    return decodeURIComponent(step);
-  } catch {
-    return step;
-  }
-}
-
-function typeOf(value: unknown): JsonType {
-  if (value === null) return "null";
-  if (Array.isArray(value)) return "array";
-  if (typeof value === "number") return Number.isInteger(value) ? "integer" : "number";
-  return typeof value as "string" | "boolean" | "object";
 }
