@@ -12,6 +12,8 @@ const MOST_ROUNDS = 3;
 const MOST_RULES = 20_000;
 /** Rules within rules, at most. */
 const MOST_OPEN = 200;
+/** Parts within parts, through all rules that are open: each takes room on the stack. */
+const MOST_LEVELS = 500;
 
 /**
  * The texts of a grammar's `root`, or some of them. A rule that leads back into itself at its end is
@@ -49,6 +51,7 @@ class Unrolling {
   /** Rules that are being read, outermost first. */
   readonly #open: string[] = [];
   #count = 0;
+  #levels = 0;
 
   constructor(rules: ReadonlyMap<string, GrammarRule>, rounds: number, allowance: Allowance) {
     this.#rules = rules;
@@ -102,6 +105,15 @@ class Unrolling {
   }
 
   *#part(part: GrammarPart): Work<Maybe> {
+    if (++this.#levels > MOST_LEVELS) {
+      throw new SizeError("it has too many parts within parts: make it smaller");
+    }
+    const language = yield* this.#read(part);
+    this.#levels--;
+    return language;
+  }
+
+  *#read(part: GrammarPart): Work<Maybe> {
     switch (part.kind) {
       case "text":
         return part.text === "" ? EMPTY : literal(part.text);

@@ -19,11 +19,14 @@ import { isNever, today } from "./dialects.ts";
 import { areDisjoint } from "./disjoint.ts";
 import { SchemaError, within } from "./schema_error.ts";
 import {
+  decoded,
   isObject,
   type JsonType,
   keywordsOf,
+  sameValue,
   type SchemaObject,
   together,
+  typeOf,
   TYPES,
   typesOf,
 } from "./schema_parts.ts";
@@ -38,6 +41,9 @@ const FREE_LEVELS = 2;
 const OBJECT_LEVELS = 4;
 /** Schemas that are read for one, with those that are read several times. */
 const MOST_SCHEMAS = 20_000;
+
+/** Schemas within each other, through references too: each takes room on the stack. */
+const MOST_LEVELS = 600;
 
 /** Values of an enum of which an array holds each once at most. */
 const MOST_UNIQUE = 50;
@@ -75,6 +81,7 @@ class SchemaReader {
   readonly #open: string[] = [];
   readonly #allowance: Allowance;
   #count = 0;
+  #levels = 0;
   /** States of the values of one type that were read. */
   #states = 0;
 
@@ -88,6 +95,13 @@ class SchemaReader {
     if (++this.#count > MOST_SCHEMAS) {
       throw new SchemaError(pointer, "is one part too many: the schema is too large");
     }
+    this.#levels++;
+    const language = yield* this.#value(schema, pointer);
+    this.#levels--;
+    return language;
+  }
+
+  *#value(schema: unknown, pointer: string): Work<Maybe> {
     if (schema === true) return anyValue(FREE_LEVELS);
     if (schema === false) return undefined;
     if (!isObject(schema)) throw new SchemaError(pointer, "is no schema: it must be an object");
@@ -128,6 +142,9 @@ class SchemaReader {
   *#flat(schema: SchemaObject, pointer: string): Work<SchemaObject | undefined> {
     this.#allowance.check();
     yield;
+    if (this.#levels + this.#open.length > MOST_LEVELS) {
+      throw new SchemaError(pointer, "stands in too many others: make the schema smaller");
+    }
     if (isNever(schema)) return undefined;
     const { $ref, allOf, ...rest } = keywordsOf(today(schema), pointer);
     let whole: SchemaObject = rest;
@@ -253,7 +270,8 @@ class SchemaReader {
     const most = countOf(schema, "maxItems", pointer) ?? Infinity;
     const { items = true } = schema;
     if (schema.uniqueItems === true && most > 1) {
-      return yield* this.#unique(items, pointer, least, most);
+      const isListed = schema.prefixItems !== undefined;
+      return yield* this.#unique(isListed ? undefined : items, pointer, least, most);
     }
     // Older drafts, and programs that still write them, have the list under this name.
     const [listName, prefixItems] = Array.isArray(items)
@@ -285,7 +303,8 @@ class SchemaReader {
     const opened = this.#open.length;
     const flat = isObject(items) ? yield* this.#flat(items, at) : undefined;
     this.#open.length = opened;
-    const values = Array.isArray(flat?.enum) ? flat.enum : [];
+    const values = (Array.isArray(flat?.enum) ? flat.enum : [])
+      .filter((value, i, all) => all.findIndex((one) => sameValue(one, value)) === i);
     const isServed = values.length > 0 && values.length <= MOST_UNIQUE && least <= 1 &&
       most >= values.length;
     if (!isServed) {
@@ -370,20 +389,4 @@ class SchemaReader {
     const automaton = yield* Automaton.of(language, this.#allowance);
     return (name) => automaton.matches(new TextEncoder().encode(JSON.stringify(name)));
   }
-}
-
-/** A step of a reference, which is part of an address; as it stands if it is none. */
-function decoded(step: string): string {
-  try {
-    return decodeURIComponent(step);
-  } catch {
-    return step;
-  }
-}
-
-function typeOf(value: unknown): JsonType {
-  if (value === null) return "null";
-  if (Array.isArray(value)) return "array";
-  if (typeof value === "number") return Number.isInteger(value) ? "integer" : "number";
-  return typeof value as "string" | "boolean" | "object";
 }

@@ -184,3 +184,20 @@ const JOINING: Readonly<Record<string, Join>> = {
     return merged;
   },
 };
+
+/** A step of a reference, which is part of an address; as it stands if it is none. */
+export function decoded(step: string): string {
+  try {
+    return decodeURIComponent(step);
+  } catch {
+    return step;
+  }
+}
+
+/** The type of a JSON value; a whole number is an integer. */
+export function typeOf(value: unknown): JsonType {
+  if (value === null) return "null";
+  if (Array.isArray(value)) return "array";
+  if (typeof value === "number") return Number.isInteger(value) ? "integer" : "number";
+  return typeof value as "string" | "boolean" | "object";
+}

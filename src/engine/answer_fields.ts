@@ -66,6 +66,7 @@ interface ModelSizes {
 /** What these fields are of a request that is planned. */
 interface Asked extends AnswerFields {
   readonly maxTokens?: number;
+  readonly genLength?: number;
   readonly constraint?: unknown;
   readonly template?: unknown;
   readonly revise?: unknown;
@@ -83,13 +84,11 @@ export function planAnswer(
   { contextLength, embeddingSize }: ModelSizes,
 ): AnswerPlan {
   const { minTokens = 0, promptLogprobs, keepStop, reportsPrompt, maxTokens } = request;
-  const { stopTokenIds } = request;
+  const { stopTokenIds, genLength } = request;
   checkWhole("minTokens", minTokens, contextLength);
-  if (minTokens > (maxTokens ?? Infinity)) {
-    throw new RequestError(
-      "minTokens",
-      `minTokens is ${minTokens}, more than maxTokens ${maxTokens}`,
-    );
+  for (const [name, most = Infinity] of Object.entries({ maxTokens, genLength })) {
+    if (minTokens <= most) continue;
+    throw new RequestError("minTokens", `minTokens is ${minTokens}, more than ${name} ${most}`);
   }
   const isHeld = request.constraint ?? request.template ?? request.revise;
   if (minTokens > 0 && isHeld !== undefined) {

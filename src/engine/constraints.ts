@@ -75,8 +75,10 @@ export class Constraints {
     return { ...request, messages: withConstraint(messages, constraint, most) };
   }
 
-  /** One is made at a time: who waits for the same one, or for its slices, waits here. */
+  /** One is made at a time: who waits for the same one, or for its slices, waits here. A kept one is there. */
   async #ready(request: GenerateRequest, signal?: AbortSignal): Promise<TokenAutomaton> {
+    const made = this.#found(JSON.stringify(request.constraint));
+    if (made) return made;
     const before = this.#making;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#making = promise;
@@ -94,12 +96,8 @@ export class Constraints {
     signal?: AbortSignal,
   ): Promise<TokenAutomaton> {
     const key = JSON.stringify(constraint);
-    const known = this.#kept.get(key);
-    if (known) {
-      this.#kept.delete(key);
-      this.#kept.set(key, known);
-      return known;
-    }
+    const known = this.#found(key);
+    if (known) return known;
     try {
       const allowance = new Allowance();
       const made = await allowance.run(this.#make(constraint!, allowance), signal);
@@ -115,6 +113,15 @@ export class Constraints {
         `${constraintField} cannot be served: ${(error as Error).message}`,
       );
     }
+  }
+
+  /** One that is kept, which becomes the newest. */
+  #found(key: string): TokenAutomaton | undefined {
+    const known = this.#kept.get(key);
+    if (!known) return undefined;
+    this.#kept.delete(key);
+    this.#kept.set(key, known);
+    return known;
   }
 
   *#make(constraint: Constraint, allowance: Allowance): Work<TokenAutomaton> {

@@ -41,8 +41,9 @@ export async function folderFacts(
   const files: (readonly [name: string, size: number])[] = [];
   for await (const { name } of Deno.readDir(dir)) {
     if (!MODEL_FILES.test(name)) continue;
-    // Links, as in a hub's cache, count as what they lead to.
-    files.push([name, (await Deno.stat(join(dir, name))).size]);
+    // Links, as in a hub's cache, count as what they lead to; one that leads nowhere is no file.
+    const file = await Deno.stat(join(dir, name)).catch(() => undefined);
+    if (file?.isFile) files.push([name, file.size]);
   }
   files.sort(([a], [b]) => a < b ? -1 : 1);
   const digest = createHash("sha256").update(JSON.stringify(files));

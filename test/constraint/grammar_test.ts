@@ -91,5 +91,11 @@ Deno.test("what is no grammar is refused with its line and what was expected", (
   assertThrows(() => grammarLanguage('root ::= "abc"{90000}'), SizeError, "rule root takes");
   const chain = Array.from({ length: 500 }, (_, i) => `r${i} ::= r${i + 1}`).join("\n");
   assertThrows(() => grammarLanguage(`root ::= r0\n${chain}\nr500 ::= "a"`), SizeError, "others");
+  const nested = Array.from(
+    { length: 100 },
+    (_, i) => `r${i} ::= ${'("a" '.repeat(20)}r${i + 1}${")".repeat(20)}`,
+  ).join("\n");
+  const deep = `root ::= r0\n${nested}\nr100 ::= "a"`;
+  assertThrows(() => grammarLanguage(deep), SizeError, "parts within parts");
   assertEquals(automatonOf('root ::= ""').accepts(0), true);
 });

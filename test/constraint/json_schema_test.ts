@@ -42,6 +42,14 @@ const CASES: readonly (readonly [unknown, readonly string[], readonly string[]])
   [{ type: "string", pattern: "^a+$", minLength: 2 }, ['"aa"'], ['"a"', '"ab"']],
   [{ type: "string", pattern: "b" }, ['"abc"', '"b"'], ['"ac"']],
   [{ type: "string", format: "date" }, ['"2024-02-28"', '"2024-12-31"'], ['"2024-13-01"']],
+  [{
+    type: "array",
+    items: { enum: ["a", { b: 1, c: 2 }, "a", { c: 2, b: 1 }] },
+    uniqueItems: true,
+  }, [
+    '["a", {"b": 1, "c": 2}]',
+    "[]",
+  ], ['["a", "a"]', '[{"b": 1, "c": 2}, {"c": 2, "b": 1}]']],
   [{ enum: ["a", 1, null, { b: [1, 2] }] }, ['"a"', "1", "null", '{"b": [1, 2]}'], ["2", "true"]],
   [{ enum: ["a", 1], type: "string" }, ['"a"'], ["1"]],
   [{ type: "array", items: { type: "boolean" }, minItems: 1, maxItems: 2 }, [
@@ -116,12 +124,31 @@ Deno.test("every format gives texts that ajv finds valid", () => {
   }
 });
 
+/** A schema whose parts lead into each other, one after another. */
+function chain(part: (next: unknown) => unknown): unknown {
+  const parts = Array.from(
+    { length: 5000 },
+    (_, i) => [`a${i}`, part({ $ref: `#/$defs/a${i + 1}` })],
+  );
+  return { $ref: "#/$defs/a0", $defs: { ...Object.fromEntries(parts), a5000: { type: "null" } } };
+}
+
 Deno.test("what cannot be served is refused with the keyword and its place", () => {
   const refused: readonly (readonly [unknown, string, string])[] = [
     [{ not: { const: 1 } }, "/not", "not supported"],
     [{ properties: { "a/b": { if: true } } }, "/properties/a~1b/if", "not supported"],
     [{ type: "array", items: { type: "string" }, contains: {} }, "/contains", "not supported"],
     [{ type: "array", uniqueItems: true }, "/uniqueItems", "of an enum"],
+    [
+      {
+        type: "array",
+        prefixItems: [{ type: "integer" }],
+        items: { enum: [1] },
+        uniqueItems: true,
+      },
+      "/uniqueItems",
+      "of an enum",
+    ],
     [{ type: "string", format: "iri" }, "/format", "date-time"],
     [{ type: "string", pattern: "(?=a)b" }, "/pattern", "look-around"],
     [{ type: "number", multipleOf: 1.5 }, "/multipleOf", "whole numbers"],
@@ -151,6 +178,13 @@ Deno.test("what cannot be served is refused with the keyword and its place", () 
   for (const [schema, pointer, reason] of refused) {
     const error = assertThrows(() => schemaLanguage(schema), SchemaError, reason);
     assertEquals(error.pointer, pointer, JSON.stringify(schema));
+  }
+  const deep = [
+    (next: unknown) => next,
+    (next: unknown) => ({ anyOf: [{ items: next, type: "array" }] }),
+  ];
+  for (const part of deep) {
+    assertThrows(() => schemaLanguage(chain(part)), SchemaError, "in too many others");
   }
   const parameters = { properties: { a: { not: { const: 1 } } } };
   const call = { kind: "call", functions: [{ name: "f", parameters }], required: true } as const;

@@ -248,5 +248,12 @@ Deno.test("while a heavy constraint is made ready the thread goes on, and it can
   setTimeout(() => left.abort(), 30);
   await first;
   assertEquals((await second)!.automaton.automaton.size, 4);
+  // What is made already does not wait for what is not.
+  const slow = asked(constraints, heavy).then(() => "slow");
+  assertEquals(
+    await Promise.race([slow, asked(constraints, "[ab]{3}").then(() => "kept")]),
+    "kept",
+  );
+  await slow;
   await assertRejects(() => asked(constraints, "(?=a)"), RequestError, "look-around");
 });

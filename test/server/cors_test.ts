@@ -61,7 +61,10 @@ Deno.test("an allowed page reads answers and errors, with their ids; another get
   ) {
     const response = await ask(PAGE, key, fields);
     assertEquals([response.status, allow(response, "allow-origin")], [status, PAGE]);
-    assertMatch(allow(response, "expose-headers") ?? "", /X-Request-Id, X-Unmask-Ignored/);
+    assertMatch(
+      allow(response, "expose-headers") ?? "",
+      /X-Request-Id, X-Unmask-Ignored, X-Unmask-Schema/,
+    );
     assertEquals(response.headers.get("vary"), "Origin");
     await response.body?.cancel();
   }

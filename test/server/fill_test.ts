@@ -201,6 +201,7 @@ Deno.test("holes are filled and spans are edited", async () => {
       await post("/v1/infill", { text: "cat ".repeat(600) + "___" }),
       400,
     );
-    assertEquals(error.code, "context_length_exceeded");
+    assertEquals([error.code, error.n_ctx], ["context_length_exceeded", 512]);
+    assert(error.n_prompt_tokens > error.n_ctx, error.message);
   });
 });

@@ -11,6 +11,7 @@ const bytes = (text: string) => [...new TextEncoder().encode(text)];
 async function gapEvents(
   order: readonly number[],
   stop: readonly string[] = [],
+  keepStop?: boolean,
 ): Promise<GenerateEvent[]> {
   const engine = new FakeEngine();
   const tokenOf = (position: number): AnswerToken => ({
@@ -47,7 +48,7 @@ async function gapEvents(
       usage: { promptTokens: 1, completionTokens: 6 },
     } as never;
   };
-  return await Array.fromAsync(infillEngine(engine, " und").generate({ stop }));
+  return await Array.fromAsync(infillEngine(engine, " und").generate({ stop, keepStop }));
 }
 
 /** The pieces of the steps, each with its tokens' texts; and the whole text, with its. */
@@ -81,4 +82,7 @@ Deno.test("what may begin a stop string waits, and a stop string ends a gap", as
   const cut = shown(await gapEvents([0, 1, 2, 3], ["nn", "an A"]));
   assertEquals(cut.steps.map(([text]) => text).join(""), "Grüße ");
   assertEquals(cut.end, ["Grüße ", "Grüße| an", "an A"]);
+  const kept = shown(await gapEvents([0, 1, 2, 3], ["nn", "an A"], true));
+  assertEquals(kept.steps.map(([text]) => text).join(""), "Grüße an A");
+  assertEquals(kept.end, ["Grüße an A", "Grüße| an| Anna", "an A"]);
 });

@@ -94,6 +94,14 @@ Deno.test("/completion tells what it was asked for, and only the fields that are
     temperature: 0.5,
   });
   assertEquals([body.has_new_line, body.truncated, body.tokens], [false, false, []]);
+  for (const logit_bias of [[1], [null], [[]], 5, "ab"]) {
+    const { status, body } = await post("/completion", { ...asked, logit_bias });
+    assertEquals(
+      [status, body.error?.param.startsWith("logit_bias")],
+      [400, true],
+      `${logit_bias}`,
+    );
+  }
   const response_fields = ["content", "generation_settings/n_predict", "nothing", "prompt/length"];
   const { body: cut } = await post("/completion", { ...asked, response_fields });
   assertEquals(cut, { content: body.content, "generation_settings/n_predict": 8 });

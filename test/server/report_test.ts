@@ -47,6 +47,8 @@ Deno.test("min_tokens: no block before them holds an end, with every strategy an
   }
   const { error } = await chat({ min_tokens: 33 }, 400);
   assertEquals(error.param, "min_tokens");
+  const { error: short } = await chat({ min_tokens: 20, gen_length: 16 }, 400);
+  assertEquals(short.message, "min_tokens is 20, more than gen_length 16");
   assertEquals((await chat({ min_tokens: 3, choice: ["yes"] }, 400)).error.param, "min_tokens");
   // The first canvas is long enough.
   const { usage } = await chat({ min_tokens: 70, max_tokens: 72, strategy: "threshold" });

@@ -11,7 +11,7 @@ import type {
 import { RequestError, STRATEGY_NAMES } from "../../engine/request.ts";
 import { canvasShape } from "../canvas_fields.ts";
 import { endWithError, open } from "../chat_completions.ts";
-import { toApiError } from "../errors.ts";
+import { toApiError, withContext } from "../errors.ts";
 import { eventStream } from "../event_stream.ts";
 import { loadedModel } from "../health.ts";
 import { type BodyLimits, readJson } from "../json_body.ts";
@@ -19,6 +19,7 @@ import { liveResponse, settles } from "../live_response.ts";
 import { type NameOptions, requireModel } from "../model_names.ts";
 import { issueError } from "../request_issue.ts";
 import { recordOf } from "../request_record.ts";
+import { withoutNulls } from "../translated/body.ts";
 import { fillStream } from "./stream.ts";
 
 /** The server's options that these routes use. */
@@ -75,7 +76,7 @@ export function fillRoute<Schema extends z.ZodObject>(
     const signal = AbortSignal.any([c.req.raw.signal, cancel.signal]);
     const onCancel = (reason: unknown) => cancel.abort(reason);
     const clientError = (error: unknown) => {
-      const known = toApiError(ofText(error));
+      const known = withContext(toApiError(ofText(error)), model.contextLength);
       if (known.status >= 500 && !signal.aborted) options.onError(error);
       return known;
     };
@@ -129,9 +130,10 @@ export function fillRoute<Schema extends z.ZodObject>(
 /** Both of the engine's fields are this body's `text`. */
 function ofText(error: unknown): unknown {
   if (!(error instanceof RequestError)) return error;
-  const { field, message, code } = error;
+  const { field, message, code, promptTokens } = error;
   if (field !== "template" && field !== "revise") return error;
-  return new RequestError("text", message.replace(/^(template|revise)\b/, "text"), code);
+  const named = message.replace(/^(template|revise)\b/, "text");
+  return new RequestError("text", named, code, promptTokens);
 }
 
 async function filled(events: AsyncIterable<GenerateEvent>): Promise<FilledEnd> {
@@ -147,12 +149,6 @@ async function filled(events: AsyncIterable<GenerateEvent>): Promise<FilledEnd> 
 
 async function* only(part: Promise<string>): AsyncGenerator<string, void, void> {
   yield await part;
-}
-
-/** A null field counts as absent, as everywhere. */
-function withoutNulls(body: unknown): unknown {
-  if (typeof body !== "object" || body === null || Array.isArray(body)) return body;
-  return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null));
 }
 
 /** Fields that both routes take: the conversation that the text answers, and how it is denoised. */

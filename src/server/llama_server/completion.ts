@@ -226,6 +226,7 @@ function settingsOf(
 
 /** Biases as the answer tells them again: those of texts by their text. */
 function biasesOf(asked: unknown): readonly object[] {
-  const pairs = Array.isArray(asked) ? asked : Object.entries(asked ?? {});
+  // What else stands there the chat route refuses.
+  const pairs = Array.isArray(asked) ? asked.filter(Array.isArray) : Object.entries(asked ?? {});
   return pairs.map(([of, bias]) => ({ token: of, bias: bias === false ? null : bias }));
 }

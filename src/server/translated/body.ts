@@ -59,7 +59,8 @@ function asJson(request: Request): Request {
   return new Request(request.url, { method: "POST", headers, body: request.body });
 }
 
-function withoutNulls(body: unknown): unknown {
+/** A body whose fields that are null are absent, at the top. */
+export function withoutNulls(body: unknown): unknown {
   if (typeof body !== "object" || body === null || Array.isArray(body)) return body;
   return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null));
 }

@@ -20,7 +20,8 @@ const DEFAULT_MOST_TOKENS = 64;
  */
 export function infillEngine(engine: TextEngine, suffix: string): TextEngine {
   return engineWith(engine, async function* (request, signal) {
-    const shown = new ShownGap(request.stop?.filter((text) => text !== "") ?? []);
+    const { stop = [], keepStop } = request;
+    const shown = new ShownGap(stop.filter((text) => text !== ""), keepStop);
     let length = 0;
     for await (const event of engine.generate(withGap(request, suffix), signal)) {
       if (event.type === "start") {
@@ -49,6 +50,7 @@ type End = Extract<GenerateEvent, { type: "end" }>;
 /** The text of a gap as far as it may be shown, and its tokens. */
 class ShownGap {
   readonly #stop: readonly string[];
+  readonly #keepStop: boolean;
   /** Units that are held back, since they may begin a stop string. */
   readonly #held: number;
   #text = "";
@@ -57,8 +59,9 @@ class ShownGap {
   /** Bytes of the tokens that were shown. */
   #bytes = 0;
 
-  constructor(stop: readonly string[]) {
+  constructor(stop: readonly string[], keepStop = false) {
     this.#stop = stop;
+    this.#keepStop = keepStop;
     this.#held = Math.max(0, ...stop.map((text) => text.length - 1));
   }
 
@@ -74,11 +77,13 @@ class ShownGap {
     return { delta: gained, ...tokens && { tokens: this.#shown(text.slice(0, end)) } };
   }
 
-  /** The text up to the first stop string in it, and that string. */
+  /** The text up to the first stop string in it, or with it if it is kept; and that string. */
   cut(text: string): { readonly text: string; readonly found?: string } {
     const found = this.#stop.filter((one) => text.includes(one))
       .toSorted((a, b) => text.indexOf(a) - text.indexOf(b))[0];
-    return found === undefined ? { text } : { text: text.slice(0, text.indexOf(found)), found };
+    if (found === undefined) return { text };
+    const end = text.indexOf(found) + (this.#keepStop ? found.length : 0);
+    return { text: text.slice(0, end), found };
   }
 
   #shown(text: string): readonly AnswerToken[] {
