@@ -21,7 +21,7 @@ export interface ModelObject {
   /** The model's other names, and nothing, where llama-server has them. */
   readonly aliases: readonly string[];
   readonly tags: readonly string[];
-  /** Answer length for requests without one. */
+  /** Cap of answers to requests without one; the model decides how long they are. */
   readonly default_max_tokens: number;
   /** Block length for requests without one. */
   readonly default_block_length: number;
@@ -42,7 +42,7 @@ function modelObject(
     meta: { n_ctx_train: model.contextLength },
     aliases,
     tags: [],
-    default_max_tokens: Math.min(maxTokens ?? model.defaultMaxTokens, model.contextLength),
+    default_max_tokens: Math.min(maxTokens ?? model.contextLength, model.contextLength),
     default_block_length: model.defaultBlockLength,
   };
 }

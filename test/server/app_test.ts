@@ -13,7 +13,7 @@ const MODEL = {
   meta: { n_ctx_train: 256 },
   aliases: [],
   tags: [],
-  default_max_tokens: 64,
+  default_max_tokens: 256,
   default_block_length: 32,
 };
 
