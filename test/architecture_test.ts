@@ -209,6 +209,15 @@ Deno.test("files are under 400 lines", () => {
   assertEquals(long, []);
 });
 
+Deno.test("files run side by side: what changes or measures the process has one of its own", () => {
+  const changing = filesIn("test").filter((path) =>
+    path.endsWith("_test.ts") && path !== "test/architecture_test.ts" &&
+    /scarceMemory|Deno\.(memoryUsage|chdir|umask)|Deno\.env\.(set|delete)/.test(textOf(path))
+  );
+  assert(changing.length > 0);
+  assertEquals(changing.filter((path) => !textOf(path).includes("alone(import.meta.url")), []);
+});
+
 Deno.test("what test:quick leaves out is named file by file, and is there", () => {
   const lines = textOf("test/slow.txt").trimEnd().split("\n");
   const files = lines.map((line) => line.replace("--ignore=", ""));
@@ -216,12 +225,6 @@ Deno.test("what test:quick leaves out is named file by file, and is there", () =
   assertEquals(files, [...new Set(files)].sort());
   const tests = filesIn("test").filter((path) => path.endsWith("_test.ts"));
   assertEquals(files.filter((file) => !tests.includes(file)), []);
-  // The others run side by side in one process, which these change or measure as a whole.
-  const alone = tests.filter((path) =>
-    path !== "test/architecture_test.ts" &&
-    /scarceMemory|Deno\.(memoryUsage|chdir|umask)|Deno\.env\.(set|delete)/.test(textOf(path))
-  );
-  assertEquals(alone.filter((file) => !files.includes(file)), []);
   // Most files are quick.
   assert(files.length < tests.length / 2, `${files.length} of ${tests.length} are left out`);
 });

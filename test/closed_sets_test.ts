@@ -62,6 +62,9 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[]>> = {
   // The name of an option of parity.
   "src/cli/help.ts": ["plain"],
   // What the page sends; a browser has no types of src/denoise.
+  "src/server/page/constraint_view.ts": ["plain"],
+  "src/server/page/race_lane.ts": ["dual", "fast", "prefix"],
+  "src/server/page/race_view.ts": ["plain"],
   "src/server/page/settings.ts": ["fast"],
   "src/server/page/settings_panel.ts": ["fast"],
   // A word of content security policies.

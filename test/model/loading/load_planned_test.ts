@@ -6,6 +6,7 @@ import { loadPlanned, type PlannedLoad } from "../../../src/model/loading/load_p
 import { type MemoryPlan, planLine, planMemory } from "../../../src/model/memory/memory_plan.ts";
 import { QUANTISED } from "../../../src/quant/scheme.ts";
 import { anyGpu, DeviceWatch } from "../../gpu/device.ts";
+import { alone } from "../../alone.ts";
 import { scarceMemory } from "../../gpu/scarce_memory.ts";
 import { withFolder, writeCheckpoint } from "../random_checkpoint.ts";
 
@@ -32,38 +33,41 @@ function smallDevices(bytes: number, stack: DisposableStack) {
   return { provider: { requestAdapter } as unknown as GPU, watches };
 }
 
-Deno.test("out of memory while loading: the next smaller choice, unless another was named", () =>
-  withFolder(async (target) => {
-    const shape = { heads: 4, kvHeads: 4, headDim: 32, layers: 24, ffnSize: 4096, vocabSize: 64 };
-    await writeCheckpoint(target, shape, 1);
-    const request: PlannedLoad = {
-      target,
-      answer: { maxTokens: 16, blockLength: 16 },
-      cache: false,
-      context: 32,
-    };
-    const stored = await planMemory(anyGpu, { ...request, weights: "stored" });
-    // The parameters of dispatches alone are more than is left.
-    const bytes = stored.target.weights;
-    {
+// Memory is bounded for the whole process.
+alone(import.meta.url, () => {
+  Deno.test("out of memory while loading: the next smaller choice, unless another was named", () =>
+    withFolder(async (target) => {
+      const shape = { heads: 4, kvHeads: 4, headDim: 32, layers: 24, ffnSize: 4096, vocabSize: 64 };
+      await writeCheckpoint(target, shape, 1);
+      const request: PlannedLoad = {
+        target,
+        answer: { maxTokens: 16, blockLength: 16 },
+        cache: false,
+        context: 32,
+      };
+      const stored = await planMemory(anyGpu, { ...request, weights: "stored" });
+      // The parameters of dispatches alone are more than is left.
+      const bytes = stored.target.weights;
+      {
+        using stack = new DisposableStack();
+        const { provider, watches } = smallDevices(bytes, stack);
+        const plans: MemoryPlan[] = [];
+        const onPlan = (plan: MemoryPlan) => plans.push(plan);
+        using model = (await loadPlanned({ ...request, provider, onPlan })).target;
+        model.gpu.throwIfFaulty();
+        assertEquals(plans.map(({ target }) => target.choice), ["stored", "q8"]);
+        assertMatch(planLine(plans[1]), /^GPU memory: there was none for [\d.]+ MiB; .* in q8 at /);
+        const holding = watches.filter(({ alive }) => alive.size > 0);
+        assertEquals(holding.length, 1, "what the first choice had taken is freed");
+      }
       using stack = new DisposableStack();
       const { provider, watches } = smallDevices(bytes, stack);
-      const plans: MemoryPlan[] = [];
-      const onPlan = (plan: MemoryPlan) => plans.push(plan);
-      using model = (await loadPlanned({ ...request, provider, onPlan })).target;
-      model.gpu.throwIfFaulty();
-      assertEquals(plans.map(({ target }) => target.choice), ["stored", "q8"]);
-      assertMatch(planLine(plans[1]), /^GPU memory: there was none for [\d.]+ MiB; .* in q8 at /);
-      const holding = watches.filter(({ alive }) => alive.size > 0);
-      assertEquals(holding.length, 1, "what the first choice had taken is freed");
-    }
-    using stack = new DisposableStack();
-    const { provider, watches } = smallDevices(bytes, stack);
-    const named = { ...request, provider, weights: "stored" } as const;
-    await assertRejects(
-      () => loadPlanned(named),
-      GpuMemoryError,
-      `--weights ${QUANTISED.join(" or ")}`,
-    );
-    assertEquals(watches.map(({ alive }) => alive.size), watches.map(() => 0));
-  }));
+      const named = { ...request, provider, weights: "stored" } as const;
+      await assertRejects(
+        () => loadPlanned(named),
+        GpuMemoryError,
+        `--weights ${QUANTISED.join(" or ")}`,
+      );
+      assertEquals(watches.map(({ alive }) => alive.size), watches.map(() => 0));
+    }));
+});

@@ -1,15 +1,13 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { join } from "node:path";
 import { GREEDY, type Prediction } from "../../../src/denoise/predictor.ts";
-import { acquireGpu, GpuError, GpuMemoryError } from "../../../src/gpu/device.ts";
+import { acquireGpu, GpuError } from "../../../src/gpu/device.ts";
 import { loadModel } from "../../../src/model/loading/load.ts";
 import { CheckpointError } from "../../../src/weights/checkpoint.ts";
 import { ModelFileError } from "../../../src/weights/model_file_error.ts";
 import { anyGpu, DeviceWatch } from "../../gpu/device.ts";
-import { canStarve, scarceMemory } from "../../gpu/scarce_memory.ts";
 import { goldenPath } from "../../reference/golden.ts";
 import { loadReference } from "../../reference/llada.ts";
-import { skipIf } from "../../skip.ts";
 import { MALFORMED } from "../../weights/malformed.ts";
 import { withFolder } from "../random_checkpoint.ts";
 
@@ -160,25 +158,4 @@ Deno.test("weights that do not fit the device's memory are an error that says so
   assertMatch(error.message, /mha-f32: \d+ bytes of weights do not fit the memory of .*: no room/);
   assertEquals(watch.alive.size, 0);
   gpu[Symbol.dispose]();
-});
-
-Deno.test({
-  ...skipIf(
-    canStarve(anyGpu) ? undefined : "only the memory of a software adapter on Linux can be bounded",
-    "where memory ran out while loading, that is the error, whatever came of it",
-  ),
-  async fn() {
-    const gpu = await acquireGpu();
-    using watch = new DeviceWatch(gpu);
-    using _ = scarceMemory(gpu, 1024);
-    const onProgress = () => {
-      throw new Error("what came of it");
-    };
-    for (const options of [{}, { onProgress }]) {
-      const error = await assertRejects(() => loadModel(gpu, GOOD, options), GpuMemoryError);
-      assertMatch(error.message, /do not fit the memory of .*: not enough memory/);
-      assertEquals(watch.alive.size, 0);
-    }
-    gpu[Symbol.dispose]();
-  },
 });
