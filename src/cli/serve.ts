@@ -306,7 +306,7 @@ function readyText(
   return [
     `Model ${id} is ready on ${engine.adapter}: context ${contextLength} tokens, ` +
     `answers ${most}, unless a request asks for another limit.`,
-    "Try:",
+    `Open ${reachable} in a browser, or try:`,
     `  curl ${reachable}/v1/chat/completions \\`,
     "    -H 'Content-Type: application/json' \\",
     ...asksKey ? ["    -H 'Authorization: Bearer YOUR_KEY' \\"] : [],
