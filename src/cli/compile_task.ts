@@ -3,10 +3,10 @@
  * nothing else compiled in. It needs `denort`, the program of Deno that runs what is compiled.
  */
 
-import { basename, dirname, join, resolve } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Command, Option } from "commander";
 import config from "../../deno.json" with { type: "json" };
+import { askedFile } from "./pack/asked_file.ts";
 import {
   ENTRY,
   type ProgramFiles,
@@ -16,7 +16,7 @@ import {
   runFlags,
   WORKERS,
 } from "./pack/program_files.ts";
-import { ownTarget, TARGET_NAMES, type TargetName } from "./pack/targets.ts";
+import type { TargetName } from "./pack/targets.ts";
 
 /** The arguments of `deno compile`. */
 function compileArgs(target: TargetName, output: string, { packages }: ProgramFiles): string[] {
@@ -89,16 +89,9 @@ async function compile(target: TargetName, output: string): Promise<number> {
 }
 
 if (import.meta.main) {
-  const command = new Command("deno task compile")
-    .description("Compiles the program into one file, with the permissions that it needs.")
-    .addOption(
-      new Option("--target <name>", "system that it is for").choices(TARGET_NAMES)
-        .default(ownTarget()),
-    )
-    .option("--output <file>", "default dist/unmask, with the target's name if it is another")
-    .parse(Deno.args, { from: "user" });
-  const { target, output } = command.opts<{ target: TargetName; output?: string }>();
-  const named = target === ownTarget() ? "unmask" : `unmask-${target}`;
-  const file = output ?? fileURLToPath(new URL(`dist/${named}`, ROOT));
-  Deno.exit(await compile(target, resolve(Deno.env.get("INIT_CWD") ?? ".", file)));
+  const { target, file } = askedFile(
+    "compile",
+    "Compiles the program into one file, with the permissions that it needs.",
+  );
+  Deno.exit(await compile(target, file));
 }

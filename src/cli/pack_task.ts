@@ -3,10 +3,10 @@
  * where `deno compile` has nothing to compile into. The file unpacks itself; see pack/unmask.sh.
  */
 
-import { dirname, join, relative, resolve } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Command, Option } from "commander";
 import config from "../../deno.json" with { type: "json" };
+import { askedFile } from "./pack/asked_file.ts";
 import { type ArchivedFile, tarGz, zip } from "./pack/archive.ts";
 import { denoFor } from "./pack/deno_binary.ts";
 import { batchFile, selfExtracting } from "./pack/launcher.ts";
@@ -19,7 +19,7 @@ import {
   ROOT,
   runFlags,
 } from "./pack/program_files.ts";
-import { ownTarget, TARGET_NAMES, type TargetName } from "./pack/targets.ts";
+import type { TargetName } from "./pack/targets.ts";
 
 /** What packages hold beside the JavaScript that runs. Licences stay. */
 const LEFT_OUT = /\.([cm]?ts|map)$|^(?!.*licen[cs]e)[^/]*\.md$/i;
@@ -82,20 +82,13 @@ async function pack(target: TargetName, output: string): Promise<void> {
 }
 
 if (import.meta.main) {
-  const command = new Command("deno task pack")
-    .description("Makes one file of the program that unpacks itself, around the pinned Deno.")
-    .addOption(
-      new Option("--target <name>", "system that it is for").choices(TARGET_NAMES)
-        .default(ownTarget()),
-    )
-    .option("--output <file>", "default dist/unmask, with the target's name if it is another")
-    .parse(Deno.args, { from: "user" });
-  const { target, output } = command.opts<{ target: TargetName; output?: string }>();
-  const named = target === ownTarget() ? "unmask" : `unmask-${target}`;
-  const file = output ?? fileURLToPath(new URL(`dist/${named}`, ROOT));
+  const { target, file } = askedFile(
+    "pack",
+    "Makes one file of the program that unpacks itself, around the pinned Deno.",
+  );
   const end = target.includes("windows") && !/\.zip$/i.test(file) ? ".zip" : "";
   try {
-    await pack(target, resolve(Deno.env.get("INIT_CWD") ?? ".", file) + end);
+    await pack(target, file + end);
   } catch (error) {
     console.error(`unmask: ${error instanceof Error ? error.message : error}`);
     Deno.exit(1);
