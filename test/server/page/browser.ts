@@ -49,6 +49,24 @@ export async function serve(engine: WorkerEngine, options: AppOptions = {}): Pro
   };
 }
 
+/** A browser, and a server whose embedded model is loaded. */
+export interface ServedBrowser extends AsyncDisposable {
+  readonly engine: WorkerEngine;
+  readonly browser: Browser;
+  readonly server: PageServer;
+}
+
+/** Starts all of them. */
+export async function startServedBrowser(): Promise<ServedBrowser> {
+  await using stack = new AsyncDisposableStack();
+  const engine = stack.adopt(new WorkerEngine(), (engine) => engine.close());
+  const browser = stack.use(await startBrowser());
+  const server = stack.use(await serve(engine));
+  await engine.ready;
+  const started = stack.move();
+  return { engine, browser, server, [Symbol.asyncDispose]: () => started.disposeAsync() };
+}
+
 /** What a page asked for, and whatever went wrong in it. */
 export interface Watched {
   /** Addresses of all requests. */

@@ -1,9 +1,8 @@
 /** The page in a real browser, against a real server with the embedded model. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Page } from "npm:playwright-core@1.65.1";
-import { WorkerEngine } from "../../../mod.ts";
 import { skipIf } from "../../skip.ts";
-import { noBrowser, serve, startBrowser, violations, watch } from "./browser.ts";
+import { noBrowser, serve, startServedBrowser, violations, watch } from "./browser.ts";
 
 const STORY = "Tell a story about an old frog named Lily, a boat and a hill.";
 const PATIENCE = 20_000;
@@ -39,13 +38,8 @@ async function answered(page: Page, turns: number): Promise<void> {
 Deno.test({
   ...skipIf(noBrowser, "the page in a browser"),
   async fn(t) {
-    await using engine = {
-      value: new WorkerEngine(),
-      [Symbol.asyncDispose]: () => engine.value.close(),
-    };
-    await using browser = await startBrowser();
-    await using server = await serve(engine.value);
-    await engine.value.ready;
+    await using started = await startServedBrowser();
+    const { engine, browser, server } = started;
     const context = await browser.newContext({
       viewport: { width: 1280, height: 800 },
       permissions: ["clipboard-read", "clipboard-write"],
@@ -205,7 +199,7 @@ Deno.test({
     });
 
     await t.step("a server with keys is asked with the key that is given", async () => {
-      await using guarded = await serve(engine.value, { apiKeys: ["a key"] });
+      await using guarded = await serve(engine, { apiKeys: ["a key"] });
       const other = await (await browser.newContext()).newPage();
       other.setDefaultTimeout(PATIENCE);
       await other.goto(guarded.url);

@@ -1,10 +1,9 @@
 /** The page's views beside the chat, in a real browser against a real server with the embedded model. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Page } from "npm:playwright-core@1.65.1";
-import { WorkerEngine } from "../../../mod.ts";
 import { fragmentOf } from "../../../src/server/page/share.ts";
 import { skipIf } from "../../skip.ts";
-import { noBrowser, serve, startBrowser, violations, watch } from "./browser.ts";
+import { noBrowser, startServedBrowser, violations, watch } from "./browser.ts";
 
 const PATIENCE = 20_000;
 const MARKED = "7 * 8 ___ 56. The answer ___ 56.";
@@ -46,13 +45,8 @@ async function everywhere(page: Page): Promise<void> {
 Deno.test({
   ...skipIf(noBrowser, "the page's views in a browser"),
   async fn(t) {
-    await using engine = {
-      value: new WorkerEngine(),
-      [Symbol.asyncDispose]: () => engine.value.close(),
-    };
-    await using browser = await startBrowser();
-    await using server = await serve(engine.value);
-    await engine.value.ready;
+    await using started = await startServedBrowser();
+    const { browser, server } = started;
     const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
     page.setDefaultTimeout(PATIENCE);
     const watched = await watch(page);
