@@ -98,9 +98,14 @@ export function layoutHistory(
   for (const curves of panelsOf(lines)) {
     let x = left;
     for (const { label, colour } of curves) {
+      const size = SWATCH + GAP + textWidth(label);
+      if (x > left && x + size > width - MARGIN) {
+        x = left;
+        y += TEXT.line;
+      }
       quads.push({ left: x, top: y + 1, width: SWATCH, height: SWATCH, colour });
       quads.push(...textQuads(label, x + SWATCH + GAP, y, INK));
-      x += SWATCH + 2 * GAP + textWidth(label) + TEXT.advance;
+      x += size + GAP + TEXT.advance;
     }
     const top = y + TEXT.line + GAP;
     const values = curves.flatMap(({ points }) => points.map(({ value }) => value));
