@@ -1,0 +1,66 @@
+/** The folder of a run: its settings, a lock against a second process, and what it began with. */
+
+import { dirname, join } from "node:path";
+import { isThere } from "../../weights/json_file.ts";
+import { partOf } from "../../weights/safetensors_writer.ts";
+import { writeError } from "../../weights/write_error.ts";
+import { writeSynced } from "./checkpoint.ts";
+import { differenceOf, type Given } from "./settings.ts";
+
+const SETTINGS = "settings.json";
+const LOCK = "run.lock";
+
+/** Where the folder of a run lies unless it is named: beside the model that it makes. */
+export function runFolderOf(out: string): string {
+  return `${out.replace(/[/\\]+$/, "")}.run`;
+}
+
+/** What a run was begun with; undefined where there is none. @throws {Error} when it is broken */
+export function begunWith(dir: string): Given | undefined {
+  const file = join(dir, SETTINGS);
+  if (!isThere(file)) return undefined;
+  try {
+    return JSON.parse(Deno.readTextFileSync(file));
+  } catch (error) {
+    throw new Error(`${file}: ${(error as Error).message}. Remove ${dir} to begin anew.`);
+  }
+}
+
+/**
+ * Opens the folder of a run until it is disposed of. A new one gets these settings.
+ * @throws {Error} when another process has it open, or it was begun with other settings: it names the
+ * first field that differs
+ */
+export function openRunFolder(dir: string, settings: Given): Disposable {
+  try {
+    Deno.mkdirSync(dir, { recursive: true });
+    using opened = new DisposableStack();
+    opened.use(lock(dir));
+    const begun = begunWith(dir);
+    const difference = begun && differenceOf(begun, settings);
+    if (difference !== undefined) {
+      throw new Error(
+        `${dir} holds a run with other settings: ${difference}. Give the same ones to go on with ` +
+          `it, another --run or --out to begin another, or remove it.`,
+      );
+    }
+    const file = join(dir, SETTINGS);
+    if (!begun) {
+      writeSynced(partOf(file), JSON.stringify(settings, null, 2) + "\n");
+      Deno.renameSync(partOf(file), file);
+    }
+    return opened.move();
+  } catch (error) {
+    throw writeError(dirname(dir), error);
+  }
+}
+
+/** The system gives the lock back when the process ends, however it does. */
+function lock(dir: string): Disposable {
+  const file = Deno.openSync(join(dir, LOCK), { write: true, create: true });
+  if (!file.tryLockSync(true)) {
+    file.close();
+    throw new Error(`${dir}: another process goes on with this run. Wait until it ends.`);
+  }
+  return { [Symbol.dispose]: () => file.close() };
+}
