@@ -10,11 +10,6 @@ import { differenceOf, type Given } from "./settings.ts";
 const SETTINGS = "settings.json";
 const LOCK = "run.lock";
 
-/** Where the folder of a run lies unless it is named: beside the model that it makes. */
-export function runFolderOf(out: string): string {
-  return `${out.replace(/[/\\]+$/, "")}.run`;
-}
-
 /** What a run was begun with; undefined where there is none. @throws {Error} when it is broken */
 export function begunWith(dir: string): Given | undefined {
   const file = join(dir, SETTINGS);

@@ -6,14 +6,13 @@
 
 import { z } from "zod";
 import { DISTIL_MASKING, type MaskingOptions, TRAIN_MASKING } from "../data/masking.ts";
+import { CARD_TERMS, KL_DIRECTIONS, MOST_TEACHER_TOKENS } from "../../kernels/distil_loss.ts";
 import { DECAYS } from "./schedule.ts";
 
 /** Types of the weights that are written. */
 export const RESULT_TYPES = ["bf16", "f16", "f32"] as const;
 /** Optimisers of hidden matrices; everything else always has AdamW. */
 export const OPTIMISERS = ["adamw", "muon"] as const;
-/** Directions of the divergence: of the student from the teacher, or the other way around. */
-export const DIRECTIONS = ["student-teacher", "teacher-student"] as const;
 
 const whole = (least: number, most = Number.MAX_SAFE_INTEGER) => z.int().min(least).max(most);
 const share = z.number().min(0).max(1);
@@ -108,12 +107,12 @@ export const distilSettings = z.strictObject({
   student: z.string().min(1),
   ...commonOf({ rate: 5e-5, beta2: 0.999, masking: DISTIL_MASKING }),
   loss: z.strictObject({
-    ce: z.number().min(0).default(0.5),
-    kl: z.number().min(0).default(0.3),
-    mse: z.number().min(0).default(0.2),
-    direction: z.enum(DIRECTIONS).default("student-teacher"),
-    temperature: positive.default(1),
-    top: whole(1, 64).default(32),
+    ce: z.number().min(0).default(CARD_TERMS.ce),
+    kl: z.number().min(0).default(CARD_TERMS.kl),
+    mse: z.number().min(0).default(CARD_TERMS.mse),
+    direction: z.enum(KL_DIRECTIONS).default(CARD_TERMS.direction),
+    temperature: positive.default(CARD_TERMS.temperature),
+    top: whole(1, MOST_TEACHER_TOKENS).default(32),
   }).prefault({}),
   lora: z.strictObject({
     rank: whole(1),
