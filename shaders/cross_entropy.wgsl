@@ -9,7 +9,7 @@ struct Params {
   first_row: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> logits: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> logits: array<f32>;
 @group(0) @binding(2) var<storage, read> targets: array<u32>;
 @group(0) @binding(3) var<storage, read> weights: array<f32>;
 @group(0) @binding(4) var<storage, read_write> losses: array<f32>;
@@ -19,28 +19,32 @@ struct Params {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let entry = params.first_row + group.x;
   let weight = weights[entry];
+  let start = group.x * params.stride;
   let target_token = min(targets[entry], params.columns - 1u);
-  let target_logit = row_logit(group.x, target_token);
+  let target_logit = logits[start + target_token];
   let row = row_softmax(group.x, lane);
   // Every lane has read before any lane writes.
   storageBarrier();
   let is_peak = target_token == row.place;
   let scale = weight / (1.0 + row.others);
-  let least = select(exp(-min(row.peak - target_logit, FAR)) * scale - weight, -row.others * scale, is_peak);
-  let start = group.x * params.stride / 4u;
-  let quads = params.stride / 4u;
-  for (var first = lane; first < quads; first += HELD * LANES) {
-    var held: array<vec4<f32>, HELD>;
+  let at_target = select(
+    scale * below(row.peak, target_logit) - weight,
+    -scale * row.others,
+    is_peak,
+  );
+  let last = params.columns - 1u;
+  for (var first = lane; first < params.stride; first += HELD * LANES) {
+    var held: array<f32, HELD>;
     for (var i = 0u; i < HELD; i++) {
-      held[i] = logits[start + min(first + i * LANES, quads - 1u)];
+      // A lane reads only what it writes itself.
+      let token = first + i * LANES;
+      held[i] = logits[start + select(first, token, token < params.stride)];
     }
     for (var i = 0u; i < HELD; i++) {
-      let quad = first + i * LANES;
-      let tokens = tokens_of(quad);
-      var gradient = scale * below(row.peak, held[i]);
-      gradient = select(gradient, vec4<f32>(least), tokens == vec4<u32>(target_token));
-      if (quad < quads) {
-        logits[start + quad] = select(vec4<f32>(0.0), gradient, tokens < vec4<u32>(params.columns));
+      let token = first + i * LANES;
+      if (token < params.stride) {
+        let others = select(scale * below(row.peak, held[i]), at_target, token == target_token);
+        logits[start + token] = select(0.0, others, token <= last);
       }
     }
   }

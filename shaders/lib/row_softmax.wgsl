@@ -1,5 +1,5 @@
 // The softmax of a row of logits, made by all lanes of its workgroup. A kernel declares
-// `logits: array<vec4<f32>>` in [rows, stride], `params.columns` and `params.stride`.
+// `logits: array<f32>` in [rows, stride], `params.columns` and `params.stride`.
 
 // p = exp(l - peak) / (1 + others), where `others` sums exp(l - peak) over all tokens but `place`, the
 // first with the largest logit: 1 - p of a sure token is others / (1 + others), with all its digits.
@@ -13,15 +13,15 @@ override LANES: u32 = 32u;
 // Lanes that add up the sums of all lanes, each those of LANES / GROUPS of them.
 override GROUPS: u32 = 8u;
 
-// Groups of four logits that a lane asks memory for at the same time.
-const HELD = 4u;
+// Logits that a lane asks memory for at the same time.
+const HELD = 16u;
 const LOWEST = -3.0e38;
 const FAR = 200.0;
 const NOWHERE = 0xffffffffu;
 
 var<workgroup> peaks: array<f32, LANES>;
 var<workgroup> places: array<u32, LANES>;
-var<workgroup> sums: array<f32, LANES>;
+var<workgroup> lane_sums: array<f32, LANES>;
 var<workgroup> grouped_sums: array<f32, GROUPS>;
 
 // ln(1 + s), s >= 0: log() may be off by 2^-21 near 1.
@@ -33,35 +33,24 @@ fn log1p(s: f32) -> f32 {
 }
 
 // exp(l - peak): 0 where they are far apart, however far.
-fn below(peak: f32, values: vec4<f32>) -> vec4<f32> {
-  return exp(-min(vec4<f32>(peak) - values, vec4<f32>(FAR)));
-}
-
-fn row_logit(row: u32, token: u32) -> f32 {
-  return logits[(row * params.stride + token) / 4u][token % 4u];
-}
-
-// Tokens of a group of four.
-fn tokens_of(quad: u32) -> vec4<u32> {
-  return vec4<u32>(4u * quad) + vec4<u32>(0u, 1u, 2u, 3u);
+fn below(peak: f32, logit: f32) -> f32 {
+  return exp(-min(peak - logit, FAR));
 }
 
 fn row_softmax(row: u32, lane: u32) -> RowSoftmax {
-  let start = row * params.stride / 4u;
-  let quads = (params.columns + 3u) / 4u;
+  let start = row * params.stride;
+  let last = params.columns - 1u;
   var found = RowSoftmax(LOWEST, NOWHERE, 0.0);
-  for (var first = lane; first < quads; first += HELD * LANES) {
-    var held: array<vec4<f32>, HELD>;
+  for (var first = lane; first <= last; first += HELD * LANES) {
+    var held: array<f32, HELD>;
     for (var i = 0u; i < HELD; i++) {
-      held[i] = logits[start + min(first + i * LANES, quads - 1u)];
+      held[i] = logits[start + min(first + i * LANES, last)];
     }
+    // A token beyond the last is no larger than the last, which comes before it.
     for (var i = 0u; i < HELD; i++) {
-      for (var part = 0u; part < 4u; part++) {
-        let token = 4u * (first + i * LANES) + part;
-        if (token < params.columns && held[i][part] > found.peak) {
-          found.peak = held[i][part];
-          found.place = token;
-        }
+      if (held[i] > found.peak) {
+        found.peak = held[i];
+        found.place = min(first + i * LANES, last);
       }
     }
   }
@@ -85,24 +74,25 @@ fn row_softmax(row: u32, lane: u32) -> RowSoftmax {
       found.place = places[i];
     }
   }
-  var terms = vec4<f32>(0.0);
-  for (var first = lane; first < quads; first += HELD * LANES) {
-    var held: array<vec4<f32>, HELD>;
+  var sum = 0.0;
+  for (var first = lane; first <= last; first += HELD * LANES) {
+    var held: array<f32, HELD>;
     for (var i = 0u; i < HELD; i++) {
-      held[i] = logits[start + min(first + i * LANES, quads - 1u)];
+      held[i] = logits[start + min(first + i * LANES, last)];
     }
+    var terms = 0.0;
     for (var i = 0u; i < HELD; i++) {
-      let tokens = tokens_of(first + i * LANES);
-      let counts = (tokens < vec4<u32>(params.columns)) & (tokens != vec4<u32>(found.place));
-      terms += select(vec4<f32>(0.0), below(found.peak, held[i]), counts);
+      let token = first + i * LANES;
+      terms += select(0.0, below(found.peak, held[i]), token <= last && token != found.place);
     }
+    sum += terms;
   }
-  sums[lane] = (terms.x + terms.y) + (terms.z + terms.w);
+  lane_sums[lane] = sum;
   workgroupBarrier();
   if (lane < GROUPS) {
-    var sum = 0.0;
+    sum = 0.0;
     for (var i = lane; i < LANES; i += GROUPS) {
-      sum += sums[i];
+      sum += lane_sums[i];
     }
     grouped_sums[lane] = sum;
   }

@@ -5,7 +5,7 @@ import rowSoftmax from "../../shaders/lib/row_softmax.wgsl" with { type: "text" 
 import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import { checkStride, softmaxLanes } from "./row_softmax.ts";
+import { softmaxLanes } from "./row_softmax.ts";
 
 /** shaders/cross_entropy.wgsl */
 export const crossEntropyKernel = defineKernel({
@@ -32,7 +32,6 @@ export const crossEntropyKernel = defineKernel({
  * @param tensors.weights `[entries]`
  * @param tensors.losses `[entries]`, weight included
  * @param tensors.correct `[entries]` of u32: 1 where the target is the first largest logit
- * @throws {RangeError} when the stride is no multiple of 4, or below the columns
  */
 export function crossEntropy(
   recorder: Recorder,
@@ -52,7 +51,6 @@ export function crossEntropy(
   },
 ): void {
   const { rows, columns, stride, firstRow = 0 } = options;
-  checkStride(columns, stride);
   recorder.dispatch(crossEntropyKernel, {
     bindings: tensors,
     params: { columns, stride, first_row: firstRow },

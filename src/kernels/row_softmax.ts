@@ -11,11 +11,3 @@ export function softmaxLanes(
   const lanes = rowLanes(columns, gpu);
   return { LANES: lanes, GROUPS: lanes >= 128 ? 16 : lanes >= 32 ? 8 : 1 };
 }
-
-/** @throws {RangeError} when rows of logits do not begin at whole groups of four, or overlap */
-export function checkStride(columns: number, stride: number): void {
-  if (stride % 4 === 0 && stride >= columns) return;
-  throw new RangeError(
-    `rows of ${columns} logits lie ${stride} apart, expected a multiple of 4 that holds a row`,
-  );
-}
