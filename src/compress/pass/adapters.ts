@@ -69,7 +69,13 @@ export class Adapters implements Disposable {
         rows: side,
         columns,
       };
-      const b = { name: `${stem}.lora_B.weight`, shape: [out, rank], rows, columns: side, headRows };
+      const b = {
+        name: `${stem}.lora_B.weight`,
+        shape: [out, rank],
+        rows,
+        columns: side,
+        headRows,
+      };
       this.#byName.set(name, {
         a: parameters.add(a, true),
         b: parameters.add(b, true),
@@ -139,4 +145,3 @@ export function merged(
   }
   return result;
 }
-

@@ -116,7 +116,9 @@ export async function allLogits(
   });
   const result = new Float32Array(batch.rows.length * embeddingSize);
   if (ready.asked === 0) return result;
-  const values = new Float32Array(await readback.read(recorder, all, 4 * batch.rows.length * stride));
+  const values = new Float32Array(
+    await readback.read(recorder, all, 4 * batch.rows.length * stride),
+  );
   for (let row = 0; row < batch.rows.length; row++) {
     result.set(values.subarray(row * stride, row * stride + embeddingSize), row * embeddingSize);
   }

@@ -59,7 +59,11 @@ export function checkBatch(
   check("targets", targets, embeddingSize, "the model has ids below");
   check("positions", positions, maxSequenceLength, "the model has positions below");
   check("rows", rows, ids.length, "the batch has rows below");
-  const lengths = { positions: [positions, ids], targets: [targets, rows], weights: [weights, rows] };
+  const lengths = {
+    positions: [positions, ids],
+    targets: [targets, rows],
+    weights: [weights, rows],
+  };
   for (const [name, [list, of]] of Object.entries(lengths)) {
     if (list.length === of.length) continue;
     throw new RangeError(`batch.${name} has ${list.length} entries, expected ${of.length}`);
@@ -73,7 +77,9 @@ export function checkBatch(
     const [first, count, firstKey, keys] = ranges.subarray(at, at + 4);
     if (first !== next || count === 0 || firstKey !== first || keys !== count) {
       throw new RangeError(
-        `batch.ranges: sequence ${at / 4} is (${first}, ${count}, ${firstKey}, ${keys}), expected ` +
+        `batch.ranges: sequence ${
+          at / 4
+        } is (${first}, ${count}, ${firstKey}, ${keys}), expected ` +
           `rows from ${next} on that attend to each other`,
       );
     }

@@ -22,18 +22,8 @@ import { type Modules, modulesOf } from "./layer_modules.ts";
 import { linearBackward, linearForward } from "./linear_module.ts";
 import type { LogitsChunk, LogitSource } from "./logit_source.ts";
 import type { TrainingParameters } from "./parameters.ts";
-import {
-  type AskedChunk,
-  checkBatch,
-  prepareBatch,
-  type PreparedBatch,
-} from "./prepared_batch.ts";
-import {
-  type LossSums,
-  type LossTensors,
-  sumLosses,
-  type TrainingLoss,
-} from "./training_loss.ts";
+import { type AskedChunk, checkBatch, prepareBatch, type PreparedBatch } from "./prepared_batch.ts";
+import { type LossSums, type LossTensors, sumLosses, type TrainingLoss } from "./training_loss.ts";
 import type { TrainingSpace } from "./training_space.ts";
 
 /** Logits that are in memory together, if nothing else is asked for. */
@@ -147,7 +137,7 @@ export class TrainingPass implements LogitSource, Disposable {
     const { recorder } = this.#layers;
     const { embedding, layers } = this.#modules;
     const { rows, ids } = batch;
-    const { rows: tokens, columns: stride, } = embedding.layout;
+    const { rows: tokens, columns: stride } = embedding.layout;
     let x = layerInput(this.#layers, 0, rows);
     embedRows(recorder, ids, embedding.weight, x, { rows, stride, tokens });
     for (const [i, modules] of layers.entries()) {
