@@ -8,7 +8,7 @@ import { paddedInner } from "../../quant/scheme.ts";
 import type { Adapter } from "./linear_module.ts";
 import type { ParameterLayout } from "./parameter_layout.ts";
 import type { TrainingParameters } from "./parameters.ts";
-import { normalNumbers } from "./normal_numbers.ts";
+import { hash, uniform } from "../../denoise/noise.ts";
 
 /** Modules of a layer that take an adapter, as the checkpoint names them. */
 export const ADAPTED_MODULES = [
@@ -69,15 +69,22 @@ export class Adapters implements Disposable {
         rows: side,
         columns,
       };
-      const b = { name: `${stem}.lora_B.weight`, shape: [out, rank], rows, columns: side, headRows };
+      const b = {
+        name: `${stem}.lora_B.weight`,
+        shape: [out, rank],
+        rows,
+        columns: side,
+        headRows,
+      };
       this.#byName.set(name, {
         a: parameters.add(a, true),
         b: parameters.add(b, true),
         scale: this.#scale,
       });
-      // As the published code does: uniform with this deviation would do as well.
-      const numbers = normalNumbers(rank * inner, 1 / Math.sqrt(3 * inner), seed, index);
-      parameters.set(a.name, numbers);
+      // Uniform within 1 / sqrt(in), as the published code draws them.
+      const bound = 1 / Math.sqrt(inner);
+      const draw = (_: unknown, i: number) => bound * (2 * uniform(hash(seed, 0, index, i)) - 1);
+      parameters.set(a.name, Float32Array.from({ length: rank * inner }, draw));
     }
   }
 
@@ -138,4 +145,3 @@ export function merged(
   }
   return result;
 }
-

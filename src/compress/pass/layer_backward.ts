@@ -125,8 +125,7 @@ export function normBackward(
   rows: { readonly rows: number; readonly rowIndex?: Tensor },
 ): void {
   const stride = paddedInner(config.hiddenSize);
-  const dWeight = gradient ?? scratch.get("d weight that nothing reads", stride);
-  rmsNormBackward(recorder, { ...tensors, weight, dWeight }, {
+  rmsNormBackward(recorder, { ...tensors, weight, dWeight: gradient }, {
     ...rows,
     columns: config.hiddenSize,
     stride,

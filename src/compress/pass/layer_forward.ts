@@ -46,7 +46,15 @@ export function activationWidths(config: ModelConfig, shape: HeadShape) {
   const ffn = paddedInner(config.ffnSize);
   const keys = shape.kvHeads * shape.headStride;
   return {
-    kept: { q: shape.heads * shape.headStride, k: keys, v: keys, attended: width, mid: width, gate: ffn, up: ffn },
+    kept: {
+      q: shape.heads * shape.headStride,
+      k: keys,
+      v: keys,
+      attended: width,
+      mid: width,
+      gate: ffn,
+      up: ffn,
+    },
     shared: { attentionNormed: width, ffnNormed: width, act: ffn },
   } as const;
 }

@@ -1,15 +1,13 @@
 /** Logits at the asked rows of a batch, chunk by chunk, and what is reduced from them. */
 
 import type { Tensor } from "../../gpu/tensor.ts";
-import { topTokens } from "../../kernels/top_tokens.ts";
+import { RANKED_WORDS, topTokens } from "../../kernels/rank_tokens.ts";
 import type { ModelConfig } from "../../model/model_config.ts";
 import type { TrainingBatch } from "../training_batch.ts";
 import {
   type AskedChunk,
-  askedSlots,
   checkBatch,
-  chunkSlots,
-  outOfSlots,
+  type LogitsRoom,
   prepareBatch,
   type PreparedBatch,
 } from "./prepared_batch.ts";
@@ -26,26 +24,18 @@ export interface LogitsChunk {
 }
 
 /** A model that gives logits for training batches. */
-export interface LogitSource {
+export interface LogitSource extends LogitsRoom {
   readonly config: ModelConfig;
-  /** Numbers of a row of logits. */
-  readonly logitsStride: number;
-  /** Most bytes of logits in memory together. */
-  readonly logitsBytes: number;
   /** Records a forward pass; `each` is called with every chunk of asked rows, in order. */
   recordLogits(batch: PreparedBatch, each: (chunk: LogitsChunk) => void): void;
 }
 
-/** The likeliest tokens at the asked rows of a batch, on the GPU. */
+/** The likeliest tokens at the asked rows of a batch, on the GPU, as `topTokens` leaves them. */
 export interface TopTokens {
-  /** Tokens of each row. */
-  readonly count: number;
-  /** `[slots, count]` token ids, likeliest first */
-  readonly ids: Tensor;
-  /** `[slots, count]` their logits */
-  readonly values: Tensor;
-  /** `[slots, 4]` of (largest logit, log-sum-exp, its token, unused) */
-  readonly facts: Tensor;
+  /** `[asked, count, RANKED_WORDS]` */
+  readonly ranked: Tensor;
+  /** `[asked, RANKED_WORDS]` */
+  readonly sums: Tensor;
 }
 
 /** Predictions at the asked rows of a batch. */
@@ -66,29 +56,13 @@ export function recordTopTokens(
   batch: PreparedBatch,
   { count, name }: { readonly count: number; readonly name: string },
 ): TopTokens {
-  const { slots } = batch.asked;
-  const found: TopTokens = {
-    count,
-    ids: scratch.get(`${name} ids`, count * slots),
-    values: scratch.get(`${name} values`, count * slots),
-    facts: scratch.get(`${name} facts`, FACT_WORDS * slots),
-  };
-  source.recordLogits(batch, ({ chunk, logits, stride, columns }) => {
-    const part = (tensor: Tensor, words: number) => chunkSlots(batch.asked, chunk, tensor, words);
-    topTokens(recorder, {
-      logits,
-      ids: part(found.ids, count),
-      values: part(found.values, count),
-      facts: part(found.facts, FACT_WORDS),
-    }, { rows: chunk.rows, columns, stride, count });
+  const ranked = scratch.get(`${name} ranked`, RANKED_WORDS * count * batch.asked);
+  const sums = scratch.get(`${name} sums`, RANKED_WORDS * batch.asked);
+  source.recordLogits(batch, ({ chunk: { first, rows }, logits, stride, columns }) => {
+    const shape = { rows, firstRow: first, columns, stride, count };
+    topTokens(recorder, { logits, ranked, sums }, shape);
   });
-  return found;
-}
-
-function prepared(space: TrainingSpace, source: LogitSource, batch: TrainingBatch): PreparedBatch {
-  checkBatch(batch, source.config);
-  const asked = askedSlots(batch.rows.length, source.logitsStride, source.logitsBytes);
-  return prepareBatch(space, batch, asked);
+  return { ranked, sums };
 }
 
 /**
@@ -100,20 +74,26 @@ export async function predictions(
   source: LogitSource,
   batch: TrainingBatch,
 ): Promise<RowPredictions> {
-  const ready = prepared(space, source, batch);
-  const { facts } = recordTopTokens(space, source, ready, { count: 1, name: "predicted" });
-  const { readback, recorder } = space;
-  const bytes = await readback.read(recorder, facts, 4 * FACT_WORDS * ready.asked.slots);
-  const words = outOfSlots(ready.asked, new Uint32Array(bytes), FACT_WORDS);
-  const numbers = new Float32Array(words.buffer);
-  const tokens = new Uint32Array(batch.rows.length);
-  const confidences = new Float32Array(batch.rows.length);
-  for (let i = 0; i < tokens.length; i++) {
-    const at = FACT_WORDS * i;
-    tokens[i] = words[at + 2];
-    confidences[i] = Math.exp(numbers[at] - numbers[at + 1]);
-  }
-  return { tokens, confidences };
+  const { readback, recorder, scratch } = space;
+  checkBatch(batch, source.config);
+  const asked = batch.rows.length;
+  if (asked === 0) return { tokens: new Uint32Array(), confidences: new Float32Array() };
+  const ready = prepareBatch(space, batch, source);
+  const { ranked, sums } = recordTopTokens(space, source, ready, { count: 1, name: "predicted" });
+  const bytes = 4 * RANKED_WORDS * asked;
+  const both = scratch.get("predictions", 2 * RANKED_WORDS * asked);
+  recorder.copy(ranked, both, bytes);
+  recorder.copy(sums, both.part(RANKED_WORDS * asked, RANKED_WORDS * asked), bytes);
+  const words = await readback.read(recorder, both, 2 * bytes);
+  const tokens = new Uint32Array(words);
+  const others = new Float32Array(words).subarray(RANKED_WORDS * asked);
+  return {
+    tokens: Uint32Array.from({ length: asked }, (_, i) => tokens[RANKED_WORDS * i]),
+    confidences: Float32Array.from(
+      { length: asked },
+      (_, i) => 1 / (1 + others[RANKED_WORDS * i + 1]),
+    ),
+  };
 }
 
 /**
@@ -126,18 +106,19 @@ export async function allLogits(
   batch: TrainingBatch,
 ): Promise<Float32Array<ArrayBuffer>> {
   const { recorder, readback, scratch } = space;
-  const ready = prepared(space, source, batch);
-  const { chunks } = ready.asked;
-  const stride = source.logitsStride;
-  const all = scratch.get("all logits", Math.max(1, batch.rows.length) * stride);
-  const { embeddingSize } = source.config;
+  checkBatch(batch, source.config);
+  const { logitsStride: stride, config: { embeddingSize } } = source;
+  const ready = prepareBatch(space, batch, source);
+  const all = scratch.get("all logits", ready.asked * stride);
   source.recordLogits(ready, ({ chunk: { first, rows }, logits }) => {
     const to = all.part(first * stride, rows * stride);
     recorder.copy(logits, to, 4 * rows * stride);
   });
   const result = new Float32Array(batch.rows.length * embeddingSize);
-  if (chunks.length === 0) return result;
-  const values = new Float32Array(await readback.read(recorder, all, 4 * batch.rows.length * stride));
+  if (ready.asked === 0) return result;
+  const values = new Float32Array(
+    await readback.read(recorder, all, 4 * batch.rows.length * stride),
+  );
   for (let row = 0; row < batch.rows.length; row++) {
     result.set(values.subarray(row * stride, row * stride + embeddingSize), row * embeddingSize);
   }

@@ -71,7 +71,10 @@ function paddedRow(row: number, headRows: number | undefined): number {
  * Lays numbers out as on the GPU.
  * @param values `[product of shape]`, row-major
  */
-export function padded(layout: ParameterLayout, values: ArrayLike<number>): Float32Array<ArrayBuffer> {
+export function padded(
+  layout: ParameterLayout,
+  values: ArrayLike<number>,
+): Float32Array<ArrayBuffer> {
   const { rows, inner } = storedSize(layout);
   const result = new Float32Array(paddedElements(layout));
   for (let row = 0; row < rows; row++) {

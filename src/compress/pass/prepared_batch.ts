@@ -5,25 +5,13 @@ import { type AttentionWork, attentionWork } from "../../kernels/attention.ts";
 import type { TrainingBatch } from "../training_batch.ts";
 import type { TrainingSpace } from "./training_space.ts";
 
-/**
- * Rows whose logits are in memory together. What belongs to asked rows lies in slots: those of a chunk
- * start at a multiple of 64, so that any number of words a slot can be bound alone.
- */
+/** Rows whose logits are in memory together. */
 export interface AskedChunk {
   /** First asked row, and their number. */
   readonly first: number;
   readonly rows: number;
-  /** Slot of the first asked row. */
-  readonly slot: number;
-}
-
-/** How asked rows are divided. */
-export interface AskedSlots {
-  readonly chunks: readonly AskedChunk[];
-  /** Slots of each chunk, the last included. */
-  readonly each: number;
-  /** Slots of all chunks. */
-  readonly slots: number;
+  /** `[rows]`: the row of the batch of each. */
+  readonly rowIndex: Tensor;
 }
 
 /** A micro-batch on the GPU. It is valid until the next one is prepared in the same space. */
@@ -34,67 +22,22 @@ export interface PreparedBatch {
   readonly positions: Tensor;
   readonly ranges: Tensor;
   readonly work: AttentionWork;
-  readonly asked: AskedSlots;
-  /** `[slots]` */
-  readonly askedRows: Tensor;
-  /** `[slots]` */
+  /** Number of asked rows. */
+  readonly asked: number;
+  readonly chunks: readonly AskedChunk[];
+  /** `[asked]` */
   readonly targets: Tensor;
-  /** `[slots]` */
+  /** `[asked]` */
   readonly weights: Tensor;
 }
 
-/** Slots of a chunk start at a multiple of this: 256 bytes of 4-byte words, as bindings must. */
+/** A part of a tensor of words starts at a multiple of so many: 256 bytes, as bindings must. */
 const ALIGNED = 64;
 
-/**
- * Divides asked rows into chunks.
- * @param stride numbers of a row of logits
- * @param bytes what the logits of a chunk may take; a single row always may
- */
-export function askedSlots(asked: number, stride: number, bytes: number): AskedSlots {
+/** Asked rows of a chunk whose logits, `stride` numbers of each, take at most `bytes`; at least one. */
+function chunkRows(stride: number, bytes: number): number {
   const most = Math.max(1, Math.floor(bytes / (4 * stride)));
-  const rows = most < ALIGNED ? most : most - most % ALIGNED;
-  const each = Math.ceil(rows / ALIGNED) * ALIGNED;
-  const chunks = Array.from({ length: Math.ceil(asked / rows) }, (_, i) => ({
-    first: i * rows,
-    rows: Math.min(rows, asked - i * rows),
-    slot: i * each,
-  }));
-  return { chunks, each, slots: Math.max(1, chunks.length) * each };
-}
-
-/** Puts the numbers of asked rows into their slots; others are 0. */
-export function inSlots<T extends Uint32Array<ArrayBuffer> | Float32Array<ArrayBuffer>>(
-  { chunks, slots }: AskedSlots,
-  values: T,
-): T {
-  const made = new (values.constructor as new (length: number) => T)(slots);
-  for (const { first, rows, slot } of chunks) made.set(values.subarray(first, first + rows), slot);
-  return made;
-}
-
-/** Takes the numbers of asked rows out of their slots, `words` of each. */
-export function outOfSlots<T extends Uint32Array<ArrayBuffer> | Float32Array<ArrayBuffer>>(
-  { chunks }: AskedSlots,
-  values: T,
-  words: number,
-): T {
-  const asked = chunks.reduce((sum, { rows }) => sum + rows, 0);
-  const taken = new (values.constructor as new (length: number) => T)(words * asked);
-  for (const { first, rows, slot } of chunks) {
-    taken.set(values.subarray(words * slot, words * (slot + rows)), words * first);
-  }
-  return taken;
-}
-
-/** The part of a tensor that holds a chunk's slots, `words` of each. */
-export function chunkSlots(
-  { each }: AskedSlots,
-  { slot }: AskedChunk,
-  tensor: Tensor,
-  words: number,
-): Tensor {
-  return tensor.part(words * slot, words * each);
+  return most < ALIGNED ? most : most - most % ALIGNED;
 }
 
 /**
@@ -116,7 +59,11 @@ export function checkBatch(
   check("targets", targets, embeddingSize, "the model has ids below");
   check("positions", positions, maxSequenceLength, "the model has positions below");
   check("rows", rows, ids.length, "the batch has rows below");
-  const lengths = { positions: [positions, ids], targets: [targets, rows], weights: [weights, rows] };
+  const lengths = {
+    positions: [positions, ids],
+    targets: [targets, rows],
+    weights: [weights, rows],
+  };
   for (const [name, [list, of]] of Object.entries(lengths)) {
     if (list.length === of.length) continue;
     throw new RangeError(`batch.${name} has ${list.length} entries, expected ${of.length}`);
@@ -130,7 +77,9 @@ export function checkBatch(
     const [first, count, firstKey, keys] = ranges.subarray(at, at + 4);
     if (first !== next || count === 0 || firstKey !== first || keys !== count) {
       throw new RangeError(
-        `batch.ranges: sequence ${at / 4} is (${first}, ${count}, ${firstKey}, ${keys}), expected ` +
+        `batch.ranges: sequence ${
+          at / 4
+        } is (${first}, ${count}, ${firstKey}, ${keys}), expected ` +
           `rows from ${next} on that attend to each other`,
       );
     }
@@ -141,17 +90,35 @@ export function checkBatch(
   }
 }
 
+/** How the logits of a batch lie in memory. */
+export interface LogitsRoom {
+  /** Numbers of a row. */
+  readonly logitsStride: number;
+  /** Most bytes together; one row always may be. */
+  readonly logitsBytes: number;
+}
+
 /** Uploads a batch. What is recorded must have been submitted, since it replaces the last one. */
 export function prepareBatch(
   { gpu, scratch }: TrainingSpace,
   batch: TrainingBatch,
-  asked: AskedSlots,
+  { logitsStride, logitsBytes }: LogitsRoom,
 ): PreparedBatch {
   const put = (name: string, data: Uint32Array<ArrayBuffer> | Float32Array<ArrayBuffer>) => {
     const tensor = scratch.get(name, data.length);
     upload(gpu, tensor, data);
     return tensor;
   };
+  const asked = batch.rows.length;
+  const rows = chunkRows(logitsStride, logitsBytes);
+  // Each chunk's rows are bound alone.
+  const each = Math.ceil(rows / ALIGNED) * ALIGNED;
+  const count = Math.ceil(asked / rows);
+  const index = new Uint32Array(count * each);
+  for (let i = 0; i < count; i++) {
+    index.set(batch.rows.subarray(i * rows, (i + 1) * rows), i * each);
+  }
+  const rowIndex = put("asked rows", index);
   return {
     batch,
     rows: batch.ids.length,
@@ -160,8 +127,12 @@ export function prepareBatch(
     ranges: put("ranges", batch.ranges),
     work: attentionWork(batch.ranges),
     asked,
-    askedRows: put("asked rows", inSlots(asked, batch.rows)),
-    targets: put("targets", inSlots(asked, batch.targets)),
-    weights: put("weights", inSlots(asked, batch.weights)),
+    chunks: Array.from({ length: count }, (_, i) => ({
+      first: i * rows,
+      rows: Math.min(rows, asked - i * rows),
+      rowIndex: rowIndex.part(i * each, each),
+    })),
+    targets: put("targets", batch.targets),
+    weights: put("weights", batch.weights),
   };
 }

@@ -22,14 +22,8 @@ import { type Modules, modulesOf } from "./layer_modules.ts";
 import { linearBackward, linearForward } from "./linear_module.ts";
 import type { LogitsChunk, LogitSource } from "./logit_source.ts";
 import type { TrainingParameters } from "./parameters.ts";
-import {
-  askedSlots,
-  checkBatch,
-  chunkSlots,
-  prepareBatch,
-  type PreparedBatch,
-} from "./prepared_batch.ts";
-import { type LossSums, sumLosses, type TrainingLoss } from "./training_loss.ts";
+import { type AskedChunk, checkBatch, prepareBatch, type PreparedBatch } from "./prepared_batch.ts";
+import { type LossSums, type LossTensors, sumLosses, type TrainingLoss } from "./training_loss.ts";
 import type { TrainingSpace } from "./training_space.ts";
 
 /** Logits that are in memory together, if nothing else is asked for. */
@@ -93,28 +87,30 @@ export class TrainingPass implements LogitSource, Disposable {
   ): Promise<LossSums> {
     for (const batch of batches) checkBatch(batch, this.config);
     const { scratch, recorder, readback } = this.#space;
-    const columns = loss.columns.length;
-    const asked = batches.map(({ rows }) =>
-      askedSlots(rows.length, this.logitsStride, this.logitsBytes)
-    );
-    const slots = asked.reduce((sum, { slots }) => sum + slots, 0);
-    const losses = scratch.get("losses", columns * slots);
-    let first = 0;
+    const terms = loss.terms.length;
+    const asked = batches.map(({ rows }) => rows.length);
+    const words = (terms + 1) * asked.reduce((sum, rows) => sum + rows, 0);
+    const all = scratch.get("losses of a step", words);
+    let at = 0;
     for (const [i, batch] of batches.entries()) {
-      const own = losses.part(columns * first, columns * asked[i].slots);
-      this.#gradients(prepareBatch(this.#space, batch, asked[i]), loss, own, observe);
-      first += asked[i].slots;
+      const losses = scratch.get("losses", terms * asked[i]);
+      const correct = scratch.get("correct", asked[i]);
+      const prepared = prepareBatch(this.#space, batch, this);
+      this.#gradients(prepared, loss, { losses, correct }, observe);
+      for (const [tensor, count] of [[losses, terms * asked[i]], [correct, asked[i]]] as const) {
+        if (count > 0) recorder.copy(tensor, all.part(at, count), 4 * count);
+        at += count;
+      }
       // The next batch is written over this one.
       recorder.submit();
     }
-    const bytes = await readback.read(recorder, losses, 4 * columns * slots);
-    return sumLosses(loss.columns, asked, new Float32Array(bytes));
+    return sumLosses(loss.terms, asked, await readback.read(recorder, all, 4 * Math.max(1, words)));
   }
 
   #gradients(
     batch: PreparedBatch,
     loss: TrainingLoss,
-    losses: Tensor,
+    results: Pick<LossTensors, "losses" | "correct">,
     observe?: GradientObserver,
   ): void {
     const { recorder, scratch } = this.#layers;
@@ -124,7 +120,7 @@ export class TrainingPass implements LogitSource, Disposable {
     const width = paddedInner(this.config.hiddenSize);
     const dX = scratch.get("d x", batch.rows * width);
     recorder.clear(dX.part(0, batch.rows * width));
-    this.#headGradients(batch, hidden, dX, loss, losses);
+    this.#headGradients(batch, hidden, dX, loss, results);
     for (let i = layers.length - 1; i >= 0; i--) {
       observe?.(`block.${i}.out`, dX);
       const activations = layerActivations(this.#layers, i, batch.rows);
@@ -141,7 +137,7 @@ export class TrainingPass implements LogitSource, Disposable {
     const { recorder } = this.#layers;
     const { embedding, layers } = this.#modules;
     const { rows, ids } = batch;
-    const { rows: tokens, columns: stride, } = embedding.layout;
+    const { rows: tokens, columns: stride } = embedding.layout;
     let x = layerInput(this.#layers, 0, rows);
     embedRows(recorder, ids, embedding.weight, x, { rows, stride, tokens });
     for (const [i, modules] of layers.entries()) {
@@ -153,25 +149,22 @@ export class TrainingPass implements LogitSource, Disposable {
   }
 
   /** Records the logits of a chunk of asked rows. */
-  #logits(batch: PreparedBatch, hidden: Tensor, index: number) {
+  #logits(batch: PreparedBatch, hidden: Tensor, chunk: AskedChunk) {
     const { scratch } = this.#layers;
     const { finalNorm, head } = this.#modules;
-    const chunk = batch.asked.chunks[index];
-    const { rows } = chunk;
+    const { rows, rowIndex } = chunk;
     const stride = this.logitsStride;
-    const rowIndex = chunkSlots(batch.asked, chunk, batch.askedRows, 1);
     const width = paddedInner(this.config.hiddenSize);
     const normed = scratch.get("asked normed", rows * width);
     const logits = scratch.get("logits", rows * stride);
     normForward(this.#layers, hidden, finalNorm, normed, { rows, xRows: batch.rows, rowIndex });
     linearForward(this.#layers, head, normed, logits, { rows });
-    const made: LogitsChunk = { chunk, logits, stride, columns: this.config.embeddingSize };
-    return { ...made, normed, rowIndex };
+    return { chunk, logits, normed, stride, columns: this.config.embeddingSize };
   }
 
   recordLogits(batch: PreparedBatch, each: (chunk: LogitsChunk) => void): void {
     const hidden = this.#hidden(batch);
-    for (const index of batch.asked.chunks.keys()) each(this.#logits(batch, hidden, index));
+    for (const chunk of batch.chunks) each(this.#logits(batch, hidden, chunk));
   }
 
   #headGradients(
@@ -179,22 +172,16 @@ export class TrainingPass implements LogitSource, Disposable {
     hidden: Tensor,
     dX: Tensor,
     loss: TrainingLoss,
-    losses: Tensor,
+    results: Pick<LossTensors, "losses" | "correct">,
   ): void {
     const { recorder, scratch } = this.#layers;
     const { finalNorm, head } = this.#modules;
-    const { asked, targets, weights } = batch;
-    for (const [index, chunk] of asked.chunks.entries()) {
-      const { logits, normed, rowIndex, stride, columns } = this.#logits(batch, hidden, index);
-      const { rows } = chunk;
-      const part = (tensor: Tensor, words: number) => chunkSlots(asked, chunk, tensor, words);
-      loss.record(recorder, {
-        logits,
-        targets: part(targets, 1),
-        weights: part(weights, 1),
-        losses: part(losses, loss.columns.length),
-        part,
-      }, { rows, columns, stride });
+    const { chunks, targets, weights } = batch;
+    for (const chunk of chunks) {
+      const { logits, normed, stride, columns } = this.#logits(batch, hidden, chunk);
+      const { rows, first, rowIndex } = chunk;
+      const shape = { rows, firstRow: first, columns, stride };
+      loss.record(recorder, { logits, targets, weights, ...results }, shape);
       const dNormed = scratch.get("d asked normed", rows * paddedInner(this.config.hiddenSize));
       linearBackward(this.#layers, head, { x: normed, dY: logits, dX: dNormed }, { rows });
       normBackward(this.#layers, finalNorm, { x: hidden, dY: dNormed, dX }, { rows, rowIndex });
