@@ -53,15 +53,69 @@ fn added_up(lane: u32, own: vec2<f32>) -> vec2<f32> {
   return total;
 }
 
+var<private> gain: array<f32, HELD>;
+var<private> held: array<f32, HELD>; // of x
+var<private> gradient: array<f32, HELD>; // of y
+var<private> before: array<f32, HELD>; // in d_x
+var<private> d_weight: array<f32, HELD>;
+
+// Loops over what a lane keeps are in functions: within another loop compilers may not unroll them.
+
+fn load_weight(lane: u32, last: u32) {
+  for (var i = 0u; i < HELD; i++) {
+    gain[i] = weight[min(lane + i * LANES, last)];
+  }
+}
+
+fn load_row(lane: u32, last: u32, x_start: u32, y_start: u32) {
+  for (var i = 0u; i < HELD; i++) {
+    let column = lane + i * LANES;
+    held[i] = select(0.0, x[x_start + min(column, last)], FIT == 0u || column <= last);
+    gradient[i] = d_y[y_start + min(column, last)];
+    before[i] = d_x[x_start + min(column, last)];
+  }
+}
+
+// A lane's part of the sums of x^2 and of weight * d_y * x.
+fn own_sums(lane: u32, last: u32, x_start: u32, y_start: u32) -> vec2<f32> {
+  var own = vec2<f32>(0.0);
+  for (var i = 0u; i < HELD; i++) {
+    own += held[i] * vec2<f32>(held[i], gain[i] * gradient[i]);
+  }
+  if (FIT == 2u) {
+    for (var column = lane + HELD * LANES; column <= last; column += LANES) {
+      let value = x[x_start + column];
+      own += value * vec2<f32>(value, weight[column] * d_y[y_start + column]);
+    }
+  }
+  return own;
+}
+
+fn store_row(lane: u32, last: u32, x_start: u32, scale: f32, along: f32) {
+  for (var i = 0u; i < HELD; i++) {
+    let column = lane + i * LANES;
+    let scaled = gradient[i] * scale;
+    if (FIT == 0u || column <= last) {
+      d_x[x_start + column] = before[i] + (gain[i] * scaled - held[i] * along);
+    }
+    d_weight[i] = fma(scaled, held[i], d_weight[i]);
+  }
+}
+
+fn store_part(lane: u32, last: u32, part_start: u32) {
+  for (var i = 0u; i < HELD; i++) {
+    let column = lane + i * LANES;
+    if (FIT == 0u || column <= last) {
+      parts[part_start + column] = d_weight[i];
+    }
+  }
+}
+
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let last = params.columns - 1u;
   let part_start = group.x * params.columns;
-  var gain: array<f32, HELD>;
-  var d_weight: array<f32, HELD>;
-  for (var i = 0u; i < HELD; i++) {
-    gain[i] = weight[min(lane + i * LANES, last)];
-  }
+  load_weight(lane, last);
   let first = group.x * params.rows_each;
   let end = min(first + params.rows_each, params.rows);
   if (WEIGHT == 1u && FIT == 2u) {
@@ -76,36 +130,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     let x_start = x_row * params.stride;
     let y_start = row * params.stride;
-    var held: array<f32, HELD>;
-    var gradient: array<f32, HELD>;
-    var before: array<f32, HELD>;
-    for (var i = 0u; i < HELD; i++) {
-      let column = lane + i * LANES;
-      held[i] = select(0.0, x[x_start + min(column, last)], FIT == 0u || column <= last);
-      gradient[i] = d_y[y_start + min(column, last)];
-      before[i] = d_x[x_start + min(column, last)];
-    }
-    var own = vec2<f32>(0.0);
-    for (var i = 0u; i < HELD; i++) {
-      own += held[i] * vec2<f32>(held[i], gain[i] * gradient[i]);
-    }
-    if (FIT == 2u) {
-      for (var column = lane + HELD * LANES; column <= last; column += LANES) {
-        let value = x[x_start + column];
-        own += value * vec2<f32>(value, weight[column] * d_y[y_start + column]);
-      }
-    }
-    let means = added_up(lane, own) / f32(params.columns);
+    load_row(lane, last, x_start, y_start);
+    let sums = added_up(lane, own_sums(lane, last, x_start, y_start));
+    let means = sums / f32(params.columns);
     let scale = 1.0 / sqrt(means.x + params.epsilon);
     let along = means.y * scale * scale * scale;
-    for (var i = 0u; i < HELD; i++) {
-      let column = lane + i * LANES;
-      let scaled = gradient[i] * scale;
-      if (FIT == 0u || column <= last) {
-        d_x[x_start + column] = before[i] + (gain[i] * scaled - held[i] * along);
-      }
-      d_weight[i] = fma(scaled, held[i], d_weight[i]);
-    }
+    store_row(lane, last, x_start, scale, along);
     if (FIT == 2u) {
       for (var column = lane + HELD * LANES; column <= last; column += LANES) {
         let value = x[x_start + column];
@@ -118,11 +148,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
   }
   if (WEIGHT == 1u) {
-    for (var i = 0u; i < HELD; i++) {
-      let column = lane + i * LANES;
-      if (FIT == 0u || column <= last) {
-        parts[part_start + column] = d_weight[i];
-      }
-    }
+    store_part(lane, last, part_start);
   }
 }
