@@ -7,6 +7,7 @@
 import { z } from "zod";
 import { DISTIL_MASKING, type MaskingOptions, TRAIN_MASKING } from "../data/masking.ts";
 import { CARD_TERMS, KL_DIRECTIONS, MOST_TEACHER_TOKENS } from "../../kernels/distil_loss.ts";
+import { START_NAMES } from "./start.ts";
 import { DECAYS } from "./schedule.ts";
 
 /** Types of the weights that are written. */
@@ -126,6 +127,7 @@ export type DistilSettings = z.output<typeof distilSettings>;
 /** Settings of `unmask train`, with LLaDA's own objective. */
 export const trainSettings = z.strictObject({
   from: z.string().min(1),
+  start: z.enum(START_NAMES).default("stored"),
   ...commonOf({ rate: 1e-3, beta2: 0.98, masking: TRAIN_MASKING }),
   lora: distilSettings.shape.lora,
 });
@@ -133,7 +135,7 @@ export const trainSettings = z.strictObject({
 export type TrainSettings = z.output<typeof trainSettings>;
 
 /** What both commands have. */
-export type CommonSettings = Omit<TrainSettings, "from">;
+export type CommonSettings = Omit<TrainSettings, "from" | "start">;
 
 /** Masking as the data takes it. */
 export function maskingFrom({ masking }: CommonSettings): MaskingOptions {
