@@ -23,6 +23,7 @@ import { forwardCases } from "../evaluate/parity/forward_cases.ts";
 import { samplingCase, scheduleCases, temperatureCase } from "../evaluate/parity/sampling_cases.ts";
 import { fastCase, speculativeCase } from "../evaluate/parity/strategy_cases.ts";
 import { distilCases } from "../compress/parity/loss_cases.ts";
+import { pretrainCases } from "../compress/parity/pretrain_cases.ts";
 import type { Gpu } from "../gpu/device.ts";
 
 /** What cases run on: a device, and checkpoints of the folder by name. */
@@ -38,6 +39,7 @@ const SUBJECTS: readonly {
   cases(dir: string, means: ParityMeans): AsyncIterable<ParityResult>;
 }[] = [
   { file: "losses/distil", cases: (dir, { gpu }) => distilCases(dir, gpu) },
+  { file: "losses/pretrain", cases: (dir, { gpu }) => pretrainCases(dir, gpu) },
 ];
 
 interface ParityFlags extends DeviceFlags {

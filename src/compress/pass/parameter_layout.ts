@@ -118,7 +118,7 @@ export function layoutPieces(layout: ParameterLayout): LayoutPiece[] {
   const { rows, inner } = storedSize(layout);
   const { headRows, columns, name } = layout;
   const unit = headRows ?? 1;
-  const most = Math.max(1, Math.floor(PIECE / (unit * columns))) * unit;
+  const most = Math.max(1, Math.floor(PIECE / (paddedRow(unit, headRows) * columns))) * unit;
   const pieces: LayoutPiece[] = [];
   for (let row = 0; row < rows; row += most) {
     const count = Math.min(most, rows - row);

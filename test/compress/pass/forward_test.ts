@@ -1,6 +1,7 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { allLogits, predictions } from "../../../src/compress/pass/logit_source.ts";
 import { ModelTeacher } from "../../../src/compress/pass/model_teacher.ts";
+import { checkBatch } from "../../../src/compress/pass/prepared_batch.ts";
 import { TrainingParameters } from "../../../src/compress/pass/parameters.ts";
 import { TrainingPass } from "../../../src/compress/pass/training_pass.ts";
 import { TrainingSpace } from "../../../src/compress/pass/training_space.ts";
@@ -10,35 +11,7 @@ import { anyGpu } from "../../gpu/device.ts";
 import { goldenModel } from "../../model/models.ts";
 import { goldenPath, readGolden } from "../../reference/golden.ts";
 import { readSafetensors } from "../../reference/read.ts";
-
-/** Sequences end to end, of which every row is asked. */
-function batchOf(sequences: readonly (readonly number[])[]): TrainingBatch {
-  const ids = Uint32Array.from(sequences.flat());
-  let first = 0;
-  const ranges = sequences.flatMap(({ length }) => {
-    first += length;
-    return [first - length, length, first - length, length];
-  });
-  return {
-    ids,
-    positions: Uint32Array.from(sequences.flatMap((sequence) => [...sequence.keys()])),
-    ranges: Uint32Array.from(ranges),
-    rows: Uint32Array.from(ids.keys()),
-    targets: ids,
-    weights: new Float32Array(ids.length).fill(1),
-  };
-}
-
-/** The largest distance; NaN counts as infinite. */
-function farthest(found: ArrayLike<number>, expected: ArrayLike<number>): number {
-  assertEquals(found.length, expected.length);
-  let most = 0;
-  for (let i = 0; i < found.length; i++) {
-    const distance = Math.abs(found[i] - expected[i]);
-    most = distance <= most ? most : Number.isNaN(distance) ? Infinity : distance;
-  }
-  return most;
-}
+import { batchOf, farthest } from "./batches.ts";
 
 const names = [...Deno.readDirSync(goldenPath("forward"))].map(({ name }) => name)
   .filter((name) => name.endsWith(".json")).map((name) => name.replace(".json", "")).sort();
@@ -66,8 +39,33 @@ for (const name of names) {
 
     using teacher = new ModelTeacher(space, await goldenModel(anyGpu, checkpoint));
     const taught = await allLogits(space, teacher, batch);
-    assert(farthest(taught, expected) <= tolerance.logits_abs, `teacher ${farthest(taught, expected)}`);
+    assert(
+      farthest(taught, expected) <= tolerance.logits_abs,
+      `teacher ${farthest(taught, expected)}`,
+    );
     const told = await predictions(space, teacher, batch);
     assertEquals([...told.tokens], argmax);
   });
 }
+
+Deno.test("a batch that does not fit the model is refused, naming what is wrong", () => {
+  const limits = { embeddingSize: 50, maxSequenceLength: 8 };
+  const batch = batchOf([[1, 2, 3], [4, 5]]);
+  checkBatch(batch, limits);
+  const refused = (changed: Partial<TrainingBatch>, message: string) =>
+    assertThrows(() => checkBatch({ ...batch, ...changed }, limits), RangeError, message);
+  refused(
+    { ids: Uint32Array.of(1, 2, 50, 4, 5) },
+    "batch.ids[2] is 50, the model has ids below 50",
+  );
+  refused({ positions: Uint32Array.of(0, 1, 2, 0, 8) }, "batch.positions[4] is 8");
+  refused({ rows: Uint32Array.of(0, 1, 3, 2, 4) }, "batch.rows[3] is 2, expected ascending rows");
+  refused({ rows: Uint32Array.of(0, 1, 2, 3, 5) }, "batch.rows[4] is 5");
+  refused({ weights: new Float32Array(4) }, "batch.weights has 4 entries, expected 5");
+  refused({ targets: Uint32Array.of(1, 2, 3, 4, 50) }, "batch.targets[4] is 50");
+  refused(
+    { ranges: Uint32Array.of(0, 3, 0, 3, 3, 2, 0, 5) },
+    "batch.ranges: sequence 1 is (3, 2, 0, 5)",
+  );
+  refused({ ranges: Uint32Array.of(0, 3, 0, 3) }, "batch.ranges cover 3 rows, the batch has 5");
+});
