@@ -50,8 +50,8 @@ Weights of the best evaluation are written. The run's folder holds checkpoints, 
 picture and its settings; a run that was killed goes on bit for bit when the same command is given.
 
 Example:
-  unmask distil --teacher models/tiny-target --student pruned --data train.jsonl \\
-    --held-out heldout.jsonl --tokens 2500000 --out draft`,
+  unmask distil --teacher models/tiny-target --student pruned --out draft \\
+    --data train.jsonl --held-out heldout.jsonl --tokens 2500000`,
     )
     .action(run);
 }

@@ -33,8 +33,8 @@ Answers are learnt where the data has prompts, whole texts where it has none. Ma
 and a token counts 1/ratio, as LLaDA was trained.
 
 Example:
-  unmask train --from models/tiny-target --data train.jsonl --held-out heldout.jsonl \\
-    --tokens 1000000 --optimizer muon --rate 0.004 --out trained`,
+  unmask train --from models/tiny-target --data train.jsonl --tokens 1000000 \\
+    --held-out heldout.jsonl --optimizer muon --rate 0.004 --out trained`,
     )
     .action(run);
 }

@@ -1,12 +1,15 @@
 /** Weights that a training run begins with, where they are not those of its folder. */
 
+import { hash, uniform } from "../../denoise/noise.ts";
 import type { TrainingParameters } from "../pass/parameters.ts";
-import { normalNumbers } from "../pass/normal_numbers.ts";
 
 /** Where the first weights come from: the folder, or a seeded random generator. */
 export const START_NAMES = ["stored", "random"] as const;
 /** One of {@linkcode START_NAMES}. */
 export type StartName = typeof START_NAMES[number];
+
+/** Tells these draws from others of the same seed. */
+const START = 77;
 
 /** Standard deviation of a matrix's weights, by its name and how many inputs it has. */
 function deviationOf(name: string, inner: number, layers: number): number {
@@ -26,7 +29,9 @@ export function startRandom(parameters: TrainingParameters, seed: number): void 
       continue;
     }
     const [out, inner] = shape;
-    const deviation = deviationOf(name, inner, parameters.config.layers);
-    parameters.set(name, normalNumbers(out * inner, deviation, seed, index));
+    // Uniform numbers of a deviation reach the root of 3 times as far.
+    const bound = Math.sqrt(3) * deviationOf(name, inner, parameters.config.layers);
+    const draw = (_: unknown, i: number) => bound * (2 * uniform(hash(seed, START, index, i)) - 1);
+    parameters.set(name, Float32Array.from({ length: out * inner }, draw));
   }
 }
