@@ -76,7 +76,7 @@ function panelsOf(lines: readonly HistoryLine[]): Curve[][] {
     ...ratios.map((ratio, at) =>
       curve(`mask ${ratio}`, at + 1, (i) => evaluated[i].evaluation.agreement[at])
     ),
-    curve("confident-correct", 4, (i) => evaluated[i].evaluation.confidentCorrect),
+    curve("confident-correct", 4, (i) => evaluated[i].evaluation.confidentCorrect ?? NaN),
   ];
   const first = loss.length > 0
     ? [[{ label: "loss", colour: LOSS, points: loss, marked: false }]]

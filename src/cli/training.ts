@@ -89,6 +89,7 @@ export async function runTraining<S extends CommonSettings>(
       : { name: basename(teacher), config: readConfig(teacher) },
     files: opened.data.files.map((file, i) => ({ ...file, share: settings.data[i].share })),
     settings: settings as Given,
+    given: ["unmask", ...Deno.args].map(quoted).join(" "),
     lines,
     step,
     device: gpu.name,
@@ -97,6 +98,11 @@ export async function runTraining<S extends CommonSettings>(
   await writeOut(opened, training, settings, flags.out, dir, step);
   if (end.best) console.log(`Weights of step ${step}, the best by average agreement.`);
   console.log(historyTable(lines).trimEnd());
+}
+
+/** An argument as a shell takes it. */
+function quoted(argument: string): string {
+  return /^[\w@%+=:,./-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`;
 }
 
 /** A run that goes on keeps what was decided when it began. */

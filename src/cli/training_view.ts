@@ -1,6 +1,6 @@
 /** What a run prints while it goes on: a bar on a terminal, lines elsewhere, and pictures of it. */
 
-import { evaluatedLines, type HistoryLine } from "../compress/run/history.ts";
+import { evaluatedLines, fixed, type HistoryLine } from "../compress/run/history.ts";
 import type { RunEvent } from "../compress/run/run.ts";
 import type { Length } from "../compress/run/schedule.ts";
 import type { Gpu } from "../gpu/device.ts";
@@ -100,7 +100,7 @@ function agreementText(
 ): string {
   const each = agreement.map((value) => value.toFixed(4)).join(" / ");
   return `agreement ${average.toFixed(4)} (${each}), confident-correct ` +
-    `${confidentCorrect.toFixed(4)}${isBest ? ", best" : ""}`;
+    `${fixed(confidentCorrect)}${isBest ? ", best" : ""}`;
 }
 
 /** Draws the history into a file, which is replaced. */

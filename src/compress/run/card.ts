@@ -2,7 +2,7 @@
 
 import type { ModelConfig } from "../../model/model_config.ts";
 import { parameterLayouts } from "../pass/parameter_layout.ts";
-import { evaluatedLines, type HistoryLine, historyTable } from "./history.ts";
+import { evaluatedLines, fixed, type HistoryLine, historyTable } from "./history.ts";
 import type { Given } from "./settings.ts";
 
 /** What a card tells of. */
@@ -19,6 +19,8 @@ export interface CardFacts {
     readonly share?: number;
   }[];
   readonly settings: Given;
+  /** The command that made it, as it was given. */
+  readonly given: string;
   readonly lines: readonly HistoryLine[];
   /** Step of the weights that are written. */
   readonly step: number;
@@ -33,9 +35,19 @@ function parametersOf(config: ModelConfig): number {
 const counted = (value: number) => value.toLocaleString("en-US");
 const row = (...cells: readonly (string | number)[]) => `| ${cells.join(" | ")} |\n`;
 
+/** Settings in which a path is only its last name: where files lay says nothing to a reader. */
+function withoutFolders(settings: unknown): unknown {
+  if (typeof settings === "string") return settings.split(/[/\\]/).at(-1);
+  if (Array.isArray(settings)) return settings.map(withoutFolders);
+  if (typeof settings !== "object" || settings === null) return settings;
+  return Object.fromEntries(
+    Object.entries(settings).map(([name, value]) => [name, withoutFolders(value)]),
+  );
+}
+
 /** The page, in Markdown. */
 export function cardOf(facts: CardFacts): string {
-  const { name, command, student, teacher, files, settings, lines, step, device } = facts;
+  const { name, command, student, teacher, files, settings, given, lines, step, device } = facts;
   const evaluated = evaluatedLines(lines);
   const chosen = evaluated.find((line) => line.step === step);
   const last = lines.at(-1);
@@ -50,7 +62,7 @@ export function cardOf(facts: CardFacts): string {
       chosen.evaluation.ratios.map((ratio, i) =>
         row(`Agreement @ mask ${ratio}`, chosen.evaluation.agreement[i].toFixed(4))
       ).join("") +
-      row("Confident-correct (avg)", chosen.evaluation.confidentCorrect.toFixed(4)) +
+      row("Confident-correct (avg)", fixed(chosen.evaluation.confidentCorrect)) +
       row("Share of positions with confidence > 0.9", chosen.evaluation.sureShare.toFixed(4))
     : "";
   return `# ${name}
@@ -93,10 +105,14 @@ ${
     ).join("")
   }
 ${historyTable(lines)}
-Settings:
+\`\`\`sh
+${given}
+\`\`\`
+
+with these settings:
 
 \`\`\`json
-${JSON.stringify(settings, null, 2)}
+${JSON.stringify(withoutFolders(settings), null, 2)}
 \`\`\`
 `;
 }

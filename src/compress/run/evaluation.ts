@@ -55,7 +55,8 @@ export async function evaluationOf(
       ratios: DRAFT_RATIOS,
       agreement: byRatio.map(({ agreement }) => agreement),
       average: agreement,
-      confidentCorrect,
+      // JSON has no NaN.
+      confidentCorrect: Number.isNaN(confidentCorrect) ? null : confidentCorrect,
       sureShare: confidentShare,
     };
   };

@@ -11,8 +11,8 @@ export interface Evaluation {
   readonly ratios: readonly number[];
   /** Mean of `agreement`. */
   readonly average: number;
-  /** Among sure predictions the share that agrees, mean over the ratios. */
-  readonly confidentCorrect: number;
+  /** Among sure predictions the share that agrees, mean over the ratios; null where none is sure. */
+  readonly confidentCorrect: number | null;
   /** Share of predictions that are sure, mean over the ratios. */
   readonly sureShare: number;
 }
@@ -84,7 +84,10 @@ function parsed(text: string): HistoryLine | undefined {
   }
 }
 
-const fixed = (value: number | undefined) => value === undefined ? "-" : value.toFixed(4);
+/** A share or a loss as tables have it; a dash where there is none. */
+export function fixed(value: number | null | undefined): string {
+  return value === undefined || value === null ? "-" : value.toFixed(4);
+}
 
 /** The evaluations as a Markdown table, with the columns of the drafts' published cards. */
 export function historyTable(lines: readonly HistoryLine[]): string {
