@@ -72,8 +72,9 @@ export async function runTraining<S extends CommonSettings>(
   const { rows, keepActivations } = plan;
   const settings: Planned<S> = { ...asked, rows, keepActivations };
   const recorded = { command, ...settings, inputs: inputsOf(training) };
-  using _folder = openRunFolder(dir, recorded as Given);
+  using folder = openRunFolder(dir, recorded as Given);
   using opened = await training.open(gpu, settings);
+  folder.begin();
   const title = `${command}: ${basename(student)}${teacher ? ` by ${basename(teacher)}` : ""}`;
   const end = await run(gpu, dir, opened, flags, title);
   if (end === undefined) return;

@@ -21,12 +21,18 @@ export function begunWith(dir: string): Given | undefined {
   }
 }
 
+/** The folder of a run, locked until it is disposed of. */
+export interface RunFolder extends Disposable {
+  /** Keeps the settings in a new folder: from now on it takes no others. */
+  begin(): void;
+}
+
 /**
- * Opens the folder of a run until it is disposed of. A new one gets these settings.
+ * Opens the folder of a run.
  * @throws {Error} when another process has it open, or it was begun with other settings: it names the
  * first field that differs
  */
-export function openRunFolder(dir: string, settings: Given): Disposable {
+export function openRunFolder(dir: string, settings: Given): RunFolder {
   try {
     Deno.mkdirSync(dir, { recursive: true });
     using opened = new DisposableStack();
@@ -39,12 +45,16 @@ export function openRunFolder(dir: string, settings: Given): Disposable {
           `it, another --run or --out to begin another, or remove it.`,
       );
     }
-    const file = join(dir, SETTINGS);
-    if (!begun) {
-      writeSynced(partOf(file), JSON.stringify(settings, null, 2) + "\n");
-      Deno.renameSync(partOf(file), file);
-    }
-    return opened.move();
+    const closing = opened.move();
+    return {
+      begin() {
+        if (begun) return;
+        const file = join(dir, SETTINGS);
+        writeSynced(partOf(file), JSON.stringify(settings, null, 2) + "\n");
+        Deno.renameSync(partOf(file), file);
+      },
+      [Symbol.dispose]: () => closing.dispose(),
+    };
   } catch (error) {
     throw writeError(dirname(dir), error);
   }

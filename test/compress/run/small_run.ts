@@ -41,10 +41,19 @@ export async function writeSmall(dir: string): Promise<void> {
     copies: ["tokenizer.json", "tokenizer_config.json"].map((name) => join(TARGET, name)),
   });
   await writeFolder(planFolder(join(dir, "small"), content));
-  const lines = Array.from({ length: 8 }, (_, i) => {
-    const [a, b] = [3 * i + 2, 50 - 4 * i];
-    return JSON.stringify({ prompt: `What is ${a} + ${b}?`, answer: `${a} + ${b} = ${a + b}.` });
-  });
+  const answers = {
+    cat: "4",
+    dog: "7",
+    bird: "2",
+    cow: "9",
+    fish: "0",
+    hen: "3",
+    pig: "8",
+    fox: "6",
+  };
+  const lines = Object.entries(answers).map(([prompt, digit]) =>
+    JSON.stringify({ prompt, answer: `The ${prompt} has ${digit}.` })
+  );
   Deno.writeTextFileSync(join(dir, "data.jsonl"), lines.join("\n") + "\n");
 }
 
