@@ -80,7 +80,7 @@ Deno.test("a model is trained from random weights, and wrong options are told by
   assert(![...Deno.readDirSync(dir)].some(({ name }) => name === "trained"));
   const begun = begunWith(at("trained.run"));
   assertEquals(begun, undefined, "what was refused leaves no settings behind");
-  const done = await unmask([...args, "--start", "random", "--epochs", "2", "--batch", "4"]);
+  const done = await unmask([...args, "--start", "fresh", "--epochs", "2", "--batch", "4"]);
   assertEquals(done.code, 0, done.stderr);
   assertMatch(done.stderr, /step 4, loss/);
   assertMatch(Deno.readTextFileSync(at("trained/README.md")), /Nothing was evaluated/);

@@ -127,7 +127,7 @@ export type DistilSettings = z.output<typeof distilSettings>;
 /** Settings of `unmask train`, with LLaDA's own objective. */
 export const trainSettings = z.strictObject({
   from: z.string().min(1),
-  start: z.enum(START_NAMES).default("stored"),
+  start: z.enum(START_NAMES).default("folder"),
   ...commonOf({ rate: 1e-3, beta2: 0.98, masking: TRAIN_MASKING }),
   lora: distilSettings.shape.lora,
 });

@@ -4,7 +4,7 @@ import { hash, uniform } from "../../denoise/noise.ts";
 import type { TrainingParameters } from "../pass/parameters.ts";
 
 /** Where the first weights come from: the folder, or a seeded random generator. */
-export const START_NAMES = ["stored", "random"] as const;
+export const START_NAMES = ["folder", "fresh"] as const;
 /** One of {@linkcode START_NAMES}. */
 export type StartName = typeof START_NAMES[number];
 
@@ -22,7 +22,7 @@ function deviationOf(name: string, inner: number, layers: number): number {
 }
 
 /** Replaces all weights by random ones; norms become 1. */
-export function startRandom(parameters: TrainingParameters, seed: number): void {
+export function startFresh(parameters: TrainingParameters, seed: number): void {
   for (const [index, { name, layout: { shape } }] of parameters.list.entries()) {
     if (shape.length === 1) {
       parameters.set(name, new Float32Array(shape[0]).fill(1));

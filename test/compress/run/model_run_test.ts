@@ -10,7 +10,7 @@ import { TrainingPass } from "../../../src/compress/pass/training_pass.ts";
 import { TrainingSpace } from "../../../src/compress/pass/training_space.ts";
 import { ModelTrainee } from "../../../src/compress/run/model_trainee.ts";
 import { Optimiser } from "../../../src/compress/run/optimiser.ts";
-import { startRandom } from "../../../src/compress/run/start.ts";
+import { startFresh } from "../../../src/compress/run/start.ts";
 import type { TrainingBatch } from "../../../src/compress/training_batch.ts";
 import { hash, uniform } from "../../../src/denoise/noise.ts";
 import { withFolder, writeCheckpoint } from "../../model/random_checkpoint.ts";
@@ -64,7 +64,7 @@ Deno.test("a model of two layers memorises eight sequences", async () => {
     await writeCheckpoint(folder, shape, "memory");
     using space = new TrainingSpace(anyGpu);
     using parameters = TrainingParameters.load(anyGpu, folder);
-    startRandom(parameters, 1);
+    startFresh(parameters, 1);
     using pass = new TrainingPass(space, parameters);
     const { optimizer } = smallTrain(dir, { optimizer: { beta2: 0.95, average: null } });
     using optimiser = new Optimiser(space, parameters, optimizer);
