@@ -3,6 +3,8 @@
 import type { Scratch } from "../../gpu/scratch.ts";
 import { createTensor, type Tensor } from "../../gpu/tensor.ts";
 import { adamW } from "../../kernels/adam_w.ts";
+import { average } from "../../kernels/combine.ts";
+import { NORM_WORDS } from "../../kernels/finish_norm.ts";
 import { sumSquares } from "../../kernels/sum_squares.ts";
 import { paddedElements } from "../pass/parameter_layout.ts";
 import type { Parameter, TrainingParameters } from "../pass/parameters.ts";
@@ -22,8 +24,8 @@ export interface Remembered {
 
 type Trained = Parameter & { readonly gradient: Tensor };
 
-/** Words of what sumSquares leaves: square sum, norm, factor that clips, factor to length 1. */
-const NORM_WORDS = 4;
+/** Steps in which averages follow the weights more closely: else they would keep the first ones. */
+const FOLLOWING = 9;
 
 /** Whether a tensor is a matrix of a layer, which Muon is for; the others have AdamW. */
 export function isHiddenMatrix(name: string): boolean {
@@ -48,6 +50,7 @@ export class Optimiser implements Disposable {
   readonly #space: TrainingSpace;
   readonly #settings: OptimiserSettings;
   readonly #trained: readonly Trained[];
+  readonly #byName = new Map<string, Tensor>();
   readonly #made = new DisposableStack();
 
   /** @throws {GpuError} naming a tensor that does not fit the device */
@@ -73,6 +76,9 @@ export class Optimiser implements Disposable {
         tensor: create(`${kind} of ${parameter.name}`, paddedElements(parameter.layout)),
       }))
     );
+    for (const { kind, parameter, tensor } of this.remembered) {
+      this.#byName.set(`${kind} of ${parameter.name}`, tensor);
+    }
     this.#made.use(made.move());
     // Averages begin at the weights.
     for (const { kind, parameter, tensor } of this.remembered) {
@@ -115,6 +121,13 @@ export class Optimiser implements Disposable {
         decay,
         step: step + 1,
         clear: true,
+      });
+      const kept = this.#settings.average;
+      if (kept === null) continue;
+      const own = this.of(parameter, "average")!;
+      average(recorder, own, weight, {
+        elements,
+        kept: Math.min(kept, (step + 1) / (step + 1 + FOLLOWING)),
       });
     }
   }

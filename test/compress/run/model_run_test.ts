@@ -137,3 +137,25 @@ Deno.test("a process that is killed goes on bit for bit on the same device", asy
     assert(stateIn(run) === stateIn(whole), `${kind}: the weights differ`);
   }
 });
+
+Deno.test("averages are evaluated and written, and evaluating leaves weights and averages alone", async () => {
+  const settings = smallTrain(dir, { length: { steps: 6 }, evaluation: { every: 1 } });
+  const evaluated = await newRun();
+  {
+    using opened = await openTrain(anyGpu, settings);
+    await losses(train(runOf(opened, evaluated, anyGpu)));
+    const [weight] = opened.trainee.state;
+    const average = opened.trainee.state.find(({ name }) =>
+      name === weight.name.replace("weight/", "average/")
+    )!;
+    const values = await average.read();
+    assertEquals(await opened.trainee.result[0].read(), values);
+    assert((await weight.read()).some((value, i) => value !== values[i]));
+  }
+  const silent = await newRun();
+  using opened = await openTrain(anyGpu, { ...settings, heldOut: undefined });
+  await losses(train(runOf(opened, silent, anyGpu)));
+  const state = (run: string) =>
+    Deno.readFileSync(join(run, "step-0000006", "state.safetensors")).toHex();
+  assert(state(evaluated) === state(silent));
+});
