@@ -179,16 +179,15 @@ function activationParts(config: ModelConfig, rows: number, keeps: boolean): Pla
 
 const logitRows = (stride: number) => Math.max(1, Math.floor(DEFAULT_LOGITS_BYTES / (4 * stride)));
 
-/** A teacher runs forward only: one layer's activations, and a chunk of logits. */
+/** A teacher runs forward only, as models do that answer: one layer's activations, a chunk of logits. */
 function teacherParts(
   { config, weightBytes }: NonNullable<PlanRequest["teacher"]>,
   rows: number,
 ): PlanPart[] {
-  const { kept, shared } = activationWidths(config, headShape(config));
-  const widths = [...Object.values(kept), ...Object.values(shared)];
+  const { kept: { q, k, v, attended } } = activationWidths(config, headShape(config));
   const width = paddedInner(config.hiddenSize);
   const stride = paddedInner(config.embeddingSize);
-  const passing = 4 * rows * (widths.reduce((sum, one) => sum + one, 0) + 2 * width);
+  const passing = 4 * rows * (2 * width + q + k + v + attended + paddedInner(config.ffnSize));
   return [
     { name: "teacher's weights", bytes: weightBytes },
     {
