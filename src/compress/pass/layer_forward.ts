@@ -8,9 +8,10 @@ import { siluGate } from "../../kernels/silu_gate.ts";
 import type { ModelConfig } from "../../model/model_config.ts";
 import { paddedInner } from "../../quant/scheme.ts";
 import type { LayerModules } from "./layer_modules.ts";
-import { linearForward, type ProductSpace } from "./linear_module.ts";
+import { linearForward } from "./linear_module.ts";
 import type { Parameter } from "./parameters.ts";
 import type { PreparedBatch } from "./prepared_batch.ts";
+import type { ProductSpace } from "./product_space.ts";
 
 /** What the passes through layers share. */
 export interface LayerSpace extends ProductSpace {
