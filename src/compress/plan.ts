@@ -52,6 +52,10 @@ export interface TrainingPlan {
 
 /** Rows beyond which a micro-batch is no faster: products fill any device by then. */
 const MOST_ROWS = 4096;
+/** Parameters of dispatches, readback, rotation, ids: about the same for every model. */
+const SMALL = 3 * 2 ** 19;
+/** Words of a row's best tokens by the teacher, at most. */
+const TEACHER_WORDS = 128;
 /** Where memory is not known, a plan stays below this unless even the least takes more. */
 const UNKNOWN_LIMIT = 8 * 2 ** 30;
 
@@ -131,6 +135,7 @@ function planned(
     { name: "optimiser", bytes: sum(trained, moments) },
     ...activationParts(student, rows, keepActivations),
     ...teacher ? teacherParts(teacher, rows) : [],
+    { name: "batches and small buffers", bytes: SMALL + (teacher ? 4 * rows * TEACHER_WORDS : 0) },
   ];
   const parts = all.filter(({ bytes }) => bytes > 0);
   const bytes = parts.reduce((total, part) => total + part.bytes, 0);
@@ -187,7 +192,7 @@ function teacherParts(
   const { kept: { q, k, v, attended } } = activationWidths(config, headShape(config));
   const width = paddedInner(config.hiddenSize);
   const stride = paddedInner(config.embeddingSize);
-  const passing = 4 * rows * (2 * width + q + k + v + attended + paddedInner(config.ffnSize));
+  const passing = 4 * rows * (3 * width + q + k + v + attended + paddedInner(config.ffnSize));
   return [
     { name: "teacher's weights", bytes: weightBytes },
     {
