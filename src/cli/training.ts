@@ -122,13 +122,13 @@ function inputsOf(
   { student, teacher, settings }: Training<CommonSettings>,
 ): Record<string, number> {
   const inputs: Record<string, number> = {};
-  for (const dir of [student, teacher]) {
+  for (const [role, dir] of Object.entries({ student, teacher })) {
     if (dir === undefined) continue;
     using checkpoint = openCheckpoint(dir);
-    inputs[basename(dir)] = checkpoint.byteLength;
+    inputs[role] = checkpoint.byteLength;
   }
-  for (const { path } of [...settings.data, { path: settings.heldOut }]) {
-    if (path !== undefined) inputs[basename(path)] = Deno.statSync(path).size;
+  for (const path of [...settings.data.map(({ path }) => path), settings.heldOut]) {
+    if (path !== undefined) inputs[path] = Deno.statSync(path).size;
   }
   return inputs;
 }
