@@ -8,6 +8,7 @@ import { attentionKernel } from "../../src/kernels/attention.ts";
 import { embedKernel } from "../../src/kernels/embed.ts";
 import { headKernel } from "../../src/kernels/head.ts";
 import { matmulKernel } from "../../src/kernels/matmul.ts";
+import { multiplyRowsKernel } from "../../src/kernels/multiply_rows.ts";
 import { qkvKernel } from "../../src/kernels/qkv.ts";
 import { swigluKernel } from "../../src/kernels/swiglu.ts";
 import type { KernelCase, KernelRun, Word } from "./case.ts";
@@ -33,6 +34,7 @@ export const HAS_FORMS: readonly string[] = [
   attentionKernel,
   embedKernel,
   matmulKernel,
+  multiplyRowsKernel,
   qkvKernel,
   swigluKernel,
   headKernel,
