@@ -97,6 +97,8 @@ export function distilLoss(
     readonly stride: number;
     /** Entry of the first row; default 0. */
     readonly firstRow?: number;
+    /** Lanes of a workgroup, a power of two from 8 to 256 (default: by the device). */
+    readonly lanes?: number;
     /** Tokens of a teacher's row in `ranked`. */
     readonly count: number;
     readonly terms: DistilTerms;
@@ -125,7 +127,7 @@ export function distilLoss(
       mse_share: mse,
     },
     constants: {
-      ...softmaxLanes(columns, recorder.gpu),
+      ...softmaxLanes(columns, recorder.gpu, options.lanes),
       FROM_TEACHER: direction === "teacher_student" ? 1 : 0,
     },
     cost: {
