@@ -6,7 +6,7 @@ import {
   distilLoss,
   type DistilTerms,
 } from "../../src/kernels/distil_loss.ts";
-import { RANKED_WORDS, topTokens } from "../../src/kernels/rank_tokens.ts";
+import { TOP_WORDS, topTokens } from "../../src/kernels/top_tokens.ts";
 import { paddedInner } from "../../src/quant/scheme.ts";
 import { defineCase, GUARD_ROWS } from "./case.ts";
 import { inPlace, logitRows } from "./logit_rows.ts";
@@ -183,8 +183,8 @@ export const kernelCase = defineCase<Size, Size & DistilInputs>({
       correct: inPlace(tensors, "correct", new Uint32Array(0), entries, GUARD),
     };
     const read = tensors.of("teacher", Float32Array.from(teacher));
-    const ranked = tensors.of("ranked", new Uint32Array(RANKED_WORDS * count * entries));
-    const sums = tensors.of("sums", new Float32Array(RANKED_WORDS * entries));
+    const ranked = tensors.of("ranked", new Uint32Array(TOP_WORDS * count * entries));
+    const sums = tensors.of("sums", new Float32Array(TOP_WORDS * entries));
     const bound = {
       logits: outputs.logits.tensor,
       ranked,
