@@ -26,11 +26,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   for (var first = start + lane; first < end; first += HELD * LANES) {
     var held: array<vec4<f32>, HELD>;
     for (var i = 0u; i < HELD; i++) {
-      let quad = first + i * LANES;
-      held[i] = select(vec4<f32>(0.0), x[min(quad, end - 1u)], quad < end);
+      held[i] = x[min(first + i * LANES, end - 1u)];
     }
     for (var i = 0u; i < HELD; i++) {
-      squares = fma(held[i], held[i], squares);
+      let value = select(vec4<f32>(0.0), held[i], first + i * LANES < end);
+      squares = fma(value, value, squares);
     }
   }
   partial[lane] = (squares.x + squares.y) + (squares.z + squares.w);

@@ -24,6 +24,7 @@ const MOST = 256u;
 var<workgroup> class_peaks: array<f32, CLASSES>;
 var<workgroup> bound: f32;
 var<workgroup> taken: atomic<u32>;
+var<workgroup> reached: u32; // taken, once all are
 var<workgroup> candidates: array<vec2<u32>, MOST>;
 
 fn is_before(a: f32, a_token: u32, b: f32, b_token: u32) -> bool {
@@ -162,7 +163,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   workgroupBarrier();
   collect(start, lane);
   workgroupBarrier();
-  let found = atomicLoad(&taken);
+  if (lane == 0u) {
+    reached = atomicLoad(&taken);
+  }
+  let found = workgroupUniformLoad(&reached);
   if (found <= MOST) {
     rank_candidates(to, found, lane);
   } else {
