@@ -16,7 +16,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> ranked: array<vec2<u32>>;
 @group(0) @binding(3) var<storage, read_write> sums: array<vec2<f32>>;
 
-override KEPT: u32 = 4u; // classes of a lane: 1 or 4
+override KEPT: u32 = 4u; // classes of a lane: 1, 2 or 4
 override CLASSES: u32 = 128u; // LANES * KEPT; naga 29 panics at arrays of a product's size
 
 const MOST = 256u;
@@ -51,8 +51,12 @@ fn find_bound(start: u32, lane: u32) {
   for (var i = 0u; i < 4u; i++) {
     largest[i] = max(largest[i], largest[i + 4u]);
   }
+  if (KEPT < 4u) {
+    largest[0] = max(largest[0], largest[2]);
+    largest[1] = max(largest[1], largest[3]);
+  }
   if (KEPT == 1u) {
-    largest[0] = max(max(largest[0], largest[1]), max(largest[2], largest[3]));
+    largest[0] = max(largest[0], largest[1]);
   }
   for (var i = 0u; i < 4u; i++) {
     if (i < KEPT) {

@@ -53,7 +53,7 @@ export function topTokens(
   }
   const { lanes = Math.max(32, rowLanes(columns, recorder.gpu)) } = options;
   // Twice as many classes as tokens at least, so that few tokens more than asked reach the bound.
-  const kept = lanes >= 128 ? 1 : 4;
+  const kept = count <= lanes / 2 ? 1 : count <= lanes ? 2 : 4;
   recorder.dispatch(topTokensKernel, {
     bindings: tensors,
     params: { columns, stride, first_row: firstRow, count },
