@@ -32,6 +32,14 @@ export const COMMON: Readonly<Record<string, readonly string[]>> = {
   "eval agreement": [
     ...["model", "against", "weights", "group", "head", "kv-cache", "data", "limit", "json"],
   ],
+  distil: [
+    ...["teacher", "student", "data", "held-out", "out", "steps", "tokens", "batch", "rate"],
+    ...["evaluate-every", "lora", "settings", "dry-run"],
+  ],
+  train: [
+    ...["from", "start", "data", "held-out", "out", "steps", "tokens", "batch", "rate"],
+    ...["optimizer", "evaluate-every", "settings", "dry-run"],
+  ],
   quantize: ["to", "out", "group", "head"],
   synth: ["like", "out", "on-gpu", "weights", "tokenizer", "layers", "seed", "adapter"],
   tune: ["model", "like", "weights", "rows", "force", "json", "adapter"],
@@ -45,6 +53,19 @@ export const COMMON: Readonly<Record<string, readonly string[]>> = {
 const ARGUMENTS: Readonly<Record<string, string>> = {
   what: "device, strategies, pair, roofline, load or peers",
   dir: "model folder",
+};
+
+/** Shorter texts of the options of the commands that train. */
+const TRAINING: Readonly<Record<string, string>> = {
+  data: "jsonl of messages or texts; FILE:0.4 gives a share",
+  "held-out": "examples to evaluate with, such as every 500 steps",
+  out: "folder to write; a stopped run goes on when repeated",
+  steps: "length of the run in steps",
+  "evaluate-every": "steps between two evaluations (default: 500)",
+  settings: "JSON with any setting of --help-all; options go first",
+  start: "weights to begin with (default: the folder's)",
+  optimizer: "of the layers' matrices (default: adamw)",
+  lora: "train adapters of this rank alone, and merge them",
 };
 
 /** Shorter texts of options, for the short help. */
@@ -70,6 +91,12 @@ const OPTIONS: Readonly<Record<string, string>> = {
   "gpu-memory": "most GPU memory that may be used, such as 24GiB",
 };
 
+/** Shorter texts of options that other commands have too, by command. */
+const OWN_OPTIONS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  distil: TRAINING,
+  train: TRAINING,
+};
+
 /** Lines of examples in the short help. */
 const EXAMPLES = 3;
 
@@ -90,16 +117,22 @@ function commonOf(command: Command): readonly string[] | undefined {
 export function helpConfiguration(): Partial<Help> {
   const plain = new Help();
   let isShort = false;
+  let own: Readonly<Record<string, string>> = {};
   return {
     formatHelp(command, helper) {
       isShort = commonOf(command) !== undefined;
-      return plain.formatHelp(command, helper);
+      own = OWN_OPTIONS[pathOf(command)] ?? {};
+      const text = plain.formatHelp(command, helper);
+      // With a blank line behind the usage the list of commands would not fit a screen.
+      return command.parent ? text : text.replace("\n\n", "\n");
     },
     visibleCommands(command) {
       return plain.visibleCommands(command).filter((one) => one.name() !== "help");
     },
     visibleOptions(command) {
       const options = plain.visibleOptions(command);
+      // The usage tells of the program's own.
+      if (!command.parent) return [];
       const common = commonOf(command);
       if (!common) return options;
       const named = common.flatMap((name) =>
@@ -112,7 +145,7 @@ export function helpConfiguration(): Partial<Help> {
       return short ?? plain.argumentDescription(argument);
     },
     optionDescription(option) {
-      const short = isShort ? OPTIONS[option.name()] : undefined;
+      const short = isShort ? own[option.name()] ?? OPTIONS[option.name()] : undefined;
       return short ?? plain.optionDescription(option);
     },
   };

@@ -18,6 +18,8 @@ const COMMANDS = [
   "parity",
   "eval accuracy",
   "eval agreement",
+  "distil",
+  "train",
   "quantize",
   "synth",
   "tune",

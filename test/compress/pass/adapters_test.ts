@@ -1,0 +1,163 @@
+import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
+import {
+  ADAPTED_MODULES,
+  type AdapterOptions,
+  Adapters,
+  nothingTrains,
+} from "../../../src/compress/pass/adapters.ts";
+import { allLogits } from "../../../src/compress/pass/logit_source.ts";
+import { readParameter, TrainingParameters } from "../../../src/compress/pass/parameters.ts";
+import { trainedFolder } from "../../../src/compress/pass/trained_folder.ts";
+import { CROSS_ENTROPY } from "../../../src/compress/pass/training_loss.ts";
+import { TrainingPass } from "../../../src/compress/pass/training_pass.ts";
+import { TrainingSpace } from "../../../src/compress/pass/training_space.ts";
+import { planFolder, writeFolder } from "../../../src/weights/folder_writer.ts";
+import { anyGpu } from "../../gpu/device.ts";
+import { Random } from "../../kernels/random.ts";
+import {
+  type CheckpointShape,
+  configOf,
+  withFolder,
+  writeCheckpoint,
+} from "../../model/random_checkpoint.ts";
+import { ReferenceLlada } from "../../reference/llada.ts";
+import { readCheckpoint } from "../../reference/read.ts";
+import { farthest, randomBatch, referenceLoss } from "./batches.ts";
+
+const SHAPE: CheckpointShape = {
+  heads: 2,
+  kvHeads: 1,
+  headDim: 18,
+  layers: 2,
+  ffnSize: 21,
+  vocabSize: 27,
+};
+
+/** A model with adapters whose B are not zero, as after some steps. */
+function withAdapters(dir: string, options: Omit<AdapterOptions, "seed">) {
+  const parameters = TrainingParameters.load(anyGpu, dir, { trains: nothingTrains });
+  const adapters = new Adapters(parameters, { ...options, seed: 3 });
+  for (const { name, layout } of parameters.trained) {
+    if (!name.endsWith(".lora_B.weight")) continue;
+    parameters.set(name, new Random(name).floats(layout.shape[0] * layout.shape[1], 0.3));
+  }
+  return { parameters, adapters };
+}
+
+Deno.test("adapters begin at the model itself, and their seed decides their numbers", async () => {
+  await withFolder(async (dir) => {
+    await writeCheckpoint(dir, SHAPE, "begin");
+    const batch = randomBatch([5, 6], 27, "begin");
+    using space = new TrainingSpace(anyGpu);
+    using plain = TrainingParameters.load(anyGpu, dir);
+    using plainPass = new TrainingPass(space, plain);
+    const expected = await allLogits(space, plainPass, batch);
+    const read = async (seed: number) => {
+      using parameters = TrainingParameters.load(anyGpu, dir, { trains: nothingTrains });
+      using adapters = new Adapters(parameters, { rank: 3, seed });
+      using pass = new TrainingPass(space, parameters, { adapters });
+      assertEquals(await allLogits(space, pass, batch), expected);
+      assertEquals(parameters.trained.length, 2 * 7 * SHAPE.layers);
+      const { layout, weight } = parameters.get("model.transformer.blocks.1.ff_out.lora_A.weight");
+      return await readParameter(space.readback, space.recorder, layout, weight);
+    };
+    const numbers = await read(1);
+    assertEquals(numbers.length, 3 * SHAPE.ffnSize);
+    assertEquals(await read(1), numbers);
+    assert(farthest(await read(2), numbers) > 0.1);
+  });
+});
+
+Deno.test("adapters compute, learn and are written as the sum of matrices that they stand for", async () => {
+  await withFolder(async (dir) => {
+    await writeCheckpoint(dir, SHAPE, "sum");
+    const batch = randomBatch([5, 1, 9], 27, "sum");
+    using space = new TrainingSpace(anyGpu);
+    const modules = ["q_proj", "v_proj", "attn_out", "ff_out"];
+    const made = withAdapters(dir, { rank: 3, alpha: 6, modules });
+    using parameters = made.parameters;
+    using adapters = made.adapters;
+    assertEquals(adapters.names.length, 2 * modules.length);
+    using pass = new TrainingPass(space, parameters, { adapters });
+
+    const config = configOf(SHAPE) as unknown as ReferenceLlada["config"];
+    const base = new Map([...readCheckpoint(dir)].map(([name, { data }]) => [name, data]));
+    const low = new Map<string, Float64Array>();
+    const gradients = new Map<string, Float32Array>();
+    const { terms } = await pass.step([batch], CROSS_ENTROPY);
+    const { readback, recorder } = space;
+    for (const { name, layout, weight, gradient } of parameters.trained) {
+      low.set(name, Float64Array.from(await readParameter(readback, recorder, layout, weight)));
+      gradients.set(name, await readParameter(readback, recorder, layout, gradient));
+    }
+    const summed = (factors: ReadonlyMap<string, Float64Array>) => {
+      const weights = new Map(base);
+      for (const name of adapters.names) {
+        const stem = name.slice(0, -".weight".length);
+        const a = factors.get(`${stem}.lora_A.weight`)!;
+        const b = factors.get(`${stem}.lora_B.weight`)!;
+        const inner = a.length / 3;
+        const sum = (value: number, i: number) => {
+          const [row, column] = [Math.floor(i / inner), i % inner];
+          for (let r = 0; r < 3; r++) value += 2 * b[3 * row + r] * a[r * inner + column];
+          return value;
+        };
+        weights.set(name, base.get(name)!.map(sum));
+      }
+      return weights;
+    };
+    const lossAt = (factors: ReadonlyMap<string, Float64Array>) =>
+      referenceLoss(new ReferenceLlada(config, summed(factors)), batch);
+    assertAlmostEquals(terms.loss / lossAt(low), 1, 1e-6);
+
+    for (const [name, gradient] of gradients) {
+      const random = new Random(name);
+      const direction = Float64Array.from(gradient, () => random.normal());
+      const moved = (by: number) =>
+        lossAt(
+          new Map([...low, [name, low.get(name)!.map((value, i) => value + by * direction[i])]]),
+        );
+      const expected = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+      const found = gradient.reduce((sum, value, i) => sum + value * direction[i], 0);
+      const size = Math.hypot(...gradient);
+      assert(size > 0, name);
+      assertAlmostEquals(found / size, expected / size, 1e-4, name);
+    }
+
+    const out = `${dir}/out`;
+    const content = trainedFolder(space, parameters, {
+      config: configOf(SHAPE) as Record<string, string>,
+      copies: [],
+      settings: {},
+      dtype: "F32",
+      adapters,
+    });
+    await writeFolder(planFolder(out, content));
+    const written = readCheckpoint(out);
+    const expected = summed(low);
+    assertEquals([...written.keys()].sort(), [...base.keys()].sort());
+    for (const [name, { data }] of written) {
+      assert(farthest(data, expected.get(name)!) <= 1e-6, name);
+    }
+  });
+});
+
+Deno.test("modules that no layer has are refused, naming those that there are", async () => {
+  await withFolder(async (dir) => {
+    await writeCheckpoint(dir, SHAPE, "refused");
+    using parameters = TrainingParameters.load(anyGpu, dir, { trains: nothingTrains });
+    const refused = (options: Partial<AdapterOptions>, message: string) =>
+      assertThrows(
+        () => new Adapters(parameters, { rank: 4, seed: 1, ...options }),
+        RangeError,
+        message,
+      );
+    refused(
+      { modules: ["q_proj", "o_proj", "gate_proj"] },
+      `no layer has a module o_proj, gate_proj: adapters go to ${ADAPTED_MODULES.join(", ")}`,
+    );
+    refused({ modules: [] }, "no modules");
+    refused({ rank: 0 }, "a rank of 0");
+    refused({ alpha: 0 }, "an alpha of 0");
+  });
+});
