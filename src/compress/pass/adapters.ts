@@ -6,7 +6,7 @@
 import { type Tensor, tensorOf } from "../../gpu/tensor.ts";
 import { paddedInner } from "../../quant/scheme.ts";
 import type { Adapter } from "./linear_module.ts";
-import type { ParameterLayout } from "./parameter_layout.ts";
+import { type ParameterLayout, parameterLayouts } from "./parameter_layout.ts";
 import type { TrainingParameters } from "./parameters.ts";
 import { hash, uniform } from "../../denoise/noise.ts";
 
@@ -57,11 +57,12 @@ export class Adapters implements Disposable {
     const diagonal = new Float32Array(side * side);
     for (let i = 0; i < rank; i++) diagonal[i * side + i] = this.scale;
     this.#scale = tensorOf(parameters.gpu, "scale of adapters", diagonal);
-    const adapted = parameters.list.filter(({ name }) =>
+    // In the order of the model, whichever of its matrices are packed: that decides the numbers drawn.
+    const adapted = parameterLayouts(parameters.config).filter(({ name }) =>
       modules.some((module) => name.endsWith(`.${module}.weight`)) && name.includes(".blocks.")
     );
-    for (const [index, { name, layout }] of adapted.entries()) {
-      const { shape: [out, inner], rows, columns, headRows } = layout;
+    for (const [index, layout] of adapted.entries()) {
+      const { name, shape: [out, inner], rows, columns, headRows } = layout;
       const stem = name.slice(0, -".weight".length);
       const a: ParameterLayout = {
         name: `${stem}.lora_A.weight`,
@@ -120,28 +121,32 @@ function checkAdapters(modules: readonly string[], rank: number, alpha: number):
   }
 }
 
-/** `W + scale B A`, as the checkpoint has W. */
-export function merged(
-  weight: Float32Array<ArrayBuffer>,
-  shape: readonly number[],
+/**
+ * Adds `scale B A` to some rows of the matrix, as the checkpoint has it.
+ * @param rows `[rows, in]`, changed
+ * @param factors.a `[rank, in]`
+ * @param factors.b `[out, rank]`
+ * @param firstRow the matrix's row that is the first of these
+ */
+export function addProduct(
+  rows: Float32Array,
   { a, b, scale, rank }: {
     readonly a: Float32Array;
     readonly b: Float32Array;
     readonly scale: number;
     readonly rank: number;
   },
-): Float32Array<ArrayBuffer> {
-  const [out, inner] = shape;
-  const result = weight.slice();
-  const row = new Float64Array(inner);
-  for (let o = 0; o < out; o++) {
-    row.fill(0);
+  firstRow: number,
+): void {
+  const inner = a.length / rank;
+  const sums = new Float64Array(inner);
+  for (let row = 0; row * inner < rows.length; row++) {
+    sums.fill(0);
     for (let r = 0; r < rank; r++) {
-      const factor = b[o * rank + r];
+      const factor = b[(firstRow + row) * rank + r];
       if (factor === 0) continue;
-      for (let i = 0; i < inner; i++) row[i] += factor * a[r * inner + i];
+      for (let i = 0; i < inner; i++) sums[i] += factor * a[r * inner + i];
     }
-    for (let i = 0; i < inner; i++) result[o * inner + i] += scale * row[i];
+    for (let i = 0; i < inner; i++) rows[row * inner + i] += scale * sums[i];
   }
-  return result;
 }

@@ -2,6 +2,7 @@
 
 import type { Adapters } from "./adapters.ts";
 import type { LinearModule } from "./linear_module.ts";
+import type { PackedMatrix } from "./packed_matrix.ts";
 import { parameterName } from "./parameter_layout.ts";
 import type { Parameter, TrainingParameters } from "./parameters.ts";
 
@@ -20,7 +21,7 @@ export interface LayerModules {
 
 /** All of a model. */
 export interface Modules {
-  readonly embedding: Parameter;
+  readonly embedding: Parameter | PackedMatrix;
   readonly layers: readonly LayerModules[];
   readonly finalNorm: Parameter;
   /** The embedding itself where the two are tied. */
@@ -31,12 +32,16 @@ export interface Modules {
 export function modulesOf(parameters: TrainingParameters, adapters?: Adapters): Modules {
   const { layers, tiedHead } = parameters.config;
   const get = (tensor: string, layer?: number) => parameters.get(parameterName(tensor, layer));
+  const matrix = (tensor: string, layer?: number) => {
+    const name = parameterName(tensor, layer);
+    return parameters.packed.get(name) ?? parameters.get(name);
+  };
   const linear = (tensor: string, layer?: number): LinearModule => {
-    const weight = get(tensor, layer);
+    const weight = matrix(tensor, layer);
     return { weight, adapter: adapters?.of(weight.name) };
   };
   return {
-    embedding: get("wte"),
+    embedding: matrix("wte"),
     layers: Array.from({ length: layers }, (_, i) => ({
       attentionNorm: get("attn_norm", i),
       q: linear("q_proj", i),

@@ -4,6 +4,7 @@ import type { Recorder } from "../../gpu/recorder.ts";
 import type { Scratch } from "../../gpu/scratch.ts";
 import type { Tensor } from "../../gpu/tensor.ts";
 import { multiply } from "../../kernels/multiply_rows.ts";
+import { packedBackward, packedForward, type PackedMatrix } from "./packed_matrix.ts";
 import type { Parameter } from "./parameters.ts";
 
 /** What records products. */
@@ -24,7 +25,7 @@ export interface Adapter {
 
 /** A matrix, and its adapter if it has one. */
 export interface LinearModule {
-  readonly weight: Parameter;
+  readonly weight: Parameter | PackedMatrix;
   readonly adapter?: Adapter;
 }
 
@@ -49,7 +50,8 @@ export function linearForward(
   const { recorder, scratch } = space;
   const { rows: columns, columns: inner } = weight.layout;
   const shared = { rows, scratch, bTransposed: true };
-  multiply(recorder, x, weight.weight, y, { ...shared, inner, columns, add });
+  if ("matrix" in weight) packedForward(space, weight, x, y, { rows, add });
+  else multiply(recorder, x, weight.weight, y, { ...shared, inner, columns, add });
   if (!adapter) return;
   const low = lowRank(space, adapter, x, rows);
   const rank = adapter.a.layout.rows;
@@ -91,9 +93,12 @@ export function linearBackward(
 ): void {
   const { recorder, scratch } = space;
   const { rows: out, columns: inner } = weight.layout;
-  if (weight.gradient) addWeightGradient(space, weight.gradient, dY, x, { rows, out, inner });
-  if (dX) {
-    multiply(recorder, dY, weight.weight, dX, { rows, inner: out, columns: inner, add, scratch });
+  if ("matrix" in weight) {
+    if (dX) packedBackward(space, weight, dY, dX, { rows, add });
+  } else {
+    if (weight.gradient) addWeightGradient(space, weight.gradient, dY, x, { rows, out, inner });
+    const shape = { rows, inner: out, columns: inner, add, scratch };
+    if (dX) multiply(recorder, dY, weight.weight, dX, shape);
   }
   if (!adapter) return;
   const { a, b, scale } = adapter;

@@ -67,6 +67,12 @@ function paddedRow(row: number, headRows: number | undefined): number {
   return Math.floor(row / headRows) * paddedInner(headRows) + row % headRows;
 }
 
+/** The row on the GPU of every row of the checkpoint, in order. */
+export function sourceRows(layout: ParameterLayout): number[] {
+  const { rows } = storedSize(layout);
+  return Array.from({ length: rows }, (_, row) => paddedRow(row, layout.headRows));
+}
+
 /**
  * Lays numbers out as on the GPU.
  * @param values `[product of shape]`, row-major

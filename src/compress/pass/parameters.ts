@@ -3,14 +3,17 @@
 import { byteSize, toF32 } from "../../gpu/dtype.ts";
 import type { Gpu } from "../../gpu/device.ts";
 import type { Readback } from "../../gpu/readback.ts";
-import type { Recorder } from "../../gpu/recorder.ts";
+import { Recorder } from "../../gpu/recorder.ts";
 import { createTensor, type Tensor, tensorOf, upload } from "../../gpu/tensor.ts";
 import { rotationTable } from "../../kernels/qkv.ts";
 import { readConfig } from "../../model/loading/config.ts";
 import { checkTensors } from "../../model/loading/tensors.ts";
+import { WeightUpload } from "../../model/loading/upload.ts";
 import type { ModelConfig } from "../../model/model_config.ts";
+import type { QuantScheme } from "../../quant/scheme.ts";
 import { type Checkpoint, openCheckpoint } from "../../weights/checkpoint.ts";
 import { ConfigError } from "../../weights/model_file_error.ts";
+import { type PackedMatrix, rowIdsOf } from "./packed_matrix.ts";
 import {
   layoutPieces,
   padded,
@@ -38,21 +41,38 @@ export interface ParameterOptions {
   readonly context?: number;
 }
 
+/** Matrices that are not among the parameters, and the tensors that hold them. */
+interface Packed {
+  readonly matrices: ReadonlyMap<string, PackedMatrix>;
+  readonly owned: readonly Tensor[];
+}
+
 /** All tensors of a model in training, by the checkpoint's names. Dispose of it to free them. */
 export class TrainingParameters implements Disposable {
   readonly gpu: Gpu;
   readonly config: ModelConfig;
   /** `[maxSequenceLength, headDim / 2]` of (cos, sin) */
   readonly rotation: Tensor;
+  /** Frozen matrices that are not among the others, by name. */
+  readonly packed: ReadonlyMap<string, PackedMatrix>;
   readonly #byName = new Map<string, Parameter>();
+  readonly #owned: readonly Tensor[];
 
   /** Makes tensors of zeros. @throws {GpuError} naming a tensor that does not fit the device */
-  constructor(gpu: Gpu, config: ModelConfig, options: ParameterOptions = {}) {
+  constructor(
+    gpu: Gpu,
+    config: ModelConfig,
+    options: ParameterOptions = {},
+    packed: Packed = { matrices: new Map(), owned: [] },
+  ) {
     this.gpu = gpu;
+    this.packed = packed.matrices;
+    this.#owned = packed.owned;
     const { trains = () => true, context = config.maxSequenceLength } = options;
     this.config = { ...config, maxSequenceLength: context };
     using made = new DisposableStack();
-    const layouts = parameterLayouts(config);
+    made.defer(() => this.#owned.forEach((tensor) => tensor.destroy()));
+    const layouts = parameterLayouts(config).filter(({ name }) => !this.packed.has(name));
     for (const layout of layouts) {
       made.defer(() => this.#free(layout.name));
       this.add(layout, trains(layout.name));
@@ -83,29 +103,65 @@ export class TrainingParameters implements Disposable {
     checkpoint: Checkpoint,
     options: ParameterOptions = {},
   ): TrainingParameters {
-    if (config.quantisation) {
-      throw new ConfigError({
-        file: checkpoint.file,
-        field: "quantization_config",
-        found: `weights of ${config.quantisation.scheme.bits} bits`,
-        expected: "weights that are floats, since only these can be trained",
-        remedy: "Give the folder that was quantised.",
-      });
-    }
-    checkTensors(config, checkpoint);
+    checkFloats(config, checkpoint);
     using made = new DisposableStack();
     const parameters = made.use(new TrainingParameters(gpu, config, options));
-    for (const { layout, weight } of parameters.list) {
+    parameters.#read(checkpoint);
+    made.move();
+    return parameters;
+  }
+
+  /**
+   * Loads a model folder of floats whose matrices stay in a scheme, the embedding and the head as they
+   * are stored: nothing trains but adapters that join them, and norms have no gradients.
+   * @param scheme of the layers' matrices; default: as they are stored
+   * @throws as {@linkcode TrainingParameters.load}
+   */
+  static async frozen(
+    gpu: Gpu,
+    dir: string,
+    options: { readonly scheme?: QuantScheme; readonly context?: number } = {},
+  ): Promise<TrainingParameters> {
+    const config = readConfig(dir);
+    using checkpoint = openCheckpoint(dir);
+    checkFloats(config, checkpoint);
+    using recorder = new Recorder(gpu);
+    await using upload = new WeightUpload(gpu, recorder, checkpoint);
+    using made = new DisposableStack();
+    const ids: Tensor[] = [];
+    made.defer(() => ids.forEach((tensor) => tensor.destroy()));
+    const matrices = new Map<string, PackedMatrix>();
+    for (const layout of parameterLayouts(config)) {
+      const { name, shape: [out, inner] } = layout;
+      if (inner === undefined) continue;
+      const scheme = name.includes(".blocks.") ? options.scheme : undefined;
+      const matrix = await upload.stacked([name], [out], inner, scheme);
+      const rowIds = rowIdsOf(gpu, layout);
+      ids.push(rowIds);
+      matrices.set(name, { name, layout, matrix, rowIds });
+    }
+    const owned = [...await upload.release(), ...ids];
+    made.move();
+    const packed = { matrices, owned };
+    using loaded = new DisposableStack();
+    const frozen = { context: options.context, trains: () => false };
+    const parameters = loaded.use(new TrainingParameters(gpu, config, frozen, packed));
+    parameters.#read(checkpoint);
+    loaded.move();
+    return parameters;
+  }
+
+  #read(checkpoint: Checkpoint): void {
+    for (const { layout, weight } of this.list) {
       const slice = checkpoint.tensor(layout.name, { shape: layout.shape });
       const size = byteSize(slice.dtype);
       for (const piece of layoutPieces(layout)) {
         const bytes = new Uint8Array(size * piece.count);
         checkpoint.readInto(slice, bytes, size * piece.first);
-        upload(gpu, weight, padded(piece.layout, toF32(bytes, slice.dtype)), piece.paddedFirst);
+        const values = padded(piece.layout, toF32(bytes, slice.dtype));
+        upload(this.gpu, weight, values, piece.paddedFirst);
       }
     }
-    made.move();
-    return parameters;
   }
 
   /** All tensors, in the order of the family. */
@@ -171,8 +227,22 @@ export class TrainingParameters implements Disposable {
 
   [Symbol.dispose](): void {
     for (const name of [...this.#byName.keys()]) this.#free(name);
+    for (const tensor of this.#owned) tensor.destroy();
     this.rotation.destroy();
   }
+}
+
+/** @throws {ConfigError} when weights are quantised */
+function checkFloats(config: ModelConfig, checkpoint: Checkpoint): void {
+  checkTensors(config, checkpoint);
+  if (!config.quantisation) return;
+  throw new ConfigError({
+    file: checkpoint.file,
+    field: "quantization_config",
+    found: `weights of ${config.quantisation.scheme.bits} bits`,
+    expected: "weights that are floats, since only these can be trained",
+    remedy: "Give the folder that was quantised.",
+  });
 }
 
 /**

@@ -1,6 +1,7 @@
 /** The forward and backward pass of a whole model in training. */
 
 import type { Tensor } from "../../gpu/tensor.ts";
+import { embed } from "../../kernels/embed.ts";
 import { embedBackward, tokenRows } from "../../kernels/embed_backward.ts";
 import { embedRows } from "../../kernels/embed_rows.ts";
 import { upload } from "../../gpu/tensor.ts";
@@ -139,7 +140,8 @@ export class TrainingPass implements LogitSource, Disposable {
     const { rows, ids } = batch;
     const { rows: tokens, columns: stride } = embedding.layout;
     let x = layerInput(this.#layers, 0, rows);
-    embedRows(recorder, ids, embedding.weight, x, { rows, stride, tokens });
+    if ("matrix" in embedding) embed(recorder, ids, embedding.matrix, x, rows);
+    else embedRows(recorder, ids, embedding.weight, x, { rows, stride, tokens });
     for (const [i, modules] of layers.entries()) {
       const out = layerInput(this.#layers, i + 1, rows);
       layerForward(this.#layers, batch, modules, layerActivations(this.#layers, i, rows), out);
@@ -191,8 +193,9 @@ export class TrainingPass implements LogitSource, Disposable {
   #embeddingGradient({ batch, rows }: PreparedBatch, dX: Tensor): void {
     const { recorder, scratch } = this.#layers;
     const { gpu } = this.#space;
-    const { gradient, layout } = this.#modules.embedding;
-    if (!gradient) return;
+    const { embedding } = this.#modules;
+    if ("matrix" in embedding || !embedding.gradient) return;
+    const { gradient, layout } = embedding;
     const sorted = tokenRows(batch.ids);
     const lists = scratch.get("token lists", sorted.lists.length);
     const order = scratch.get("rows by token", rows);

@@ -11,6 +11,10 @@ import { trainedFolder } from "../../../src/compress/pass/trained_folder.ts";
 import { CROSS_ENTROPY } from "../../../src/compress/pass/training_loss.ts";
 import { TrainingPass } from "../../../src/compress/pass/training_pass.ts";
 import { TrainingSpace } from "../../../src/compress/pass/training_space.ts";
+import type { TrainingBatch } from "../../../src/compress/training_batch.ts";
+import { decodeRows, encodeRows } from "../../../src/quant/encode.ts";
+import { quantised } from "../../../src/quant/scheme.ts";
+import { openCheckpoint } from "../../../src/weights/checkpoint.ts";
 import { planFolder, writeFolder } from "../../../src/weights/folder_writer.ts";
 import { anyGpu } from "../../gpu/device.ts";
 import { Random } from "../../kernels/random.ts";
@@ -159,5 +163,110 @@ Deno.test("modules that no layer has are refused, naming those that there are", 
     refused({ modules: [] }, "no modules");
     refused({ rank: 0 }, "a rank of 0");
     refused({ alpha: 0 }, "an alpha of 0");
+  });
+});
+
+/** Gradients of adapters by name, and the loss, of one step. */
+async function adapterStep(
+  space: TrainingSpace,
+  parameters: TrainingParameters,
+  batch: TrainingBatch,
+) {
+  using adapters = new Adapters(parameters, { rank: 3, seed: 3 });
+  for (const { name, layout } of parameters.trained) {
+    if (!name.endsWith(".lora_B.weight")) continue;
+    parameters.set(name, new Random(name).floats(layout.shape[0] * layout.shape[1], 0.3));
+  }
+  using pass = new TrainingPass(space, parameters, { adapters });
+  const { terms } = await pass.step([batch], CROSS_ENTROPY);
+  const gradients = new Map<string, Float32Array>();
+  for (const { name, layout, gradient } of parameters.trained) {
+    const { readback, recorder } = space;
+    gradients.set(name, await readParameter(readback, recorder, layout, gradient));
+  }
+  return { loss: terms.loss, gradients };
+}
+
+type AdapterStep = Awaited<ReturnType<typeof adapterStep>>;
+
+/** The same but for the order of sums. */
+function assertSame(found: AdapterStep, expected: AdapterStep): void {
+  assertAlmostEquals(found.loss / expected.loss, 1, 1e-6);
+  for (const [name, gradient] of expected.gradients) {
+    const largest = farthest(gradient, new Float32Array(gradient.length));
+    assert(largest > 0, name);
+    assert(farthest(found.gradients.get(name)!, gradient) <= 2e-5 * largest, name);
+  }
+}
+
+for (
+  const [name, shape] of Object.entries<CheckpointShape>({
+    "heads that are padded": { ...SHAPE, dtypes: ["BF16"] },
+    "more tokens than a copy has rows": {
+      ...SHAPE,
+      headDim: 16,
+      vocabSize: 33001,
+      dtypes: ["F16"],
+      layers: 1,
+    },
+  })
+) {
+  Deno.test(`${name}: matrices that stay packed train the same adapters`, async () => {
+    await withFolder(async (dir) => {
+      await writeCheckpoint(dir, shape, name);
+      const batch = randomBatch([5, 3], shape.vocabSize, name);
+      using space = new TrainingSpace(anyGpu);
+      using floats = TrainingParameters.load(anyGpu, dir, { trains: nothingTrains });
+      const expected = await adapterStep(space, floats, batch);
+      using frozen = await TrainingParameters.frozen(anyGpu, dir);
+      assertSame(await adapterStep(space, frozen, batch), expected);
+    });
+  });
+}
+
+Deno.test("matrices in 8 bits train adapters as their decoded weights do, and these join the original when written", async () => {
+  await withFolder(async (dir) => {
+    await writeCheckpoint(dir, { ...SHAPE, dtypes: ["BF16"] }, "packed");
+    const batch = randomBatch([5, 3], 27, "packed");
+    using space = new TrainingSpace(anyGpu);
+    const scheme = quantised("q8", 32);
+    using floats = TrainingParameters.load(anyGpu, dir, { trains: nothingTrains });
+    const stored = readCheckpoint(dir);
+    for (const { name, layout: { shape: [, inner] } } of floats.list) {
+      if (!inner || !name.includes(".blocks.")) continue;
+      const values = Float32Array.from(stored.get(name)!.data);
+      floats.set(name, decodeRows(scheme, encodeRows(scheme, values, inner), inner));
+    }
+    const expected = await adapterStep(space, floats, batch);
+    using frozen = await TrainingParameters.frozen(anyGpu, dir, { scheme });
+    assertSame(await adapterStep(space, frozen, batch), expected);
+
+    using other = await TrainingParameters.frozen(anyGpu, dir, { scheme });
+    using adapters = new Adapters(other, { rank: 2, seed: 1, modules: ["ff_out"] });
+    const changed = "model.transformer.blocks.1.ff_out";
+    const b = new Random("b").floats(36 * 2, 0.3);
+    other.set(`${changed}.lora_B.weight`, b);
+    const { layout, weight } = other.get(`${changed}.lora_A.weight`);
+    const a = await readParameter(space.readback, space.recorder, layout, weight);
+    const options = {
+      config: configOf(SHAPE) as Record<string, string>,
+      copies: [],
+      settings: {},
+      dtype: "F32" as const,
+      adapters,
+    };
+    assertThrows(() => trainedFolder(space, other, options), RangeError, "original checkpoint");
+    using original = openCheckpoint(dir);
+    await writeFolder(
+      planFolder(`${dir}/out`, trainedFolder(space, other, { ...options, original })),
+    );
+    for (const [name, { data }] of readCheckpoint(`${dir}/out`)) {
+      const expected = stored.get(name)!.data.map((value, i) => {
+        if (name !== `${changed}.weight`) return value;
+        const [row, column] = [Math.floor(i / 21), i % 21];
+        return value + b[2 * row] * a[column] + b[2 * row + 1] * a[21 + column];
+      });
+      assert(farthest(data, expected) <= 1e-6, name);
+    }
   });
 });
