@@ -2,15 +2,17 @@
 
 import type { Tensor } from "../../gpu/tensor.ts";
 import { attention, type HeadShape } from "../../kernels/attention.ts";
+import { embedRows } from "../../kernels/embed_rows.ts";
 import { rmsNorm } from "../../kernels/rms_norm.ts";
 import { rotate } from "../../kernels/rotate.ts";
 import { siluGate } from "../../kernels/silu_gate.ts";
 import type { ModelConfig } from "../../model/model_config.ts";
 import { paddedInner } from "../../quant/scheme.ts";
 import type { LayerModules } from "./layer_modules.ts";
-import { linearForward, type ProductSpace } from "./linear_module.ts";
+import { linearForward } from "./linear_module.ts";
 import type { Parameter } from "./parameters.ts";
 import type { PreparedBatch } from "./prepared_batch.ts";
+import type { ProductSpace } from "./product_space.ts";
 
 /** What the passes through layers share. */
 export interface LayerSpace extends ProductSpace {
@@ -30,7 +32,12 @@ export interface LayerActivations {
   readonly k: Tensor;
   readonly v: Tensor;
   readonly attended: Tensor;
-  /** Behind the attention's residual addition. */
+  /** Rows behind the attention: nothing reads others than the asked ones of the last layer. */
+  readonly behind: number;
+  /** `x` and `attended` in these rows. */
+  readonly residual: Tensor;
+  readonly mixed: Tensor;
+  /** `[behind, padded columns]`, as all that follows: behind the attention's residual addition. */
   readonly mid: Tensor;
   readonly gate: Tensor;
   readonly up: Tensor;
@@ -45,33 +52,43 @@ export function activationWidths(config: ModelConfig, shape: HeadShape) {
   const width = paddedInner(config.hiddenSize);
   const ffn = paddedInner(config.ffnSize);
   const keys = shape.kvHeads * shape.headStride;
+  const queries = shape.heads * shape.headStride;
   return {
-    kept: {
-      q: shape.heads * shape.headStride,
-      k: keys,
-      v: keys,
-      attended: width,
-      mid: width,
-      gate: ffn,
-      up: ffn,
-    },
+    kept: { q: queries, k: keys, v: keys, attended: width, mid: width, gate: ffn, up: ffn },
     shared: { attentionNormed: width, ffnNormed: width, act: ffn },
   } as const;
 }
 
-/** Memory of a layer's activations; `x` of the layer behind the last is the result of all. */
-export function layerActivations(space: LayerSpace, layer: number, rows: number): LayerActivations {
+/** Memory of a layer's activations. */
+export function layerActivations(
+  space: LayerSpace,
+  layer: number,
+  { rows, asked }: PreparedBatch,
+): LayerActivations {
   const { scratch, config, shape, keepsActivations } = space;
   const { kept, shared } = activationWidths(config, shape);
-  const get = (name: string, columns: number) => scratch.get(name, rows * columns);
-  const made = [
-    ...Object.entries(kept).map(([name, columns]) =>
-      [name, get(keepsActivations ? `${name} of layer ${layer}` : name, columns)] as const
-    ),
-    ...Object.entries(shared).map(([name, columns]) => [name, get(name, columns)] as const),
-  ];
-  const named = Object.fromEntries(made) as unknown as Omit<LayerActivations, "x">;
-  return { ...named, x: layerInput(space, layer, rows) };
+  const last = layer === config.layers - 1;
+  const behind = last ? asked : rows;
+  const get = (name: keyof typeof kept, rows: number) =>
+    scratch.get(keepsActivations ? `${name} of layer ${layer}` : name, rows * kept[name]);
+  const [x, attended] = [layerInput(space, layer, rows), get("attended", rows)];
+  const width = kept.mid;
+  return {
+    x,
+    q: get("q", rows),
+    k: get("k", rows),
+    v: get("v", rows),
+    attended,
+    behind,
+    residual: last ? scratch.get("asked x", asked * width) : x,
+    mixed: last ? scratch.get("asked attended", asked * width) : attended,
+    mid: get("mid", behind),
+    gate: get("gate", behind),
+    up: get("up", behind),
+    attentionNormed: scratch.get("attention normed", rows * shared.attentionNormed),
+    ffnNormed: scratch.get("ffn normed", behind * shared.ffnNormed),
+    act: scratch.get("act", behind * shared.act),
+  };
 }
 
 /** Input of a layer, or the result of the last. `[rows, padded columns]` */
@@ -100,7 +117,7 @@ export function normForward(
   });
 }
 
-/** Records a layer from `x` to `mid`. */
+/** Records a layer from `x` to `attended`. */
 export function attentionForward(
   space: LayerSpace,
   batch: PreparedBatch,
@@ -124,43 +141,62 @@ export function attentionForward(
   }
   const tensors = { q: a.q, k: a.k, v: a.v, sequences: ranges, y: a.attended };
   attention(recorder, tensors, shape, { work, yStride: width, scratch });
-  recorder.copy(a.x, a.mid, 4 * rows * width);
-  linearForward(space, modules.attentionOut, a.attended, a.mid, { rows, add: true });
 }
 
-/** Records a layer from `mid` to what its last product reads. */
-export function gateForward(
+/** Records a copy of the asked rows. `[asked, stride]` */
+function gather(
+  { recorder }: LayerSpace,
+  { rows: tokens, asked: rows, askedRows }: PreparedBatch,
+  from: Tensor,
+  to: Tensor,
+  stride: number,
+): void {
+  embedRows(recorder, askedRows, from, to, { rows, stride, tokens });
+}
+
+/** Records a layer from `attended` to what its last product reads. */
+export function feedForward(
   space: LayerSpace,
-  { rows }: PreparedBatch,
+  batch: PreparedBatch,
   modules: LayerModules,
   a: LayerActivations,
 ): void {
-  normForward(space, a.mid, modules.ffnNorm, a.ffnNormed, { rows });
+  const { behind: rows, residual, mixed, mid } = a;
+  const width = paddedInner(space.config.hiddenSize);
+  if (residual !== a.x) gather(space, batch, a.x, residual, width);
+  if (mixed !== a.attended) gather(space, batch, a.attended, mixed, width);
+  space.recorder.copy(residual, mid, 4 * rows * width);
+  linearForward(space, modules.attentionOut, mixed, mid, { rows, add: true });
+  normForward(space, mid, modules.ffnNorm, a.ffnNormed, { rows });
   linearForward(space, modules.gate, a.ffnNormed, a.gate, { rows });
   linearForward(space, modules.up, a.ffnNormed, a.up, { rows });
-  activate(space, a, rows);
+  activate(space, a);
 }
 
 /** Records the gated activation. */
 export function activate(
   { recorder, config }: LayerSpace,
-  { gate, up, act }: LayerActivations,
-  rows: number,
+  { gate, up, act, behind: rows }: LayerActivations,
 ): void {
   siluGate(recorder, gate, up, act, { rows, stride: paddedInner(config.ffnSize) });
 }
 
-/** Records a whole layer. @param out input of the next layer */
+/**
+ * Records a whole layer.
+ * @returns its result, `[rows behind its attention, padded columns]`: input of the next layer
+ */
 export function layerForward(
   space: LayerSpace,
   batch: PreparedBatch,
   modules: LayerModules,
-  a: LayerActivations,
-  out: Tensor,
-): void {
-  const { rows } = batch;
+  layer: number,
+): Tensor {
+  const a = layerActivations(space, layer, batch);
+  const { behind: rows } = a;
   attentionForward(space, batch, modules, a);
-  gateForward(space, batch, modules, a);
+  feedForward(space, batch, modules, a);
+  const out = layerInput(space, layer + 1, rows);
   space.recorder.copy(a.mid, out, 4 * rows * paddedInner(space.config.hiddenSize));
   linearForward(space, modules.down, a.act, out, { rows, add: true });
+  return out;
 }

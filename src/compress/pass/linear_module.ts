@@ -1,17 +1,10 @@
 /** A linear layer in training: its product, and the gradients of its weights and of its input. */
 
-import type { Recorder } from "../../gpu/recorder.ts";
-import type { Scratch } from "../../gpu/scratch.ts";
 import type { Tensor } from "../../gpu/tensor.ts";
 import { multiply } from "../../kernels/multiply_rows.ts";
 import { packedBackward, packedForward, type PackedMatrix } from "./packed_matrix.ts";
 import type { Parameter } from "./parameters.ts";
-
-/** What records products. */
-export interface ProductSpace {
-  readonly recorder: Recorder;
-  readonly scratch: Scratch;
-}
+import type { ProductRows, ProductSpace } from "./product_space.ts";
 
 /** A low-rank addition to a matrix: `y += scale (x A^T) B^T` (Hu et al. 2021, LoRA, eq. 3). */
 export interface Adapter {
@@ -27,12 +20,6 @@ export interface Adapter {
 export interface LinearModule {
   readonly weight: Parameter | PackedMatrix;
   readonly adapter?: Adapter;
-}
-
-/** Rows of a product, and whether it joins what its result holds. */
-export interface ProductRows {
-  readonly rows: number;
-  readonly add?: boolean;
 }
 
 /**

@@ -10,8 +10,8 @@ import { transpose } from "../../kernels/transpose.ts";
 import type { WeightMatrix } from "../../kernels/weight_matrix.ts";
 import { linear } from "../../model/linear.ts";
 import { paddedInner } from "../../quant/scheme.ts";
-import type { ProductRows, ProductSpace } from "./linear_module.ts";
 import { type ParameterLayout, sourceRows } from "./parameter_layout.ts";
+import type { ProductRows, ProductSpace } from "./product_space.ts";
 
 /** A matrix of a model that is loaded in a scheme. */
 export interface PackedMatrix {

@@ -234,15 +234,16 @@ export class TrainingParameters implements Disposable {
 
 /** @throws {ConfigError} when weights are quantised */
 function checkFloats(config: ModelConfig, checkpoint: Checkpoint): void {
+  if (config.quantisation) {
+    throw new ConfigError({
+      file: checkpoint.file,
+      field: "quantization_config",
+      found: `weights of ${config.quantisation.scheme.bits} bits`,
+      expected: "weights that are floats, since only these can be trained",
+      remedy: "Give the folder that was quantised.",
+    });
+  }
   checkTensors(config, checkpoint);
-  if (!config.quantisation) return;
-  throw new ConfigError({
-    file: checkpoint.file,
-    field: "quantization_config",
-    found: `weights of ${config.quantisation.scheme.bits} bits`,
-    expected: "weights that are floats, since only these can be trained",
-    remedy: "Give the folder that was quantised.",
-  });
 }
 
 /**

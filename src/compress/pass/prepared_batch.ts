@@ -12,6 +12,8 @@ export interface AskedChunk {
   readonly rows: number;
   /** `[rows]`: the row of the batch of each. */
   readonly rowIndex: Tensor;
+  /** `[rows]`: the place of each among all asked rows. */
+  readonly askedIndex: Tensor;
 }
 
 /** A micro-batch on the GPU. It is valid until the next one is prepared in the same space. */
@@ -25,6 +27,11 @@ export interface PreparedBatch {
   /** Number of asked rows. */
   readonly asked: number;
   readonly chunks: readonly AskedChunk[];
+  /** `[asked]`: the row of each; and `[asked, 3]` of (row, place among the asked, 1). */
+  readonly askedRows: Tensor;
+  readonly askedLists: Tensor;
+  /** `[asked]`: 0, 1, and so on. */
+  readonly askedOrder: Tensor;
   /** `[asked]` */
   readonly targets: Tensor;
   /** `[asked]` */
@@ -114,11 +121,14 @@ export function prepareBatch(
   // Each chunk's rows are bound alone.
   const each = Math.ceil(rows / ALIGNED) * ALIGNED;
   const count = Math.ceil(asked / rows);
-  const index = new Uint32Array(count * each);
-  for (let i = 0; i < count; i++) {
-    index.set(batch.rows.subarray(i * rows, (i + 1) * rows), i * each);
-  }
-  const rowIndex = put("asked rows", index);
+  const order = Uint32Array.from({ length: asked }, (_, i) => i);
+  const inChunks = (values: Uint32Array) => {
+    const index = new Uint32Array(count * each);
+    for (let i = 0; i < count; i++) index.set(values.subarray(i * rows, (i + 1) * rows), i * each);
+    return index;
+  };
+  const rowIndex = put("asked rows by chunk", inChunks(batch.rows));
+  const askedIndex = put("asked places by chunk", inChunks(order));
   return {
     batch,
     rows: batch.ids.length,
@@ -131,7 +141,14 @@ export function prepareBatch(
       first: i * rows,
       rows: Math.min(rows, asked - i * rows),
       rowIndex: rowIndex.part(i * each, each),
+      askedIndex: askedIndex.part(i * each, each),
     })),
+    askedRows: put("asked rows", batch.rows),
+    askedLists: put(
+      "asked lists",
+      Uint32Array.from([...batch.rows].flatMap((row, i) => [row, i, 1])),
+    ),
+    askedOrder: put("asked order", order),
     targets: put("targets", batch.targets),
     weights: put("weights", batch.weights),
   };

@@ -11,14 +11,8 @@ import { paddedInner } from "../../quant/scheme.ts";
 import { Scratch } from "../../gpu/scratch.ts";
 import type { TrainingBatch } from "../training_batch.ts";
 import type { Adapters } from "./adapters.ts";
-import { type GradientObserver, layerBackward, normBackward } from "./layer_backward.ts";
-import {
-  layerActivations,
-  layerForward,
-  layerInput,
-  type LayerSpace,
-  normForward,
-} from "./layer_forward.ts";
+import { type GradientObserver, layerBackward, normBackward, scattered } from "./layer_backward.ts";
+import { layerForward, layerInput, type LayerSpace, normForward } from "./layer_forward.ts";
 import { type Modules, modulesOf } from "./layer_modules.ts";
 import { linearBackward, linearForward } from "./linear_module.ts";
 import type { LogitsChunk, LogitSource } from "./logit_source.ts";
@@ -118,22 +112,22 @@ export class TrainingPass implements LogitSource, Disposable {
     const { layers } = this.#modules;
     loss.prepare?.(batch);
     const hidden = this.#hidden(batch);
-    const width = paddedInner(this.config.hiddenSize);
-    const dX = scratch.get("d x", batch.rows * width);
-    recorder.clear(dX.part(0, batch.rows * width));
+    const asked = batch.asked * paddedInner(this.config.hiddenSize);
+    let dX = scratch.get("d asked x", asked);
+    if (asked > 0) recorder.clear(dX.part(0, asked));
     this.#headGradients(batch, hidden, dX, loss, results);
-    for (let i = layers.length - 1; i >= 0; i--) {
-      observe?.(`block.${i}.out`, dX);
-      const activations = layerActivations(this.#layers, i, batch.rows);
+    const last = layers.length - 1;
+    observe?.(`block.${last}.out`, scattered(this.#layers, batch, dX, "observed"));
+    for (let i = last; i >= 0; i--) {
       // Nothing has been made since the last layer's.
-      const made = i === layers.length - 1;
-      layerBackward(this.#layers, batch, layers[i], activations, dX, made);
+      dX = layerBackward(this.#layers, batch, layers[i], i, dX, i === last);
+      if (i > 0) observe?.(`block.${i - 1}.out`, dX);
     }
     observe?.("embed", dX);
     this.#embeddingGradient(batch, dX);
   }
 
-  /** Records all layers. @returns the input of the final norm, `[rows, padded columns]` */
+  /** Records all layers. @returns the input of the final norm, `[asked, padded columns]` */
   #hidden(batch: PreparedBatch): Tensor {
     const { recorder } = this.#layers;
     const { embedding, layers } = this.#modules;
@@ -143,9 +137,7 @@ export class TrainingPass implements LogitSource, Disposable {
     if ("matrix" in embedding) embed(recorder, ids, embedding.matrix, x, rows);
     else embedRows(recorder, ids, embedding.weight, x, { rows, stride, tokens });
     for (const [i, modules] of layers.entries()) {
-      const out = layerInput(this.#layers, i + 1, rows);
-      layerForward(this.#layers, batch, modules, layerActivations(this.#layers, i, rows), out);
-      x = out;
+      x = layerForward(this.#layers, batch, modules, i);
     }
     return x;
   }
@@ -154,12 +146,12 @@ export class TrainingPass implements LogitSource, Disposable {
   #logits(batch: PreparedBatch, hidden: Tensor, chunk: AskedChunk) {
     const { scratch } = this.#layers;
     const { finalNorm, head } = this.#modules;
-    const { rows, rowIndex } = chunk;
+    const { rows, askedIndex: rowIndex } = chunk;
     const stride = this.logitsStride;
     const width = paddedInner(this.config.hiddenSize);
     const normed = scratch.get("asked normed", rows * width);
     const logits = scratch.get("logits", rows * stride);
-    normForward(this.#layers, hidden, finalNorm, normed, { rows, xRows: batch.rows, rowIndex });
+    normForward(this.#layers, hidden, finalNorm, normed, { rows, xRows: batch.asked, rowIndex });
     linearForward(this.#layers, head, normed, logits, { rows });
     return { chunk, logits, normed, stride, columns: this.config.embeddingSize };
   }
@@ -181,7 +173,7 @@ export class TrainingPass implements LogitSource, Disposable {
     const { chunks, targets, weights } = batch;
     for (const chunk of chunks) {
       const { logits, normed, stride, columns } = this.#logits(batch, hidden, chunk);
-      const { rows, first, rowIndex } = chunk;
+      const { rows, first, askedIndex: rowIndex } = chunk;
       const shape = { rows, firstRow: first, columns, stride };
       loss.record(recorder, { logits, targets, weights, ...results }, shape);
       const dNormed = scratch.get("d asked normed", rows * paddedInner(this.config.hiddenSize));
