@@ -1,0 +1,13 @@
+/** Lanes of kernels that make the softmax of rows (shaders/lib/row_softmax.wgsl). */
+
+import type { Gpu } from "../gpu/device.ts";
+import { rowLanes } from "./rms_norm.ts";
+
+/** Override constants of the snippet: lanes of a row's workgroup, and those that add up their sums. */
+export function softmaxLanes(
+  columns: number,
+  gpu: Pick<Gpu, "software">,
+): { readonly LANES: number; readonly GROUPS: number } {
+  const lanes = rowLanes(columns, gpu);
+  return { LANES: lanes, GROUPS: lanes >= 128 ? 16 : lanes >= 32 ? 8 : 1 };
+}
