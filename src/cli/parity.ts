@@ -21,6 +21,7 @@ import { addDeviceOptions, type DeviceFlags, deviceOf, openDevice } from "./devi
 import { measuredTuning, measuredTuningOption } from "./options.ts";
 import { forwardCases } from "../evaluate/parity/forward_cases.ts";
 import { samplingCase, scheduleCases, temperatureCase } from "../evaluate/parity/sampling_cases.ts";
+import { likelihoodCases } from "../evaluate/parity/likelihood_cases.ts";
 import { fastCase, speculativeCase } from "../evaluate/parity/strategy_cases.ts";
 import { distilCases } from "../compress/parity/loss_cases.ts";
 import type { Gpu } from "../gpu/device.ts";
@@ -38,6 +39,7 @@ const SUBJECTS: readonly {
   cases(dir: string, means: ParityMeans): AsyncIterable<ParityResult>;
 }[] = [
   { file: "losses/distil", cases: (dir, { gpu }) => distilCases(dir, gpu) },
+  { file: "losses/likelihood", cases: (dir, { load }) => likelihoodCases(dir, load) },
 ];
 
 interface ParityFlags extends DeviceFlags {
