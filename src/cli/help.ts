@@ -30,7 +30,7 @@ export const COMMON: Readonly<Record<string, readonly string[]>> = {
   parity: ["plain", "tuning", "gpu", "adapter"],
   "eval accuracy": ["data", "model", "limit", "strategy", "steps", "json", "weights", "adapter"],
   "eval agreement": [
-    ...["model", "against", "weights", "group", "head", "kv-cache", "data", "limit", "json"],
+    ...["model", "draft", "against", "weights", "kv-cache", "data", "limit", "out", "json"],
   ],
   quantize: ["to", "out", "group", "head"],
   synth: ["like", "out", "on-gpu", "weights", "tokenizer", "layers", "seed", "adapter"],
@@ -47,8 +47,12 @@ const ARGUMENTS: Readonly<Record<string, string>> = {
   dir: "model folder",
 };
 
-/** Shorter texts of options, for the short help. */
+/** Shorter texts of options, for the short help; one that is another in a command has its name before. */
 const OPTIONS: Readonly<Record<string, string>> = {
+  "eval agreement weights": "quantise while loading: q8 or q4",
+  "eval agreement draft": "a draft, to compare with the model as its target",
+  "eval agreement data": "prompts with answers (default: models/eval-public.json)",
+  "eval agreement out": "keep report and picture; an interrupted run goes on",
   strategy: "how an answer is denoised (default: auto)",
   only: "only these settings, such as plain,threshold+dual",
   like: "shape of a model of random weights, such as llada-8b",
@@ -90,9 +94,11 @@ function commonOf(command: Command): readonly string[] | undefined {
 export function helpConfiguration(): Partial<Help> {
   const plain = new Help();
   let isShort = false;
+  let path = "";
   return {
     formatHelp(command, helper) {
       isShort = commonOf(command) !== undefined;
+      path = pathOf(command);
       return plain.formatHelp(command, helper);
     },
     visibleCommands(command) {
@@ -112,7 +118,8 @@ export function helpConfiguration(): Partial<Help> {
       return short ?? plain.argumentDescription(argument);
     },
     optionDescription(option) {
-      const short = isShort ? OPTIONS[option.name()] : undefined;
+      const name = option.name();
+      const short = isShort ? OPTIONS[`${path} ${name}`] ?? OPTIONS[name] : undefined;
       return short ?? plain.optionDescription(option);
     },
   };
