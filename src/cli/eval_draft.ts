@@ -16,7 +16,6 @@ import {
   type DraftAgreement,
   maskAnswer,
 } from "../evaluate/draft_agreement.ts";
-import { KeptResults } from "../evaluate/kept_results.ts";
 import { readConfig } from "../model/loading/config.ts";
 import { loadModel } from "../model/loading/load.ts";
 import { checkRoom } from "../model/memory/memory_room.ts";
@@ -29,9 +28,8 @@ import { type DeviceFlags, deviceOf, openDevice } from "./device_options.ts";
 import { measureCost } from "./draft_cost.ts";
 import { draftMarkdown, draftReport, draftTables, drawCalibration } from "./draft_report.ts";
 import { readEvaluationData, toldModel } from "./eval_data.ts";
+import { evaluateEach, openKept } from "./eval_run.ts";
 import { measuredTuning, type QuantisationFlags, quantisationOf } from "./options.ts";
-import { progressReport } from "./terminal/progress.ts";
-import { onStop } from "./terminal/signals.ts";
 import { pngOf } from "./trace_picture/picture.ts";
 
 /** Examples, unless asked otherwise: as many as the published figures have. */
@@ -81,8 +79,7 @@ export async function runDraft(flags: DraftFlags): Promise<void> {
   const tuned = measuredTuning(flags.tuning);
   using gpu = await openDevice(deviceOf(flags));
   const tiles = tuned && tileLookup(tuned, gpu);
-  if (out !== undefined) await Deno.mkdir(out, { recursive: true });
-  using kept = out === undefined ? undefined : new KeptResults<DraftExample>(join(out, KEPT), {
+  using kept = openKept<DraftExample>(out, KEPT, {
     model: toldModel(targetDir),
     draft: toldModel(draftDir),
     data: told,
@@ -104,7 +101,13 @@ export async function runDraft(flags: DraftFlags): Promise<void> {
   }
   using target = await loadModel(gpu, targetDir, { precision, tiles });
   using draft = await loadModel(gpu, draftDir, { precision, tiles });
-  const results = await compareAll({ target, draft }, examples, answering, flags, kept);
+  const models = { target, draft };
+  const results = await evaluateEach(
+    "comparing",
+    examples.length,
+    kept,
+    (i) => compareExample(models, examples[i], answering, flags, i < flags.answers),
+  );
   const answered = results.some(({ acceptance }) => acceptance !== undefined);
   const cost = await measureCost(target, draft, examples[0].prompt, answering, answered);
   const report = draftReport(results, cost, {
@@ -155,36 +158,6 @@ function answerOptions(
     blockLength: plan.blockLength,
     steps: plan.steps,
   };
-}
-
-/** Compares every example that is not kept yet. */
-async function compareAll(
-  models: Readonly<Record<"target" | "draft", Model>>,
-  examples: readonly AnsweredPrompt[],
-  answering: AnswerOptions,
-  flags: DraftFlags,
-  kept: KeptResults<DraftExample> | undefined,
-): Promise<DraftExample[]> {
-  const results: DraftExample[] = [];
-  const report = progressReport("comparing", (total) => `${total} examples`, true);
-  using _ = onStop((exitCode) => {
-    report.stop();
-    if (kept) console.error(`Interrupted: the same command goes on from ${flags.out}.`);
-    Deno.exit(exitCode);
-  });
-  try {
-    for (const [i, example] of examples.entries()) {
-      report.update(i, examples.length);
-      const result = kept?.results.get(i) ??
-        await compareExample(models, example, answering, flags, i < flags.answers);
-      if (kept && !kept.results.has(i)) kept.add(i, result);
-      results.push(result);
-    }
-    report.update(examples.length, examples.length);
-  } finally {
-    report.stop();
-  }
-  return results;
 }
 
 async function compareExample(

@@ -32,6 +32,9 @@ export const COMMON: Readonly<Record<string, readonly string[]>> = {
   "eval agreement": [
     ...["model", "draft", "against", "weights", "kv-cache", "data", "limit", "out", "json"],
   ],
+  "eval likelihood": [
+    ...["model", "data", "limit", "samples", "cfg", "seed", "weights", "out", "json"],
+  ],
   quantize: ["to", "out", "group", "head"],
   synth: ["like", "out", "on-gpu", "weights", "tokenizer", "layers", "seed", "adapter"],
   tune: ["model", "like", "weights", "rows", "force", "json", "adapter"],
@@ -53,6 +56,9 @@ const OPTIONS: Readonly<Record<string, string>> = {
   "eval agreement draft": "a draft, to compare with the model as its target",
   "eval agreement data": "prompts with answers (default: models/eval-public.json)",
   "eval agreement out": "keep report and picture; an interrupted run goes on",
+  "eval likelihood weights": "quantise while loading: q8 or q4",
+  "eval likelihood data": "prompts with answers (default: models/eval-public.json)",
+  "eval likelihood out": "keep the report; an interrupted run goes on",
   strategy: "how an answer is denoised (default: auto)",
   only: "only these settings, such as plain,threshold+dual",
   like: "shape of a model of random weights, such as llada-8b",

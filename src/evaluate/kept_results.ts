@@ -8,6 +8,7 @@ export type RunSettings = Readonly<Record<string, unknown>>;
 
 /** An open file of results. */
 export class KeptResults<T> implements Disposable {
+  readonly path: string;
   readonly #results: Map<number, T>;
   readonly #file: Deno.FsFile;
 
@@ -16,6 +17,7 @@ export class KeptResults<T> implements Disposable {
    * @throws {Error} naming the setting that differs from the file's, or what the file is not
    */
   constructor(path: string, settings: RunSettings) {
+    this.path = path;
     this.#file = Deno.openSync(path, { read: true, write: true, create: true });
     try {
       const text = Deno.readTextFileSync(path);

@@ -18,6 +18,7 @@ const COMMANDS = [
   "parity",
   "eval accuracy",
   "eval agreement",
+  "eval likelihood",
   "quantize",
   "synth",
   "tune",
