@@ -10,10 +10,14 @@ import { STRATEGY_NAMES, type StrategyName, strategyOf } from "../denoise/strate
 import { BY_CONFIDENCE, selectCommits } from "../denoise/selection.ts";
 import { applyCommits, maskedPositions, newSequence, type Sequence } from "../denoise/sequence.ts";
 
-/** Strategies with a draft whose answer may be another than the target's. */
-const LOSSY = STRATEGY_NAMES.filter((name) =>
-  strategyOf(name).needsDraft && !strategyOf(name).lossless
-);
+/**
+ * Strategies that are run: those with a draft whose answer may be another than the target's, and beside
+ * them what the target reaches alone, which likewise commits all that it is sure of.
+ */
+const RUN: readonly StrategyName[] = [
+  ...STRATEGY_NAMES.filter((name) => strategyOf(name).needsDraft && !strategyOf(name).lossless),
+  "threshold",
+];
 
 /** Depths of `lossless` that are told. */
 export const DEPTHS = [1, 2, 4, 8] as const;
@@ -91,8 +95,9 @@ interface DraftedState extends TargetStep {
  * the target's commits from that state, and the target adds the next: the expected accepted length by
  * rank. `lossless k`: the draft makes up to k steps; accepted are the leading ones that equal the
  * target's steps, of which it adds the next. Both are read off the target's answer, since an accepted
- * step leads to its next state; the next round begins where one ended. `gate` and `commit_verify`
- * commit in another order and so meet other states: they are run, with their default options.
+ * step leads to its next state; the next round begins where one ended. `gate`, `commit_verify`
+ * and `threshold`, which has no draft, commit in another order and so meet other states: they are run,
+ * with their default options.
  */
 export async function draftAcceptance(
   target: Predictor,
@@ -110,7 +115,7 @@ export async function draftAcceptance(
   for (const depth of DEPTHS) {
     rounds[`lossless ${depth}`] = chain(states, (t) => losslessRound(states, agreed, t, depth));
   }
-  for (const name of LOSSY) {
+  for (const name of RUN) {
     rounds[name] = await strategyRounds(name, target, draft, prompt, options);
   }
   return { steps: states.length, tokens: order.length, byRank: byRank(states, order), rounds };

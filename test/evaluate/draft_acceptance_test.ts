@@ -74,6 +74,7 @@ Deno.test("a draft that equals its target has all its tokens accepted", async ()
   // Both keep to the block of four.
   const two = { ...one, rounds: 2, draftPasses: 2, targetStates: 2 };
   assertEquals([rounds.gate, rounds.commit_verify], [two, two]);
+  assertEquals(rounds.threshold, { ...two, proposed: 0, accepted: 0, draftPasses: 0 });
 });
 
 Deno.test("a draft that is always wrong leaves one token a pass", async () => {
@@ -83,8 +84,8 @@ Deno.test("a draft that is always wrong leaves one token a pass", async () => {
   assert(byRank.every(({ same }) => same === 0));
   for (const [name, { accepted, committed, rounds: count }] of Object.entries(rounds)) {
     assertEquals([accepted, committed], [0, 8], name);
-    // commit_verify replaces what it rejects by the target's sure tokens.
-    assertEquals(count, name === "commit_verify" ? 2 : 8, name);
+    // commit_verify replaces what it rejects by the target's sure tokens, and threshold needs no draft.
+    assertEquals(count, ["commit_verify", "threshold"].includes(name) ? 2 : 8, name);
   }
 });
 
