@@ -21,6 +21,7 @@ import { addDeviceOptions, type DeviceFlags, deviceOf, openDevice } from "./devi
 import { measuredTuning, measuredTuningOption } from "./options.ts";
 import { forwardCases } from "../evaluate/parity/forward_cases.ts";
 import { samplingCase, scheduleCases, temperatureCase } from "../evaluate/parity/sampling_cases.ts";
+import { likelihoodCases } from "../evaluate/parity/likelihood_cases.ts";
 import { fastCase, speculativeCase } from "../evaluate/parity/strategy_cases.ts";
 import { distilCases } from "../compress/parity/loss_cases.ts";
 import { pretrainCases } from "../compress/parity/pretrain_cases.ts";
@@ -40,6 +41,7 @@ const SUBJECTS: readonly {
 }[] = [
   { file: "losses/distil", cases: (dir, { gpu }) => distilCases(dir, gpu) },
   { file: "losses/pretrain", cases: (dir, { gpu }) => pretrainCases(dir, gpu) },
+  { file: "losses/likelihood", cases: (dir, { load }) => likelihoodCases(dir, load) },
 ];
 
 interface ParityFlags extends DeviceFlags {

@@ -178,7 +178,7 @@ function keepAddress(host: string): void {
 
 /** The values that are paths, absolute. */
 function paths(values: readonly unknown[]): string[] {
-  return values.filter((value) => typeof value === "string").map((path) => resolve(path));
+  return values.flat().filter((value) => typeof value === "string").map((path) => resolve(path));
 }
 
 function ownCode(): string[] {

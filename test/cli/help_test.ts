@@ -20,6 +20,7 @@ const COMMANDS = [
   "eval agreement",
   "distil",
   "train",
+  "eval likelihood",
   "quantize",
   "synth",
   "tune",
