@@ -15,9 +15,9 @@ import { paddedInner } from "../quant/scheme.ts";
 import {
   type ForwardPass,
   headShape,
-  type HiddenObserver,
   type LayerWeights,
   type ModelWeights,
+  type PassObserver,
   type RowBatch,
   rowsPerChunk,
 } from "./forward_pass.ts";
@@ -201,7 +201,7 @@ export async function upload(
  * Records the embedding and all layers.
  * @returns hidden states before the final norm, `[rows, paddedInner(hiddenSize)]`
  */
-export function forward(pass: ForwardPass, batch: RowBatch, observe?: HiddenObserver): Tensor {
+export function forward(pass: ForwardPass, batch: RowBatch, observe?: PassObserver): Tensor {
   const { gpu, recorder, scratch, config, weights } = pass;
   const { rows } = batch;
   const shape = headShape(config);
@@ -233,7 +233,7 @@ export function forward(pass: ForwardPass, batch: RowBatch, observe?: HiddenObse
     });
 
   embed(recorder, batch.ids, weights.embedding, x, rows, batch.firstRow);
-  observe?.("embed", x);
+  observe?.hidden?.("embed", x);
   const element = batch.kept?.element;
   for (const [i, layer] of weights.layers.entries()) {
     const { k, v } = batch.kept?.layers[i] ??
@@ -260,14 +260,16 @@ export function forward(pass: ForwardPass, batch: RowBatch, observe?: HiddenObse
       const shadowed = { q, k, v, element, sequences, shadows: keys, y: attended };
       attention(recorder, shadowed, shape, { work, yStride: width, scratch });
     }
+    observe?.attended?.(i, attended);
     for (const part of chunks) {
       const add = { rows: part.rows, yStride: width, add: true };
       linear(pass, part.attended, layer.attentionOut, part.x, add);
       norm(part.x, layer.ffnNorm, part.rows);
       gatedLinear(pass, normed, layer.gateUp, gated, { rows: part.rows, yStride: ffnWidth });
+      observe?.gated?.(i, gated, part.rows);
       linear(pass, gated, layer.down, part.x, add);
     }
-    observe?.(`block.${i}.out`, x);
+    observe?.hidden?.(`block.${i}.out`, x);
   }
   return x;
 }
