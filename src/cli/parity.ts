@@ -6,6 +6,7 @@ import type { DeviceChoice } from "../gpu/device_choice.ts";
 import { loadModel } from "../model/loading/load.ts";
 import type { Model } from "../model/model.ts";
 import { tileLookup, type TunedTiles } from "../model/tiles/tuned_tiles.ts";
+import { isThere } from "../weights/json_file.ts";
 import {
   type FastCase,
   type ForwardFile,
@@ -17,6 +18,7 @@ import {
   type SpeculativeCase,
   type TemperatureCase,
 } from "../evaluate/parity/golden_files.ts";
+import { pruningCases } from "../compress/parity/pruning_cases.ts";
 import { addDeviceOptions, type DeviceFlags, deviceOf, openDevice } from "./device_options.ts";
 import { measuredTuning, measuredTuningOption } from "./options.ts";
 import { forwardCases } from "../evaluate/parity/forward_cases.ts";
@@ -114,12 +116,13 @@ export async function* parityCases(
     const checkpoint = read<ForwardFile>("forward", `${name}.json`)?.checkpoint;
     if (checkpoint !== undefined) forward.set(name, checkpoint);
   }
+  const pruning = isThere(join(dir, "pruning", "pruning.json"));
   yield* unreadable;
   const checkpoints = new Set([
     ...forward.values(),
     ...[...sampling, ...fast].map((golden) => golden.checkpoint),
   ]);
-  if (checkpoints.size === 0 && speculative.length === 0) return;
+  if (checkpoints.size === 0 && speculative.length === 0 && !pruning) return;
   const { plain = false, matrixUnits = !plain } = options;
   using gpu = await openDevice(options, { subgroups: !plain, matrixUnits });
   const tiles = options.tuned && tileLookup(options.tuned, gpu);
@@ -157,6 +160,7 @@ export async function* parityCases(
     };
     yield* failing(`speculative/step-verify ${golden.name}`, one(run));
   }
+  if (pruning) yield* failing("pruning", pruningCases(dir, load));
 }
 
 async function* one(

@@ -116,22 +116,24 @@ const inFile = (tensor: string) => `model.transformer.${tensor}.weight`;
 /** Every tensor of a checkpoint of floats: embedding, layers in order, final norm, and an untied head. */
 export function tensors(config: ModelConfig): FloatTensor[] {
   const { hiddenSize, kvHeads, headDim, ffnSize, embeddingSize, layers, tiedHead } = config;
-  const layer: readonly (readonly [name: string, shape: readonly number[]])[] = [
-    ["attn_norm", [hiddenSize]],
-    ["q_proj", [hiddenSize, hiddenSize]],
-    ["k_proj", [kvHeads * headDim, hiddenSize]],
-    ["v_proj", [kvHeads * headDim, hiddenSize]],
-    ["attn_out", [hiddenSize, hiddenSize]],
-    ["ff_norm", [hiddenSize]],
-    ["ff_proj", [ffnSize, hiddenSize]],
-    ["up_proj", [ffnSize, hiddenSize]],
-    ["ff_out", [hiddenSize, ffnSize]],
-  ];
+  const layer: readonly (readonly [name: string, shape: readonly number[], neuronAxis?: 0 | 1])[] =
+    [
+      ["attn_norm", [hiddenSize]],
+      ["q_proj", [hiddenSize, hiddenSize]],
+      ["k_proj", [kvHeads * headDim, hiddenSize]],
+      ["v_proj", [kvHeads * headDim, hiddenSize]],
+      ["attn_out", [hiddenSize, hiddenSize]],
+      ["ff_norm", [hiddenSize]],
+      ["ff_proj", [ffnSize, hiddenSize], 0],
+      ["up_proj", [ffnSize, hiddenSize], 0],
+      ["ff_out", [hiddenSize, ffnSize], 1],
+    ];
   const found: FloatTensor[] = [{ name: inFile("wte"), shape: [embeddingSize, hiddenSize] }];
   for (let i = 0; i < layers; i++) {
-    for (const [name, shape] of layer) {
+    for (const [name, shape, neuronAxis] of layer) {
       const quantisable = shape.length === 2 ? "layer" as const : undefined;
-      found.push({ name: inFile(`blocks.${i}.${name}`), shape, quantisable });
+      const places = { layer: i, neuronAxis, projectsHeads: name === "attn_out" };
+      found.push({ name: inFile(`blocks.${i}.${name}`), shape, quantisable, ...places });
     }
   }
   found.push({ name: inFile("ln_f"), shape: [hiddenSize] });
