@@ -33,6 +33,11 @@ export const COMMON: Readonly<Record<string, readonly string[]>> = {
     ...["model", "against", "weights", "group", "head", "kv-cache", "data", "limit", "json"],
   ],
   quantize: ["to", "out", "group", "head"],
+  "prune analyse": ["model", "out", "block", "data", "limit", "weights", "json", "adapter"],
+  "prune apply": [
+    ...["model", "out", "drop-layers", "ffn-keep", "importance", "auto", "cost"],
+    ...["data", "limit"],
+  ],
   synth: ["like", "out", "on-gpu", "weights", "tokenizer", "layers", "seed", "adapter"],
   tune: ["model", "like", "weights", "rows", "force", "json", "adapter"],
   bench: [
@@ -47,8 +52,13 @@ const ARGUMENTS: Readonly<Record<string, string>> = {
   dir: "model folder",
 };
 
-/** Shorter texts of options, for the short help. */
+/** Shorter texts of options, for the short help; one that is another in a command has its name before. */
 const OPTIONS: Readonly<Record<string, string>> = {
+  "prune analyse data": "examples with answers (default: models/eval-public.json)",
+  "prune analyse out": "folder to write; an interrupted run goes on",
+  "prune analyse weights": "quantise while loading: q8 or q4",
+  "prune apply data": "examples with answers (default: models/eval-public.json)",
+  "prune apply out": "folder to write; it appears when it is complete",
   strategy: "how an answer is denoised (default: auto)",
   only: "only these settings, such as plain,threshold+dual",
   like: "shape of a model of random weights, such as llada-8b",
@@ -90,9 +100,11 @@ function commonOf(command: Command): readonly string[] | undefined {
 export function helpConfiguration(): Partial<Help> {
   const plain = new Help();
   let isShort = false;
+  let path = "";
   return {
     formatHelp(command, helper) {
       isShort = commonOf(command) !== undefined;
+      path = pathOf(command);
       return plain.formatHelp(command, helper);
     },
     visibleCommands(command) {
@@ -112,7 +124,8 @@ export function helpConfiguration(): Partial<Help> {
       return short ?? plain.argumentDescription(argument);
     },
     optionDescription(option) {
-      const short = isShort ? OPTIONS[option.name()] : undefined;
+      const name = option.name();
+      const short = isShort ? OPTIONS[`${path} ${name}`] ?? OPTIONS[name] : undefined;
       return short ?? plain.optionDescription(option);
     },
   };

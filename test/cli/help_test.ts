@@ -19,6 +19,8 @@ const COMMANDS = [
   "eval accuracy",
   "eval agreement",
   "quantize",
+  "prune analyse",
+  "prune apply",
   "synth",
   "tune",
   "bench",

@@ -118,25 +118,45 @@ export async function writeImportance(file: string, found: WidthImportance): Pro
   await writeSafetensors(file, tensors, { positions: String(found.positions) });
 }
 
+type Widths = Pick<ModelConfig, "layers" | "ffnSize" | "heads">;
+
 /**
  * Reads the importances of neurons.
  * @throws {CheckpointError} when the file is damaged, or of a model with other layers or neurons
  */
-export function readImportance(
+export function readNeuronImportance(
   file: string,
-  { layers, ffnSize }: Pick<ModelConfig, "layers" | "ffnSize">,
+  { layers, ffnSize }: Omit<Widths, "heads">,
 ): Float32Array<ArrayBuffer>[] {
   using open = new SafetensorsFile(file);
-  return Array.from({ length: layers }, (_, layer) => {
-    const tensor = neuronTensor(layer);
-    const slice = open.tensors.get(tensor);
-    const expected = `${ffnSize} importances in F32, as the model has neurons`;
+  return Array.from({ length: layers }, (_, i) => vector(open, neuronTensor(i), ffnSize));
+}
+
+/**
+ * Reads what {@linkcode writeImportance} wrote.
+ * @throws {CheckpointError} when the file is damaged, or of another model
+ */
+export function readImportance(file: string, { layers, ffnSize, heads }: Widths): WidthImportance {
+  using open = new SafetensorsFile(file);
+  const list = (nameOf: (layer: number) => string, size: number) =>
+    Array.from({ length: layers }, (_, layer) => vector(open, nameOf(layer), size));
+  return {
+    positions: Number(open.metadata.get("positions")),
+    neurons: list(neuronTensor, ffnSize),
+    heads: list(headTensor, heads),
+  };
+}
+
+function vector(open: SafetensorsFile, tensor: string, size: number): Float32Array<ArrayBuffer> {
+  const { file } = open;
+  const slice = open.tensors.get(tensor);
+  if (slice?.dtype !== "F32" || String(slice.shape) !== String(size)) {
     const found = !slice ? "missing" : `${slice.dtype} [${slice.shape}]`;
-    if (slice?.dtype !== "F32" || String(slice.shape) !== String(ffnSize)) {
-      throw new CheckpointError({ file, tensor, found, expected });
-    }
-    const values = new Float32Array(ffnSize);
-    open.readInto(slice, new Uint8Array(values.buffer));
-    return values;
-  });
+    const expected = `F32 [${size}], as the model has it`;
+    const remedy = "Give the importances of this model: unmask prune analyse writes them.";
+    throw new CheckpointError({ file, tensor, found, expected, remedy });
+  }
+  const values = new Float32Array(size);
+  open.readInto(slice, new Uint8Array(values.buffer));
+  return values;
 }
