@@ -44,6 +44,11 @@ export const COMMON: Readonly<Record<string, readonly string[]>> = {
     ...["optimizer", "evaluate-every", "settings", "dry-run"],
   ],
   quantize: ["to", "out", "group", "head"],
+  "prune analyse": ["model", "out", "block", "data", "limit", "weights", "json", "adapter"],
+  "prune apply": [
+    ...["model", "out", "drop-layers", "ffn-keep", "importance", "auto", "cost"],
+    ...["data", "limit"],
+  ],
   synth: ["like", "out", "on-gpu", "weights", "tokenizer", "layers", "seed", "adapter"],
   tune: ["model", "like", "weights", "rows", "force", "json", "adapter"],
   bench: [
@@ -82,6 +87,11 @@ const OPTIONS: Readonly<Record<string, string>> = {
   "eval likelihood weights": "quantise while loading: q8 or q4",
   "eval likelihood data": "prompts with answers (default: models/eval-public.json)",
   "eval likelihood out": "keep the report; an interrupted run goes on",
+  "prune analyse data": "examples with answers (default: models/eval-public.json)",
+  "prune analyse out": "folder to write; an interrupted run goes on",
+  "prune analyse weights": "quantise while loading: q8 or q4",
+  "prune apply data": "examples with answers (default: models/eval-public.json)",
+  "prune apply out": "folder to write; it appears when it is complete",
   strategy: "how an answer is denoised (default: auto)",
   only: "only these settings, such as plain,threshold+dual",
   like: "shape of a model of random weights, such as llada-8b",

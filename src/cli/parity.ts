@@ -6,6 +6,7 @@ import type { DeviceChoice } from "../gpu/device_choice.ts";
 import { loadModel } from "../model/loading/load.ts";
 import type { Model } from "../model/model.ts";
 import { tileLookup, type TunedTiles } from "../model/tiles/tuned_tiles.ts";
+import { isThere } from "../weights/json_file.ts";
 import {
   type FastCase,
   type ForwardFile,
@@ -17,6 +18,7 @@ import {
   type SpeculativeCase,
   type TemperatureCase,
 } from "../evaluate/parity/golden_files.ts";
+import { pruningCases } from "../compress/parity/pruning_cases.ts";
 import { addDeviceOptions, type DeviceFlags, deviceOf, openDevice } from "./device_options.ts";
 import { measuredTuning, measuredTuningOption } from "./options.ts";
 import { forwardCases } from "../evaluate/parity/forward_cases.ts";
@@ -39,6 +41,7 @@ const SUBJECTS: readonly {
   readonly file: string;
   cases(dir: string, means: ParityMeans): AsyncIterable<ParityResult>;
 }[] = [
+  { file: "pruning/pruning", cases: (dir, { load }) => pruningCases(dir, load) },
   { file: "losses/distil", cases: (dir, { gpu }) => distilCases(dir, gpu) },
   { file: "losses/pretrain", cases: (dir, { gpu }) => pretrainCases(dir, gpu) },
   { file: "losses/likelihood", cases: (dir, { load }) => likelihoodCases(dir, load) },

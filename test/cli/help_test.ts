@@ -22,6 +22,8 @@ const COMMANDS = [
   "train",
   "eval likelihood",
   "quantize",
+  "prune analyse",
+  "prune apply",
   "synth",
   "tune",
   "bench",
