@@ -58,7 +58,8 @@ export async function runDraftsBench(flags: DraftsFlags): Promise<DraftsBench> {
     agreements,
   });
   if (picture) {
-    const title = `Drafts of ${report.model}, ${report.drafts[0].answers} prompts`;
+    const [{ answers }] = report.drafts;
+    const title = `Drafts of ${report.model} (layers x ffn), ${answers} prompts`;
     await Deno.writeFile(picture, pngOf(await drawChart(gpu, title, draftPanels(report))));
   }
   return report;

@@ -27,8 +27,8 @@ export function draftPanels({ drafts, adapter }: DraftsBench): Panel[] {
     }));
   const measured: Speed = ({ toPlain }) => toPlain;
   const bound: Speed = ({ boundByWeights }) => boundByWeights;
-  const agreement = { label: "average agreement (points: layers x ffn)" };
-  const cost = { label: "share of a target's pass (points: layers x ffn)", low: 0 };
+  const agreement = { label: "average agreement" };
+  const cost = { label: "share of a target pass", low: 0 };
   const here = { label: `speed to plain, ${adapter}`, low: 0 };
   const byWeights = { label: "speed to plain where passes wait for weights", low: 0 };
   return [
