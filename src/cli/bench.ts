@@ -45,6 +45,7 @@ const USED: Readonly<Record<string, readonly string[]>> = {
     ...["tuning", "picture", "json"],
   ],
   strategies: ["model", "data", "limit", "only", "steps", "tuning", "json"],
+  drafts: ["model", "data", "limit", "drafts", "steps", "tuning", "picture", "json"],
   pair: ["weights", "layers", "tuning", "json"],
   roofline: ["rows", "json"],
   training: ["model", "like", "layers", "rows", "rounds", "json"],
@@ -58,6 +59,7 @@ interface BenchFlags extends DeviceBenchFlags {
   readonly weights?: PeerWeights;
   readonly rows?: string;
   readonly only?: readonly string[];
+  readonly drafts?: readonly string[];
   readonly steps?: number;
   readonly rounds?: number;
   readonly profile?: boolean;
@@ -77,6 +79,14 @@ async function strategies(flags: BenchFlags): Promise<void> {
     onProvider: tellProvider,
   });
   await writeReport(json, report);
+}
+
+async function drafts(flags: BenchFlags): Promise<void> {
+  if (!flags.drafts) throw new Error("bench drafts: expected --drafts DIR,DIR,...");
+  // Imported only here, so that other commands start without what compares drafts.
+  const { runDraftsBench } = await import("./bench_drafts.ts");
+  const report = await runDraftsBench({ ...flags, drafts: flags.drafts });
+  await writeReport(flags.json, report);
 }
 
 /** Writes a report to the file of `--json`; does nothing without one. */
@@ -194,7 +204,8 @@ export function benchCommand(): Command {
     .argument(
       "[what]",
       "device: what to expect of this device, in at most four minutes; " +
-        "strategies: compares denoising strategies; pair: an 8B target and its draft of random " +
+        "strategies: compares denoising strategies; drafts: speed against agreement of several " +
+        "drafts; pair: an 8B target and its draft of random " +
         "weights denoise 128 tokens; roofline: linear layers of the 8B pair against the device's " +
         "peak rates; training: steps of training a model and of distilling the embedded draft from it; " +
         "load: loads a model folder, against the disk's rate; peers: the same model " +
@@ -208,7 +219,7 @@ export function benchCommand(): Command {
     .addOption(modelOption());
   return addDeviceOptions(command)
     .addOption(measuredTuningOption())
-    .option("--data <file>", "prompts for strategies", EVAL_PUBLIC)
+    .option("--data <file>", "prompts for strategies and drafts", EVAL_PUBLIC)
     .option("--limit <n>", "only the first n prompts", wholeNumber(1))
     .addOption(
       new Option(
@@ -251,7 +262,12 @@ export function benchCommand(): Command {
       "tokens per forward pass that device reckons with (default: measured on --model)",
       numberBetween(1, 1024),
     )
-    .option("--picture <file>", "also draw the times of device, as a PNG")
+    .option("--picture <file>", "also draw the times of device, or the speeds of drafts, as a PNG")
+    .option(
+      "--drafts <dirs>",
+      "folders of the drafts of --model that drafts compares, such as draft-a,draft-b",
+      (names) => names.split(","),
+    )
     .option(
       "--rounds <n>",
       "rounds of load (default 3), training or peers (default 5), of which the median is reported",
@@ -296,6 +312,7 @@ Examples:
         return await runDeviceBench(dir, flags, (report) => writeReport(flags.json, report));
       }
       if (what === "strategies") return await strategies(flags);
+      if (what === "drafts") return await drafts(flags);
       if (what === "pair") return await pair(flags);
       if (what === "roofline") return await roofline(flags);
       if (what === "training") return await training(flags);
