@@ -6,7 +6,6 @@ import type { DeviceChoice } from "../gpu/device_choice.ts";
 import { loadModel } from "../model/loading/load.ts";
 import type { Model } from "../model/model.ts";
 import { tileLookup, type TunedTiles } from "../model/tiles/tuned_tiles.ts";
-import { isThere } from "../weights/json_file.ts";
 import {
   type FastCase,
   type ForwardFile,
