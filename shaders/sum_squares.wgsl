@@ -17,21 +17,24 @@ const HELD = 4u;
 
 var<workgroup> partial: array<f32, LANES>;
 
+// 0 from the end on.
+fn quad_of(place: u32, end: u32) -> vec4<f32> {
+  return select(vec4<f32>(0.0), x[min(place, end - 1u)], place < end);
+}
+
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let quads = (params.elements + 3u) / 4u;
   let start = group.x * QUADS;
   let end = min(start + QUADS, quads);
   var squares = vec4<f32>(0.0);
+  // Written out, since in a loop over four each is waited for before the next is asked for.
   for (var first = start + lane; first < end; first += HELD * LANES) {
-    var held: array<vec4<f32>, HELD>;
-    for (var i = 0u; i < HELD; i++) {
-      let quad = first + i * LANES;
-      held[i] = select(vec4<f32>(0.0), x[min(quad, end - 1u)], quad < end);
-    }
-    for (var i = 0u; i < HELD; i++) {
-      squares = fma(held[i], held[i], squares);
-    }
+    let a = quad_of(first, end);
+    let b = quad_of(first + LANES, end);
+    let c = quad_of(first + 2u * LANES, end);
+    let d = quad_of(first + 3u * LANES, end);
+    squares = fma(d, d, fma(c, c, fma(b, b, fma(a, a, squares))));
   }
   partial[lane] = (squares.x + squares.y) + (squares.z + squares.w);
   workgroupBarrier();

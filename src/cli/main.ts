@@ -86,6 +86,11 @@ const COMMANDS: Readonly<Record<string, Listed>> = {
     description: "Writes a model folder with its layers quantised.",
     load: async () => (await import("./quantize.ts")).quantizeCommand(),
   },
+  prune: {
+    usage: "",
+    description: "Finds what a model can do without, and leaves it out.",
+    load: async () => (await import("./prune.ts")).pruneCommand(),
+  },
   synth: {
     usage: "[options]",
     description: "Makes a model of random weights, to time its size.",
@@ -126,9 +131,12 @@ function inheriting(command: Command, parent: Command): Command {
 async function makeLocal(command: Command): Promise<void> {
   for (const name of ["model", "data"]) {
     const place = command.opts()[name];
-    if (typeof place !== "string") continue;
     const source = command.getOptionValueSource(name);
-    command.setOptionValueWithSource(name, await localPlace(place), source);
+    if (typeof place === "string") {
+      command.setOptionValueWithSource(name, await localPlace(place), source);
+    } else if (Array.isArray(place)) {
+      command.setOptionValueWithSource(name, await Promise.all(place.map(localPlace)), source);
+    }
   }
 }
 

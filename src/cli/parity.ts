@@ -17,10 +17,12 @@ import {
   type SpeculativeCase,
   type TemperatureCase,
 } from "../evaluate/parity/golden_files.ts";
+import { pruningCases } from "../compress/parity/pruning_cases.ts";
 import { addDeviceOptions, type DeviceFlags, deviceOf, openDevice } from "./device_options.ts";
 import { measuredTuning, measuredTuningOption } from "./options.ts";
 import { forwardCases } from "../evaluate/parity/forward_cases.ts";
 import { samplingCase, scheduleCases, temperatureCase } from "../evaluate/parity/sampling_cases.ts";
+import { likelihoodCases } from "../evaluate/parity/likelihood_cases.ts";
 import { fastCase, speculativeCase } from "../evaluate/parity/strategy_cases.ts";
 import { distilCases } from "../compress/parity/loss_cases.ts";
 import { pretrainCases } from "../compress/parity/pretrain_cases.ts";
@@ -38,8 +40,10 @@ const SUBJECTS: readonly {
   readonly file: string;
   cases(dir: string, means: ParityMeans): AsyncIterable<ParityResult>;
 }[] = [
+  { file: "pruning/pruning", cases: (dir, { load }) => pruningCases(dir, load) },
   { file: "losses/distil", cases: (dir, { gpu }) => distilCases(dir, gpu) },
   { file: "losses/pretrain", cases: (dir, { gpu }) => pretrainCases(dir, gpu) },
+  { file: "losses/likelihood", cases: (dir, { load }) => likelihoodCases(dir, load) },
 ];
 
 interface ParityFlags extends DeviceFlags {

@@ -44,6 +44,7 @@ const READ_OPTIONS = [
   "from",
   "heldOut",
   "settings",
+  "importance",
 ] as const;
 /** Names of arguments that are a file or folder to read. */
 const READ_ARGUMENTS: readonly string[] = ["file", "dir"];
@@ -94,6 +95,8 @@ export function giveUpOthers(command: Command): void {
   if (what === "pull") written.push(...paths([hubCache()]));
   // Its /save takes a name that is not known yet.
   if (what === "chat") written.push(resolve("."));
+  // The folder is written beside its name, and renamed.
+  if (what === "apply") written.push(...paths([`${flags.out}.part`]));
   // It makes a model for the run, unless a folder is named.
   if (timed === "load") written.push(tmpdir());
   const read = [
@@ -178,7 +181,7 @@ function keepAddress(host: string): void {
 
 /** The values that are paths, absolute. */
 function paths(values: readonly unknown[]): string[] {
-  return values.filter((value) => typeof value === "string").map((path) => resolve(path));
+  return values.flat().filter((value) => typeof value === "string").map((path) => resolve(path));
 }
 
 function ownCode(): string[] {

@@ -5,9 +5,11 @@ import stripsExchanged from "../../shaders/lib/strips_exchanged.wgsl" with { typ
 import stripsUniform from "../../shaders/lib/strips_uniform.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
-import type { Scratch } from "../gpu/scratch.ts";
+import type { RowForm } from "../gpu/row_form.ts";
+import { fitsScratch, type Scratch } from "../gpu/scratch.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { paddedInner } from "../quant/scheme.ts";
+import { addSplits } from "./add_splits.ts";
 import { transpose } from "./transpose.ts";
 
 /** shaders/multiply_rows.wgsl */
@@ -24,13 +26,41 @@ export const multiplyRowsKernel = defineKernel({
     c_stride: "u32",
     part: "u32",
     part_stride: "u32",
+    add: "u32",
   },
-  constants: { ADD: 0, A_TRANSPOSED: 0 },
+  constants: { A_TRANSPOSED: 0, LANES: 32 },
   rows: { exchanged: stripsExchanged, uniform: stripsUniform },
 });
 
-/** Rows, and units of four columns, that a workgroup makes. */
-const [TILE_ROWS, TILE_UNITS] = [32, 32];
+/** Rows that a workgroup makes. */
+const TILE_ROWS = 32;
+/** Units of four columns that a lane makes, as in the form's snippet. */
+const LANE_UNITS: Readonly<Record<RowForm, number>> = { exchanged: 2, uniform: 1 };
+/** Workgroups that are wanted: several for each core of a host, two for each of a large GPU's SIMDs. */
+const WANTED_WORKGROUPS: Readonly<Record<RowForm, number>> = { exchanged: 16, uniform: 512 };
+/** Least inner size of a part: below it, adding parts up costs more than idle cores. */
+const LEAST_PART = 256;
+
+/** How a product is shared out; it depends on its sizes only, so that a run can be repeated. */
+interface Tiling {
+  /** Lanes of a workgroup. */
+  readonly lanes: number;
+  /** Workgroups across columns, and down rows. */
+  readonly tiles: readonly [number, number];
+  /** Inner size of a part, a multiple of 8. */
+  readonly part: number;
+  readonly parts: number;
+}
+
+function tilingOf(form: RowForm, rows: number, inner: number, units: number): Tiling {
+  const each = LANE_UNITS[form];
+  // Subgroups of a host have eight lanes; those of a GPU would be left half empty.
+  const lanes = form === "uniform" || units > 16 * each ? 32 : 16;
+  const tiles = [Math.ceil(units / (lanes * each)), Math.ceil(rows / TILE_ROWS)] as const;
+  const wanted = Math.ceil(WANTED_WORKGROUPS[form] / (tiles[0] * tiles[1]));
+  const part = Math.max(LEAST_PART, paddedInner(Math.ceil(inner / wanted)));
+  return { lanes, tiles, part, parts: Math.ceil(inner / part) };
+}
 
 /**
  * Records `c = a b`, or `c += a b`. Rows lie `paddedInner` of their length apart, with zeros in the
@@ -38,7 +68,8 @@ const [TILE_ROWS, TILE_UNITS] = [32, 32];
  * @param a `[rows, inner]`, or `[inner, rows]` where `aTransposed`
  * @param b `[inner, columns]`, or `[columns, inner]` where `bTransposed`
  * @param c `[rows, columns]`
- * @param options.scratch memory for a transposed copy of `b`
+ * @param options.scratch memory for a transposed copy of `b`, and for the sums of parts of a long inner
+ * size, which are added up in order
  */
 export function multiply(
   recorder: Recorder,
@@ -57,14 +88,18 @@ export function multiply(
   },
 ): void {
   const { rows, inner, columns, aTransposed, bTransposed, add, scratch } = options;
+  const { gpu } = recorder;
   const stride = paddedInner(columns);
   let factor = b;
   if (bTransposed) {
     factor = scratch.get("transposed factor", paddedInner(inner) * stride);
     transpose(recorder, b, factor, { rows: columns, columns: inner });
   }
+  const { lanes, tiles, part, parts } = tilingOf(gpu.rowForm, rows, inner, stride / 4);
+  const apart = parts > 1 && fitsScratch(gpu, parts * rows * stride);
+  const sums = apart ? scratch.get("sums of parts", parts * rows * stride) : undefined;
   recorder.dispatch(multiplyRowsKernel, {
-    bindings: { a, b: factor, c },
+    bindings: { a, b: factor, c: sums ?? c },
     params: {
       rows,
       column_units: stride / 4,
@@ -72,14 +107,19 @@ export function multiply(
       a_stride: paddedInner(aTransposed ? rows : inner) / 4,
       b_stride: stride / 4,
       c_stride: stride / 4,
-      part: paddedInner(inner),
-      part_stride: 0,
+      part: sums ? part : paddedInner(inner),
+      part_stride: rows * stride / 4,
+      add: add && !sums ? 1 : 0,
     },
-    constants: { ADD: add ? 1 : 0, A_TRANSPOSED: aTransposed ? 1 : 0 },
+    constants: { A_TRANSPOSED: aTransposed ? 1 : 0, LANES: lanes },
     cost: {
       operations: 2 * rows * inner * columns,
-      bytes: 4 * (rows * inner + inner * columns + (add ? 2 : 1) * rows * columns),
+      bytes: 4 * (rows * inner + inner * columns + (sums ? parts : add ? 2 : 1) * rows * columns),
     },
-    workgroups: [Math.ceil(stride / 4 / TILE_UNITS), Math.ceil(rows / TILE_ROWS)],
+    workgroups: [...tiles, sums ? parts : 1],
   });
+  if (sums) {
+    const place = { splits: parts, rows, columns: stride, stride, firstColumn: 0, add };
+    addSplits(recorder, sums, c, place);
+  }
 }

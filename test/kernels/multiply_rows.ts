@@ -68,13 +68,20 @@ const ORIENTATIONS = [
   { name: "both transposed", aTransposed: true, bTransposed: true },
 ] as const;
 
-const SHAPES: readonly (Omit<Size, "name"> & { readonly label?: string })[] = [
+const SHAPES: readonly Omit<Size, "name">[] = [
   { rows: 1, inner: 1, columns: 1 },
   { rows: 1, inner: 9, columns: 8 },
   { rows: 8, inner: 8, columns: 24, add: true },
-  { rows: 33, inner: 13, columns: 136 },
+  { rows: 33, inner: 13, columns: 128 },
   { rows: 70, inner: 71, columns: 64, add: true },
+  // The inner size has parts.
   { rows: 24, inner: 1100, columns: 40, add: true },
+  { rows: 65, inner: 520, columns: 72 },
+];
+
+/** More columns than half of a workgroup's lanes have, which is a pipeline of its own. */
+const WIDE: readonly Omit<Size, "name">[] = [
+  { rows: 5, inner: 20, columns: 136, add: true },
   { rows: 129, inner: 16, columns: 264 },
 ];
 
@@ -101,7 +108,7 @@ export const kernelCase = defineCase<Size, Inputs>({
   kernel: "multiply_rows",
   tolerance: 4e-6,
   sizes: ORIENTATIONS.flatMap(({ name, ...orientation }) =>
-    SHAPES.map((shape): Size => ({
+    ("aTransposed" in orientation ? SHAPES : [...SHAPES, ...WIDE]).map((shape): Size => ({
       name: `${shape.rows} x ${shape.inner} by ${shape.inner} x ${shape.columns}, ${name}` +
         (shape.add ? ", added" : ""),
       ...shape,

@@ -8,13 +8,11 @@ import { rotate } from "../../kernels/rotate.ts";
 import { siluGateBackward } from "../../kernels/silu_gate_backward.ts";
 import { paddedInner } from "../../quant/scheme.ts";
 import {
-  activate,
   attentionForward,
   feedForward,
   type LayerActivations,
   layerActivations,
   type LayerSpace,
-  normForward,
 } from "./layer_forward.ts";
 import type { LayerModules } from "./layer_modules.ts";
 import { linearBackward } from "./linear_module.ts";
@@ -39,26 +37,13 @@ export function layerBackward(
   made: boolean,
 ): Tensor {
   const a = layerActivations(space, layer, batch);
-  if (!made) remake(space, batch, modules, a);
-  feedForwardBackward(space, modules, a, dY);
-  return selfAttentionBackward(space, batch, modules, a, dY);
-}
-
-/** Records again what the forward pass made; with the same kernels, so that the bits are the same. */
-function remake(
-  space: LayerSpace,
-  batch: PreparedBatch,
-  modules: LayerModules,
-  a: LayerActivations,
-): void {
-  if (!space.keepsActivations) {
+  if (!made) {
+    // With the same kernels, so that the bits are the same.
     attentionForward(space, batch, modules, a);
     feedForward(space, batch, modules, a);
-    return;
   }
-  normForward(space, a.x, modules.attentionNorm, a.attentionNormed, { rows: batch.rows });
-  normForward(space, a.mid, modules.ffnNorm, a.ffnNormed, { rows: a.behind });
-  activate(space, a);
+  feedForwardBackward(space, modules, a, dY);
+  return selfAttentionBackward(space, batch, modules, a, dY);
 }
 
 /** From the gradient of a layer's result to that of `mid`, in place. */

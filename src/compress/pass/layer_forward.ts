@@ -19,7 +19,7 @@ export interface LayerSpace extends ProductSpace {
   readonly config: ModelConfig;
   readonly rotation: Tensor;
   readonly shape: HeadShape;
-  /** Whether what the products of a layer make is kept for the backward pass. */
+  /** Whether all that a layer makes is kept for the backward pass; else it is made again there. */
   readonly keepsActivations: boolean;
 }
 
@@ -27,6 +27,7 @@ export interface LayerSpace extends ProductSpace {
 export interface LayerActivations {
   /** Input of the layer; always kept. */
   readonly x: Tensor;
+  readonly attentionNormed: Tensor;
   /** Rotated. */
   readonly q: Tensor;
   readonly k: Tensor;
@@ -41,22 +42,30 @@ export interface LayerActivations {
   readonly mid: Tensor;
   readonly gate: Tensor;
   readonly up: Tensor;
-  /** Shared by all layers, and made again in the backward pass: they cost no product. */
-  readonly attentionNormed: Tensor;
   readonly ffnNormed: Tensor;
   readonly act: Tensor;
 }
 
-/** Numbers of a row of each activation. */
-export function activationWidths(config: ModelConfig, shape: HeadShape) {
+/**
+ * Numbers of a row of each activation that every layer has of its own where activations are kept, and
+ * all layers together where they are not; and of those that all have together in any case.
+ */
+export function activationWidths(config: ModelConfig, { heads, kvHeads, headStride }: HeadShape) {
   const width = paddedInner(config.hiddenSize);
   const ffn = paddedInner(config.ffnSize);
-  const keys = shape.kvHeads * shape.headStride;
-  const queries = shape.heads * shape.headStride;
-  return {
-    kept: { q: queries, k: keys, v: keys, attended: width, mid: width, gate: ffn, up: ffn },
-    shared: { attentionNormed: width, ffnNormed: width, act: ffn },
-  } as const;
+  const kept = {
+    attentionNormed: width,
+    q: heads * headStride,
+    k: kvHeads * headStride,
+    v: kvHeads * headStride,
+    attended: width,
+    mid: width,
+    ffnNormed: width,
+    gate: ffn,
+    up: ffn,
+    act: ffn,
+  };
+  return { kept, shared: {} } as const;
 }
 
 /** Memory of a layer's activations. */
@@ -66,7 +75,7 @@ export function layerActivations(
   { rows, asked }: PreparedBatch,
 ): LayerActivations {
   const { scratch, config, shape, keepsActivations } = space;
-  const { kept, shared } = activationWidths(config, shape);
+  const { kept } = activationWidths(config, shape);
   const last = layer === config.layers - 1;
   const behind = last ? asked : rows;
   const get = (name: keyof typeof kept, rows: number) =>
@@ -75,6 +84,7 @@ export function layerActivations(
   const width = kept.mid;
   return {
     x,
+    attentionNormed: get("attentionNormed", rows),
     q: get("q", rows),
     k: get("k", rows),
     v: get("v", rows),
@@ -85,9 +95,8 @@ export function layerActivations(
     mid: get("mid", behind),
     gate: get("gate", behind),
     up: get("up", behind),
-    attentionNormed: scratch.get("attention normed", rows * shared.attentionNormed),
-    ffnNormed: scratch.get("ffn normed", behind * shared.ffnNormed),
-    act: scratch.get("act", behind * shared.act),
+    ffnNormed: get("ffnNormed", behind),
+    act: get("act", behind),
   };
 }
 
@@ -170,15 +179,8 @@ export function feedForward(
   normForward(space, mid, modules.ffnNorm, a.ffnNormed, { rows });
   linearForward(space, modules.gate, a.ffnNormed, a.gate, { rows });
   linearForward(space, modules.up, a.ffnNormed, a.up, { rows });
-  activate(space, a);
-}
-
-/** Records the gated activation. */
-export function activate(
-  { recorder, config }: LayerSpace,
-  { gate, up, act, behind: rows }: LayerActivations,
-): void {
-  siluGate(recorder, gate, up, act, { rows, stride: paddedInner(config.ffnSize) });
+  const stride = paddedInner(space.config.ffnSize);
+  siluGate(space.recorder, a.gate, a.up, a.act, { rows, stride });
 }
 
 /**

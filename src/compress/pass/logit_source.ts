@@ -1,7 +1,7 @@
 /** Logits at the asked rows of a batch, chunk by chunk, and what is reduced from them. */
 
 import type { Tensor } from "../../gpu/tensor.ts";
-import { RANKED_WORDS, topTokens } from "../../kernels/rank_tokens.ts";
+import { TOP_WORDS, topTokens } from "../../kernels/top_tokens.ts";
 import type { ModelConfig } from "../../model/model_config.ts";
 import type { TrainingBatch } from "../training_batch.ts";
 import {
@@ -32,9 +32,9 @@ export interface LogitSource extends LogitsRoom {
 
 /** The likeliest tokens at the asked rows of a batch, on the GPU, as `topTokens` leaves them. */
 export interface TopTokens {
-  /** `[asked, count, RANKED_WORDS]` */
+  /** `[asked, count, TOP_WORDS]` */
   readonly ranked: Tensor;
-  /** `[asked, RANKED_WORDS]` */
+  /** `[asked, TOP_WORDS]` */
   readonly sums: Tensor;
 }
 
@@ -56,8 +56,8 @@ export function recordTopTokens(
   batch: PreparedBatch,
   { count, name }: { readonly count: number; readonly name: string },
 ): TopTokens {
-  const ranked = scratch.get(`${name} ranked`, RANKED_WORDS * count * batch.asked);
-  const sums = scratch.get(`${name} sums`, RANKED_WORDS * batch.asked);
+  const ranked = scratch.get(`${name} ranked`, TOP_WORDS * count * batch.asked);
+  const sums = scratch.get(`${name} sums`, TOP_WORDS * batch.asked);
   source.recordLogits(batch, ({ chunk: { first, rows }, logits, stride, columns }) => {
     const shape = { rows, firstRow: first, columns, stride, count };
     topTokens(recorder, { logits, ranked, sums }, shape);
@@ -80,18 +80,18 @@ export async function predictions(
   if (asked === 0) return { tokens: new Uint32Array(), confidences: new Float32Array() };
   const ready = prepareBatch(space, batch, source);
   const { ranked, sums } = recordTopTokens(space, source, ready, { count: 1, name: "predicted" });
-  const bytes = 4 * RANKED_WORDS * asked;
-  const both = scratch.get("predictions", 2 * RANKED_WORDS * asked);
+  const bytes = 4 * TOP_WORDS * asked;
+  const both = scratch.get("predictions", 2 * TOP_WORDS * asked);
   recorder.copy(ranked, both, bytes);
-  recorder.copy(sums, both.part(RANKED_WORDS * asked, RANKED_WORDS * asked), bytes);
+  recorder.copy(sums, both.part(TOP_WORDS * asked, TOP_WORDS * asked), bytes);
   const words = await readback.read(recorder, both, 2 * bytes);
   const tokens = new Uint32Array(words);
-  const others = new Float32Array(words).subarray(RANKED_WORDS * asked);
+  const others = new Float32Array(words).subarray(TOP_WORDS * asked);
   return {
-    tokens: Uint32Array.from({ length: asked }, (_, i) => tokens[RANKED_WORDS * i]),
+    tokens: Uint32Array.from({ length: asked }, (_, i) => tokens[TOP_WORDS * i]),
     confidences: Float32Array.from(
       { length: asked },
-      (_, i) => 1 / (1 + others[RANKED_WORDS * i + 1]),
+      (_, i) => 1 / (1 + others[TOP_WORDS * i + 1]),
     ),
   };
 }

@@ -6,7 +6,8 @@
 
 import { z } from "zod";
 import { DISTIL_MASKING, type MaskingOptions, TRAIN_MASKING } from "../data/masking.ts";
-import { CARD_TERMS, KL_DIRECTIONS, MOST_TEACHER_TOKENS } from "../../kernels/distil_loss.ts";
+import { CARD_TERMS, KL_DIRECTIONS } from "../../kernels/distil_loss.ts";
+import { MOST_TOP_TOKENS } from "../../kernels/top_tokens.ts";
 import { START_NAMES } from "./start.ts";
 import { DECAYS } from "./schedule.ts";
 
@@ -113,7 +114,7 @@ export const distilSettings = z.strictObject({
     mse: z.number().min(0).default(CARD_TERMS.mse),
     direction: z.enum(KL_DIRECTIONS).default(CARD_TERMS.direction),
     temperature: positive.default(CARD_TERMS.temperature),
-    top: whole(1, MOST_TEACHER_TOKENS).default(32),
+    top: whole(1, MOST_TOP_TOKENS).default(32),
   }).prefault({}),
   lora: z.strictObject({
     rank: whole(1),

@@ -1,8 +1,8 @@
 /** The likelihood case of `unmask parity`: losses/likelihood.json. */
 
 import type { Model } from "../../model/model.ts";
-import { batchLoss, maskedCounts } from "../likelihood.ts";
-import type { ParityResult } from "./golden_files.ts";
+import { batchLoss, type LikelihoodModel, maskedCounts } from "../likelihood.ts";
+import { type ParityResult, readGolden } from "./golden_files.ts";
 import { sameNumbers } from "./sampling_cases.ts";
 
 /** losses/likelihood.json */
@@ -30,8 +30,22 @@ export interface LikelihoodFile {
   readonly tolerance: { readonly rel: number };
 }
 
+/**
+ * Runs the cases of losses/likelihood.json.
+ * @param load loads a checkpoint of the folder by its name
+ */
+export async function* likelihoodCases(
+  dir: string,
+  load: (checkpoint: string) => Promise<Model>,
+): AsyncGenerator<ParityResult, void, void> {
+  const golden = readGolden<LikelihoodFile>(dir, "losses", "likelihood.json")!;
+  yield* maskedCountCases(golden);
+  using model = await load(golden.checkpoint);
+  yield* boundCases(golden, model);
+}
+
 /** The rule of the numbers of masks: every entry, and those of the batches. */
-export function* maskedCountCases(golden: LikelihoodFile): Generator<ParityResult, void, void> {
+function* maskedCountCases(golden: LikelihoodFile): Generator<ParityResult, void, void> {
   const { answer, batch_size } = golden;
   const rules = [
     ...golden.masked_counts_rule,
@@ -48,9 +62,9 @@ export function* maskedCountCases(golden: LikelihoodFile): Generator<ParityResul
 }
 
 /** Every result: the loss of each batch on the recorded masks, and the likelihood. */
-export async function* likelihoodCases(
+export async function* boundCases(
   golden: LikelihoodFile,
-  model: Model,
+  model: LikelihoodModel & Pick<Model, "config">,
 ): AsyncGenerator<ParityResult, void, void> {
   const example = {
     prompt: Uint32Array.from(golden.prompt),
