@@ -19,7 +19,9 @@ export interface PlanRequest {
   readonly student: ModelConfig;
   /** The teacher, and the bytes of its weights as they are loaded; absent: there is none. */
   readonly teacher?: { readonly config: ModelConfig; readonly weightBytes: number };
-  /** Adapters alone are trained; absent: all weights are. */
+  /** Bytes of the student's weights as they would be loaded to answer. */
+  readonly loadedBytes: number;
+  /** Adapters alone are trained, beside weights as they are loaded; absent: all weights are. */
   readonly lora?: { readonly rank: number; readonly modules: readonly string[] };
   /** Tensors of the optimiser's state, and the averages if they are kept, beside each weight. */
   readonly moments: (name: string) => number;
@@ -54,6 +56,8 @@ export interface TrainingPlan {
 const MOST_ROWS = 4096;
 /** Parameters of dispatches, readback, rotation, ids: about the same for every model. */
 const SMALL = 3 * 2 ** 19;
+/** Of a frozen matrix at most so much is in f32 at a time. */
+const PIECE_BYTES = 2 ** 26;
 /** Words of a row's best tokens by the teacher, at most. */
 const TEACHER_WORDS = 128;
 /** Where memory is not known, a plan stays below this unless even the least takes more. */
@@ -128,9 +132,16 @@ function planned(
   const trained = trainedOf(request, layouts);
   const sum = (list: readonly ParameterLayout[], of = (_: string) => 1) =>
     4 * list.reduce((all, layout) => all + of(layout.name) * paddedElements(layout), 0);
-  const adapters = request.lora ? sum(trained) : 0;
+  const largest = Math.max(...layouts.map((layout) => 4 * paddedElements(layout)));
+  const weights = request.lora
+    ? [
+      { name: "weights, frozen", bytes: request.loadedBytes },
+      { name: "their pieces in f32", bytes: Math.min(largest, PIECE_BYTES) },
+      { name: "adapters", bytes: sum(trained) },
+    ]
+    : [{ name: "weights, f32", bytes: sum(layouts) }];
   const all: PlanPart[] = [
-    { name: "weights, f32", bytes: sum(layouts) + adapters },
+    ...weights,
     { name: "gradients", bytes: sum(trained) },
     { name: "optimiser", bytes: sum(trained, moments) },
     ...activationParts(student, rows, keepActivations),

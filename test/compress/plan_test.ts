@@ -16,6 +16,7 @@ const GIB = 2 ** 30;
 
 const request = (changes: Partial<PlanRequest> = {}): PlanRequest => ({
   student: config("mid"),
+  loadedBytes: GIB,
   moments: () => 2,
   sequence: 512,
   stepRows: 8192,
@@ -36,7 +37,7 @@ Deno.test("a plan has the most rows that fit, and keeps products where they fit 
 });
 
 Deno.test("what does not fit is refused with what would: shorter sequences, or adapters", () => {
-  const draft = request({ student: config("llada-24l") });
+  const draft = request({ student: config("llada-24l"), loadedBytes: 10 * GIB });
   assertThrows(() => planTraining(draft, 48 * GIB), GpuError, "--lora 64");
   const short = request({ sequence: 4096 });
   const least = planTraining(
@@ -58,9 +59,10 @@ Deno.test("weights of the 24-layer draft, their gradients and moments are what t
 Deno.test("a run takes what was planned", async () => {
   const dir = await Deno.makeTempDir();
   await writeSmall(dir);
-  for (const keepActivations of [false, true]) {
+  for (const [keepActivations, lora] of [[false], [true], [false, { rank: 8 }]] as const) {
     const settings = {
       ...smallDistil(dir, {
+        lora,
         length: { steps: 1 },
         heldOut: undefined,
         batch: { samples: 32 },
@@ -78,6 +80,9 @@ Deno.test("a run takes what was planned", async () => {
       most = Math.max(most, [...watch.alive.values()].reduce((sum, bytes) => sum + bytes, 0));
     }
     const share = most / plan.bytes;
-    assert(share > 0.8 && share < 1.05, `${most} bytes of ${plan.bytes}, kept: ${keepActivations}`);
+    assert(
+      share > 0.8 && share < 1.05,
+      `${most} bytes of ${plan.bytes}, kept: ${keepActivations}, ${lora?.rank}`,
+    );
   }
 });
