@@ -19,8 +19,8 @@ export interface PlanRequest {
   readonly student: ModelConfig;
   /** The teacher, and the bytes of its weights as they are loaded; absent: there is none. */
   readonly teacher?: { readonly config: ModelConfig; readonly weightBytes: number };
-  /** Bytes of the student's weights as they would be loaded to answer. */
-  readonly loadedBytes: number;
+  /** Bytes of the student's weights as they would be loaded to answer (default: of two bytes each). */
+  readonly loadedBytes?: number;
   /** Adapters alone are trained, beside weights as they are loaded; absent: all weights are. */
   readonly lora?: { readonly rank: number; readonly modules: readonly string[] };
   /** Tensors of the optimiser's state, and the averages if they are kept, beside each weight. */
@@ -135,7 +135,7 @@ function planned(
   const largest = Math.max(...layouts.map((layout) => 4 * paddedElements(layout)));
   const weights = request.lora
     ? [
-      { name: "weights, frozen", bytes: request.loadedBytes },
+      { name: "weights, frozen", bytes: request.loadedBytes ?? sum(layouts) / 2 },
       { name: "their pieces in f32", bytes: Math.min(largest, PIECE_BYTES) },
       { name: "adapters", bytes: sum(trained) },
     ]
