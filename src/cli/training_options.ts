@@ -3,7 +3,13 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { parseDataFile } from "../compress/data/data_file.ts";
 import { DECAYS } from "../compress/run/schedule.ts";
-import { FROZEN_TYPES, type Given, overlaid, RESULT_TYPES } from "../compress/run/settings.ts";
+import {
+  FROZEN_TYPES,
+  type Given,
+  OPTIMISERS,
+  overlaid,
+  RESULT_TYPES,
+} from "../compress/run/settings.ts";
 import { addDeviceOptions, type DeviceFlags } from "./device_options.ts";
 import { settingsIn, withPaths } from "./training_paths.ts";
 import { byteCount, numberBetween, wholeNumber } from "./options.ts";
@@ -25,6 +31,7 @@ export interface TrainingFlags extends DeviceFlags {
   readonly rate?: number;
   readonly warmUp?: number;
   readonly schedule?: string;
+  readonly optimizer?: string;
   readonly betas?: readonly [number, number];
   readonly weightDecay?: number;
   readonly clip?: number;
@@ -100,6 +107,10 @@ export function addTrainingOptions(command: Command): Command {
     .option("--rows <n>", "rows of a micro-batch (default: as memory allows)", wholeNumber(2))
     .option("--warm-up <share>", "of the run, while the rate rises", numberBetween(0, 1))
     .addOption(new Option("--schedule <name>", "how the rate falls then").choices(DECAYS))
+    .addOption(
+      new Option("--optimizer <name>", "of the layers' matrices (default: adamw)")
+        .choices(OPTIMISERS),
+    )
     .option("--betas <a,b>", "of AdamW", numbers(2, 0, 1))
     .option("--weight-decay <x>", "of matrices, times the rate", numberBetween(0, ANY))
     .option(
@@ -155,6 +166,7 @@ export function givenSettings(flags: TrainingFlags, own: Given): Given {
     batch: first({ samples: batch }, { tokens: batchTokens }),
     schedule: { rate: flags.rate, warmUp: flags.warmUp, decay: flags.schedule },
     optimizer: {
+      name: flags.optimizer,
       beta1: flags.betas?.[0],
       beta2: flags.betas?.[1],
       weightDecay: flags.weightDecay,
@@ -174,7 +186,12 @@ export function givenSettings(flags: TrainingFlags, own: Given): Given {
     dtype: flags.dtype,
   };
   const file = flags.settings === undefined ? {} : settingsIn(flags.settings);
-  return withPaths(overlaid(overlaid(file, known(options)), known(own)));
+  return withPaths(overlaid(overlaid(withoutFacts(file), known(options)), known(own)));
+}
+
+/** A run's own file of settings has more in it than what may be given. */
+function withoutFacts({ command: _, inputs: _inputs, ...settings }: Given): Given {
+  return settings;
 }
 
 /** The first object whose field is given. */

@@ -53,7 +53,7 @@ const length = z.union([
   z.strictObject({ steps: whole(1) }),
   z.strictObject({ tokens: whole(1) }),
   z.strictObject({ epochs: positive }),
-]);
+], { error: "expected one of steps, tokens and epochs" });
 
 interface Defaults {
   readonly rate: number;
@@ -181,7 +181,14 @@ export function completed<T extends z.ZodType>(
   if (result.success) return result.data;
   const [issue] = result.error.issues;
   const field = issue.path.join(".");
-  throw new Error(`${where}: ${field === "" ? "" : `${field}: `}${issue.message}`);
+  const found = JSON.stringify(issue.path.reduce(
+    (value, name) => (value as Record<PropertyKey, unknown> | undefined)?.[name],
+    given as unknown,
+  ));
+  throw new Error(
+    `${where}: ${field === "" ? "" : `${field}: `}${issue.message}` +
+      (issue.code === "unrecognized_keys" ? "" : `; found ${found ?? "nothing"}`),
+  );
 }
 
 /** The first difference between two settings; undefined where they are equal. */
