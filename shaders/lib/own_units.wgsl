@@ -1,36 +1,34 @@
-// What kernels of attention's backward pass do with a unit or two, for all units of a head. Units are literals,
-// so that arrays of them stay in registers once this is inlined. Kernels define load_unit (one unit),
-// score_units, add_units (two) and store_unit.
+// What kernels of attention's backward pass do with some units, for all units of a head. Units are literals,
+// so that arrays of them stay in registers once this is inlined. Kernels define load_unit and store_unit (of
+// one unit), score_units (of four) and add_units (of two).
 
-fn load8(lane: u32, i: u32, start: vec2<u32>) {
-  load_unit(lane, i, start);
-  load_unit(lane, i + 1u, start);
-  load_unit(lane, i + 2u, start);
-  load_unit(lane, i + 3u, start);
-  load_unit(lane, i + 4u, start);
-  load_unit(lane, i + 5u, start);
-  load_unit(lane, i + 6u, start);
-  load_unit(lane, i + 7u, start);
+fn load8(i: u32) {
+  load_unit(i);
+  load_unit(i + 1u);
+  load_unit(i + 2u);
+  load_unit(i + 3u);
+  load_unit(i + 4u);
+  load_unit(i + 5u);
+  load_unit(i + 6u);
+  load_unit(i + 7u);
 }
 
-fn load_all(lane: u32, start: vec2<u32>) {
-  load8(lane, 0u, start);
+fn load_all() {
+  load8(0u);
   if (UNITS > 8u) {
-    load8(lane, 8u, start);
+    load8(8u);
   }
   if (UNITS > 16u) {
-    load8(lane, 16u, start);
+    load8(16u);
   }
   if (UNITS > 24u) {
-    load8(lane, 24u, start);
+    load8(24u);
   }
 }
 
 fn score8(lane: u32, i: u32, fence: u32) {
   score_units(lane, i, fence);
-  score_units(lane, i + 2u, fence);
   score_units(lane, i + 4u, fence);
-  score_units(lane, i + 6u, fence);
 }
 
 fn score_all(lane: u32, fence: u32) {
