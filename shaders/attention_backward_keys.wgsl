@@ -79,23 +79,23 @@ fn score_units(lane: u32, i: u32, fence: u32) {
       b = array(value_unit(i), value_unit(i + 1u), value_unit(i + 2u), value_unit(i + 3u));
     }
     let rows = query_rows(lane, i);
-    low += dots_low(a[0], a[1], rows);
-    high += dots_high(a[0], a[1], rows);
+    low = dots_low(low, a[0], a[1], rows);
+    high = dots_high(high, a[0], a[1], rows);
   }
   if (i + 2u < UNITS && (!FENCED || i < fence + 1u)) {
     let rows = query_rows(lane, i + 2u);
-    low += dots_low(a[2], a[3], rows);
-    high += dots_high(a[2], a[3], rows);
+    low = dots_low(low, a[2], a[3], rows);
+    high = dots_high(high, a[2], a[3], rows);
   }
   if (MAKES_K == 1u && i < UNITS && (!FENCED || i < fence + 2u)) {
     let rows = gradient_rows(lane, i);
-    d_low += dots_low(b[0], b[1], rows);
-    d_high += dots_high(b[0], b[1], rows);
+    d_low = dots_low(d_low, b[0], b[1], rows);
+    d_high = dots_high(d_high, b[0], b[1], rows);
   }
   if (MAKES_K == 1u && i + 2u < UNITS && (!FENCED || i < fence + 3u)) {
     let rows = gradient_rows(lane, i + 2u);
-    d_low += dots_low(b[2], b[3], rows);
-    d_high += dots_high(b[2], b[3], rows);
+    d_low = dots_low(d_low, b[2], b[3], rows);
+    d_high = dots_high(d_high, b[2], b[3], rows);
   }
 }
 
