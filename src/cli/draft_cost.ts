@@ -87,7 +87,9 @@ export function expectedSpeed(
 }
 
 function between(times: DraftCost["targetMilliseconds"], states: number): number {
-  const above = Math.max(1, times.findIndex((time) => time.states >= states));
+  const timed = times.findIndex((time) => time.states >= states);
+  // Beyond the last one the line goes on.
+  const above = timed < 0 ? times.length - 1 : Math.max(1, timed);
   const [low, high] = [times[above - 1], times[above]];
   const share = (states - low.states) / (high.states - low.states);
   return low.milliseconds + share * (high.milliseconds - low.milliseconds);
