@@ -7,7 +7,7 @@
 //   mse = (max p - the teacher's largest probability)^2
 //   total = ce_share ce + kl_share kl + mse_share mse
 // logits: [rows, stride], 0 beyond `columns` afterwards; row r is entry first_row + r of the others:
-// ranked, sums: as rank_tokens leaves them; weights: [entries]; losses: [entries] of (ce, kl, mse,
+// ranked, sums: as top_tokens leaves them; weights: [entries]; losses: [entries] of (ce, kl, mse,
 // total), each times the weight, as the gradient is; correct: [entries], 1 where the student's first
 // largest logit is that of a.
 struct Params {
@@ -22,8 +22,8 @@ struct Params {
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> logits: array<f32>;
-@group(0) @binding(2) var<storage, read> ranked: array<vec4<u32>>;
-@group(0) @binding(3) var<storage, read> sums: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> ranked: array<vec2<u32>>;
+@group(0) @binding(3) var<storage, read> sums: array<vec2<f32>>;
 @group(0) @binding(4) var<storage, read> weights: array<f32>;
 @group(0) @binding(5) var<storage, read_write> losses: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read_write> correct: array<u32>;
@@ -62,7 +62,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let token = min(found.x, params.columns - 1u);
     best[i] = found.x;
     student[i] = select(LOWEST, logits[start + token] / params.temperature, exists);
-    teacher[i] = select(LOWEST, bitcast<f32>(found.z) / params.temperature, exists);
+    teacher[i] = select(LOWEST, bitcast<f32>(found.y) / params.temperature, exists);
   }
   let top = min(ranked[entry * params.count].x, params.columns - 1u);
   let top_logit = logits[start + top];

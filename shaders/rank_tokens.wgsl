@@ -4,14 +4,11 @@
 // always are. A token's rank is a number of 64 bits: the score's, which order as integers, then those
 // of the token, turned round. The k-th largest is found eight bits at a time, by counting how many
 // tokens have each value of them; few rows need more than the first 32 bits.
-// raw, logits: [rows, stride], before and after changes; cutoffs, positions: [rows];
-// ranked: [entries, k] of (token, bits of score, of logit, of raw logit), NO_TOKEN where none is left;
-// sums: [entries] of (m, sum of exp(l - m) over all tokens but the first with logit m), of logits, of
-// raw. Row r is entry first_row + r.
+// raw, logits: [rows, columns], before and after changes; cutoffs, positions: [rows];
+// ranked: [rows, k] of (token, bits of score, of logit, of raw logit), NO_TOKEN where none is left;
+// sums: [rows] of (m, sum of exp(l - m) over all tokens but the first with logit m), of logits, of raw.
 struct Params {
   columns: u32,
-  stride: u32,
-  first_row: u32,
   k: u32, // at most LANES
   temperature: f32,
   seed_low: u32,
@@ -62,7 +59,7 @@ fn is_before(a: vec2<u32>, b: vec2<u32>) -> bool {
 
 // 0 for a token that is left out.
 fn rank_of(row: u32, token: u32) -> vec2<u32> {
-  let logit = logits[row * params.stride + token];
+  let logit = logits[row * params.columns + token];
   let is_number = (bitcast<u32>(logit) & 0x7fffffffu) <= 0x7f800000u;
   if (!is_number || logit <= HIDDEN || (FILTERED == 1u && logit < cutoffs[row])) {
     return vec2<u32>(0u);
@@ -101,7 +98,7 @@ fn softmax(row: u32, lane: u32, is_raw: bool) -> vec2<f32> {
   var peak = 2.0 * HIDDEN;
   var place = NO_TOKEN;
   for (var token = lane; token < params.columns; token += LANES) {
-    let at = row * params.stride + token;
+    let at = row * params.columns + token;
     let logit = select(logits[at], raw[at], is_raw);
     if (logit > peak) {
       peak = logit;
@@ -125,7 +122,7 @@ fn softmax(row: u32, lane: u32, is_raw: bool) -> vec2<f32> {
   place = found.y;
   var others = 0.0;
   for (var token = lane; token < params.columns; token += LANES) {
-    let at = row * params.stride + token;
+    let at = row * params.columns + token;
     if (token != place) {
       others += exp(-min(peak - select(logits[at], raw[at], is_raw), FAR));
     }
@@ -144,7 +141,6 @@ fn softmax(row: u32, lane: u32, is_raw: bool) -> vec2<f32> {
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let row = group.x;
-  let entry = params.first_row + row;
   if (lane == 0u) {
     least = vec2<u32>(0u);
     wanted = params.k;
@@ -197,12 +193,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var i = 0u; i < count; i++) {
       place += select(0u, 1u, is_before(ranks[i], own));
     }
-    let at = row * params.stride + ~own.y;
-    ranked[entry * params.k + place] = vec4<u32>(
+    let at = row * params.columns + ~own.y;
+    ranked[row * params.k + place] = vec4<u32>(
       ~own.y, bitcast<u32>(score_of(own.x)), bitcast<u32>(logits[at]), bitcast<u32>(raw[at]),
     );
   } else if (lane < params.k) {
-    ranked[entry * params.k + lane] = vec4<u32>(NO_TOKEN, 0u, 0u, 0u);
+    ranked[row * params.k + lane] = vec4<u32>(NO_TOKEN, 0u, 0u, 0u);
   }
   let changed = softmax(row, lane, false);
   var unchanged = changed;
@@ -210,6 +206,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     unchanged = softmax(row, lane, true);
   }
   if (lane == 0u) {
-    sums[entry] = vec4<f32>(changed, unchanged);
+    sums[row] = vec4<f32>(changed, unchanged);
   }
 }

@@ -14,7 +14,7 @@ override LANES: u32 = 32u;
 override GROUPS: u32 = 8u;
 
 // Logits that a lane asks memory for at the same time.
-const HELD = 16u;
+const HELD = 8u;
 const LOWEST = -3.0e38;
 const FAR = 200.0;
 const NOWHERE = 0xffffffffu;

@@ -17,6 +17,7 @@ import {
   type SpeculativeCase,
   type TemperatureCase,
 } from "../evaluate/parity/golden_files.ts";
+import { pruningCases } from "../compress/parity/pruning_cases.ts";
 import { addDeviceOptions, type DeviceFlags, deviceOf, openDevice } from "./device_options.ts";
 import { measuredTuning, measuredTuningOption } from "./options.ts";
 import { forwardCases } from "../evaluate/parity/forward_cases.ts";
@@ -24,6 +25,7 @@ import { samplingCase, scheduleCases, temperatureCase } from "../evaluate/parity
 import { likelihoodCases } from "../evaluate/parity/likelihood_cases.ts";
 import { fastCase, speculativeCase } from "../evaluate/parity/strategy_cases.ts";
 import { distilCases } from "../compress/parity/loss_cases.ts";
+import { pretrainCases } from "../compress/parity/pretrain_cases.ts";
 import type { Gpu } from "../gpu/device.ts";
 
 /** What cases run on: a device, and checkpoints of the folder by name. */
@@ -38,7 +40,9 @@ const SUBJECTS: readonly {
   readonly file: string;
   cases(dir: string, means: ParityMeans): AsyncIterable<ParityResult>;
 }[] = [
+  { file: "pruning/pruning", cases: (dir, { load }) => pruningCases(dir, load) },
   { file: "losses/distil", cases: (dir, { gpu }) => distilCases(dir, gpu) },
+  { file: "losses/pretrain", cases: (dir, { gpu }) => pretrainCases(dir, gpu) },
   { file: "losses/likelihood", cases: (dir, { load }) => likelihoodCases(dir, load) },
 ];
 

@@ -48,13 +48,15 @@ export function crossEntropy(
     readonly stride: number;
     /** Entry of the first row; default 0. */
     readonly firstRow?: number;
+    /** Lanes of a workgroup, a power of two from 8 to 256 (default: by the device). */
+    readonly lanes?: number;
   },
 ): void {
   const { rows, columns, stride, firstRow = 0 } = options;
   recorder.dispatch(crossEntropyKernel, {
     bindings: tensors,
     params: { columns, stride, first_row: firstRow },
-    constants: softmaxLanes(columns, recorder.gpu),
+    constants: softmaxLanes(columns, recorder.gpu, options.lanes),
     // Read for the largest, for the sum and for the gradient, and written.
     cost: { operations: 5 * rows * columns, bytes: 4 * rows * (4 * columns + 4) },
     workgroups: [rows],

@@ -5,8 +5,8 @@ import rowSoftmax from "../../shaders/lib/row_softmax.wgsl" with { type: "text" 
 import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import { RANKED_WORDS } from "./rank_tokens.ts";
 import { softmaxLanes } from "./row_softmax.ts";
+import { MOST_TOP_TOKENS, TOP_WORDS } from "./top_tokens.ts";
 
 /** shaders/distil_loss.wgsl */
 export const distilLossKernel = defineKernel({
@@ -34,8 +34,6 @@ export const distilLossKernel = defineKernel({
   constants: { LANES: 32, GROUPS: 8, FROM_TEACHER: 0 },
 });
 
-/** Most tokens of a teacher's row that are compared: MOST in the shader. */
-export const MOST_TEACHER_TOKENS = 64;
 /** Words of 4 bytes in the losses of a row: ce, kl, mse, total. */
 export const DISTIL_WORDS = 4;
 
@@ -73,8 +71,8 @@ export const CARD_TERMS: DistilTerms = {
  * Records the loss of a chunk of rows, and its gradient in place of the student's logits. The teacher is
  * constant. Row r of the logits is entry `firstRow + r` of all other tensors.
  * @param tensors.logits `[rows, stride]` of the student; what lies beyond `columns` becomes 0
- * @param tensors.ranked `[entries, count, RANKED_WORDS]` of the teacher, as `topTokens` leaves it
- * @param tensors.sums `[entries, RANKED_WORDS]` of the teacher, likewise
+ * @param tensors.ranked `[entries, count]` of the teacher, as `topTokens` leaves it
+ * @param tensors.sums `[entries]` of the teacher, likewise
  * @param tensors.weights `[entries]`
  * @param tensors.losses `[entries, 4]` of ce, kl, mse and total, each times the weight
  * @param tensors.correct `[entries]` of u32: 1 where the student's first largest logit is that of the
@@ -97,6 +95,8 @@ export function distilLoss(
     readonly stride: number;
     /** Entry of the first row; default 0. */
     readonly firstRow?: number;
+    /** Lanes of a workgroup, a power of two from 8 to 256 (default: by the device). */
+    readonly lanes?: number;
     /** Tokens of a teacher's row in `ranked`. */
     readonly count: number;
     readonly terms: DistilTerms;
@@ -104,9 +104,9 @@ export function distilLoss(
 ): void {
   const { rows, columns, stride, firstRow = 0, count, terms } = options;
   const { ce, kl, mse, direction, temperature } = terms;
-  if (!(count >= 1 && count <= MOST_TEACHER_TOKENS)) {
+  if (!(count >= 1 && count <= MOST_TOP_TOKENS)) {
     throw new RangeError(
-      `${count} tokens of the teacher, expected a whole number from 1 to ${MOST_TEACHER_TOKENS}`,
+      `${count} tokens of the teacher, expected a whole number from 1 to ${MOST_TOP_TOKENS}`,
     );
   }
   if (!(temperature > 0)) {
@@ -125,12 +125,12 @@ export function distilLoss(
       mse_share: mse,
     },
     constants: {
-      ...softmaxLanes(columns, recorder.gpu),
+      ...softmaxLanes(columns, recorder.gpu, options.lanes),
       FROM_TEACHER: direction === "teacher_student" ? 1 : 0,
     },
     cost: {
       operations: 5 * rows * columns,
-      bytes: 4 * rows * (4 * columns + RANKED_WORDS * (count + 1) + DISTIL_WORDS + 2),
+      bytes: 4 * rows * (4 * columns + TOP_WORDS * (count + 1) + DISTIL_WORDS + 2),
     },
     workgroups: [rows],
   });

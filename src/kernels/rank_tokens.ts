@@ -21,8 +21,6 @@ export const rankTokensKernel = defineKernel({
   },
   params: {
     columns: "u32",
-    stride: "u32",
-    first_row: "u32",
     k: "u32",
     temperature: "f32",
     seed_low: "u32",
@@ -41,12 +39,12 @@ const SWEEPS = 7;
 
 /**
  * Records the search and the sums.
- * @param tensors.raw `[rows, stride]`, logits before changes
- * @param tensors.logits `[rows, stride]`, after them; the same tensor if nothing changes them
+ * @param tensors.raw `[rows, columns]`, logits before changes
+ * @param tensors.logits `[rows, columns]`, after them; the same tensor if nothing changes them
  * @param tensors.cutoffs `[rows]`, the least logit that passes; absent: all do
  * @param tensors.positions `[rows]`, which key the noise
- * @param tensors.ranked `[entries, k]` of (token, score, logit, raw logit); `NO_TOKEN` behind the last
- * @param tensors.sums `[entries]` of the softmax's maximum and the sum of its other terms, each for
+ * @param tensors.ranked `[rows, k]` of (token, score, logit, raw logit); `NO_TOKEN` behind the last
+ * @param tensors.sums `[rows]` of the softmax's maximum and the sum of its other terms, each for
  * logits and raw
  * @throws {RangeError} when k is not from 1 to 256
  */
@@ -63,10 +61,6 @@ export function rankTokens(
   options: {
     readonly rows: number;
     readonly columns: number;
-    /** Elements from a row of logits to the next; default `columns`. */
-    readonly stride?: number;
-    /** Entry of the first row in `ranked` and `sums`; default 0. */
-    readonly firstRow?: number;
     readonly k: number;
     readonly temperature: number;
     /** Integer in [0, 2^53). */
@@ -74,7 +68,7 @@ export function rankTokens(
     readonly step: number;
   },
 ): void {
-  const { rows, columns, stride = columns, firstRow = 0, k, temperature, seed, step } = options;
+  const { rows, columns, k, temperature, seed, step } = options;
   if (k < 1 || k > MOST_RANKED) {
     throw new RangeError(`k is ${k}, expected a whole number from 1 to ${MOST_RANKED}`);
   }
@@ -83,8 +77,6 @@ export function rankTokens(
     bindings: { ...tensors, cutoffs },
     params: {
       columns,
-      stride,
-      first_row: firstRow,
       k,
       temperature,
       seed_low: seed >>> 0,
@@ -101,36 +93,4 @@ export function rankTokens(
     },
     workgroups: [rows],
   });
-}
-
-/**
- * Records what a teacher's logits are reduced to for {@linkcode distilLoss}: the best `count` tokens of
- * each row with their logits, ties to the lower token, and the softmax of the whole row. They are all
- * that is kept of a teacher. Row r of the logits is entry `firstRow + r`.
- * @param tensors.logits `[rows, stride]`, which stay as they are
- * @param tensors.ranked `[entries, count]` of {@linkcode RANKED_WORDS} words: token, then its logit as
- * the bits of an f32, three times
- * @param tensors.sums `[entries]` of {@linkcode RANKED_WORDS} words: the largest logit m, and the sum of
- * exp(l - m) over all tokens but the first with it, both twice
- * @throws {RangeError} when the count is not from 1 to 256
- */
-export function topTokens(
-  recorder: Recorder,
-  tensors: { readonly logits: Tensor; readonly ranked: Tensor; readonly sums: Tensor },
-  options: {
-    readonly rows: number;
-    readonly columns: number;
-    readonly stride: number;
-    readonly firstRow?: number;
-    readonly count: number;
-  },
-): void {
-  const { logits, ranked, sums } = tensors;
-  const { count, ...shape } = options;
-  const still = { temperature: 0, seed: 0, step: 0 };
-  rankTokens(
-    recorder,
-    { raw: logits, logits, positions: logits, ranked, sums },
-    { ...shape, ...still, k: count },
-  );
 }

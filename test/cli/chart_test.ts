@@ -39,7 +39,7 @@ Deno.test("a chart puts points between the ends of its axes, and all of it into 
   const [first, middle, last] = dots;
   assert(first.left < middle.left && middle.left < last.left);
   assert(first.top > middle.top && middle.top > last.top);
-  assertEquals(2 * middle.top, first.top + last.top);
+  assert(Math.abs(2 * middle.top - first.top - last.top) <= 1);
 });
 
 Deno.test("a panel without a finite point is left out, and a flat curve has a scale", () => {

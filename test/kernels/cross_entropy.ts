@@ -15,6 +15,8 @@ interface Size {
   readonly sure?: boolean;
   /** Entry of the first row. */
   readonly firstRow?: number;
+  /** Lanes of a workgroup; those of this device by default. */
+  readonly lanes?: number;
 }
 
 /** Logits and what is asked of them; entries are those of the other tensors. */
@@ -81,6 +83,8 @@ export const kernelCase = defineCase<Size, Size & CrossEntropyInputs>({
     { name: "unlikely", rows: 3, columns: 33, scale: 30 },
     { name: "sure", rows: 8, columns: 129, scale: 60, sure: true },
     { name: "5001", rows: 2, columns: 5001, scale: 2 },
+    { name: "5001, 256 lanes", rows: 2, columns: 5001, scale: 2, lanes: 256 },
+    { name: "33, 256 lanes", rows: 3, columns: 33, scale: 2, lanes: 256 },
   ],
   modelSizes: [{ name: "32 rows of 32768", rows: 32, columns: 32768, scale: 3 }],
   inputs(size, random) {
@@ -96,7 +100,7 @@ export const kernelCase = defineCase<Size, Size & CrossEntropyInputs>({
     }
     return { ...size, logits, targets, weights: random.floats(targets.length, 0.5) };
   },
-  upload(tensors, { rows, columns, firstRow, logits, targets, weights }) {
+  upload(tensors, { rows, columns, firstRow, lanes, logits, targets, weights }) {
     const stride = paddedInner(columns);
     const outputs = {
       logits: inPlace(tensors, "logits", Float32Array.from(logits), GUARD_ROWS * stride, GUARD),
@@ -111,10 +115,17 @@ export const kernelCase = defineCase<Size, Size & CrossEntropyInputs>({
       correct: outputs.correct.tensor,
     };
     return {
-      record: (recorder) => crossEntropy(recorder, bound, { rows, columns, stride, firstRow }),
+      record: (recorder) =>
+        crossEntropy(recorder, bound, { rows, columns, stride, firstRow, lanes }),
       outputs,
     };
   },
   reference,
+  differences: (inputs) => ({
+    variables: { logits: Float64Array.from(inputs.logits) },
+    value: ({ logits }) =>
+      crossEntropyLosses({ ...inputs, logits }).reduce((sum, { loss }) => sum + loss, 0),
+    gradients: { logits: reference(inputs).logits.slice(0, inputs.logits.length) },
+  }),
   cost: ({ rows, columns }) => ({ multiplyAdds: 0, bytes: 16 * rows * columns }),
 });

@@ -6,7 +6,7 @@ import {
   distilLoss,
   type DistilTerms,
 } from "../../src/kernels/distil_loss.ts";
-import { RANKED_WORDS, topTokens } from "../../src/kernels/rank_tokens.ts";
+import { TOP_WORDS, topTokens } from "../../src/kernels/top_tokens.ts";
 import { paddedInner } from "../../src/quant/scheme.ts";
 import { defineCase, GUARD_ROWS } from "./case.ts";
 import { inPlace, logitRows } from "./logit_rows.ts";
@@ -23,6 +23,8 @@ interface Size {
   readonly near?: boolean;
   readonly firstRow?: number;
   readonly terms?: Partial<DistilTerms>;
+  /** Lanes of a workgroup; those of this device by default. */
+  readonly lanes?: number;
 }
 
 /** Logits of both, and weights of the entries. */
@@ -160,6 +162,8 @@ export const kernelCase = defineCase<Size, Size & DistilInputs>({
     },
     { name: "sure and far apart", rows: 8, columns: 129, count: 16, scale: 20 },
     { name: "5001", rows: 2, columns: 5001, count: 32, scale: 2 },
+    { name: "5001, 256 lanes", rows: 2, columns: 5001, count: 64, scale: 2, lanes: 256 },
+    { name: "33, 256 lanes", rows: 3, columns: 33, count: 8, scale: 2, lanes: 256 },
   ],
   modelSizes: [{ name: "32 rows of 32768", rows: 32, columns: 32768, count: 32, scale: 3 }],
   inputs(size, random) {
@@ -169,7 +173,8 @@ export const kernelCase = defineCase<Size, Size & DistilInputs>({
     const student = teacher.map((logit, i) => near || i % 3 > 0 ? logit + other[i] : other[i]);
     return { ...size, student, teacher, weights: random.floats(firstRow + rows + 2, 0.5) };
   },
-  upload(tensors, { rows, columns, count, firstRow, terms, student, teacher, weights }) {
+  upload(tensors, { rows, columns, count, firstRow, terms, lanes, ...data }) {
+    const { student, teacher, weights } = data;
     const stride = paddedInner(columns);
     const entries = weights.length;
     const outputs = {
@@ -178,8 +183,8 @@ export const kernelCase = defineCase<Size, Size & DistilInputs>({
       correct: inPlace(tensors, "correct", new Uint32Array(0), entries, GUARD),
     };
     const read = tensors.of("teacher", Float32Array.from(teacher));
-    const ranked = tensors.of("ranked", new Uint32Array(RANKED_WORDS * count * entries));
-    const sums = tensors.of("sums", new Float32Array(RANKED_WORDS * entries));
+    const ranked = tensors.of("ranked", new Uint32Array(TOP_WORDS * count * entries));
+    const sums = tensors.of("sums", new Float32Array(TOP_WORDS * entries));
     const bound = {
       logits: outputs.logits.tensor,
       ranked,
@@ -192,11 +197,20 @@ export const kernelCase = defineCase<Size, Size & DistilInputs>({
     return {
       record(recorder) {
         topTokens(recorder, { logits: read, ranked, sums }, shape);
-        distilLoss(recorder, bound, { ...shape, terms: { ...CARD_TERMS, ...terms } });
+        distilLoss(recorder, bound, { ...shape, lanes, terms: { ...CARD_TERMS, ...terms } });
       },
       outputs,
     };
   },
   reference,
+  differences: (inputs) => ({
+    variables: { student: Float64Array.from(inputs.student) },
+    value: ({ student }) =>
+      distilRows({ ...inputs, student }).reduce(
+        (sum, { total }, row) => sum + inputs.weights[(inputs.firstRow ?? 0) + row] * total,
+        0,
+      ),
+    gradients: { student: reference(inputs).logits.slice(0, inputs.student.length) },
+  }),
   cost: ({ rows, columns }) => ({ multiplyAdds: 0, bytes: 20 * rows * columns }),
 });

@@ -3,7 +3,7 @@
 import { gumbel } from "../../src/denoise/noise.ts";
 import { RANKED_WORDS, rankTokens } from "../../src/kernels/rank_tokens.ts";
 import { NO_TOKEN } from "../../src/kernels/step_plan.ts";
-import { defineCase, untouchedReference, type Word } from "./case.ts";
+import { defineCase } from "./case.ts";
 import { HIDDEN } from "./head.ts";
 
 interface Size {
@@ -21,10 +21,6 @@ interface Size {
   readonly hidden?: number;
   /** The least logit that passes. */
   readonly cutoff?: number;
-  /** Elements between rows, which hold what would rank first. */
-  readonly padding?: number;
-  /** Entry of the first row. */
-  readonly firstRow?: number;
 }
 
 interface Inputs extends Size {
@@ -33,8 +29,6 @@ interface Inputs extends Size {
 }
 
 const STEP = 3;
-/** Words of a ranked token. */
-const RANKED: readonly Word[] = ["u32", "f32", "f32", "f32"];
 const positionOf = (row: number) => 5 + 2 * row;
 
 /** (m, sum of the other terms) of a row, in f64. */
@@ -49,16 +43,14 @@ function softmax(row: readonly number[]): [number, number] {
 
 /** Sorted. */
 export function reference(
-  { rows, columns, k, raw, logits, ...others }: Inputs,
+  { rows, columns, k, raw, logits, temperature = 0, noiseSeed: seed = 0, cutoff = -Infinity }:
+    Inputs,
 ) {
-  const { temperature = 0, noiseSeed: seed = 0, cutoff = -Infinity } = others;
-  const { padding = 0, firstRow = 0 } = others;
-  const stride = columns + padding;
-  const ranked = [...untouchedReference(RANKED_WORDS * firstRow * k, RANKED)];
-  const sums = [...untouchedReference(RANKED_WORDS * firstRow)];
+  const ranked: number[] = [];
+  const sums: number[] = [];
   for (let row = 0; row < rows; row++) {
-    const own = [...logits.subarray(row * stride, row * stride + columns)];
-    const before = [...raw.subarray(row * stride, row * stride + columns)];
+    const own = [...logits.subarray(row * columns, (row + 1) * columns)];
+    const before = [...raw.subarray(row * columns, (row + 1) * columns)];
     const scores = own.map((logit, token) =>
       temperature === 0 ? logit : logit + temperature * gumbel(seed, STEP, positionOf(row), token)
     );
@@ -95,22 +87,24 @@ export const kernelCase = defineCase<Size, Inputs>({
     { name: "hidden", rows: 4, columns: 129, k: 20, hidden: 50 },
     { name: "filtered", rows: 4, columns: 400, k: 64, cutoff: 4.5, temperature: 1 },
     { name: "close logits", rows: 3, columns: 900, k: 64, scale: 1e-3 },
-    { name: "apart, behind others", rows: 3, columns: 133, k: 32, padding: 3, firstRow: 5 },
   ],
   modelSizes: [{ name: "64 of 32 rows of 32768", rows: 32, columns: 32768, k: 64 }],
   inputs(size, random) {
-    const { rows, columns, levels, scale = 5, hidden = 0, padding = 0 } = size;
-    const stride = columns + padding;
-    const made = levels === undefined
-      ? random.floats(rows * stride, scale)
-      : Float32Array.from(random.integers(rows * stride, levels), (l) => l - (levels >> 1));
-    const raw = made.map((l, i) => i % stride < columns ? l : 99);
-    return { ...size, raw, logits: raw.map((l, i) => i % stride < hidden ? HIDDEN : l) };
+    const { rows, columns, levels, scale = 5, hidden = 0 } = size;
+    const raw = levels === undefined
+      ? random.floats(rows * columns, scale)
+      : Float32Array.from(random.integers(rows * columns, levels), (l) => l - (levels >> 1));
+    return { ...size, raw, logits: raw.map((l, i) => i % columns < hidden ? HIDDEN : l) };
   },
-  upload(tensors, { rows, columns, k, raw, logits, hidden = 0, cutoff, ...others }) {
-    const { temperature = 0, noiseSeed: seed = 0, padding = 0, firstRow = 0 } = others;
-    const ranked = tensors.untouched("ranked", RANKED_WORDS * (firstRow + rows) * k, RANKED);
-    const sums = tensors.untouched("sums", RANKED_WORDS * (firstRow + rows));
+  upload(tensors, { rows, columns, k, raw, logits, hidden = 0, cutoff, ...noise }) {
+    const { temperature = 0, noiseSeed: seed = 0 } = noise;
+    const ranked = tensors.untouched("ranked", RANKED_WORDS * rows * k, [
+      "u32",
+      "f32",
+      "f32",
+      "f32",
+    ]);
+    const sums = tensors.untouched("sums", RANKED_WORDS * rows);
     const read = tensors.of("raw", raw);
     const bound = {
       raw: read,
@@ -122,8 +116,7 @@ export const kernelCase = defineCase<Size, Inputs>({
       ranked: ranked.tensor,
       sums: sums.tensor,
     };
-    const shape = { rows, columns, stride: columns + padding, firstRow };
-    const options = { ...shape, k, temperature, seed, step: STEP };
+    const options = { rows, columns, k, temperature, seed, step: STEP };
     return {
       record: (recorder) => rankTokens(recorder, bound, options),
       outputs: { ranked, sums },

@@ -17,7 +17,7 @@ import {
   distilLoss,
   type DistilTerms,
 } from "../../kernels/distil_loss.ts";
-import { RANKED_WORDS, topTokens } from "../../kernels/rank_tokens.ts";
+import { TOP_WORDS, topTokens } from "../../kernels/top_tokens.ts";
 import { SafetensorsFile } from "../../weights/safetensors.ts";
 
 /** losses/distil.json */
@@ -145,8 +145,8 @@ class DistilRun implements Disposable {
     this.#entries = teacher.length;
     this.#chunk = this.#made("logits", CHUNK * columns);
     this.#teacher = {
-      ranked: this.#made("ranked", RANKED_WORDS * count * teacher.length),
-      sums: this.#made("sums", RANKED_WORDS * teacher.length),
+      ranked: this.#made("ranked", TOP_WORDS * count * teacher.length),
+      sums: this.#made("sums", TOP_WORDS * teacher.length),
     };
     for (const { firstRow, rows } of this.#chunks(teacher)) {
       topTokens(
@@ -182,13 +182,13 @@ class DistilRun implements Disposable {
     const bytes = await this.#readback.read(
       this.#recorder,
       this.#teacher.ranked,
-      4 * RANKED_WORDS * count * this.#entries,
+      4 * TOP_WORDS * count * this.#entries,
     );
     const words = new Uint32Array(bytes);
     return Array.from(
       { length: this.#entries },
       (_, row) =>
-        Uint32Array.from({ length: count }, (_, i) => words[RANKED_WORDS * (row * count + i)]),
+        Uint32Array.from({ length: count }, (_, i) => words[TOP_WORDS * (row * count + i)]),
     );
   }
 
