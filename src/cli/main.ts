@@ -71,10 +71,25 @@ const COMMANDS: Readonly<Record<string, Listed>> = {
     description: "Measures a model's quality.",
     load: async () => (await import("./eval.ts")).evalCommand(),
   },
+  distil: {
+    usage: "[options]",
+    description: "Trains a student to choose its teacher's tokens.",
+    load: async () => (await import("./distil.ts")).distilCommand(),
+  },
+  train: {
+    usage: "[options]",
+    description: "Trains a model by LLaDA's own objective.",
+    load: async () => (await import("./train.ts")).trainCommand(),
+  },
   quantize: {
     usage: "[options] <dir>",
     description: "Writes a model folder with its layers quantised.",
     load: async () => (await import("./quantize.ts")).quantizeCommand(),
+  },
+  prune: {
+    usage: "",
+    description: "Finds what a model can do without, and leaves it out.",
+    load: async () => (await import("./prune.ts")).pruneCommand(),
   },
   synth: {
     usage: "[options]",
@@ -116,15 +131,19 @@ function inheriting(command: Command, parent: Command): Command {
 async function makeLocal(command: Command): Promise<void> {
   for (const name of ["model", "data"]) {
     const place = command.opts()[name];
-    if (typeof place !== "string") continue;
     const source = command.getOptionValueSource(name);
-    command.setOptionValueWithSource(name, await localPlace(place), source);
+    if (typeof place === "string") {
+      command.setOptionValueWithSource(name, await localPlace(place), source);
+    } else if (Array.isArray(place)) {
+      command.setOptionValueWithSource(name, await Promise.all(place.map(localPlace)), source);
+    }
   }
 }
 
 const program: Command = new Command("unmask")
   .description(`Serves LLaDA masked-diffusion language models on WebGPU. Version ${VERSION}.`)
   .version(VERSION)
+  .usage("COMMAND [-h, --help | --help-all]")
   .helpOption("-h, --help", "show this; --help-all shows every option")
   .showHelpAfterError("(--help shows how it is used)")
   .configureOutput({
@@ -148,7 +167,7 @@ const program: Command = new Command("unmask")
     if (command.opts().tune) await (await import("./tune_model.ts")).tuneFirst(command);
     giveUpOthers(command);
   });
-// The description tells it; with a line for it the commands would not fit a screen.
+// The description tells it; with lines for options the commands would not fit a screen.
 program.options.find(({ long }) => long === "--version")?.hideHelp();
 
 try {

@@ -152,6 +152,13 @@ export class Recorder implements Disposable {
     );
   }
 
+  /** Records that a tensor becomes zero. */
+  clear({ buffer, byteOffset, byteLength }: Tensor): void {
+    this.#pass?.end();
+    this.#pass = undefined;
+    this.#commands().clearBuffer(buffer, byteOffset, byteLength);
+  }
+
   /** Frees a tensor after the next submit, or at once if nothing is recorded. */
   retire(tensor: Tensor): void {
     const { buffer } = tensor;

@@ -1,7 +1,7 @@
 /** The model families, by a folder's `model_type`. */
 
 import type { Tensor } from "../gpu/tensor.ts";
-import type { ForwardPass, HiddenObserver, ModelWeights, RowBatch } from "./forward_pass.ts";
+import type { ForwardPass, ModelWeights, PassObserver, RowBatch } from "./forward_pass.ts";
 import * as llada from "./llada.ts";
 import type { Fields } from "./loading/config_fields.ts";
 import type { WeightPrecision, WeightUpload } from "./loading/upload.ts";
@@ -33,10 +33,10 @@ export interface Family {
   ): Promise<ModelWeights>;
   /**
    * Records the embedding and all layers.
-   * @param observe called after `embed` and, for each layer i, `block.<i>.out`
+   * @param observe is shown what a model computes on its way
    * @returns hidden states before the final norm, `[rows, paddedInner(hiddenSize)]`
    */
-  forward(pass: ForwardPass, batch: RowBatch, observe?: HiddenObserver): Tensor;
+  forward(pass: ForwardPass, batch: RowBatch, observe?: PassObserver): Tensor;
 }
 
 /** Families by `model_type`. */

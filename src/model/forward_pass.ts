@@ -85,8 +85,18 @@ export interface KvCache {
   readonly layers: readonly { readonly k: Tensor; readonly v: Tensor }[];
 }
 
-/** Called with the hidden states `[rows, paddedInner(hiddenSize)]` after a named stage. */
-export type HiddenObserver = (name: string, hidden: Tensor) => void;
+/** Is shown intermediate results, each right after what computes it is recorded. */
+export interface PassObserver {
+  /**
+   * The hidden states `[rows, paddedInner(hiddenSize)]`: `embed` after the embedding,
+   * `block.<i>.out` after layer i.
+   */
+  hidden?(name: string, states: Tensor): void;
+  /** What the heads of a layer give to its output projection, `[rows, paddedInner(hiddenSize)]`. */
+  attended?(layer: number, outputs: Tensor): void;
+  /** Gated activations of a layer, of as many rows as are computed together: `[rows, stride]`. */
+  gated?(layer: number, activations: Tensor, rows: number): void;
+}
 
 /** How a row of this configuration is divided into heads. */
 export function headShape(config: ModelConfig): HeadShape {

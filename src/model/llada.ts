@@ -15,9 +15,9 @@ import { paddedInner } from "../quant/scheme.ts";
 import {
   type ForwardPass,
   headShape,
-  type HiddenObserver,
   type LayerWeights,
   type ModelWeights,
+  type PassObserver,
   type RowBatch,
   rowsPerChunk,
 } from "./forward_pass.ts";
@@ -116,22 +116,24 @@ const inFile = (tensor: string) => `model.transformer.${tensor}.weight`;
 /** Every tensor of a checkpoint of floats: embedding, layers in order, final norm, and an untied head. */
 export function tensors(config: ModelConfig): FloatTensor[] {
   const { hiddenSize, kvHeads, headDim, ffnSize, embeddingSize, layers, tiedHead } = config;
-  const layer: readonly (readonly [name: string, shape: readonly number[]])[] = [
-    ["attn_norm", [hiddenSize]],
-    ["q_proj", [hiddenSize, hiddenSize]],
-    ["k_proj", [kvHeads * headDim, hiddenSize]],
-    ["v_proj", [kvHeads * headDim, hiddenSize]],
-    ["attn_out", [hiddenSize, hiddenSize]],
-    ["ff_norm", [hiddenSize]],
-    ["ff_proj", [ffnSize, hiddenSize]],
-    ["up_proj", [ffnSize, hiddenSize]],
-    ["ff_out", [hiddenSize, ffnSize]],
-  ];
+  const layer: readonly (readonly [name: string, shape: readonly number[], neuronAxis?: 0 | 1])[] =
+    [
+      ["attn_norm", [hiddenSize]],
+      ["q_proj", [hiddenSize, hiddenSize]],
+      ["k_proj", [kvHeads * headDim, hiddenSize]],
+      ["v_proj", [kvHeads * headDim, hiddenSize]],
+      ["attn_out", [hiddenSize, hiddenSize]],
+      ["ff_norm", [hiddenSize]],
+      ["ff_proj", [ffnSize, hiddenSize], 0],
+      ["up_proj", [ffnSize, hiddenSize], 0],
+      ["ff_out", [hiddenSize, ffnSize], 1],
+    ];
   const found: FloatTensor[] = [{ name: inFile("wte"), shape: [embeddingSize, hiddenSize] }];
   for (let i = 0; i < layers; i++) {
-    for (const [name, shape] of layer) {
+    for (const [name, shape, neuronAxis] of layer) {
       const quantisable = shape.length === 2 ? "layer" as const : undefined;
-      found.push({ name: inFile(`blocks.${i}.${name}`), shape, quantisable });
+      const places = { layer: i, neuronAxis, projectsHeads: name === "attn_out" };
+      found.push({ name: inFile(`blocks.${i}.${name}`), shape, quantisable, ...places });
     }
   }
   found.push({ name: inFile("ln_f"), shape: [hiddenSize] });
@@ -201,7 +203,7 @@ export async function upload(
  * Records the embedding and all layers.
  * @returns hidden states before the final norm, `[rows, paddedInner(hiddenSize)]`
  */
-export function forward(pass: ForwardPass, batch: RowBatch, observe?: HiddenObserver): Tensor {
+export function forward(pass: ForwardPass, batch: RowBatch, observe?: PassObserver): Tensor {
   const { gpu, recorder, scratch, config, weights } = pass;
   const { rows } = batch;
   const shape = headShape(config);
@@ -233,7 +235,7 @@ export function forward(pass: ForwardPass, batch: RowBatch, observe?: HiddenObse
     });
 
   embed(recorder, batch.ids, weights.embedding, x, rows, batch.firstRow);
-  observe?.("embed", x);
+  observe?.hidden?.("embed", x);
   const element = batch.kept?.element;
   for (const [i, layer] of weights.layers.entries()) {
     const { k, v } = batch.kept?.layers[i] ??
@@ -260,14 +262,16 @@ export function forward(pass: ForwardPass, batch: RowBatch, observe?: HiddenObse
       const shadowed = { q, k, v, element, sequences, shadows: keys, y: attended };
       attention(recorder, shadowed, shape, { work, yStride: width, scratch });
     }
+    observe?.attended?.(i, attended);
     for (const part of chunks) {
       const add = { rows: part.rows, yStride: width, add: true };
       linear(pass, part.attended, layer.attentionOut, part.x, add);
       norm(part.x, layer.ffnNorm, part.rows);
       gatedLinear(pass, normed, layer.gateUp, gated, { rows: part.rows, yStride: ffnWidth });
+      observe?.gated?.(i, gated, part.rows);
       linear(pass, gated, layer.down, part.x, add);
     }
-    observe?.(`block.${i}.out`, x);
+    observe?.hidden?.(`block.${i}.out`, x);
   }
   return x;
 }

@@ -15,15 +15,16 @@ import { Recorder } from "../gpu/recorder.ts";
 import { Scratch } from "../gpu/scratch.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { attentionWork } from "../kernels/attention.ts";
-import { paddedInner } from "../quant/scheme.ts";
 import { DeviceCanvas } from "./canvas.ts";
 import type { ModelConfig } from "./loading/config.ts";
-import { createKvCache, keptElement } from "./kv_cache.ts";
+import { keptElement } from "./kv_cache.ts";
 import { checkChoice, checkInput } from "./input.ts";
 import { familyOf } from "./family.ts";
-import { type HiddenObserver, type ModelWeights, mostRows, type RowBatch } from "./forward_pass.ts";
+import { type ModelWeights, mostRows, type RowBatch } from "./forward_pass.ts";
 import { logitRows, type RankedToken, readLogits, topLogits } from "./logits.ts";
+import { addMagnitudes, type Magnitudes, noMagnitudes } from "./magnitudes.ts";
 import { StepPace } from "./step_pace.ts";
+import { observedPass } from "./observed_pass.ts";
 import { normAsked, type PredictionContext, uploadScratch } from "./prediction_pass.ts";
 import { type RankChoice, type RankedRow, rankRows, readFirstLogits } from "./ranked_pass.ts";
 import { answerQuestions } from "./sampled_pass.ts";
@@ -32,7 +33,7 @@ import {
   type PackedRows,
   packRows,
   rowsOf,
-  unpad,
+  type SequenceToPack,
   withoutIdleGuidance,
 } from "./rows.ts";
 
@@ -140,40 +141,14 @@ export class Model implements Predictor, Disposable {
     const sequence = { ids, attentionMask: options.attentionMask };
     checkInput(this.config, sequence, "input");
     this.#checkRows(rowsOf(sequence));
-    const { gpu, recorder, scratch, config, kvCache } = this.#context;
-    const width = paddedInner(config.hiddenSize);
-    const hidden = new Map<string, Float32Array>();
-    let logits = new Float32Array();
-    const packed = packRows([sequence], config.maskTokenId);
-    const rows = packed.ids.length;
+    const packed = packRows([sequence], this.config.maskTokenId);
+    const { positions } = packed.sequences[0];
+    let result: ForwardResult = { logits: new Float32Array(), positions, hidden: new Map() };
     await this.#run(async () => {
-      const copies = new Map<string, Tensor>();
-      const keep: HiddenObserver = (name, states) => {
-        const copy = scratch.get(`observed ${name}`, rows * width);
-        recorder.copy(states, copy, 4 * rows * width);
-        copies.set(name, copy);
-      };
-      const kept = options.kept ? createKvCache(gpu, config, rows, kvCache) : undefined;
-      let x: Tensor;
-      try {
-        x = this.#forward({ ...this.#upload(packed), kept }, keep);
-      } finally {
-        for (const { k, v } of kept?.layers ?? []) [k, v].forEach((made) => recorder.retire(made));
-      }
-      const all = uploadScratch(
-        this.#context,
-        "asked_rows",
-        Uint32Array.from({ length: rows }, (_, row) => row),
-      );
-      const normed = normAsked(this.#context, x, all, rows);
-      keep("final_norm", normed);
-      for (const [name, copy] of copies) {
-        const bytes = await this.readback.read(recorder, copy, 4 * rows * width);
-        hidden.set(name, unpad(new Float32Array(bytes), rows, width, config.hiddenSize));
-      }
-      logits = await readLogits(this.#context, this.readback, normed, rows);
+      const pass = { batch: this.#upload(packed), kept: options.kept ?? false };
+      result = { ...await observedPass(this.#context, this.readback, pass), positions };
     });
-    return { logits, positions: packed.sequences[0].positions, hidden };
+    return result;
   }
 
   /**
@@ -215,6 +190,23 @@ export class Model implements Predictor, Disposable {
       }
     });
     return found;
+  }
+
+  /**
+   * Runs sequences whole, and adds up over all of their positions how much every channel of the
+   * feed-forward layers and of the heads carries.
+   * @throws {RangeError} naming what is wrong with an input
+   */
+  async magnitudes(asked: readonly Pick<ForwardInput, "ids">[]): Promise<Magnitudes> {
+    asked.forEach((input, i) => checkInput(this.config, input, `inputs[${i}]`));
+    const sums = noMagnitudes(this.config);
+    for (const group of this.#groups(asked)) {
+      await this.#run(async () => {
+        const packed = packRows(group.map((i) => asked[i]), this.config.maskTokenId);
+        await addMagnitudes(this.#context, this.readback, this.#upload(packed), sums);
+      });
+    }
+    return sums;
   }
 
   /**
@@ -277,11 +269,25 @@ export class Model implements Predictor, Disposable {
    * this one; that leaves the weights.
    */
   firstLayers(count: number): Model {
+    return this.onlyLayers([...Array(count).keys()]);
+  }
+
+  /**
+   * A model of some of the layers on the same weights, to see what the others are worth. It has the
+   * bits of a folder without them. Dispose of it before this one; that leaves the weights.
+   * @param kept indices of layers, ascending
+   */
+  onlyLayers(kept: readonly number[]): Model {
     const { gpu, weights, kvCache } = this.#context;
-    const layers = weights.layers.slice(0, count);
-    const config = { ...this.config, layers: count };
+    const layers = kept.map((layer) => weights.layers[layer]);
+    const config = { ...this.config, layers: kept.length };
     const recorder = new Recorder(gpu);
     return new Model(gpu, config, recorder, { ...weights, layers }, [], undefined, kvCache);
+  }
+
+  /** What a forward pass needs, for one that others record, with a recorder and scratch of their own. */
+  get context(): PredictionContext {
+    return this.#context;
   }
 
   /** Frees everything on the GPU; the device stays. */
@@ -326,7 +332,7 @@ export class Model implements Predictor, Disposable {
   }
 
   /** Groups inputs into passes: same guidance, and no more rows than the device allows. */
-  #groups(inputs: readonly ForwardInput[]): number[][] {
+  #groups(inputs: readonly SequenceToPack[]): number[][] {
     const most = mostRows(this.gpu, this.config);
     const groups: { scale: number | undefined; rows: number; inputs: number[] }[] = [];
     for (const [i, input] of inputs.entries()) {
@@ -362,8 +368,8 @@ export class Model implements Predictor, Disposable {
     };
   }
 
-  #forward(batch: RowBatch, observe?: HiddenObserver): Tensor {
-    return this.#context.family.forward(this.#context, batch, observe);
+  #forward(batch: RowBatch): Tensor {
+    return this.#context.family.forward(this.#context, batch);
   }
 
   async #predictGroup(inputs: readonly ForwardInput[]): Promise<Prediction[][]> {

@@ -63,4 +63,10 @@ export interface FloatTensor {
   readonly shape: readonly number[];
   /** Whether the matrix may be quantised: with the linear layers, or as the head. */
   readonly quantisable?: "layer" | "head";
+  /** Index of the layer that it belongs to; undefined outside the layers. */
+  readonly layer?: number;
+  /** Axis of its shape that counts neurons of the feed-forward layer: 0 rows, 1 columns. */
+  readonly neuronAxis?: 0 | 1;
+  /** Whether its columns are the channels of the heads' outputs. */
+  readonly projectsHeads?: boolean;
 }

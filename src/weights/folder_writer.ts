@@ -5,7 +5,7 @@
  */
 
 import { existsSync } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { type Checkpoint, CheckpointError, INDEX_FILE, SINGLE_FILE } from "./checkpoint.ts";
 import { allottedBytes, checkSpace, freeBytes } from "./disk_space.ts";
 import { type JsonObject, readJsonObject, UNFINISHED } from "./json_file.ts";
@@ -37,6 +37,8 @@ export interface FolderContent {
   readonly groups: readonly TensorGroup[];
   /** Paths of other files, which keep their names. */
   readonly copies: readonly string[];
+  /** Texts of further files, by name. */
+  readonly texts?: Readonly<Record<string, string>>;
   /** Limit of the tensors in a shard, in bytes, unless a single group has more. */
   readonly shardBytes: number;
   /** Everything that the bytes depend on; only a run with equal settings can be continued. */
@@ -140,6 +142,13 @@ async function write(
 ): Promise<void> {
   Deno.mkdirSync(dir, { recursive: true });
   using _ = lock(dir);
+  await writeLocked({ dir, content }, onProgress);
+}
+
+async function writeLocked(
+  { dir, content }: Pick<FolderPlan, "dir" | "content">,
+  onProgress: (done: number, total: number) => void,
+): Promise<void> {
   // Another process may have written between the plan and the lock.
   const { shards, byteLength } = planFolder(dir, content);
   writeJson(join(dir, UNFINISHED), content.settings);
@@ -163,10 +172,109 @@ async function write(
     await writer.finish();
   }
   for (const file of content.copies) copy(file, join(dir, basename(file)));
+  for (const [name, text] of Object.entries(content.texts ?? {})) {
+    Deno.writeTextFileSync(join(dir, name), text);
+  }
   if (shards.length > 1) writeJson(join(dir, INDEX_FILE), indexOf(shards, byteLength));
   // Written last, because only this file makes the folder a model.
   writeJson(join(dir, "config.json"), content.config);
   Deno.removeSync(join(dir, UNFINISHED));
+}
+
+/**
+ * Plans {@linkcode writeWholeFolder}. The beginning of another folder, left there by a process that was
+ * killed, is removed.
+ * @throws {Error} as {@linkcode planFolder}
+ */
+export function planWholeFolder(dir: string, content: FolderContent): FolderPlan {
+  checkFree(dir);
+  const part = unfinishedFolder(dir);
+  if (existsSync(part)) {
+    using _ = lock(part);
+    if (!isBegun(part, content.settings)) clear(part);
+  }
+  return planFolder(part, content);
+}
+
+/**
+ * Writes the folder beside its name, and gives it its name when it is complete: under that name there is
+ * never a part of it. An error removes what was written. Where the process was killed, the same content
+ * goes on from the last whole shard, and any other begins anew.
+ * @param onProgress as for {@linkcode writeFolder}
+ * @throws {Error} as {@linkcode planFolder} and {@linkcode writeFolder}
+ */
+export async function writeWholeFolder(
+  dir: string,
+  content: FolderContent,
+  onProgress: (done: number, total: number) => void = () => {},
+): Promise<void> {
+  const part = unfinishedFolder(dir);
+  try {
+    planWholeFolder(dir, content);
+    Deno.mkdirSync(part, { recursive: true });
+    {
+      using _ = lock(part);
+      try {
+        await writeLocked({ dir: part, content }, onProgress);
+      } catch (error) {
+        clear(part);
+        throw error;
+      }
+    }
+    if (existsSync(dir)) Deno.removeSync(dir);
+    Deno.renameSync(part, dir);
+  } catch (error) {
+    throw writeError(dir, error);
+  } finally {
+    removeEmpty(part);
+  }
+}
+
+/** Where {@linkcode writeWholeFolder} writes until the folder is complete. */
+export function unfinishedFolder(dir: string): string {
+  return partOf(resolve(dir));
+}
+
+/** Removes what {@linkcode writeWholeFolder} of this process has written, when the process is told to end. */
+export function abandonWholeFolder(dir: string): void {
+  const part = unfinishedFolder(dir);
+  if (existsSync(part)) Deno.removeSync(part, { recursive: true });
+}
+
+/** @throws {Error} when there is anything in the folder */
+export function checkFree(dir: string): void {
+  checkFolder(dir, {});
+  if (existsSync(join(dir, UNFINISHED))) throw occupied(dir, [...Deno.readDirSync(dir)].length);
+}
+
+/**
+ * Whether a folder holds the beginning of the same content, or nothing.
+ * @throws {Error} when it holds anything but the beginning of a folder
+ */
+function isBegun(dir: string, settings: JsonObject): boolean {
+  try {
+    checkFolder(dir, settings);
+    return true;
+  } catch (error) {
+    if (existsSync(join(dir, UNFINISHED))) return false;
+    throw error;
+  }
+}
+
+/** Removes all but the lock from a folder that was begun. */
+function clear(dir: string): void {
+  for (const { name } of [...Deno.readDirSync(dir)]) {
+    if (name !== LOCK) Deno.removeSync(join(dir, name), { recursive: true });
+  }
+}
+
+/** Removes a folder that holds nothing. */
+function removeEmpty(dir: string): void {
+  try {
+    Deno.removeSync(dir);
+  } catch {
+    // It is not there, or another process writes into it.
+  }
 }
 
 /** Locks the folder against other processes until it is disposed of. */
@@ -227,14 +335,7 @@ function checkFolder(dir: string, settings: JsonObject): void {
     throw error;
   }
   if (names.length === 0) return;
-  if (!names.includes(UNFINISHED)) {
-    throw new Error(
-      `${dir} holds ${names.length} ${
-        names.length === 1 ? "file" : "files"
-      }, expected a new or empty folder. Choose another name, ` +
-        `or remove it.`,
-    );
-  }
+  if (!names.includes(UNFINISHED)) throw occupied(dir, names.length);
   const begun = readJsonObject(join(dir, UNFINISHED), MAX_RECORD, CheckpointError);
   const different = [...new Set([...Object.keys(begun), ...Object.keys(settings)])]
     .filter((key) => JSON.stringify(begun[key]) !== JSON.stringify(settings[key]))
@@ -243,6 +344,13 @@ function checkFolder(dir: string, settings: JsonObject): void {
   throw new Error(
     `${dir} holds the beginning of another folder: ${different.join("; ")}. Run that command ` +
       `again to finish it, or remove it.`,
+  );
+}
+
+function occupied(dir: string, files: number): Error {
+  return new Error(
+    `${dir} holds ${files} ${files === 1 ? "file" : "files"}, expected a new or empty folder. ` +
+      "Choose another name, or remove it.",
   );
 }
 

@@ -6,6 +6,7 @@
 import type { Gpu, GpuFeature } from "../../src/gpu/device.ts";
 import type { Recorder } from "../../src/gpu/recorder.ts";
 import { type Tensor, tensorOf } from "../../src/gpu/tensor.ts";
+import type { Differentiable } from "./finite_differences.ts";
 import { Random } from "./random.ts";
 
 /** What a word of 4 bytes holds; `f16` are two, and an output holds nothing else beside them. */
@@ -119,6 +120,11 @@ export interface CaseDeclaration<Size extends NamedSize, Inputs> {
    * decide, which must stay the exception. The device is that which ran, for what depends on its units.
    */
   reference(inputs: Inputs, gpu: Gpu): Record<string, Float64Array>;
+  /**
+   * Of a backward kernel: the forward function, and the gradient that the reference writes or adds.
+   * It is compared with central differences.
+   */
+  differences?(inputs: Inputs): Differentiable;
   cost(size: Size): Cost;
 }
 
@@ -133,6 +139,8 @@ export interface KernelRun {
   readonly cost: Cost;
   upload(gpu: Gpu): UploadedRun;
   reference(gpu: Gpu): Record<string, Float64Array>;
+  /** As in {@linkcode CaseDeclaration}. */
+  readonly differences: (() => Differentiable) | undefined;
 }
 
 /** A case with its sizes laid out. */
@@ -162,6 +170,7 @@ export function defineCase<Size extends NamedSize, Inputs>(
         return { tensors, ...declaration.upload(tensors, inputs()) };
       },
       reference: (gpu) => declaration.reference(inputs(), gpu),
+      differences: declaration.differences && (() => declaration.differences!(inputs())),
     };
   };
   return {

@@ -5,9 +5,12 @@ import type { Gpu } from "../../src/gpu/device.ts";
 import { Readback } from "../../src/gpu/readback.ts";
 import { Recorder } from "../../src/gpu/recorder.ts";
 import { attentionKernel } from "../../src/kernels/attention.ts";
+import { attentionBackwardKeysKernel } from "../../src/kernels/attention_backward_keys.ts";
+import { attentionBackwardQueriesKernel } from "../../src/kernels/attention_backward_queries.ts";
 import { embedKernel } from "../../src/kernels/embed.ts";
 import { headKernel } from "../../src/kernels/head.ts";
 import { matmulKernel } from "../../src/kernels/matmul.ts";
+import { multiplyRowsKernel } from "../../src/kernels/multiply_rows.ts";
 import { qkvKernel } from "../../src/kernels/qkv.ts";
 import { swigluKernel } from "../../src/kernels/swiglu.ts";
 import type { KernelCase, KernelRun, Word } from "./case.ts";
@@ -31,8 +34,11 @@ export const kernelCases: readonly KernelCase[] = await Promise.all(files.map(as
 /** Kernels to which rows or quantised weights come in a form that the device chooses. */
 export const HAS_FORMS: readonly string[] = [
   attentionKernel,
+  attentionBackwardKeysKernel,
+  attentionBackwardQueriesKernel,
   embedKernel,
   matmulKernel,
+  multiplyRowsKernel,
   qkvKernel,
   swigluKernel,
   headKernel,

@@ -15,7 +15,14 @@ import { checkTensors } from "../../src/model/loading/tensors.ts";
 import { writeError } from "../../src/weights/write_error.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint.ts";
 import { allottedBytes, checkSpace, freeBytes } from "../../src/weights/disk_space.ts";
-import { type FolderContent, planFolder, writeFolder } from "../../src/weights/folder_writer.ts";
+import {
+  abandonWholeFolder,
+  type FolderContent,
+  planFolder,
+  planWholeFolder,
+  writeFolder,
+  writeWholeFolder,
+} from "../../src/weights/folder_writer.ts";
 import { withFolder } from "../model/random_checkpoint.ts";
 
 const SHAPE: SyntheticShape = {
@@ -128,6 +135,71 @@ Deno.test("interrupted anywhere it is no model; gone on with, it has the same by
       assertEquals(made, folder.groups.length - kept, "finished shards are not made again");
       assertEquals(filesOf(out), expected);
     }
+  }));
+
+Deno.test("a folder that is written whole appears when it is complete, and an error leaves nothing", () =>
+  withFolder(async (dir) => {
+    using made = syntheticFolder(SHAPE, { shardBytes: SHARD_BYTES });
+    const folder: FolderContent = { ...made, texts: { "README.md": "# A card\n" } };
+    const names = () => [...Deno.readDirSync(dir)].map(({ name }) => name).sort();
+    const whole = join(dir, "whole");
+    await writeFolder(planFolder(whole, folder));
+    assertEquals(Deno.readTextFileSync(join(whole, "README.md")), "# A card\n");
+    const out = join(dir, "out");
+    let pieces = 0;
+    await writeWholeFolder(out, folder, () => {
+      pieces++;
+      assert(!names().includes("out"));
+    });
+    assertEquals(names(), ["out", "whole"]);
+    assertEquals(filesOf(out), filesOf(whole));
+    await assertRejects(
+      () => writeWholeFolder(out, folder),
+      Error,
+      "expected a new or empty folder",
+    );
+    assertEquals(filesOf(out), filesOf(whole));
+    for (const at of [0, Math.floor(pieces / 2), pieces - 1]) {
+      const other = join(dir, `at ${at}`);
+      await assertRejects(
+        () => writeWholeFolder(other, folder, stopAfter(at)),
+        Error,
+        "interrupted",
+      );
+      assertEquals(names(), ["out", "whole"]);
+    }
+    // An empty folder is taken, as elsewhere.
+    const empty = join(dir, "empty");
+    Deno.mkdirSync(empty);
+    await writeWholeFolder(empty, folder);
+    assertEquals(filesOf(empty), filesOf(whole));
+  }));
+
+Deno.test("what a killed process began beside the name is gone on with, or made anew", () =>
+  withFolder(async (dir) => {
+    using folder = syntheticFolder(SHAPE, { shardBytes: SHARD_BYTES });
+    const whole = join(dir, "whole");
+    let pieces = 0;
+    await writeFolder(planFolder(whole, folder), () => pieces++);
+    const out = join(dir, "out");
+    const part = `${out}.part`;
+    const begin = () =>
+      assertRejects(() => writeFolder(planFolder(part, folder), stopAfter(pieces - 1)), Error);
+    await begin();
+    assert(planWholeFolder(out, folder).shards.some(({ finished }) => finished));
+    using other = syntheticFolder(SHAPE, { shardBytes: SHARD_BYTES, seed: 9 });
+    assert(planWholeFolder(out, other).shards.every(({ finished }) => !finished));
+    await begin();
+    await writeWholeFolder(out, folder);
+    assertEquals(filesOf(out), filesOf(whole));
+    assertEquals([...Deno.readDirSync(dir)].length, 2);
+    // What nobody of this program began is not touched.
+    Deno.removeSync(out, { recursive: true });
+    Deno.mkdirSync(part);
+    Deno.writeTextFileSync(join(part, "mine.txt"), "mine");
+    await assertRejects(() => writeWholeFolder(out, folder), Error, "out.part holds 1 file");
+    assertEquals([...filesOf(part).keys()], ["mine.txt"]);
+    abandonWholeFolder(join(dir, "other"));
   }));
 
 Deno.test("a shard that was damaged is made again", () =>

@@ -60,15 +60,11 @@ export function quantisedFolder(
       : copiedTensor(checkpoint, slice);
   });
   const json = readJsonObject(file, MAX_CONFIG, ConfigError);
-  const names = [...Deno.readDirSync(dir)].map(({ name }) => name).filter((name) =>
-    !name.startsWith(".") && Deno.statSync(join(dir, name)).isFile
-  ).sort();
-  const copies = names.filter((name) => name !== "config.json" && !WEIGHTS.test(name));
   const closing = opened.move();
   return {
     config: { ...json, quantization_config: quantisationJson(quantisation) },
     groups,
-    copies: copies.map((name) => join(dir, name)),
+    copies: filesBesideWeights(dir),
     shardBytes,
     settings: {
       made_by: "unmask quantize",
@@ -80,6 +76,15 @@ export function quantisedFolder(
     },
     [Symbol.dispose]: () => closing.dispose(),
   };
+}
+
+/** Paths of a folder's plain files but config.json and weights. */
+export function filesBesideWeights(dir: string): string[] {
+  const names = [...Deno.readDirSync(dir)].map(({ name }) => name).filter((name) =>
+    !name.startsWith(".") && Deno.statSync(join(dir, name)).isFile
+  ).sort();
+  return names.filter((name) => name !== "config.json" && !WEIGHTS.test(name))
+    .map((name) => join(dir, name));
 }
 
 function checkQuantisable(
@@ -149,7 +154,7 @@ function encodeFinite(
 }
 
 /** Sizes and dates of the original's files: they show whether it is still the same original. */
-function originals(dir: string, { tensors }: Checkpoint): JsonObject {
+export function originals(dir: string, { tensors }: Checkpoint): JsonObject {
   const files = new Set([...tensors.values()].map(({ file }) => file));
   return Object.fromEntries(
     [join(dir, "config.json"), ...[...files].sort()].map((file) => {
