@@ -65,7 +65,8 @@ export function activationWidths(config: ModelConfig, { heads, kvHeads, headStri
     up: ffn,
     act: ffn,
   };
-  return { kept, shared: {} } as const;
+  const shared: Readonly<Record<string, number>> = {};
+  return { kept, shared };
 }
 
 /** Memory of a layer's activations. */

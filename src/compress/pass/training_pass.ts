@@ -81,6 +81,20 @@ export class TrainingPass implements LogitSource, Disposable {
     observe?: GradientObserver,
   ): Promise<LossSums> {
     for (const batch of batches) checkBatch(batch, this.config);
+    try {
+      return await this.#step(batches, loss, observe);
+    } catch (error) {
+      // What is half recorded must not run with the next call.
+      this.#space.recorder.abandon();
+      throw error;
+    }
+  }
+
+  async #step(
+    batches: readonly TrainingBatch[],
+    loss: TrainingLoss,
+    observe?: GradientObserver,
+  ): Promise<LossSums> {
     const { scratch, recorder, readback } = this.#space;
     const terms = loss.terms.length;
     const asked = batches.map(({ rows }) => rows.length);
