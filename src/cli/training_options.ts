@@ -10,6 +10,7 @@ import {
   overlaid,
   RESULT_TYPES,
 } from "../compress/run/settings.ts";
+import { QUANTISED } from "../quant/scheme.ts";
 import { addDeviceOptions, type DeviceFlags } from "./device_options.ts";
 import { settingsIn, withPaths } from "./training_paths.ts";
 import { byteCount, numberBetween, wholeNumber } from "./options.ts";
@@ -131,8 +132,8 @@ export function addTrainingOptions(command: Command): Command {
     .option("--examples <n>", "held-out examples that are used (default: 64)", wholeNumber(1))
     .option("--lora-alpha <x>", "of the adapters (default: the rank)", numberBetween(1e-9, ANY))
     .addOption(
-      new Option("--lora-weights <type>", "of the matrices beside them (default: stored)")
-        .choices(FROZEN_TYPES),
+      new Option("--lora-weights <type>", "of the matrices beside them (default: as stored)")
+        .choices(QUANTISED),
     )
     .option("--lora-modules <list>", "such as q_proj,v_proj (default: all)", names)
     .option("--seed <n>", "same seed, same run (default: 1)", wholeNumber(0))

@@ -15,8 +15,6 @@ import { DECAYS } from "./schedule.ts";
 
 /** Types of the weights that are written. */
 export const RESULT_TYPES = ["bf16", "f16", "f32"] as const;
-/** Types of matrices that do not change: as they are stored, or in fewer bits. */
-export const FROZEN_TYPES = ["stored", ...QUANTISED] as const;
 /** Optimisers of hidden matrices; everything else always has AdamW. */
 export const OPTIMISERS = ["adamw", "muon"] as const;
 
@@ -124,8 +122,8 @@ export const distilSettings = z.strictObject({
     rank: whole(1),
     alpha: positive.optional(),
     modules: z.array(z.enum(ADAPTED_MODULES)).min(1).optional(),
-    /** Type of the matrices beside the adapters while these are trained. */
-    weights: z.enum(FROZEN_TYPES).default("stored"),
+    /** Bits of the matrices beside the adapters while these are trained; absent: as stored. */
+    weights: z.enum(QUANTISED).optional(),
   }).optional(),
 });
 /** Settings of `unmask distil`. */
