@@ -3,7 +3,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { parseDataFile } from "../compress/data/data_file.ts";
 import { DECAYS } from "../compress/run/schedule.ts";
-import { type Given, overlaid, RESULT_TYPES } from "../compress/run/settings.ts";
+import { FROZEN_TYPES, type Given, overlaid, RESULT_TYPES } from "../compress/run/settings.ts";
 import { addDeviceOptions, type DeviceFlags } from "./device_options.ts";
 import { settingsIn, withPaths } from "./training_paths.ts";
 import { byteCount, numberBetween, wholeNumber } from "./options.ts";
@@ -38,6 +38,7 @@ export interface TrainingFlags extends DeviceFlags {
   readonly examples?: number;
   readonly lora?: number;
   readonly loraAlpha?: number;
+  readonly loraWeights?: string;
   readonly loraModules?: readonly string[];
   readonly seed?: number;
   readonly dtype?: string;
@@ -118,6 +119,10 @@ export function addTrainingOptions(command: Command): Command {
     .option("--complementary", "show every sample with a mask and with its complement")
     .option("--examples <n>", "held-out examples that are used (default: 64)", wholeNumber(1))
     .option("--lora-alpha <x>", "of the adapters (default: the rank)", numberBetween(1e-9, ANY))
+    .addOption(
+      new Option("--lora-weights <type>", "of the matrices beside them (default: stored)")
+        .choices(FROZEN_TYPES),
+    )
     .option("--lora-modules <list>", "such as q_proj,v_proj (default: all)", names)
     .option("--seed <n>", "same seed, same run (default: 1)", wholeNumber(0))
     .addOption(new Option("--dtype <type>", "of the written weights").choices(RESULT_TYPES))
@@ -135,7 +140,12 @@ export function givenSettings(flags: TrainingFlags, own: Given): Given {
   const { steps, tokens, epochs, batch, batchTokens } = flags;
   onlyOne({ "--steps": steps, "--tokens": tokens, "--epochs": epochs });
   onlyOne({ "--batch": batch, "--batch-tokens": batchTokens });
-  const lora = { rank: flags.lora, alpha: flags.loraAlpha, modules: flags.loraModules };
+  const lora = {
+    rank: flags.lora,
+    alpha: flags.loraAlpha,
+    modules: flags.loraModules,
+    weights: flags.loraWeights,
+  };
   const options: Given = {
     data: flags.data?.map(parseDataFile),
     heldOut: flags.heldOut,

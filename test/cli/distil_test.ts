@@ -68,7 +68,10 @@ Deno.test("a model is trained from random weights, and wrong options are told by
     [[], /length: /],
     [["--steps", "1", "--epochs", "1"], /--steps and --epochs: give one of them/],
     [["--steps", "1", "--sequence", "1000"], /sequence is 1000, and .*small has 512 positions/],
-    [["--steps", "1", "--gpu-memory", "2MiB"], /What would fit: .*--lora/],
+    [
+      ["--steps", "1", "--gpu-memory", "2MiB"],
+      /takes .* of GPU memory .* Nothing smaller would fit/,
+    ],
     [["--steps", "1", "--lora", "4", "--lora-modules", "o_proj"], /o_proj.*q_proj/],
     [["--steps", "1", "--mask-ratio", "gamma"], /expected beta or uniform/],
   ];

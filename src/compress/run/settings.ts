@@ -8,11 +8,15 @@ import { z } from "zod";
 import { DISTIL_MASKING, type MaskingOptions, TRAIN_MASKING } from "../data/masking.ts";
 import { CARD_TERMS, KL_DIRECTIONS } from "../../kernels/distil_loss.ts";
 import { MOST_TOP_TOKENS } from "../../kernels/top_tokens.ts";
+import { ADAPTED_MODULES } from "../pass/adapters.ts";
+import { QUANTISED } from "../../quant/scheme.ts";
 import { START_NAMES } from "./start.ts";
 import { DECAYS } from "./schedule.ts";
 
 /** Types of the weights that are written. */
 export const RESULT_TYPES = ["bf16", "f16", "f32"] as const;
+/** Types of matrices that do not change: as they are stored, or in fewer bits. */
+export const FROZEN_TYPES = ["stored", ...QUANTISED] as const;
 /** Optimisers of hidden matrices; everything else always has AdamW. */
 export const OPTIMISERS = ["adamw", "muon"] as const;
 
@@ -119,7 +123,9 @@ export const distilSettings = z.strictObject({
   lora: z.strictObject({
     rank: whole(1),
     alpha: positive.optional(),
-    modules: z.array(z.string().min(1)).min(1).optional(),
+    modules: z.array(z.enum(ADAPTED_MODULES)).min(1).optional(),
+    /** Type of the matrices beside the adapters while these are trained. */
+    weights: z.enum(FROZEN_TYPES).default("stored"),
   }).optional(),
 });
 /** Settings of `unmask distil`. */
