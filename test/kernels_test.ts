@@ -2,6 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { MATRIX_FEATURE } from "../src/gpu/matrix_units.ts";
 import { allForms, anyGpu, forms, lacks } from "./gpu/device.ts";
+import { assertGradients } from "./kernels/finite_differences.ts";
 import { compareCase, HAS_FORMS, kernelCases, runCase } from "./kernels/run_case.ts";
 import { skipIf } from "./skip.ts";
 
@@ -24,7 +25,7 @@ Deno.test("exp of a hidden number is 0 on every GPU: its product with log2(e) is
 
 Deno.test("the bench finds a kernel's case by its name, and times it", async () => {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["bench", "-A", "--no-check", "--json", "--filter", "rms_norm", "test/kernels_bench.ts"],
+    args: ["bench", "-A", "--no-check", "--json", "--filter", "rms_norm:", "test/kernels_bench.ts"],
     cwd: fileURLToPath(new URL("../", import.meta.url)),
   }).output();
   assert(success, new TextDecoder().decode(stderr));
@@ -40,6 +41,13 @@ Deno.test("the bench finds a kernel's case by its name, and times it", async () 
   assert(benches[0].results[0].ok.avg > 0);
 });
 
+Deno.test("the reference of every kernel that writes gradients is compared with finite differences", () => {
+  for (const { kernel, runs } of kernelCases) {
+    if (!/_backward$|^cross_entropy$|^distil_loss$/.test(kernel)) continue;
+    for (const { name, differences } of runs) assert(differences, `${kernel}: ${name}`);
+  }
+});
+
 for (const { kernel, runs } of kernelCases) {
   for (const kernelRun of runs) {
     // Deno's own devices never have matrix units: dawn_kernels_test.ts runs what needs them.
@@ -47,6 +55,7 @@ for (const { kernel, runs } of kernelCases) {
     Deno.test({
       ...skipIf(lacks(anyGpu, kernelRun.feature), `${kernel}: ${kernelRun.name}`),
       async fn() {
+        if (kernelRun.differences) assertGradients(kernelRun.differences(), kernelRun.name);
         const expected = kernelRun.reference(anyGpu);
         let first: Map<string, Uint32Array> | undefined;
         for (const [form, gpu] of HAS_FORMS.includes(kernel) ? allForms : forms) {

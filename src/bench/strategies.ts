@@ -111,18 +111,23 @@ export async function benchStrategies(
   options: DeviceChoice & {
     readonly limit?: number;
     readonly only?: readonly string[];
+    /** Folder of the draft (default: the embedded one for the embedded target). */
+    readonly draft?: string;
     readonly steps?: number;
     readonly tuned?: TunedTiles;
     readonly progress?: ShowProgress;
     /** Told in one line which provider `auto` chose, and why. */
     readonly onProvider?: (line: string) => void;
+    /** Whether no table is printed. */
+    readonly quiet?: boolean;
   } = {},
 ): Promise<StrategyBench> {
   const settings = chosenSettings(options.only);
   const measured = items.slice(0, options.limit);
   const warmUp = [...items.slice(measured.length), ...measured].slice(0, WARM_UP);
-  const { provider, adapter: wanted, rowForm, tuned, onProvider } = options;
+  const { provider, adapter: wanted, rowForm, tuned, draft, onProvider } = options;
   using engine = await loadEngine(dir, {
+    draft,
     provider,
     adapter: wanted,
     rowForm,
@@ -159,7 +164,7 @@ export async function benchStrategies(
     })),
     auto: comparisons(figures),
   };
-  print(bench);
+  if (!options.quiet) print(bench);
   return bench;
 }
 

@@ -1,7 +1,7 @@
 /** `unmask bench`: what it can time, and the options of each timing. */
 
 import { Command, Option } from "commander";
-import { EVAL_PUBLIC } from "../engine/embedded_models.ts";
+import { EMBEDDED_DRAFT, EVAL_PUBLIC } from "../engine/embedded_models.ts";
 import { parseAccuracyFile } from "../evaluate/accuracy.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { syntheticFolder } from "../model/synthetic/synthetic.ts";
@@ -14,6 +14,7 @@ import { benchLoad } from "../bench/loading.ts";
 import { benchPair } from "../bench/pair.ts";
 import { benchRoofline, ROOFLINE_ROWS } from "../bench/roofline.ts";
 import { benchStrategies, chosenSettings } from "../bench/strategies.ts";
+import { benchTraining, type TrainingSubject } from "../bench/training.ts";
 import { PEER_WEIGHTS, type PeerWeights, quantisedName } from "../bench/peers/runner.ts";
 import { type DeviceBenchFlags, runDeviceBench } from "./bench_device.ts";
 import { addDeviceOptions, deviceOf, openDevice, tellProvider } from "./device_options.ts";
@@ -44,8 +45,10 @@ const USED: Readonly<Record<string, readonly string[]>> = {
     ...["tuning", "picture", "json"],
   ],
   strategies: ["model", "data", "limit", "only", "steps", "tuning", "json"],
+  drafts: ["model", "data", "limit", "drafts", "steps", "tuning", "picture", "json"],
   pair: ["weights", "layers", "tuning", "json"],
   roofline: ["rows", "json"],
+  training: ["model", "like", "layers", "rows", "rounds", "json"],
   load: ["like", "layers", "rounds", "only", "json"],
   peers: ["like", "layers", "rows", "rounds", "only", "weights", "json"],
 };
@@ -56,6 +59,7 @@ interface BenchFlags extends DeviceBenchFlags {
   readonly weights?: PeerWeights;
   readonly rows?: string;
   readonly only?: readonly string[];
+  readonly drafts?: readonly string[];
   readonly steps?: number;
   readonly rounds?: number;
   readonly profile?: boolean;
@@ -75,6 +79,14 @@ async function strategies(flags: BenchFlags): Promise<void> {
     onProvider: tellProvider,
   });
   await writeReport(json, report);
+}
+
+async function drafts(flags: BenchFlags): Promise<void> {
+  if (!flags.drafts) throw new Error("bench drafts: expected --drafts DIR,DIR,...");
+  // Imported only here, so that other commands start without what compares drafts.
+  const { runDraftsBench } = await import("./bench_drafts.ts");
+  const report = await runDraftsBench({ ...flags, drafts: flags.drafts });
+  await writeReport(flags.json, report);
 }
 
 /** Writes a report to the file of `--json`; does nothing without one. */
@@ -112,6 +124,26 @@ async function roofline(flags: BenchFlags): Promise<void> {
   using gpu = await openDevice(deviceOf(flags));
   const report = await benchRoofline(gpu, asked);
   await writeReport(json, report);
+}
+
+/** Rows of a training step, unless asked otherwise. */
+const TRAINING_ROWS = "1024";
+
+async function training(flags: BenchFlags): Promise<void> {
+  const { model, json, like, layers, rows = TRAINING_ROWS, rounds = 5 } = flags;
+  const count = Number(rows);
+  if (!Number.isInteger(count) || count < 2) {
+    throw new Error(`--rows ${rows}: expected one number from 2`);
+  }
+  const shape = like && SYNTHETIC_SHAPES[like];
+  const subjects: TrainingSubject[] = shape
+    ? [{ kind: "train", name: like, shape: { ...shape, layers: layers ?? shape.layers } }]
+    : [
+      { kind: "train", dir: model },
+      { kind: "distil", teacher: model, dir: EMBEDDED_DRAFT },
+    ];
+  using gpu = await openDevice(deviceOf(flags));
+  await writeReport(json, await benchTraining(gpu, { subjects, rows: count, rounds }));
 }
 
 async function peers(flags: BenchFlags): Promise<void> {
@@ -172,9 +204,11 @@ export function benchCommand(): Command {
     .argument(
       "[what]",
       "device: what to expect of this device, in at most four minutes; " +
-        "strategies: compares denoising strategies; pair: an 8B target and its draft of random " +
+        "strategies: compares denoising strategies; drafts: speed against agreement of several " +
+        "drafts; pair: an 8B target and its draft of random " +
         "weights denoise 128 tokens; roofline: linear layers of the 8B pair against the device's " +
-        "peak rates; load: loads a model folder, against the disk's rate; peers: the same model " +
+        "peak rates; training: steps of training a model and of distilling the embedded draft from it; " +
+        "load: loads a model folder, against the disk's rate; peers: the same model " +
         "in other runtimes (deno task peers); default: kernels and models",
     )
     .argument(
@@ -185,7 +219,7 @@ export function benchCommand(): Command {
     .addOption(modelOption());
   return addDeviceOptions(command)
     .addOption(measuredTuningOption())
-    .option("--data <file>", "prompts for strategies", EVAL_PUBLIC)
+    .option("--data <file>", "prompts for strategies and drafts", EVAL_PUBLIC)
     .option("--limit <n>", "only the first n prompts", wholeNumber(1))
     .addOption(
       new Option(
@@ -197,19 +231,19 @@ export function benchCommand(): Command {
     .option(
       "--rows <list>",
       "numbers of rows for roofline, such as 32,128 (default 32,64,128,512); " +
-        "number of rows for peers (default 128)",
+        `number of rows for training (default ${TRAINING_ROWS}) or peers (default 128)`,
     )
     .option(
       "--layers <n>",
-      "layers of the models of device, pair, load or peers; fewer give a quick look, from which " +
+      "layers of the models of device, pair, training, load or peers; fewer give a quick look, from which " +
         "device tells the times of all",
       wholeNumber(1),
     )
     .addOption(
       new Option(
         "--like <shape>",
-        `shape of the model that load or peers makes (default ${LIKE}), or that device times ` +
-          `(default llada-8b, where it fits; ${LIKE} on a software adapter)`,
+        `shape of the model that load or peers makes (default ${LIKE}), that training trains, ` +
+          `or that device times (default llada-8b, where it fits; ${LIKE} on a software adapter)`,
       )
         .choices(Object.keys(SYNTHETIC_SHAPES)),
     )
@@ -228,10 +262,15 @@ export function benchCommand(): Command {
       "tokens per forward pass that device reckons with (default: measured on --model)",
       numberBetween(1, 1024),
     )
-    .option("--picture <file>", "also draw the times of device, as a PNG")
+    .option("--picture <file>", "also draw the times of device, or the speeds of drafts, as a PNG")
+    .option(
+      "--drafts <dirs>",
+      "folders of the drafts of --model that drafts compares, such as draft-a,draft-b",
+      (names) => names.split(","),
+    )
     .option(
       "--rounds <n>",
-      "rounds of load (default 3) or peers (default 5), of which the median is reported",
+      "rounds of load (default 3), training or peers (default 5), of which the median is reported",
       wholeNumber(1),
     )
     .option("--steps <n>", "denoising steps of a strategy's answer", wholeNumber(1))
@@ -273,8 +312,10 @@ Examples:
         return await runDeviceBench(dir, flags, (report) => writeReport(flags.json, report));
       }
       if (what === "strategies") return await strategies(flags);
+      if (what === "drafts") return await drafts(flags);
       if (what === "pair") return await pair(flags);
       if (what === "roofline") return await roofline(flags);
+      if (what === "training") return await training(flags);
       if (what === "peers") return await peers(flags);
       using gpu = await openDevice(deviceOf(flags));
       const report = await benchKernelsAndModels(gpu, {

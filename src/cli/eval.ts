@@ -22,6 +22,7 @@ import {
   wholeNumber,
 } from "./options.ts";
 import { agreementCommand } from "./eval_agreement.ts";
+import { likelihoodCommand } from "./eval_likelihood.ts";
 
 interface AccuracyFlags extends MemoryFlags, TuningFlags, DeviceFlags {
   readonly data: string;
@@ -62,7 +63,8 @@ export function evalCommand(): Command {
   addDeviceOptions(addTuningOptions(addMemoryOptions(accuracy)));
   return new Command("eval")
     .addCommand(accuracy.exitOverride())
-    .addCommand(agreementCommand().exitOverride());
+    .addCommand(agreementCommand().exitOverride())
+    .addCommand(likelihoodCommand().exitOverride());
 }
 
 async function runAccuracy(flags: AccuracyFlags): Promise<void> {

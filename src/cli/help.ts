@@ -30,7 +30,18 @@ export const COMMON: Readonly<Record<string, readonly string[]>> = {
   parity: ["plain", "tuning", "gpu", "adapter"],
   "eval accuracy": ["data", "model", "limit", "strategy", "steps", "json", "weights", "adapter"],
   "eval agreement": [
-    ...["model", "against", "weights", "group", "head", "kv-cache", "data", "limit", "json"],
+    ...["model", "draft", "against", "weights", "kv-cache", "data", "limit", "out", "json"],
+  ],
+  "eval likelihood": [
+    ...["model", "data", "limit", "samples", "cfg", "seed", "weights", "out", "json"],
+  ],
+  distil: [
+    ...["teacher", "student", "data", "held-out", "out", "steps", "tokens", "batch", "rate"],
+    ...["evaluate-every", "lora", "settings", "dry-run"],
+  ],
+  train: [
+    ...["from", "start", "data", "held-out", "out", "steps", "tokens", "batch", "rate"],
+    ...["optimizer", "evaluate-every", "settings", "dry-run"],
   ],
   quantize: ["to", "out", "group", "head"],
   "prune analyse": ["model", "out", "block", "data", "limit", "weights", "json", "adapter"],
@@ -52,8 +63,30 @@ const ARGUMENTS: Readonly<Record<string, string>> = {
   dir: "model folder",
 };
 
+/** Shorter texts of the options of the commands that train. */
+const TRAINING: Readonly<Record<string, string>> = {
+  data: "jsonl of messages or texts; FILE:0.4 gives a share",
+  "held-out": "examples to evaluate with, such as every 500 steps",
+  out: "folder to write; a stopped run goes on when repeated",
+  steps: "length of the run in steps",
+  "evaluate-every": "steps between two evaluations (default: 500)",
+  settings: "JSON with any setting of --help-all; options go first",
+  start: "weights to begin with (default: the folder's)",
+  optimizer: "of the layers' matrices (default: adamw)",
+  lora: "train adapters of this rank alone, and merge them",
+};
+
 /** Shorter texts of options, for the short help; one that is another in a command has its name before. */
 const OPTIONS: Readonly<Record<string, string>> = {
+  ...ofCommand("distil", TRAINING),
+  ...ofCommand("train", TRAINING),
+  "eval agreement weights": "quantise while loading: q8 or q4",
+  "eval agreement draft": "a draft, to compare with the model as its target",
+  "eval agreement data": "prompts with answers (default: models/eval-public.json)",
+  "eval agreement out": "keep report and picture; an interrupted run goes on",
+  "eval likelihood weights": "quantise while loading: q8 or q4",
+  "eval likelihood data": "prompts with answers (default: models/eval-public.json)",
+  "eval likelihood out": "keep the report; an interrupted run goes on",
   "prune analyse data": "examples with answers (default: models/eval-public.json)",
   "prune analyse out": "folder to write; an interrupted run goes on",
   "prune analyse weights": "quantise while loading: q8 or q4",
@@ -86,6 +119,11 @@ const EXAMPLES = 3;
 /** Commands whose whole help was asked for. */
 const asked = new WeakSet<Command>();
 
+/** Texts with the names that {@linkcode OPTIONS} has for a command's own. */
+function ofCommand(path: string, texts: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(texts).map(([name, text]) => [`${path} ${name}`, text]));
+}
+
 /** The name by which {@linkcode COMMON} knows a command: `serve`, `eval accuracy`. */
 function pathOf(command: Command): string {
   const { parent } = command;
@@ -105,13 +143,17 @@ export function helpConfiguration(): Partial<Help> {
     formatHelp(command, helper) {
       isShort = commonOf(command) !== undefined;
       path = pathOf(command);
-      return plain.formatHelp(command, helper);
+      const text = plain.formatHelp(command, helper);
+      // With a blank line behind the usage the list of commands would not fit a screen.
+      return command.parent ? text : text.replace("\n\n", "\n");
     },
     visibleCommands(command) {
       return plain.visibleCommands(command).filter((one) => one.name() !== "help");
     },
     visibleOptions(command) {
       const options = plain.visibleOptions(command);
+      // The usage tells of the program's own.
+      if (!command.parent) return [];
       const common = commonOf(command);
       if (!common) return options;
       const named = common.flatMap((name) =>

@@ -71,6 +71,16 @@ const COMMANDS: Readonly<Record<string, Listed>> = {
     description: "Measures a model's quality.",
     load: async () => (await import("./eval.ts")).evalCommand(),
   },
+  distil: {
+    usage: "[options]",
+    description: "Trains a student to choose its teacher's tokens.",
+    load: async () => (await import("./distil.ts")).distilCommand(),
+  },
+  train: {
+    usage: "[options]",
+    description: "Trains a model by LLaDA's own objective.",
+    load: async () => (await import("./train.ts")).trainCommand(),
+  },
   quantize: {
     usage: "[options] <dir>",
     description: "Writes a model folder with its layers quantised.",
@@ -133,6 +143,7 @@ async function makeLocal(command: Command): Promise<void> {
 const program: Command = new Command("unmask")
   .description(`Serves LLaDA masked-diffusion language models on WebGPU. Version ${VERSION}.`)
   .version(VERSION)
+  .usage("COMMAND [-h, --help | --help-all]")
   .helpOption("-h, --help", "show this; --help-all shows every option")
   .showHelpAfterError("(--help shows how it is used)")
   .configureOutput({
@@ -156,7 +167,7 @@ const program: Command = new Command("unmask")
     if (command.opts().tune) await (await import("./tune_model.ts")).tuneFirst(command);
     giveUpOthers(command);
   });
-// The description tells it; with a line for it the commands would not fit a screen.
+// The description tells it; with lines for options the commands would not fit a screen.
 program.options.find(({ long }) => long === "--version")?.hideHelp();
 
 try {

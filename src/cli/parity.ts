@@ -6,7 +6,6 @@ import type { DeviceChoice } from "../gpu/device_choice.ts";
 import { loadModel } from "../model/loading/load.ts";
 import type { Model } from "../model/model.ts";
 import { tileLookup, type TunedTiles } from "../model/tiles/tuned_tiles.ts";
-import { isThere } from "../weights/json_file.ts";
 import {
   type FastCase,
   type ForwardFile,
@@ -23,7 +22,29 @@ import { addDeviceOptions, type DeviceFlags, deviceOf, openDevice } from "./devi
 import { measuredTuning, measuredTuningOption } from "./options.ts";
 import { forwardCases } from "../evaluate/parity/forward_cases.ts";
 import { samplingCase, scheduleCases, temperatureCase } from "../evaluate/parity/sampling_cases.ts";
+import { likelihoodCases } from "../evaluate/parity/likelihood_cases.ts";
 import { fastCase, speculativeCase } from "../evaluate/parity/strategy_cases.ts";
+import { distilCases } from "../compress/parity/loss_cases.ts";
+import { pretrainCases } from "../compress/parity/pretrain_cases.ts";
+import type { Gpu } from "../gpu/device.ts";
+
+/** What cases run on: a device, and checkpoints of the folder by name. */
+interface ParityMeans {
+  readonly gpu: Gpu;
+  load(checkpoint: string): Promise<Model>;
+}
+
+/** Files of golden data that have a generator of cases each; it runs where the file is there. */
+const SUBJECTS: readonly {
+  /** Path in the folder, without `.json`. */
+  readonly file: string;
+  cases(dir: string, means: ParityMeans): AsyncIterable<ParityResult>;
+}[] = [
+  { file: "pruning/pruning", cases: (dir, { load }) => pruningCases(dir, load) },
+  { file: "losses/distil", cases: (dir, { gpu }) => distilCases(dir, gpu) },
+  { file: "losses/pretrain", cases: (dir, { gpu }) => pretrainCases(dir, gpu) },
+  { file: "losses/likelihood", cases: (dir, { load }) => likelihoodCases(dir, load) },
+];
 
 interface ParityFlags extends DeviceFlags {
   readonly plain?: boolean;
@@ -116,13 +137,13 @@ export async function* parityCases(
     const checkpoint = read<ForwardFile>("forward", `${name}.json`)?.checkpoint;
     if (checkpoint !== undefined) forward.set(name, checkpoint);
   }
-  const pruning = isThere(join(dir, "pruning", "pruning.json"));
+  const subjects = SUBJECTS.filter(({ file }) => read(`${file}.json`) !== undefined);
   yield* unreadable;
   const checkpoints = new Set([
     ...forward.values(),
     ...[...sampling, ...fast].map((golden) => golden.checkpoint),
   ]);
-  if (checkpoints.size === 0 && speculative.length === 0 && !pruning) return;
+  if (checkpoints.size + speculative.length + subjects.length === 0) return;
   const { plain = false, matrixUnits = !plain } = options;
   using gpu = await openDevice(options, { subgroups: !plain, matrixUnits });
   const tiles = options.tuned && tileLookup(options.tuned, gpu);
@@ -160,7 +181,7 @@ export async function* parityCases(
     };
     yield* failing(`speculative/step-verify ${golden.name}`, one(run));
   }
-  if (pruning) yield* failing("pruning", pruningCases(dir, load));
+  for (const { file, cases } of subjects) yield* failing(file, cases(dir, { gpu, load }));
 }
 
 async function* one(

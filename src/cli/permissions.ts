@@ -22,6 +22,7 @@ import { cacheFolder } from "../engine/cache_folder.ts";
 import { EMBEDDED_DRAFT } from "../engine/embedded_models.ts";
 import { defaultTuningFile } from "../engine/tuning_file.ts";
 import type { ProviderName } from "../gpu/provider.ts";
+import { runFolderOf, trainingPaths } from "./training_paths.ts";
 import {
   HUB_FOLDER_VARIABLES,
   HUB_NETWORK_VARIABLES,
@@ -38,12 +39,19 @@ const READ_OPTIONS = [
   "tokenizer",
   "tuning",
   "apiKeys",
+  "teacher",
+  "student",
+  "from",
+  "heldOut",
+  "settings",
   "importance",
 ] as const;
 /** Names of arguments that are a file or folder to read. */
 const READ_ARGUMENTS: readonly string[] = ["file", "dir"];
 /** Options whose value is a file or folder that a command writes; what is there may be read. */
-const WRITE_OPTIONS = ["json", "out", "picture", "png", "trace"] as const;
+const WRITE_OPTIONS = ["json", "out", "picture", "png", "run", "trace"] as const;
+/** Commands that train: they keep a run's folder beside what they write. */
+const TRAINING: readonly string[] = ["distil", "train"];
 
 /** What a Worker loads of the package, seen from here; none of it are files if that lies at a URL. */
 const CODE = ["../", "../../shaders/", "../../deno.json"];
@@ -82,6 +90,7 @@ export function giveUpOthers(command: Command): void {
   if (what === "doctor") return;
   const flags: ReachingFlags = command.opts();
   const written = paths(WRITE_OPTIONS.map((name) => flags[name]));
+  if (TRAINING.includes(what)) written.push(...paths([runFolderOf(String(flags.out))]));
   if (what === "tune") written.push(...tuningFolder(flags.tuning));
   if (what === "pull") written.push(...paths([hubCache()]));
   // Its /save takes a name that is not known yet.
@@ -97,6 +106,7 @@ export function giveUpOthers(command: Command): void {
         READ_ARGUMENTS.includes(argument.name()) ? command.processedArgs[i] : undefined
       ),
     ),
+    ...TRAINING.includes(what) ? paths(trainingPaths(flags)) : [],
     ...paths([cacheFolder()]),
     ...what === "pull" ? paths([tokenFile()]) : [],
     ...what === "models" ? paths([hubCache()]) : [],

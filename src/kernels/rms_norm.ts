@@ -30,6 +30,20 @@ export function rowLanes(columns: number, { software }: Pick<Gpu, "software">): 
   return Math.min(MOST_LANES, Math.max(32, lanes));
 }
 
+/** Constants of a kernel that keeps a row in the registers of so many lanes. */
+export function laneConstants(
+  columns: number,
+  lanes: number,
+): { readonly LANES: number; readonly GROUPS: number; readonly FIT: number } {
+  const kept = HELD * lanes;
+  return {
+    LANES: lanes,
+    // Near the root, so that nobody adds up more than 16 sums.
+    GROUPS: lanes >= 128 ? 16 : lanes >= 32 ? 8 : 1,
+    FIT: kept === columns ? 0 : kept > columns ? 1 : 2,
+  };
+}
+
 /**
  * Records `y[i] = x[r] / sqrt(mean(x[r]^2) + epsilon) * weight` (Zhang and Sennrich 2019, eq. 4),
  * with r = i, or `rowIndex[i]` if given.
@@ -53,8 +67,6 @@ export function rmsNorm(
     readonly lanes?: number;
   },
 ): void {
-  const lanes = options.lanes ?? rowLanes(options.columns, recorder.gpu);
-  const kept = HELD * lanes;
   recorder.dispatch(rmsNormKernel, {
     bindings: { x, weight, row_index: options.rowIndex ?? weight, y },
     params: {
@@ -65,10 +77,7 @@ export function rmsNorm(
     },
     constants: {
       GATHER: options.rowIndex ? 1 : 0,
-      LANES: lanes,
-      // Near the root, so that nobody adds up more than 16 sums.
-      GROUPS: lanes >= 128 ? 16 : lanes >= 32 ? 8 : 1,
-      FIT: kept === options.columns ? 0 : kept > options.columns ? 1 : 2,
+      ...laneConstants(options.columns, options.lanes ?? rowLanes(options.columns, recorder.gpu)),
     },
     // Operations: squares and their sum, scale and weight. Bytes: read and written.
     cost: {

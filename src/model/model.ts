@@ -285,6 +285,11 @@ export class Model implements Predictor, Disposable {
     return new Model(gpu, config, recorder, { ...weights, layers }, [], undefined, kvCache);
   }
 
+  /** What a forward pass needs, for one that others record, with a recorder and scratch of their own. */
+  get context(): PredictionContext {
+    return this.#context;
+  }
+
   /** Frees everything on the GPU; the device stays. */
   [Symbol.dispose](): void {
     this.#context.scratch[Symbol.dispose]();

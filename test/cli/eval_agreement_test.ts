@@ -70,8 +70,12 @@ Deno.test("what cannot be compared is refused", () =>
     const shape = ["--like", "tiny-draft", "--layers", "1", "--vocab-size", "300"];
     assertEquals((await unmask(["synth", ...shape, "--out", other])).code, 0);
     const cases: readonly (readonly [expected: string, ...args: string[]])[] = [
-      ["expected --against DIR, --weights, --arithmetic or --kv-cache f16"],
-      ["expected --against DIR, --weights, --arithmetic or --kv-cache f16", "--kv-cache", "f32"],
+      ["expected --draft DIR, --against DIR, --weights, --arithmetic or --kv-cache f16"],
+      [
+        "expected --draft DIR, --against DIR, --weights, --arithmetic or --kv-cache f16",
+        "--kv-cache",
+        "f32",
+      ],
       ["embeddingSize is 2048, expected 300", "--against", other],
       [`Allowed choices are ${QUANTISED.join(", ")}`, "--weights", "q5"],
     ];

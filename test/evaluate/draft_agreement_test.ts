@@ -17,6 +17,7 @@ import {
 } from "../../src/evaluate/draft_agreement.ts";
 import { anyGpu } from "../gpu/device.ts";
 import { modelOf } from "../model/models.ts";
+import { publicExamples } from "./public_examples.ts";
 
 const MASK = 99;
 const PADDING = 98;
@@ -164,23 +165,17 @@ Deno.test("a draft that is wrong at every other position agrees at half of them"
   assertEquals([all.states, all.confident], [40, 400]);
 });
 
-Deno.test("the embedded draft agrees with its target nearly always, pruned nothing always", async () => {
+Deno.test("the embedded target agrees with itself, its draft nearly always with it", async () => {
   const target = await modelOf(anyGpu, EMBEDDED_TARGET);
   const draft = await modelOf(anyGpu, EMBEDDED_DRAFT);
   const { maskTokenId, eosTokenId } = target.config;
-  // "What is 7 times 8?" and its answer up to the end of the turn.
-  const prompt = [2032, 2034, 362, 2035, 260, 511, 295, 421, 1014, 424, 31, 2036, 2034, 361, 2035];
-  const one = {
-    prompt: Uint32Array.from([...prompt, 260]),
-    answer: Uint32Array.of(23, 2036),
-  };
-  const states = DRAFT_RATIOS.map((ratio) =>
-    maskAnswer(one, ratio, { maskTokenId, paddingTokenId: eosTokenId, seed: 3 })
+  const states = publicExamples(8).map((one) =>
+    maskAnswer(one, 0.5, { maskTokenId, paddingTokenId: eosTokenId })
   );
   const own = await choicesAt(target, states);
-  assertEquals(own.map(({ length }) => length), states.map(({ positions }) => positions.length));
-  const same = countAgreement(NaN, own, await choicesAt(target, states));
-  assertEquals(same.sameToken, same.positions);
-  const found = countAgreement(NaN, own, await choicesAt(draft, states));
-  assertEquals(found.positions, same.positions);
+  const same = countAgreement(0.5, own, await choicesAt(target, states));
+  assertEquals([same.sameToken, same.states], [same.positions, 8]);
+  const { positions, sameToken } = countAgreement(0.5, own, await choicesAt(draft, states));
+  assert(positions === same.positions && positions > 40, `${positions}`);
+  assert(sameToken >= 0.9 * positions && sameToken <= positions, `${sameToken} of ${positions}`);
 });

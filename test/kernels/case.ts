@@ -6,6 +6,7 @@
 import type { Gpu, GpuFeature } from "../../src/gpu/device.ts";
 import type { Recorder } from "../../src/gpu/recorder.ts";
 import { type Tensor, tensorOf } from "../../src/gpu/tensor.ts";
+import type { Differentiable } from "./finite_differences.ts";
 import { Random } from "./random.ts";
 
 /** What a word of 4 bytes holds; `f16` are two, and an output holds nothing else beside them. */
@@ -22,7 +23,7 @@ export const UNTOUCHED_U32 = 0xdeadbeef;
 /** Tensors of a run, freed together. */
 export class CaseTensors implements Disposable {
   readonly gpu: Gpu;
-  readonly #tensors: Tensor[] = [];
+  readonly #tensors: { destroy(): void }[] = [];
 
   constructor(gpu: Gpu) {
     this.gpu = gpu;
@@ -33,6 +34,12 @@ export class CaseTensors implements Disposable {
     const tensor = tensorOf(this.gpu, label, data);
     this.#tensors.push(tensor);
     return tensor;
+  }
+
+  /** Has something freed with the tensors. */
+  keep<T extends { destroy(): void }>(made: T): T {
+    this.#tensors.push(made);
+    return made;
   }
 
   /** An output full of the untouched values of its words. */
@@ -119,6 +126,11 @@ export interface CaseDeclaration<Size extends NamedSize, Inputs> {
    * decide, which must stay the exception. The device is that which ran, for what depends on its units.
    */
   reference(inputs: Inputs, gpu: Gpu): Record<string, Float64Array>;
+  /**
+   * Of a backward kernel: the forward function, and the gradient that the reference writes or adds.
+   * It is compared with central differences.
+   */
+  differences?(inputs: Inputs): Differentiable;
   cost(size: Size): Cost;
 }
 
@@ -133,6 +145,8 @@ export interface KernelRun {
   readonly cost: Cost;
   upload(gpu: Gpu): UploadedRun;
   reference(gpu: Gpu): Record<string, Float64Array>;
+  /** As in {@linkcode CaseDeclaration}. */
+  readonly differences: (() => Differentiable) | undefined;
 }
 
 /** A case with its sizes laid out. */
@@ -162,6 +176,7 @@ export function defineCase<Size extends NamedSize, Inputs>(
         return { tensors, ...declaration.upload(tensors, inputs()) };
       },
       reference: (gpu) => declaration.reference(inputs(), gpu),
+      differences: declaration.differences && (() => declaration.differences!(inputs())),
     };
   };
   return {

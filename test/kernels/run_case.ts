@@ -5,6 +5,8 @@ import type { Gpu } from "../../src/gpu/device.ts";
 import { Readback } from "../../src/gpu/readback.ts";
 import { Recorder } from "../../src/gpu/recorder.ts";
 import { attentionKernel } from "../../src/kernels/attention.ts";
+import { attentionBackwardKeysKernel } from "../../src/kernels/attention_backward_keys.ts";
+import { attentionBackwardQueriesKernel } from "../../src/kernels/attention_backward_queries.ts";
 import { embedKernel } from "../../src/kernels/embed.ts";
 import { headKernel } from "../../src/kernels/head.ts";
 import { matmulKernel } from "../../src/kernels/matmul.ts";
@@ -31,6 +33,8 @@ export const kernelCases: readonly KernelCase[] = await Promise.all(files.map(as
 /** Kernels to which rows or quantised weights come in a form that the device chooses. */
 export const HAS_FORMS: readonly string[] = [
   attentionKernel,
+  attentionBackwardKeysKernel,
+  attentionBackwardQueriesKernel,
   embedKernel,
   matmulKernel,
   qkvKernel,

@@ -1,0 +1,191 @@
+// c[row, column] = sum over k of a[row, k] * b[k, column], plus c's old value when params.add is 1: the
+// twin of multiply_rows.wgsl for software adapters, which run eight lanes as one vector. A read of a buffer
+// costs them as much for one lane as for all, and some 36 instructions a lane: so each of eight lanes
+// reads one unit of a, and they exchange them; and b lies in texels, which are read in half as many. Four k
+// a turn, 32 rows and two units of columns a lane: of what an instruction cache holds, this makes most
+// products for every number that is read.
+// a: [rows, inner], or [inner, rows] where A_TRANSPOSED is 1; b: [inner, columns], as texels; c: [rows,
+// columns]. All in units of four numbers of a row. Every sum runs over k in ascending order.
+struct Params {
+  rows: u32,
+  column_units: u32,
+  inner: u32,
+  a_stride: u32, // units from a line to the next
+  b_stride: u32,
+  c_stride: u32,
+  part: u32, // inner size of a part, a multiple of 8
+  part_stride: u32, // units from what one part makes to that of the next
+  add: u32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> a: array<vec4<f32>>;
+@group(0) @binding(2) var b: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(3) var<storage, read_write> c: array<vec4<f32>>;
+
+override A_TRANSPOSED: u32 = 0u;
+override LANES: u32 = 32u;
+
+// [64]: a lane's sums, by row; those of its second unit behind those of the first
+var<private> sums: array<vec4<f32>, 64>;
+
+fn b_unit(i: u32) -> vec4<f32> {
+  return textureLoad(b, vec2<u32>(i % 4096u, i / 4096u));
+}
+
+// Unit `unit` of b's row k; behind the part's last row it is 0.
+fn unit_inside(k: u32, end: u32, unit: u32) -> vec4<f32> {
+  return select(vec4<f32>(), b_unit(min(k, end - 1u) * params.b_stride + unit), k < end);
+}
+
+// Rows k to k + 3 of b in a lane's units.
+struct FourUnits {
+  k0: vec4<f32>, k1: vec4<f32>, k2: vec4<f32>, k3: vec4<f32>,
+}
+
+fn load_units(k: u32, unit: u32) -> FourUnits {
+  let at = k * params.b_stride + unit;
+  let step = params.b_stride;
+  return FourUnits(
+    b_unit(at), b_unit(at + step), b_unit(at + 2u * step), b_unit(at + 3u * step),
+  );
+}
+
+// The same where b may end before row k + 3: what is behind it counts as 0.
+fn load_last_units(k: u32, end: u32, unit: u32) -> FourUnits {
+  return FourUnits(
+    unit_inside(k, end, unit), unit_inside(k + 1u, end, unit),
+    unit_inside(k + 2u, end, unit), unit_inside(k + 3u, end, unit),
+  );
+}
+
+fn add_products(row: u32, x: vec4<f32>, w: FourUnits, z: FourUnits) {
+  var s = fma(vec4<f32>(x.x), w.k0, sums[row]);
+  s = fma(vec4<f32>(x.y), w.k1, s);
+  s = fma(vec4<f32>(x.z), w.k2, s);
+  sums[row] = fma(vec4<f32>(x.w), w.k3, s);
+  var t = fma(vec4<f32>(x.x), z.k0, sums[row + 32u]);
+  t = fma(vec4<f32>(x.y), z.k1, t);
+  t = fma(vec4<f32>(x.z), z.k2, t);
+  sums[row + 32u] = fma(vec4<f32>(x.w), z.k3, t);
+}
+
+// Where lane i of eight reads for eight rows from `row` on: row i; or of four k each, its rows' half.
+fn place(eighth: u32, row: u32, k: u32) -> u32 {
+  if (A_TRANSPOSED == 1u) {
+    return min(k + eighth % 4u, params.inner - 1u) * params.a_stride +
+      min(row / 4u + eighth / 4u, params.a_stride - 1u);
+  }
+  return min(row + eighth, params.rows - 1u) * params.a_stride + k / 4u;
+}
+
+// Eight rows from `row` on, as the eight lanes read them.
+fn multiply_eight(row: u32, x: array<vec4<f32>, 8>, w: FourUnits, z: FourUnits) {
+  if (A_TRANSPOSED == 1u) {
+    add_products(row, vec4<f32>(x[0].x, x[1].x, x[2].x, x[3].x), w, z);
+    add_products(row + 1u, vec4<f32>(x[0].y, x[1].y, x[2].y, x[3].y), w, z);
+    add_products(row + 2u, vec4<f32>(x[0].z, x[1].z, x[2].z, x[3].z), w, z);
+    add_products(row + 3u, vec4<f32>(x[0].w, x[1].w, x[2].w, x[3].w), w, z);
+    add_products(row + 4u, vec4<f32>(x[4].x, x[5].x, x[6].x, x[7].x), w, z);
+    add_products(row + 5u, vec4<f32>(x[4].y, x[5].y, x[6].y, x[7].y), w, z);
+    add_products(row + 6u, vec4<f32>(x[4].z, x[5].z, x[6].z, x[7].z), w, z);
+    add_products(row + 7u, vec4<f32>(x[4].w, x[5].w, x[6].w, x[7].w), w, z);
+  } else {
+    add_products(row, x[0], w, z);
+    add_products(row + 1u, x[1], w, z);
+    add_products(row + 2u, x[2], w, z);
+    add_products(row + 3u, x[3], w, z);
+    add_products(row + 4u, x[4], w, z);
+    add_products(row + 5u, x[5], w, z);
+    add_products(row + 6u, x[6], w, z);
+    add_products(row + 7u, x[7], w, z);
+  }
+}
+
+// Numbers of a are read before those of b: what is read last is used first.
+fn multiply_block(lane: u32, first: u32, k: u32, unit: u32, other: u32) {
+  let i = row_of_lane(lane);
+  let p = a[place(i, first, k)];
+  let q = a[place(i, first + 8u, k)];
+  let r = a[place(i, first + 16u, k)];
+  let s = a[place(i, first + 24u, k)];
+  multiply_all(lane, p, q, r, s, load_units(k, unit), load_units(k, other));
+}
+
+// The same where b may end before row k + 3.
+fn multiply_last(lane: u32, first: u32, k: u32, end: u32, unit: u32, other: u32) {
+  let i = row_of_lane(lane);
+  multiply_all(
+    lane, a[place(i, first, k)], a[place(i, first + 8u, k)], a[place(i, first + 16u, k)],
+    a[place(i, first + 24u, k)], load_last_units(k, end, unit), load_last_units(k, end, other),
+  );
+}
+
+fn multiply_all(
+  lane: u32, p: vec4<f32>, q: vec4<f32>, r: vec4<f32>, s: vec4<f32>, w: FourUnits, z: FourUnits,
+) {
+  let x = gather_rows(lane, p, q);
+  multiply_eight(0u, x.a, w, z);
+  multiply_eight(8u, x.b, w, z);
+  let y = gather_rows(lane, r, s);
+  multiply_eight(16u, y.a, w, z);
+  multiply_eight(24u, y.b, w, z);
+}
+
+fn multiply_strips(lane: u32, first: u32, unit: u32, begin: u32, end: u32) {
+  let column = min(unit, params.column_units - 1u);
+  let other = min(unit + LANES, params.column_units - 1u);
+  let whole = (end - begin) / 4u;
+  for (var block = 0u; block < whole; block++) {
+    multiply_block(lane, first, begin + 4u * block, column, other);
+  }
+  if (begin + 4u * whole < end) {
+    multiply_last(lane, first, begin + 4u * whole, end, column, other);
+  }
+}
+
+fn store(row: u32, at: u32, value: vec4<f32>) {
+  if (row < params.rows) {
+    if (params.add == 1u) {
+      c[at] = c[at] + value;
+    } else {
+      c[at] = value;
+    }
+  }
+}
+
+fn store_row(first: u32, row: u32, start: u32, sum: u32) {
+  store(first + row, start + (first + row) * params.c_stride, sums[sum + row]);
+}
+
+fn store_eight(first: u32, row: u32, start: u32, sum: u32) {
+  store_row(first, row, start, sum);
+  store_row(first, row + 1u, start, sum);
+  store_row(first, row + 2u, start, sum);
+  store_row(first, row + 3u, start, sum);
+  store_row(first, row + 4u, start, sum);
+  store_row(first, row + 5u, start, sum);
+  store_row(first, row + 6u, start, sum);
+  store_row(first, row + 7u, start, sum);
+}
+
+// `sum`: where the unit's sums begin.
+fn store_unit(first: u32, part: u32, unit: u32, sum: u32) {
+  if (unit < params.column_units) {
+    let start = part * params.part_stride + unit;
+    store_eight(first, 0u, start, sum);
+    store_eight(first, 8u, start, sum);
+    store_eight(first, 16u, start, sum);
+    store_eight(first, 24u, start, sum);
+  }
+}
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let unit = group.x * 2u * LANES + lane;
+  let first = group.y * 32u;
+  let begin = group.z * params.part;
+  let end = min(params.inner, begin + params.part);
+  multiply_strips(lane, first, unit, begin, end);
+  store_unit(first, group.z, unit, 0u);
+  store_unit(first, group.z, unit + LANES, 32u);
+}

@@ -1,0 +1,196 @@
+/** Opens models for training steps on made-up text, and counts their operations. */
+
+import { prepareBatch } from "../compress/pass/prepared_batch.ts";
+import { recordTopTokens } from "../compress/pass/logit_source.ts";
+import { ModelTeacher } from "../compress/pass/model_teacher.ts";
+import { parameterLayouts } from "../compress/pass/parameter_layout.ts";
+import { TrainingParameters } from "../compress/pass/parameters.ts";
+import { CROSS_ENTROPY, DistilLoss, type TrainingLoss } from "../compress/pass/training_loss.ts";
+import { TrainingPass } from "../compress/pass/training_pass.ts";
+import { TrainingSpace } from "../compress/pass/training_space.ts";
+import { planTraining, type TrainingPlan } from "../compress/plan.ts";
+import { Optimiser, type OptimiserSettings, remembered } from "../compress/run/optimiser.ts";
+import type { TrainingBatch } from "../compress/training_batch.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { QueueWait } from "../gpu/mapping.ts";
+import { readConfig } from "../model/loading/config.ts";
+import { loadModel } from "../model/loading/load.ts";
+import { dryRun } from "../model/memory/dry_run.ts";
+import type { ModelConfig } from "../model/model_config.ts";
+import { syntheticModel } from "../model/synthetic/synthetic.ts";
+import { openCheckpoint } from "../weights/checkpoint.ts";
+import type { TrainingSubject } from "./training.ts";
+
+/** A model whose training steps can be timed. Dispose of it to free it. */
+export interface TrainingSteps extends Disposable {
+  readonly name: string;
+  /** Tokens of a sequence of the batch. */
+  readonly sequence: number;
+  /** Rows whose prediction enters the loss. */
+  readonly asked: number;
+  /** Of a step. */
+  readonly operations: number;
+  readonly plan: TrainingPlan;
+  /** A whole step: forward, backward, optimiser; with the teacher's forward pass, if there is one. */
+  readonly step: () => Promise<void>;
+  /** The teacher's part alone. */
+  readonly teacher?: () => Promise<void>;
+  /** The optimiser alone. */
+  readonly optimiser: () => Promise<void>;
+}
+
+/** Tokens of a sequence, where the model has positions for as many. */
+const SEQUENCE = 256;
+/** The teacher's best tokens that the loss is over, as the card of the draft has it. */
+const TOP = 32;
+/** As `train` and `distil` have it by default. */
+const OPTIMISER: OptimiserSettings = {
+  name: "adamw",
+  beta1: 0.9,
+  beta2: 0.999,
+  epsilon: 1e-8,
+  weightDecay: 0.01,
+  clip: 1,
+  momentum: 0.95,
+  otherRate: 0.1,
+  average: null,
+};
+/** So small that weights stay what they are in all steps. */
+const RATE = 1e-9;
+
+/**
+ * Multiplications and additions of a training step. The backward pass of a matrix is two products, of
+ * attention five where the forward pass has two; what is made again does not count.
+ */
+export function stepOperations(
+  config: ModelConfig,
+  { rows, asked, pairs }: Work,
+  passes: "forward" | "both",
+): number {
+  const elements = parameterLayouts(config)
+    .filter(({ name, shape }) => shape.length === 2 && name.includes(".blocks."))
+    .reduce((sum, { shape: [out, inner] }) => sum + out * inner, 0);
+  const head = config.embeddingSize * config.hiddenSize;
+  const products = 2 * (rows * elements + asked * head);
+  const attention = 4 * config.layers * config.heads * config.headDim * pairs;
+  return passes === "forward" ? products + attention : 3 * products + 3.5 * attention;
+}
+
+/** What a batch asks for. */
+export interface Work {
+  readonly rows: number;
+  readonly asked: number;
+  /** Queries times keys, over all sequences. */
+  readonly pairs: number;
+}
+
+/** Sequences of made-up tokens, half of them masked. */
+export function madeUpBatch(
+  { maskTokenId, embeddingSize }: Pick<ModelConfig, "maskTokenId" | "embeddingSize">,
+  { rows, sequence }: { readonly rows: number; readonly sequence: number },
+): TrainingBatch {
+  const token = (row: number) => (row * 7919 + 31) % (embeddingSize - 1);
+  const masked = (row: number) => (Math.imul(row + 1, 0x9e3779b1) >>> 31) === 1;
+  const asked = Uint32Array.from({ length: rows }, (_, row) => row).filter(masked);
+  const starts = Array.from({ length: Math.ceil(rows / sequence) }, (_, i) => i * sequence);
+  return {
+    ids: Uint32Array.from({ length: rows }, (_, row) => masked(row) ? maskTokenId : token(row)),
+    positions: Uint32Array.from({ length: rows }, (_, row) => row % sequence),
+    ranges: Uint32Array.from(starts.flatMap((start) => {
+      const count = Math.min(sequence, rows - start);
+      return [start, count, start, count];
+    })),
+    rows: asked,
+    targets: asked.map(token),
+    weights: new Float32Array(asked.length).fill(1 / asked.length),
+  };
+}
+
+/**
+ * Plans and opens a subject's steps.
+ * @param options.limit bytes that may be used; undefined if not known
+ * @throws {GpuError} when it does not fit
+ */
+export async function openSteps(
+  gpu: Gpu,
+  subject: TrainingSubject,
+  { rows, limit }: { readonly rows: number; readonly limit: number | undefined },
+): Promise<TrainingSteps> {
+  using opened = new DisposableStack();
+  const made = "shape" in subject ? opened.use(syntheticModel(subject.shape)) : {
+    config: readConfig(subject.dir),
+    checkpoint: opened.use(openCheckpoint(subject.dir)),
+  };
+  const { config, checkpoint } = made;
+  const sequence = Math.min(SEQUENCE, config.maxSequenceLength, rows);
+  const batch = madeUpBatch(config, { rows, sequence });
+  const pairs = batch.ranges.reduce((sum, count, i) => i % 4 === 1 ? sum + count ** 2 : sum, 0);
+  const work = { rows, asked: batch.rows.length, pairs };
+  const plan = planTraining({
+    student: config,
+    teacher: subject.kind === "distil" ? await teacherOf(gpu, subject.teacher) : undefined,
+    moments: (name) => remembered(OPTIMISER, name).length,
+    sequence,
+    stepRows: rows,
+    rows,
+  }, limit);
+
+  const space = opened.use(new TrainingSpace(gpu));
+  const parameters = opened.use(TrainingParameters.of(gpu, config, checkpoint));
+  const { keepActivations } = plan;
+  const pass = opened.use(new TrainingPass(space, parameters, { keepActivations }));
+  const optimiser = opened.use(new Optimiser(space, parameters, OPTIMISER));
+  const queue = opened.use(new QueueWait(gpu));
+  let loss: TrainingLoss = CROSS_ENTROPY;
+  let operations = stepOperations(config, work, "both");
+  let teacher: (() => Promise<void>) | undefined;
+  if (subject.kind === "distil") {
+    const model = opened.use(await loadModel(gpu, subject.teacher));
+    const source = opened.use(new ModelTeacher(space, model));
+    loss = new DistilLoss(space, source, { count: TOP });
+    operations += stepOperations(model.config, work, "forward");
+    teacher = async () => {
+      recordTopTokens(space, source, prepareBatch(space, batch, pass), {
+        count: TOP,
+        name: "teacher",
+      });
+      space.recorder.submit();
+      await queue.wait();
+    };
+  }
+  const change = async () => {
+    optimiser.record({ step: 0, rate: RATE });
+    space.recorder.submit();
+    await queue.wait();
+  };
+  const closing = opened.move();
+  return {
+    name: nameOf(subject),
+    sequence,
+    asked: work.asked,
+    operations,
+    plan,
+    step: async () => {
+      await pass.step([batch], loss);
+      await change();
+    },
+    teacher,
+    optimiser: change,
+    [Symbol.dispose]: () => closing.dispose(),
+  };
+}
+
+async function teacherOf(gpu: Gpu, dir: string) {
+  const config = readConfig(dir);
+  using checkpoint = openCheckpoint(dir);
+  const { weightBytes } = await dryRun(config, checkpoint, gpu);
+  return { config, weightBytes };
+}
+
+const lastOf = (path: string) => path.split(/[/\\]/).filter((part) => part !== "").at(-1)!;
+
+function nameOf(subject: TrainingSubject): string {
+  if ("shape" in subject) return `train ${subject.name}`;
+  if (subject.kind === "train") return `train ${lastOf(subject.dir)}`;
+  return `distil ${lastOf(subject.dir)} from ${lastOf(subject.teacher)}`;
+}

@@ -1,0 +1,90 @@
+/** `unmask distil` and `unmask train`, as users run them. */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { join } from "node:path";
+import { begunWith } from "../../src/compress/run/run_folder.ts";
+import { TARGET, writeSmall } from "../compress/run/small_run.ts";
+import { unmask } from "./command.ts";
+
+const dir = await Deno.makeTempDir();
+await writeSmall(dir);
+const at = (name: string) => join(dir, name);
+
+Deno.test("a student is distilled into a folder with a card, and the run can be repeated", async () => {
+  const settings = { padding: { to: [16] }, evaluation: { response: 16 }, schedule: { warmUp: 0 } };
+  Deno.writeTextFileSync(at("settings.json"), JSON.stringify(settings));
+  const args = [
+    ...["distil", "--teacher", TARGET, "--student", at("small"), "--data", at("data.jsonl:1")],
+    ...["--held-out", at("data.jsonl"), "--batch", "4", "--sequence", "64", "--steps", "4"],
+    ...["--evaluate-every", "2", "--line-every", "1", "--settings", at("settings.json")],
+    ...["--out", at("draft"), "--dtype", "f32"],
+  ];
+  const dry = await unmask([...args, "--rate", "0.01", "--dry-run"]);
+  assertEquals(dry.code, 0, dry.stderr);
+  assertMatch(dry.stdout, /teacher's weights +│ \d/);
+  assert(![...Deno.readDirSync(dir)].some(({ name }) => name.startsWith("draft")));
+
+  const done = await unmask([...args, "--rate", "0.01"]);
+  assertEquals(done.code, 0, done.stderr);
+  assertMatch(done.stdout, /^\| Step \| Tokens \| Avg agree .*\n.*\n\| 0 \| 0 .*\n\| 2 .*\n\| 4 /m);
+  assertMatch(done.stderr, /step 2, loss \d+\.\d{4}, rate 0\.00\d+, agreement/);
+  const names = [...Deno.readDirSync(at("draft"))].map(({ name }) => name).sort();
+  assertEquals(names, [
+    ...["README.md", "config.json", "history.png", "model.safetensors"],
+    ...["tokenizer.json", "tokenizer_config.json"],
+  ]);
+  const card = Deno.readTextFileSync(at("draft/README.md"));
+  assertMatch(card, /unmask distil --teacher .*--rate 0\.01/);
+  assert(card.includes('"rate": 0.01'));
+  const config = JSON.parse(Deno.readTextFileSync(at("draft/config.json")));
+  assertEquals([config.torch_dtype, config.n_layers], ["float32", 2]);
+  const weights = Deno.readFileSync(at("draft/model.safetensors"));
+
+  const again = await unmask([...args, "--rate", "0.01"]);
+  assertEquals(again.code, 1);
+  assertMatch(again.stderr, /draft is there already: the run has ended/);
+  Deno.removeSync(at("draft"), { recursive: true });
+  const other = await unmask([...args, "--rate", "0.02"]);
+  assertEquals(other.code, 1);
+  assertMatch(
+    other.stderr,
+    /draft\.run holds a run with other settings: schedule\.rate is 0\.01 there/,
+  );
+  const written = await unmask([...args, "--rate", "0.01"]);
+  assertEquals(written.code, 0, written.stderr);
+  assertMatch(written.stderr, /Goes on after step 4/);
+  assertEquals(Deno.readFileSync(at("draft/model.safetensors")), weights);
+
+  const loaded = await unmask(["generate", "--model", at("draft"), "-n", "4", "Hello"]);
+  assertEquals(loaded.code, 0, loaded.stderr);
+});
+
+Deno.test("a model is trained from random weights, and wrong options are told by name", async () => {
+  const args = [
+    ...["train", "--from", at("small"), "--data", at("data.jsonl"), "--out", at("trained")],
+    ...["--sequence", "64"],
+  ];
+  const wrong: [string[], RegExp][] = [
+    [[], /length: /],
+    [["--steps", "1", "--epochs", "1"], /--steps and --epochs: give one of them/],
+    [["--steps", "1", "--sequence", "1000"], /sequence is 1000, and .*small has 512 positions/],
+    [
+      ["--steps", "1", "--gpu-memory", "2MiB"],
+      /takes .* of GPU memory .* Nothing smaller would fit/,
+    ],
+    [["--steps", "1", "--lora", "4", "--lora-modules", "o_proj"], /o_proj.*q_proj/],
+    [["--steps", "1", "--mask-ratio", "gamma"], /expected beta or uniform/],
+  ];
+  const outcomes = await Promise.all(wrong.map(([more]) => unmask([...args, ...more])));
+  for (const [i, { code, stderr }] of outcomes.entries()) {
+    assertEquals(code, 1);
+    assertMatch(stderr, wrong[i][1]);
+  }
+  assert(![...Deno.readDirSync(dir)].some(({ name }) => name === "trained"));
+  const begun = begunWith(at("trained.run"));
+  assertEquals(begun, undefined, "what was refused leaves no settings behind");
+  const done = await unmask([...args, "--start", "fresh", "--epochs", "2", "--batch", "4"]);
+  assertEquals(done.code, 0, done.stderr);
+  assertMatch(done.stderr, /step 4, loss/);
+  assertMatch(Deno.readTextFileSync(at("trained/README.md")), /Nothing was evaluated/);
+});
