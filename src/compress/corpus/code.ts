@@ -95,7 +95,8 @@ export function functionTasks(
   }));
 }
 
-function functionSlots(
+/** Values for the slots of a function: its name, two different parameters, a constant. */
+export function functionSlots(
   dice: Dice,
   parameters: readonly string[],
   [low, high]: readonly [low: number, high: number],
