@@ -42,10 +42,10 @@ var<private> high: vec4<f32>; // of queries 4..7
 var<private> d_low: vec4<f32>; // d_y . v, then gradients of scores, likewise
 var<private> d_high: vec4<f32>;
 
-fn load_unit(lane: u32, i: u32, start: vec2<u32>) {
-  if (i < UNITS && HELD == 1u) {
-    key[i] = k[start.x + i];
-    value[i] = v[start.x + i];
+fn load_unit(i: u32) {
+  if (i < UNITS) {
+    key[i] = k[own_start + i];
+    value[i] = v[own_start + i];
   }
 }
 
@@ -63,25 +63,39 @@ fn value_unit(i: u32) -> vec4<f32> {
   return v[own_start + i];
 }
 
-// Where a query begins, by its place in the sequence: first query's start, and what lies between.
-fn row_start(place: u32, base: vec2<u32>) -> u32 {
-  return base.x + place * base.y;
+// Which head of all rows it is, for the query `place` rows behind the head `first`; there are `last` behind it,
+// and the last one is repeated.
+fn head_of(first: u32, place: u32, last: u32) -> u32 {
+  return first + min(place, last) * params.heads;
 }
 
 fn score_units(lane: u32, i: u32, fence: u32) {
+  var a: array<vec4<f32>, 4>; // of the key
+  var b: array<vec4<f32>, 4>; // of its value
   if (i < UNITS && (!FENCED || i < fence)) {
-    let queries = query_rows(lane, i);
-    let a = key_unit(i);
-    let b = key_unit(i + 1u);
-    low += dots_low(a, b, queries);
-    high += dots_high(a, b, queries);
+    // Asked for together, so that a lane waits once.
+    a = array(key_unit(i), key_unit(i + 1u), key_unit(i + 2u), key_unit(i + 3u));
+    if (MAKES_K == 1u) {
+      b = array(value_unit(i), value_unit(i + 1u), value_unit(i + 2u), value_unit(i + 3u));
+    }
+    let rows = query_rows(lane, i);
+    low = dots_low(low, a[0], a[1], rows);
+    high = dots_high(high, a[0], a[1], rows);
   }
-  if (MAKES_K == 1u && i < UNITS && (!FENCED || i < fence + 1u)) {
-    let gradients = gradient_rows(lane, i);
-    let a = value_unit(i);
-    let b = value_unit(i + 1u);
-    d_low += dots_low(a, b, gradients);
-    d_high += dots_high(a, b, gradients);
+  if (i + 2u < UNITS && (!FENCED || i < fence + 1u)) {
+    let rows = query_rows(lane, i + 2u);
+    low = dots_low(low, a[2], a[3], rows);
+    high = dots_high(high, a[2], a[3], rows);
+  }
+  if (MAKES_K == 1u && i < UNITS && (!FENCED || i < fence + 2u)) {
+    let rows = gradient_rows(lane, i);
+    d_low = dots_low(d_low, b[0], b[1], rows);
+    d_high = dots_high(d_high, b[0], b[1], rows);
+  }
+  if (MAKES_K == 1u && i + 2u < UNITS && (!FENCED || i < fence + 3u)) {
+    let rows = gradient_rows(lane, i + 2u);
+    d_low = dots_low(d_low, b[2], b[3], rows);
+    d_high = dots_high(d_high, b[2], b[3], rows);
   }
 }
 
@@ -120,28 +134,37 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let place = group.x * LANES + lane;
   let row = sequence.z + min(place, keys - 1u);
   own_start = (row * params.kv_heads + kv_head) * UNITS;
-  load_all(lane, vec2<u32>(own_start));
-  for (var head = kv_head * heads_each; head < (kv_head + 1u) * heads_each; head++) {
-    let first = sequence.x * params.heads + head; // of facts, and of units UNITS each
-    let base = vec2<u32>(first * UNITS, params.heads * UNITS);
-    for (var query = 0u; query < queries; query += 8u) {
-      find_queries(lane, query, queries - 1u, base);
-      // More than UNITS, which the compiler must not know: see attend in attention.wgsl.
-      let fence = queries - query + UNITS;
-      low = vec4<f32>(0.0);
-      high = vec4<f32>(0.0);
-      d_low = vec4<f32>(0.0);
-      d_high = vec4<f32>(0.0);
-      score_all(lane, fence);
-      let known = query_facts(lane, query, queries - 1u, first);
-      let places = vec4<u32>(query, query + 1u, query + 2u, query + 3u);
-      low = exp(low * params.scale - known.low);
-      high = exp(high * params.scale - known.high);
-      low = select(vec4<f32>(0.0), low, places < vec4<u32>(queries));
-      high = select(vec4<f32>(0.0), high, places + 4u < vec4<u32>(queries));
-      d_low = low * (d_low - known.along_low);
-      d_high = high * (d_high - known.along_high);
-      add_all(lane, 1.0, fence + UNITS);
+  if (HELD == 1u) {
+    load_all();
+  }
+  // Over the queries of one head after another: `first` counts heads of all rows.
+  var head = 0u;
+  var left = queries;
+  var first = sequence.x * params.heads + kv_head * heads_each;
+  while (head < heads_each) {
+    find_queries(lane, first, left - 1u);
+    // More than UNITS, which the compiler must not know: see attend in attention.wgsl.
+    let fence = left + UNITS;
+    low = vec4<f32>(0.0);
+    high = vec4<f32>(0.0);
+    d_low = vec4<f32>(0.0);
+    d_high = vec4<f32>(0.0);
+    score_all(lane, fence);
+    let known = query_facts(lane, first, left - 1u);
+    low = exp(low * params.scale - known.low);
+    high = exp(high * params.scale - known.high);
+    low = select(vec4<f32>(0.0), low, vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(left));
+    high = select(vec4<f32>(0.0), high, vec4<u32>(4u, 5u, 6u, 7u) < vec4<u32>(left));
+    d_low = low * (d_low - known.along_low);
+    d_high = high * (d_high - known.along_high);
+    add_all(lane, 1.0, fence + UNITS);
+    if (left > 8u) {
+      left -= 8u;
+      first += 8u * params.heads;
+    } else {
+      left = queries;
+      head++;
+      first = sequence.x * params.heads + kv_head * heads_each + head;
     }
   }
   if (place < keys) {

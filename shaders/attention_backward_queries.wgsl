@@ -12,6 +12,7 @@
 struct Params {
   heads: u32,
   kv_heads: u32,
+  units: u32, // UNITS
   scale: f32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
@@ -41,14 +42,10 @@ var<private> high: vec4<f32>; // of keys 4..7
 var<private> d_low: vec4<f32>; // d_y . v, then gradients of scores, likewise
 var<private> d_high: vec4<f32>;
 
-fn load_unit(lane: u32, i: u32, start: vec2<u32>) {
+fn load_unit(i: u32) {
   if (i < UNITS) {
-    let d = d_y[start.x + i];
-    along += dot(d, y[start.x + i]);
-    if (HELD == 1u) {
-      query[i] = q[start.x + i];
-      gradient[i] = d;
-    }
+    query[i] = q[own_start + i];
+    gradient[i] = d_y[own_start + i];
   }
 }
 
@@ -72,19 +69,30 @@ fn row_start(place: u32, base: vec3<u32>) -> u32 {
 }
 
 fn score_units(lane: u32, i: u32, fence: u32) {
+  var a: array<vec4<f32>, 4>; // of the query
+  var b: array<vec4<f32>, 4>; // of its d_y
   if (i < UNITS && (!FENCED || i < fence)) {
-    let key = key_rows(lane, i);
-    let a = query_unit(i);
-    let b = query_unit(i + 1u);
-    low += dots_low(a, b, key);
-    high += dots_high(a, b, key);
+    // Asked for together, so that a lane waits once.
+    a = array(query_unit(i), query_unit(i + 1u), query_unit(i + 2u), query_unit(i + 3u));
+    b = array(gradient_unit(i), gradient_unit(i + 1u), gradient_unit(i + 2u), gradient_unit(i + 3u));
+    let rows = key_rows(lane, i);
+    low = dots_low(low, a[0], a[1], rows);
+    high = dots_high(high, a[0], a[1], rows);
   }
-  if (i < UNITS && (!FENCED || i < fence + 1u)) {
-    let value = value_rows(lane, i);
-    let a = gradient_unit(i);
-    let b = gradient_unit(i + 1u);
-    d_low += dots_low(a, b, value);
-    d_high += dots_high(a, b, value);
+  if (i + 2u < UNITS && (!FENCED || i < fence + 1u)) {
+    let rows = key_rows(lane, i + 2u);
+    low = dots_low(low, a[2], a[3], rows);
+    high = dots_high(high, a[2], a[3], rows);
+  }
+  if (i < UNITS && (!FENCED || i < fence + 2u)) {
+    let rows = value_rows(lane, i);
+    d_low = dots_low(d_low, b[0], b[1], rows);
+    d_high = dots_high(d_high, b[0], b[1], rows);
+  }
+  if (i + 2u < UNITS && (!FENCED || i < fence + 3u)) {
+    let rows = value_rows(lane, i + 2u);
+    d_low = dots_low(d_low, b[2], b[3], rows);
+    d_high = dots_high(d_high, b[2], b[3], rows);
   }
 }
 
@@ -117,7 +125,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let place = group.x * LANES + lane;
   let row = sequence.x + min(place, queries - 1u);
   own_start = (row * params.heads + head) * UNITS;
-  load_all(lane, vec2<u32>(own_start));
+  if (HELD == 1u) {
+    load_all();
+  }
+  // A loop that no compiler unrolls: its loads would take all registers.
+  for (var i = own_start; i < own_start + params.units; i++) {
+    along += dot(d_y[i], y[i]);
+  }
   var maximum = HIDDEN; // of the scores so far
   var total = 0.0; // of the weights
   for (var key = 0u; key < keys; key += 8u) {

@@ -5,8 +5,6 @@
 // (cos, sin). One lane a pair.
 struct Params {
   pairs: u32, // of a row: heads * head_dim / 2
-  half: u32, // head_dim / 2
-  head_stride: u32,
   stride: u32,
   direction: f32,
 }
@@ -15,6 +13,10 @@ struct Params {
 @group(0) @binding(2) var<storage, read> rotation: array<vec2<f32>>;
 @group(0) @binding(3) var<storage, read_write> x: array<f32>;
 
+// A division by what is known while compiling is cheap.
+override HALF: u32 = 64u; // head_dim / 2
+override HEAD_STRIDE: u32 = 128u;
+
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let pair = group.x * 64u + lane;
@@ -22,11 +24,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     return;
   }
   let row = group.y;
-  let channel = pair % params.half;
-  let at = row * params.stride + pair / params.half * params.head_stride + channel;
-  let turn = rotation[positions[row] * params.half + channel] * vec2<f32>(1.0, params.direction);
+  let channel = pair % HALF;
+  let at = row * params.stride + pair / HALF * HEAD_STRIDE + channel;
+  let turn = rotation[positions[row] * HALF + channel] * vec2<f32>(1.0, params.direction);
   let a = x[at];
-  let b = x[at + params.half];
+  let b = x[at + HALF];
   x[at] = a * turn.x - b * turn.y;
-  x[at + params.half] = b * turn.x + a * turn.y;
+  x[at + HALF] = b * turn.x + a * turn.y;
 }

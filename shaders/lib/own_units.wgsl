@@ -1,36 +1,34 @@
-// What kernels of attention's backward pass do with a unit or two, for all units of a head. Units are literals,
-// so that arrays of them stay in registers once this is inlined. Kernels define load_unit (one unit),
-// score_units, add_units (two) and store_unit.
+// What kernels of attention's backward pass do with some units, for all units of a head. Units are literals,
+// so that arrays of them stay in registers once this is inlined. Kernels define load_unit and store_unit (of
+// one unit), score_units (of four) and add_units (of two).
 
-fn load8(lane: u32, i: u32, start: vec2<u32>) {
-  load_unit(lane, i, start);
-  load_unit(lane, i + 1u, start);
-  load_unit(lane, i + 2u, start);
-  load_unit(lane, i + 3u, start);
-  load_unit(lane, i + 4u, start);
-  load_unit(lane, i + 5u, start);
-  load_unit(lane, i + 6u, start);
-  load_unit(lane, i + 7u, start);
+fn load8(i: u32) {
+  load_unit(i);
+  load_unit(i + 1u);
+  load_unit(i + 2u);
+  load_unit(i + 3u);
+  load_unit(i + 4u);
+  load_unit(i + 5u);
+  load_unit(i + 6u);
+  load_unit(i + 7u);
 }
 
-fn load_all(lane: u32, start: vec2<u32>) {
-  load8(lane, 0u, start);
+fn load_all() {
+  load8(0u);
   if (UNITS > 8u) {
-    load8(lane, 8u, start);
+    load8(8u);
   }
   if (UNITS > 16u) {
-    load8(lane, 16u, start);
+    load8(16u);
   }
   if (UNITS > 24u) {
-    load8(lane, 24u, start);
+    load8(24u);
   }
 }
 
 fn score8(lane: u32, i: u32, fence: u32) {
   score_units(lane, i, fence);
-  score_units(lane, i + 2u, fence);
   score_units(lane, i + 4u, fence);
-  score_units(lane, i + 6u, fence);
 }
 
 fn score_all(lane: u32, fence: u32) {
@@ -90,15 +88,25 @@ fn store_all(at: u32, factor: f32) {
   }
 }
 
-// Sums of products of eight rows' units with a lane's own two.
-fn dots_low(a: vec4<f32>, b: vec4<f32>, rows: EightRows) -> vec4<f32> {
-  return vec4<f32>(dot(a, rows.a[0]), dot(a, rows.a[1]), dot(a, rows.a[2]), dot(a, rows.a[3])) +
-    vec4<f32>(dot(b, rows.b[0]), dot(b, rows.b[1]), dot(b, rows.b[2]), dot(b, rows.b[3]));
+// sums + the products of four rows' units with a lane's own one, one sum a row.
+fn dots(
+  sums: vec4<f32>, own: vec4<f32>, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>,
+) -> vec4<f32> {
+  var s = fma(vec4<f32>(own.x), vec4<f32>(a.x, b.x, c.x, d.x), sums);
+  s = fma(vec4<f32>(own.y), vec4<f32>(a.y, b.y, c.y, d.y), s);
+  s = fma(vec4<f32>(own.z), vec4<f32>(a.z, b.z, c.z, d.z), s);
+  return fma(vec4<f32>(own.w), vec4<f32>(a.w, b.w, c.w, d.w), s);
 }
 
-fn dots_high(a: vec4<f32>, b: vec4<f32>, rows: EightRows) -> vec4<f32> {
-  return vec4<f32>(dot(a, rows.a[4]), dot(a, rows.a[5]), dot(a, rows.a[6]), dot(a, rows.a[7])) +
-    vec4<f32>(dot(b, rows.b[4]), dot(b, rows.b[5]), dot(b, rows.b[6]), dot(b, rows.b[7]));
+// The same of two units and the first, or last, four of eight rows.
+fn dots_low(sums: vec4<f32>, a: vec4<f32>, b: vec4<f32>, rows: EightRows) -> vec4<f32> {
+  let s = dots(sums, a, rows.a[0], rows.a[1], rows.a[2], rows.a[3]);
+  return dots(s, b, rows.b[0], rows.b[1], rows.b[2], rows.b[3]);
+}
+
+fn dots_high(sums: vec4<f32>, a: vec4<f32>, b: vec4<f32>, rows: EightRows) -> vec4<f32> {
+  let s = dots(sums, a, rows.a[4], rows.a[5], rows.a[6], rows.a[7]);
+  return dots(s, b, rows.b[4], rows.b[5], rows.b[6], rows.b[7]);
 }
 
 // sum + the sum of eight rows' units, each with its weight.

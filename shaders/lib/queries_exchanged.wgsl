@@ -1,15 +1,17 @@
 // Eight queries, or their d_y, come to all lanes by exchange, as keys do in rows_exchanged.wgsl.
 const FENCED = false;
 
+var<private> exchanged_head: u32;
 var<private> exchanged_start: u32;
 
-// The rows of the eight queries from `query` on; behind the last query it is repeated.
-fn find_queries(lane: u32, query: u32, last: u32, base: vec2<u32>) {
-  exchanged_start = row_start(min(query + row_of_lane(lane), last), base);
+// The rows of the eight queries from `first` on; behind the last query it is repeated.
+fn find_queries(lane: u32, first: u32, last: u32) {
+  exchanged_head = head_of(first, row_of_lane(lane), last);
+  exchanged_start = exchanged_head * UNITS;
 }
 
-fn query_facts(lane: u32, query: u32, last: u32, first: u32) -> Facts {
-  let own = facts[first + min(query + row_of_lane(lane), last) * params.heads];
+fn query_facts(lane: u32, first: u32, last: u32) -> Facts {
+  let own = facts[exchanged_head];
   let all = gather_rows(lane, vec4<f32>(own, 0.0, 0.0), vec4<f32>(0.0)).a;
   return Facts(
     vec4<f32>(all[0].x, all[1].x, all[2].x, all[3].x),

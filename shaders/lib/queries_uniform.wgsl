@@ -8,31 +8,27 @@ struct EightRows {
 
 var<private> row_starts: array<u32, 8>;
 
-// The rows of the eight queries from `query` on; behind the last query it is repeated.
-fn find_queries(lane: u32, query: u32, last: u32, base: vec2<u32>) {
-  row_starts[0] = row_start(min(query, last), base);
-  row_starts[1] = row_start(min(query + 1u, last), base);
-  row_starts[2] = row_start(min(query + 2u, last), base);
-  row_starts[3] = row_start(min(query + 3u, last), base);
-  row_starts[4] = row_start(min(query + 4u, last), base);
-  row_starts[5] = row_start(min(query + 5u, last), base);
-  row_starts[6] = row_start(min(query + 6u, last), base);
-  row_starts[7] = row_start(min(query + 7u, last), base);
+// The rows of the eight queries from `first` on; behind the last query it is repeated.
+fn find_queries(lane: u32, first: u32, last: u32) {
+  row_starts[0] = head_of(first, 0u, last) * UNITS;
+  row_starts[1] = head_of(first, 1u, last) * UNITS;
+  row_starts[2] = head_of(first, 2u, last) * UNITS;
+  row_starts[3] = head_of(first, 3u, last) * UNITS;
+  row_starts[4] = head_of(first, 4u, last) * UNITS;
+  row_starts[5] = head_of(first, 5u, last) * UNITS;
+  row_starts[6] = head_of(first, 6u, last) * UNITS;
+  row_starts[7] = head_of(first, 7u, last) * UNITS;
 }
 
-fn fact(query: u32, last: u32, first: u32) -> vec2<f32> {
-  return facts[first + min(query, last) * params.heads];
-}
-
-fn query_facts(lane: u32, query: u32, last: u32, first: u32) -> Facts {
-  let a = fact(query, last, first);
-  let b = fact(query + 1u, last, first);
-  let c = fact(query + 2u, last, first);
-  let d = fact(query + 3u, last, first);
-  let e = fact(query + 4u, last, first);
-  let f = fact(query + 5u, last, first);
-  let g = fact(query + 6u, last, first);
-  let h = fact(query + 7u, last, first);
+fn query_facts(lane: u32, first: u32, last: u32) -> Facts {
+  let a = facts[head_of(first, 0u, last)];
+  let b = facts[head_of(first, 1u, last)];
+  let c = facts[head_of(first, 2u, last)];
+  let d = facts[head_of(first, 3u, last)];
+  let e = facts[head_of(first, 4u, last)];
+  let f = facts[head_of(first, 5u, last)];
+  let g = facts[head_of(first, 6u, last)];
+  let h = facts[head_of(first, 7u, last)];
   return Facts(
     vec4<f32>(a.x, b.x, c.x, d.x), vec4<f32>(e.x, f.x, g.x, h.x),
     vec4<f32>(a.y, b.y, c.y, d.y), vec4<f32>(e.y, f.y, g.y, h.y),

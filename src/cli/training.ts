@@ -43,7 +43,7 @@ export interface Training<S extends CommonSettings> {
   /** Folder of the model that is trained. */
   readonly student: string;
   readonly teacher?: string;
-  plan(gpu: Gpu, settings: S, gpuMemory?: number): Promise<TrainingPlan> | TrainingPlan;
+  plan(gpu: Gpu, settings: S, gpuMemory?: number): Promise<TrainingPlan>;
   open(gpu: Gpu, settings: Planned<S>): Promise<OpenedRun>;
 }
 
@@ -122,13 +122,13 @@ function inputsOf(
   { student, teacher, settings }: Training<CommonSettings>,
 ): Record<string, number> {
   const inputs: Record<string, number> = {};
-  for (const dir of [student, teacher]) {
+  for (const [role, dir] of Object.entries({ student, teacher })) {
     if (dir === undefined) continue;
     using checkpoint = openCheckpoint(dir);
-    inputs[basename(dir)] = checkpoint.byteLength;
+    inputs[role] = checkpoint.byteLength;
   }
-  for (const { path } of [...settings.data, { path: settings.heldOut }]) {
-    if (path !== undefined) inputs[basename(path)] = Deno.statSync(path).size;
+  for (const path of [...settings.data.map(({ path }) => path), settings.heldOut]) {
+    if (path !== undefined) inputs[path] = Deno.statSync(path).size;
   }
   return inputs;
 }
@@ -205,12 +205,14 @@ async function writeOut<S extends CommonSettings>(
     join(dir, CARD),
     join(dir, PICTURE),
   ].filter(isThere);
+  using original = openCheckpoint(student);
   const content = trainedFolder(space, parameters, {
     config: readJsonObject(join(student, "config.json"), MAX_CONFIG, ConfigError),
     copies,
     settings: { made_by: `unmask ${command}`, run: dir, step, dtype },
     dtype: DTYPES[dtype],
     adapters,
+    original,
     weightsOf,
   });
   await writeWithReport(out, content);

@@ -3,13 +3,11 @@
 import type { Gpu } from "../gpu/device.ts";
 import { loadModel } from "../model/loading/load.ts";
 import { readConfig } from "../model/loading/config.ts";
-import { dryRun } from "../model/memory/dry_run.ts";
 import type { ModelConfig } from "../model/model_config.ts";
-import { openCheckpoint } from "../weights/checkpoint.ts";
 import { ModelTeacher } from "./pass/model_teacher.ts";
 import { DistilLoss } from "./pass/training_loss.ts";
 import type { TrainingPlan } from "./plan.ts";
-import { checkStudent, type OpenedRun, openRun, planOf } from "./run/opened_run.ts";
+import { checkStudent, loadedBytes, type OpenedRun, openRun, planOf } from "./run/opened_run.ts";
 import type { DistilSettings } from "./run/settings.ts";
 
 /** Plans a distillation. @throws {GpuError} when it does not fit, {@linkcode Error} for other models */
@@ -21,9 +19,9 @@ export async function planDistil(
   const student = checkStudent(settings.student, settings);
   const config = readConfig(settings.teacher);
   checkComparable(config, student, settings);
-  using checkpoint = openCheckpoint(settings.teacher);
-  const { weightBytes } = await dryRun(config, checkpoint, gpu);
-  return planOf(gpu, settings, student, { teacher: { config, weightBytes }, gpuMemory });
+  const weightBytes = await loadedBytes(gpu, settings.teacher, config);
+  const teacher = { config, weightBytes };
+  return await planOf(gpu, settings, settings.student, { teacher, gpuMemory });
 }
 
 /** Opens a distillation; see {@linkcode openRun}. */

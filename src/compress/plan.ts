@@ -19,7 +19,9 @@ export interface PlanRequest {
   readonly student: ModelConfig;
   /** The teacher, and the bytes of its weights as they are loaded; absent: there is none. */
   readonly teacher?: { readonly config: ModelConfig; readonly weightBytes: number };
-  /** Adapters alone are trained; absent: all weights are. */
+  /** Bytes of the student's weights as they would be loaded to answer (default: of two bytes each). */
+  readonly loadedBytes?: number;
+  /** Adapters alone are trained, beside weights as they are loaded; absent: all weights are. */
   readonly lora?: { readonly rank: number; readonly modules: readonly string[] };
   /** Tensors of the optimiser's state, and the averages if they are kept, beside each weight. */
   readonly moments: (name: string) => number;
@@ -52,6 +54,12 @@ export interface TrainingPlan {
 
 /** Rows beyond which a micro-batch is no faster: products fill any device by then. */
 const MOST_ROWS = 4096;
+/** Parameters of dispatches, readback, rotation, ids: about the same for every model. */
+const SMALL = 3 * 2 ** 19;
+/** Of a frozen matrix at most so much is in f32 at a time. */
+const PIECE_BYTES = 2 ** 26;
+/** Words of a row's best tokens by the teacher, at most. */
+const TEACHER_WORDS = 128;
 /** Where memory is not known, a plan stays below this unless even the least takes more. */
 const UNKNOWN_LIMIT = 8 * 2 ** 30;
 
@@ -124,13 +132,21 @@ function planned(
   const trained = trainedOf(request, layouts);
   const sum = (list: readonly ParameterLayout[], of = (_: string) => 1) =>
     4 * list.reduce((all, layout) => all + of(layout.name) * paddedElements(layout), 0);
-  const adapters = request.lora ? sum(trained) : 0;
+  const largest = Math.max(...layouts.map((layout) => 4 * paddedElements(layout)));
+  const weights = request.lora
+    ? [
+      { name: "weights, frozen", bytes: request.loadedBytes ?? sum(layouts) / 2 },
+      { name: "their pieces in f32", bytes: Math.min(largest, PIECE_BYTES) },
+      { name: "adapters", bytes: sum(trained) },
+    ]
+    : [{ name: "weights, f32", bytes: sum(layouts) }];
   const all: PlanPart[] = [
-    { name: "weights, f32", bytes: sum(layouts) + adapters },
+    ...weights,
     { name: "gradients", bytes: sum(trained) },
     { name: "optimiser", bytes: sum(trained, moments) },
     ...activationParts(student, rows, keepActivations),
     ...teacher ? teacherParts(teacher, rows) : [],
+    { name: "batches and small buffers", bytes: SMALL + (teacher ? 4 * rows * TEACHER_WORDS : 0) },
   ];
   const parts = all.filter(({ bytes }) => bytes > 0);
   const bytes = parts.reduce((total, part) => total + part.bytes, 0);
@@ -179,16 +195,15 @@ function activationParts(config: ModelConfig, rows: number, keeps: boolean): Pla
 
 const logitRows = (stride: number) => Math.max(1, Math.floor(DEFAULT_LOGITS_BYTES / (4 * stride)));
 
-/** A teacher runs forward only: one layer's activations, and a chunk of logits. */
+/** A teacher runs forward only, as models do that answer: one layer's activations, a chunk of logits. */
 function teacherParts(
   { config, weightBytes }: NonNullable<PlanRequest["teacher"]>,
   rows: number,
 ): PlanPart[] {
-  const { kept, shared } = activationWidths(config, headShape(config));
-  const widths = [...Object.values(kept), ...Object.values(shared)];
+  const { kept: { q, k, v, attended } } = activationWidths(config, headShape(config));
   const width = paddedInner(config.hiddenSize);
   const stride = paddedInner(config.embeddingSize);
-  const passing = 4 * rows * (widths.reduce((sum, one) => sum + one, 0) + 2 * width);
+  const passing = 4 * rows * (3 * width + q + k + v + attended + paddedInner(config.ffnSize));
   return [
     { name: "teacher's weights", bytes: weightBytes },
     {

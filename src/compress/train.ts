@@ -3,13 +3,17 @@
 import type { Gpu } from "../gpu/device.ts";
 import { CROSS_ENTROPY } from "./pass/training_loss.ts";
 import type { TrainingPlan } from "./plan.ts";
-import { checkStudent, type OpenedRun, openRun, planOf } from "./run/opened_run.ts";
+import { type OpenedRun, openRun, planOf } from "./run/opened_run.ts";
 import { startFresh } from "./run/start.ts";
 import type { TrainSettings } from "./run/settings.ts";
 
 /** Plans a training run. @throws {GpuError} when it does not fit, saying what would */
-export function planTrain(gpu: Gpu, settings: TrainSettings, gpuMemory?: number): TrainingPlan {
-  return planOf(gpu, settings, checkStudent(settings.from, settings), { gpuMemory });
+export async function planTrain(
+  gpu: Gpu,
+  settings: TrainSettings,
+  gpuMemory?: number,
+): Promise<TrainingPlan> {
+  return await planOf(gpu, settings, settings.from, { gpuMemory });
 }
 
 /** Opens a training run; see {@linkcode openRun}. */
@@ -17,6 +21,9 @@ export async function openTrain(
   gpu: Gpu,
   settings: TrainSettings & { readonly rows: number; readonly keepActivations: boolean },
 ): Promise<OpenedRun> {
+  if (settings.lora && settings.start !== "folder") {
+    throw new Error("lora is for weights that are kept: leave --lora out, or --start");
+  }
   return await openRun(
     gpu,
     settings.from,

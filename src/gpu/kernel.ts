@@ -2,8 +2,8 @@
 
 import type { RowForm } from "./row_form.ts";
 
-/** How a kernel uses a storage buffer. */
-export type Access = "read" | "write";
+/** How a kernel uses a storage buffer; `texels` are read from a texture. */
+export type Access = "read" | "write" | "texels";
 type ScalarType = "u32" | "f32";
 
 /** The declaration of a kernel: what its wrapper says about the shader. */
@@ -35,6 +35,8 @@ export interface KernelDeclaration<
    * device adds `gather_rows`, with or without subgroups.
    */
   readonly rows?: Readonly<Record<RowForm, string>>;
+  /** Whether the shader calls `gather_rows` whatever the device's form. */
+  readonly exchangesRows?: boolean;
   /** Whether the shader uses matrix units; the snippet with their shape is added. */
   readonly usesMatrixUnits?: boolean;
 }
@@ -106,6 +108,10 @@ export interface WeightBinding {
   readonly buffers: readonly GPUBuffer[];
 }
 
+/** A binding in a shader: its number, then access and name of a buffer, or the name of texels. */
+const BINDING =
+  /@group\(0\)\s*@binding\((\d+)\)\s*var(?:<storage,\s*(read|read_write)>\s*(\w+)|\s+(\w+)\s*:\s*texture_storage_2d<rgba32float,\s*read>)/g;
+
 function difference(name: string, what: string, declared: string, found: string): Error {
   return new Error(
     `shaders/${name}.wgsl: ${what} differ: the wrapper declares [${declared}], ` +
@@ -142,9 +148,9 @@ export function defineKernel<
   );
   if (params !== declaredParams) throw difference(name, "Params", declaredParams, params);
 
-  const bindings = [...source.matchAll(
-    /@group\(0\)\s*@binding\((\d+)\)\s*var<storage,\s*(read|read_write)>\s*(\w+)/g,
-  )].map((m) => `${m[1]} ${m[3]}: ${m[2] === "read" ? "read" : "write"}`).join(", ");
+  const bindings = [...source.matchAll(BINDING)].map(([, at, access, buffer, texels]) =>
+    texels ? `${at} ${texels}: texels` : `${at} ${buffer}: ${access === "read" ? "read" : "write"}`
+  ).join(", ");
   const declaredBindings = Object.entries(declaration.bindings)
     .map(([k, v], i) => `${i + 1} ${k}: ${v}`).join(", ");
   if (bindings !== declaredBindings) throw difference(name, "bindings", declaredBindings, bindings);

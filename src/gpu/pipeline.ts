@@ -119,7 +119,7 @@ export function shaderCode(
     ...kernel.usesElement ? [ELEMENT[element]] : [],
     ...kernel.rows ? [kernel.rows[form]] : [],
     ...arithmetic ? [TILE_ROWS[form], ROW_UNIT[rowElement(arithmetic, form)]] : [],
-    ...(kernel.rows || arithmetic) && form === "exchanged"
+    ...kernel.exchangesRows || (kernel.rows || arithmetic) && form === "exchanged"
       ? [gpu.subgroups && splits === 1 ? gatherRowsSubgroup : gatherRowsWorkgroup]
       : [],
     ...kernel.usesMatrixUnits ? [gpu.matrixUnits!.snippet] : [],
@@ -141,6 +141,11 @@ function compile(
     visibility: GPUShaderStage.COMPUTE,
     buffer: { type },
   });
+  const texels = (binding: number): GPUBindGroupLayoutEntry => ({
+    binding,
+    visibility: GPUShaderStage.COMPUTE,
+    storageTexture: { access: "read-only", format: "rgba32float" },
+  });
   const layout = device.createBindGroupLayout({
     label: kernel.name,
     entries: [
@@ -150,7 +155,9 @@ function compile(
         buffer: { type: "uniform", hasDynamicOffset: true },
       },
       ...Object.values(kernel.bindings).map((access, i) =>
-        storage(i + 1, access === "read" ? "read-only-storage" : "storage")
+        access === "texels"
+          ? texels(i + 1)
+          : storage(i + 1, access === "read" ? "read-only-storage" : "storage")
       ),
     ],
   });

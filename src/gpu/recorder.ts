@@ -5,11 +5,12 @@ import type { Access, Cost, Element, Kernel, WeightBinding } from "./kernel.ts";
 import type { KernelTimes } from "./kernel_times.ts";
 import { pipelineFor } from "./pipeline.ts";
 import type { Tensor } from "./tensor.ts";
+import { encodeTexelCopy, type Texels } from "./texels.ts";
 
 /** One call of a kernel. */
 export interface Dispatch<B, P, C> {
-  /** A tensor for every declared binding. */
-  readonly bindings: { readonly [K in keyof B]: Tensor };
+  /** A tensor, or texels, for every declared binding. */
+  readonly bindings: { readonly [K in keyof B]: B[K] extends "texels" ? Texels : Tensor };
   /** A number for every declared parameter. */
   readonly params: { readonly [K in keyof P]: number };
   /** Override constants that differ from their defaults. */
@@ -30,6 +31,12 @@ export interface RecorderCounts {
   submits: number;
 }
 
+/** What a binding holds in memory. */
+type Memory = GPUBuffer | GPUTexture;
+
+const memoryOf = (bound: Tensor | Texels): Memory =>
+  "buffer" in bound ? bound.buffer : bound.texture;
+
 const ARENA_BYTES = 256 * 1024;
 
 /**
@@ -48,10 +55,10 @@ export class Recorder implements Disposable {
   readonly #staging = new ArrayBuffer(ARENA_BYTES);
   readonly #arena: GPUBuffer;
   #used = 0;
-  #retired: GPUBuffer[] = [];
-  readonly #bindGroups = new Map<string, { readonly group: GPUBindGroup; buffers: GPUBuffer[] }>();
-  /** Keys of the bind groups of each buffer. */
-  readonly #groupsOf = new Map<GPUBuffer, Set<string>>();
+  #retired: Memory[] = [];
+  readonly #bindGroups = new Map<string, { readonly group: GPUBindGroup; bound: Memory[] }>();
+  /** Keys of the bind groups of each buffer or texture. */
+  readonly #groupsOf = new Map<Memory, Set<string>>();
 
   constructor(gpu: Gpu) {
     this.gpu = gpu;
@@ -101,8 +108,8 @@ export class Recorder implements Disposable {
       else view.setUint32(4 * i, value, true);
     });
 
-    const tensors = Object.keys(kernel.bindings).map((name) => call.bindings[name]);
-    const key = `${pipeline.id}:${tensors.map((t) => t.key).join(",")}`;
+    const all = Object.keys(kernel.bindings).map((name): Tensor | Texels => call.bindings[name]);
+    const key = `${pipeline.id}:${all.map((one) => one.key).join(",")}`;
     let group = this.#bindGroups.get(key)?.group;
     if (!group) {
       group = this.gpu.device.createBindGroup({
@@ -112,13 +119,15 @@ export class Recorder implements Disposable {
             binding: 0,
             resource: { buffer: this.#arena, offset: 0, size: Math.max(16, names.length * 4) },
           },
-          ...tensors.map((t, i) => ({
+          ...all.map((one, i) => ({
             binding: i + 1,
-            resource: { buffer: t.buffer, offset: t.byteOffset, size: t.byteLength },
+            resource: "buffer" in one
+              ? { buffer: one.buffer, offset: one.byteOffset, size: one.byteLength }
+              : one.view,
           })),
         ],
       });
-      this.#keep(key, group, tensors.map(({ buffer }) => buffer));
+      this.#keep(key, group, all.map(memoryOf));
     }
 
     if (this.times) {
@@ -159,26 +168,33 @@ export class Recorder implements Disposable {
     this.#commands().clearBuffer(buffer, byteOffset, byteLength);
   }
 
-  /** Frees a tensor after the next submit, or at once if nothing is recorded. */
-  retire(tensor: Tensor): void {
-    const { buffer } = tensor;
-    if (this.#encoder) this.#retired.push(buffer);
-    else tensor.destroy();
-    // A cached group with the destroyed buffer would fail at submit.
-    for (const key of this.#groupsOf.get(buffer) ?? []) {
-      for (const other of this.#bindGroups.get(key)!.buffers) {
+  /** Records a copy into texels; `count` are those of the tensor's beginning. */
+  copyTexels(from: Tensor, to: Texels, count: number): void {
+    this.#pass?.end();
+    this.#pass = undefined;
+    encodeTexelCopy(this.#commands(), from.buffer, from.byteOffset, to, count);
+  }
+
+  /** Frees a tensor, or texels, after the next submit, or at once if nothing is recorded. */
+  retire(unused: Tensor | Texels): void {
+    const memory = memoryOf(unused);
+    if (this.#encoder) this.#retired.push(memory);
+    else unused.destroy();
+    // A cached group with what is destroyed would fail at submit.
+    for (const key of this.#groupsOf.get(memory) ?? []) {
+      for (const other of this.#bindGroups.get(key)!.bound) {
         this.#groupsOf.get(other)!.delete(key);
       }
       this.#bindGroups.delete(key);
     }
-    this.#groupsOf.delete(buffer);
+    this.#groupsOf.delete(memory);
   }
 
-  #keep(key: string, group: GPUBindGroup, buffers: GPUBuffer[]): void {
-    this.#bindGroups.set(key, { group, buffers });
-    for (const buffer of buffers) {
-      const keys = this.#groupsOf.get(buffer) ?? new Set();
-      this.#groupsOf.set(buffer, keys.add(key));
+  #keep(key: string, group: GPUBindGroup, bound: Memory[]): void {
+    this.#bindGroups.set(key, { group, bound });
+    for (const memory of bound) {
+      const keys = this.#groupsOf.get(memory) ?? new Set();
+      this.#groupsOf.set(memory, keys.add(key));
     }
   }
 
@@ -196,7 +212,7 @@ export class Recorder implements Disposable {
       this.gpu.device.queue.submit([commands]);
       this.counts.submits++;
     }
-    for (const buffer of this.#retired.splice(0)) buffer.destroy();
+    for (const memory of this.#retired.splice(0)) memory.destroy();
   }
 
   /** Drops everything recorded since the last submit, and the bind groups, after an error. */
@@ -207,7 +223,7 @@ export class Recorder implements Disposable {
     this.#pass = undefined;
     this.#encoder = undefined;
     this.#used = 0;
-    for (const buffer of this.#retired.splice(0)) buffer.destroy();
+    for (const memory of this.#retired.splice(0)) memory.destroy();
   }
 
   [Symbol.dispose](): void {

@@ -3,6 +3,7 @@
 import type { Gpu } from "./device.ts";
 import type { Recorder } from "./recorder.ts";
 import { createTensor, type Tensor } from "./tensor.ts";
+import { createTexels, type Texels } from "./texels.ts";
 
 /** Bytes that every device binds: WebGPU's least limit. */
 const BINDABLE_BYTES = 2 ** 27;
@@ -20,6 +21,7 @@ export class Scratch implements Disposable {
   readonly #gpu: Gpu;
   readonly #recorder: Recorder;
   readonly #tensors = new Map<string, Tensor>();
+  readonly #texels = new Map<string, Texels>();
 
   constructor(gpu: Gpu, recorder: Recorder) {
     this.#gpu = gpu;
@@ -41,7 +43,20 @@ export class Scratch implements Disposable {
     return grown;
   }
 
+  /** Returns the texels of a name, with room for so many; their contents are undefined. */
+  texels(name: string, count: number): Texels {
+    const current = this.#texels.get(name);
+    if (current && current.capacity >= count) return current;
+    if (current) this.#recorder.retire(current);
+    this.#texels.delete(name);
+    const grown = createTexels(this.#gpu, name, count);
+    this.#texels.set(name, grown);
+    return grown;
+  }
+
   [Symbol.dispose](): void {
+    for (const texels of this.#texels.values()) texels.destroy();
+    this.#texels.clear();
     for (const tensor of this.#tensors.values()) tensor.destroy();
     this.#tensors.clear();
   }

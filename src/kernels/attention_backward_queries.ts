@@ -24,7 +24,7 @@ export const attentionBackwardQueriesKernel = defineKernel({
     facts: "write",
     d_q: "write",
   },
-  params: { heads: "u32", kv_heads: "u32", scale: "f32" },
+  params: { heads: "u32", kv_heads: "u32", units: "u32", scale: "f32" },
   constants: { UNITS: 32, HELD: 0 },
   usesElement: true,
   rows: { exchanged: rowsExchanged, uniform: rowsUniform },
@@ -63,10 +63,11 @@ export function attentionBackwardQueries(
   { heads, kvHeads, headDim, headStride }: HeadShape,
   work: AttentionWork,
 ): void {
+  const units = headStride / 4;
   recorder.dispatch(attentionBackwardQueriesKernel, {
     bindings: { ...bindings, d_y: dY, sequences: ranges, d_q: dQ },
-    params: { heads, kv_heads: kvHeads, scale: 1 / Math.sqrt(headDim) },
-    constants: { UNITS: headStride / 4, HELD: recorder.gpu.rowForm === "exchanged" ? 1 : 0 },
+    params: { heads, kv_heads: kvHeads, units, scale: 1 / Math.sqrt(headDim) },
+    constants: { UNITS: units, HELD: recorder.gpu.rowForm === "exchanged" ? 1 : 0 },
     // Operations: scores, d_y . v and weighted sums of keys.
     cost: {
       operations: 6 * work.pairs * heads * headDim,

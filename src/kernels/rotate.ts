@@ -11,7 +11,8 @@ export const rotateKernel = defineKernel({
   name: "rotate",
   source,
   bindings: { positions: "read", rotation: "read", x: "write" },
-  params: { pairs: "u32", half: "u32", head_stride: "u32", stride: "u32", direction: "f32" },
+  params: { pairs: "u32", stride: "u32", direction: "f32" },
+  constants: { HALF: 64, HEAD_STRIDE: 128 },
 });
 
 /** Lanes of a workgroup: as in the shader. */
@@ -43,7 +44,8 @@ export function rotate(
   const pairs = heads * half;
   recorder.dispatch(rotateKernel, {
     bindings: { positions, rotation, x },
-    params: { pairs, half, head_stride: headStride, stride, direction: inverse ? -1 : 1 },
+    params: { pairs, stride, direction: inverse ? -1 : 1 },
+    constants: { HALF: half, HEAD_STRIDE: headStride },
     cost: { operations: 6 * rows * pairs, bytes: 4 * rows * (4 * pairs + headDim + 1) },
     workgroups: [Math.ceil(pairs / LANES), rows],
   });

@@ -133,6 +133,18 @@ Deno.test("copies and dispatches keep their order", async () => {
   b.destroy();
 });
 
+Deno.test("a region is cleared between the dispatches around it, and nothing beside it", async () => {
+  using recorder = new Recorder(gpu);
+  const places = tensorOf(gpu, "places", new Uint32Array(128).fill(7));
+  add(recorder, places, 70, 0, 1);
+  recorder.clear(places.part(64, 8));
+  add(recorder, places, 65, 0, 1);
+  const expected = new Uint32Array(128).fill(7).fill(0, 64, 72);
+  expected[65] = 8;
+  assertEquals(await words(recorder, places), [...expected]);
+  places.destroy();
+});
+
 Deno.test("a retired tensor lives until its records are submitted, or abandoned", async () => {
   using recorder = new Recorder(gpu);
   using watch = new DeviceWatch(gpu);

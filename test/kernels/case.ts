@@ -23,7 +23,7 @@ export const UNTOUCHED_U32 = 0xdeadbeef;
 /** Tensors of a run, freed together. */
 export class CaseTensors implements Disposable {
   readonly gpu: Gpu;
-  readonly #tensors: Tensor[] = [];
+  readonly #tensors: { destroy(): void }[] = [];
 
   constructor(gpu: Gpu) {
     this.gpu = gpu;
@@ -34,6 +34,12 @@ export class CaseTensors implements Disposable {
     const tensor = tensorOf(this.gpu, label, data);
     this.#tensors.push(tensor);
     return tensor;
+  }
+
+  /** Has something freed with the tensors. */
+  keep<T extends { destroy(): void }>(made: T): T {
+    this.#tensors.push(made);
+    return made;
   }
 
   /** An output full of the untouched values of its words. */

@@ -1,9 +1,16 @@
-/** `c = a b`, or added, with either factor transposed. */
+/** `c = a b`, or added, with either factor transposed; on a software adapter without texels. */
 
 import type { Tensor } from "../../src/gpu/tensor.ts";
-import { multiply } from "../../src/kernels/multiply_rows.ts";
+import { createTexels, type Texels } from "../../src/gpu/texels.ts";
+import { multiply, type ProductScratch } from "../../src/kernels/multiply_rows.ts";
 import { paddedInner } from "../../src/quant/scheme.ts";
-import { type CaseTensors, defineCase, GUARD_ROWS, untouchedReference } from "./case.ts";
+import {
+  type CaseTensors,
+  defineCase,
+  GUARD_ROWS,
+  type KernelCase,
+  untouchedReference,
+} from "./case.ts";
 import { paddedRows } from "./matrix.ts";
 
 interface Size {
@@ -48,15 +55,23 @@ export function reference(inputs: Inputs) {
   return { c };
 }
 
-/** Scratch memory of a run, full of what no sum could hide. */
-function scratchOf(tensors: CaseTensors) {
+/** Scratch memory of a run, full of what no sum could hide; with texels, if they are wanted. */
+function scratchOf(tensors: CaseTensors, withTexels: boolean): ProductScratch {
   const known = new Map<string, Tensor>();
+  const texels = new Map<string, Texels>();
   return {
-    get(name: string, elements: number): Tensor {
+    get(name, elements) {
       const tensor = known.get(name) ??
         tensors.of(name, new Float32Array(elements).fill(Number.NaN));
       known.set(name, tensor);
       return tensor;
+    },
+    ...withTexels && {
+      texels(name, count) {
+        const found = texels.get(name) ?? tensors.keep(createTexels(tensors.gpu, name, count));
+        texels.set(name, found);
+        return found;
+      },
     },
   };
 }
@@ -104,43 +119,47 @@ const layer = (inner: number, columns: number): readonly Size[] => {
 };
 
 /** Rows, columns and inner sizes around tiles, blocks of 8, and parts. */
-export const kernelCase = defineCase<Size, Inputs>({
-  kernel: "multiply_rows",
-  tolerance: 4e-6,
-  sizes: ORIENTATIONS.flatMap(({ name, ...orientation }) =>
-    ("aTransposed" in orientation ? SHAPES : [...SHAPES, ...WIDE]).map((shape): Size => ({
-      name: `${shape.rows} x ${shape.inner} by ${shape.inner} x ${shape.columns}, ${name}` +
-        (shape.add ? ", added" : ""),
-      ...shape,
-      ...orientation,
-    }))
-  ),
-  modelSizes: [...layer(128, 512), ...layer(128, 128), ...layer(512, 128), ...layer(128, 2048)],
-  inputs(size, random) {
-    const { rows, inner, columns, aTransposed, bTransposed } = size;
-    const scale = inner ** -0.25;
-    const matrix = (lines: number, line: number) => paddedRows(random, lines, line, scale);
-    return {
-      ...size,
-      a: aTransposed ? matrix(inner, rows) : matrix(rows, inner),
-      b: bTransposed ? matrix(columns, inner) : matrix(inner, columns),
-      old: paddedRows(random, rows, columns),
-    };
-  },
-  upload(tensors, { a, b, old, name: _, ...options }) {
-    const { rows, columns, add } = options;
-    const c = tensors.untouched("c", (rows + GUARD_ROWS) * paddedInner(columns));
-    if (add) tensors.gpu.device.queue.writeBuffer(c.tensor.buffer, 0, old);
-    const [left, right] = [tensors.of("a", a), tensors.of("b", b)];
-    const scratch = scratchOf(tensors);
-    return {
-      record: (recorder) => multiply(recorder, left, right, c.tensor, { ...options, scratch }),
-      outputs: { c },
-    };
-  },
-  reference,
-  cost: ({ rows, inner, columns }) => ({
-    multiplyAdds: rows * inner * columns,
-    bytes: 4 * (rows * inner + inner * columns + rows * columns),
-  }),
-});
+export function productCase(kernel: string, withTexels: boolean): KernelCase {
+  return defineCase<Size, Inputs>({
+    kernel,
+    tolerance: 4e-6,
+    sizes: ORIENTATIONS.flatMap(({ name, ...orientation }) =>
+      ("aTransposed" in orientation ? SHAPES : [...SHAPES, ...WIDE]).map((shape): Size => ({
+        name: `${shape.rows} x ${shape.inner} by ${shape.inner} x ${shape.columns}, ${name}` +
+          (shape.add ? ", added" : ""),
+        ...shape,
+        ...orientation,
+      }))
+    ),
+    modelSizes: [...layer(128, 512), ...layer(128, 128), ...layer(512, 128), ...layer(128, 2048)],
+    inputs(size, random) {
+      const { rows, inner, columns, aTransposed, bTransposed } = size;
+      const scale = inner ** -0.25;
+      const matrix = (lines: number, line: number) => paddedRows(random, lines, line, scale);
+      return {
+        ...size,
+        a: aTransposed ? matrix(inner, rows) : matrix(rows, inner),
+        b: bTransposed ? matrix(columns, inner) : matrix(inner, columns),
+        old: paddedRows(random, rows, columns),
+      };
+    },
+    upload(tensors, { a, b, old, name: _, ...options }) {
+      const { rows, columns, add } = options;
+      const c = tensors.untouched("c", (rows + GUARD_ROWS) * paddedInner(columns));
+      if (add) tensors.gpu.device.queue.writeBuffer(c.tensor.buffer, 0, old);
+      const [left, right] = [tensors.of("a", a), tensors.of("b", b)];
+      const scratch = scratchOf(tensors, withTexels);
+      return {
+        record: (recorder) => multiply(recorder, left, right, c.tensor, { ...options, scratch }),
+        outputs: { c },
+      };
+    },
+    reference,
+    cost: ({ rows, inner, columns }) => ({
+      multiplyAdds: rows * inner * columns,
+      bytes: 4 * (rows * inner + inner * columns + rows * columns),
+    }),
+  });
+}
+
+export const kernelCase = productCase("multiply_rows", false);

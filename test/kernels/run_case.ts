@@ -10,7 +10,6 @@ import { attentionBackwardQueriesKernel } from "../../src/kernels/attention_back
 import { embedKernel } from "../../src/kernels/embed.ts";
 import { headKernel } from "../../src/kernels/head.ts";
 import { matmulKernel } from "../../src/kernels/matmul.ts";
-import { multiplyRowsKernel } from "../../src/kernels/multiply_rows.ts";
 import { qkvKernel } from "../../src/kernels/qkv.ts";
 import { swigluKernel } from "../../src/kernels/swiglu.ts";
 import type { KernelCase, KernelRun, Word } from "./case.ts";
@@ -38,7 +37,6 @@ export const HAS_FORMS: readonly string[] = [
   attentionBackwardQueriesKernel,
   embedKernel,
   matmulKernel,
-  multiplyRowsKernel,
   qkvKernel,
   swigluKernel,
   headKernel,

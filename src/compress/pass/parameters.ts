@@ -160,6 +160,8 @@ export class TrainingParameters implements Disposable {
         checkpoint.readInto(slice, bytes, size * piece.first);
         const values = padded(piece.layout, toF32(bytes, slice.dtype));
         upload(this.gpu, weight, values, piece.paddedFirst);
+        // Frees the copies that the queue holds.
+        this.gpu.device.queue.submit([]);
       }
     }
   }

@@ -28,7 +28,7 @@ export const DEFAULT_LOGITS_BYTES = 16 * 2 ** 20;
 export interface TrainingPassOptions {
   /** Low-rank adapters that join the matrices. */
   readonly adapters?: Adapters;
-  /** Whether to keep what the products of all layers make (default false: they are made again). */
+  /** Whether to keep all that the layers make (default false: only their inputs, and all else is made again). */
   readonly keepActivations?: boolean;
   /** Most bytes of logits in memory together; one row's always may be. */
   readonly logitsBytes?: number;
@@ -81,6 +81,20 @@ export class TrainingPass implements LogitSource, Disposable {
     observe?: GradientObserver,
   ): Promise<LossSums> {
     for (const batch of batches) checkBatch(batch, this.config);
+    try {
+      return await this.#step(batches, loss, observe);
+    } catch (error) {
+      // What is half recorded must not run with the next call.
+      this.#space.recorder.abandon();
+      throw error;
+    }
+  }
+
+  async #step(
+    batches: readonly TrainingBatch[],
+    loss: TrainingLoss,
+    observe?: GradientObserver,
+  ): Promise<LossSums> {
     const { scratch, recorder, readback } = this.#space;
     const terms = loss.terms.length;
     const asked = batches.map(({ rows }) => rows.length);
@@ -119,8 +133,9 @@ export class TrainingPass implements LogitSource, Disposable {
     const last = layers.length - 1;
     observe?.(`block.${last}.out`, scattered(this.#layers, batch, dX, "observed"));
     for (let i = last; i >= 0; i--) {
-      // Nothing has been made since the last layer's.
-      dX = layerBackward(this.#layers, batch, layers[i], i, dX, i === last);
+      // What the last layer made is there in any case.
+      const made = this.#layers.keepsActivations || i === last;
+      dX = layerBackward(this.#layers, batch, layers[i], i, dX, made);
       if (i > 0) observe?.(`block.${i - 1}.out`, dX);
     }
     observe?.("embed", dX);

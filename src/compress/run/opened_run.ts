@@ -4,11 +4,14 @@ import type { Gpu } from "../../gpu/device.ts";
 import type { Tensor } from "../../gpu/tensor.ts";
 import type { Predictor } from "../../denoise/predictor.ts";
 import { readConfig } from "../../model/loading/config.ts";
+import { dryRun } from "../../model/memory/dry_run.ts";
 import { freeHostBytes } from "../../model/memory/host_memory.ts";
 import type { ModelConfig } from "../../model/model_config.ts";
+import { GROUP_SIZES, quantised, type QuantScheme } from "../../quant/scheme.ts";
+import { openCheckpoint } from "../../weights/checkpoint.ts";
 import { openTrainingData, readSamples, type TrainingData } from "../data/training_data.ts";
 import { type SampleEncoder, sampleEncoder } from "../data/sample.ts";
-import { ADAPTED_MODULES, Adapters, nothingTrains } from "../pass/adapters.ts";
+import { ADAPTED_MODULES, Adapters } from "../pass/adapters.ts";
 import { type Parameter, TrainingParameters } from "../pass/parameters.ts";
 import type { TrainingLoss } from "../pass/training_loss.ts";
 import { TrainingPass } from "../pass/training_pass.ts";
@@ -43,17 +46,39 @@ export type PlannedSettings = CommonSettings & {
   readonly keepActivations: boolean;
 };
 
-/** The plan of a run of these settings. @throws {GpuError} when nothing fits, saying what would */
-export function planOf(
+/** Bytes of a folder's weights as they are loaded to answer. */
+export async function loadedBytes(
+  gpu: Gpu,
+  dir: string,
+  config: ModelConfig,
+  layers?: QuantScheme,
+): Promise<number> {
+  using checkpoint = openCheckpoint(dir);
+  return (await dryRun(config, checkpoint, gpu, { layers })).weightBytes;
+}
+
+/** The scheme of matrices beside adapters; undefined where they stay as they are stored. */
+function frozenScheme({ lora }: CommonSettings): QuantScheme | undefined {
+  return lora?.weights && quantised(lora.weights, GROUP_SIZES[0]);
+}
+
+/**
+ * The plan of a run of these settings.
+ * @param dir folder of the model that is trained
+ * @throws {GpuError} when nothing fits, saying what would
+ */
+export async function planOf(
   gpu: Gpu,
   settings: CommonSettings,
-  student: ModelConfig,
+  dir: string,
   options: { readonly teacher?: PlanRequest["teacher"]; readonly gpuMemory?: number },
-): TrainingPlan {
+): Promise<TrainingPlan> {
+  const student = checkStudent(dir, settings);
   const { sequence, batch, rows, keepActivations, lora, masking } = settings;
   const samples = "samples" in batch ? batch.samples * sequence : batch.tokens;
   return planTraining({
     student,
+    loadedBytes: await loadedBytes(gpu, dir, student, frozenScheme(settings)),
     teacher: options.teacher,
     lora: lora && { rank: lora.rank, modules: lora.modules ?? ADAPTED_MODULES },
     moments: (name) => remembered(settings.optimizer, name).length,
@@ -94,10 +119,12 @@ export async function openRun(
   using opened = new DisposableStack();
   const { lora, sequence, rows, keepActivations, seed, optimizer } = settings;
   const space = opened.use(new TrainingSpace(gpu));
-  const parameters = opened.use(TrainingParameters.load(gpu, dir, {
-    trains: lora ? nothingTrains : undefined,
-    context: Math.max(sequence, checkStudent(dir, settings).maxSequenceLength),
-  }));
+  checkStudent(dir, settings);
+  const parameters = opened.use(
+    lora
+      ? await TrainingParameters.frozen(gpu, dir, { scheme: frozenScheme(settings) })
+      : TrainingParameters.load(gpu, dir),
+  );
   start?.(parameters);
   const adapters = lora && opened.use(new Adapters(parameters, { ...lora, seed }));
   const pass = opened.use(new TrainingPass(space, parameters, { adapters, keepActivations }));

@@ -5,6 +5,7 @@ import { createTensor, type Tensor } from "../../gpu/tensor.ts";
 import { adamW } from "../../kernels/adam_w.ts";
 import { average } from "../../kernels/combine.ts";
 import { NORM_WORDS } from "../../kernels/finish_norm.ts";
+import { muon } from "../muon.ts";
 import { sumSquares } from "../../kernels/sum_squares.ts";
 import { paddedElements } from "../pass/parameter_layout.ts";
 import type { Parameter, TrainingParameters } from "../pass/parameters.ts";
@@ -109,19 +110,34 @@ export class Optimiser implements Disposable {
     for (const parameter of this.#trained) {
       const { weight, gradient, layout } = parameter;
       const elements = paddedElements(layout);
+      const clear = true;
       // A norm's weights are scales around 1: they do not decay.
       const decay = layout.shape.length > 1 ? this.#settings.weightDecay : 0;
-      const [m, v] = [this.of(parameter, "m")!, this.of(parameter, "v")!];
-      adamW(recorder, { weight, gradient, m, v, norm: this.norm }, {
-        elements,
-        rate,
-        beta1,
-        beta2,
-        epsilon,
-        decay,
-        step: step + 1,
-        clear: true,
-      });
+      const momentum = this.of(parameter, "momentum");
+      if (momentum) {
+        const { rows: stored, columns, shape: [rows, inner] } = layout;
+        const shape = { stored: { rows: stored, columns }, rows, columns: inner };
+        const kept = this.#settings.momentum;
+        muon(recorder, { weight, gradient, momentum, norm: this.norm }, shape, {
+          rate,
+          decay,
+          kept,
+          clear,
+          scratch,
+        });
+      } else {
+        const [m, v] = [this.of(parameter, "m")!, this.of(parameter, "v")!];
+        adamW(recorder, { weight, gradient, m, v, norm: this.norm }, {
+          elements,
+          rate: this.#settings.name === "muon" ? rate * this.#settings.otherRate : rate,
+          beta1,
+          beta2,
+          epsilon,
+          decay,
+          step: step + 1,
+          clear,
+        });
+      }
       const kept = this.#settings.average;
       if (kept === null) continue;
       const own = this.of(parameter, "average")!;

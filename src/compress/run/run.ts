@@ -126,11 +126,15 @@ export async function* train(run: Run): AsyncGenerator<RunEvent, void, void> {
     if (run.evaluate) yield* evaluateAndWrite();
     yield* save();
   }
+  let upcoming = isOver(length, state) ? Promise.resolve([]) : batchesOf(run, state.step);
   while (!isOver(length, state) && !run.signal?.aborted) {
-    const batches = await run.batches(state.step);
+    const batches = await upcoming;
     const tokens = batches.reduce((sum, { ids }) => sum + ids.length, 0);
     rate = rateAt(progressOf(length, state, tokens), schedule);
-    const losses = await trainee.step(batches, { step: state.step, rate });
+    const going = trainee.step(batches, { step: state.step, rate });
+    // Made while the device computes.
+    upcoming = batchesOf(run, state.step + 1);
+    const losses = await going;
     checkLoss(losses, state.step);
     state = {
       ...state,
@@ -145,6 +149,13 @@ export async function* train(run: Run): AsyncGenerator<RunEvent, void, void> {
     if (isStopped || step % run.checkpointEvery === 0) yield* save();
   }
   yield { kind: "end", finished: isOver(length, state), step: state.step, best: state.best };
+}
+
+/** The batches of a step; what is wrong with them is told when they are awaited. */
+function batchesOf(run: Run, step: number): Promise<readonly TrainingBatch[]> {
+  const made = Promise.try(() => run.batches(step));
+  made.catch(() => {});
+  return made;
 }
 
 function checkLoss({ loss, gradientNorm }: StepLosses, step: number): void {

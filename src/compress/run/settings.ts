@@ -8,6 +8,8 @@ import { z } from "zod";
 import { DISTIL_MASKING, type MaskingOptions, TRAIN_MASKING } from "../data/masking.ts";
 import { CARD_TERMS, KL_DIRECTIONS } from "../../kernels/distil_loss.ts";
 import { MOST_TOP_TOKENS } from "../../kernels/top_tokens.ts";
+import { ADAPTED_MODULES } from "../pass/adapters.ts";
+import { QUANTISED } from "../../quant/scheme.ts";
 import { START_NAMES } from "./start.ts";
 import { DECAYS } from "./schedule.ts";
 
@@ -49,7 +51,7 @@ const length = z.union([
   z.strictObject({ steps: whole(1) }),
   z.strictObject({ tokens: whole(1) }),
   z.strictObject({ epochs: positive }),
-]);
+], { error: "expected one of steps, tokens and epochs" });
 
 interface Defaults {
   readonly rate: number;
@@ -119,7 +121,9 @@ export const distilSettings = z.strictObject({
   lora: z.strictObject({
     rank: whole(1),
     alpha: positive.optional(),
-    modules: z.array(z.string().min(1)).min(1).optional(),
+    modules: z.array(z.enum(ADAPTED_MODULES)).min(1).optional(),
+    /** Bits of the matrices beside the adapters while these are trained; absent: as stored. */
+    weights: z.enum(QUANTISED).optional(),
   }).optional(),
 });
 /** Settings of `unmask distil`. */
@@ -175,7 +179,14 @@ export function completed<T extends z.ZodType>(
   if (result.success) return result.data;
   const [issue] = result.error.issues;
   const field = issue.path.join(".");
-  throw new Error(`${where}: ${field === "" ? "" : `${field}: `}${issue.message}`);
+  const found = JSON.stringify(issue.path.reduce(
+    (value, name) => (value as Record<PropertyKey, unknown> | undefined)?.[name],
+    given as unknown,
+  ));
+  throw new Error(
+    `${where}: ${field === "" ? "" : `${field}: `}${issue.message}` +
+      (issue.code === "unrecognized_keys" ? "" : `; found ${found ?? "nothing"}`),
+  );
 }
 
 /** The first difference between two settings; undefined where they are equal. */

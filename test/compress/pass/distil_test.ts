@@ -111,5 +111,10 @@ Deno.test("a student is compared with a loaded model or with a model in training
       RangeError,
       "the teacher has 40 tokens, the student 35",
     );
+    // What that step had recorded is gone.
+    const { gradient } = parameters.get("model.transformer.ln_f.weight");
+    parameters.clearGradients(space.recorder);
+    const bytes = await space.readback.read(space.recorder, gradient!);
+    assert(new Float32Array(bytes).every((value) => value === 0));
   });
 });

@@ -66,7 +66,9 @@ Deno.test("a model of two layers memorises eight sequences", async () => {
     using parameters = TrainingParameters.load(anyGpu, folder);
     startFresh(parameters, 1);
     using pass = new TrainingPass(space, parameters);
-    const { optimizer } = smallTrain(dir, { optimizer: { beta2: 0.95, average: null } });
+    const { optimizer } = smallTrain(dir, {
+      optimizer: { name: "adamw", beta2: 0.95, average: null },
+    });
     using optimiser = new Optimiser(space, parameters, optimizer);
     const trainee = new ModelTrainee(space, parameters, { pass, loss: CROSS_ENTROPY, optimiser });
     const run = {

@@ -74,7 +74,11 @@ type Opened<S> = S & { readonly rows: number; readonly keepActivations: boolean 
 
 /** Settings of a training run of the model of {@linkcode writeSmall}. */
 export function smallTrain(dir: string, changes: Given = {}): Opened<TrainSettings> {
-  const own = { from: join(dir, "small"), start: "fresh", optimizer: { average: 0.9 } };
+  const own = {
+    from: join(dir, "small"),
+    start: "fresh",
+    optimizer: { name: "muon", average: 0.9 },
+  };
   const given = overlaid(overlaid(shared(dir), own), changes);
   return completed(trainSettings, given, "test") as Opened<TrainSettings>;
 }

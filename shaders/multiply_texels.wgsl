@@ -1,8 +1,41 @@
-// A tile whose numbers of a come to all lanes by exchange: each of eight lanes reads one unit. For adapters
-// that run lanes as one vector, on which a read costs as much for one lane as for all.
-// Four k a turn, two units a lane: of what a software adapter's instruction cache holds, this multiplies
-// most for every number that is read.
-const UNITS = 2u;
+// c[row, column] = sum over k of a[row, k] * b[k, column], plus c's old value when params.add is 1: the
+// twin of multiply_rows.wgsl for software adapters, which run eight lanes as one vector. A read of a buffer
+// costs them as much for one lane as for all, and some 36 instructions a lane: so each of eight lanes
+// reads one unit of a, and they exchange them; and b lies in texels, which are read in half as many. Four k
+// a turn, 32 rows and two units of columns a lane: of what an instruction cache holds, this makes most
+// products for every number that is read.
+// a: [rows, inner], or [inner, rows] where A_TRANSPOSED is 1; b: [inner, columns], as texels; c: [rows,
+// columns]. All in units of four numbers of a row. Every sum runs over k in ascending order.
+struct Params {
+  rows: u32,
+  column_units: u32,
+  inner: u32,
+  a_stride: u32, // units from a line to the next
+  b_stride: u32,
+  c_stride: u32,
+  part: u32, // inner size of a part, a multiple of 8
+  part_stride: u32, // units from what one part makes to that of the next
+  add: u32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> a: array<vec4<f32>>;
+@group(0) @binding(2) var b: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(3) var<storage, read_write> c: array<vec4<f32>>;
+
+override A_TRANSPOSED: u32 = 0u;
+override LANES: u32 = 32u;
+
+// [64]: a lane's sums, by row; those of its second unit behind those of the first
+var<private> sums: array<vec4<f32>, 64>;
+
+fn b_unit(i: u32) -> vec4<f32> {
+  return textureLoad(b, vec2<u32>(i % 4096u, i / 4096u));
+}
+
+// Unit `unit` of b's row k; behind the part's last row it is 0.
+fn unit_inside(k: u32, end: u32, unit: u32) -> vec4<f32> {
+  return select(vec4<f32>(), b_unit(min(k, end - 1u) * params.b_stride + unit), k < end);
+}
 
 // Rows k to k + 3 of b in a lane's units.
 struct FourUnits {
@@ -12,7 +45,9 @@ struct FourUnits {
 fn load_units(k: u32, unit: u32) -> FourUnits {
   let at = k * params.b_stride + unit;
   let step = params.b_stride;
-  return FourUnits(b[at], b[at + step], b[at + 2u * step], b[at + 3u * step]);
+  return FourUnits(
+    b_unit(at), b_unit(at + step), b_unit(at + 2u * step), b_unit(at + 3u * step),
+  );
 }
 
 // The same where b may end before row k + 3: what is behind it counts as 0.
@@ -106,4 +141,51 @@ fn multiply_strips(lane: u32, first: u32, unit: u32, begin: u32, end: u32) {
   if (begin + 4u * whole < end) {
     multiply_last(lane, first, begin + 4u * whole, end, column, other);
   }
+}
+
+fn store(row: u32, at: u32, value: vec4<f32>) {
+  if (row < params.rows) {
+    if (params.add == 1u) {
+      c[at] = c[at] + value;
+    } else {
+      c[at] = value;
+    }
+  }
+}
+
+fn store_row(first: u32, row: u32, start: u32, sum: u32) {
+  store(first + row, start + (first + row) * params.c_stride, sums[sum + row]);
+}
+
+fn store_eight(first: u32, row: u32, start: u32, sum: u32) {
+  store_row(first, row, start, sum);
+  store_row(first, row + 1u, start, sum);
+  store_row(first, row + 2u, start, sum);
+  store_row(first, row + 3u, start, sum);
+  store_row(first, row + 4u, start, sum);
+  store_row(first, row + 5u, start, sum);
+  store_row(first, row + 6u, start, sum);
+  store_row(first, row + 7u, start, sum);
+}
+
+// `sum`: where the unit's sums begin.
+fn store_unit(first: u32, part: u32, unit: u32, sum: u32) {
+  if (unit < params.column_units) {
+    let start = part * params.part_stride + unit;
+    store_eight(first, 0u, start, sum);
+    store_eight(first, 8u, start, sum);
+    store_eight(first, 16u, start, sum);
+    store_eight(first, 24u, start, sum);
+  }
+}
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let unit = group.x * 2u * LANES + lane;
+  let first = group.y * 32u;
+  let begin = group.z * params.part;
+  let end = min(params.inner, begin + params.part);
+  multiply_strips(lane, first, unit, begin, end);
+  store_unit(first, group.z, unit, 0u);
+  store_unit(first, group.z, unit + LANES, 32u);
 }

@@ -1,0 +1,88 @@
+/** Plans of memory: what is chosen, what is refused, and that a run takes what was planned. */
+
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { openDistil, planDistil } from "../../src/compress/distil.ts";
+import { type PlanRequest, planTraining } from "../../src/compress/plan.ts";
+import { train } from "../../src/compress/run/run.ts";
+import { GpuError } from "../../src/gpu/device.ts";
+import { parseConfig } from "../../src/model/loading/config.ts";
+import { SYNTHETIC_SHAPES, syntheticConfig } from "../../src/model/synthetic/synthetic_shape.ts";
+import { anyGpu, DeviceWatch } from "../gpu/device.ts";
+import { runOf, smallDistil, writeSmall } from "./run/small_run.ts";
+
+const config = (name: keyof typeof SYNTHETIC_SHAPES) =>
+  parseConfig(syntheticConfig(SYNTHETIC_SHAPES[name]), name);
+const GIB = 2 ** 30;
+
+const request = (changes: Partial<PlanRequest> = {}): PlanRequest => ({
+  student: config("mid"),
+  loadedBytes: GIB,
+  moments: () => 2,
+  sequence: 512,
+  stepRows: 8192,
+  ...changes,
+});
+
+Deno.test("a plan has the most rows that fit, and keeps products where they fit too", () => {
+  const wide = planTraining(request(), 64 * GIB);
+  assertEquals([wide.rows, wide.keepActivations], [4096, true]);
+  const tight = planTraining(request(), wide.bytes - 1);
+  assertEquals([tight.rows, tight.keepActivations], [4096, false]);
+  const tighter = planTraining(request(), tight.bytes - 1);
+  assertEquals(tighter.rows, 2048);
+  assert(tighter.bytes < wide.bytes);
+  // A step with fewer rows has no use for more.
+  assertEquals(planTraining(request({ stepRows: 100 }), 64 * GIB).rows, 512);
+  assertEquals(planTraining(request({ rows: 700, keepActivations: false }), undefined).rows, 700);
+});
+
+Deno.test("what does not fit is refused with what would: shorter sequences, or adapters", () => {
+  const draft = request({ student: config("llada-24l"), loadedBytes: 10 * GIB });
+  assertThrows(() => planTraining(draft, 48 * GIB), GpuError, "--lora 64");
+  const short = request({ sequence: 4096 });
+  const least = planTraining(
+    request({ sequence: 256, rows: 256, keepActivations: false }),
+    undefined,
+  );
+  assertThrows(() => planTraining(short, least.bytes), GpuError, "--sequence 256");
+  assertThrows(() => planTraining(draft, GIB), GpuError, "Nothing smaller would fit");
+});
+
+Deno.test("weights of the 24-layer draft, their gradients and moments are what they are known to be", () => {
+  const { parts } = planTraining(request({ student: config("llada-24l") }), undefined);
+  const of = (name: string) => parts.find((part) => part.name === name)!.bytes;
+  assertEquals(of("weights, f32"), 4 * 5_364_715_520);
+  assertEquals(of("gradients"), of("weights, f32"));
+  assertEquals(of("optimiser"), 2 * of("weights, f32"));
+});
+
+Deno.test("a run takes what was planned", async () => {
+  const dir = await Deno.makeTempDir();
+  await writeSmall(dir);
+  for (const [keepActivations, lora] of [[false], [true], [false, { rank: 8 }]] as const) {
+    const settings = {
+      ...smallDistil(dir, {
+        lora,
+        length: { steps: 1 },
+        heldOut: undefined,
+        batch: { samples: 32 },
+        // Every row is asked for: the most that there can be.
+        masking: { plainShare: 1, ratio: { low: 1, high: 1 } },
+      }),
+      rows: 512,
+      keepActivations,
+    };
+    const plan = await planDistil(anyGpu, settings);
+    using watch = new DeviceWatch(anyGpu);
+    using opened = await openDistil(anyGpu, settings);
+    let most = 0;
+    for await (const _ of train(runOf(opened, await Deno.makeTempDir({ dir }), anyGpu))) {
+      most = Math.max(most, [...watch.alive.values()].reduce((sum, bytes) => sum + bytes, 0));
+    }
+    const share = most / plan.bytes;
+    assert(
+      share > 0.8 && share < 1.05,
+      `${most} bytes of ${plan.bytes}, kept: ${keepActivations}, ${lora?.rank}`,
+    );
+  }
+});
