@@ -50,6 +50,11 @@ Deno.test("a student is distilled into a folder with a card, and the run can be 
     other.stderr,
     /draft\.run holds a run with other settings: schedule\.rate is 0\.01 there/,
   );
+  const data = Deno.readTextFileSync(at("data.jsonl"));
+  Deno.writeTextFileSync(at("data.jsonl"), data.replace("cat", "cow"));
+  const changed = await unmask([...args, "--rate", "0.01"]);
+  assertMatch(changed.stderr, /with other settings: inputs\..*data\.jsonl is "\d+ bytes/);
+  Deno.writeTextFileSync(at("data.jsonl"), data);
   const written = await unmask([...args, "--rate", "0.01"]);
   assertEquals(written.code, 0, written.stderr);
   assertMatch(written.stderr, /Goes on after step 4/);
