@@ -10,7 +10,7 @@ import { binarySize } from "../model/memory/binary_size.ts";
 import { freeHostBytes } from "../model/memory/host_memory.ts";
 import type { SyntheticShape } from "../model/synthetic/synthetic_shape.ts";
 import type { TrainingPlan } from "../compress/plan.ts";
-import { BufferWatch } from "./buffer_watch.ts";
+import { MemoryWatch } from "./memory_watch.ts";
 import { multiplyAddCeiling, type Rate } from "./ceilings.ts";
 import { FittedTable } from "./fitted_table.ts";
 import { openSteps, type TrainingSteps } from "./training_steps.ts";
@@ -60,7 +60,7 @@ export interface TrainingFigures {
   readonly keepActivations: boolean;
   readonly plannedBytes: number;
   readonly planned: TrainingPlan["parts"];
-  /** Most bytes of buffers that were alive together. */
+  /** Most bytes of buffers and textures that were there together. */
   readonly measuredBytes: number;
 }
 
@@ -103,7 +103,7 @@ async function figuresOf(
   rows: number,
   rounds: number,
 ): Promise<TrainingFigures> {
-  using watch = new BufferWatch(gpu);
+  using watch = new MemoryWatch(gpu);
   using steps = await openSteps(gpu, subject, { rows, limit: freeHostBytes(gpu) });
   const measured = await timed(gpu, steps, rounds);
   const { name, asked, sequence, operations, plan } = steps;
