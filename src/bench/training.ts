@@ -8,18 +8,11 @@ import type { Gpu } from "../gpu/device.ts";
 import { VERSION } from "../engine/version.ts";
 import { binarySize } from "../model/memory/binary_size.ts";
 import { freeHostBytes } from "../model/memory/host_memory.ts";
-import type { SyntheticShape } from "../model/synthetic/synthetic_shape.ts";
 import type { TrainingPlan } from "../compress/plan.ts";
 import { MemoryWatch } from "./memory_watch.ts";
 import { multiplyAddCeiling, type Rate } from "./ceilings.ts";
 import { FittedTable } from "./fitted_table.ts";
-import { openSteps, type TrainingSteps } from "./training_steps.ts";
-
-/** What is trained. */
-export type TrainingSubject =
-  | { readonly kind: "train"; readonly dir: string }
-  | { readonly kind: "train"; readonly shape: SyntheticShape; readonly name: string }
-  | { readonly kind: "distil"; readonly teacher: string; readonly dir: string };
+import { openSteps, type TrainingSteps, type TrainingSubject } from "./training_steps.ts";
 
 /** Options of the training bench. */
 export interface TrainingBenchOptions {
