@@ -12,6 +12,7 @@ import type { TrainingPlan } from "../compress/plan.ts";
 import { MemoryWatch } from "./memory_watch.ts";
 import { multiplyAddCeiling, type Rate } from "./ceilings.ts";
 import { FittedTable } from "./fitted_table.ts";
+import { type MatrixRates, matrixRates, matrixSizes, PRODUCT_KINDS } from "./training_products.ts";
 import { openSteps, type TrainingSteps, type TrainingSubject } from "./training_steps.ts";
 
 /** Options of the training bench. */
@@ -21,6 +22,8 @@ export interface TrainingBenchOptions {
   readonly rows: number;
   /** Steps that are timed, of which the median is reported. */
   readonly rounds: number;
+  /** Whether to time the products of the models' matrices alone as well (default: not). */
+  readonly products?: boolean;
 }
 
 /** Seconds by the clock and of this process's CPUs. */
@@ -50,6 +53,8 @@ export interface TrainingFigures {
   readonly shareOfCpuCeiling: number;
   /** Multiply-adds in f32: the highest of the rates before, between and after the steps. */
   readonly ceiling: Rate;
+  /** The products of the trained model's matrices, each alone, in the same run. */
+  readonly products: readonly MatrixRates[];
   readonly keepActivations: boolean;
   readonly plannedBytes: number;
   readonly planned: TrainingPlan["parts"];
@@ -70,13 +75,14 @@ export interface TrainingReport {
 /** Times all subjects, and prints a table. */
 export async function benchTraining(
   gpu: Gpu,
-  { subjects, rows, rounds }: TrainingBenchOptions,
+  options: TrainingBenchOptions,
 ): Promise<TrainingReport> {
+  const { subjects } = options;
   const processors = navigator.hardwareConcurrency;
   console.log(`${gpu.name}, ${processors} processors, rows ${gpu.rowForm}`);
   const figures: TrainingFigures[] = [];
   for (const subject of subjects) {
-    figures.push(await figuresOf(gpu, subject, rows, rounds));
+    figures.push(await figuresOf(gpu, subject, options));
     console.log(line(figures.at(-1)!));
   }
   printTable(figures);
@@ -93,12 +99,16 @@ export async function benchTraining(
 async function figuresOf(
   gpu: Gpu,
   subject: TrainingSubject,
-  rows: number,
-  rounds: number,
+  { rows, rounds, products: alone = false }: TrainingBenchOptions,
 ): Promise<TrainingFigures> {
   using watch = new MemoryWatch(gpu);
   using steps = await openSteps(gpu, subject, { rows, limit: freeHostBytes(gpu) });
   const measured = await timed(gpu, steps, rounds);
+  const measuredBytes = watch.peakBytes;
+  const products: MatrixRates[] = [];
+  for (const [inner, columns] of alone ? matrixSizes(steps.config) : []) {
+    products.push(await matrixRates(gpu, rows, inner, columns));
+  }
   const { name, asked, sequence, operations, plan } = steps;
   const { step, ceiling } = measured;
   const gflopPerSecond = operations / step.seconds / 1e9;
@@ -115,10 +125,11 @@ async function figuresOf(
     gflopPerCpuSecond,
     share: gflopPerSecond / ceiling.gflopPerSecond,
     shareOfCpuCeiling: gflopPerCpuSecond / ceiling.gflopPerCpuSecond,
+    products,
     keepActivations: plan.keepActivations,
     plannedBytes: plan.bytes,
     planned: plan.parts,
-    measuredBytes: watch.peakBytes,
+    measuredBytes,
   };
 }
 
@@ -213,4 +224,23 @@ function printTable(figures: readonly TrainingFigures[]): void {
     ]);
   }
   console.log(table.toString());
+  if (figures.every(({ products }) => products.length === 0)) return;
+  console.log("Products alone, of the ceiling: by the clock, and per CPU-second");
+  console.log(productTable(figures).toString());
+}
+
+function productTable(figures: readonly TrainingFigures[]): FittedTable {
+  const table = new FittedTable({ head: ["training", "matrix", ...PRODUCT_KINDS], rules: "head" });
+  for (const { name, products, ceiling } of figures) {
+    for (const { inner, columns, rates } of products) {
+      const shares = PRODUCT_KINDS.map((kind) => {
+        const { gflopPerSecond, gflopPerCpuSecond } = rates[kind];
+        return `${percent(gflopPerSecond / ceiling.gflopPerSecond)}, ${
+          percent(gflopPerCpuSecond / ceiling.gflopPerCpuSecond)
+        }`;
+      });
+      table.push([name, `${inner} to ${columns}`, ...shares]);
+    }
+  }
+  return table;
 }

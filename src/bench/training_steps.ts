@@ -30,6 +30,8 @@ export type TrainingSubject =
 /** A model whose training steps can be timed. Dispose of it to free it. */
 export interface TrainingSteps extends Disposable {
   readonly name: string;
+  /** Of the model that is trained. */
+  readonly config: ModelConfig;
   /** Tokens of a sequence of the batch. */
   readonly sequence: number;
   /** Rows whose prediction enters the loss. */
@@ -172,6 +174,7 @@ export async function openSteps(
   const closing = opened.move();
   return {
     name: nameOf(subject),
+    config,
     sequence,
     asked: work.asked,
     operations,

@@ -144,7 +144,10 @@ async function training(flags: BenchFlags): Promise<void> {
       { kind: "distil", teacher: model, dir: EMBEDDED_DRAFT },
     ];
   using gpu = await openDevice(deviceOf(flags));
-  await writeReport(json, await benchTraining(gpu, { subjects, rows: count, rounds }));
+  await writeReport(
+    json,
+    await benchTraining(gpu, { subjects, rows: count, rounds, products: true }),
+  );
 }
 
 async function peers(flags: BenchFlags): Promise<void> {

@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { MemoryWatch } from "../../src/bench/memory_watch.ts";
+import { matrixRates } from "../../src/bench/training_products.ts";
 import { benchTraining } from "../../src/bench/training.ts";
 import { madeUpBatch, stepOperations } from "../../src/bench/training_steps.ts";
 import { Recorder } from "../../src/gpu/recorder.ts";
@@ -76,4 +77,10 @@ Deno.test("bench training tells speed and memory of a small model", async () => 
   // Beside the plan: parameters of calls, readbacks, and the least size of texels.
   const beside = 2 * 2 ** 20;
   assert(one.measuredBytes > 0 && one.measuredBytes < one.plannedBytes + beside);
+});
+
+Deno.test("products of a matrix are timed each alone", async () => {
+  const { inner, columns, rates } = await matrixRates(anyGpu, 40, 16, 24);
+  assertEquals([inner, columns, Object.keys(rates).length], [16, 24, 3]);
+  for (const { gflopPerSecond } of Object.values(rates)) assert(gflopPerSecond > 0);
 });
