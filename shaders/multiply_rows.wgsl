@@ -153,13 +153,14 @@ fn multiply_strips(first: u32, unit: u32, begin: u32, end: u32) {
   }
 }
 
+// One store: a software adapter runs both sides of a branch.
 fn store(row: u32, at: u32, value: vec4<f32>) {
   if (row < params.rows) {
+    var sum = value;
     if (params.add == 1u) {
-      c[at] = c[at] + value;
-    } else {
-      c[at] = value;
+      sum += c[at];
     }
+    c[at] = sum;
   }
 }
 
