@@ -26,7 +26,8 @@ import { loadTokenizer } from "../text/tokenizer.ts";
 import { openCheckpoint } from "../weights/checkpoint.ts";
 import { type DeviceFlags, deviceOf, openDevice } from "./device_options.ts";
 import { measureCost } from "./draft_cost.ts";
-import { draftMarkdown, draftReport, draftTables, drawCalibration } from "./draft_report.ts";
+import { draftReport } from "./draft_report.ts";
+import { draftMarkdown, draftTables, drawCalibration } from "./draft_tables.ts";
 import { readEvaluationData, toldModel } from "./eval_data.ts";
 import { evaluateEach, openKept } from "./eval_run.ts";
 import { measuredTuning, type QuantisationFlags, quantisationOf } from "./options.ts";
@@ -71,6 +72,7 @@ export async function runDraft(flags: DraftFlags): Promise<void> {
   const context = config.maxSequenceLength;
   const { examples, told } = readEvaluationData(data, targetDir, { most: limit, context });
   const answering = answerOptions(config, flags);
+  checkLengths(examples, answering, flags, context);
   const quantisation = quantisationOf(flags);
   const precision = quantisation && {
     layers: quantisation.scheme,
@@ -135,6 +137,29 @@ function checkPair(target: ModelConfig, draft: ModelConfig, dir: string): void {
     throw new Error(
       `${dir}: ${field} is ${draft[field]}, expected ${target[field]} as in the target. ` +
         "A draft has its target's vocabulary.",
+    );
+  }
+}
+
+/** @throws {Error} saying which option makes an example longer than the model takes */
+function checkLengths(
+  examples: readonly AnsweredPrompt[],
+  { genLength }: AnswerOptions,
+  { response, answers }: DraftFlags,
+  context: number,
+): void {
+  const longest = (some: readonly AnsweredPrompt[]) =>
+    Math.max(0, ...some.map(({ prompt }) => prompt.length));
+  for (
+    const [option, tokens, prompt] of [
+      ["--response", response, longest(examples)],
+      ["--max-tokens", genLength, longest(examples.slice(0, answers))],
+    ] as const
+  ) {
+    if (prompt === 0 || prompt + tokens <= context) continue;
+    throw new Error(
+      `${option} ${tokens}: the longest prompt has ${prompt} tokens, together more than the ` +
+        `${context} that the model takes`,
     );
   }
 }

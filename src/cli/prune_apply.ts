@@ -9,7 +9,11 @@ import {
   agreementStates,
 } from "../compress/prune/ablation.ts";
 import type { Analysis } from "../compress/prune/analysis.ts";
-import { type AutoChoice, chooseWithin } from "../compress/prune/auto_pruning.ts";
+import {
+  type AutoChoice,
+  type AutoMeasures,
+  chooseWithin,
+} from "../compress/prune/auto_pruning.ts";
 import { prunedCard } from "../compress/prune/pruned_card.ts";
 import { prunedCheckpoint } from "../compress/prune/pruned_checkpoint.ts";
 import { asRanges, fromRanges, prunedFolder } from "../compress/prune/pruned_folder.ts";
@@ -22,6 +26,7 @@ import {
 import { measureImportance, readNeuronImportance } from "../compress/prune/width_importance.ts";
 import type { DraftFigures } from "../evaluate/draft_agreement.ts";
 import type { Gpu } from "../gpu/device.ts";
+import type { ModelConfig } from "../model/model_config.ts";
 import { passShare } from "../model/pass_cost.ts";
 import { checkFree } from "../weights/folder_writer.ts";
 import { isThere } from "../weights/json_file.ts";
@@ -200,20 +205,40 @@ async function decide(original: OriginalFolder, flags: ApplyFlags): Promise<Deci
     const figures = await measurePruned(gpu, original, pruning, states, flags);
     return { pruning, figures, importance: source };
   }
-  const auto = await chooseWithin(config, importance!, flags.cost!, {
-    ablate: (skipped) =>
-      told(
-        `without ${skipped.join(",")}`,
-        states.count,
-        (progress) => ablate(whole, states, skipped, progress),
-      ),
+  const auto = await chooseShown(config, importance!, flags.cost!, {
+    ablate: (skipped) => ablate(whole, states, skipped),
     measure(pruning) {
       model.dispose();
-      return measurePruned(gpu, original, pruning, states, flags);
+      return measurePruned(gpu, original, pruning, states, flags, false);
     },
   });
   console.log(candidateTable(auto));
   return { ...auto.chosen, auto, importance: source };
+}
+
+/** Chooses with a progress bar. */
+async function chooseShown(
+  config: ModelConfig,
+  importance: Importance,
+  cost: number,
+  measures: AutoMeasures,
+): Promise<AutoChoice> {
+  let [done, total] = [0, 1];
+  const report = progressReport("choosing", () => `${total} measurements`, true);
+  const counted = async <T>(measuring: Promise<T>): Promise<T> => {
+    const found = await measuring;
+    report.update(++done, total);
+    return found;
+  };
+  try {
+    return await chooseWithin(config, importance, cost, {
+      planned: (measurements) => total = measurements,
+      ablate: (skipped) => counted(measures.ablate(skipped)),
+      measure: (pruning) => counted(measures.measure(pruning)),
+    });
+  } finally {
+    report.stop();
+  }
 }
 
 /** How a pruned model agrees: it is loaded as the folder would be. */
@@ -223,12 +248,15 @@ async function measurePruned(
   pruning: Pruning,
   states: AgreementStates,
   flags: ApplyFlags,
+  isShown = true,
 ): Promise<DraftFigures> {
   using pruned = prunedCheckpoint(checkpoint, config, pruning);
   const after = prunedConfig(config, pruning);
-  const told_ = `${name}, ${after.layers} layers of ${after.ffnSize} neurons`;
-  using model = await loadToMeasure(gpu, { name: told_, config: after, checkpoint: pruned }, flags);
-  return await told(told_, states.count, (progress) => agreementOn(states, model, progress));
+  const label = `${name}, ${after.layers} layers of ${after.ffnSize} neurons`;
+  const weights = { name: label, config: after, checkpoint: pruned };
+  using model = await loadToMeasure(gpu, weights, flags, isShown);
+  if (!isShown) return await agreementOn(states, model);
+  return await told(label, states.count, (progress) => agreementOn(states, model, progress));
 }
 
 /** Runs a task with a progress bar. */

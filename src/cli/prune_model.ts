@@ -87,11 +87,15 @@ export function weightsText(flags: QuantisationFlags): string {
   return `${schemeText(quantisation.scheme)}${quantisation.head ? ", head too" : ""}`;
 }
 
-/** Loads weights with a progress bar, if there is room for them. */
+/**
+ * Loads weights, if there is room for them.
+ * @param isShown whether with a progress bar
+ */
 export async function loadToMeasure(
   gpu: Gpu,
   weights: Omit<OriginalFolder, "dir" | typeof Symbol.dispose>,
   flags: QuantisationFlags,
+  isShown = true,
 ): Promise<Model> {
   const { name, config, checkpoint } = weights;
   const quantisation = quantisationOf(flags);
@@ -100,6 +104,7 @@ export async function loadToMeasure(
     head: quantisation?.head ? quantisation.scheme : undefined,
   };
   await checkRoom(gpu, [{ name, config, checkpoint, precision }], ROOM_TOKENS);
+  if (!isShown) return await loadCheckpoint(gpu, config, checkpoint, { name, precision });
   const report = progressReport(`loading ${name}`, inMebibytes, false);
   try {
     return await loadCheckpoint(gpu, config, checkpoint, {

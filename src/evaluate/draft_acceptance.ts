@@ -61,7 +61,7 @@ export interface RoundCount {
   readonly committed: number;
   /** Passes of the draft. */
   readonly draftPasses: number;
-  /** States that the target saw. */
+  /** States that the target saw; shadow rows count as their share of one. */
   readonly targetStates: number;
 }
 
@@ -165,7 +165,15 @@ async function strategyRounds(
   options: AnswerOptions,
 ): Promise<RoundCount> {
   const sequence = newSequence(prompt, options.genLength, options.maskTokenId);
-  const run = strategyOf(name).run(sequence, { target, draft }, denoiseOptions(options));
+  let shadowed = 0;
+  const counted: Predictor = {
+    predict(inputs) {
+      for (const { ids, shadows } of inputs) shadowed += (shadows?.length ?? 0) / ids.length;
+      return target.predict(inputs);
+    },
+    openCanvas: target.openCanvas && ((sequences) => target.openCanvas!(sequences)),
+  };
+  const run = strategyOf(name).run(sequence, { target: counted, draft }, denoiseOptions(options));
   let committed = 0;
   let next = await run.next();
   for (; !next.done; next = await run.next()) committed += next.value.commits[0].length;
@@ -177,7 +185,7 @@ async function strategyRounds(
     accepted: sum(accepted),
     committed,
     draftPasses: draftForwards,
-    targetStates,
+    targetStates: targetStates + shadowed,
   };
 }
 

@@ -127,6 +127,8 @@ Deno.test("what does not go together is refused", () =>
       ["--against is not used with --draft", ...DRAFT, "--against", TARGET],
       ["--seed is not used without --draft", ...DRAFT.slice(0, 2), "--seed", "1"],
       [`${bad}:1: prompt has no answer`, ...DRAFT, "--data", bad],
+      ["--response 500: the longest prompt has", ...DRAFT, "--response", "500"],
+      ["--max-tokens 480: the longest prompt has", ...DRAFT, "--max-tokens", "480"],
       ["there is no such file", ...DRAFT, "--data", join(dir, "none.jsonl")],
     ];
     for (const [expected, ...args] of cases) {

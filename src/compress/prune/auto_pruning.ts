@@ -38,10 +38,17 @@ export interface AutoChoice {
 
 /** How models are measured. */
 export interface AutoMeasures {
+  /** Told how many measurements there will be, before the first. */
+  planned?(measurements: number): void;
   /** The model without some layers. */
   ablate(skipped: readonly number[]): Promise<Ablation>;
   /** A pruned model. Called when no more layers are removed. */
   measure(pruning: Pruning): Promise<DraftFigures>;
+}
+
+/** Layers that are tried where so many are skipped already: at first all of them. */
+function triedIn(layers: number, skipped: number): number {
+  return skipped === 0 ? layers : Math.min(TRIED, layers - skipped);
 }
 
 /**
@@ -56,7 +63,7 @@ export async function* removeGreedily(
   let order = [...Array(layers).keys()];
   while (skipped.length < layers - 1) {
     const tried: { layer: number; found: Ablation }[] = [];
-    for (const layer of order.slice(0, Math.max(TRIED, skipped.length === 0 ? layers : 0))) {
+    for (const layer of order.slice(0, triedIn(layers, skipped.length))) {
       const found = await ablate([...skipped, layer].sort((a, b) => a - b));
       tried.push({ layer, found });
     }
@@ -93,7 +100,6 @@ export function widestWithin(
 /**
  * Chooses by measuring.
  * @param cost share of a pass of the original, head counted
- * @param order told when a stage begins, for progress
  * @throws {RangeError} when no depth and width cost so little
  */
 export async function chooseWithin(
@@ -114,12 +120,14 @@ export async function chooseWithin(
         "Allow more: the head is shared by every draft.",
     );
   }
+  const removed = config.layers - Math.min(...depths);
+  const tried = Array.from({ length: removed }, (_, skipped) => triedIn(config.layers, skipped));
+  measures.planned?.(tried.reduce((sum, count) => sum + count, depths.length));
   const rounds: Ablation[] = [];
-  const shallowest = Math.min(...depths);
-  for await (const round of removeGreedily(config.layers, measures.ablate)) {
-    if (config.layers - round.skipped.length < shallowest) break;
-    rounds.push(round);
-    if (config.layers - round.skipped.length === shallowest) break;
+  if (removed > 0) {
+    for await (const round of removeGreedily(config.layers, measures.ablate)) {
+      if (rounds.push(round) === removed) break;
+    }
   }
   const candidates: Candidate[] = [];
   for (const layers of depths) {

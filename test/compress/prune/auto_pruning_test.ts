@@ -56,7 +56,9 @@ Deno.test("layers are removed by what they are worth, and the best depth is take
     () => Float32Array.from({ length: 512 }, (_, i) => i),
   );
   const asked: string[] = [];
+  let planned = 0;
   const result = await chooseWithin(config, importance, 0.4, {
+    planned: (measurements) => planned = measurements,
     ablate(skipped) {
       asked.push(skipped.join());
       const lost = skipped.reduce((sum, layer) => sum + worth[layer], 0);
@@ -77,6 +79,7 @@ Deno.test("layers are removed by what they are worth, and the best depth is take
     "1,2,3,4,5,6,7",
   ]);
   assertEquals(asked.length, 8 + 7 + 6 + 5 + 4 + 3 + 2);
+  assertEquals(planned, asked.length + result.candidates.length);
   for (const { pruning, cost } of result.candidates) {
     assert(cost <= 0.4);
     // The largest importances, which are the last.
