@@ -180,8 +180,8 @@ fn store_eight(first: u32, row: u32, start: u32) {
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let unit = group.x * LANES + lane;
-  let first = group.y * 32u;
+  let unit = group.y * LANES + lane;
+  let first = group.x * 32u;
   let begin = group.z * params.part;
   multiply_strips(first, unit, begin, min(params.inner, begin + params.part));
   if (unit < params.column_units) {

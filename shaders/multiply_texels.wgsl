@@ -176,8 +176,8 @@ fn store_unit(first: u32, part: u32, unit: u32, sum: u32) {
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let unit = group.x * 2u * LANES + lane;
-  let first = group.y * 32u;
+  let unit = group.y * 2u * LANES + lane;
+  let first = group.x * 32u;
   let begin = group.z * params.part;
   let end = min(params.inner, begin + params.part);
   multiply_strips(lane, first, unit, begin, end);
