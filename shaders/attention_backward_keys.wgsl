@@ -6,7 +6,7 @@
 // q, d_y: [queries, heads, head_stride]; k, v, d_k, d_v: [keys, kv_heads, head_stride]; channels beyond a
 // head's are zero; sequences: (first query, queries, first key, keys); facts: [queries, heads] of
 // (l, d_y . y), from attention_backward_queries.wgsl. Query head h reads KV head h / (heads / kv_heads).
-// One workgroup: 32 keys of one head of one sequence, one per lane. How eight queries (and their d_y) come
+// One workgroup: LANES keys of one head of one sequence, one per lane. How eight queries (and their d_y) come
 // to all lanes is a snippet: lib/queries_exchanged.wgsl or lib/queries_uniform.wgsl.
 struct Params {
   heads: u32,
@@ -24,13 +24,13 @@ struct Params {
 @group(0) @binding(8) var<storage, read_write> d_v: array<vec4<f32>>;
 
 override UNITS: u32 = 32u; // vec4 of a head: head_stride / 4
+override LANES: u32 = 32u;
 // Whether a lane keeps its key and value, or reads them again for every eight queries.
 override HELD: u32 = 0u;
 // What is made: the registers of a lane hold the sums of both for heads of at most 64 channels.
 override MAKES_K: u32 = 1u;
 override MAKES_V: u32 = 1u;
 
-const LANES = 32u;
 
 var<private> key: array<vec4<f32>, 32>;
 var<private> value: array<vec4<f32>, 32>;
@@ -121,7 +121,7 @@ fn store_unit(i: u32, at: u32, factor: f32) {
   }
 }
 
-@compute @workgroup_size(32)
+@compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let sequence = sequences[group.z];
   let queries = sequence.y;

@@ -7,7 +7,7 @@
 // q, y, d_y, d_q: [queries, heads, head_stride]; k, v: [keys, kv_heads, head_stride]; channels beyond a
 // head's are zero; sequences: (first query, queries, first key, keys); facts: [queries, heads].
 // Query head h reads KV head h / (heads / kv_heads).
-// One workgroup: 32 queries of one head of one sequence, one per lane. How eight keys (values) come to all
+// One workgroup: LANES queries of one head of one sequence, one per lane. How eight keys (values) come to all
 // lanes is a snippet: lib/rows_exchanged.wgsl or lib/rows_uniform.wgsl.
 struct Params {
   heads: u32,
@@ -26,10 +26,10 @@ struct Params {
 @group(0) @binding(8) var<storage, read_write> d_q: array<vec4<f32>>;
 
 override UNITS: u32 = 32u; // vec4 of a head: head_stride / 4
+override LANES: u32 = 32u;
 // Whether a lane keeps its query and that one's d_y, or reads them again for every eight keys.
 override HELD: u32 = 0u;
 
-const LANES = 32u;
 const HIDDEN = -1.0e38; // as in lib/candidate.wgsl
 
 var<private> query: array<vec4<f32>, 32>;
@@ -110,7 +110,7 @@ fn store_unit(i: u32, at: u32, factor: f32) {
   }
 }
 
-@compute @workgroup_size(32)
+@compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let sequence = sequences[group.z];
   let queries = sequence.y;

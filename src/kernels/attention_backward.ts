@@ -17,6 +17,7 @@ import { padHeads } from "./pad_heads.ts";
  * @param tensors.ranges `[count]` of (first query, queries, first key, keys)
  * @param options.work work of `ranges`, by attentionWork
  * @param options.rows rows of `q`
+ * @param options.apart see attentionBackwardKeys
  * @param options.scratch memory for two numbers a row and head, and where `headDim` is padded for copies
  */
 export function attentionBackward(
@@ -38,6 +39,7 @@ export function attentionBackward(
     readonly rows: number;
     readonly yStride: number;
     readonly scratch: Pick<Scratch, "get">;
+    readonly apart?: boolean;
   },
 ): void {
   const { work, rows, yStride, scratch } = options;
@@ -53,5 +55,5 @@ export function attentionBackward(
   const facts = scratch.get("facts of attention's rows", 2 * rows * shape.heads);
   const shared = { ...inputs, facts, dY: gradients };
   attentionBackwardQueries(recorder, { ...shared, y: heads, dQ }, shape, work);
-  attentionBackwardKeys(recorder, { ...shared, dK, dV }, shape, work);
+  attentionBackwardKeys(recorder, { ...shared, dK, dV }, shape, work, options);
 }

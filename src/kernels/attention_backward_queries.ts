@@ -6,6 +6,7 @@ import rowsExchanged from "../../shaders/lib/rows_exchanged.wgsl" with { type: "
 import rowsUniform from "../../shaders/lib/rows_uniform.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
+import type { RowForm } from "../gpu/row_form.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { AttentionWork, HeadShape } from "./attention.ts";
 
@@ -25,13 +26,24 @@ export const attentionBackwardQueriesKernel = defineKernel({
     d_q: "write",
   },
   params: { heads: "u32", kv_heads: "u32", units: "u32", scale: "f32" },
-  constants: { UNITS: 32, HELD: 0 },
+  constants: { UNITS: 32, LANES: 32, HELD: 0 },
   usesElement: true,
   rows: { exchanged: rowsExchanged, uniform: rowsUniform },
 });
 
-/** Queries of a workgroup: as in the shader. */
-const LANES = 32;
+/**
+ * How a device's lanes take rows of so many units. A software adapter runs eight lanes at a time, so that
+ * more in a workgroup only make work of rows that are not there; it keeps all of a lane's numbers. A lane of
+ * a GPU has registers for its sums only.
+ */
+export function ownRows(
+  units: number,
+  form: RowForm,
+): { readonly UNITS: number; readonly LANES: number; readonly HELD: number } {
+  return form === "exchanged"
+    ? { UNITS: units, LANES: 8, HELD: 1 }
+    : { UNITS: units, LANES: 32, HELD: 0 };
+}
 
 /** What both halves of attention's backward pass read. */
 export interface AttentionBackwardInputs {
@@ -63,16 +75,16 @@ export function attentionBackwardQueries(
   { heads, kvHeads, headDim, headStride }: HeadShape,
   work: AttentionWork,
 ): void {
-  const units = headStride / 4;
+  const own = ownRows(headStride / 4, recorder.gpu.rowForm);
   recorder.dispatch(attentionBackwardQueriesKernel, {
     bindings: { ...bindings, d_y: dY, sequences: ranges, d_q: dQ },
-    params: { heads, kv_heads: kvHeads, units, scale: 1 / Math.sqrt(headDim) },
-    constants: { UNITS: units, HELD: recorder.gpu.rowForm === "exchanged" ? 1 : 0 },
+    params: { heads, kv_heads: kvHeads, units: own.UNITS, scale: 1 / Math.sqrt(headDim) },
+    constants: own,
     // Operations: scores, d_y . v and weighted sums of keys.
     cost: {
       operations: 6 * work.pairs * heads * headDim,
       bytes: 4 * headDim * (4 * work.queries * heads + 2 * work.keys * kvHeads),
     },
-    workgroups: [Math.ceil(work.longest / LANES), heads, work.count],
+    workgroups: [Math.ceil(work.longest / own.LANES), heads, work.count],
   });
 }
