@@ -25,7 +25,15 @@ export const attentionBackwardQueriesKernel = defineKernel({
     facts: "write",
     d_q: "write",
   },
-  params: { heads: "u32", kv_heads: "u32", units: "u32", scale: "f32" },
+  params: {
+    heads: "u32",
+    kv_heads: "u32",
+    units: "u32",
+    row_step: "u32",
+    head_step: "u32",
+    unit_step: "u32",
+    scale: "f32",
+  },
   constants: { UNITS: 32, LANES: 32, HELD: 0 },
   usesElement: true,
   rows: { exchanged: rowsExchanged, uniform: rowsUniform },
@@ -43,6 +51,17 @@ export function ownRows(
   return form === "exchanged"
     ? { UNITS: units, LANES: 8, HELD: 1 }
     : { UNITS: units, LANES: 32, HELD: 0 };
+}
+
+/** Where a lane's own rows lie: beside each other, or turned (see turnUnits) where there are `turnedRows`. */
+export function ownSteps(
+  heads: number,
+  units: number,
+  turnedRows: number | undefined,
+): { readonly row_step: number; readonly head_step: number; readonly unit_step: number } {
+  return turnedRows === undefined
+    ? { row_step: heads * units, head_step: units, unit_step: 1 }
+    : { row_step: 1, head_step: units * turnedRows, unit_step: turnedRows };
 }
 
 /** What both halves of attention's backward pass read. */
@@ -64,6 +83,7 @@ export interface AttentionBackwardInputs {
  * @param tensors.facts `[queries, heads, 2]`, written: the logarithm of the sum of a query's exponentials, and
  * its `dY . y`
  * @param tensors.dQ `[queries, heads, headStride]`, written
+ * @param options.turnedRows rows of `q` and `dY`, if they are turned
  */
 export function attentionBackwardQueries(
   recorder: Recorder,
@@ -74,11 +94,18 @@ export function attentionBackwardQueries(
   },
   { heads, kvHeads, headDim, headStride }: HeadShape,
   work: AttentionWork,
+  { turnedRows }: { readonly turnedRows?: number } = {},
 ): void {
   const own = ownRows(headStride / 4, recorder.gpu.rowForm);
   recorder.dispatch(attentionBackwardQueriesKernel, {
     bindings: { ...bindings, d_y: dY, sequences: ranges, d_q: dQ },
-    params: { heads, kv_heads: kvHeads, units: own.UNITS, scale: 1 / Math.sqrt(headDim) },
+    params: {
+      heads,
+      kv_heads: kvHeads,
+      units: own.UNITS,
+      ...ownSteps(heads, own.UNITS, turnedRows),
+      scale: 1 / Math.sqrt(headDim),
+    },
     constants: own,
     // Operations: scores, d_y . v and weighted sums of keys.
     cost: {

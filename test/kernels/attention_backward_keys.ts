@@ -35,7 +35,7 @@ export const kernelCase = defineCase<GradientSize, GradientInputs>({
   modelSizes: GRADIENT_MODEL_SIZES,
   inputs: gradientInputs,
   upload(tensors, inputs) {
-    const { shape, rows, q, k, apart } = inputs;
+    const { shape, rows, keys, q, k, apart } = inputs;
     const { heads, kvHeads, headDim, headStride } = shape;
     const { work, bound } = uploadGradientInputs(tensors, inputs);
     const yStride = paddedInner(heads * headDim);
@@ -57,7 +57,7 @@ export const kernelCase = defineCase<GradientSize, GradientInputs>({
     const scratch = {
       get: (name: string, words: number) => tensors.untouched(name, words).tensor,
     };
-    const options = { work, rows, yStride, scratch, apart };
+    const options = { work, rows, keys, yStride, scratch, apart };
     return {
       record: (recorder) =>
         attentionBackward(recorder, { ...bound, y, dY, ...written }, shape, options),
