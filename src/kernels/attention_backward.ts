@@ -20,8 +20,8 @@ import { turnUnits } from "./turn_units.ts";
  * @param options.rows rows of `q`
  * @param options.keys rows of `k`; default as many
  * @param options.apart see attentionBackwardKeys
- * @param options.scratch memory for two numbers a row and head, for copies of `q`, `k`, `v` and `dY` on a GPU, and of `y` and
- * `dY` where `headDim` is padded
+ * @param options.scratch memory for two numbers a row and head, on a GPU for two copies as large as `q`, and
+ * where `headDim` is padded for `y` and `dY` as kernels read them
  */
 export function attentionBackward(
   recorder: Recorder,
@@ -58,30 +58,31 @@ export function attentionBackward(
   const [heads, gradients] = [apart(y, "attention, padded"), apart(dY, "its gradient, padded")];
   const facts = scratch.get("facts of attention's rows", 2 * rows * shape.heads);
   const { q, k, v, ranges } = inputs;
+  const ways = { apart: options.apart };
   const shared = { ...inputs, dY: gradients, facts };
   if (recorder.gpu.rowForm === "exchanged") {
     attentionBackwardQueries(recorder, { ...shared, y: heads, dQ }, shape, work);
-    attentionBackwardKeys(recorder, { ...shared, dK, dV }, shape, work, options);
+    attentionBackwardKeys(recorder, { ...shared, dK, dV }, shape, work, ways);
     return;
   }
-  /** Rows of a GPU's lanes, which are read again and again. */
+  /** Rows of a GPU's lanes, which are read again and again; keys take the place of queries. */
   const turned = (x: Tensor, count: number, width: number, name: string) => {
     const y = scratch.get(`${name}, turned`, count * width);
     turnUnits(recorder, x, y, { rows: count, columns: width });
     return y;
   };
   const asked = {
-    q: turned(q, rows, columns, "attention's queries"),
-    dY: turned(gradients, rows, columns, "attention's gradients"),
+    q: turned(q, rows, columns, "own rows"),
+    dY: turned(gradients, rows, columns, "other own rows"),
   };
   const bound = { k, v, ranges, facts };
   const byRow = { turnedRows: rows };
   attentionBackwardQueries(recorder, { ...bound, ...asked, y: heads, dQ }, shape, work, byRow);
   const width = shape.kvHeads * shape.headStride;
   const seen = {
-    k: turned(k, keys, width, "attention's keys"),
-    v: turned(v, keys, width, "attention's values"),
+    k: turned(k, keys, width, "own rows"),
+    v: turned(v, keys, width, "other own rows"),
   };
-  const byKey = { turnedRows: keys, apart: options.apart };
+  const byKey = { ...ways, turnedRows: keys };
   attentionBackwardKeys(recorder, { ...shared, ...seen, dK, dV }, shape, work, byKey);
 }
