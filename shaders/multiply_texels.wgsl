@@ -1,11 +1,12 @@
 // c[row, column] = sum over k of a[row, k] * b[k, column], plus c's old value when params.add is 1: the
-// twin of multiply_rows.wgsl for software adapters, which run eight lanes as one vector. A read of a buffer
-// costs them as much for one lane as for all, and some 36 instructions a lane: so each of eight lanes
-// reads one unit of a, and they exchange them; and b lies in texels, which are read in half as many. Four k
-// a turn, 32 rows and two units of columns a lane: of what an instruction cache holds, this makes most
-// products for every number that is read.
+// twin of multiply_rows.wgsl for software adapters, which run eight lanes as one vector. A read costs them
+// as much for one lane as for all, from a buffer three times what it costs from a texture: so both factors
+// lie in texels, and each of eight lanes reads one unit of a, which they exchange. Four k a turn, 32 rows
+// and two units of columns a lane: of what an instruction cache holds, this makes most products for every
+// number that is read.
 // a: [rows, inner], or [inner, rows] where A_TRANSPOSED is 1; b: [inner, columns], or [columns, inner]
-// where B_TRANSPOSED is 1, as texels; c: [rows, columns]. All in units of four numbers of a row. Every sum runs over k in ascending order.
+// where B_TRANSPOSED is 1; c: [rows, columns]. All in units of four numbers of a row. Every sum runs over
+// k in ascending order.
 struct Params {
   rows: u32,
   columns: u32,
@@ -19,7 +20,7 @@ struct Params {
   add: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<vec4<f32>>;
+@group(0) @binding(1) var a: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(2) var b: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(3) var<storage, read_write> c: array<vec4<f32>>;
 
@@ -30,19 +31,23 @@ override LANES: u32 = 32u;
 // [64]: a lane's sums, by row; those of its second unit behind those of the first
 var<private> sums: array<vec4<f32>, 64>;
 
-fn texel(i: u32) -> vec4<f32> {
+fn a_unit(i: u32) -> vec4<f32> {
+  return textureLoad(a, vec2<u32>(i % 4096u, i / 4096u));
+}
+
+fn b_unit(i: u32) -> vec4<f32> {
   return textureLoad(b, vec2<u32>(i % 4096u, i / 4096u));
 }
 
 // Unit `unit` of row k; behind the last k it is 0.
 fn row_unit(k: u32, end: u32, unit: u32) -> vec4<f32> {
-  return select(vec4<f32>(), texel(min(k, end - 1u) * params.b_stride + unit), k < end);
+  return select(vec4<f32>(), b_unit(min(k, end - 1u) * params.b_stride + unit), k < end);
 }
 
 // Numbers k to k + 3 of a column that is a line of b; behind the last column they are 0.
 fn column_unit(k: u32, column: u32) -> vec4<f32> {
   let at = min(column, params.columns - 1u) * params.b_stride + k / 4u;
-  return select(vec4<f32>(), texel(at), column < params.columns);
+  return select(vec4<f32>(), b_unit(at), column < params.columns);
 }
 
 // Rows k to k + 3 of b in a lane's unit.
@@ -116,10 +121,10 @@ fn multiply_eight(row: u32, x: array<vec4<f32>, 8>, w: FourUnits, z: FourUnits) 
 // Numbers of a are read before those of b: what is read last is used first.
 fn multiply_block(lane: u32, first: u32, k: u32, end: u32, unit: u32, other: u32) {
   let i = row_of_lane(lane);
-  let p = a[place(i, first, k)];
-  let q = a[place(i, first + 8u, k)];
-  let r = a[place(i, first + 16u, k)];
-  let s = a[place(i, first + 24u, k)];
+  let p = a_unit(place(i, first, k));
+  let q = a_unit(place(i, first + 8u, k));
+  let r = a_unit(place(i, first + 16u, k));
+  let s = a_unit(place(i, first + 24u, k));
   let w = load_units(k, end, unit);
   let z = load_units(k, end, other);
   let x = gather_rows(lane, p, q);
@@ -138,13 +143,14 @@ fn multiply_strips(lane: u32, first: u32, unit: u32, begin: u32, end: u32) {
   }
 }
 
+// One store: a software adapter runs both sides of a branch.
 fn store(row: u32, at: u32, value: vec4<f32>) {
   if (row < params.rows) {
+    var sum = value;
     if (params.add == 1u) {
-      c[at] = c[at] + value;
-    } else {
-      c[at] = value;
+      sum += c[at];
     }
+    c[at] = sum;
   }
 }
 
@@ -176,8 +182,8 @@ fn store_unit(first: u32, part: u32, unit: u32, sum: u32) {
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let unit = group.x * 2u * LANES + lane;
-  let first = group.y * 32u;
+  let unit = group.y * 2u * LANES + lane;
+  let first = group.x * 32u;
   let begin = group.z * params.part;
   let end = min(params.inner, begin + params.part);
   multiply_strips(lane, first, unit, begin, end);

@@ -58,9 +58,11 @@ export function multiply(
   const { gpu } = recorder;
   const stride = paddedInner(columns);
   const units = stride / 4;
-  const stored = bTransposed ? columns * paddedInner(inner) / 4 : inner * units;
-  const texels = gpu.rowForm === "exchanged" && fitsTexels(gpu, stored)
-    ? scratch.texels?.("texels of a factor", stored)
+  const aUnits = (aTransposed ? inner * paddedInner(rows) : rows * paddedInner(inner)) / 4;
+  const bUnits = bTransposed ? columns * paddedInner(inner) / 4 : inner * units;
+  const fits = gpu.rowForm === "exchanged" && fitsTexels(gpu, Math.max(aUnits, bUnits));
+  const texels = fits && scratch.texels
+    ? { a: scratch.texels("first factor", aUnits), b: scratch.texels("second factor", bUnits) }
     : undefined;
   let factor = b;
   if (bTransposed && !texels) {
@@ -92,10 +94,11 @@ export function multiply(
   };
   const constants = { A_TRANSPOSED: aTransposed ? 1 : 0 };
   if (texels) {
-    recorder.copyTexels(b, texels, stored);
+    recorder.copyTexels(a, texels.a, aUnits);
+    recorder.copyTexels(b, texels.b, bUnits);
     recorder.dispatch(multiplyTexelsKernel, {
       ...call,
-      bindings: { a, b: texels, c: sums ?? c },
+      bindings: { ...texels, c: sums ?? c },
       constants: { ...constants, B_TRANSPOSED: bTransposed ? 1 : 0, LANES: lanes },
     });
   } else {

@@ -8,7 +8,7 @@ import { type ProductForm, ROW_PRODUCT_PARAMS } from "./row_product.ts";
 export const multiplyTexelsKernel = defineKernel({
   name: "multiply_texels",
   source,
-  bindings: { a: "read", b: "texels", c: "write" },
+  bindings: { a: "texels", b: "texels", c: "write" },
   params: ROW_PRODUCT_PARAMS,
   constants: { A_TRANSPOSED: 0, B_TRANSPOSED: 0, LANES: 32 },
   exchangesRows: true,
