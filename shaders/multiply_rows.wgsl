@@ -7,6 +7,7 @@
 // order. multiply_texels.wgsl is its twin for software adapters.
 struct Params {
   rows: u32,
+  columns: u32,
   column_units: u32,
   inner: u32,
   a_stride: u32, // units from a line to the next

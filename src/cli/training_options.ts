@@ -3,13 +3,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { parseDataFile } from "../compress/data/data_file.ts";
 import { DECAYS } from "../compress/run/schedule.ts";
-import {
-  FROZEN_TYPES,
-  type Given,
-  OPTIMISERS,
-  overlaid,
-  RESULT_TYPES,
-} from "../compress/run/settings.ts";
+import { type Given, OPTIMISERS, overlaid, RESULT_TYPES } from "../compress/run/settings.ts";
 import { QUANTISED } from "../quant/scheme.ts";
 import { addDeviceOptions, type DeviceFlags } from "./device_options.ts";
 import { settingsIn, withPaths } from "./training_paths.ts";
@@ -57,6 +51,8 @@ export interface TrainingFlags extends DeviceFlags {
 }
 
 const ANY = Number.MAX_VALUE;
+/** Of a mean, something must come in. */
+const BELOW_1 = 0.999999;
 
 /** Parses a list of numbers in [least, most]. */
 export function numbers(count: number | undefined, least: number, most: number) {
@@ -112,14 +108,18 @@ export function addTrainingOptions(command: Command): Command {
       new Option("--optimizer <name>", "of the layers' matrices (default: adamw)")
         .choices(OPTIMISERS),
     )
-    .option("--betas <a,b>", "of AdamW", numbers(2, 0, 1))
+    .option("--betas <a,b>", "of AdamW", numbers(2, 0, BELOW_1))
     .option("--weight-decay <x>", "of matrices, times the rate", numberBetween(0, ANY))
     .option(
       "--clip <norm>",
       "most that a gradient may have (default: 1)",
       numberBetween(1e-12, ANY),
     )
-    .option("--average <x>", "keep averages of the weights, such as 0.997", numberBetween(0, 1))
+    .option(
+      "--average <x>",
+      "keep averages of the weights, such as 0.997",
+      numberBetween(0, BELOW_1),
+    )
     .option("--mask-ratio <name>", "beta or uniform, with a range: uniform,0.1,0.9", maskRatio)
     .option("--padding-weight <x>", "of padding behind an answer", numberBetween(0, ANY))
     .option(

@@ -58,14 +58,15 @@ export function multiply(
   const { gpu } = recorder;
   const stride = paddedInner(columns);
   const units = stride / 4;
+  const stored = bTransposed ? columns * paddedInner(inner) / 4 : inner * units;
+  const texels = gpu.rowForm === "exchanged" && fitsTexels(gpu, stored)
+    ? scratch.texels?.("texels of a factor", stored)
+    : undefined;
   let factor = b;
-  if (bTransposed) {
+  if (bTransposed && !texels) {
     factor = scratch.get("transposed factor", paddedInner(inner) * stride);
     transpose(recorder, b, factor, { rows: columns, columns: inner });
   }
-  const texels = gpu.rowForm === "exchanged" && fitsTexels(gpu, inner * units)
-    ? scratch.texels?.("texels of a factor", inner * units)
-    : undefined;
   const shape = { rows, inner, units };
   const { lanes, tiles, part, parts } = productTiling(texels ? TEXELS_FORM : ROWS_FORM, shape);
   const apart = parts > 1 && fitsScratch(gpu, parts * rows * stride);
@@ -73,10 +74,11 @@ export function multiply(
   const call = {
     params: {
       rows,
+      columns,
       column_units: units,
       inner,
       a_stride: paddedInner(aTransposed ? rows : inner) / 4,
-      b_stride: units,
+      b_stride: bTransposed && texels ? paddedInner(inner) / 4 : units,
       c_stride: units,
       part: sums ? part : paddedInner(inner),
       part_stride: rows * units,
@@ -90,11 +92,11 @@ export function multiply(
   };
   const constants = { A_TRANSPOSED: aTransposed ? 1 : 0 };
   if (texels) {
-    recorder.copyTexels(factor, texels, inner * units);
+    recorder.copyTexels(b, texels, stored);
     recorder.dispatch(multiplyTexelsKernel, {
       ...call,
       bindings: { a, b: texels, c: sums ?? c },
-      constants: { ...constants, LANES: lanes },
+      constants: { ...constants, B_TRANSPOSED: bTransposed ? 1 : 0, LANES: lanes },
     });
   } else {
     recorder.dispatch(multiplyRowsKernel, {

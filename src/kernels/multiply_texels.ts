@@ -10,9 +10,9 @@ export const multiplyTexelsKernel = defineKernel({
   source,
   bindings: { a: "read", b: "texels", c: "write" },
   params: ROW_PRODUCT_PARAMS,
-  constants: { A_TRANSPOSED: 0, LANES: 32 },
+  constants: { A_TRANSPOSED: 0, B_TRANSPOSED: 0, LANES: 32 },
   exchangesRows: true,
 });
 
 /** Few workgroups keep the cores of a host busy; its subgroups have eight lanes. */
-export const TEXELS_FORM: ProductForm = { laneUnits: 2, lanes: [16, 32], workgroups: 16 };
+export const TEXELS_FORM: ProductForm = { laneUnits: 2, lanes: [16, 32], workgroups: 8 };

@@ -5,6 +5,7 @@ import { paddedInner } from "../quant/scheme.ts";
 /** Fields of `Params`, in order. */
 export const ROW_PRODUCT_PARAMS = {
   rows: "u32",
+  columns: "u32",
   column_units: "u32",
   inner: "u32",
   a_stride: "u32",

@@ -123,8 +123,10 @@ export function productCase(kernel: string, withTexels: boolean): KernelCase {
   return defineCase<Size, Inputs>({
     kernel,
     tolerance: 4e-6,
-    sizes: ORIENTATIONS.flatMap(({ name, ...orientation }) =>
-      ("aTransposed" in orientation ? SHAPES : [...SHAPES, ...WIDE]).map((shape): Size => ({
+    sizes: ORIENTATIONS.filter(({ name }) => !withTexels || name !== "both transposed").flatMap((
+      { name, ...orientation },
+    ) =>
+      (name === "plain" ? [...SHAPES, ...WIDE] : SHAPES).map((shape): Size => ({
         name: `${shape.rows} x ${shape.inner} by ${shape.inner} x ${shape.columns}, ${name}` +
           (shape.add ? ", added" : ""),
         ...shape,

@@ -20,6 +20,7 @@ export const OPTIMISERS = ["adamw", "muon"] as const;
 
 const whole = (least: number, most = Number.MAX_SAFE_INTEGER) => z.int().min(least).max(most);
 const share = z.number().min(0).max(1);
+const kept = z.number().min(0).lt(1);
 const positive = z.number().positive();
 
 const dataFile = z.strictObject({ path: z.string().min(1), share: positive.optional() });
@@ -78,14 +79,14 @@ function commonOf({ rate, beta2, masking }: Defaults) {
     }).prefault({}),
     optimizer: z.strictObject({
       name: z.enum(OPTIMISERS).default("adamw"),
-      beta1: share.default(0.9),
-      beta2: share.default(beta2),
+      beta1: kept.default(0.9),
+      beta2: kept.default(beta2),
       epsilon: positive.default(1e-8),
       weightDecay: z.number().min(0).default(0.01),
       clip: positive.nullable().default(1),
-      momentum: share.default(0.95),
+      momentum: kept.default(0.95),
       otherRate: positive.default(0.1),
-      average: share.nullable().default(null),
+      average: kept.nullable().default(null),
     }).prefault({}),
     padding: z.strictObject({
       long: z.enum(["cut", "refuse"]).default("cut"),
