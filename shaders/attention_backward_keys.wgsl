@@ -3,14 +3,18 @@
 //   d_v[j] = sum of p[i, j] d_y[i],  d_k[j] = scale * sum of p[i, j] (d_y[i] . v[j] - d_y[i] . y[i]) q[i].
 // Scores are made again, eight queries at a time (Dao et al. 2022, arXiv 2205.14135, algorithm 4).
 //
-// q, d_y: [queries, heads, head_stride]; k, v, d_k, d_v: [keys, kv_heads, head_stride]; channels beyond a
+// q, d_y: [queries, heads, head_stride]; k, v: [keys, kv_heads, head_stride], or turned by turn_units.wgsl, so
+// that neighbours are read together; d_k, d_v: [keys, kv_heads, head_stride]; channels beyond a
 // head's are zero; sequences: (first query, queries, first key, keys); facts: [queries, heads] of
 // (l, d_y . y), from attention_backward_queries.wgsl. Query head h reads KV head h / (heads / kv_heads).
-// One workgroup: 32 keys of one head of one sequence, one per lane. How eight queries (and their d_y) come
+// One workgroup: LANES keys of one head of one sequence, one per lane. How eight queries (and their d_y) come
 // to all lanes is a snippet: lib/queries_exchanged.wgsl or lib/queries_uniform.wgsl.
 struct Params {
   heads: u32,
   kv_heads: u32,
+  row_step: u32, // from one key's units to the next one's, in k and v
+  head_step: u32, // from one head's
+  unit_step: u32, // from one unit
   scale: f32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
@@ -24,13 +28,13 @@ struct Params {
 @group(0) @binding(8) var<storage, read_write> d_v: array<vec4<f32>>;
 
 override UNITS: u32 = 32u; // vec4 of a head: head_stride / 4
+override LANES: u32 = 32u;
 // Whether a lane keeps its key and value, or reads them again for every eight queries.
 override HELD: u32 = 0u;
 // What is made: the registers of a lane hold the sums of both for heads of at most 64 channels.
 override MAKES_K: u32 = 1u;
 override MAKES_V: u32 = 1u;
 
-const LANES = 32u;
 
 var<private> key: array<vec4<f32>, 32>;
 var<private> value: array<vec4<f32>, 32>;
@@ -44,8 +48,8 @@ var<private> d_high: vec4<f32>;
 
 fn load_unit(i: u32) {
   if (i < UNITS) {
-    key[i] = k[own_start + i];
-    value[i] = v[own_start + i];
+    key[i] = k[own_start + i * params.unit_step];
+    value[i] = v[own_start + i * params.unit_step];
   }
 }
 
@@ -53,14 +57,14 @@ fn key_unit(i: u32) -> vec4<f32> {
   if (HELD == 1u) {
     return key[i];
   }
-  return k[own_start + i];
+  return k[own_start + i * params.unit_step];
 }
 
 fn value_unit(i: u32) -> vec4<f32> {
   if (HELD == 1u) {
     return value[i];
   }
-  return v[own_start + i];
+  return v[own_start + i * params.unit_step];
 }
 
 // Which head of all rows it is, for the query `place` rows behind the head `first`; there are `last` behind it,
@@ -121,7 +125,7 @@ fn store_unit(i: u32, at: u32, factor: f32) {
   }
 }
 
-@compute @workgroup_size(32)
+@compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let sequence = sequences[group.z];
   let queries = sequence.y;
@@ -133,7 +137,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let heads_each = params.heads / params.kv_heads;
   let place = group.x * LANES + lane;
   let row = sequence.z + min(place, keys - 1u);
-  own_start = (row * params.kv_heads + kv_head) * UNITS;
+  own_start = row * params.row_step + kv_head * params.head_step;
   if (HELD == 1u) {
     load_all();
   }
@@ -168,7 +172,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
   }
   if (place < keys) {
-    store_all(own_start, params.scale);
+    store_all((row * params.kv_heads + kv_head) * UNITS, params.scale);
   }
 }
 

@@ -4,15 +4,19 @@
 // arXiv 2205.14135, algorithm 4). Leaves in facts what the keys' gradients need of each query: the
 // logarithm of the sum of exp(scale * q . k[j]), and d_y . y.
 //
-// q, y, d_y, d_q: [queries, heads, head_stride]; k, v: [keys, kv_heads, head_stride]; channels beyond a
+// q, d_y: [queries, heads, head_stride], or turned by turn_units.wgsl, so that neighbours are read together;
+// y, d_q: [queries, heads, head_stride]; k, v: [keys, kv_heads, head_stride]; channels beyond a
 // head's are zero; sequences: (first query, queries, first key, keys); facts: [queries, heads].
 // Query head h reads KV head h / (heads / kv_heads).
-// One workgroup: 32 queries of one head of one sequence, one per lane. How eight keys (values) come to all
+// One workgroup: LANES queries of one head of one sequence, one per lane. How eight keys (values) come to all
 // lanes is a snippet: lib/rows_exchanged.wgsl or lib/rows_uniform.wgsl.
 struct Params {
   heads: u32,
   kv_heads: u32,
   units: u32, // UNITS
+  row_step: u32, // from one query's units to the next one's, in q and d_y
+  head_step: u32, // from one head's
+  unit_step: u32, // from one unit
   scale: f32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
@@ -26,10 +30,10 @@ struct Params {
 @group(0) @binding(8) var<storage, read_write> d_q: array<vec4<f32>>;
 
 override UNITS: u32 = 32u; // vec4 of a head: head_stride / 4
+override LANES: u32 = 32u;
 // Whether a lane keeps its query and that one's d_y, or reads them again for every eight keys.
 override HELD: u32 = 0u;
 
-const LANES = 32u;
 const HIDDEN = -1.0e38; // as in lib/candidate.wgsl
 
 var<private> query: array<vec4<f32>, 32>;
@@ -44,8 +48,8 @@ var<private> d_high: vec4<f32>;
 
 fn load_unit(i: u32) {
   if (i < UNITS) {
-    query[i] = q[own_start + i];
-    gradient[i] = d_y[own_start + i];
+    query[i] = q[own_start + i * params.unit_step];
+    gradient[i] = d_y[own_start + i * params.unit_step];
   }
 }
 
@@ -53,14 +57,14 @@ fn query_unit(i: u32) -> vec4<f32> {
   if (HELD == 1u) {
     return query[i];
   }
-  return q[own_start + i];
+  return q[own_start + i * params.unit_step];
 }
 
 fn gradient_unit(i: u32) -> vec4<f32> {
   if (HELD == 1u) {
     return gradient[i];
   }
-  return d_y[own_start + i];
+  return d_y[own_start + i * params.unit_step];
 }
 
 // Where the row of a key begins, by its place in the sequence: first key's start, and what lies between.
@@ -110,7 +114,7 @@ fn store_unit(i: u32, at: u32, factor: f32) {
   }
 }
 
-@compute @workgroup_size(32)
+@compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let sequence = sequences[group.z];
   let queries = sequence.y;
@@ -124,13 +128,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let base = vec3<u32>(sequence.z * row_units + kv_head * UNITS, 0u, row_units);
   let place = group.x * LANES + lane;
   let row = sequence.x + min(place, queries - 1u);
-  own_start = (row * params.heads + head) * UNITS;
+  own_start = row * params.row_step + head * params.head_step;
+  let at = (row * params.heads + head) * UNITS; // in y and d_q
   if (HELD == 1u) {
     load_all();
   }
   // A loop that no compiler unrolls: its loads would take all registers.
-  for (var i = own_start; i < own_start + params.units; i++) {
-    along += dot(d_y[i], y[i]);
+  for (var i = 0u; i < params.units; i++) {
+    along += dot(d_y[own_start + i * params.unit_step], y[at + i]);
   }
   var maximum = HIDDEN; // of the scores so far
   var total = 0.0; // of the weights
@@ -160,6 +165,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
   if (place < queries) {
     facts[row * params.heads + head] = vec2<f32>(maximum + log(total), along);
-    store_all(own_start, params.scale / total);
+    store_all(at, params.scale / total);
   }
 }

@@ -7,6 +7,7 @@
 // order. multiply_texels.wgsl is its twin for software adapters.
 struct Params {
   rows: u32,
+  columns: u32,
   column_units: u32,
   inner: u32,
   a_stride: u32, // units from a line to the next
@@ -152,13 +153,14 @@ fn multiply_strips(first: u32, unit: u32, begin: u32, end: u32) {
   }
 }
 
+// One store: a software adapter runs both sides of a branch.
 fn store(row: u32, at: u32, value: vec4<f32>) {
   if (row < params.rows) {
+    var sum = value;
     if (params.add == 1u) {
-      c[at] = c[at] + value;
-    } else {
-      c[at] = value;
+      sum += c[at];
     }
+    c[at] = sum;
   }
 }
 
@@ -179,8 +181,8 @@ fn store_eight(first: u32, row: u32, start: u32) {
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let unit = group.x * LANES + lane;
-  let first = group.y * 32u;
+  let unit = group.y * LANES + lane;
+  let first = group.x * 32u;
   let begin = group.z * params.part;
   multiply_strips(first, unit, begin, min(params.inner, begin + params.part));
   if (unit < params.column_units) {

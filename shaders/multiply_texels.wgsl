@@ -1,13 +1,15 @@
 // c[row, column] = sum over k of a[row, k] * b[k, column], plus c's old value when params.add is 1: the
-// twin of multiply_rows.wgsl for software adapters, which run eight lanes as one vector. A read of a buffer
-// costs them as much for one lane as for all, and some 36 instructions a lane: so each of eight lanes
-// reads one unit of a, and they exchange them; and b lies in texels, which are read in half as many. Four k
-// a turn, 32 rows and two units of columns a lane: of what an instruction cache holds, this makes most
-// products for every number that is read.
-// a: [rows, inner], or [inner, rows] where A_TRANSPOSED is 1; b: [inner, columns], as texels; c: [rows,
-// columns]. All in units of four numbers of a row. Every sum runs over k in ascending order.
+// twin of multiply_rows.wgsl for software adapters, which run eight lanes as one vector. A read costs them
+// as much for one lane as for all, from a buffer three times what it costs from a texture: so both factors
+// lie in texels, and each of eight lanes reads one unit of a, which they exchange. Four k a turn, 32 rows
+// and two units of columns a lane: of what an instruction cache holds, this makes most products for every
+// number that is read.
+// a: [rows, inner], or [inner, rows] where A_TRANSPOSED is 1; b: [inner, columns], or [columns, inner]
+// where B_TRANSPOSED is 1; c: [rows, columns]. All in units of four numbers of a row. Every sum runs over
+// k in ascending order.
 struct Params {
   rows: u32,
+  columns: u32,
   column_units: u32,
   inner: u32,
   a_stride: u32, // units from a line to the next
@@ -18,43 +20,58 @@ struct Params {
   add: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<vec4<f32>>;
+@group(0) @binding(1) var a: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(2) var b: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(3) var<storage, read_write> c: array<vec4<f32>>;
 
 override A_TRANSPOSED: u32 = 0u;
+override B_TRANSPOSED: u32 = 0u;
 override LANES: u32 = 32u;
 
 // [64]: a lane's sums, by row; those of its second unit behind those of the first
 var<private> sums: array<vec4<f32>, 64>;
 
+fn a_unit(i: u32) -> vec4<f32> {
+  return textureLoad(a, vec2<u32>(i % 4096u, i / 4096u));
+}
+
 fn b_unit(i: u32) -> vec4<f32> {
   return textureLoad(b, vec2<u32>(i % 4096u, i / 4096u));
 }
 
-// Unit `unit` of b's row k; behind the part's last row it is 0.
-fn unit_inside(k: u32, end: u32, unit: u32) -> vec4<f32> {
+// Unit `unit` of row k; behind the last k it is 0.
+fn row_unit(k: u32, end: u32, unit: u32) -> vec4<f32> {
   return select(vec4<f32>(), b_unit(min(k, end - 1u) * params.b_stride + unit), k < end);
 }
 
-// Rows k to k + 3 of b in a lane's units.
+// Numbers k to k + 3 of a column that is a line of b; behind the last column they are 0.
+fn column_unit(k: u32, column: u32) -> vec4<f32> {
+  let at = min(column, params.columns - 1u) * params.b_stride + k / 4u;
+  return select(vec4<f32>(), b_unit(at), column < params.columns);
+}
+
+// Rows k to k + 3 of b in a lane's unit.
 struct FourUnits {
   k0: vec4<f32>, k1: vec4<f32>, k2: vec4<f32>, k3: vec4<f32>,
 }
 
-fn load_units(k: u32, unit: u32) -> FourUnits {
-  let at = k * params.b_stride + unit;
-  let step = params.b_stride;
+fn load_units(k: u32, end: u32, unit: u32) -> FourUnits {
+  if (B_TRANSPOSED == 0u) {
+    return FourUnits(
+      row_unit(k, end, unit), row_unit(k + 1u, end, unit),
+      row_unit(k + 2u, end, unit), row_unit(k + 3u, end, unit),
+    );
+  }
+  let p = column_unit(k, 4u * unit);
+  let q = column_unit(k, 4u * unit + 1u);
+  let r = column_unit(k, 4u * unit + 2u);
+  let s = column_unit(k, 4u * unit + 3u);
+  let none = vec4<f32>();
   return FourUnits(
-    b_unit(at), b_unit(at + step), b_unit(at + 2u * step), b_unit(at + 3u * step),
-  );
-}
-
-// The same where b may end before row k + 3: what is behind it counts as 0.
-fn load_last_units(k: u32, end: u32, unit: u32) -> FourUnits {
-  return FourUnits(
-    unit_inside(k, end, unit), unit_inside(k + 1u, end, unit),
-    unit_inside(k + 2u, end, unit), unit_inside(k + 3u, end, unit),
+    vec4<f32>(p.x, q.x, r.x, s.x),
+    select(none, vec4<f32>(p.y, q.y, r.y, s.y), k + 1u < end),
+    select(none, vec4<f32>(p.z, q.z, r.z, s.z), k + 2u < end),
+    select(none, vec4<f32>(p.w, q.w, r.w, s.w), k + 3u < end),
   );
 }
 
@@ -102,27 +119,14 @@ fn multiply_eight(row: u32, x: array<vec4<f32>, 8>, w: FourUnits, z: FourUnits) 
 }
 
 // Numbers of a are read before those of b: what is read last is used first.
-fn multiply_block(lane: u32, first: u32, k: u32, unit: u32, other: u32) {
+fn multiply_block(lane: u32, first: u32, k: u32, end: u32, unit: u32, other: u32) {
   let i = row_of_lane(lane);
-  let p = a[place(i, first, k)];
-  let q = a[place(i, first + 8u, k)];
-  let r = a[place(i, first + 16u, k)];
-  let s = a[place(i, first + 24u, k)];
-  multiply_all(lane, p, q, r, s, load_units(k, unit), load_units(k, other));
-}
-
-// The same where b may end before row k + 3.
-fn multiply_last(lane: u32, first: u32, k: u32, end: u32, unit: u32, other: u32) {
-  let i = row_of_lane(lane);
-  multiply_all(
-    lane, a[place(i, first, k)], a[place(i, first + 8u, k)], a[place(i, first + 16u, k)],
-    a[place(i, first + 24u, k)], load_last_units(k, end, unit), load_last_units(k, end, other),
-  );
-}
-
-fn multiply_all(
-  lane: u32, p: vec4<f32>, q: vec4<f32>, r: vec4<f32>, s: vec4<f32>, w: FourUnits, z: FourUnits,
-) {
+  let p = a_unit(place(i, first, k));
+  let q = a_unit(place(i, first + 8u, k));
+  let r = a_unit(place(i, first + 16u, k));
+  let s = a_unit(place(i, first + 24u, k));
+  let w = load_units(k, end, unit);
+  let z = load_units(k, end, other);
   let x = gather_rows(lane, p, q);
   multiply_eight(0u, x.a, w, z);
   multiply_eight(8u, x.b, w, z);
@@ -134,22 +138,19 @@ fn multiply_all(
 fn multiply_strips(lane: u32, first: u32, unit: u32, begin: u32, end: u32) {
   let column = min(unit, params.column_units - 1u);
   let other = min(unit + LANES, params.column_units - 1u);
-  let whole = (end - begin) / 4u;
-  for (var block = 0u; block < whole; block++) {
-    multiply_block(lane, first, begin + 4u * block, column, other);
-  }
-  if (begin + 4u * whole < end) {
-    multiply_last(lane, first, begin + 4u * whole, end, column, other);
+  for (var k = begin; k < end; k += 4u) {
+    multiply_block(lane, first, k, end, column, other);
   }
 }
 
+// One store: a software adapter runs both sides of a branch.
 fn store(row: u32, at: u32, value: vec4<f32>) {
   if (row < params.rows) {
+    var sum = value;
     if (params.add == 1u) {
-      c[at] = c[at] + value;
-    } else {
-      c[at] = value;
+      sum += c[at];
     }
+    c[at] = sum;
   }
 }
 
@@ -181,8 +182,8 @@ fn store_unit(first: u32, part: u32, unit: u32, sum: u32) {
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let unit = group.x * 2u * LANES + lane;
-  let first = group.y * 32u;
+  let unit = group.y * 2u * LANES + lane;
+  let first = group.x * 32u;
   let begin = group.z * params.part;
   let end = min(params.inner, begin + params.part);
   multiply_strips(lane, first, unit, begin, end);

@@ -59,6 +59,7 @@ for (const { kernel, runs } of kernelCases) {
         const expected = kernelRun.reference(anyGpu);
         let first: Map<string, Uint32Array> | undefined;
         for (const [form, gpu] of HAS_FORMS.includes(kernel) ? allForms : forms) {
+          if (kernelRun.ownFormOnly && gpu.software && gpu !== anyGpu) continue;
           const found = await runCase(gpu, kernelRun);
           compareCase(gpu, form, kernelRun, found, expected);
           if (form === "uniform" && kernelRun.ordersByForm) continue;

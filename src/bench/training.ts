@@ -8,18 +8,12 @@ import type { Gpu } from "../gpu/device.ts";
 import { VERSION } from "../engine/version.ts";
 import { binarySize } from "../model/memory/binary_size.ts";
 import { freeHostBytes } from "../model/memory/host_memory.ts";
-import type { SyntheticShape } from "../model/synthetic/synthetic_shape.ts";
 import type { TrainingPlan } from "../compress/plan.ts";
-import { BufferWatch } from "./buffer_watch.ts";
+import { MemoryWatch } from "./memory_watch.ts";
 import { multiplyAddCeiling, type Rate } from "./ceilings.ts";
 import { FittedTable } from "./fitted_table.ts";
-import { openSteps, type TrainingSteps } from "./training_steps.ts";
-
-/** What is trained. */
-export type TrainingSubject =
-  | { readonly kind: "train"; readonly dir: string }
-  | { readonly kind: "train"; readonly shape: SyntheticShape; readonly name: string }
-  | { readonly kind: "distil"; readonly teacher: string; readonly dir: string };
+import { type MatrixRates, matrixRates, matrixSizes, PRODUCT_KINDS } from "./training_products.ts";
+import { openSteps, type TrainingSteps, type TrainingSubject } from "./training_steps.ts";
 
 /** Options of the training bench. */
 export interface TrainingBenchOptions {
@@ -28,6 +22,8 @@ export interface TrainingBenchOptions {
   readonly rows: number;
   /** Steps that are timed, of which the median is reported. */
   readonly rounds: number;
+  /** Whether to time the products of the models' matrices alone as well (default: not). */
+  readonly products?: boolean;
 }
 
 /** Seconds by the clock and of this process's CPUs. */
@@ -57,10 +53,12 @@ export interface TrainingFigures {
   readonly shareOfCpuCeiling: number;
   /** Multiply-adds in f32: the highest of the rates before, between and after the steps. */
   readonly ceiling: Rate;
+  /** The products of the trained model's matrices, each alone, in the same run. */
+  readonly products: readonly MatrixRates[];
   readonly keepActivations: boolean;
   readonly plannedBytes: number;
   readonly planned: TrainingPlan["parts"];
-  /** Most bytes of buffers that were alive together. */
+  /** Most bytes of buffers and textures that were there together. */
   readonly measuredBytes: number;
 }
 
@@ -77,13 +75,14 @@ export interface TrainingReport {
 /** Times all subjects, and prints a table. */
 export async function benchTraining(
   gpu: Gpu,
-  { subjects, rows, rounds }: TrainingBenchOptions,
+  options: TrainingBenchOptions,
 ): Promise<TrainingReport> {
+  const { subjects } = options;
   const processors = navigator.hardwareConcurrency;
   console.log(`${gpu.name}, ${processors} processors, rows ${gpu.rowForm}`);
   const figures: TrainingFigures[] = [];
   for (const subject of subjects) {
-    figures.push(await figuresOf(gpu, subject, rows, rounds));
+    figures.push(await figuresOf(gpu, subject, options));
     console.log(line(figures.at(-1)!));
   }
   printTable(figures);
@@ -100,12 +99,16 @@ export async function benchTraining(
 async function figuresOf(
   gpu: Gpu,
   subject: TrainingSubject,
-  rows: number,
-  rounds: number,
+  { rows, rounds, products: alone = false }: TrainingBenchOptions,
 ): Promise<TrainingFigures> {
-  using watch = new BufferWatch(gpu);
+  using watch = new MemoryWatch(gpu);
   using steps = await openSteps(gpu, subject, { rows, limit: freeHostBytes(gpu) });
   const measured = await timed(gpu, steps, rounds);
+  const measuredBytes = watch.peakBytes;
+  const products: MatrixRates[] = [];
+  for (const [inner, columns] of alone ? matrixSizes(steps.config) : []) {
+    products.push(await matrixRates(gpu, rows, inner, columns));
+  }
   const { name, asked, sequence, operations, plan } = steps;
   const { step, ceiling } = measured;
   const gflopPerSecond = operations / step.seconds / 1e9;
@@ -122,10 +125,11 @@ async function figuresOf(
     gflopPerCpuSecond,
     share: gflopPerSecond / ceiling.gflopPerSecond,
     shareOfCpuCeiling: gflopPerCpuSecond / ceiling.gflopPerCpuSecond,
+    products,
     keepActivations: plan.keepActivations,
     plannedBytes: plan.bytes,
     planned: plan.parts,
-    measuredBytes: watch.peakBytes,
+    measuredBytes,
   };
 }
 
@@ -220,4 +224,23 @@ function printTable(figures: readonly TrainingFigures[]): void {
     ]);
   }
   console.log(table.toString());
+  if (figures.every(({ products }) => products.length === 0)) return;
+  console.log("Products alone, of the ceiling: by the clock, and per CPU-second");
+  console.log(productTable(figures).toString());
+}
+
+function productTable(figures: readonly TrainingFigures[]): FittedTable {
+  const table = new FittedTable({ head: ["training", "matrix", ...PRODUCT_KINDS], rules: "head" });
+  for (const { name, products, ceiling } of figures) {
+    for (const { inner, columns, rates } of products) {
+      const shares = PRODUCT_KINDS.map((kind) => {
+        const { gflopPerSecond, gflopPerCpuSecond } = rates[kind];
+        return `${percent(gflopPerSecond / ceiling.gflopPerSecond)}, ${
+          percent(gflopPerCpuSecond / ceiling.gflopPerCpuSecond)
+        }`;
+      });
+      table.push([name, `${inner} to ${columns}`, ...shares]);
+    }
+  }
+  return table;
 }

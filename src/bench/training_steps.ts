@@ -19,11 +19,19 @@ import { dryRun } from "../model/memory/dry_run.ts";
 import type { ModelConfig } from "../model/model_config.ts";
 import { syntheticModel } from "../model/synthetic/synthetic.ts";
 import { openCheckpoint } from "../weights/checkpoint.ts";
-import type { TrainingSubject } from "./training.ts";
+import type { SyntheticShape } from "../model/synthetic/synthetic_shape.ts";
+
+/** What is trained. */
+export type TrainingSubject =
+  | { readonly kind: "train"; readonly dir: string }
+  | { readonly kind: "train"; readonly shape: SyntheticShape; readonly name: string }
+  | { readonly kind: "distil"; readonly teacher: string; readonly dir: string };
 
 /** A model whose training steps can be timed. Dispose of it to free it. */
 export interface TrainingSteps extends Disposable {
   readonly name: string;
+  /** Of the model that is trained. */
+  readonly config: ModelConfig;
   /** Tokens of a sequence of the batch. */
   readonly sequence: number;
   /** Rows whose prediction enters the loss. */
@@ -166,6 +174,7 @@ export async function openSteps(
   const closing = opened.move();
   return {
     name: nameOf(subject),
+    config,
     sequence,
     asked: work.asked,
     operations,

@@ -14,7 +14,8 @@ import { benchLoad } from "../bench/loading.ts";
 import { benchPair } from "../bench/pair.ts";
 import { benchRoofline, ROOFLINE_ROWS } from "../bench/roofline.ts";
 import { benchStrategies, chosenSettings } from "../bench/strategies.ts";
-import { benchTraining, type TrainingSubject } from "../bench/training.ts";
+import { benchTraining } from "../bench/training.ts";
+import type { TrainingSubject } from "../bench/training_steps.ts";
 import { PEER_WEIGHTS, type PeerWeights, quantisedName } from "../bench/peers/runner.ts";
 import { type DeviceBenchFlags, runDeviceBench } from "./bench_device.ts";
 import { addDeviceOptions, deviceOf, openDevice, tellProvider } from "./device_options.ts";
@@ -143,7 +144,10 @@ async function training(flags: BenchFlags): Promise<void> {
       { kind: "distil", teacher: model, dir: EMBEDDED_DRAFT },
     ];
   using gpu = await openDevice(deviceOf(flags));
-  await writeReport(json, await benchTraining(gpu, { subjects, rows: count, rounds }));
+  await writeReport(
+    json,
+    await benchTraining(gpu, { subjects, rows: count, rounds, products: true }),
+  );
 }
 
 async function peers(flags: BenchFlags): Promise<void> {

@@ -81,6 +81,11 @@ const COMMANDS: Readonly<Record<string, Listed>> = {
     description: "Trains a model by LLaDA's own objective.",
     load: async () => (await import("./train.ts")).trainCommand(),
   },
+  corpus: {
+    usage: "[options]",
+    description: "Writes the embedded pair's synthetic corpus.",
+    load: async () => (await import("./corpus.ts")).corpusCommand(),
+  },
   quantize: {
     usage: "[options] <dir>",
     description: "Writes a model folder with its layers quantised.",

@@ -93,6 +93,7 @@ export function giveUpOthers(command: Command): void {
   if (TRAINING.includes(what)) written.push(...paths([runFolderOf(String(flags.out))]));
   if (what === "tune") written.push(...tuningFolder(flags.tuning));
   if (what === "pull") written.push(...paths([hubCache()]));
+  if (what === "corpus") written.push(...paths([flags.out]).map((path) => `${path}.part`));
   // Its /save takes a name that is not known yet.
   if (what === "chat") written.push(resolve("."));
   // The folder is written beside its name, and renamed.

@@ -3,14 +3,13 @@
 import { Command, Option } from "commander";
 import { START_NAMES } from "../compress/run/start.ts";
 import { openTrain, planTrain } from "../compress/train.ts";
-import { completed, OPTIMISERS, trainSettings } from "../compress/run/settings.ts";
+import { completed, trainSettings } from "../compress/run/settings.ts";
 import { runTraining } from "./training.ts";
 import { addTrainingOptions, givenSettings, type TrainingFlags } from "./training_options.ts";
 
 interface TrainFlags extends TrainingFlags {
   readonly from?: string;
   readonly start?: string;
-  readonly optimizer?: string;
 }
 
 /** `unmask train` */
@@ -22,10 +21,6 @@ export function trainCommand(): Command {
         .choices(START_NAMES),
     );
   return addTrainingOptions(command)
-    .addOption(
-      new Option("--optimizer <name>", "of the layers' matrices (default: adamw)")
-        .choices(OPTIMISERS),
-    )
     .addHelpText(
       "after",
       `
@@ -40,10 +35,9 @@ Example:
 }
 
 async function run(flags: TrainFlags): Promise<void> {
-  const { from, start, optimizer } = flags;
-  const own = { from, start, optimizer: { name: optimizer } };
+  const { from, start } = flags;
   const where = flags.settings ?? "train";
-  const settings = completed(trainSettings, givenSettings(flags, own), where);
+  const settings = completed(trainSettings, givenSettings(flags, { from, start }), where);
   await runTraining(
     { command: "train", settings, student: settings.from, plan: planTrain, open: openTrain },
     flags,

@@ -3,7 +3,8 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { parseDataFile } from "../compress/data/data_file.ts";
 import { DECAYS } from "../compress/run/schedule.ts";
-import { FROZEN_TYPES, type Given, overlaid, RESULT_TYPES } from "../compress/run/settings.ts";
+import { type Given, OPTIMISERS, overlaid, RESULT_TYPES } from "../compress/run/settings.ts";
+import { QUANTISED } from "../quant/scheme.ts";
 import { addDeviceOptions, type DeviceFlags } from "./device_options.ts";
 import { settingsIn, withPaths } from "./training_paths.ts";
 import { byteCount, numberBetween, wholeNumber } from "./options.ts";
@@ -25,6 +26,7 @@ export interface TrainingFlags extends DeviceFlags {
   readonly rate?: number;
   readonly warmUp?: number;
   readonly schedule?: string;
+  readonly optimizer?: string;
   readonly betas?: readonly [number, number];
   readonly weightDecay?: number;
   readonly clip?: number;
@@ -49,6 +51,8 @@ export interface TrainingFlags extends DeviceFlags {
 }
 
 const ANY = Number.MAX_VALUE;
+/** Of a mean, something must come in. */
+const BELOW_1 = 0.999999;
 
 /** Parses a list of numbers in [least, most]. */
 export function numbers(count: number | undefined, least: number, most: number) {
@@ -100,14 +104,22 @@ export function addTrainingOptions(command: Command): Command {
     .option("--rows <n>", "rows of a micro-batch (default: as memory allows)", wholeNumber(2))
     .option("--warm-up <share>", "of the run, while the rate rises", numberBetween(0, 1))
     .addOption(new Option("--schedule <name>", "how the rate falls then").choices(DECAYS))
-    .option("--betas <a,b>", "of AdamW", numbers(2, 0, 1))
+    .addOption(
+      new Option("--optimizer <name>", "of the layers' matrices (default: adamw)")
+        .choices(OPTIMISERS),
+    )
+    .option("--betas <a,b>", "of AdamW", numbers(2, 0, BELOW_1))
     .option("--weight-decay <x>", "of matrices, times the rate", numberBetween(0, ANY))
     .option(
       "--clip <norm>",
       "most that a gradient may have (default: 1)",
       numberBetween(1e-12, ANY),
     )
-    .option("--average <x>", "keep averages of the weights, such as 0.997", numberBetween(0, 1))
+    .option(
+      "--average <x>",
+      "keep averages of the weights, such as 0.997",
+      numberBetween(0, BELOW_1),
+    )
     .option("--mask-ratio <name>", "beta or uniform, with a range: uniform,0.1,0.9", maskRatio)
     .option("--padding-weight <x>", "of padding behind an answer", numberBetween(0, ANY))
     .option(
@@ -120,8 +132,8 @@ export function addTrainingOptions(command: Command): Command {
     .option("--examples <n>", "held-out examples that are used (default: 64)", wholeNumber(1))
     .option("--lora-alpha <x>", "of the adapters (default: the rank)", numberBetween(1e-9, ANY))
     .addOption(
-      new Option("--lora-weights <type>", "of the matrices beside them (default: stored)")
-        .choices(FROZEN_TYPES),
+      new Option("--lora-weights <type>", "of the matrices beside them (default: as stored)")
+        .choices(QUANTISED),
     )
     .option("--lora-modules <list>", "such as q_proj,v_proj (default: all)", names)
     .option("--seed <n>", "same seed, same run (default: 1)", wholeNumber(0))
@@ -155,6 +167,7 @@ export function givenSettings(flags: TrainingFlags, own: Given): Given {
     batch: first({ samples: batch }, { tokens: batchTokens }),
     schedule: { rate: flags.rate, warmUp: flags.warmUp, decay: flags.schedule },
     optimizer: {
+      name: flags.optimizer,
       beta1: flags.betas?.[0],
       beta2: flags.betas?.[1],
       weightDecay: flags.weightDecay,
@@ -174,7 +187,12 @@ export function givenSettings(flags: TrainingFlags, own: Given): Given {
     dtype: flags.dtype,
   };
   const file = flags.settings === undefined ? {} : settingsIn(flags.settings);
-  return withPaths(overlaid(overlaid(file, known(options)), known(own)));
+  return withPaths(overlaid(overlaid(withoutFacts(file), known(options)), known(own)));
+}
+
+/** A run's own file of settings has more in it than what may be given. */
+function withoutFacts({ command: _, inputs: _inputs, ...settings }: Given): Given {
+  return settings;
 }
 
 /** The first object whose field is given. */

@@ -1,11 +1,10 @@
 /** Muon: steps of matrices whose gradients are made almost orthogonal (Jordan 2024, muon.py). */
 
 import type { Recorder } from "../gpu/recorder.ts";
-import type { Scratch } from "../gpu/scratch.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { combine } from "../kernels/combine.ts";
 import { NORM_WORDS } from "../kernels/finish_norm.ts";
-import { multiply } from "../kernels/multiply_rows.ts";
+import { multiply, type ProductScratch } from "../kernels/multiply_rows.ts";
 import { sumSquares } from "../kernels/sum_squares.ts";
 
 /** Of a x + b x^3 + c x^5, which five times over brings singular values from 0.01 to 1 near 1. */
@@ -55,7 +54,7 @@ export function muon(
   shape: MuonShape,
   options: MuonOptions & {
     readonly clear?: boolean;
-    readonly scratch: Pick<Scratch, "get">;
+    readonly scratch: ProductScratch;
   },
 ): void {
   const { weight, gradient, momentum, norm } = tensors;
@@ -93,7 +92,7 @@ function orthogonalise(
   options: {
     readonly rows: number;
     readonly columns: number;
-    readonly scratch: Pick<Scratch, "get">;
+    readonly scratch: ProductScratch;
   },
 ): void {
   const { rows, columns, scratch } = options;

@@ -4,7 +4,7 @@ import type { Gpu } from "../gpu/device.ts";
 import { CROSS_ENTROPY } from "./pass/training_loss.ts";
 import type { TrainingPlan } from "./plan.ts";
 import { type OpenedRun, openRun, planOf } from "./run/opened_run.ts";
-import { startFresh } from "./run/start.ts";
+import { startWith } from "./run/start.ts";
 import type { TrainSettings } from "./run/settings.ts";
 
 /** Plans a training run. @throws {GpuError} when it does not fit, saying what would */
@@ -29,6 +29,6 @@ export async function openTrain(
     settings.from,
     settings,
     () => Promise.resolve({ loss: CROSS_ENTROPY }),
-    settings.start === "fresh" ? (parameters) => startFresh(parameters, settings.seed) : undefined,
+    (parameters) => startWith(settings.start, parameters, settings.seed),
   );
 }

@@ -34,14 +34,19 @@ export class Texels {
   }
 }
 
+/** A power of two: a software adapter compiles shaders anew for other heights. */
+function heightFor(texels: number): number {
+  return 2 ** Math.ceil(Math.log2(Math.max(1, texels / WIDTH)));
+}
+
 /** Whether so many texels fit a texture of the device. */
 export function fitsTexels({ limits }: Pick<Gpu, "limits">, texels: number): boolean {
-  return texels <= WIDTH * limits.maxTextureDimension2D;
+  return heightFor(texels) <= limits.maxTextureDimension2D;
 }
 
 /** Creates room for texels, of which {@linkcode fitsTexels} says whether they fit. */
 export function createTexels(gpu: Gpu, label: string, texels: number): Texels {
-  const height = Math.max(1, Math.ceil(texels / WIDTH));
+  const height = heightFor(texels);
   const texture = gpu.device.createTexture({
     label,
     size: [WIDTH, height],

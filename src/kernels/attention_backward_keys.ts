@@ -8,7 +8,7 @@ import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { AttentionWork, HeadShape } from "./attention.ts";
-import type { AttentionBackwardInputs } from "./attention_backward_queries.ts";
+import { type AttentionBackwardInputs, ownRows, ownSteps } from "./attention_backward_queries.ts";
 
 /** shaders/attention_backward_keys.wgsl */
 export const attentionBackwardKeysKernel = defineKernel({
@@ -25,13 +25,17 @@ export const attentionBackwardKeysKernel = defineKernel({
     d_k: "write",
     d_v: "write",
   },
-  params: { heads: "u32", kv_heads: "u32", scale: "f32" },
-  constants: { UNITS: 32, HELD: 0, MAKES_K: 1, MAKES_V: 1 },
+  params: {
+    heads: "u32",
+    kv_heads: "u32",
+    row_step: "u32",
+    head_step: "u32",
+    unit_step: "u32",
+    scale: "f32",
+  },
+  constants: { UNITS: 32, LANES: 32, HELD: 0, MAKES_K: 1, MAKES_V: 1 },
   rows: { exchanged: queriesExchanged, uniform: queriesUniform },
 });
-
-/** Keys of a workgroup: as in the shader. */
-const LANES = 32;
 
 /** Units of a head from which a lane of a GPU has no registers for the sums of both gradients. */
 const MOST_UNITS_TOGETHER = 16;
@@ -41,6 +45,8 @@ const MOST_UNITS_TOGETHER = 16;
  * @param tensors.facts see attentionBackwardQueries
  * @param tensors.dK `[keys, kvHeads, headStride]`, written
  * @param tensors.dV `[keys, kvHeads, headStride]`, written
+ * @param options.turnedRows rows of `k` and `v`, if they are turned
+ * @param options.apart whether each gradient has a pass of its own (default: where registers are too few)
  */
 export function attentionBackwardKeys(
   recorder: Recorder,
@@ -51,23 +57,29 @@ export function attentionBackwardKeys(
   },
   { heads, kvHeads, headDim, headStride }: HeadShape,
   work: AttentionWork,
+  options: { readonly apart?: boolean; readonly turnedRows?: number } = {},
 ): void {
-  const units = headStride / 4;
-  const exchanged = recorder.gpu.rowForm === "exchanged";
-  const passes = exchanged || units <= MOST_UNITS_TOGETHER
-    ? [{ MAKES_K: 1, MAKES_V: 1 }]
-    : [{ MAKES_K: 1, MAKES_V: 0 }, { MAKES_K: 0, MAKES_V: 1 }];
+  const own = ownRows(headStride / 4, recorder.gpu.rowForm);
+  const apart = options.apart ?? (own.HELD === 0 && own.UNITS > MOST_UNITS_TOGETHER);
+  const passes = apart
+    ? [{ MAKES_K: 1, MAKES_V: 0 }, { MAKES_K: 0, MAKES_V: 1 }]
+    : [{ MAKES_K: 1, MAKES_V: 1 }];
   for (const makes of passes) {
     recorder.dispatch(attentionBackwardKeysKernel, {
       bindings: { ...bindings, d_y: dY, sequences: ranges, d_k: dK, d_v: dV },
-      params: { heads, kv_heads: kvHeads, scale: 1 / Math.sqrt(headDim) },
-      constants: { UNITS: units, HELD: exchanged ? 1 : 0, ...makes },
+      params: {
+        heads,
+        kv_heads: kvHeads,
+        ...ownSteps(kvHeads, own.UNITS, options.turnedRows),
+        scale: 1 / Math.sqrt(headDim),
+      },
+      constants: { ...own, ...makes },
       // Operations: scores, d_y . v, and weighted sums of queries and of d_y.
       cost: {
         operations: 2 * (1 + 2 * makes.MAKES_K + makes.MAKES_V) * work.pairs * heads * headDim,
         bytes: 4 * headDim * (2 * work.queries * heads + 3 * work.keys * kvHeads),
       },
-      workgroups: [Math.ceil(work.mostKeys / LANES), kvHeads, work.count],
+      workgroups: [Math.ceil(work.mostKeys / own.LANES), kvHeads, work.count],
     });
   }
 }

@@ -58,14 +58,17 @@ export function multiply(
   const { gpu } = recorder;
   const stride = paddedInner(columns);
   const units = stride / 4;
+  const aUnits = (aTransposed ? inner * paddedInner(rows) : rows * paddedInner(inner)) / 4;
+  const bUnits = bTransposed ? columns * paddedInner(inner) / 4 : inner * units;
+  const fits = gpu.rowForm === "exchanged" && fitsTexels(gpu, Math.max(aUnits, bUnits));
+  const texels = fits && scratch.texels
+    ? { a: scratch.texels("first factor", aUnits), b: scratch.texels("second factor", bUnits) }
+    : undefined;
   let factor = b;
-  if (bTransposed) {
+  if (bTransposed && !texels) {
     factor = scratch.get("transposed factor", paddedInner(inner) * stride);
     transpose(recorder, b, factor, { rows: columns, columns: inner });
   }
-  const texels = gpu.rowForm === "exchanged" && fitsTexels(gpu, inner * units)
-    ? scratch.texels?.("texels of a factor", inner * units)
-    : undefined;
   const shape = { rows, inner, units };
   const { lanes, tiles, part, parts } = productTiling(texels ? TEXELS_FORM : ROWS_FORM, shape);
   const apart = parts > 1 && fitsScratch(gpu, parts * rows * stride);
@@ -73,10 +76,11 @@ export function multiply(
   const call = {
     params: {
       rows,
+      columns,
       column_units: units,
       inner,
       a_stride: paddedInner(aTransposed ? rows : inner) / 4,
-      b_stride: units,
+      b_stride: bTransposed && texels ? paddedInner(inner) / 4 : units,
       c_stride: units,
       part: sums ? part : paddedInner(inner),
       part_stride: rows * units,
@@ -90,11 +94,12 @@ export function multiply(
   };
   const constants = { A_TRANSPOSED: aTransposed ? 1 : 0 };
   if (texels) {
-    recorder.copyTexels(factor, texels, inner * units);
+    recorder.copyTexels(a, texels.a, aUnits);
+    recorder.copyTexels(b, texels.b, bUnits);
     recorder.dispatch(multiplyTexelsKernel, {
       ...call,
-      bindings: { a, b: texels, c: sums ?? c },
-      constants: { ...constants, LANES: lanes },
+      bindings: { ...texels, c: sums ?? c },
+      constants: { ...constants, B_TRANSPOSED: bTransposed ? 1 : 0, LANES: lanes },
     });
   } else {
     recorder.dispatch(multiplyRowsKernel, {

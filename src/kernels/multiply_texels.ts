@@ -8,11 +8,11 @@ import { type ProductForm, ROW_PRODUCT_PARAMS } from "./row_product.ts";
 export const multiplyTexelsKernel = defineKernel({
   name: "multiply_texels",
   source,
-  bindings: { a: "read", b: "texels", c: "write" },
+  bindings: { a: "texels", b: "texels", c: "write" },
   params: ROW_PRODUCT_PARAMS,
-  constants: { A_TRANSPOSED: 0, LANES: 32 },
+  constants: { A_TRANSPOSED: 0, B_TRANSPOSED: 0, LANES: 32 },
   exchangesRows: true,
 });
 
 /** Few workgroups keep the cores of a host busy; its subgroups have eight lanes. */
-export const TEXELS_FORM: ProductForm = { laneUnits: 2, lanes: [16, 32], workgroups: 16 };
+export const TEXELS_FORM: ProductForm = { laneUnits: 2, lanes: [16, 32], workgroups: 8 };

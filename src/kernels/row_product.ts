@@ -5,6 +5,7 @@ import { paddedInner } from "../quant/scheme.ts";
 /** Fields of `Params`, in order. */
 export const ROW_PRODUCT_PARAMS = {
   rows: "u32",
+  columns: "u32",
   column_units: "u32",
   inner: "u32",
   a_stride: "u32",
@@ -34,7 +35,7 @@ export interface ProductForm {
 export interface ProductTiling {
   /** Lanes of a workgroup. */
   readonly lanes: number;
-  /** Workgroups across columns, and down rows. */
+  /** Workgroups down rows, which come first as they share what is larger, and across columns. */
   readonly tiles: readonly [number, number];
   /** Inner size of a part, a multiple of 8. */
   readonly part: number;
@@ -47,7 +48,7 @@ export function productTiling(
   { rows, inner, units }: { readonly rows: number; readonly inner: number; readonly units: number },
 ): ProductTiling {
   const lanes = choices.find((count) => count * laneUnits >= units) ?? choices.at(-1)!;
-  const tiles = [Math.ceil(units / (lanes * laneUnits)), Math.ceil(rows / TILE_ROWS)] as const;
+  const tiles = [Math.ceil(rows / TILE_ROWS), Math.ceil(units / (lanes * laneUnits))] as const;
   const wanted = Math.ceil(workgroups / (tiles[0] * tiles[1]));
   const part = Math.max(LEAST_PART, paddedInner(Math.ceil(inner / wanted)));
   return { lanes, tiles, part, parts: Math.ceil(inner / part) };

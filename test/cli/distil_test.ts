@@ -50,10 +50,21 @@ Deno.test("a student is distilled into a folder with a card, and the run can be 
     other.stderr,
     /draft\.run holds a run with other settings: schedule\.rate is 0\.01 there/,
   );
+  const data = Deno.readTextFileSync(at("data.jsonl"));
+  Deno.writeTextFileSync(at("data.jsonl"), data.replace("cat", "cow"));
+  const changed = await unmask([...args, "--rate", "0.01"]);
+  assertMatch(changed.stderr, /with other settings: inputs\..*data\.jsonl is "\d+ bytes/);
+  Deno.writeTextFileSync(at("data.jsonl"), data);
   const written = await unmask([...args, "--rate", "0.01"]);
   assertEquals(written.code, 0, written.stderr);
   assertMatch(written.stderr, /Goes on after step 4/);
   assertEquals(Deno.readFileSync(at("draft/model.safetensors")), weights);
+
+  // A run's settings are a file of settings.
+  const begun = at("draft.run/settings.json");
+  const same = await unmask(["distil", "--settings", begun, "--out", at("same")]);
+  assertEquals(same.code, 0, same.stderr);
+  assertEquals(Deno.readFileSync(at("same/model.safetensors")), weights);
 
   const loaded = await unmask(["generate", "--model", at("draft"), "-n", "4", "Hello"]);
   assertEquals(loaded.code, 0, loaded.stderr);
@@ -65,14 +76,17 @@ Deno.test("a model is trained from random weights, and wrong options are told by
     ...["--sequence", "64"],
   ];
   const wrong: [string[], RegExp][] = [
-    [[], /length: /],
+    [[], /length: expected one of steps, tokens and epochs; found nothing/],
     [["--steps", "1", "--epochs", "1"], /--steps and --epochs: give one of them/],
     [["--steps", "1", "--sequence", "1000"], /sequence is 1000, and .*small has 512 positions/],
     [
       ["--steps", "1", "--gpu-memory", "2MiB"],
       /takes .* of GPU memory .* Nothing smaller would fit/,
     ],
-    [["--steps", "1", "--lora", "4", "--lora-modules", "o_proj"], /o_proj.*q_proj/],
+    [
+      ["--steps", "1", "--lora", "4", "--lora-modules", "o_proj"],
+      /lora\.modules\.0: .*"q_proj".*; found "o_proj"/,
+    ],
     [["--steps", "1", "--mask-ratio", "gamma"], /expected beta or uniform/],
   ];
   const outcomes = await Promise.all(wrong.map(([more]) => unmask([...args, ...more])));

@@ -21,6 +21,7 @@ const COMMANDS = [
   "distil",
   "train",
   "eval likelihood",
+  "corpus",
   "quantize",
   "prune analyse",
   "prune apply",
@@ -29,7 +30,7 @@ const COMMANDS = [
   "bench",
 ];
 /** Commands that open no GPU. */
-const WITHOUT_GPU = ["pull", "models", "quantize"];
+const WITHOUT_GPU = ["pull", "models", "corpus", "quantize"];
 
 /** Lines and columns of a screen. */
 const SCREEN = { lines: 24, columns: 80 };

@@ -11,6 +11,7 @@ import {
   type GradientInputs,
   gradientInputs,
   type GradientSize,
+  MOST_CHANNELS_IN_ALL_FORMS,
   uploadGradientInputs,
   writtenRows,
 } from "./attention_gradients.ts";
@@ -30,10 +31,11 @@ export const kernelCase = defineCase<GradientSize, GradientInputs>({
   kernel: "attention_backward_keys",
   tolerance: 2e-5,
   sizes: GRADIENT_SIZES,
+  ownFormOnly: ({ headDim }) => headDim > MOST_CHANNELS_IN_ALL_FORMS,
   modelSizes: GRADIENT_MODEL_SIZES,
   inputs: gradientInputs,
   upload(tensors, inputs) {
-    const { shape, rows, q, k } = inputs;
+    const { shape, rows, keys, q, k, apart } = inputs;
     const { heads, kvHeads, headDim, headStride } = shape;
     const { work, bound } = uploadGradientInputs(tensors, inputs);
     const yStride = paddedInner(heads * headDim);
@@ -55,7 +57,7 @@ export const kernelCase = defineCase<GradientSize, GradientInputs>({
     const scratch = {
       get: (name: string, words: number) => tensors.untouched(name, words).tensor,
     };
-    const options = { work, rows, yStride, scratch };
+    const options = { work, rows, keys, yStride, scratch, apart };
     return {
       record: (recorder) =>
         attentionBackward(recorder, { ...bound, y, dY, ...written }, shape, options),

@@ -10,6 +10,7 @@ import {
   type GradientInputs,
   gradientInputs,
   type GradientSize,
+  MOST_CHANNELS_IN_ALL_FORMS,
   uploadGradientInputs,
   writtenRows,
 } from "./attention_gradients.ts";
@@ -28,6 +29,7 @@ export const kernelCase = defineCase<GradientSize, GradientInputs>({
   kernel: "attention_backward_queries",
   tolerance: 2e-5,
   sizes: GRADIENT_SIZES,
+  ownFormOnly: ({ headDim }) => headDim > MOST_CHANNELS_IN_ALL_FORMS,
   modelSizes: GRADIENT_MODEL_SIZES,
   inputs: gradientInputs,
   upload(tensors, inputs) {

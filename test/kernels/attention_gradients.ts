@@ -20,10 +20,13 @@ export interface GradientSize {
   readonly gap?: number;
   /** Size of the queries: large ones make the softmax choose one key. */
   readonly scale?: number;
+  /** Whether the gradients by keys and by values have a pass each; default: as the device has it. */
+  readonly apart?: boolean;
 }
 
 /** Head rows are `headStride` apart, zeros behind `headDim`. */
 export interface GradientInputs {
+  readonly apart?: boolean;
   readonly shape: HeadShape;
   /** (first query, queries, first key, keys) of each sequence, not in order of rows. */
   readonly ranges: readonly (readonly [number, number, number, number])[];
@@ -44,7 +47,7 @@ type Asked = Omit<GradientInputs, "y" | "dY">;
 export const GRADIENT_SIZES: readonly GradientSize[] = [
   { name: "one by one", heads: 1, kvHeads: 1, headDim: 1, lengths: [1] },
   { name: "odd heads", heads: 3, kvHeads: 3, headDim: 13, lengths: [9, 1, 17], gap: 2 },
-  { name: "grouped heads", heads: 6, kvHeads: 2, headDim: 32, lengths: [33, 5] },
+  { name: "grouped heads", heads: 6, kvHeads: 2, headDim: 16, lengths: [33, 5] },
   { name: "sharp", heads: 2, kvHeads: 1, headDim: 16, lengths: [40], scale: 12 },
   {
     name: "other queries than keys",
@@ -55,7 +58,12 @@ export const GRADIENT_SIZES: readonly GradientSize[] = [
     queries: [35, 2],
     gap: 1,
   },
+  { name: "two passes", heads: 2, kvHeads: 1, headDim: 6, lengths: [10, 12], apart: true },
+  { name: "heads of 34", heads: 4, kvHeads: 2, headDim: 34, lengths: [19] },
 ];
+
+/** Heads of more channels are compiled in one form: see `ownFormOnly`. */
+export const MOST_CHANNELS_IN_ALL_FORMS = 16;
 
 /** Heads as a model of hidden size 1024 has them, and as a tiny one. */
 export const GRADIENT_MODEL_SIZES: readonly GradientSize[] = [
@@ -86,6 +94,7 @@ export function gradientInputs(size: GradientSize, random: Random): GradientInpu
     return x;
   };
   const asked = {
+    apart: size.apart,
     shape,
     ranges,
     rows,

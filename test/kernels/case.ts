@@ -113,6 +113,8 @@ export interface CaseDeclaration<Size extends NamedSize, Inputs> {
   readonly featureOf?: (size: Size) => GpuFeature | undefined;
   /** Whether a GPU adds up a size's numbers in another order than a software adapter. */
   readonly ordersByForm?: (size: Size) => boolean;
+  /** Whether a software adapter compiles a size's other forms for so long that it runs only its own. */
+  readonly ownFormOnly?: (size: Size) => boolean;
   /** Small and awkward, for comparison. */
   readonly sizes: readonly Size[];
   /** As a model of hidden size 1024 has them, for timing. */
@@ -140,6 +142,8 @@ export interface KernelRun {
   readonly tolerance: number;
   /** As in {@linkcode CaseDeclaration}. */
   readonly ordersByForm: boolean;
+  /** As in {@linkcode CaseDeclaration}. */
+  readonly ownFormOnly: boolean;
   /** The device must have it. */
   readonly feature: GpuFeature | undefined;
   readonly cost: Cost;
@@ -170,6 +174,7 @@ export function defineCase<Size extends NamedSize, Inputs>(
       tolerance: declaration.toleranceOf?.(size) ?? tolerance,
       feature: declaration.featureOf?.(size),
       ordersByForm: declaration.ordersByForm?.(size) ?? false,
+      ownFormOnly: declaration.ownFormOnly?.(size) ?? false,
       cost: declaration.cost(size),
       upload(gpu) {
         const tensors = new CaseTensors(gpu);

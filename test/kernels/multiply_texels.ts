@@ -1,5 +1,9 @@
 /** `c = a b`, or added, with either factor transposed, where rows are exchanged and b lies in texels. */
 
-import { productCase } from "./multiply_rows.ts";
+import { defineCase } from "./case.ts";
+import { type ProductInputs, products, type ProductSize } from "./row_products.ts";
 
-export const kernelCase = productCase("multiply_texels", true);
+export const kernelCase = defineCase<ProductSize, ProductInputs>({
+  kernel: "multiply_texels",
+  ...products(true),
+});

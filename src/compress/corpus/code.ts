@@ -47,14 +47,14 @@ const LIST: readonly Definition[] = [
   [["returns the largest item of {a}"], "return max({a})"],
   [["returns the smallest item of {a}"], "return min({a})"],
   [["returns the length of {a}"], "return len({a})"],
-  [["returns the sorted list {a}", "returns {a} sorted"], "return sorted({a})"],
-  [["returns the reversed list {a}", "returns {a} reversed"], "return {a}[::-1]"],
+  [["returns {a} sorted"], "return sorted({a})"],
+  [["returns {a} reversed"], "return {a}[::-1]"],
   [["returns the first item of {a}"], "return {a}[0]"],
   [["returns the last item of {a}"], "return {a}[-1]"],
   [["returns the squares of the numbers in {a}"], "return [x * x for x in {a}]"],
   [["returns the even numbers in {a}"], "return [x for x in {a} if x % 2 == 0]"],
   [["returns the odd numbers in {a}"], "return [x for x in {a} if x % 2 == 1]"],
-  [["adds {k} to every number in {a}"], "return [x + {k} for x in {a}]"],
+  [["adds {k} to every item of {a}"], "return [x + {k} for x in {a}]"],
   [["counts the numbers in {a} equal to {k}"], "return {a}.count({k})"],
   [
     ["counts the numbers in {a} greater than {k}"],
@@ -95,7 +95,8 @@ export function functionTasks(
   }));
 }
 
-function functionSlots(
+/** Values for the slots of a function: its name, two different parameters, a constant. */
+export function functionSlots(
   dice: Dice,
   parameters: readonly string[],
   [low, high]: readonly [low: number, high: number],

@@ -67,6 +67,18 @@ export function filled(wording: string, slots: Slots): string {
  * @returns undefined when the texts around the slots do not fit, or a slot has two values
  */
 export function slotsOf(prompt: string, wording: string): Slots | undefined {
+  // Most wordings begin otherwise, and need no pattern.
+  const [beginning] = wording.split("{", 1);
+  if (!prompt.startsWith(beginning)) return undefined;
+  const match = patternOf(wording).exec(prompt);
+  return match ? { ...match.groups } : undefined;
+}
+
+const patterns = new Map<string, RegExp>();
+
+function patternOf(wording: string): RegExp {
+  const known = patterns.get(wording);
+  if (known) return known;
   const names: string[] = [];
   const source = wording.split(/(\{\w+\})/).map((part) => {
     const [, name] = /^\{(\w+)\}$/.exec(part) ?? [];
@@ -75,7 +87,7 @@ export function slotsOf(prompt: string, wording: string): Slots | undefined {
     names.push(name);
     return `(?<${name}>[^\\n]+?)`;
   }).join("");
-  return new RegExp(`^${source}$`).exec(prompt)?.groups ?? (
-    names.length === 0 && prompt === wording ? {} : undefined
-  );
+  const pattern = new RegExp(`^${source}$`);
+  patterns.set(wording, pattern);
+  return pattern;
 }

@@ -4,7 +4,6 @@ import type { Tensor } from "../../gpu/tensor.ts";
 import { attentionBackward } from "../../kernels/attention_backward.ts";
 import { embedBackward } from "../../kernels/embed_backward.ts";
 import { rmsNormBackward } from "../../kernels/rms_norm_backward.ts";
-import { rotate } from "../../kernels/rotate.ts";
 import { siluGateBackward } from "../../kernels/silu_gate_backward.ts";
 import { paddedInner } from "../../quant/scheme.ts";
 import {
@@ -13,6 +12,7 @@ import {
   type LayerActivations,
   layerActivations,
   type LayerSpace,
+  rotateHeads,
 } from "./layer_forward.ts";
 import type { LayerModules } from "./layer_modules.ts";
 import { linearBackward } from "./linear_module.ts";
@@ -24,7 +24,7 @@ export type GradientObserver = (name: string, gradient: Tensor) => void;
 
 /**
  * Records the gradients of a layer. Those of its parameters join what they hold.
- * @param dY gradient of the layer's result, `[rows behind its attention, padded columns]`, written over
+ * @param dY gradient of the layer's result, `[rows of its queries, padded columns]`, written over
  * @param made whether all of the layer's activations still hold what its forward pass made
  * @returns gradient of its input, `[rows, padded columns]`
  */
@@ -40,7 +40,7 @@ export function layerBackward(
   if (!made) {
     // With the same kernels, so that the bits are the same.
     attentionForward(space, batch, modules, a);
-    feedForward(space, batch, modules, a);
+    feedForward(space, modules, a);
   }
   feedForwardBackward(space, modules, a, dY);
   return selfAttentionBackward(space, batch, modules, a, dY);
@@ -50,7 +50,7 @@ export function layerBackward(
 function feedForwardBackward(
   space: LayerSpace,
   modules: LayerModules,
-  { mid, ffnNormed, gate, up, act, behind: rows }: LayerActivations,
+  { mid, ffnNormed, gate, up, act, queries: { rows } }: LayerActivations,
   dY: Tensor,
 ): void {
   const { recorder, scratch, config } = space;
@@ -71,44 +71,52 @@ function selfAttentionBackward(
   space: LayerSpace,
   batch: PreparedBatch,
   modules: LayerModules,
-  { x, attentionNormed, q, k, v, attended, mixed, behind }: LayerActivations,
+  { x, attentionNormed, k, v, queries, queryNormed, q, attended }: LayerActivations,
   dMid: Tensor,
 ): Tensor {
-  const { recorder, scratch, config, rotation, shape } = space;
-  const { rows, positions, ranges, work } = batch;
+  const { recorder, scratch, config, shape } = space;
+  const { rows } = batch;
+  const { heads, kvHeads, headStride } = shape;
   const width = paddedInner(config.hiddenSize);
-  const [queries, keys] = [shape.heads, shape.kvHeads].map((heads) => heads * shape.headStride);
-  const dMixed = scratch.get("d mixed", behind * width);
-  const dQ = scratch.get("d q", rows * queries);
-  const dK = scratch.get("d k", rows * keys);
-  const dV = scratch.get("d v", rows * keys);
-  const dNormed = scratch.get("d normed", rows * width);
-  linearBackward(space, modules.attentionOut, { x: mixed, dY: dMid, dX: dMixed }, { rows: behind });
-  const apart = mixed !== attended;
-  const [dAttended, dX] = apart
-    ? [scattered(space, batch, dMixed, "d attended"), scattered(space, batch, dMid, "d x")]
-    : [dMixed, dMid];
+  const dY = scratch.get("d attended", queries.rows * width);
+  const dQ = scratch.get("d q", queries.rows * heads * headStride);
+  const dK = scratch.get("d k", rows * kvHeads * headStride);
+  const dV = scratch.get("d v", rows * kvHeads * headStride);
+  const dX = scratch.get("d normed", rows * width);
+  linearBackward(space, modules.attentionOut, { x: attended, dY: dMid, dX: dY }, queries);
+  const { ranges, work } = queries;
   attentionBackward(
     recorder,
-    { q, k, v, y: attended, dY: dAttended, dQ, dK, dV, ranges },
+    { q, k, v, y: attended, dY, dQ, dK, dV, ranges },
     shape,
-    { work, yStride: width, rows, scratch },
+    { work, yStride: width, rows: queries.rows, scratch },
   );
-  for (const [tensor, heads] of [[dQ, shape.heads], [dK, shape.kvHeads]] as const) {
-    rotate(recorder, tensor, positions, rotation, {
-      rows,
-      heads,
-      shape,
-      stride: heads * shape.headStride,
-      inverse: true,
-    });
+  rotateHeads(space, dQ, queries, heads, true);
+  rotateHeads(space, dK, batch, kvHeads, true);
+  linearBackward(space, modules.k, { x: attentionNormed, dY: dK, dX }, { rows });
+  linearBackward(space, modules.v, { x: attentionNormed, dY: dV, dX }, { rows, add: true });
+  if (queryNormed === attentionNormed) {
+    linearBackward(space, modules.q, { x: attentionNormed, dY: dQ, dX }, { rows, add: true });
+    normBackward(space, modules.attentionNorm, { x, dY: dX, dX: dMid }, { rows });
+    return dMid;
   }
-  const projected = [[modules.q, dQ], [modules.k, dK], [modules.v, dV]] as const;
-  for (const [i, [module, dY]] of projected.entries()) {
-    linearBackward(space, module, { x: attentionNormed, dY, dX: dNormed }, { rows, add: i > 0 });
-  }
-  normBackward(space, modules.attentionNorm, { x, dY: dNormed, dX }, { rows });
-  return dX;
+  const own = scratch.get("d asked normed", queries.rows * width);
+  linearBackward(space, modules.q, { x: queryNormed, dY: dQ, dX: own }, queries);
+  scatter(space, batch, own, dX);
+  const dInput = scattered(space, batch, dMid, "d x");
+  normBackward(space, modules.attentionNorm, { x, dY: dX, dX: dInput }, { rows });
+  return dInput;
+}
+
+/** Adds rows to the asked ones of others. @param from `[asked, padded columns]` */
+function scatter(
+  { recorder, config }: LayerSpace,
+  { rows: tokens, asked, askedLists: lists, askedOrder: rows }: PreparedBatch,
+  from: Tensor,
+  to: Tensor,
+): void {
+  const shape = { rows: asked, lists: asked, stride: paddedInner(config.hiddenSize), tokens };
+  embedBackward(recorder, { lists, rows, dX: from, dTable: to }, shape);
 }
 
 /**
@@ -117,16 +125,15 @@ function selfAttentionBackward(
  * @returns `[rows, padded columns]`
  */
 export function scattered(
-  { recorder, scratch, config }: LayerSpace,
-  { rows: tokens, asked, askedLists: lists, askedOrder: rows }: PreparedBatch,
+  space: LayerSpace,
+  batch: PreparedBatch,
   from: Tensor,
   name: string,
 ): Tensor {
-  const stride = paddedInner(config.hiddenSize);
-  const to = scratch.get(name, tokens * stride);
-  recorder.clear(to.part(0, tokens * stride));
-  const shape = { rows: asked, lists: asked, stride, tokens };
-  embedBackward(recorder, { lists, rows, dX: from, dTable: to }, shape);
+  const elements = batch.rows * paddedInner(space.config.hiddenSize);
+  const to = space.scratch.get(name, elements);
+  space.recorder.clear(to.part(0, elements));
+  scatter(space, batch, from, to);
   return to;
 }
 

@@ -11,7 +11,7 @@ import { paddedInner } from "../../quant/scheme.ts";
 import type { LayerModules } from "./layer_modules.ts";
 import { linearForward } from "./linear_module.ts";
 import type { Parameter } from "./parameters.ts";
-import type { PreparedBatch } from "./prepared_batch.ts";
+import type { PreparedBatch, QueryRows } from "./prepared_batch.ts";
 import type { ProductSpace } from "./product_space.ts";
 
 /** What the passes through layers share. */
@@ -23,26 +23,27 @@ export interface LayerSpace extends ProductSpace {
   readonly keepsActivations: boolean;
 }
 
-/** Results of a layer's forward pass, `[rows, padded columns]` each. */
+/** Results of a layer's forward pass. */
 export interface LayerActivations {
-  /** Input of the layer; always kept. */
+  /** Input of the layer, `[rows, padded columns]` as what follows; always kept. */
   readonly x: Tensor;
   readonly attentionNormed: Tensor;
   /** Rotated. */
-  readonly q: Tensor;
   readonly k: Tensor;
   readonly v: Tensor;
-  readonly attended: Tensor;
-  /** Rows behind the attention: nothing reads others than the asked ones of the last layer. */
-  readonly behind: number;
-  /** `x` and `attended` in these rows. */
+  /** The rows that attend: of the last layer the asked ones alone, of others all. */
+  readonly queries: QueryRows;
+  /** `x` and `attentionNormed` in these rows; `[rows of queries, padded columns]` as what follows. */
   readonly residual: Tensor;
-  readonly mixed: Tensor;
-  /** `[behind, padded columns]`, as all that follows: behind the attention's residual addition. */
+  readonly queryNormed: Tensor;
+  /** Rotated. */
+  readonly q: Tensor;
+  readonly attended: Tensor;
+  /** Behind the attention's residual addition. */
   readonly mid: Tensor;
+  readonly ffnNormed: Tensor;
   readonly gate: Tensor;
   readonly up: Tensor;
-  readonly ffnNormed: Tensor;
   readonly act: Tensor;
 }
 
@@ -73,31 +74,33 @@ export function activationWidths(config: ModelConfig, { heads, kvHeads, headStri
 export function layerActivations(
   space: LayerSpace,
   layer: number,
-  { rows, asked }: PreparedBatch,
+  batch: PreparedBatch,
 ): LayerActivations {
   const { scratch, config, shape, keepsActivations } = space;
   const { kept } = activationWidths(config, shape);
   const last = layer === config.layers - 1;
-  const behind = last ? asked : rows;
-  const get = (name: keyof typeof kept, rows: number) =>
+  const queries = last ? batch.askedQueries : batch;
+  const of = (rows: number) => (name: keyof typeof kept) =>
     scratch.get(keepsActivations ? `${name} of layer ${layer}` : name, rows * kept[name]);
-  const [x, attended] = [layerInput(space, layer, rows), get("attended", rows)];
-  const width = kept.mid;
+  const [all, asking] = [of(batch.rows), of(queries.rows)];
+  const x = layerInput(space, layer, batch.rows);
+  const attentionNormed = all("attentionNormed");
+  const gathered = (name: string) => scratch.get(`asked ${name}`, queries.rows * kept.mid);
   return {
     x,
-    attentionNormed: get("attentionNormed", rows),
-    q: get("q", rows),
-    k: get("k", rows),
-    v: get("v", rows),
-    attended,
-    behind,
-    residual: last ? scratch.get("asked x", asked * width) : x,
-    mixed: last ? scratch.get("asked attended", asked * width) : attended,
-    mid: get("mid", behind),
-    gate: get("gate", behind),
-    up: get("up", behind),
-    ffnNormed: get("ffnNormed", behind),
-    act: get("act", behind),
+    attentionNormed,
+    k: all("k"),
+    v: all("v"),
+    queries,
+    residual: last ? gathered("x") : x,
+    queryNormed: last ? gathered("attentionNormed") : attentionNormed,
+    q: asking("q"),
+    attended: asking("attended"),
+    mid: asking("mid"),
+    ffnNormed: asking("ffnNormed"),
+    gate: asking("gate"),
+    up: asking("up"),
+    act: asking("act"),
   };
 }
 
@@ -134,49 +137,56 @@ export function attentionForward(
   modules: LayerModules,
   a: LayerActivations,
 ): void {
-  const { recorder, scratch, config, rotation, shape } = space;
-  const { rows, positions, ranges, work } = batch;
+  const { recorder, scratch, config, shape } = space;
+  const { rows } = batch;
+  const { queries } = a;
   const width = paddedInner(config.hiddenSize);
   normForward(space, a.x, modules.attentionNorm, a.attentionNormed, { rows });
-  linearForward(space, modules.q, a.attentionNormed, a.q, { rows });
+  if (a.queryNormed !== a.attentionNormed) {
+    gather(space, batch, a.attentionNormed, a.queryNormed);
+    gather(space, batch, a.x, a.residual);
+  }
+  linearForward(space, modules.q, a.queryNormed, a.q, queries);
   linearForward(space, modules.k, a.attentionNormed, a.k, { rows });
   linearForward(space, modules.v, a.attentionNormed, a.v, { rows });
-  for (const [tensor, heads] of [[a.q, shape.heads], [a.k, shape.kvHeads]] as const) {
-    rotate(recorder, tensor, positions, rotation, {
-      rows,
-      heads,
-      shape,
-      stride: heads * shape.headStride,
-    });
-  }
-  const tensors = { q: a.q, k: a.k, v: a.v, sequences: ranges, y: a.attended };
-  attention(recorder, tensors, shape, { work, yStride: width, scratch });
+  rotateHeads(space, a.q, queries, shape.heads);
+  rotateHeads(space, a.k, batch, shape.kvHeads);
+  const tensors = { q: a.q, k: a.k, v: a.v, sequences: queries.ranges, y: a.attended };
+  attention(recorder, tensors, shape, { work: queries.work, yStride: width, scratch });
 }
 
-/** Records a copy of the asked rows. `[asked, stride]` */
+/** Records the rotation of heads by their rows' positions, or its inverse, in place. */
+export function rotateHeads(
+  { recorder, rotation, shape }: LayerSpace,
+  x: Tensor,
+  { rows, positions }: QueryRows,
+  heads: number,
+  inverse = false,
+): void {
+  const stride = heads * shape.headStride;
+  rotate(recorder, x, positions, rotation, { rows, heads, shape, stride, inverse });
+}
+
+/** Records a copy of the asked rows. `[asked, padded columns]` */
 function gather(
-  { recorder }: LayerSpace,
+  { recorder, config }: LayerSpace,
   { rows: tokens, asked: rows, askedRows }: PreparedBatch,
   from: Tensor,
   to: Tensor,
-  stride: number,
 ): void {
-  embedRows(recorder, askedRows, from, to, { rows, stride, tokens });
+  embedRows(recorder, askedRows, from, to, {
+    rows,
+    stride: paddedInner(config.hiddenSize),
+    tokens,
+  });
 }
 
 /** Records a layer from `attended` to what its last product reads. */
-export function feedForward(
-  space: LayerSpace,
-  batch: PreparedBatch,
-  modules: LayerModules,
-  a: LayerActivations,
-): void {
-  const { behind: rows, residual, mixed, mid } = a;
+export function feedForward(space: LayerSpace, modules: LayerModules, a: LayerActivations): void {
+  const { queries: { rows }, residual, attended, mid } = a;
   const width = paddedInner(space.config.hiddenSize);
-  if (residual !== a.x) gather(space, batch, a.x, residual, width);
-  if (mixed !== a.attended) gather(space, batch, a.attended, mixed, width);
   space.recorder.copy(residual, mid, 4 * rows * width);
-  linearForward(space, modules.attentionOut, mixed, mid, { rows, add: true });
+  linearForward(space, modules.attentionOut, attended, mid, { rows, add: true });
   normForward(space, mid, modules.ffnNorm, a.ffnNormed, { rows });
   linearForward(space, modules.gate, a.ffnNormed, a.gate, { rows });
   linearForward(space, modules.up, a.ffnNormed, a.up, { rows });
@@ -186,7 +196,7 @@ export function feedForward(
 
 /**
  * Records a whole layer.
- * @returns its result, `[rows behind its attention, padded columns]`: input of the next layer
+ * @returns its result, `[rows of its queries, padded columns]`: input of the next layer
  */
 export function layerForward(
   space: LayerSpace,
@@ -195,9 +205,9 @@ export function layerForward(
   layer: number,
 ): Tensor {
   const a = layerActivations(space, layer, batch);
-  const { behind: rows } = a;
+  const { rows } = a.queries;
   attentionForward(space, batch, modules, a);
-  feedForward(space, batch, modules, a);
+  feedForward(space, modules, a);
   const out = layerInput(space, layer + 1, rows);
   space.recorder.copy(a.mid, out, 4 * rows * paddedInner(space.config.hiddenSize));
   linearForward(space, modules.down, a.act, out, { rows, add: true });

@@ -4,6 +4,7 @@ import { Scratch } from "../../gpu/scratch.ts";
 import { recordLogits } from "../../model/logits.ts";
 import type { Model } from "../../model/model.ts";
 import type { ModelConfig } from "../../model/model_config.ts";
+import { layerMultiplications } from "../../model/pass_cost.ts";
 import { normAsked } from "../../model/prediction_pass.ts";
 import type { LogitsChunk, LogitSource } from "./logit_source.ts";
 import type { PreparedBatch } from "./prepared_batch.ts";
@@ -15,12 +16,15 @@ export class ModelTeacher implements LogitSource, Disposable {
   readonly config: ModelConfig;
   readonly logitsBytes: number;
   readonly #context: Model["context"];
+  readonly #space: TrainingSpace;
 
   constructor(
-    { recorder, gpu }: TrainingSpace,
+    space: TrainingSpace,
     model: Model,
     options: { readonly logitsBytes?: number } = {},
   ) {
+    const { recorder, gpu } = space;
+    this.#space = space;
     this.config = model.config;
     this.logitsBytes = options.logitsBytes ?? DEFAULT_LOGITS_BYTES;
     this.#context = { ...model.context, recorder, scratch: new Scratch(gpu, recorder) };
@@ -34,18 +38,16 @@ export class ModelTeacher implements LogitSource, Disposable {
   recordLogits(batch: PreparedBatch, each: (chunk: LogitsChunk) => void): void {
     const { family } = this.#context;
     const { rows, ids, positions: rowPosition, ranges, work } = batch;
-    const hidden = family.forward(this.#context, {
-      rows,
-      firstRow: 0,
-      ids,
-      rowPosition,
-      ranges,
-      work,
+    const input = { rows, firstRow: 0, ids, rowPosition, ranges, work };
+    const layer = 2 * rows * layerMultiplications(this.config);
+    const hidden = family.forward(this.#context, input, {
+      hidden: () => this.#space.recorded(layer),
     });
     for (const chunk of batch.chunks) {
       const normed = normAsked(this.#context, hidden, chunk.rowIndex, chunk.rows);
       const logits = recordLogits(this.#context, normed, chunk.rows);
       const columns = this.config.embeddingSize;
+      this.#space.recorded(2 * chunk.rows * columns * this.config.hiddenSize);
       each({ chunk, logits, stride: columns, columns });
     }
   }

@@ -16,17 +16,25 @@ export interface AskedChunk {
   readonly askedIndex: Tensor;
 }
 
-/** A micro-batch on the GPU. It is valid until the next one is prepared in the same space. */
-export interface PreparedBatch {
-  readonly batch: TrainingBatch;
+/** Rows that ask others for what they know: their positions, and which rows they may ask. */
+export interface QueryRows {
   readonly rows: number;
-  readonly ids: Tensor;
+  /** `[rows]` */
   readonly positions: Tensor;
+  /** `[sequences, 4]` of (first query, queries, first key, keys) */
   readonly ranges: Tensor;
   readonly work: AttentionWork;
+}
+
+/** A micro-batch on the GPU. It is valid until the next one is prepared in the same space. */
+export interface PreparedBatch extends QueryRows {
+  readonly batch: TrainingBatch;
+  readonly ids: Tensor;
   /** Number of asked rows. */
   readonly asked: number;
   readonly chunks: readonly AskedChunk[];
+  /** The asked rows alone as queries: nothing behind the last layer's keys reads others. */
+  readonly askedQueries: QueryRows;
   /** `[asked]`: the row of each; and `[asked, 3]` of (row, place among the asked, 1). */
   readonly askedRows: Tensor;
   readonly askedLists: Tensor;
@@ -97,6 +105,21 @@ export function checkBatch(
   }
 }
 
+/** The ranges of a batch whose queries are its asked rows alone. */
+function askedRanges({ ranges, rows }: TrainingBatch): Uint32Array<ArrayBuffer> {
+  const asked = ranges.slice();
+  let first = 0;
+  for (let at = 0; at < ranges.length; at += 4) {
+    const end = ranges[at] + ranges[at + 1];
+    let next = first;
+    while (next < rows.length && rows[next] < end) next++;
+    asked[at] = first;
+    asked[at + 1] = next - first;
+    first = next;
+  }
+  return asked;
+}
+
 /** How the logits of a batch lie in memory. */
 export interface LogitsRoom {
   /** Numbers of a row. */
@@ -116,6 +139,16 @@ export function prepareBatch(
     upload(gpu, tensor, data);
     return tensor;
   };
+  const queries = (
+    name: string,
+    positions: Uint32Array<ArrayBuffer>,
+    ranges: Uint32Array<ArrayBuffer>,
+  ): QueryRows => ({
+    rows: positions.length,
+    positions: put(`${name}positions`, positions),
+    ranges: put(`${name}ranges`, ranges),
+    work: attentionWork(ranges),
+  });
   const asked = batch.rows.length;
   const rows = chunkRows(logitsStride, logitsBytes);
   // Each chunk's rows are bound alone.
@@ -131,11 +164,13 @@ export function prepareBatch(
   const askedIndex = put("asked places by chunk", inChunks(order));
   return {
     batch,
-    rows: batch.ids.length,
     ids: put("ids", batch.ids),
-    positions: put("positions", batch.positions),
-    ranges: put("ranges", batch.ranges),
-    work: attentionWork(batch.ranges),
+    ...queries("", batch.positions, batch.ranges),
+    askedQueries: queries(
+      "asked ",
+      batch.rows.map((row) => batch.positions[row]),
+      askedRanges(batch),
+    ),
     asked,
     chunks: Array.from({ length: count }, (_, i) => ({
       first: i * rows,

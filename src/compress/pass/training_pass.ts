@@ -7,6 +7,7 @@ import { embedRows } from "../../kernels/embed_rows.ts";
 import { upload } from "../../gpu/tensor.ts";
 import { headShape } from "../../model/forward_pass.ts";
 import type { ModelConfig } from "../../model/model_config.ts";
+import { layerMultiplications } from "../../model/pass_cost.ts";
 import { paddedInner } from "../../quant/scheme.ts";
 import { Scratch } from "../../gpu/scratch.ts";
 import type { TrainingBatch } from "../training_batch.ts";
@@ -136,6 +137,7 @@ export class TrainingPass implements LogitSource, Disposable {
       // What the last layer made is there in any case.
       const made = this.#layers.keepsActivations || i === last;
       dX = layerBackward(this.#layers, batch, layers[i], i, dX, made);
+      this.#space.recorded((made ? 4 : 6) * batch.rows * layerMultiplications(this.config));
       if (i > 0) observe?.(`block.${i - 1}.out`, dX);
     }
     observe?.("embed", dX);
@@ -153,6 +155,7 @@ export class TrainingPass implements LogitSource, Disposable {
     else embedRows(recorder, ids, embedding.weight, x, { rows, stride, tokens });
     for (const [i, modules] of layers.entries()) {
       x = layerForward(this.#layers, batch, modules, i);
+      this.#space.recorded(2 * rows * layerMultiplications(this.config));
     }
     return x;
   }
@@ -168,6 +171,7 @@ export class TrainingPass implements LogitSource, Disposable {
     const logits = scratch.get("logits", rows * stride);
     normForward(this.#layers, hidden, finalNorm, normed, { rows, xRows: batch.asked, rowIndex });
     linearForward(this.#layers, head, normed, logits, { rows });
+    this.#space.recorded(2 * rows * width * stride);
     return { chunk, logits, normed, stride, columns: this.config.embeddingSize };
   }
 
@@ -194,6 +198,7 @@ export class TrainingPass implements LogitSource, Disposable {
       const dNormed = scratch.get("d asked normed", rows * paddedInner(this.config.hiddenSize));
       linearBackward(this.#layers, head, { x: normed, dY: logits, dX: dNormed }, { rows });
       normBackward(this.#layers, finalNorm, { x: hidden, dY: dNormed, dX }, { rows, rowIndex });
+      this.#space.recorded(4 * rows * stride * paddedInner(this.config.hiddenSize));
     }
   }
 

@@ -59,9 +59,7 @@ export async function loadedBytes(
 
 /** The scheme of matrices beside adapters; undefined where they stay as they are stored. */
 function frozenScheme({ lora }: CommonSettings): QuantScheme | undefined {
-  return lora === undefined || lora.weights === "stored"
-    ? undefined
-    : quantised(lora.weights, GROUP_SIZES[0]);
+  return lora?.weights && quantised(lora.weights, GROUP_SIZES[0]);
 }
 
 /**

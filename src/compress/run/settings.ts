@@ -15,13 +15,12 @@ import { DECAYS } from "./schedule.ts";
 
 /** Types of the weights that are written. */
 export const RESULT_TYPES = ["bf16", "f16", "f32"] as const;
-/** Types of matrices that do not change: as they are stored, or in fewer bits. */
-export const FROZEN_TYPES = ["stored", ...QUANTISED] as const;
 /** Optimisers of hidden matrices; everything else always has AdamW. */
 export const OPTIMISERS = ["adamw", "muon"] as const;
 
 const whole = (least: number, most = Number.MAX_SAFE_INTEGER) => z.int().min(least).max(most);
 const share = z.number().min(0).max(1);
+const kept = z.number().min(0).lt(1);
 const positive = z.number().positive();
 
 const dataFile = z.strictObject({ path: z.string().min(1), share: positive.optional() });
@@ -53,7 +52,7 @@ const length = z.union([
   z.strictObject({ steps: whole(1) }),
   z.strictObject({ tokens: whole(1) }),
   z.strictObject({ epochs: positive }),
-]);
+], { error: "expected one of steps, tokens and epochs" });
 
 interface Defaults {
   readonly rate: number;
@@ -80,14 +79,14 @@ function commonOf({ rate, beta2, masking }: Defaults) {
     }).prefault({}),
     optimizer: z.strictObject({
       name: z.enum(OPTIMISERS).default("adamw"),
-      beta1: share.default(0.9),
-      beta2: share.default(beta2),
+      beta1: kept.default(0.9),
+      beta2: kept.default(beta2),
       epsilon: positive.default(1e-8),
       weightDecay: z.number().min(0).default(0.01),
       clip: positive.nullable().default(1),
-      momentum: share.default(0.95),
+      momentum: kept.default(0.95),
       otherRate: positive.default(0.1),
-      average: share.nullable().default(null),
+      average: kept.nullable().default(null),
     }).prefault({}),
     padding: z.strictObject({
       long: z.enum(["cut", "refuse"]).default("cut"),
@@ -124,8 +123,8 @@ export const distilSettings = z.strictObject({
     rank: whole(1),
     alpha: positive.optional(),
     modules: z.array(z.enum(ADAPTED_MODULES)).min(1).optional(),
-    /** Type of the matrices beside the adapters while these are trained. */
-    weights: z.enum(FROZEN_TYPES).default("stored"),
+    /** Bits of the matrices beside the adapters while these are trained; absent: as stored. */
+    weights: z.enum(QUANTISED).optional(),
   }).optional(),
 });
 /** Settings of `unmask distil`. */
@@ -181,7 +180,14 @@ export function completed<T extends z.ZodType>(
   if (result.success) return result.data;
   const [issue] = result.error.issues;
   const field = issue.path.join(".");
-  throw new Error(`${where}: ${field === "" ? "" : `${field}: `}${issue.message}`);
+  const found = JSON.stringify(issue.path.reduce(
+    (value, name) => (value as Record<PropertyKey, unknown> | undefined)?.[name],
+    given as unknown,
+  ));
+  throw new Error(
+    `${where}: ${field === "" ? "" : `${field}: `}${issue.message}` +
+      (issue.code === "unrecognized_keys" ? "" : `; found ${found ?? "nothing"}`),
+  );
 }
 
 /** The first difference between two settings; undefined where they are equal. */

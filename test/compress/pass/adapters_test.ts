@@ -202,6 +202,7 @@ function assertSame(found: AdapterStep, expected: AdapterStep): void {
 for (
   const [name, shape] of Object.entries<CheckpointShape>({
     "heads that are padded": { ...SHAPE, dtypes: ["BF16"] },
+    "a tied head": { ...SHAPE, headDim: 16, tied: true },
     "more tokens than a copy has rows": {
       ...SHAPE,
       headDim: 16,

@@ -19,7 +19,7 @@ import {
 import { goldenPath } from "../../reference/golden.ts";
 import { ReferenceLlada } from "../../reference/llada.ts";
 import { readCheckpoint } from "../../reference/read.ts";
-import { farthest, randomBatch, referenceLoss } from "./batches.ts";
+import { batchOf, farthest, randomBatch, referenceLoss } from "./batches.ts";
 
 for (const [form, gpu] of allForms) {
   Deno.test(`golden loss and gradients, ${form}`, async () => {
@@ -103,6 +103,27 @@ for (
     });
   });
 }
+
+Deno.test("sequences of which nothing is asked change no gradient", async () => {
+  await withFolder(async (dir) => {
+    await writeCheckpoint(dir, ODD, "unasked");
+    using space = new TrainingSpace(anyGpu);
+    using parameters = TrainingParameters.load(anyGpu, dir);
+    const [before, asked, behind] = [[3, 1, 4, 1, 5], [9, 2, 6, 5], [3, 5]];
+    const all = batchOf([before, asked, behind]);
+    const some = { targets: Uint32Array.of(7, 8), weights: Float32Array.of(0.5, 0.25) };
+    const alone = { ...batchOf([asked]), ...some, rows: Uint32Array.of(1, 3) };
+    const among = { ...all, ...some, rows: Uint32Array.of(6, 8) };
+    const expected = await gradientsOf(space, parameters, [alone]);
+    const found = await gradientsOf(space, parameters, [among]);
+    assertAlmostEquals(found.loss, expected.loss, 1e-6);
+    for (const [name, gradient] of expected.gradients) {
+      const largest = farthest(gradient, new Float32Array(gradient.length));
+      assert(largest > 0, name);
+      assert(farthest(found.gradients.get(name)!, gradient) <= 2e-5 * largest, name);
+    }
+  });
+});
 
 Deno.test("kept or made again, activations give the same bits; so does a second run", async () => {
   await withFolder(async (dir) => {

@@ -98,6 +98,23 @@ Deno.test("a student is compared with a loaded model or with a model in training
         assertAlmostEquals(terms[name], value, 1e-4 * value, name);
       }
     }
+    // Work of any size is submitted piece by piece, which changes nothing.
+    using often = new TrainingSpace(anyGpu, { submitOperations: 1 });
+    const submits: number[] = [];
+    const results = [];
+    for (const each of [space, often]) {
+      using again = new TrainingPass(each, parameters, { logitsBytes: 6000 });
+      using taught = new ModelTeacher(each, model);
+      parameters.clearGradients(each.recorder);
+      const before = each.recorder.counts.submits;
+      const { terms } = await again.step(batches, new DistilLoss(each, taught, { count: COUNT }));
+      submits.push(each.recorder.counts.submits - before);
+      const { gradient } = parameters.get("model.transformer.wte.weight");
+      results.push([terms, await each.readback.read(each.recorder, gradient!)]);
+    }
+    assertEquals(results[1], results[0]);
+    assertEquals(submits[0], batches.length + 1);
+    assert(submits[1] > 20, `${submits[1]} submits`);
     // A student that is its own teacher agrees with it everywhere.
     const own = await pass.step(batches, new DistilLoss(space, pass));
     assertEquals(own.correct, own.asked);

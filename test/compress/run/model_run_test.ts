@@ -10,7 +10,7 @@ import { TrainingPass } from "../../../src/compress/pass/training_pass.ts";
 import { TrainingSpace } from "../../../src/compress/pass/training_space.ts";
 import { ModelTrainee } from "../../../src/compress/run/model_trainee.ts";
 import { Optimiser } from "../../../src/compress/run/optimiser.ts";
-import { startFresh } from "../../../src/compress/run/start.ts";
+import { startFresh } from "../../../src/compress/run/fresh_start.ts";
 import type { TrainingBatch } from "../../../src/compress/training_batch.ts";
 import { hash, uniform } from "../../../src/denoise/noise.ts";
 import { withFolder, writeCheckpoint } from "../../model/random_checkpoint.ts";
