@@ -5,10 +5,10 @@
 
 import { type Tensor, tensorOf } from "../../gpu/tensor.ts";
 import { embed } from "../../kernels/embed.ts";
+import { matmul } from "../../kernels/matmul.ts";
 import { multiply } from "../../kernels/multiply_rows.ts";
 import { transpose } from "../../kernels/transpose.ts";
 import type { WeightMatrix } from "../../kernels/weight_matrix.ts";
-import { linear } from "../../model/linear.ts";
 import { paddedInner } from "../../quant/scheme.ts";
 import { type ParameterLayout, sourceRows } from "./parameter_layout.ts";
 import type { ProductRows, ProductSpace } from "./product_space.ts";
@@ -72,13 +72,14 @@ export function packedForward(
   y: Tensor,
   { rows, add }: ProductRows,
 ): void {
+  const { recorder, scratch } = space;
   const { layout, matrix } = packed;
   const { rows: out, columns: inner, shape } = layout;
   if (layout.headRows === undefined || out === shape[0]) {
-    linear(space, x, matrix, y, { rows, yStride: out, add });
+    // Not on matrix units, which would round the rows: training computes in f32.
+    matmul(recorder, x, matrix, y, { rows, yStride: out, add, scratch });
     return;
   }
-  const { recorder, scratch } = space;
   const copy = copyRows(space, packed, 0, out);
   multiply(recorder, x, copy, y, { rows, inner, columns: out, bTransposed: true, add, scratch });
 }
