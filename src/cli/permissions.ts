@@ -97,7 +97,7 @@ export function giveUpOthers(command: Command): void {
   // Its /save takes a name that is not known yet.
   if (what === "chat") written.push(resolve("."));
   // The folder is written beside its name, and renamed.
-  if (what === "apply") written.push(...paths([`${flags.out}.part`]));
+  if (what === "apply") written.push(...paths([flags.out]).map((path) => `${path}.part`));
   // It makes a model for the run, unless a folder is named.
   if (timed === "load") written.push(tmpdir());
   const read = [

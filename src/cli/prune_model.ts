@@ -1,6 +1,6 @@
 /** The model that is pruned: opened, loaded, and asked on examples. */
 
-import { basename, resolve } from "node:path";
+import { basename } from "node:path";
 import { type Command, Option } from "commander";
 import { checkPrunable } from "../compress/prune/pruned_folder.ts";
 import type { MaskingOptions } from "../evaluate/draft_agreement.ts";
@@ -12,6 +12,7 @@ import type { Model } from "../model/model.ts";
 import { QUANTISED, schemeText } from "../quant/scheme.ts";
 import { type Checkpoint, openCheckpoint } from "../weights/checkpoint.ts";
 import { EVAL_PUBLIC } from "../engine/embedded_models.ts";
+import { modelId } from "../engine/load.ts";
 import { addDeviceOptions, type DeviceFlags } from "./device_options.ts";
 import { type EvaluationData, readEvaluationData } from "./eval_data.ts";
 import {
@@ -62,7 +63,7 @@ export function openOriginal(dir: string): OriginalFolder {
   const config = readConfig(dir);
   checkPrunable(dir, config);
   const checkpoint = openCheckpoint(dir);
-  const name = basename(resolve(dir));
+  const name = modelId(dir);
   return { dir, name, config, checkpoint, [Symbol.dispose]: () => checkpoint[Symbol.dispose]() };
 }
 

@@ -1,5 +1,6 @@
 /** What `unmask distil` and `unmask train` share: from settings to the written folder. */
 
+import { createHash } from "node:crypto";
 import { basename, join, resolve } from "node:path";
 import { bestFile, loadTensors } from "../compress/run/checkpoint.ts";
 import { cardOf } from "../compress/run/card.ts";
@@ -35,6 +36,9 @@ const CARD = "README.md";
 const PICTURE = "history.png";
 const MAX_CONFIG = 2 ** 20;
 const DTYPES = { bf16: "BF16", f16: "F16", f32: "F32" } as const;
+
+/** Bytes of a file that are digested at each of three places. */
+const DIGESTED = 2 ** 16;
 
 /** A kind of run. */
 export interface Training<S extends CommonSettings> {
@@ -117,20 +121,31 @@ function withBegun<S extends CommonSettings>(settings: S, begun: Given | undefin
   };
 }
 
-/** Sizes of what a run reads: other weights or data under the same name are another run. */
-function inputsOf(
-  { student, teacher, settings }: Training<CommonSettings>,
-): Record<string, number> {
-  const inputs: Record<string, number> = {};
-  for (const [role, dir] of Object.entries({ student, teacher })) {
-    if (dir === undefined) continue;
+/** What a run reads, by size and digest: other weights or data of the same name are another run. */
+function inputsOf({ student, teacher, settings }: Training<CommonSettings>): Given {
+  const weights = Object.entries({ student, teacher }).flatMap(([role, dir]) => {
+    if (dir === undefined) return [];
     using checkpoint = openCheckpoint(dir);
-    inputs[role] = checkpoint.byteLength;
+    const files = new Set([...checkpoint.tensors.values()].map(({ file }) => file));
+    return [...files].map((file) => [`${role}/${basename(file)}`, fingerprintOf(file)]);
+  });
+  const data = [...settings.data.map(({ path }) => path), settings.heldOut]
+    .filter((path) => path !== undefined).map((path) => [path, fingerprintOf(path)]);
+  return Object.fromEntries([...weights, ...data]);
+}
+
+/** Size of a file, and a digest of its beginning, middle and end: a file of gigabytes is not read. */
+function fingerprintOf(path: string): string {
+  using file = Deno.openSync(path);
+  const { size } = file.statSync();
+  const hash = createHash("sha256");
+  const piece = new Uint8Array(DIGESTED);
+  for (const place of [0, size / 2, size - DIGESTED]) {
+    file.seekSync(Math.max(0, Math.floor(place)), Deno.SeekMode.Start);
+    const count = file.readSync(piece) ?? 0;
+    hash.update(piece.subarray(0, count));
   }
-  for (const path of [...settings.data.map(({ path }) => path), settings.heldOut]) {
-    if (path !== undefined) inputs[path] = Deno.statSync(path).size;
-  }
-  return inputs;
+  return `${size} bytes, ${hash.digest("hex").slice(0, 16)}`;
 }
 
 function checkOut(out: string, isBegun: boolean, command: string): void {

@@ -187,7 +187,9 @@ function activationParts(
     Object.values(widths).reduce((sum, one) => sum + one, 0);
   const layers = keeps ? config.layers : 1;
   const inputs = 4 * rows * width * (config.layers + 1);
-  const gradients = 4 * rows * (3 * width + kept.q + kept.k + kept.v + 3 * ffn);
+  // A GPU's backward pass of attention has two copies of queries or keys, turned for its lanes.
+  const turned = 2 * kept.q + 2 * config.heads;
+  const gradients = 4 * rows * (3 * width + kept.q + kept.k + kept.v + 3 * ffn + turned);
   const stride = paddedInner(config.embeddingSize);
   const logits = 4 * stride * Math.min(rows, logitRows(stride));
   const matrix = 4 * width * Math.max(stride, ffn, kept.q);

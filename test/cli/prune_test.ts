@@ -136,15 +136,15 @@ Deno.test("killed while it measures it goes on; the report is that of a run in o
 Deno.test("interrupted while it writes it leaves nothing; killed, the same command finishes", () =>
   withFolder(async (dir) => {
     const model = join(dir, "model");
-    const sizes = { hiddenSize: 1024, layers: 12, heads: 8, ffnSize: 8192, vocabSize: 512 };
+    const sizes = { hiddenSize: 1024, layers: 12, heads: 8, ffnSize: 4096, vocabSize: 512 };
     writeSparseFolder(model, {
       ...SYNTHETIC_SHAPES.mid,
       ...sizes,
     });
     const out = join(dir, "out");
-    const args = ["prune", "apply", "--drop-layers", "0", "--model", model, "--out", out];
+    const args = ["prune", "apply", "--drop-layers", "0", "--model", model, "--out", `${out}/`];
     const stop = async (signal: Deno.Signal) => {
-      await using running = new Running(taskCommand("unmask", [...args, "--shard-size", "100MB"]));
+      await using running = new Running(taskCommand("unmask", [...args, "--shard-size", "50MB"]));
       await running.stderr.match(/^writing out: \d+ %/m);
       running.kill(signal);
       if (signal === "SIGKILL") return -1;
@@ -155,7 +155,7 @@ Deno.test("interrupted while it writes it leaves nothing; killed, the same comma
     await stop("SIGKILL");
     assertEquals(namesIn(dir), ["model", "out.part"]);
     assert(!namesIn(`${out}.part`).includes("config.json"));
-    const { code, stderr } = await unmask([...args, "--shard-size", "100MB"]);
+    const { code, stderr } = await unmask([...args, "--shard-size", "50MB"]);
     assertEquals(code, 0, stderr);
     assertMatch(stderr, /files of weights, \d+ there already$/m);
     assertEquals(namesIn(dir), ["model", "out"]);

@@ -117,6 +117,7 @@ export class DeviceWatch implements Disposable {
       value: (descriptor: GPUBindGroupDescriptor) => {
         this.bindGroups++;
         for (const { resource } of descriptor.entries) {
+          // A texture's view is no region of a buffer.
           if (!("buffer" in resource)) continue;
           const { buffer, size = buffer.size } = resource;
           if ((buffer.usage & GPUBufferUsage.STORAGE) === 0) continue;

@@ -189,25 +189,37 @@ const ABOUT_WORDINGS = [
   "Can you tell me {clause}?",
 ];
 
-const ABOUT: Task = {
-  weight: 1,
-  wordings: alternatives(...ABOUT_WORDINGS.map((wording) => ABOUT_LEAD + wording)),
-  draw(dice) {
-    const [name, noun, question, clause] = dice.pick(SUBJECTS);
-    return { name, noun, question, Question: capital(question), clause };
-  },
-  answers({ name, noun, question, Question, clause }) {
-    const fits = (given: string | undefined, own: string) => given === undefined || given === own;
-    return SUBJECTS.filter((subject) =>
-      fits(name, subject[0]) && fits(noun, subject[1]) && fits(question, subject[2]) &&
-      fits(Question, capital(subject[2])) && fits(clause, subject[3])
-    ).map((subject) => subject[4]);
-  },
-};
+/** Questions about some of the subjects, in wordings that fit them. */
+function aboutTask(subjects: readonly Subject[], wordings: readonly string[]): Task {
+  return {
+    weight: subjects.length,
+    wordings: alternatives(...wordings.map((wording) => ABOUT_LEAD + wording)),
+    draw(dice) {
+      const [name, noun, question, clause] = dice.pick(subjects);
+      return { name, noun, question, Question: capital(question), clause };
+    },
+    answers({ name, noun, question, Question, clause }) {
+      const fits = (given: string | undefined, own: string) => given === undefined || given === own;
+      return subjects.filter((subject) =>
+        fits(name, subject[0]) && fits(noun, subject[1]) && fits(question, subject[2]) &&
+        fits(Question, capital(subject[2])) && fits(clause, subject[3])
+      ).map((subject) => subject[4]);
+    },
+  };
+}
+
+const isThing = ([, noun, , clause]: Subject) => noun !== clause;
+const ABOUT: readonly Task[] = [
+  aboutTask(SUBJECTS.filter(isThing), ABOUT_WORDINGS),
+  aboutTask(
+    SUBJECTS.filter((subject) => !isThing(subject)),
+    ABOUT_WORDINGS.filter((wording) => !wording.includes("{noun}")),
+  ),
+];
 
 /** Families of free text. */
 export const TALK: readonly Family[] = [
   { name: "text/story", weight: 0.06, heldOutOneIn: 40, tasks: [STORY] },
   { name: "text/greet", weight: 0.025, heldOutOneIn: 16, tasks: GREET },
-  { name: "text/about", weight: 0.045, heldOutOneIn: 16, tasks: [ABOUT] },
+  { name: "text/about", weight: 0.045, heldOutOneIn: 16, tasks: ABOUT },
 ];

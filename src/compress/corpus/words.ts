@@ -5,9 +5,9 @@ export const FUNCTIONS: readonly string[] = words(
   "step compute calc combine apply helper process solve update handle build run",
 );
 /** Names of variables. */
-export const VARIABLES: readonly string[] = words("a b c m n p q x y z k");
+export const VARIABLES: readonly string[] = words("a b c m n p q x y z");
 /** Names of lists. */
-export const LISTS: readonly string[] = words("nums values items data scores words xs list");
+export const LISTS: readonly string[] = words("nums values items data scores words xs list_a");
 /** People whose pronoun is `she`. */
 export const WOMEN: readonly string[] = words("Ana Eva Ivy Lily Mia Nora Ruby Zoe");
 /** People whose pronoun is `he`. */

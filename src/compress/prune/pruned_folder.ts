@@ -1,9 +1,11 @@
 /** A pruned model as a folder like any other: what is kept of the original, unchanged. */
 
 import { createHash } from "node:crypto";
-import { basename, join, resolve } from "node:path";
+import { basename, join } from "node:path";
+import { modelId } from "../../engine/load.ts";
 import { ConfigError, MAX_CONFIG, type ModelConfig } from "../../model/loading/config.ts";
 import { filesBesideWeights, originals } from "../../model/loading/quantised_folder.ts";
+import { checkTensors } from "../../model/loading/tensors.ts";
 import type { Checkpoint } from "../../weights/checkpoint.ts";
 import { copiedTensor, type FolderContent } from "../../weights/folder_writer.ts";
 import { type JsonObject, readJsonObject } from "../../weights/json_file.ts";
@@ -53,6 +55,7 @@ export function prunedFolder(
   { pruning, shardBytes, card }: PrunedFolderOptions,
 ): FolderContent {
   checkPrunable(dir, config);
+  checkTensors(config, original);
   const pruned = prunedCheckpoint(original, config, pruning);
   const groups = [...pruned.tensors.values()].map((slice) => copiedTensor(pruned, slice));
   const json = readJsonObject(join(dir, "config.json"), MAX_CONFIG, ConfigError);
@@ -94,7 +97,7 @@ function record(
   return {
     made_by: "unmask prune apply",
     original: {
-      name: basename(resolve(dir)),
+      name: modelId(dir),
       n_layers: layers,
       mlp_hidden_size: ffnSize,
       ...before !== undefined && { pruning: before },
