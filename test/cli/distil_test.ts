@@ -4,7 +4,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join } from "node:path";
 import { begunWith } from "../../src/compress/run/run_folder.ts";
 import { TARGET, writeSmall } from "../compress/run/small_run.ts";
-import { unmask } from "./command.ts";
+import { Running, taskCommand, unmask } from "./command.ts";
 
 const dir = await Deno.makeTempDir();
 await writeSmall(dir);
@@ -101,4 +101,25 @@ Deno.test("a model is trained from random weights, and wrong options are told by
   assertEquals(done.code, 0, done.stderr);
   assertMatch(done.stderr, /step 4, loss/);
   assertMatch(Deno.readTextFileSync(at("trained/README.md")), /Nothing was evaluated/);
+});
+
+Deno.test("a run that is told to stop leaves a checkpoint, and goes on from there", async () => {
+  const args = [
+    ...["train", "--from", at("small"), "--start", "fresh", "--data", at("data.jsonl")],
+    ...["--sequence", "64", "--batch", "4", "--line-every", "1", "--out", at("stopped")],
+    ...["--steps", "60"],
+  ];
+  await using running = new Running(taskCommand("unmask", args));
+  await running.stderr.match(/step 3, loss/);
+  running.kill("SIGINT");
+  assertEquals(await running.end(), 130);
+  assertMatch(await running.stderr.whole(), /Stopped: .*stopped\.run holds a checkpoint/);
+  const rest = await unmask(args);
+  assertEquals(rest.code, 0, rest.stderr);
+  assertMatch(rest.stderr, /Goes on after step \d+\.\n.*step \d+, loss/);
+  const lines = Deno.readTextFileSync(at("stopped.run/history.jsonl")).trim().split("\n");
+  assertEquals(
+    lines.map((line) => JSON.parse(line).step),
+    Array.from({ length: 60 }, (_, i) => i + 1),
+  );
 });

@@ -46,6 +46,9 @@ export type PlannedSettings = CommonSettings & {
   readonly keepActivations: boolean;
 };
 
+/** A step by tokens has more than the average now and then; it should stay one micro-batch. */
+const LONGER_STEP = 1.25;
+
 /** Bytes of a folder's weights as they are loaded to answer. */
 export async function loadedBytes(
   gpu: Gpu,
@@ -75,7 +78,9 @@ export async function planOf(
 ): Promise<TrainingPlan> {
   const student = checkStudent(dir, settings);
   const { sequence, batch, rows, keepActivations, lora, masking } = settings;
-  const samples = "samples" in batch ? batch.samples * sequence : batch.tokens;
+  const samples = "samples" in batch
+    ? batch.samples * sequence
+    : Math.ceil(LONGER_STEP * batch.tokens);
   return planTraining({
     student,
     loadedBytes: await loadedBytes(gpu, dir, student, frozenScheme(settings)),
