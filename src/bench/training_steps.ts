@@ -67,29 +67,39 @@ const OPTIMISER: OptimiserSettings = {
 const RATE = 1e-9;
 
 /**
- * Multiplications and additions of a training step. The backward pass of a matrix is two products, of
- * attention five where the forward pass has two; what is made again does not count.
+ * Multiplications and additions of a model that answers (`forward`) or trains (`both`). The backward pass
+ * of a matrix is two products, of attention five where the forward pass has two; what is made again does
+ * not count. In training only the asked rows go through the last layer, but for its keys and values.
  */
 export function stepOperations(
   config: ModelConfig,
-  { rows, asked, pairs }: Work,
+  { rows, asked, pairs, askedPairs }: Work,
   passes: "forward" | "both",
 ): number {
-  const elements = parameterLayouts(config)
-    .filter(({ name, shape }) => shape.length === 2 && name.includes(".blocks."))
-    .reduce((sum, { shape: [out, inner] }) => sum + out * inner, 0);
-  const head = config.embeddingSize * config.hiddenSize;
-  const products = 2 * (rows * elements + asked * head);
-  const attention = 4 * config.layers * config.heads * config.headDim * pairs;
-  return passes === "forward" ? products + attention : 3 * products + 3.5 * attention;
+  const matrices = parameterLayouts(config).filter(({ shape }) => shape.length === 2);
+  const elements = (part: RegExp) =>
+    matrices.filter(({ name }) => part.test(name))
+      .reduce((sum, { shape: [out, inner] }) => sum + out * inner, 0);
+  const layer = elements(/\.blocks\.0\./);
+  const keys = elements(/\.blocks\.0\.[kv]_proj\./);
+  const head = asked * config.embeddingSize * config.hiddenSize;
+  const scores = 4 * config.heads * config.headDim;
+  if (passes === "forward") {
+    return 2 * (config.layers * rows * layer + head) + config.layers * scores * pairs;
+  }
+  const others = config.layers - 1;
+  const products = 2 * (rows * (others * layer + keys) + asked * (layer - keys) + head);
+  return 3 * products + 3.5 * scores * (others * pairs + askedPairs);
 }
 
-/** What a batch asks for. */
+/** How much a batch asks for. */
 export interface Work {
   readonly rows: number;
   readonly asked: number;
   /** Queries times keys, over all sequences. */
   readonly pairs: number;
+  /** The same of asked queries. */
+  readonly askedPairs: number;
 }
 
 /** Sequences of made-up tokens, half of them masked. */
@@ -114,6 +124,17 @@ export function madeUpBatch(
   };
 }
 
+/** What a batch asks for. */
+export function workOf({ ids, ranges, rows: asked }: TrainingBatch): Work {
+  const work = { rows: ids.length, asked: asked.length, pairs: 0, askedPairs: 0 };
+  for (let at = 0; at < ranges.length; at += 4) {
+    const [first, queries, , keys] = ranges.subarray(at, at + 4);
+    work.pairs += queries * keys;
+    work.askedPairs += keys * asked.filter((row) => row >= first && row < first + queries).length;
+  }
+  return work;
+}
+
 /**
  * Plans and opens a subject's steps.
  * @param options.limit bytes that may be used; undefined if not known
@@ -132,8 +153,7 @@ export async function openSteps(
   const { config, checkpoint } = made;
   const sequence = Math.min(SEQUENCE, config.maxSequenceLength, rows);
   const batch = madeUpBatch(config, { rows, sequence });
-  const pairs = batch.ranges.reduce((sum, count, i) => i % 4 === 1 ? sum + count ** 2 : sum, 0);
-  const work = { rows, asked: batch.rows.length, pairs };
+  const work = workOf(batch);
   const plan = planTraining({
     student: config,
     teacher: subject.kind === "distil" ? await teacherOf(gpu, subject.teacher) : undefined,
@@ -141,6 +161,7 @@ export async function openSteps(
     sequence,
     stepRows: rows,
     rows,
+    texels: gpu.rowForm === "exchanged",
   }, limit);
 
   const space = opened.use(new TrainingSpace(gpu));

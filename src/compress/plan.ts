@@ -6,6 +6,7 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import { GpuError } from "../gpu/device.ts";
+import { texelBytes } from "../gpu/texels.ts";
 import { paddedInner } from "../quant/scheme.ts";
 import { headShape } from "../model/forward_pass.ts";
 import { binarySize } from "../model/memory/binary_size.ts";
@@ -33,6 +34,8 @@ export interface PlanRequest {
   readonly rows?: number;
   /** Whether products are kept, where that is given. */
   readonly keepActivations?: boolean;
+  /** Whether products read copies of their factors, as those of a software adapter do. */
+  readonly texels?: boolean;
 }
 
 /** One line of a plan. */
@@ -144,7 +147,7 @@ function planned(
     ...weights,
     { name: "gradients", bytes: sum(trained) },
     { name: "optimiser", bytes: sum(trained, moments) },
-    ...activationParts(student, rows, keepActivations),
+    ...activationParts(student, rows, { keepActivations, texels: request.texels ?? false }),
     ...teacher ? teacherParts(teacher, rows) : [],
     { name: "batches and small buffers", bytes: SMALL + (teacher ? 4 * rows * TEACHER_WORDS : 0) },
   ];
@@ -169,7 +172,14 @@ function trainedOf(
     ]);
 }
 
-function activationParts(config: ModelConfig, rows: number, keeps: boolean): PlanPart[] {
+function activationParts(
+  config: ModelConfig,
+  rows: number,
+  { keepActivations: keeps, texels }: {
+    readonly keepActivations: boolean;
+    readonly texels: boolean;
+  },
+): PlanPart[] {
   const { kept, shared } = activationWidths(config, headShape(config));
   const width = paddedInner(config.hiddenSize);
   const ffn = paddedInner(config.ffnSize);
@@ -182,7 +192,10 @@ function activationParts(config: ModelConfig, rows: number, keeps: boolean): Pla
   const gradients = 4 * rows * (3 * width + kept.q + kept.k + kept.v + 3 * ffn + turned);
   const stride = paddedInner(config.embeddingSize);
   const logits = 4 * stride * Math.min(rows, logitRows(stride));
-  const transposed = 4 * width * Math.max(stride, ffn, kept.q);
+  const matrix = 4 * width * Math.max(stride, ffn, kept.q);
+  const activation = 4 * rows * Math.max(width, ffn, kept.q);
+  const copies = texelBytes(Math.max(activation, logits)) +
+    texelBytes(Math.max(activation, matrix));
   return [
     { name: "inputs of layers", bytes: inputs },
     {
@@ -191,7 +204,9 @@ function activationParts(config: ModelConfig, rows: number, keeps: boolean): Pla
     },
     { name: "gradients of activations", bytes: gradients },
     { name: "logits of a chunk", bytes: logits + 2 * logits * width / stride },
-    { name: "transposed matrices", bytes: transposed },
+    texels
+      ? { name: "factors as texels", bytes: copies }
+      : { name: "transposed matrices", bytes: matrix },
   ];
 }
 

@@ -39,6 +39,11 @@ function heightFor(texels: number): number {
   return 2 ** Math.ceil(Math.log2(Math.max(1, texels / WIDTH)));
 }
 
+/** Bytes that a texture takes for a tensor of so many. */
+export function texelBytes(bytes: number): number {
+  return TEXEL_BYTES * WIDTH * heightFor(bytes / TEXEL_BYTES);
+}
+
 /** Whether so many texels fit a texture of the device. */
 export function fitsTexels({ limits }: Pick<Gpu, "limits">, texels: number): boolean {
   return heightFor(texels) <= limits.maxTextureDimension2D;

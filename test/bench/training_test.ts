@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { MemoryWatch } from "../../src/bench/memory_watch.ts";
 import { matrixRates } from "../../src/bench/training_products.ts";
 import { benchTraining } from "../../src/bench/training.ts";
-import { madeUpBatch, stepOperations } from "../../src/bench/training_steps.ts";
+import { madeUpBatch, stepOperations, workOf } from "../../src/bench/training_steps.ts";
 import { Recorder } from "../../src/gpu/recorder.ts";
 import { Scratch } from "../../src/gpu/scratch.ts";
 import { createTensor } from "../../src/gpu/tensor.ts";
@@ -25,11 +25,18 @@ Deno.test("a step's operations are those of its products and of attention", () =
   const { embeddingSize } = model.config;
   // Four matrices of attention, three of the feed-forward part, in two layers; the head; scores.
   const layer = 4 * 16 * 16 + 3 * 16 * 24;
-  const products = 2 * (10 * 2 * layer + 3 * embeddingSize * 16);
-  const attention = 2 * 2 * 2 * 16 * 60; // two products of two layers
-  const work = { rows: 10, asked: 3, pairs: 60 };
-  assertEquals(stepOperations(model.config, work, "forward"), products + attention);
-  assertEquals(stepOperations(model.config, work, "both"), 3 * products + 3.5 * attention);
+  const head = 3 * embeddingSize * 16;
+  const scores = 2 * 2 * 16; // two products of a query with a key
+  const work = { rows: 10, asked: 3, pairs: 60, askedPairs: 18 };
+  const forward = 2 * (10 * 2 * layer + head) + 2 * scores * 60;
+  assertEquals(stepOperations(model.config, work, "forward"), forward);
+  // The last layer makes keys and values of all rows, the rest of the asked ones.
+  const keys = 2 * 16 * 16;
+  const products = 2 * (10 * (layer + keys) + 3 * (layer - keys) + head);
+  assertEquals(
+    stepOperations(model.config, work, "both"),
+    3 * products + 3.5 * scores * (60 + 18),
+  );
 });
 
 Deno.test("a made-up batch masks some half of the rows of whole and cut sequences", () => {
@@ -43,6 +50,13 @@ Deno.test("a made-up batch masks some half of the rows of whole and cut sequence
   ids.forEach((id, row) => assertEquals(id === 39, rows.includes(row)));
   assert(targets.every((token) => token < 39));
   assertEquals(weights.length, rows.length);
+  const behind = rows.filter((row) => row >= 96).length;
+  assertEquals(workOf({ ids, positions, ranges, rows, targets, weights }), {
+    rows: 100,
+    asked: rows.length,
+    pairs: 3 * 32 ** 2 + 4 ** 2,
+    askedPairs: 32 * (rows.length - behind) + 4 * behind,
+  });
 });
 
 Deno.test("buffers and texels are counted while they are there", () => {

@@ -68,8 +68,8 @@ export function withLimits(gpu: Gpu, narrow: NarrowLimits): Gpu {
 
 /** Watches a device: the buffers that are alive, what is bound, and the largest region bound. */
 export class DeviceWatch implements Disposable {
-  /** Buffers made and not destroyed, by their size in bytes. */
-  readonly alive = new Map<GPUBuffer, number>();
+  /** Buffers, and textures of four f32, made and not destroyed, by their size in bytes. */
+  readonly alive = new Map<GPUBuffer | GPUTexture, number>();
   /** Bytes of the largest storage binding so far. */
   largestBinding = 0;
   /** Bytes of the largest buffer so far. */
@@ -78,10 +78,10 @@ export class DeviceWatch implements Disposable {
   bindGroups = 0;
   readonly #device: GPUDevice;
 
-  /** Takes over `createBuffer` and `createBindGroup` of the device until disposed. */
+  /** Takes over what makes buffers, textures and bind groups of the device until disposed. */
   constructor({ device }: Pick<Gpu, "device">) {
     this.#device = device;
-    const { createBuffer, createBindGroup } = GPUDevice.prototype;
+    const { createBuffer, createTexture, createBindGroup } = GPUDevice.prototype;
     const { alive } = this;
     Object.defineProperty(device, "createBuffer", {
       configurable: true,
@@ -98,6 +98,20 @@ export class DeviceWatch implements Disposable {
         return buffer;
       },
     });
+    Object.defineProperty(device, "createTexture", {
+      configurable: true,
+      value: (descriptor: GPUTextureDescriptor) => {
+        const texture = createTexture.call(device, descriptor);
+        alive.set(texture, 16 * texture.width * texture.height);
+        Object.defineProperty(texture, "destroy", {
+          value() {
+            alive.delete(texture);
+            GPUTexture.prototype.destroy.call(texture);
+          },
+        });
+        return texture;
+      },
+    });
     Object.defineProperty(device, "createBindGroup", {
       configurable: true,
       value: (descriptor: GPUBindGroupDescriptor) => {
@@ -105,7 +119,7 @@ export class DeviceWatch implements Disposable {
         for (const { resource } of descriptor.entries) {
           // A texture's view is no region of a buffer.
           if (!("buffer" in resource)) continue;
-          const { buffer, size = buffer.size } = resource as GPUBufferBinding;
+          const { buffer, size = buffer.size } = resource;
           if ((buffer.usage & GPUBufferUsage.STORAGE) === 0) continue;
           this.largestBinding = Math.max(this.largestBinding, size);
         }
@@ -116,6 +130,7 @@ export class DeviceWatch implements Disposable {
 
   [Symbol.dispose](): void {
     Reflect.deleteProperty(this.#device, "createBuffer");
+    Reflect.deleteProperty(this.#device, "createTexture");
     Reflect.deleteProperty(this.#device, "createBindGroup");
   }
 }

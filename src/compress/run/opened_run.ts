@@ -91,6 +91,7 @@ export async function planOf(
     stepRows: samples * (masking.complementary ? 2 : 1),
     rows,
     keepActivations,
+    texels: gpu.rowForm === "exchanged",
   }, options.gpuMemory ?? freeHostBytes(gpu));
 }
 

@@ -3,8 +3,9 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
 import { pruningCases } from "../../../src/compress/parity/pruning_cases.ts";
+import type { Gpu } from "../../../src/gpu/device.ts";
 import { loadModel } from "../../../src/model/loading/load.ts";
-import { anyGpu } from "../../gpu/device.ts";
+import { allForms, anyGpu } from "../../gpu/device.ts";
 import { withFolder } from "../../model/random_checkpoint.ts";
 import { goldenPath } from "../../reference/golden.ts";
 
@@ -16,6 +17,7 @@ interface Golden {
 /** Names and details of what fails in a copy that was changed. */
 async function failures(
   change: (golden: Golden, dir: string) => void,
+  gpu: Gpu = anyGpu,
 ): Promise<{ failed: Record<string, string>; count: number }> {
   const failed: Record<string, string> = {};
   let count = 0;
@@ -37,7 +39,7 @@ async function failures(
     const golden: Golden = JSON.parse(Deno.readTextFileSync(json));
     change(golden, dir);
     Deno.writeTextFileSync(json, JSON.stringify(golden));
-    const load = (name: string) => loadModel(anyGpu, join(dir, "checkpoints", name));
+    const load = (name: string) => loadModel(gpu, join(dir, "checkpoints", name));
     for await (const { name, passed, detail } of pruningCases(dir, load)) {
       count++;
       if (!passed) failed[name] = detail;
@@ -54,9 +56,11 @@ function flip(dir: string, file: string, fromEnd: number): void {
   Deno.writeFileSync(path, bytes);
 }
 
-Deno.test("the golden pruning passes", async () => {
-  assertEquals(await failures(() => {}), { failed: {}, count: 3 });
-});
+for (const [form, gpu] of allForms) {
+  Deno.test(`the golden pruning passes, ${form}`, async () => {
+    assertEquals(await failures(() => {}, gpu), { failed: {}, count: 3 });
+  });
+}
 
 Deno.test("a changed neuron, layer, importance or weight fails, and is named", async () => {
   const neuron = await failures(({ kept_neurons: [, second] }) => second.neurons[3]++);

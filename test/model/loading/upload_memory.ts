@@ -88,9 +88,9 @@ async function measure(dir: string): Promise<UploadReport> {
   let pieces = 0;
   const report = () => {
     // A software adapter's device memory is the host's as well; what the host writes counts here.
-    const device = [...watch.alive.keys()]
-      .filter(({ usage }) => (usage & GPUBufferUsage.MAP_WRITE) === 0)
-      .reduce((sum, { size }) => sum + size, 0);
+    const device = [...watch.alive]
+      .filter(([{ usage }]) => (usage & GPUBufferUsage.MAP_WRITE) === 0)
+      .reduce((sum, [, size]) => sum + size, 0);
     worstBytes = Math.max(worstBytes, Deno.memoryUsage().rss - before - device);
     pieces++;
   };
