@@ -76,7 +76,7 @@ Deno.test("a model is trained from random weights, and wrong options are told by
     ...["--sequence", "64"],
   ];
   const wrong: [string[], RegExp][] = [
-    [[], /length: expected one of steps, tokens and epochs; found nothing/],
+    [[], /train: length is missing\. Give one of --steps N, --tokens N and --epochs X/],
     [["--steps", "1", "--epochs", "1"], /--steps and --epochs: give one of them/],
     [["--steps", "1", "--sequence", "1000"], /sequence is 1000, and .*small has 512 positions/],
     [
