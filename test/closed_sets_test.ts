@@ -59,6 +59,12 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[]>> = {
   "src/cli/bench.ts": ["q4"],
   // What a constraint takes over of how an answer is denoised.
   "src/server/constraint_schema.ts": ["low_confidence", "plain", "probability"],
+  // The name of an option of agreement.
+  "src/cli/eval_agreement.ts": ["random"],
+  // States of an answer in training: masked at random, all of it, or all behind a prefix.
+  "src/compress/data/masking.ts": ["plain", "prefix", "random"],
+  // A projection of the feed-forward layer.
+  "src/compress/pass/layer_forward.ts": ["gate"],
   // The name of an option of parity.
   "src/cli/help.ts": ["plain"],
   // What the page sends; a browser has no types of src/denoise.
