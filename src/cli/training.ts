@@ -168,10 +168,16 @@ async function run(
   const stopping = new AbortController();
   const view = new TrainingView(title, opened.run.length);
   let exitCode = 0;
-  using _ = onStop((code) => {
+  using _ = onStop((code, before) => {
     exitCode = code;
     stopping.abort();
-    view.line("Stops after this step.");
+    if (before === 0) {
+      view.line("Stops with a checkpoint after this step; once more: at once, without one.");
+      return;
+    }
+    view.stop();
+    console.error(`Stopped: the same command goes on from the last checkpoint in ${dir}.`);
+    Deno.exit(code);
   });
   const lines = [...new History(join(dir, HISTORY), Infinity).lines];
   try {

@@ -212,7 +212,9 @@ export function completed<T extends z.ZodType>(
 function knownNames(schema: z.ZodType, path: readonly PropertyKey[]): string {
   let at: unknown = schema;
   for (const name of [...path, undefined]) {
-    while (at instanceof z.ZodPrefault || at instanceof z.ZodDefault || at instanceof z.ZodOptional) {
+    while (
+      at instanceof z.ZodPrefault || at instanceof z.ZodDefault || at instanceof z.ZodOptional
+    ) {
       at = at.unwrap();
     }
     if (!(at instanceof z.ZodObject)) return "";

@@ -86,8 +86,16 @@ Deno.test("a run's folder takes its own settings again, and refuses others by fi
     using folder = openRunFolder(dir, settings);
     folder.begin();
   };
-  // Until it begins, it takes any.
-  openRunFolder(dir, distil())[Symbol.dispose]();
+  // Until it begins, it takes any, and nothing is left of it.
+  {
+    using _ = openRunFolder(dir, distil());
+    assertThrows(
+      () => openRunFolder(dir, distil()),
+      Error,
+      "another process goes on with this run",
+    );
+  }
+  assertThrows(() => Deno.statSync(dir), Deno.errors.NotFound);
   open();
   assertEquals(begunWith(dir), JSON.parse(JSON.stringify(settings)));
   open();
