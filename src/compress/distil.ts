@@ -1,6 +1,7 @@
 /** Distillation: a student learns to choose its teacher's tokens. */
 
 import type { Gpu } from "../gpu/device.ts";
+import { loadTokenizer } from "../text/tokenizer.ts";
 import { loadModel } from "../model/loading/load.ts";
 import { readConfig } from "../model/loading/config.ts";
 import type { ModelConfig } from "../model/model_config.ts";
@@ -52,6 +53,17 @@ function checkComparable(
     throw new Error(
       `${settings.student}: ${field} is ${student[field]}, expected ${teacher[field]} as in ` +
         `${settings.teacher}. Teacher and student must have one vocabulary.`,
+    );
+  }
+  const { embeddingSize } = student;
+  const [right, own] = [settings.teacher, settings.student]
+    .map((dir) => loadTokenizer(dir, embeddingSize));
+  for (let id = 0; id < embeddingSize; id++) {
+    const [expected, found] = [right, own].map((one) => JSON.stringify(one.tokenText(id)));
+    if (expected === found) continue;
+    throw new Error(
+      `${settings.student}: token ${id} is ${found}, expected ${expected} as in ` +
+        `${settings.teacher}. Teacher and student must have one tokenizer.`,
     );
   }
 }

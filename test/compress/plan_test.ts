@@ -1,6 +1,7 @@
 /** Plans of memory: what is chosen, what is refused, and that a run takes what was planned. */
 
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { join } from "node:path";
 import { openDistil, planDistil } from "../../src/compress/distil.ts";
 import { type PlanRequest, planTraining } from "../../src/compress/plan.ts";
 import { train } from "../../src/compress/run/run.ts";
@@ -54,6 +55,22 @@ Deno.test("weights of the 24-layer draft, their gradients and moments are what t
   assertEquals(of("weights, f32"), 4 * 5_364_715_520);
   assertEquals(of("gradients"), of("weights, f32"));
   assertEquals(of("optimiser"), 2 * of("weights, f32"));
+});
+
+Deno.test("a student of another tokenizer is refused, by the first token that differs", async () => {
+  const dir = await Deno.makeTempDir();
+  await writeSmall(dir);
+  const file = join(dir, "small", "tokenizer.json");
+  const text = Deno.readTextFileSync(file);
+  const swapped = text.replace('"Ġthe":', '"Ġ?":').replace('"ĠThe":', '"Ġthe":')
+    .replace('"Ġ?":', '"ĠThe":');
+  assert(swapped !== text);
+  Deno.writeTextFileSync(file, swapped);
+  await assertRejects(
+    () => planDistil(anyGpu, smallDistil(dir)),
+    Error,
+    'is " The", expected " the" as in',
+  );
 });
 
 Deno.test("a run takes what was planned", async () => {

@@ -150,6 +150,32 @@ Deno.test("a run whose checkpoints are all broken is not begun anew by itself", 
   assertEquals(contentOf(dir), before);
 });
 
+Deno.test("a full disk is told wherever it is met, and with room the run goes on bit for bit", async () => {
+  const whole = await Deno.makeTempDir();
+  await finish(toyRun(whole));
+  const dir = await Deno.makeTempDir();
+  const { openSync } = Deno;
+  for (const name of [/best-0000007/, /history\.jsonl$/, /step-0000009/, /history\.jsonl\.part/]) {
+    // As the system does it: nothing more can be written into files of this name.
+    Deno.openSync = (path, options) => {
+      const file = openSync(path, options);
+      if (!name.test(String(path)) || !options?.write && !options?.append) return file;
+      file.writeSync = () => {
+        throw Object.assign(new Error("No space left on device"), { code: "ENOSPC" });
+      };
+      return file;
+    };
+    const message = "The disk is full: free some of it and run the same command again";
+    try {
+      await assertRejects(() => finish(toyRun(dir)), Error, message);
+    } finally {
+      Deno.openSync = openSync;
+    }
+  }
+  await finish(toyRun(dir));
+  assertEquals(contentOf(dir), contentOf(whole));
+});
+
 Deno.test("a loss that is no number ends the run with what to do, and keeps the checkpoint", async () => {
   const dir = await Deno.makeTempDir();
   const schedule = { rate: 1e38, warmUp: 0, decay: "constant" } as const;
