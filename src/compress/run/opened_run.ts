@@ -86,7 +86,7 @@ export async function planOf(
     loadedBytes: await loadedBytes(gpu, dir, student, frozenScheme(settings)),
     teacher: options.teacher,
     lora: lora && { rank: lora.rank, modules: lora.modules ?? ADAPTED_MODULES },
-    moments: (name) => remembered(settings.optimizer, name).length,
+    remembered: (name) => remembered(settings.optimizer, name),
     sequence,
     stepRows: samples * (masking.complementary ? 2 : 1),
     rows,
