@@ -157,7 +157,7 @@ export async function openSteps(
   const plan = planTraining({
     student: config,
     teacher: subject.kind === "distil" ? await teacherOf(gpu, subject.teacher) : undefined,
-    moments: (name) => remembered(OPTIMISER, name).length,
+    remembered: (name) => remembered(OPTIMISER, name),
     sequence,
     stepRows: rows,
     rows,

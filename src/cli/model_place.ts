@@ -6,7 +6,10 @@ import { type HubName, MAIN, readHubName } from "../weights/hub/repository.ts";
 import { hubCache } from "../weights/hub/settings.ts";
 
 /** Options that take a model folder. */
-const MODEL_OPTIONS = ["model", "draft", "against", "tokenizer"] as const;
+const MODEL_OPTIONS = [
+  ...["model", "draft", "against", "tokenizer"],
+  ...["teacher", "student", "from"],
+] as const;
 /** Commands whose argument `dir` is a model folder. */
 const MODEL_ARGUMENTS: readonly string[] = ["quantize", "bench"];
 /** Commands for which a name may be of what is not here: one fetches it, one tells that it is missing. */

@@ -78,6 +78,7 @@ export async function runTraining<S extends CommonSettings>(
   const recorded = { command, ...settings, inputs: inputsOf(training) };
   using folder = openRunFolder(dir, recorded as Given);
   using opened = await training.open(gpu, settings);
+  if (begun === undefined) opened.data.check();
   folder.begin();
   const title = `${command}: ${basename(student)}${teacher ? ` by ${basename(teacher)}` : ""}`;
   const end = await run(gpu, dir, opened, flags, title);
@@ -136,7 +137,7 @@ function inputsOf({ student, teacher, settings }: Training<CommonSettings>): Giv
 
 /** Size of a file, and a digest of its beginning, middle and end: a file of gigabytes is not read. */
 function fingerprintOf(path: string): string {
-  using file = Deno.openSync(path);
+  using file = openedFile(path);
   const { size } = file.statSync();
   const hash = createHash("sha256");
   const piece = new Uint8Array(DIGESTED);
@@ -146,6 +147,15 @@ function fingerprintOf(path: string): string {
     hash.update(piece.subarray(0, count));
   }
   return `${size} bytes, ${hash.digest("hex").slice(0, 16)}`;
+}
+
+function openedFile(path: string): Deno.FsFile {
+  try {
+    return Deno.openSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new Error(`${path}: there is no such file`, { cause: error });
+  }
 }
 
 function checkOut(out: string, isBegun: boolean, command: string): void {
@@ -168,10 +178,16 @@ async function run(
   const stopping = new AbortController();
   const view = new TrainingView(title, opened.run.length);
   let exitCode = 0;
-  using _ = onStop((code) => {
+  using _ = onStop((code, before) => {
     exitCode = code;
     stopping.abort();
-    view.line("Stops after this step.");
+    if (before === 0) {
+      view.line("Stops with a checkpoint after this step; once more: at once, without one.");
+      return;
+    }
+    view.stop();
+    console.error(`Stopped: the same command goes on from the last checkpoint in ${dir}.`);
+    Deno.exit(code);
   });
   const lines = [...new History(join(dir, HISTORY), Infinity).lines];
   try {

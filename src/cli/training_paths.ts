@@ -19,7 +19,12 @@ export function settingsIn(file: string): Given {
   try {
     json = JSON.parse(Deno.readTextFileSync(file));
   } catch (error) {
-    throw new Error(`${file}: ${(error as Error).message}`, { cause: error });
+    const reason = error instanceof Deno.errors.NotFound
+      ? "there is no such file"
+      : error instanceof SyntaxError
+      ? `not JSON: ${error.message}`
+      : (error as Error).message;
+    throw new Error(`${file}: ${reason}`, { cause: error });
   }
   if (typeof json === "object" && json !== null && !Array.isArray(json)) return json as Given;
   throw new Error(`${file}: expected one JSON object`);

@@ -1,9 +1,12 @@
 /** Distillation: a student learns to choose its teacher's tokens. */
 
+import { join } from "node:path";
 import type { Gpu } from "../gpu/device.ts";
+import { loadTokenizer } from "../text/tokenizer.ts";
 import { loadModel } from "../model/loading/load.ts";
 import { readConfig } from "../model/loading/config.ts";
 import type { ModelConfig } from "../model/model_config.ts";
+import { isThere } from "../weights/json_file.ts";
 import { ModelTeacher } from "./pass/model_teacher.ts";
 import { DistilLoss } from "./pass/training_loss.ts";
 import type { TrainingPlan } from "./plan.ts";
@@ -52,6 +55,36 @@ function checkComparable(
     throw new Error(
       `${settings.student}: ${field} is ${student[field]}, expected ${teacher[field]} as in ` +
         `${settings.teacher}. Teacher and student must have one vocabulary.`,
+    );
+  }
+  checkTokenizers(settings, student);
+}
+
+/** Files that say which token an id is. */
+const TOKENIZER_FILES = [
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "added_tokens.json",
+  "special_tokens_map.json",
+];
+
+function checkTokenizers(
+  settings: Pick<DistilSettings, "teacher" | "student">,
+  { embeddingSize }: ModelConfig,
+): void {
+  const textOf = (path: string) => isThere(path) ? Deno.readTextFileSync(path) : "";
+  const isSame = TOKENIZER_FILES.every((name) =>
+    textOf(join(settings.teacher, name)) === textOf(join(settings.student, name))
+  );
+  if (isSame) return;
+  const [right, own] = [settings.teacher, settings.student]
+    .map((dir) => loadTokenizer(dir, embeddingSize));
+  for (let id = 0; id < embeddingSize; id++) {
+    const [expected, found] = [right, own].map((one) => JSON.stringify(one.tokenText(id)));
+    if (expected === found) continue;
+    throw new Error(
+      `${settings.student}: token ${id} is ${found}, expected ${expected} as in ` +
+        `${settings.teacher}. Teacher and student must have one tokenizer.`,
     );
   }
 }

@@ -24,8 +24,8 @@ export interface PlanRequest {
   readonly loadedBytes?: number;
   /** Adapters alone are trained, beside weights as they are loaded; absent: all weights are. */
   readonly lora?: { readonly rank: number; readonly modules: readonly string[] };
-  /** Tensors of the optimiser's state, and the averages if they are kept, beside each weight. */
-  readonly moments: (name: string) => number;
+  /** Kinds of tensors that the optimiser remembers for a parameter, averages among them. */
+  readonly remembered: (name: string) => readonly string[];
   /** Most tokens of a sequence: no micro-batch has fewer rows. */
   readonly sequence: number;
   /** Rows of a step; a micro-batch with more has no use. */
@@ -130,7 +130,7 @@ function planned(
   { rows, keepActivations }: Pick<TrainingPlan, "rows" | "keepActivations">,
   limit: number,
 ): TrainingPlan {
-  const { student, teacher, moments } = request;
+  const { student, teacher, remembered } = request;
   const layouts = parameterLayouts(student);
   const trained = trainedOf(request, layouts);
   const sum = (list: readonly ParameterLayout[], of = (_: string) => 1) =>
@@ -146,7 +146,8 @@ function planned(
   const all: PlanPart[] = [
     ...weights,
     { name: "gradients", bytes: sum(trained) },
-    { name: "optimiser", bytes: sum(trained, moments) },
+    { name: "optimiser", bytes: sum(trained, (name) => remembered(name).length) },
+    { name: "optimiser's products", bytes: workingBytes(trained, remembered) },
     ...activationParts(student, rows, { keepActivations, texels: request.texels ?? false }),
     ...teacher ? teacherParts(teacher, rows) : [],
     { name: "batches and small buffers", bytes: SMALL + (teacher ? 4 * rows * TEACHER_WORDS : 0) },
@@ -167,9 +168,24 @@ function trainedOf(
       name.includes(".blocks.") && lora.modules.some((one) => name.endsWith(`.${one}.weight`))
     )
     .flatMap((layout) => [
-      { ...layout, name: `${layout.name} A`, rows: side },
-      { ...layout, name: `${layout.name} B`, columns: side },
+      { ...layout, name: layout.name.replace(/weight$/, "lora_A.weight"), rows: side },
+      { ...layout, name: layout.name.replace(/weight$/, "lora_B.weight"), columns: side },
     ]);
+}
+
+/** Of one tensor at a time: Muon's products, and what changes places with its average. */
+function workingBytes(
+  trained: readonly ParameterLayout[],
+  remembered: PlanRequest["remembered"],
+): number {
+  const most = (kind: string, words: (layout: ParameterLayout) => number) =>
+    trained.filter(({ name }) => remembered(name).includes(kind))
+      .reduce((most, layout) => Math.max(most, 4 * words(layout)), 0);
+  return most(
+    "momentum",
+    (layout) => 2 * paddedElements(layout) + 2 * Math.min(layout.rows, layout.columns) ** 2,
+  ) +
+    most("average", paddedElements);
 }
 
 function activationParts(

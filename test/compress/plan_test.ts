@@ -1,8 +1,10 @@
 /** Plans of memory: what is chosen, what is refused, and that a run takes what was planned. */
 
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { join } from "node:path";
 import { openDistil, planDistil } from "../../src/compress/distil.ts";
 import { type PlanRequest, planTraining } from "../../src/compress/plan.ts";
+import { remembered } from "../../src/compress/run/optimiser.ts";
 import { train } from "../../src/compress/run/run.ts";
 import { GpuError } from "../../src/gpu/device.ts";
 import { parseConfig } from "../../src/model/loading/config.ts";
@@ -17,7 +19,7 @@ const GIB = 2 ** 30;
 const request = (changes: Partial<PlanRequest> = {}): PlanRequest => ({
   student: config("mid"),
   loadedBytes: GIB,
-  moments: () => 2,
+  remembered: () => ["m", "v"],
   sequence: 512,
   stepRows: 8192,
   ...changes,
@@ -48,6 +50,27 @@ Deno.test("what does not fit is refused with what would: shorter sequences, or a
   assertThrows(() => planTraining(draft, GIB), GpuError, "Nothing smaller would fit");
 });
 
+Deno.test("what Muon multiplies and what averages change places with is counted", () => {
+  const of = (kinds: readonly string[]) => {
+    const { parts } = planTraining(request({ remembered: () => kinds }), undefined);
+    return parts.find(({ name }) => name === "optimiser's products")?.bytes ?? 0;
+  };
+  assertEquals(of(["m", "v"]), 0);
+  const { hiddenSize, ffnSize, embeddingSize } = config("mid");
+  assertEquals(of(["m", "v", "average"]), 4 * embeddingSize * hiddenSize);
+  const names = (name: string) => remembered({ name: "muon", average: null }, name);
+  const { parts } = planTraining(request({ remembered: names }), undefined);
+  assertEquals(
+    parts.find(({ name }) => name === "optimiser's products")?.bytes,
+    4 * (2 * ffnSize * hiddenSize + 2 * hiddenSize ** 2),
+  );
+  // Adapters have Muon as the matrices do.
+  const lora = { rank: 16, modules: ["q_proj"] };
+  const adapted = planTraining(request({ remembered: names, lora }), undefined).parts;
+  const bytes = (part: string) => adapted.find(({ name }) => name === part)?.bytes;
+  assertEquals(bytes("optimiser"), bytes("adapters"));
+});
+
 Deno.test("weights of the 24-layer draft, their gradients and moments are what they are known to be", () => {
   const { parts } = planTraining(request({ student: config("llada-24l") }), undefined);
   const of = (name: string) => parts.find((part) => part.name === name)!.bytes;
@@ -56,13 +79,37 @@ Deno.test("weights of the 24-layer draft, their gradients and moments are what t
   assertEquals(of("optimiser"), 2 * of("weights, f32"));
 });
 
+Deno.test("a student of another tokenizer is refused, by the first token that differs", async () => {
+  const dir = await Deno.makeTempDir();
+  await writeSmall(dir);
+  const file = join(dir, "small", "tokenizer.json");
+  const text = Deno.readTextFileSync(file);
+  const swapped = text.replace('"Ġthe":', '"Ġ?":').replace('"ĠThe":', '"Ġthe":')
+    .replace('"Ġ?":', '"ĠThe":');
+  assert(swapped !== text);
+  Deno.writeTextFileSync(file, swapped);
+  await assertRejects(
+    () => planDistil(anyGpu, smallDistil(dir)),
+    Error,
+    'is " The", expected " the" as in',
+  );
+});
+
 Deno.test("a run takes what was planned", async () => {
   const dir = await Deno.makeTempDir();
   await writeSmall(dir);
-  for (const [keepActivations, lora] of [[false], [true], [false, { rank: 8 }]] as const) {
+  const muon = { name: "muon", average: 0.9 };
+  for (
+    const [keepActivations, lora, optimizer] of [
+      [false],
+      [true, undefined, muon],
+      [false, { rank: 8 }],
+    ] as const
+  ) {
     const settings = {
       ...smallDistil(dir, {
         lora,
+        optimizer,
         length: { steps: 1 },
         heldOut: undefined,
         batch: { samples: 32 },

@@ -7,7 +7,10 @@ import type { Sample } from "./sample.ts";
 export interface PaddingOptions {
   /** Most tokens of a sequence, padding included. */
   readonly sequence: number;
-  /** What happens to longer samples: the end is cut off (of a text, both ends), or an error. */
+  /**
+   * What happens to longer samples: an error, or they are cut. A text loses both its ends, an answer
+   * its end, and a prompt that leaves no room its beginning.
+   */
   readonly long: "cut" | "refuse";
   /** Share of the samples whose answer is padded to one of the lengths `to`; default 1. */
   readonly toShare?: number;
@@ -34,7 +37,7 @@ export interface SampleKey {
 /**
  * Pads the answer of a conversation, and cuts what is too long. An answer that is longer than every
  * length of `to` is padded as the others are; padding never makes a sequence too long.
- * @throws {Error} naming file and line when a sample is too long, or its prompt leaves no room
+ * @throws {Error} naming file and line when a sample is too long and not to be cut
  */
 export function padSample(
   sample: Sample,
@@ -44,16 +47,18 @@ export function padSample(
 ): PaddedSample {
   const { ids, promptLength, kind, where } = sample;
   if (ids.length > sequence) {
-    if (long === "refuse" || promptLength >= sequence) {
-      const part = promptLength >= sequence ? `its prompt alone ${promptLength}` : "cut it";
+    if (long === "refuse") {
       throw new Error(
-        `${where}: the sample has ${ids.length} tokens, ${part}, expected at most ${sequence}`,
+        `${where}: the sample has ${ids.length} tokens, expected at most ${sequence}. Give a longer ` +
+          "--sequence, or leave the sample out.",
       );
     }
-    const spare = ids.length - sequence;
-    const from = kind === "text" ? drawBelow(spare + 1, seed, PURPOSE.window, number) : 0;
+    const from = kind === "text"
+      ? drawBelow(ids.length - sequence + 1, seed, PURPOSE.window, number)
+      : lostOfPrompt(sample, sequence);
     const cut = ids.slice(from, from + sequence);
-    return { ...sample, ids: cut, answerEnd: sequence, isCanvas: false };
+    const left = Math.max(0, promptLength - from);
+    return { ...sample, ids: cut, promptLength: left, answerEnd: cut.length, isCanvas: false };
   }
   if (kind === "text") return { ...sample, answerEnd: ids.length, isCanvas: false };
   const answerLength = ids.length - promptLength;
@@ -72,4 +77,11 @@ export function padSample(
     answerEnd: ids.length,
     isCanvas: isCanvas && fits !== undefined,
   };
+}
+
+/** Tokens that a prompt loses at its beginning: of the answer, at least what fills half a sequence stays. */
+function lostOfPrompt({ ids, promptLength }: Sample, sequence: number): number {
+  if (promptLength < sequence) return 0;
+  const answer = Math.min(ids.length - promptLength, Math.ceil(sequence / 2));
+  return promptLength + answer - sequence;
 }

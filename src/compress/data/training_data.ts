@@ -38,6 +38,11 @@ export interface TrainingData extends Disposable {
     readonly samples: number;
   }[];
   /**
+   * Reads every line once, so that one that is wrong is told before a run of hours comes to it.
+   * @throws {Error} naming file and line
+   */
+  check(): void;
+  /**
    * The micro-batches of a step, at least one, each with at least one row asked. The weights are
    * divided by what the objective divides by over the whole step: add up losses and gradients.
    * @throws {Error} naming file and line of a sample that cannot be read or is too long
@@ -78,6 +83,11 @@ export function openTrainingData(
     samples: order.count,
     samplesPerStep: slots,
     files: sources.map(({ path, byteLength, count }) => ({ path, byteLength, samples: count })),
+    check() {
+      for (const source of sources) {
+        for (let index = 0; index < source.count; index++) source.example(index);
+      }
+    },
     stepBatches(step) {
       const sequences: MaskedSample[] = [];
       for (let slot = 0; slot < slots; slot++) {

@@ -3,7 +3,7 @@
  * whatever has its name is whole, even after a power failure. The last two are kept.
  */
 
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { CheckpointError } from "../../weights/checkpoint.ts";
 import { isJsonObject, isThere } from "../../weights/json_file.ts";
 import { SafetensorsFile } from "../../weights/safetensors.ts";
@@ -89,8 +89,19 @@ export async function saveCheckpoint(
   }
 }
 
-/** Writes tensors to a file, one in memory at a time; the file has its name once it is whole. */
+/**
+ * Writes tensors to a file, one in memory at a time; the file has its name once it is whole.
+ * @throws {Error} when the system refuses to write, saying why
+ */
 export async function saveTensors(path: string, tensors: readonly StateTensor[]): Promise<void> {
+  try {
+    await writeTensors(path, tensors);
+  } catch (error) {
+    throw writeError(dirname(path), error);
+  }
+}
+
+async function writeTensors(path: string, tensors: readonly StateTensor[]): Promise<void> {
   const layout = new SafetensorsLayout(
     tensors.map(({ name, shape }) => ({ name, dtype: "F32", shape })),
   );
@@ -142,12 +153,14 @@ function checkTensors(file: SafetensorsFile, tensors: readonly StateTensor[]): v
  * Finds the newest checkpoint of a run that can be read.
  * @param onBroken told of a checkpoint that cannot be read, and why
  * @returns undefined when there is none
+ * @throws {Error} when there are some, and none of them can be read
  */
 export function findCheckpoint(
   run: string,
   onBroken: (why: string) => void = () => {},
 ): FoundCheckpoint | undefined {
-  for (const step of stepsIn(run, CHECKPOINT).reverse()) {
+  const steps = stepsIn(run, CHECKPOINT).reverse();
+  for (const step of steps) {
     const dir = join(run, nameOf(step));
     try {
       const state = readState(join(dir, STATE), step);
@@ -159,6 +172,14 @@ export function findCheckpoint(
       onBroken(error.message);
     }
   }
+  // To begin anew is not for this program to decide: hours may lie in the best weights beside them.
+  if (steps.length === 0) return undefined;
+  throw new Error(
+    `${run}: none of its checkpoints can be read (steps ${
+      steps.join(", ")
+    }). Remove the folder to ` +
+      "begin anew; its best-*.safetensors may be whole.",
+  );
 }
 
 function readState(file: string, step: number): RunState {

@@ -1,7 +1,10 @@
 /** The history of a run: a line of JSON for every few steps, and for every evaluation. */
 
+import { dirname } from "node:path";
 import { isThere } from "../../weights/json_file.ts";
 import { partOf } from "../../weights/safetensors_writer.ts";
+import { writeError } from "../../weights/write_error.ts";
+import { writeSynced } from "./checkpoint.ts";
 
 /** How well the weights agree with the teacher, or with the text, on held-out examples. */
 export interface Evaluation {
@@ -57,8 +60,11 @@ export class History {
       this.#lines.push(line);
     }
     const kept = this.#lines.map((line) => JSON.stringify(line) + "\n").join("");
-    Deno.writeTextFileSync(partOf(path), kept);
-    Deno.renameSync(partOf(path), path);
+    if (kept === texts.join("\n")) return;
+    telling(path, () => {
+      writeSynced(partOf(path), kept);
+      Deno.renameSync(partOf(path), path);
+    });
   }
 
   /** All lines, in the order of their steps. */
@@ -68,11 +74,22 @@ export class History {
 
   /** Adds a line; it is on the disk when this returns. */
   append(line: HistoryLine): void {
-    using file = Deno.openSync(this.#path, { append: true, create: true });
-    const bytes = new TextEncoder().encode(JSON.stringify(line) + "\n");
-    for (let done = 0; done < bytes.length;) done += file.writeSync(bytes.subarray(done));
-    file.syncSync();
+    telling(this.#path, () => {
+      using file = Deno.openSync(this.#path, { append: true, create: true });
+      const bytes = new TextEncoder().encode(JSON.stringify(line) + "\n");
+      for (let done = 0; done < bytes.length;) done += file.writeSync(bytes.subarray(done));
+      file.syncSync();
+    });
     this.#lines.push(line);
+  }
+}
+
+/** Writes, and says why and what to do where the system refuses. */
+function telling(path: string, write: () => void): void {
+  try {
+    write();
+  } catch (error) {
+    throw writeError(dirname(path), error);
   }
 }
 

@@ -86,7 +86,7 @@ export async function planOf(
     loadedBytes: await loadedBytes(gpu, dir, student, frozenScheme(settings)),
     teacher: options.teacher,
     lora: lora && { rank: lora.rank, modules: lora.modules ?? ADAPTED_MODULES },
-    moments: (name) => remembered(settings.optimizer, name).length,
+    remembered: (name) => remembered(settings.optimizer, name),
     sequence,
     stepRows: samples * (masking.complementary ? 2 : 1),
     rows,
@@ -96,7 +96,16 @@ export async function planOf(
 }
 
 /** Checks what a model and a run's settings must agree on. @throws {Error} naming it */
-export function checkStudent(dir: string, { sequence }: CommonSettings): ModelConfig {
+export function checkStudent(
+  dir: string,
+  { sequence, rows }: Pick<CommonSettings, "sequence" | "rows">,
+): ModelConfig {
+  if (rows !== undefined && rows < sequence) {
+    throw new Error(
+      `rows is ${rows}, expected at least the ${sequence} of a sequence. Give more --rows, or a ` +
+        "shorter --sequence.",
+    );
+  }
   const config = readConfig(dir);
   if (sequence > config.maxSequenceLength) {
     throw new Error(
@@ -191,7 +200,11 @@ async function heldOutEvaluation(
     ({ prompt, answer }) => prompt.length + Math.max(response, answer.length) <= sequence,
   );
   if (prompts.length === 0) {
-    throw new Error(`${heldOut}: no example has a prompt and fits ${sequence} tokens`);
+    throw new Error(
+      `${heldOut}: none of the first ${examples} examples has a prompt and, with an answer padded ` +
+        `to ${response} tokens (evaluation.response), fits a --sequence of ${sequence}. Leave out ` +
+        "--held-out to train without evaluations.",
+    );
   }
   const masks = { maskTokenId, paddingTokenId, responseLength: response, seed };
   return await evaluationOf(prompts, masks, teacher, student);

@@ -84,7 +84,8 @@ export class DivergedError extends Error {
 
 /**
  * Runs, from the newest checkpoint on.
- * @throws {DivergedError} when the loss is no finite number
+ * @throws {DivergedError} when the loss is no finite number; checkpoints and best weights stay
+ * @throws {Error} when the folder has checkpoints, and none can be read; when the disk is full
  */
 export async function* train(run: Run): AsyncGenerator<RunEvent, void, void> {
   const { dir, trainee, length, schedule, device } = run;
@@ -135,7 +136,7 @@ export async function* train(run: Run): AsyncGenerator<RunEvent, void, void> {
     // Made while the device computes.
     upcoming = batchesOf(run, state.step + 1);
     const losses = await going;
-    checkLoss(losses, state.step);
+    checkLoss(losses, state, dir);
     state = {
       ...state,
       step: state.step + 1,
@@ -158,11 +159,22 @@ function batchesOf(run: Run, step: number): Promise<readonly TrainingBatch[]> {
   return made;
 }
 
-function checkLoss({ loss, gradientNorm }: StepLosses, step: number): void {
+function checkLoss(
+  { loss, gradientNorm }: StepLosses,
+  { step, best }: RunState,
+  dir: string,
+): void {
   if (Number.isFinite(loss) && Number.isFinite(gradientNorm)) return;
+  const kept = best === undefined
+    ? ""
+    : ` ${bestFile(dir, best.step)} holds the best weights, of step ${best.step} with an average ` +
+      `agreement of ${best.average.toFixed(4)}.`;
   throw new DivergedError(
-    `step ${step}: the loss is ${loss} and its gradient's norm ${gradientNorm}, expected finite ` +
-      "numbers. Begin another run with a lower --rate or a longer --warm-up.",
+    `step ${
+      step + 1
+    }: the loss is ${loss} and its gradient's norm ${gradientNorm}, expected finite ` +
+      `numbers. The last checkpoint of ${dir} is kept, but comes here again. Begin another run with ` +
+      `a lower --rate or a longer --warm-up.${kept}`,
   );
 }
 

@@ -53,17 +53,29 @@ export function openRunFolder(dir: string, settings: Given): RunFolder {
         writeSynced(partOf(file), JSON.stringify(settings, null, 2) + "\n");
         Deno.renameSync(partOf(file), file);
       },
-      [Symbol.dispose]: () => closing.dispose(),
+      [Symbol.dispose]() {
+        using _ = closing;
+        removeUnbegun(dir);
+      },
     };
   } catch (error) {
     throw writeError(dirname(dir), error);
   }
 }
 
+/** Removes a folder in which nothing has begun, while it is locked: what was refused leaves nothing. */
+function removeUnbegun(dir: string): void {
+  const names = [...Deno.readDirSync(dir)].map(({ name }) => name);
+  if (names.join() === LOCK) Deno.removeSync(dir, { recursive: true });
+}
+
 /** The system gives the lock back when the process ends, however it does. */
 function lock(dir: string): Disposable {
   const file = Deno.openSync(join(dir, LOCK), { write: true, create: true });
-  if (!file.tryLockSync(true)) {
+  // A lock that another process has removed since it was opened locks nobody out.
+  const isStanding = () =>
+    isThere(join(dir, LOCK)) && Deno.statSync(join(dir, LOCK)).ino === file.statSync().ino;
+  if (!file.tryLockSync(true) || !isStanding()) {
     file.close();
     throw new Error(`${dir}: another process goes on with this run. Wait until it ends.`);
   }

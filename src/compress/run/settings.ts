@@ -166,6 +166,16 @@ export function overlaid(under: Given, over: Given): Given {
   return result;
 }
 
+/** What to give where a setting is missing that has no default. */
+const REMEDIES: Readonly<Record<string, string>> = {
+  teacher: "--teacher DIR, the model to learn from",
+  student: "--student DIR, the model to train, such as prune apply writes",
+  from: "--from DIR, the model to train, such as synth writes",
+  data: "--data FILE, a jsonl file of messages or texts",
+  length: "one of --steps N, --tokens N and --epochs X",
+  "lora.rank": "--lora RANK",
+};
+
 /**
  * Completes settings.
  * @param where they come from, for errors
@@ -178,16 +188,40 @@ export function completed<T extends z.ZodType>(
 ): z.output<T> {
   const result = schema.safeParse(given);
   if (result.success) return result.data;
-  const [issue] = result.error.issues;
+  // A name with a typo goes first: what it stands for is then missing, too.
+  const { issues } = result.error;
+  const issue = issues.find(({ code }) => code === "unrecognized_keys") ?? issues[0];
   const field = issue.path.join(".");
-  const found = JSON.stringify(issue.path.reduce(
+  const value = issue.path.reduce(
     (value, name) => (value as Record<PropertyKey, unknown> | undefined)?.[name],
     given as unknown,
-  ));
-  throw new Error(
-    `${where}: ${field === "" ? "" : `${field}: `}${issue.message}` +
-      (issue.code === "unrecognized_keys" ? "" : `; found ${found ?? "nothing"}`),
   );
+  if (issue.code === "unrecognized_keys") {
+    const names = issue.keys.map((key) => JSON.stringify(field === "" ? key : `${field}.${key}`));
+    throw new Error(
+      `${where}: there is no setting ${names.join(", ")}${knownNames(schema, issue.path)}`,
+    );
+  }
+  if (value === undefined && Object.hasOwn(REMEDIES, field)) {
+    throw new Error(`${where}: ${field} is missing. Give ${REMEDIES[field]}.`);
+  }
+  throw new Error(`${where}: ${field}: ${issue.message}; found ${JSON.stringify(value)}`);
+}
+
+/** The names that an object of settings may have. */
+function knownNames(schema: z.ZodType, path: readonly PropertyKey[]): string {
+  let at: unknown = schema;
+  for (const name of [...path, undefined]) {
+    while (
+      at instanceof z.ZodPrefault || at instanceof z.ZodDefault || at instanceof z.ZodOptional
+    ) {
+      at = at.unwrap();
+    }
+    if (!(at instanceof z.ZodObject)) return "";
+    if (name === undefined) return `, expected one of ${Object.keys(at.shape).join(", ")}`;
+    at = at.shape[name as string];
+  }
+  return "";
 }
 
 /** The first difference between two settings; undefined where they are equal. */

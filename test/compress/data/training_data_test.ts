@@ -290,8 +290,26 @@ Deno.test("what is too long is refused with its place, or cut", () => {
     assert(windows.size > 1, "another part of the text each time");
   });
   withLines([{ prompt: words, answer: "Yes." }], (path) => {
+    // A prompt that leaves no room loses its beginning, and the answer is learnt.
     using data = openTrainingData([{ path }], tinyEncoder(), { ...OPTIONS, long: "cut" });
-    assertThrows(() => data.stepBatches(0), Error, `${path}:1: the sample has`);
+    const [{ ids, truth }] = sequencesOf(data.stepBatches(0));
+    const { ids: whole } = readSamples(path, tinyEncoder())[0];
+    assertEquals(ids.length, 100);
+    assertEquals(truth.slice(-4), [...whole.slice(-4)]);
+    using refusing = openTrainingData([{ path }], tinyEncoder(), { ...OPTIONS, long: "refuse" });
+    assertThrows(() => refusing.stepBatches(0), Error, `${path}:1: the sample has`);
+  });
+});
+
+Deno.test("a check reads all lines, and names the one that is wrong", () => {
+  withLines([...EXAMPLES, { prompt: "Hi!" }, EXAMPLES[0]], (path) => {
+    using data = openTrainingData([{ path }], tinyEncoder(), OPTIONS);
+    const message = `${path}:${EXAMPLES.length + 1}: prompt has no answer beside it`;
+    assertThrows(() => data.check(), Error, message);
+  });
+  withLines(EXAMPLES, (path) => {
+    using data = openTrainingData([{ path }], tinyEncoder(), OPTIONS);
+    data.check();
   });
 });
 

@@ -1,6 +1,6 @@
 /** Runs: what they write, that a killed one goes on bit for bit, and what is kept. */
 
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { join } from "node:path";
 import { DivergedError, train } from "../../../src/compress/run/run.ts";
 import { historyTable } from "../../../src/compress/run/history.ts";
@@ -140,9 +140,47 @@ Deno.test("a broken newest checkpoint is told, and the one before it taken", asy
   assertEquals(contentOf(dir), contentOf(whole));
 });
 
+Deno.test("a run whose checkpoints are all broken is not begun anew by itself", async () => {
+  const dir = await Deno.makeTempDir();
+  await finish(toyRun(dir));
+  for (const step of [39, 40]) Deno.truncateSync(join(dir, `step-00000${step}`, "state.json"), 5);
+  const before = contentOf(dir);
+  const message = "none of its checkpoints can be read (steps 40, 39)";
+  await assertRejects(() => finish(toyRun(dir)), Error, message);
+  assertEquals(contentOf(dir), before);
+});
+
+Deno.test("a full disk is told wherever it is met, and with room the run goes on bit for bit", async () => {
+  const whole = await Deno.makeTempDir();
+  await finish(toyRun(whole));
+  const dir = await Deno.makeTempDir();
+  const { openSync } = Deno;
+  for (const name of [/best-0000007/, /history\.jsonl$/, /step-0000009/, /history\.jsonl\.part/]) {
+    // As the system does it: nothing more can be written into files of this name.
+    Deno.openSync = (path, options) => {
+      const file = openSync(path, options);
+      if (!name.test(String(path)) || !options?.write && !options?.append) return file;
+      file.writeSync = () => {
+        throw Object.assign(new Error("No space left on device"), { code: "ENOSPC" });
+      };
+      return file;
+    };
+    const message = "The disk is full: free some of it and run the same command again";
+    try {
+      await assertRejects(() => finish(toyRun(dir)), Error, message);
+    } finally {
+      Deno.openSync = openSync;
+    }
+  }
+  await finish(toyRun(dir));
+  assertEquals(contentOf(dir), contentOf(whole));
+});
+
 Deno.test("a loss that is no number ends the run with what to do, and keeps the checkpoint", async () => {
   const dir = await Deno.makeTempDir();
   const schedule = { rate: 1e38, warmUp: 0, decay: "constant" } as const;
-  await assertRejects(() => finish(toyRun(dir, { schedule })), DivergedError, "lower --rate");
+  const run = () => finish(toyRun(dir, { schedule }));
+  const error = await assertRejects(run, DivergedError, "lower --rate");
+  assertMatch(error.message, /best-0000000\.safetensors holds the best weights, of step 0/);
   assert([...Deno.readDirSync(dir)].some(({ name }) => name === "step-0000000"));
 });

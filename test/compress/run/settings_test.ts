@@ -53,7 +53,12 @@ Deno.test("given values go over others field by field, and a length over another
 Deno.test("what is wrong is refused by name", () => {
   const wrong: [Given, string][] = [
     [{ schedule: { rate: 0 } }, "settings.json: schedule.rate: "],
-    [{ schedule: { speed: 1 } }, "settings.json: schedule: Unrecognized key"],
+    [
+      { schedule: { speed: 1 } },
+      'settings.json: there is no setting "schedule.speed", expected one of rate, warmUp, decay',
+    ],
+    [{ schedul: { rate: 1 } }, 'there is no setting "schedul", expected one of teacher, student, '],
+    [{ batch: { sample: 1 } }, "settings.json: batch: "],
     [{ loss: { direction: "up" } }, "settings.json: loss.direction: "],
     [{ masking: { ratio: { low: 2 } } }, "settings.json: masking.ratio.low: "],
     [{ lora: { rank: 0 } }, "settings.json: lora.rank: "],
@@ -62,6 +67,15 @@ Deno.test("what is wrong is refused by name", () => {
     [{ length: {} }, "settings.json: length: "],
   ];
   for (const [changes, message] of wrong) assertThrows(() => distil(changes), Error, message);
+  const missing: [Given, string][] = [
+    [{}, "distil: teacher is missing. Give --teacher DIR"],
+    [{ ...LEAST, data: undefined }, "distil: data is missing. Give --data FILE"],
+    [{ ...LEAST, length: undefined }, "distil: length is missing. Give one of --steps N"],
+    [{ ...LEAST, lora: { alpha: 2 } }, "distil: lora.rank is missing. Give --lora RANK"],
+  ];
+  for (const [given, message] of missing) {
+    assertThrows(() => completed(distilSettings, given, "distil"), Error, message);
+  }
 });
 
 Deno.test("a run's folder takes its own settings again, and refuses others by field", async () => {
@@ -72,8 +86,16 @@ Deno.test("a run's folder takes its own settings again, and refuses others by fi
     using folder = openRunFolder(dir, settings);
     folder.begin();
   };
-  // Until it begins, it takes any.
-  openRunFolder(dir, distil())[Symbol.dispose]();
+  // Until it begins, it takes any, and nothing is left of it.
+  {
+    using _ = openRunFolder(dir, distil());
+    assertThrows(
+      () => openRunFolder(dir, distil()),
+      Error,
+      "another process goes on with this run",
+    );
+  }
+  assertThrows(() => Deno.statSync(dir), Deno.errors.NotFound);
   open();
   assertEquals(begunWith(dir), JSON.parse(JSON.stringify(settings)));
   open();
