@@ -142,7 +142,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     load_all();
   }
   // Over the queries of one head after another: `first` counts heads of all rows.
-  var head = 0u;
+  // A sequence that has none reads none, whose facts nobody may have written.
+  var head = select(0u, heads_each, queries == 0u);
   var left = queries;
   var first = sequence.x * params.heads + kv_head * heads_each;
   while (head < heads_each) {

@@ -32,22 +32,29 @@ override FROM_TEACHER: u32 = 0u;
 
 const MOST = 64u;
 
-// Of each token of T: its place, and logits over the temperature; later ln P and ln Q.
+// Of each token of T: its place, and its logits; later ln P and ln Q.
 var<workgroup> best: array<u32, MOST>;
 var<workgroup> student: array<f32, MOST>;
 var<workgroup> teacher: array<f32, MOST>;
 
-// ln of the sum of exp over T, of the student's (x) and the teacher's (y) logits.
-fn log_sums() -> vec2<f32> {
+// Over T, of the student's (x) and the teacher's (y) logits: the largest, and the logarithm of the sum
+// of exp((l - largest) / temperature). They stay apart: their sum has fewer digits behind the point.
+struct LogSums {
+  peak: vec2<f32>,
+  rest: vec2<f32>,
+}
+
+fn log_sums() -> LogSums {
   var peak = vec2<f32>(LOWEST);
   for (var i = 0u; i < params.count; i++) {
     peak = max(peak, vec2<f32>(student[i], teacher[i]));
   }
   var sum = vec2<f32>(0.0);
   for (var i = 0u; i < params.count; i++) {
-    sum += exp(-min(peak - vec2<f32>(student[i], teacher[i]), vec2<f32>(FAR)));
+    let gaps = (peak - vec2<f32>(student[i], teacher[i])) / params.temperature;
+    sum += exp(-min(gaps, vec2<f32>(FAR)));
   }
-  return peak + log(sum);
+  return LogSums(peak, log(sum));
 }
 
 @compute @workgroup_size(LANES)
@@ -61,8 +68,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let exists = found.x < params.columns;
     let token = min(found.x, params.columns - 1u);
     best[i] = found.x;
-    student[i] = select(LOWEST, logits[start + token] / params.temperature, exists);
-    teacher[i] = select(LOWEST, bitcast<f32>(found.y) / params.temperature, exists);
+    student[i] = select(LOWEST, logits[start + token], exists);
+    teacher[i] = select(LOWEST, bitcast<f32>(found.y), exists);
   }
   let top = min(ranked[entry * params.count].x, params.columns - 1u);
   let top_logit = logits[start + top];
@@ -70,11 +77,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   // Every lane has read before any lane writes.
   storageBarrier();
 
-  let log_sum = log_sums();
+  let found = log_sums();
   workgroupBarrier();
   for (var i = lane; i < params.count; i += LANES) {
-    student[i] -= log_sum.x;
-    teacher[i] -= log_sum.y;
+    let logs = (vec2<f32>(student[i], teacher[i]) - found.peak) / params.temperature - found.rest;
+    let exists = best[i] < params.columns;
+    student[i] = select(-FAR, logs.x, exists);
+    teacher[i] = select(-FAR, logs.y, exists);
   }
   workgroupBarrier();
   var kl = 0.0;

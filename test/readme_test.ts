@@ -16,6 +16,12 @@ const RUN_ELSEWHERE: Readonly<Record<string, readonly [file: string, text: strin
   "deno task pull GSAI-ML/LLaDA-8B-Instruct": ["test/cli/pull_test.ts", '"pull"'],
   "deno task serve --model GSAI-ML/LLaDA-8B-Instruct": ["test/cli/pull_test.ts", '["serve", '],
   "deno task bench -- device": ["test/cli/bench_device_test.ts", '"device"'],
+  "deno task unmask prune apply --model DIR --auto --cost 0.25 --data text.jsonl --out cut": [
+    "test/cli/prune_test.ts",
+    '"--auto"',
+  ],
+  "deno task unmask distil --teacher DIR --student cut --data text.jsonl --out draft --steps 5000":
+    ["test/cli/distil_test.ts", '"--student"'],
   "deno task compile": ["test/cli/compile_task_test.ts", "compile"],
   "deno task pack": ["test/cli/pack_task_test.ts", "pack"],
 };

@@ -32,9 +32,10 @@ fn log1p(s: f32) -> f32 {
   return log(1.0 + s);
 }
 
-// exp(l - peak): 0 where they are far apart, however far.
+// exp(l - peak): 0 where they are far apart, however far. What is no number stays none.
 fn below(peak: f32, logit: f32) -> f32 {
-  return exp(-min(peak - logit, FAR));
+  let gap = peak - logit;
+  return select(exp(-gap), 0.0, gap > FAR);
 }
 
 fn row_softmax(row: u32, lane: u32) -> RowSoftmax {

@@ -47,10 +47,14 @@ export function checkDraft(targetDir: string, draftDir: string): void {
   });
 }
 
-/** A warning for a folder whose config.json says that layers were pruned. */
+/**
+ * A warning for a folder whose config.json says that it was pruned: under `pruning` as
+ * `unmask prune apply` writes it, or `kept_layers`.
+ */
 export function draftWarning(dir: string): string | undefined {
   const json = JSON.parse(Deno.readTextFileSync(join(dir, "config.json")));
-  if (json.kept_layers === undefined) return undefined;
-  return `${dir} is a pruned draft (config.json: kept_layers). It is made to propose tokens that a ` +
+  const field = ["pruning", "kept_layers"].find((name) => json[name] !== undefined);
+  if (field === undefined) return undefined;
+  return `${dir} is a pruned draft (config.json: ${field}). It is made to propose tokens that a ` +
     "target verifies and is not meant to be served alone: expect worse answers.";
 }

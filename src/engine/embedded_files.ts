@@ -31,8 +31,8 @@ export const EMBEDDED_FILES: readonly FetchedFile[] = [
   },
   {
     name: "tiny-draft/config.json",
-    bytes: 1036,
-    sha256: "10e8088654df59de1a1398d965bcbace3d99e29a03d1e89d299b7286bacf1f50",
+    bytes: 2425,
+    sha256: "b6ac2d25c33f2761fb199f38dce7ab013440a5ff46e5cdf7625431f41249c573",
   },
   {
     name: "tiny-draft/generation_config.json",
@@ -41,8 +41,8 @@ export const EMBEDDED_FILES: readonly FetchedFile[] = [
   },
   {
     name: "tiny-draft/model.safetensors",
-    bytes: 3614112,
-    sha256: "12a677dfc9709b53a67b0bc494ee541972287995b302872d6f342c2e526693e3",
+    bytes: 1704896,
+    sha256: "040379cb72ff7b0a61cf083a0a83adfbef4f72c8ea0f9d6393f3e2a48dd35092",
   },
   {
     name: "tiny-draft/tokenizer.json",

@@ -29,7 +29,7 @@ export const EMBEDDED_DRAFT: string = placeOf("tiny-draft/");
 export const EVAL_PUBLIC: string = placeOf("eval-public.json");
 
 /**
- * The local path of a model that may be embedded. If the package lies at a URL, all its models (9
+ * The local path of a model that may be embedded. If the package lies at a URL, all its models (7
  * MB) are fetched once into the system's cache folder.
  * @param place a path, which is returned as it is, or one of the constants above
  * @throws {Error} saying which permission is missing, when the files cannot be fetched or written

@@ -133,7 +133,7 @@ export function draftFolder(dir: string, draft: string | false | undefined): str
  * generation_config.json. After an error nothing stays on the GPU.
  *
  * Permissions: `--allow-read` for the folder, `--allow-env` for variables that drivers read. If
- * this package is imported over `https:`, the embedded model is fetched once (9 MB with its draft)
+ * this package is imported over `https:`, the embedded model is fetched once (7 MB with its draft)
  * and kept in the system's cache folder. The first time needs `--allow-net` and `--allow-write`.
  *
  * ```ts

@@ -137,6 +137,7 @@ export async function choicesAt(
  * Counts agreement over states of one mask ratio.
  * @param target for each state, the target's choice at each of its positions
  * @param draft likewise the draft's
+ * @throws {RangeError} when a confidence of the draft is no number
  */
 export function countAgreement(
   maskRatio: number,
@@ -148,6 +149,11 @@ export function countAgreement(
   let sameConfident = 0;
   for (const [i, choices] of draft.entries()) {
     for (const [j, { token, confidence }] of choices.entries()) {
+      if (Number.isNaN(confidence)) {
+        throw new RangeError(
+          `the draft's confidence in a token is ${confidence}, expected 0 to 1: its logits are no numbers`,
+        );
+      }
       const same = token === target[i][j].token ? 1 : 0;
       // A softmax in f32 may exceed 1 by rounding.
       const bin = bins[Math.min(BINS - 1, Math.floor(BINS * confidence))];

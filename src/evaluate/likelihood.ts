@@ -76,6 +76,7 @@ export function maskedRows(
  * The loss of a batch: the sum over its masked positions of `CE / p_mask`, divided by its rows.
  * `p_mask` is the masked share of the row's answer.
  * @param rows prompt and answer with masks, `[prompt + answer]` each
+ * @throws {RangeError} when the model's probabilities are no numbers
  */
 export async function batchLoss(
   model: LikelihoodModel,
@@ -101,6 +102,11 @@ export async function batchLoss(
           ? await smallLogProbability(model, asked[i], j)
           : Math.log(probability));
     }
+  }
+  if (!Number.isFinite(loss)) {
+    throw new RangeError(
+      `the loss of a masked answer is ${loss}, expected a finite number: the model's logits are none`,
+    );
   }
   return loss / rows.length;
 }

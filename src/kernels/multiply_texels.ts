@@ -14,5 +14,5 @@ export const multiplyTexelsKernel = defineKernel({
   exchangesRows: true,
 });
 
-/** Few workgroups keep the cores of a host busy; its subgroups have eight lanes. */
-export const TEXELS_FORM: ProductForm = { laneUnits: 2, lanes: [16, 32], workgroups: 8 };
+/** Hosts that compute in place of a GPU have few cores; their subgroups have eight lanes. */
+export const TEXELS_FORM: ProductForm = { laneUnits: 2, lanes: [16, 32], workgroups: 4 };

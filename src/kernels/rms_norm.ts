@@ -30,6 +30,11 @@ export function rowLanes(columns: number, { software }: Pick<Gpu, "software">): 
   return Math.min(MOST_LANES, Math.max(32, lanes));
 }
 
+/** Of so many lanes, those that add up the sums of all: near the root, so that nobody adds up more than 16. */
+export function laneGroups(lanes: number): number {
+  return lanes >= 128 ? 16 : lanes >= 32 ? 8 : 1;
+}
+
 /** Constants of a kernel that keeps a row in the registers of so many lanes. */
 export function laneConstants(
   columns: number,
@@ -38,8 +43,7 @@ export function laneConstants(
   const kept = HELD * lanes;
   return {
     LANES: lanes,
-    // Near the root, so that nobody adds up more than 16 sums.
-    GROUPS: lanes >= 128 ? 16 : lanes >= 32 ? 8 : 1,
+    GROUPS: laneGroups(lanes),
     FIT: kept === columns ? 0 : kept > columns ? 1 : 2,
   };
 }

@@ -60,7 +60,7 @@ export function rmsNormBackward(
   const { rows, columns, stride, epsilon, rowIndex, scratch } = options;
   const { software } = recorder.gpu;
   const splits = software ? SOFTWARE_PARTS : GPU_PARTS;
-  const rowsEach = dWeight || software ? Math.ceil(rows / splits) : 1;
+  const rowsEach = dWeight || software ? Math.max(1, Math.ceil(rows / splits)) : 1;
   // A kernel's outputs must not overlap, so that a frozen weight has a place of its own.
   const parts = scratch.get("sums of a norm's rows", dWeight ? splits * columns : 4);
   recorder.dispatch(rmsNormBackwardKernel, {

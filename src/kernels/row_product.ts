@@ -47,7 +47,9 @@ export function productTiling(
   { laneUnits, lanes: choices, workgroups }: ProductForm,
   { rows, inner, units }: { readonly rows: number; readonly inner: number; readonly units: number },
 ): ProductTiling {
-  const lanes = choices.find((count) => count * laneUnits >= units) ?? choices.at(-1)!;
+  const padded = (lanes: number) => Math.ceil(units / (lanes * laneUnits)) * lanes;
+  // Of those that leave fewest lanes without a column, the most.
+  const lanes = choices.reduce((best, one) => padded(one) <= padded(best) ? one : best);
   const tiles = [Math.ceil(rows / TILE_ROWS), Math.ceil(units / (lanes * laneUnits))] as const;
   const wanted = Math.ceil(workgroups / (tiles[0] * tiles[1]));
   const part = Math.max(LEAST_PART, paddedInner(Math.ceil(inner / wanted)));

@@ -113,7 +113,7 @@ for (const name of QUANTISED) {
     try {
       const scheme = quantised(name, 32);
       const quantisation = { scheme, head: false };
-      using model = syntheticModel({ ...SYNTHETIC_SHAPES["tiny-draft"], layers: 1 }, {
+      using model = syntheticModel({ ...SYNTHETIC_SHAPES["tiny-target"], layers: 1 }, {
         quantisation,
       });
       writeOnnx(dir, model.config, model.checkpoint, { rows: 5, asked: 5 });

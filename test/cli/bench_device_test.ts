@@ -26,7 +26,7 @@ Deno.test("bench device: the tables, all of it as JSON, and a picture of the tim
     assertStringIncludes(stdout, anyGpu.name);
     assertMatch(stdout, /│ kernels +│ .* rows uniform: as was asked for/);
     assertMatch(stdout, /^ceilings: multiply-add [\d.]+ in f32, .*; copy [\d.]+ GB\/s/m);
-    assertMatch(stdout, /│ stored, timed with 2 of 6 layers, scaled +│ 32 rows +│/);
+    assertMatch(stdout, /│ stored, timed with 2 of 3 layers, scaled +│ 32 rows +│/);
     assertMatch(stdout, /^auto, exact, on that model here: most steps by \w+/m);
     assertMatch(stdout, /^auto, fast, at these costs: cache (dual|none), /m);
 

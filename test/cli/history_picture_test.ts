@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
-import { drawHistory, layoutHistory } from "../../src/cli/history_picture.ts";
+import { layoutChart } from "../../src/cli/chart.ts";
+import { drawHistory, historyPanels } from "../../src/cli/history_picture.ts";
 import type { HistoryLine } from "../../src/compress/run/history.ts";
 import { anyGpu } from "../gpu/device.ts";
 
@@ -17,25 +18,25 @@ const LINES: HistoryLine[] = [
 ];
 
 Deno.test("a history's loss and agreement have a panel each, on scales that hold every value", () => {
-  const { panels, quads, width, height } = layoutHistory("a run", LINES);
+  const { panels, quads, width, height } = layoutChart("a run", historyPanels(LINES));
   assertEquals(panels.map(({ curves }) => curves.map(({ label }) => label)), [
     ["loss"],
     ["average", "mask 0.3", "mask 0.5", "mask 0.7", "confident-correct"],
   ]);
-  assertEquals(panels.map(({ low, high }) => [low, high]), [[1, 2], [0.59, 0.99]]);
+  assertEquals(panels.map(({ bounds }) => bounds.y), [[1, 2], [0.59, 0.99]]);
   for (const { left, top, ...size } of quads) {
     assert(left >= 0 && left + size.width <= width && top >= 0 && top + size.height <= height);
   }
 });
 
 Deno.test("without an evaluation there is the loss alone, and one value has a scale", () => {
-  const { panels } = layoutHistory("a run", [LINES[1]]);
-  assertEquals(panels.map(({ low, high }) => [low, high]), [[1.5, 2.5]]);
+  const { panels } = layoutChart("a run", historyPanels([LINES[1]]));
+  assertEquals(panels.map(({ bounds }) => bounds.y), [[1.5, 2.5]]);
 });
 
 Deno.test("a history is drawn: a higher loss stands higher", async () => {
   const { width, rgba } = await drawHistory(anyGpu, "a run", LINES);
-  const { panels: [{ curves: [{ colour }], top }] } = layoutHistory("a run", LINES);
+  const { panels: [{ curves: [{ colour }], top }] } = layoutChart("a run", historyPanels(LINES));
   const bytes = colour.map((part) => Math.round(255 * part));
   const rowsAt = (x: number) =>
     Array.from({ length: 220 }, (_, i) => top + i).filter((y) =>

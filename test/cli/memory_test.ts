@@ -7,11 +7,11 @@ import { knownAnswer, unmask } from "./command.ts";
 const { prompt, answer } = knownAnswer("2026-006");
 
 Deno.test("a small --gpu-memory: what is chosen is said, and the answer comes", async () => {
-  const { code, stdout, stderr } = await unmask(["generate", prompt, "--gpu-memory", "22MB"]);
+  const { code, stdout, stderr } = await unmask(["generate", prompt, "--gpu-memory", "21MB"]);
   assertEquals([code, stdout.trim()], [0, answer]);
   assertMatch(
     stderr,
-    /^GPU memory: tiny-target .* and tiny-draft in q4 .* of 21\.0 MiB allowed\.$/m,
+    /^GPU memory: tiny-target .* and tiny-draft in q4 .* of 20\.0 MiB allowed\.$/m,
   );
 });
 
@@ -45,7 +45,7 @@ Deno.test("info shows the plan, or why there is none", async () => {
   const { code, stdout } = await unmask([...asked, "--json"]);
   assertEquals(code, 0);
   const { plan } = JSON.parse(stdout);
-  assertEquals([plan.draft.weights, plan.limit_bytes, plan.context_tokens], ["q4", 26e6, 512]);
+  assertEquals([plan.draft.weights, plan.limit_bytes, plan.context_tokens], ["q8", 26e6, 512]);
   const { weight_bytes, activation_bytes, cache_bytes } = plan.target;
   assertEquals(
     plan.bytes,
@@ -53,7 +53,7 @@ Deno.test("info shows the plan, or why there is none", async () => {
       plan.draft.activation_bytes,
   );
   const table = await unmask(asked);
-  assertMatch(table.stdout, /most at any time .* 24\.2 MiB/);
+  assertMatch(table.stdout, /most at any time .* 24\.3 MiB/);
   assertMatch(table.stdout, /kept keys and values, f32 .* 4\.0 MiB/);
   const small = await unmask(["info", "--gpu-memory", "1MB"]);
   assertMatch(small.stdout, /memory plan .* more than --gpu-memory of 976\.6 KiB/);

@@ -28,7 +28,7 @@ Deno.test("a folder of a tiny shape can be served; it is not written over", () =
       "tokenizer_config.json",
     ]);
     const { layers, ffnSize, maskTokenId } = readConfig(out);
-    assertEquals([layers, ffnSize, maskTokenId], [2, 384, 2037]);
+    assertEquals([layers, ffnSize, maskTokenId], [2, 112, 2037]);
     const answer = await unmask(["generate", "Hi!", "--model", out, "-n", "4", "--json"]);
     assertEquals(answer.code, 0, answer.stderr);
 

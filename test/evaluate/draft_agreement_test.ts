@@ -1,6 +1,6 @@
 /** How masked answers are made, and how a draft's agreement on them is counted. */
 
-import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import * as fc from "fast-check";
 import { GREEDY, type Predictor } from "../../src/denoise/predictor.ts";
 import { EMBEDDED_DRAFT, EMBEDDED_TARGET } from "../../src/engine/embedded_models.ts";
@@ -114,6 +114,11 @@ Deno.test("counts, figures and the calibration error are those of a worked examp
   assertEquals([figures.confidentCorrect, figures.confidentShare], [1 / 3, 3 / 8]);
   assertAlmostEquals(figures.calibrationError, (3.77 - 2 + 0.75) / 5, 1e-12);
   assertEquals(addAgreements([found, surer]).maskRatio, NaN);
+});
+
+Deno.test("a draft whose confidences are no numbers is told", () => {
+  const [target, draft] = [0.5, NaN].map((confidence) => [[{ token: 1, confidence }]]);
+  assertThrows(() => countAgreement(0.5, target, draft), RangeError, "is NaN, expected 0 to 1");
 });
 
 Deno.test("a model agrees with itself everywhere, whatever the examples", async () => {

@@ -64,6 +64,17 @@ Deno.test("numbers of masks are within the answer, and spread evenly around it",
   }));
 });
 
+Deno.test("a model whose probabilities are no numbers is told", async () => {
+  const nothing = new Float32Array(100).fill(NaN);
+  for (const model of [toy(() => NaN), toy(() => 0, () => Promise.resolve(nothing))]) {
+    await assertRejects(
+      () => likelihood(model, example(2, 5), OPTIONS),
+      RangeError,
+      "is NaN, expected a finite number",
+    );
+  }
+});
+
 Deno.test("halves are rounded to even, as in the published code", () => {
   assertEquals(maskedCounts(10, 4, 1), [1, 4, 6, 8]);
   assertEquals(maskedCounts(5, 8, 3), [3, 4, 4, 5, 1, 1, 2, 2]);

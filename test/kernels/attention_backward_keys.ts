@@ -54,8 +54,10 @@ export const kernelCase = defineCase<GradientSize, GradientInputs>({
     const d_k = tensors.untouched("d_k", keysLength);
     const d_v = tensors.untouched("d_v", keysLength);
     const written = { dQ: d_q.tensor, dK: d_k.tensor, dV: d_v.tensor };
+    // What no kernel wrote must not be read.
     const scratch = {
-      get: (name: string, words: number) => tensors.untouched(name, words).tensor,
+      get: (name: string, words: number) =>
+        tensors.of(name, new Float32Array(Math.max(4, words)).fill(NaN)),
     };
     const options = { work, rows, keys, yStride, scratch, apart };
     return {

@@ -58,6 +58,15 @@ export const GRADIENT_SIZES: readonly GradientSize[] = [
     queries: [35, 2],
     gap: 1,
   },
+  {
+    name: "sequences without queries",
+    heads: 2,
+    kvHeads: 1,
+    headDim: 8,
+    lengths: [3, 9, 12],
+    queries: [0, 4, 0],
+    gap: 1,
+  },
   { name: "two passes", heads: 2, kvHeads: 1, headDim: 6, lengths: [10, 12], apart: true },
   { name: "heads of 34", heads: 4, kvHeads: 2, headDim: 34, lengths: [19] },
 ];

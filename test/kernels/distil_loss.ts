@@ -19,6 +19,8 @@ interface Size {
   readonly count: number;
   /** Standard deviation of the teacher's logits; the student's differ from them by as much. */
   readonly scale: number;
+  /** Added to all logits, which changes nothing. */
+  readonly offset?: number;
   /** The student's logits are almost the teacher's. */
   readonly near?: boolean;
   readonly firstRow?: number;
@@ -161,16 +163,37 @@ export const kernelCase = defineCase<Size, Size & DistilInputs>({
       terms: FROM_TEACHER,
     },
     { name: "sure and far apart", rows: 8, columns: 129, count: 16, scale: 20 },
+    { name: "far from 0", rows: 4, columns: 77, count: 8, scale: 2, terms: KL_ALONE, offset: -300 },
+    {
+      name: "far from 0, from the teacher, cold",
+      rows: 4,
+      columns: 77,
+      count: 8,
+      scale: 2,
+      terms: { ...KL_ALONE, ...FROM_TEACHER, temperature: 0.7 },
+      offset: 300,
+    },
+    {
+      name: "fewer tokens than asked for, cold",
+      rows: 3,
+      columns: 7,
+      count: 32,
+      scale: 2,
+      terms: { ...FROM_TEACHER, temperature: 0.5 },
+    },
     { name: "5001", rows: 2, columns: 5001, count: 32, scale: 2 },
     { name: "5001, 256 lanes", rows: 2, columns: 5001, count: 64, scale: 2, lanes: 256 },
     { name: "33, 256 lanes", rows: 3, columns: 33, count: 8, scale: 2, lanes: 256 },
   ],
   modelSizes: [{ name: "32 rows of 32768", rows: 32, columns: 32768, count: 32, scale: 3 }],
   inputs(size, random) {
-    const { rows, columns, scale, near, firstRow = 0 } = size;
-    const teacher = logitRows(random, rows, columns, scale);
+    const { rows, columns, scale, near, firstRow = 0, offset = 0 } = size;
+    const original = logitRows(random, rows, columns, scale);
     const other = logitRows(random, rows, columns, near ? 1e-2 : scale);
-    const student = teacher.map((logit, i) => near || i % 3 > 0 ? logit + other[i] : other[i]);
+    const teacher = original.map((logit) => logit + offset);
+    const student = original.map((logit, i) =>
+      offset + (near || i % 3 > 0 ? logit + other[i] : other[i])
+    );
     return { ...size, student, teacher, weights: random.floats(firstRow + rows + 2, 0.5) };
   },
   upload(tensors, { rows, columns, count, firstRow, terms, lanes, ...data }) {

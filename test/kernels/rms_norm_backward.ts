@@ -94,6 +94,15 @@ export const kernelCase = defineCase<Size, Inputs>({
     { name: "513 columns", xRows: 3, columns: 513, epsilon: 1e-5 },
     { name: "small", xRows: 2, columns: 33, epsilon: 1e-2, scale: 0.1 },
     { name: "gathered", xRows: 9, columns: 12, epsilon: 1e-5, rowIndex: [7, 0, 3, 8, 2] },
+    { name: "no row", xRows: 2, columns: 5, epsilon: 1e-5, rowIndex: [] },
+    {
+      name: "no row, weight frozen",
+      xRows: 2,
+      columns: 5,
+      epsilon: 1e-5,
+      rowIndex: [],
+      trained: false,
+    },
     { name: "weight frozen", xRows: 19, columns: 20, epsilon: 1e-5, trained: false },
     ...[8, 32, 256].flatMap((lanes) =>
       [33, 16 * lanes, 16 * lanes + 1].map((columns) => {

@@ -93,7 +93,7 @@ const SHAPES: readonly Omit<ProductSize, "name">[] = [
 /** More columns than half of a workgroup's lanes have, which is a pipeline of its own. */
 const WIDE: readonly Omit<ProductSize, "name">[] = [
   { rows: 5, inner: 20, columns: 136, add: true },
-  { rows: 129, inner: 16, columns: 264 },
+  { rows: 129, inner: 16, columns: 488 },
 ];
 
 /** Orders of training the tiny model: 1024 rows, d_model 128, FFN 512, vocabulary 2048. */

@@ -89,7 +89,7 @@ function selfAttentionBackward(
     recorder,
     { q, k, v, y: attended, dY, dQ, dK, dV, ranges },
     shape,
-    { work, yStride: width, rows: queries.rows, scratch },
+    { work, yStride: width, rows: queries.rows, keys: rows, scratch },
   );
   rotateHeads(space, dQ, queries, heads, true);
   rotateHeads(space, dK, batch, kvHeads, true);

@@ -9,6 +9,7 @@ import { rotationTable } from "../../kernels/qkv.ts";
 import { readConfig } from "../../model/loading/config.ts";
 import { checkTensors } from "../../model/loading/tensors.ts";
 import { WeightUpload } from "../../model/loading/upload.ts";
+import { notFinite } from "../../model/loading/weight_stream.ts";
 import type { ModelConfig } from "../../model/model_config.ts";
 import type { QuantScheme } from "../../quant/scheme.ts";
 import { type Checkpoint, openCheckpoint } from "../../weights/checkpoint.ts";
@@ -88,7 +89,7 @@ export class TrainingParameters implements Disposable {
   /**
    * Loads a model folder of floats of any type.
    * @throws {ConfigError} when config.json is wrong, or the weights are quantised
-   * @throws {CheckpointError} naming the tensor that is wrong
+   * @throws {CheckpointError} naming the tensor that is wrong, or has infinite numbers or none
    */
   static load(gpu: Gpu, dir: string, options: ParameterOptions = {}): TrainingParameters {
     const config = readConfig(dir);
@@ -158,8 +159,9 @@ export class TrainingParameters implements Disposable {
       for (const piece of layoutPieces(layout)) {
         const bytes = new Uint8Array(size * piece.count);
         checkpoint.readInto(slice, bytes, size * piece.first);
-        const values = padded(piece.layout, toF32(bytes, slice.dtype));
-        upload(this.gpu, weight, values, piece.paddedFirst);
+        const values = toF32(bytes, slice.dtype);
+        if (!values.every(Number.isFinite)) throw notFinite(slice);
+        upload(this.gpu, weight, padded(piece.layout, values), piece.paddedFirst);
         // Frees the copies that the queue holds.
         this.gpu.device.queue.submit([]);
       }

@@ -1,15 +1,14 @@
 /** The forward and backward pass of a whole model in training. */
 
-import type { Tensor } from "../../gpu/tensor.ts";
+import { Scratch } from "../../gpu/scratch.ts";
+import { type Tensor, upload } from "../../gpu/tensor.ts";
 import { embed } from "../../kernels/embed.ts";
 import { embedBackward, tokenRows } from "../../kernels/embed_backward.ts";
 import { embedRows } from "../../kernels/embed_rows.ts";
-import { upload } from "../../gpu/tensor.ts";
 import { headShape } from "../../model/forward_pass.ts";
 import type { ModelConfig } from "../../model/model_config.ts";
 import { layerMultiplications } from "../../model/pass_cost.ts";
 import { paddedInner } from "../../quant/scheme.ts";
-import { Scratch } from "../../gpu/scratch.ts";
 import type { TrainingBatch } from "../training_batch.ts";
 import type { Adapters } from "./adapters.ts";
 import { type GradientObserver, layerBackward, normBackward, scattered } from "./layer_backward.ts";

@@ -45,8 +45,11 @@ const ENOUGH = 2;
 const MANY = 6;
 /** Least cost of an unmeasured pass, as a share of a pass with the same rows. */
 const LIKE = 0.85;
-/** Share of the later steps that an untried strategy with a draft is assumed to need. */
-const HOPE = 0.5;
+/**
+ * Share of the later steps that an untried strategy with a draft is assumed to need. A good draft
+ * needs a quarter (src/denoise/README.md), and below 0.3 trials cost more than they find.
+ */
+const HOPE = 0.3;
 /** Names under which the blocks of all rules, and of all rules without a draft, are kept. */
 const EVERY = "every";
 const USUAL = "usual";

@@ -111,7 +111,8 @@ function mostStagedBytes(source: WeightSource, alignment: number): number {
   return Math.ceil((2 * largest + alignment) / alignment) * alignment;
 }
 
-function notFinite({ file, name: tensor }: TensorSlice): CheckpointError {
+/** The error for a tensor whose numbers are not all finite. */
+export function notFinite({ file, name: tensor }: TensorSlice): CheckpointError {
   const found = "not finite in every weight: some are infinite or no numbers";
   return new CheckpointError({ file, tensor, found, expected: "finite weights" });
 }

@@ -67,7 +67,7 @@ export const SYNTHETIC_SHAPES = {
     maxSequenceLength: 1024,
   },
   "tiny-target": TINY_TARGET,
-  "tiny-draft": { ...TINY_TARGET, layers: 6, ffnSize: 384 },
+  "tiny-draft": { ...TINY_TARGET, layers: 3, ffnSize: 112 },
 } as const satisfies Readonly<Record<string, SyntheticShape>>;
 
 /** Name of a shape. */

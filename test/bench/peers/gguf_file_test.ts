@@ -76,7 +76,7 @@ for (const weights of ["bf16", ...QUANTISED] as const) {
     try {
       const scheme = weights === "bf16" ? undefined : quantised(weights, 32);
       const quantisation = scheme && { scheme, head: false };
-      using model = syntheticModel({ ...SYNTHETIC_SHAPES["tiny-draft"], layers: 1 }, {
+      using model = syntheticModel({ ...SYNTHETIC_SHAPES["tiny-target"], layers: 1 }, {
         quantisation,
       });
       const { checkpoint, config } = model;

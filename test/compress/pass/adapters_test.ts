@@ -271,3 +271,26 @@ Deno.test("matrices in 8 bits train adapters as their decoded weights do, and th
     }
   });
 });
+
+Deno.test("a batch that asks for nothing leaves gradients of adapters at 0", async () => {
+  await withFolder(async (dir) => {
+    await writeCheckpoint(dir, SHAPE, "nothing asked");
+    using space = new TrainingSpace(anyGpu);
+    const made = withAdapters(dir, { rank: 3 });
+    using parameters = made.parameters;
+    using adapters = made.adapters;
+    using pass = new TrainingPass(space, parameters, { adapters });
+    const none = {
+      rows: new Uint32Array(),
+      targets: new Uint32Array(),
+      weights: new Float32Array(),
+    };
+    const batch: TrainingBatch = { ...randomBatch([4, 1], 27, "nothing asked"), ...none };
+    const { terms, asked } = await pass.step([batch], CROSS_ENTROPY);
+    assertEquals([terms.loss, asked], [0, 0]);
+    for (const { name, layout, gradient } of parameters.trained) {
+      const found = await readParameter(space.readback, space.recorder, layout, gradient);
+      assert(found.every((value) => value === 0), name);
+    }
+  });
+});

@@ -1,8 +1,8 @@
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
 import { allLogits, type LogitSource } from "../../../src/compress/pass/logit_source.ts";
 import { ModelTeacher } from "../../../src/compress/pass/model_teacher.ts";
-import { TrainingParameters } from "../../../src/compress/pass/parameters.ts";
-import { DistilLoss } from "../../../src/compress/pass/training_loss.ts";
+import { readParameter, TrainingParameters } from "../../../src/compress/pass/parameters.ts";
+import { CROSS_ENTROPY, DistilLoss } from "../../../src/compress/pass/training_loss.ts";
 import { TrainingPass } from "../../../src/compress/pass/training_pass.ts";
 import { TrainingSpace } from "../../../src/compress/pass/training_space.ts";
 import type { TrainingBatch } from "../../../src/compress/training_batch.ts";
@@ -133,5 +133,33 @@ Deno.test("a student is compared with a loaded model or with a model in training
     parameters.clearGradients(space.recorder);
     const bytes = await space.readback.read(space.recorder, gradient!);
     assert(new Float32Array(bytes).every((value) => value === 0));
+  });
+});
+
+Deno.test("a teacher or a student whose numbers are none makes a loss that is none", async () => {
+  await withFolder(async (dir) => {
+    await writeCheckpoint(dir, STUDENT, "no numbers");
+    using space = new TrainingSpace(anyGpu);
+    using parameters = TrainingParameters.load(anyGpu, dir);
+    using broken = TrainingParameters.load(anyGpu, dir, { trains: () => false });
+    const norm = "model.transformer.ln_f.weight";
+    broken.set(norm, new Float32Array(32).fill(NaN));
+    using pass = new TrainingPass(space, parameters);
+    using brokenPass = new TrainingPass(space, broken);
+    const batch = randomBatch([6, 3], 35, "no numbers");
+    const taught = await pass.step([batch], new DistilLoss(space, brokenPass, { count: COUNT }));
+    assert(Number.isNaN(taught.terms.loss), `${taught.terms.loss}`);
+    const { terms } = await brokenPass.step([batch], new DistilLoss(space, pass, { count: COUNT }));
+    assert(Number.isNaN(terms.loss), `${terms.loss}`);
+    // One token's logit is none, and no row's target.
+    const head = "model.transformer.ff_out.weight";
+    const { readback, recorder } = space;
+    const { layout, weight } = parameters.get(head);
+    const values = await readParameter(readback, recorder, layout, weight);
+    values.fill(NaN, 34 * 32, 35 * 32);
+    parameters.set(head, values);
+    const targets = batch.targets.map((token) => token % 34);
+    const told = await pass.step([{ ...batch, targets }], CROSS_ENTROPY);
+    assert(Number.isNaN(told.terms.loss), `${told.terms.loss}`);
   });
 });

@@ -11,7 +11,8 @@ import { TrainingSpace } from "../../../src/compress/pass/training_space.ts";
 import { bf16ToF32, f32ToBf16 } from "../../../src/gpu/dtype.ts";
 import { parseConfig, readConfig } from "../../../src/model/loading/config.ts";
 import { planFolder, writeFolder } from "../../../src/weights/folder_writer.ts";
-import { ConfigError } from "../../../src/weights/model_file_error.ts";
+import { CheckpointError, ConfigError } from "../../../src/weights/model_file_error.ts";
+import { SafetensorsFile } from "../../../src/weights/safetensors.ts";
 import { anyGpu, DeviceWatch } from "../../gpu/device.ts";
 import { Random } from "../../kernels/random.ts";
 import {
@@ -142,4 +143,21 @@ Deno.test("quantised weights are refused, and a folder that is damaged leaves no
   using watch = new DeviceWatch(anyGpu);
   TrainingParameters.load(anyGpu, goldenPath("checkpoints/tied-f16"))[Symbol.dispose]();
   assertEquals(watch.alive.size, 0);
+});
+
+Deno.test("weights that are not finite are refused before a run begins with them", async () => {
+  await withFolder(async (dir) => {
+    await writeCheckpoint(dir, SHAPE, "not finite");
+    const name = "model.transformer.blocks.0.ff_proj.weight";
+    const path = `${dir}/model.safetensors`;
+    const bytes = Deno.readFileSync(path);
+    using file = new SafetensorsFile(path);
+    const { byteOffset, byteLength } = file.tensors.get(name)!;
+    // The last number, of whichever type, becomes none: all of its bits are 1.
+    bytes.fill(0xff, byteOffset + byteLength - 4, byteOffset + byteLength);
+    Deno.writeFileSync(path, bytes);
+    using watch = new DeviceWatch(anyGpu);
+    assertThrows(() => TrainingParameters.load(anyGpu, dir), CheckpointError, name);
+    assertEquals(watch.alive.size, 0);
+  });
 });

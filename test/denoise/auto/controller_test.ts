@@ -73,6 +73,7 @@ const BOUND_BY_ARITHMETIC: ExactProfile = {
 };
 const SELF: ExactProfile = { ...BOUND_BY_ARITHMETIC, state: 0.03 };
 const LOSSLESS: ExactProfile = { ...SELF, draft: 0.03, draftAcceptance: 0.95 };
+const THIN: ExactProfile = { ...SELF, draft: 0.25, selfAcceptance: 0.4, draftAcceptance: 0.95 };
 const ON_A_PAR: ExactProfile = { ...BOUND_BY_ARITHMETIC, state: 0.65 };
 /** Steps of a hundred answers, and of one. */
 const STEPS = 3200;
@@ -98,6 +99,7 @@ for (
     ["every state costs a pass: plain", BOUND_BY_ARITHMETIC, "plain", 0.02],
     ["states are nearly free, the draft is not: self", SELF, "self", 0.08],
     ["states and draft are nearly free, the draft is better: lossless", LOSSLESS, "lossless", 0.1],
+    ["states are nearly free, the draft costs a quarter and is far better", THIN, "lossless", 0.1],
     ["proposing is on a par", ON_A_PAR, undefined, 0.04],
   ] as const
 ) {

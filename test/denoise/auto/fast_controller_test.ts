@@ -73,6 +73,15 @@ const PROFILES: Readonly<Record<string, readonly [DeviceProfile, string, number]
     "gate",
     0.08,
   ],
+  "rows are cheap, the draft costs a quarter, its guesses are kept: commit_verify wins": [
+    {
+      passes: { all: 1, kept: 1, rest: 0.97, block: 0.95, gate: 1.25, commit_verify: 1.4 },
+      rules: { threshold: 1.6, factor: 1.4, gate: 1.4, commit_verify: 0.2 },
+      draft: 0.25,
+    },
+    "commit_verify",
+    0.1,
+  ],
   "ways are far apart: none but the best is used twice": [
     {
       passes: { all: 3, kept: 3.1, rest: 2.5, block: 0.2, gate: 5, commit_verify: 6 },
@@ -119,7 +128,7 @@ Deno.test("what is dearer in the best of cases is not tried, what may be cheaper
   // Without a cache every pass costs about what the first one does with it.
   assert(controller.expected(FACTOR_NONE) > 1.5 * controller.expected(FACTOR_DUAL));
   assertEquals(controller.expected(FACTOR_DUAL), 14);
-  // At best a strategy with a draft halves the two further steps: 2 (8.5 + draft).
+  // At best a strategy with a draft takes 0.3 of the two further steps: 1.6 (10 + draft).
   assertEquals(controller.choose([FACTOR_DUAL, ...DRAFT_WAYS], 6).name, "factor dual");
   assertEquals(controller.choose([FACTOR_DUAL, ...DRAFT_WAYS], 0.1).name, "factor dual");
   use(controller, { ...FACTOR_DUAL, later: KEPT }, costs, 20);

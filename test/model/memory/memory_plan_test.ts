@@ -135,13 +135,13 @@ async function assertFitting(named: readonly string[], request: Partial<PlanRequ
 
 Deno.test("where no single change suffices, several together are named", async () => {
   const bytes = async (changes: Partial<PlanRequest>) => (await plan(changes)).bytes;
-  const alone = { draft: undefined, weights: "q4", context: 64 } as const;
+  const alone = { draft: undefined, weights: "q4", context: 32 } as const;
   const cases: readonly (readonly [Partial<PlanRequest>, RegExp])[] = [
-    [{ gpuMemory: await bytes(alone) }, /What would fit: --no-draft --context 64\.$/],
+    [{ gpuMemory: await bytes(alone) }, /What would fit: --no-draft --context 32\.$/],
     [{ gpuMemory: await bytes({ ...alone, context: 16 }) }, /: --no-draft --context 16\.$/],
     [
       { gpuMemory: await bytes(alone), weights: "stored" },
-      /: --weights q4 --no-draft --context 64\.$/,
+      /: --weights q4 --no-draft --context 32\.$/,
     ],
     [
       {

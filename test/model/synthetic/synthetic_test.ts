@@ -55,6 +55,7 @@ Deno.test("the published shapes have the published number of parameters", () => 
   assertEquals(parameters("llada-8b"), 8015581184);
   assertEquals(parameters("llada-24l"), 5364715520);
   assertEquals(parameters("tiny-target"), 2623616);
+  assertEquals(parameters("tiny-draft"), 850816);
 });
 
 Deno.test("the seed fixes every weight; tensors, and their rows, are not alike", () => {
