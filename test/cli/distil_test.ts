@@ -129,3 +129,26 @@ Deno.test("a run that is told to stop leaves a checkpoint, and goes on from ther
     Array.from({ length: 60 }, (_, i) => i + 1),
   );
 });
+
+Deno.test("a step of many micro-batches does not hold up Ctrl-C, and a second one ends at once", async () => {
+  Deno.writeTextFileSync(at("short.json"), '{"evaluation": {"response": 16}}');
+  const args = [
+    ...["train", "--from", at("small"), "--data", at("data.jsonl"), "--held-out", at("data.jsonl")],
+    ...["--sequence", "64", "--rows", "64", "--batch", "2000", "--steps", "2", "--examples", "2"],
+    ...["--settings", at("short.json"), "--out", at("held")],
+  ];
+  await using running = new Running(taskCommand("unmask", args));
+  const names = () => [...Deno.readDirSync(at("held.run"))].map(({ name }) => name);
+  await running.stderr.match(/step 0, agreement/);
+  while (!names().includes("step-0000000")) await new Promise((resolve) => setTimeout(resolve, 20));
+  // The first step is being made.
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  running.kill("SIGINT");
+  await running.stderr.match(/Stops with a checkpoint after this step/);
+  // Signals that follow within a second are one key press.
+  await new Promise((resolve) => setTimeout(resolve, 1200));
+  running.kill("SIGINT");
+  assertEquals(await running.end(), 130);
+  assertMatch(await running.stderr.whole(), /the last checkpoint in .*held\.run/);
+  assert(!names().includes("step-0000001"), `${names()}`);
+});

@@ -24,6 +24,9 @@ import type { TrainingSpace } from "./training_space.ts";
 /** Logits that are in memory together, if nothing else is asked for. */
 export const DEFAULT_LOGITS_BYTES = 16 * 2 ** 20;
 
+/** Milliseconds of recording after which signals and timers are handled. */
+const TURN = 50;
+
 /** Options of a pass. */
 export interface TrainingPassOptions {
   /** Low-rank adapters that join the matrices. */
@@ -101,6 +104,7 @@ export class TrainingPass implements LogitSource, Disposable {
     const words = (terms + 1) * asked.reduce((sum, rows) => sum + rows, 0);
     const all = scratch.get("losses of a step", words);
     let at = 0;
+    let turned = performance.now();
     for (const [i, batch] of batches.entries()) {
       const losses = scratch.get("losses", terms * asked[i]);
       const correct = scratch.get("correct", asked[i]);
@@ -112,6 +116,9 @@ export class TrainingPass implements LogitSource, Disposable {
       }
       // The next batch is written over this one.
       recorder.submit();
+      if (performance.now() - turned < TURN) continue;
+      await new Promise((resolve) => setTimeout(resolve));
+      turned = performance.now();
     }
     return sumLosses(loss.terms, asked, await readback.read(recorder, all, 4 * Math.max(1, words)));
   }
