@@ -10,8 +10,10 @@ import { FittedTable } from "./fitted_table.ts";
 import type { ShowProgress } from "./progress.ts";
 import { benchStrategies, type StrategyBench } from "./strategies.ts";
 
-/** Strategies with a draft, without a cache. */
-const DRAFTED = STRATEGY_NAMES.filter((name) => strategyOf(name).needsDraft);
+/** Strategies with a draft; they are timed without a cache. */
+export const DRAFTED: readonly string[] = STRATEGY_NAMES.filter((name) =>
+  strategyOf(name).needsDraft
+);
 
 /** What a draft gains with one strategy. */
 export interface DraftedSpeed {

@@ -34,6 +34,7 @@ import {
 const READ_OPTIONS = [
   "model",
   "draft",
+  "drafts",
   "against",
   "data",
   "tokenizer",
