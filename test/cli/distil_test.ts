@@ -103,7 +103,15 @@ Deno.test("a model is trained from random weights, and wrong options are told by
   assert(![...Deno.readDirSync(dir)].some(({ name }) => name === "trained"));
   const left = [...Deno.readDirSync(dir)].map(({ name }) => name);
   assert(!left.includes("trained.run"), "what was refused leaves no run behind");
-  const done = await unmask([...args, "--start", "fresh", "--epochs", "2", "--batch", "4"]);
+  // Through links that lead elsewhere.
+  const links = await Deno.makeTempDir();
+  Deno.symlinkSync(dir, join(links, "folder"));
+  Deno.symlinkSync(at("data.jsonl"), join(links, "data.jsonl"));
+  const done = await unmask([
+    ...args.map((arg) => arg === at("data.jsonl") ? join(links, "data.jsonl") : arg),
+    ...["--start", "fresh", "--epochs", "2", "--batch", "4"],
+    ...["--out", join(links, "folder", "trained")],
+  ]);
   assertEquals(done.code, 0, done.stderr);
   assertMatch(done.stderr, /step 4, loss/);
   assertMatch(Deno.readTextFileSync(at("trained/README.md")), /Nothing was evaluated/);
