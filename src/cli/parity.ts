@@ -85,7 +85,9 @@ export function parityCommand(): Command {
       console.log(`in ${seconds} s`);
       console.log(`${count.passed} passed, ${count.failed} failed`);
       if (count.passed + count.failed === 0) {
-        throw new Error(`${dir}: no golden data found, expected forward/*.json or sampling/*.json`);
+        throw new Error(
+          `${dir}: no golden data found, expected forward, sampling, speculative, pruning or losses`,
+        );
       }
       if (count.failed > 0) Deno.exitCode = 1;
     });

@@ -93,7 +93,8 @@ export class Recorder implements Disposable {
     const [x, y = 1, z = 1] = call.workgroups;
     if (x === 0 || y === 0 || z === 0) return;
     const most = this.gpu.limits.maxComputeWorkgroupsPerDimension;
-    if (x > most || y > most || z > most) {
+    // So written that a number of workgroups that is none is refused as well.
+    if (!(x <= most && y <= most && z <= most)) {
       throw new Error(`${kernel.name}: ${x} x ${y} x ${z} workgroups, the device allows ${most}`);
     }
     const constants: Record<string, number> = { ...kernel.constants, ...call.constants };

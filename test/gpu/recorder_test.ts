@@ -198,6 +198,11 @@ Deno.test("no workgroups, no dispatch; too many are refused by name", () => {
   }
   assertEquals(recorder.counts.dispatches, 0);
   assertThrows(
+    () => recorder.dispatch(fillKernel, { ...call, workgroups: [NaN] }),
+    Error,
+    "fill: NaN x 1 x 1 workgroups, the device allows 100",
+  );
+  assertThrows(
     () => recorder.dispatch(fillKernel, { ...call, workgroups: [1, 101] }),
     Error,
     "fill: 1 x 101 x 1 workgroups, the device allows 100",

@@ -90,8 +90,7 @@ export class Optimiser implements Disposable {
 
   /** What is remembered of a parameter. */
   of(parameter: Pick<Parameter, "name">, kind: string): Tensor | undefined {
-    return this.remembered.find((one) => one.kind === kind && one.parameter.name === parameter.name)
-      ?.tensor;
+    return this.#byName.get(`${kind} of ${parameter.name}`);
   }
 
   /**
