@@ -88,6 +88,7 @@ Deno.test("a model is trained from random weights, and wrong options are told by
       ["--steps", "1", "--lora", "4", "--lora-modules", "o_proj"],
       /lora\.modules\.0: .*"q_proj".*; found "o_proj"/,
     ],
+    [["--steps", "1", "--from", "org/none"], /org\/none: there is no such folder here and no/],
     [["--steps", "1", "--mask-ratio", "gamma"], /expected beta or uniform/],
     [["--steps", "1", "--rows", "32"], /rows is 32, expected at least the 64 of a sequence\. Give/],
     [["--steps", "1", "--data", at("none.jsonl")], /none\.jsonl: there is no such file/],
