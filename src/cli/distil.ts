@@ -46,8 +46,9 @@ export function distilCommand(): Command {
     .addHelpText(
       "after",
       `
-Weights of the best evaluation are written. The run's folder holds checkpoints, the history, its
-picture and its settings; a run that was killed goes on bit for bit when the same command is given.
+Weights of the best evaluation are written. The run's folder holds checkpoints,
+the history, its picture and its settings; a run that was killed goes on bit for
+bit when the same command is given.
 
 Example:
   unmask distil --teacher models/tiny-target --student pruned --out draft \\

@@ -15,7 +15,7 @@
  */
 
 import { tmpdir } from "node:os";
-import { dirname, parse, resolve } from "node:path";
+import { dirname, join, parse, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { cacheFolder } from "../engine/cache_folder.ts";
@@ -163,12 +163,23 @@ function keepPaths(name: "read" | "write", kept: readonly string[]): void {
   }
   const roots = new Set([resolve("/"), ...kept.map((path) => parse(path).root)]);
   if (kept.some((path) => roots.has(path))) return;
-  for (const path of kept) {
+  for (const path of kept.flatMap((path) => [path, ...behindLinks(path)])) {
     const one = { name, path } as const;
     // Never a prompt: only what is granted already is asked for.
     if (Deno.permissions.querySync(one).state === "granted") Deno.permissions.requestSync(one);
   }
   for (const path of roots) Deno.permissions.revokeSync({ name, path });
+}
+
+/** Where a path leads if links are on its way: of open files and folders, Deno asks for that one. */
+function behindLinks(path: string): string[] {
+  const at = standing(path);
+  try {
+    const real = join(Deno.realPathSync(at), relative(at, path));
+    return real === path ? [] : [real];
+  } catch {
+    return [];
+  }
 }
 
 /**

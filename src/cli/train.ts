@@ -24,8 +24,8 @@ export function trainCommand(): Command {
     .addHelpText(
       "after",
       `
-Answers are learnt where the data has prompts, whole texts where it has none. Mask ratios are uniform
-and a token counts 1/ratio, as LLaDA was trained.
+Answers are learnt where the data has prompts, whole texts where it has none.
+Mask ratios are uniform and a token counts 1/ratio, as LLaDA was trained.
 
 Example:
   unmask train --from models/tiny-target --data train.jsonl --tokens 1000000 \\

@@ -138,7 +138,8 @@ function inputsOf({ student, teacher, settings }: Training<CommonSettings>): Giv
 /** Size of a file, and a digest of its beginning, middle and end: a file of gigabytes is not read. */
 function fingerprintOf(path: string): string {
   using file = openedFile(path);
-  const { size } = file.statSync();
+  // By its path: of an open file, Deno wants the permission of what a link leads to.
+  const { size } = Deno.statSync(path);
   const hash = createHash("sha256");
   const piece = new Uint8Array(DIGESTED);
   for (const place of [0, size / 2, size - DIGESTED]) {
@@ -147,6 +148,10 @@ function fingerprintOf(path: string): string {
     hash.update(piece.subarray(0, count));
   }
   return `${size} bytes, ${hash.digest("hex").slice(0, 16)}`;
+}
+
+function digestOf(settings: Given | undefined): string {
+  return createHash("sha256").update(JSON.stringify(settings)).digest("hex").slice(0, 16);
 }
 
 function openedFile(path: string): Deno.FsFile {
@@ -240,7 +245,14 @@ async function writeOut<S extends CommonSettings>(
   const content = trainedFolder(space, parameters, {
     config: readJsonObject(join(student, "config.json"), MAX_CONFIG, ConfigError),
     copies,
-    settings: { made_by: `unmask ${command}`, run: dir, step, dtype },
+    // Another run in the folder of the one that was killed here must not go on with its weights.
+    settings: {
+      made_by: `unmask ${command}`,
+      run: dir,
+      step,
+      dtype,
+      begun: digestOf(begunWith(dir)),
+    },
     dtype: DTYPES[dtype],
     adapters,
     original,

@@ -88,6 +88,7 @@ Deno.test("a model is trained from random weights, and wrong options are told by
       ["--steps", "1", "--lora", "4", "--lora-modules", "o_proj"],
       /lora\.modules\.0: .*"q_proj".*; found "o_proj"/,
     ],
+    [["--steps", "1", "--from", "org/none"], /org\/none: there is no such folder here and no/],
     [["--steps", "1", "--mask-ratio", "gamma"], /expected beta or uniform/],
     [["--steps", "1", "--rows", "32"], /rows is 32, expected at least the 64 of a sequence\. Give/],
     [["--steps", "1", "--data", at("none.jsonl")], /none\.jsonl: there is no such file/],
@@ -95,15 +96,24 @@ Deno.test("a model is trained from random weights, and wrong options are told by
     [["--steps", "1", "--data", at("wrong.jsonl")], /wrong\.jsonl:9: not JSON/],
     [["--steps", "1", "--held-out", at("data.jsonl")], /a --sequence of 64\. Leave out --held-out/],
   ];
-  const outcomes = await Promise.all(wrong.map(([more]) => unmask([...args, ...more])));
+  // Each in a place of its own: they run side by side.
+  const outcomes = await Promise.all(
+    wrong.map(([more], i) => unmask([...args, "--out", at(`trained${i}`), ...more])),
+  );
   for (const [i, { code, stderr }] of outcomes.entries()) {
     assertEquals(code, 1);
     assertMatch(stderr, wrong[i][1]);
   }
-  assert(![...Deno.readDirSync(dir)].some(({ name }) => name === "trained"));
-  const left = [...Deno.readDirSync(dir)].map(({ name }) => name);
-  assert(!left.includes("trained.run"), "what was refused leaves no run behind");
-  const done = await unmask([...args, "--start", "fresh", "--epochs", "2", "--batch", "4"]);
+  assert(![...Deno.readDirSync(dir)].some(({ name }) => name.startsWith("trained")));
+  // Through links that lead elsewhere.
+  const links = await Deno.makeTempDir();
+  Deno.symlinkSync(dir, join(links, "folder"));
+  Deno.symlinkSync(at("data.jsonl"), join(links, "data.jsonl"));
+  const done = await unmask([
+    ...args.map((arg) => arg === at("data.jsonl") ? join(links, "data.jsonl") : arg),
+    ...["--start", "fresh", "--epochs", "2", "--batch", "4"],
+    ...["--out", join(links, "folder", "trained")],
+  ]);
   assertEquals(done.code, 0, done.stderr);
   assertMatch(done.stderr, /step 4, loss/);
   assertMatch(Deno.readTextFileSync(at("trained/README.md")), /Nothing was evaluated/);

@@ -73,9 +73,7 @@ function removeUnbegun(dir: string): void {
 function lock(dir: string): Disposable {
   const file = Deno.openSync(join(dir, LOCK), { write: true, create: true });
   // A lock that another process has removed since it was opened locks nobody out.
-  const isStanding = () =>
-    isThere(join(dir, LOCK)) && Deno.statSync(join(dir, LOCK)).ino === file.statSync().ino;
-  if (!file.tryLockSync(true) || !isStanding()) {
+  if (!file.tryLockSync(true) || !isThere(join(dir, LOCK))) {
     file.close();
     throw new Error(`${dir}: another process goes on with this run. Wait until it ends.`);
   }
