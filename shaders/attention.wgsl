@@ -15,7 +15,7 @@
 // parts for merge_attention.wgsl. Flash decoding (Dao et al. 2023).
 // SHADOWS: a query does not see one of the keys, and sees one key of its own instead; shadows: (key
 // row not seen, own key row).
-// One workgroup: 32 rows of one head of one sequence, one per lane; or, with HEADS above 1, 32 / HEADS
+// One workgroup: LANES rows of one head of one sequence, one per lane; or, with HEADS above 1, LANES / HEADS
 // rows (then a sequence has no more) of as many heads that read the same KV head. Each lane computes its softmax
 // alone; how eight keys (values) come to all lanes is a snippet: lib/rows_exchanged.wgsl or
 // lib/rows_uniform.wgsl.
@@ -45,14 +45,14 @@ override FRESH: u32 = 0u; // whether there are fresh keys
 override HEADS: u32 = 1u;
 override CHUNKED: u32 = 1u;
 override APART: u32 = 0u;
+override LANES: u32 = 32u; // 32 where APART is 1
 
 // vec4 of queries in workgroup memory, for heads whose queries and sums together would take all
-// registers: the units from FIRST_APART on, of 32 lanes; 1 where all are in registers.
+// registers: the units from FIRST_APART on, of all lanes; 1 where all are in registers.
 override QUERY_ROWS: u32 = 512u;
 var<workgroup> queries_apart: array<vec4<f32>, QUERY_ROWS>;
 
 const FIRST_APART = 16u; // the first unit there
-const LANES = 32u;
 const HIDDEN = -1.0e38; // as in lib/candidate.wgsl
 
 var<private> query: array<vec4<f32>, 32>;
@@ -265,7 +265,7 @@ fn attend(
   }
 }
 
-@compute @workgroup_size(32)
+@compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   var index = group.z;
   var chunk = 0u;

@@ -29,13 +29,27 @@ export const attentionKernel = defineKernel({
     row_tiles: "u32",
     chunks: "u32",
   },
-  constants: { UNITS: 32, SHADOWS: 0, FRESH: 0, QUERY_ROWS: 512, HEADS: 1, CHUNKED: 1, APART: 0 },
+  constants: {
+    UNITS: 32,
+    SHADOWS: 0,
+    FRESH: 0,
+    QUERY_ROWS: 512,
+    HEADS: 1,
+    CHUNKED: 1,
+    APART: 0,
+    LANES: 32,
+  },
   usesElement: true,
   rows: { exchanged: rowsExchanged, uniform: rowsUniform },
 });
 
-/** Rows of a workgroup, and the first unit of a query that may lie apart: as in the shader. */
-const [LANES, FIRST_APART] = [32, 16];
+/**
+ * Rows of a workgroup, on a GPU and on a software adapter, which runs eight lanes at a time: there more
+ * only make work of rows that are not there.
+ */
+const [LANES, SOFTWARE_LANES] = [32, 8];
+/** The first unit of a query that may lie apart: as in the shader. */
+const FIRST_APART = 16;
 
 /** Keys of a chunk of a sequence: as in shaders/lib/chunks.wgsl. */
 function chunkKeys(keys: number): number {
@@ -155,7 +169,8 @@ export function attention(
   // Queries and sums of larger heads would take all registers of a lane.
   const apart = chunked && units > FIRST_APART;
   const together = chunked ? headsTogether(shape, work.longest) : 1;
-  const rowTiles = Math.ceil(work.longest / LANES);
+  const lanes = chunked ? LANES : SOFTWARE_LANES;
+  const rowTiles = Math.ceil(work.longest / lanes);
   const shared = {
     sequences: work.count,
     rowTiles,
@@ -186,10 +201,11 @@ export function attention(
       UNITS: units,
       SHADOWS: tensors.shadows ? 1 : 0,
       FRESH: fresh && fresh.count > 0 ? 1 : 0,
-      QUERY_ROWS: apart ? LANES * (units - FIRST_APART) : 1,
+      QUERY_ROWS: apart ? lanes * (units - FIRST_APART) : 1,
       HEADS: together,
       CHUNKED: chunked ? 1 : 0,
       APART: parts ? 1 : 0,
+      LANES: lanes,
     },
     // Operations: scores and weighted sums. Bytes: queries and results, keys and values.
     cost: {
