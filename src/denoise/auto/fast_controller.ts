@@ -47,7 +47,7 @@ const MANY = 6;
 const LIKE = 0.85;
 /**
  * Share of the later steps that an untried strategy with a draft is assumed to need. A good draft
- * needs a quarter (src/denoise/README.md), and below 0.3 trials cost more than they find.
+ * needs two fifths (models/MODEL_CARD.md); below 0.3 trials cost more than they find.
  */
 const HOPE = 0.3;
 /** Names under which the blocks of all rules, and of all rules without a draft, are kept. */

@@ -42,7 +42,7 @@ const BACK_THRESHOLD = 0.3;
 export interface CommitVerifyOptions extends RoundOptions {
   /** Limit of draft steps per round. */
   readonly depth: number;
-  /** Least confidence that a draft step commits; it always commits its most confident token. */
+  /** Least confidence that a draft step commits; a step that has none ends the draft's part. */
   readonly draftThreshold: number;
   /** Least confidence at which the target's own token replaces a rejected guess. */
   readonly targetThreshold: number;
@@ -101,7 +101,7 @@ export async function* commitVerify(
         // The target always commits its most confident token, so a last mask needs no guess.
         if (left.length > 1 && run.mayPropose(block)) {
           run.spendRound(block);
-          const { idle, readbacks, ...drafted } = await draftAhead(
+          const { passes, idle, readbacks, ...drafted } = await draftAhead(
             drafting,
             run.state,
             step,
@@ -109,8 +109,8 @@ export async function* commitVerify(
             options,
           );
           ahead = drafted;
-          draftSteps += ahead.steps.length;
-          run.countDraft(ahead.steps.length, readbacks, idle);
+          draftSteps += passes + idle;
+          run.countDraft(passes, readbacks, idle);
         }
         const [answers] = await run.predict([judging(ahead.state, step, left, options)]);
         const commits = verdict(answers, ahead.state.sequence, step, options);
@@ -146,8 +146,9 @@ interface Ahead {
 }
 
 /**
- * Runs up to `depth` steps of the draft, as long as the block holds a mask.
- * @returns also the number of passes after the step that filled the block
+ * Runs up to `depth` steps of the draft, as long as the block holds a mask and the draft is sure of a
+ * token. An unsure one would be shown to the target, which then fits the rest to it.
+ * @returns also the number of its passes, and of those after the step that filled the block
  */
 async function draftAhead(
   runner: StepRunner,
@@ -156,16 +157,20 @@ async function draftAhead(
   /** Draft steps of this block so far. */
   taken: number,
   { depth, draftThreshold, cache = NO_CACHE, refreshInterval = Infinity }: CommitVerifyOptions,
-): Promise<Ahead & { readonly idle: number; readonly readbacks: number }> {
+): Promise<
+  Ahead & { readonly passes: number; readonly idle: number; readonly readbacks: number }
+> {
   const { blockStart = 0, blockEnd } = step;
   const { maskToken } = from.sequence;
   runner.setIds?.(0, from.sequence.ids, from.unconditional?.ids);
   let state = from;
   const steps: Ahead["steps"][number][] = [];
+  let passes = 0;
   let idle = 0;
   let readbacks = 0;
+  let unsure = false;
   const masks = () => maskedIn(state.sequence, blockStart, blockEnd).length;
-  for (let left = masks(); left > 0 && steps.length < depth; left = masks()) {
+  for (let left = masks(); left > 0 && !unsure && steps.length < depth; left = masks()) {
     const length = Math.min(runner.chunkLength, depth - steps.length, left);
     const chunk = Array.from({ length }, (_, i): CanvasStep => ({
       ...step,
@@ -182,16 +187,19 @@ async function draftAhead(
     const commitsByStep = await runner.run(chunk, [state.sequence]);
     readbacks++;
     for (const [commits] of commitsByStep) {
-      if (commits.length === 0) {
+      if (commits.length === 0 || unsure) {
         idle++;
         continue;
       }
+      passes++;
+      unsure = !commits.some(({ confidence }) => confidence >= draftThreshold);
+      if (unsure) continue;
       const guesses = commits.filter(({ token }) => token !== maskToken);
       steps.push({ before: state, guesses });
       state = commit(state, commits);
     }
   }
-  return { state, steps, idle, readbacks };
+  return { state, steps, passes, idle, readbacks };
 }
 
 /**
