@@ -20,9 +20,11 @@ export function draftPanels({ drafts, adapter }: DraftsBench): Panel[] {
       points: drafts.flatMap((draft) => {
         const found = draft.strategies.find((one) => one.strategy === strategy);
         const at = draft[x];
-        return found && at !== undefined
-          ? { x: at, y: speed(found), label: `${draft.layers} x ${draft.ffnSize}` }
-          : [];
+        if (!found || at === undefined) return [];
+        // Once a draft, at its highest point: labels of all points would cover each other.
+        const best = Math.max(...draft.strategies.map(speed));
+        const label = speed(found) === best ? `${draft.layers} x ${draft.ffnSize}` : undefined;
+        return { x: at, y: speed(found), label };
       }),
     }));
   const measured: Speed = ({ toPlain }) => toPlain;
