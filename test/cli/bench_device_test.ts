@@ -14,19 +14,19 @@ Deno.test("bench device: the tables, all of it as JSON, and a picture of the tim
   try {
     const [json, picture] = ["out.json", "out.png"].map((name) => join(dir, name));
     const { code, stdout, stderr } = await runTask("bench", [
-      ...["device", "--like", "tiny-draft", "--layers", "2", "--limit", "1", "--minutes", "2"],
+      ...["device", "--like", "tiny-target", "--layers", "2", "--limit", "1", "--minutes", "2"],
       ...["--kernel-form", "uniform", "--json", json, "--picture", picture],
     ]);
     assertEquals(code, 0, stderr);
     for (
-      const task of ["measuring acceptance", "loading tiny-draft, q8", "timing tiny-draft, q4"]
+      const task of ["measuring acceptance", "loading tiny-target, q8", "timing tiny-target, q4"]
     ) {
       assertMatch(stderr, new RegExp(`^${task}: 100 % of `, "m"));
     }
     assertStringIncludes(stdout, anyGpu.name);
     assertMatch(stdout, /│ kernels +│ .* rows uniform: as was asked for/);
     assertMatch(stdout, /^ceilings: multiply-add [\d.]+ in f32, .*; copy [\d.]+ GB\/s/m);
-    assertMatch(stdout, /│ stored, timed with 2 of 3 layers, scaled +│ 32 rows +│/);
+    assertMatch(stdout, /│ stored, timed with 2 of 8 layers, scaled +│ 32 rows +│/);
     assertMatch(stdout, /^auto, exact, on that model here: most steps by \w+/m);
     assertMatch(stdout, /^auto, fast, at these costs: cache (dual|none), /m);
 
