@@ -101,7 +101,7 @@ export function giveUpOthers(command: Command): void {
   if (what === "apply") written.push(...paths([flags.out]).map((path) => `${path}.part`));
   // It makes a model for the run, unless a folder is named.
   if (timed === "load") written.push(tmpdir());
-  const read = [
+  const named = [
     ...paths(READ_OPTIONS.map((name) => flags[name])),
     ...paths(
       command.registeredArguments.map((argument, i) =>
@@ -109,12 +109,18 @@ export function giveUpOthers(command: Command): void {
       ),
     ),
     ...TRAINING.includes(what) ? paths(trainingPaths(flags)) : [],
+  ];
+  const read = [
+    ...named,
+    // What is the program's own has no links, and is not looked for outside.
+    ...named.flatMap(behindLinks),
     ...paths([cacheFolder()]),
     ...what === "pull" ? paths([tokenFile()]) : [],
     ...what === "models" ? paths([hubCache()]) : [],
     // How much its disk holds is asked of the folder that is there.
     ...paths([flags.out, what === "pull" ? hubCache() : undefined]).map(standing),
   ];
+  written.push(...written.flatMap(behindLinks));
   keepPaths("write", written);
   keepPaths("read", [...read, ...written, ...ownCode()]);
   if (written.length === 0) Deno.permissions.revokeSync({ name: "sys", kind: "statfs" });
@@ -163,7 +169,7 @@ function keepPaths(name: "read" | "write", kept: readonly string[]): void {
   }
   const roots = new Set([resolve("/"), ...kept.map((path) => parse(path).root)]);
   if (kept.some((path) => roots.has(path))) return;
-  for (const path of kept.flatMap((path) => [path, ...behindLinks(path)])) {
+  for (const path of kept) {
     const one = { name, path } as const;
     // Never a prompt: only what is granted already is asked for.
     if (Deno.permissions.querySync(one).state === "granted") Deno.permissions.requestSync(one);
