@@ -1,22 +1,16 @@
 /** `unmask bench drafts`: compares drafts of one target, and draws them. */
 
 import { benchDrafts, type DraftsBench } from "../bench/drafts.ts";
-import { sampleEncoder } from "../compress/data/sample.ts";
-import { readSamples } from "../compress/data/training_data.ts";
 import { parseAccuracyFile } from "../evaluate/accuracy.ts";
-import {
-  agreementAt,
-  type AnsweredPrompt,
-  DRAFT_RATIOS,
-  draftFigures,
-  RESPONSE_LENGTH,
-} from "../evaluate/draft_agreement.ts";
+import { agreementOn, agreementStates } from "../evaluate/agreement_states.ts";
+import { RESPONSE_LENGTH } from "../evaluate/draft_agreement.ts";
+import { readConfig } from "../model/loading/config.ts";
 import { loadModel } from "../model/loading/load.ts";
-import type { Model } from "../model/model.ts";
 import { tileLookup } from "../model/tiles/tuned_tiles.ts";
 import { drawChart } from "./chart.ts";
 import { type DeviceFlags, deviceOf, openDevice, tellProvider } from "./device_options.ts";
 import { draftPanels } from "./draft_chart.ts";
+import { readEvaluationData } from "./eval_data.ts";
 import { measuredTuning } from "./options.ts";
 import { progressReport } from "./terminal/progress.ts";
 import { pngOf } from "./trace_picture/picture.ts";
@@ -36,16 +30,22 @@ export interface DraftsFlags extends DeviceFlags {
 export async function runDraftsBench(flags: DraftsFlags): Promise<DraftsBench> {
   const { model: dir, data, drafts, limit, steps, picture } = flags;
   const items = parseAccuracyFile(await Deno.readTextFile(data), data);
-  const examples = examplesOf(dir, data);
+  const { maxSequenceLength: context, ...config } = readConfig(dir);
+  const read = readEvaluationData([data], dir, { most: Infinity, context });
+  // Those that fit the response of the published figures.
+  const examples = read.examples.filter(({ answer }) => answer.length <= RESPONSE_LENGTH);
+  const masking = { maskTokenId: config.maskTokenId, paddingTokenId: config.eosTokenId };
   const tuned = measuredTuning(flags.tuning);
   using gpu = await openDevice(deviceOf(flags));
   const agreements = new Map<string, number>();
   {
     const tiles = tuned && tileLookup(tuned, gpu);
     using target = await loadModel(gpu, dir, { tiles });
+    const states = await agreementStates(target, examples, masking);
     for (const folder of drafts) {
       using draft = await loadModel(gpu, folder, { tiles });
-      agreements.set(folder, await agreement(target, draft, examples));
+      const { agreement } = await agreementOn(states, draft);
+      agreements.set(folder, agreement);
     }
   }
   const report = await benchDrafts(dir, drafts, items, {
@@ -63,25 +63,4 @@ export async function runDraftsBench(flags: DraftsFlags): Promise<DraftsBench> {
     await Deno.writeFile(picture, pngOf(await drawChart(gpu, title, draftPanels(report))));
   }
   return report;
-}
-
-/** Examples whose answers fit the response of the published figures. */
-function examplesOf(dir: string, data: string): AnsweredPrompt[] {
-  return readSamples(data, sampleEncoder(dir)).map(({ ids, promptLength }) => ({
-    prompt: ids.slice(0, promptLength),
-    answer: ids.slice(promptLength),
-  })).filter(({ answer }) => answer.length <= RESPONSE_LENGTH);
-}
-
-async function agreement(
-  target: Model,
-  draft: Model,
-  examples: readonly AnsweredPrompt[],
-): Promise<number> {
-  const { maskTokenId, eosTokenId: paddingTokenId } = target.config;
-  const counts = [];
-  for (const ratio of DRAFT_RATIOS) {
-    counts.push(await agreementAt(ratio, target, draft, examples, { maskTokenId, paddingTokenId }));
-  }
-  return draftFigures(counts).agreement;
 }

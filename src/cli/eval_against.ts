@@ -16,7 +16,7 @@ import {
 } from "../evaluate/agreement.ts";
 import type { Arithmetic, Element } from "../gpu/kernel.ts";
 import { readConfig } from "../model/loading/config.ts";
-import { loadModel, type WeightPrecision } from "../model/loading/load.ts";
+import { loadModel } from "../model/loading/load.ts";
 import { checkRoom } from "../model/memory/memory_room.ts";
 import type { Model } from "../model/model.ts";
 import { tileLookup } from "../model/tiles/tuned_tiles.ts";
@@ -24,7 +24,7 @@ import { openCheckpoint } from "../weights/checkpoint.ts";
 import { type DeviceFlags, deviceOf, openDevice } from "./device_options.ts";
 import { readEvaluationData } from "./eval_data.ts";
 import { refuseIgnored } from "./ignored_options.ts";
-import { measuredTuning, type QuantisationFlags, quantisationOf } from "./options.ts";
+import { measuredTuning, precisionOf, type QuantisationFlags, quantisationOf } from "./options.ts";
 import { FittedTable } from "../bench/fitted_table.ts";
 
 /** Tokens of a random prompt. */
@@ -68,11 +68,7 @@ export async function runAgainst(flags: AgainstFlags, command: Command): Promise
         "--kv-cache f16",
     );
   }
-  const precision: WeightPrecision = {
-    layers: quantisation?.scheme,
-    head: quantisation?.head ? quantisation.scheme : undefined,
-    arithmetic: flags.arithmetic,
-  };
+  const precision = { ...precisionOf(quantisation), arithmetic: flags.arithmetic };
   const against = flags.against ?? flags.model;
   const keptAs = kvCache && "f32";
   const tuned = measuredTuning(flags.tuning);

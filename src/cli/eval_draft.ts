@@ -30,7 +30,7 @@ import { draftReport } from "./draft_report.ts";
 import { draftMarkdown, draftTables, drawCalibration } from "./draft_tables.ts";
 import { readEvaluationData, toldModel } from "./eval_data.ts";
 import { evaluateEach, openKept } from "./eval_run.ts";
-import { measuredTuning, type QuantisationFlags, quantisationOf } from "./options.ts";
+import { measuredTuning, precisionOf, type QuantisationFlags, quantisationOf } from "./options.ts";
 import { pngOf } from "./trace_picture/picture.ts";
 
 /** Examples, unless asked otherwise: as many as the published figures have. */
@@ -74,10 +74,7 @@ export async function runDraft(flags: DraftFlags): Promise<void> {
   const answering = answerOptions(config, flags);
   checkLengths(examples, answering, flags, context);
   const quantisation = quantisationOf(flags);
-  const precision = quantisation && {
-    layers: quantisation.scheme,
-    head: quantisation.head ? quantisation.scheme : undefined,
-  };
+  const precision = precisionOf(quantisation);
   const tuned = measuredTuning(flags.tuning);
   using gpu = await openDevice(deviceOf(flags));
   const tiles = tuned && tileLookup(tuned, gpu);

@@ -20,6 +20,7 @@ import {
   measuredTuningOption,
   modelOption,
   numberBetween,
+  precisionOf,
   type QuantisationFlags,
   quantisationOf,
   wholeNumber,
@@ -94,10 +95,7 @@ async function run(flags: LikelihoodFlags): Promise<void> {
   const context = config.maxSequenceLength;
   const { examples, told } = readEvaluationData(data, dir, { most: limit, context });
   const quantisation = quantisationOf(flags);
-  const precision = quantisation && {
-    layers: quantisation.scheme,
-    head: quantisation.head ? quantisation.scheme : undefined,
-  };
+  const precision = precisionOf(quantisation);
   const tuned = measuredTuning(flags.tuning);
   using gpu = await openDevice(deviceOf(flags));
   using kept = openKept<Likelihood>(out, KEPT, {

@@ -20,6 +20,7 @@ import { addDeviceOptions, type DeviceFlags, deviceOf } from "./device_options.t
 import type { WorkerEngineOptions } from "../engine/worker_engine.ts";
 import type { StoredQuantisation } from "../model/loading/config.ts";
 import { ARITHMETICS, ELEMENTS } from "../gpu/kernel.ts";
+import type { WeightPrecision } from "../model/loading/load.ts";
 import { type MemoryOptions, WEIGHT_CHOICES } from "../model/memory/plan_request.ts";
 import { type TunedTiles, UNTUNED } from "../model/tiles/tuned_tiles.ts";
 import {
@@ -97,6 +98,12 @@ export function quantisationOf(
   if (!weights && head) throw new Error("--head is only used with --weights");
   if (!weights && group !== GROUP_SIZES[0]) throw new Error("--group is only used with --weights");
   return weights && { scheme: quantised(weights, group), head };
+}
+
+/** How the matrices of a model are multiplied with: as they are stored without quantisation. */
+export function precisionOf(quantisation: StoredQuantisation | undefined): WeightPrecision {
+  const scheme = quantisation?.scheme;
+  return { layers: scheme, head: quantisation?.head ? scheme : undefined };
 }
 
 function groupSize(text: string): GroupSize {

@@ -3,12 +3,7 @@
 import { join } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { FittedTable } from "../bench/fitted_table.ts";
-import {
-  ablate,
-  type Ablation,
-  agreementStates,
-  contiguousBlocks,
-} from "../compress/prune/ablation.ts";
+import { ablate, type Ablation, contiguousBlocks } from "../compress/prune/ablation.ts";
 import {
   ablationHead,
   ablationRows,
@@ -25,6 +20,7 @@ import {
   readImportance,
   writeImportance,
 } from "../compress/prune/width_importance.ts";
+import { agreementStates } from "../evaluate/agreement_states.ts";
 import { isThere } from "../weights/json_file.ts";
 import { partOf } from "../weights/safetensors_writer.ts";
 import { drawAnalysis } from "./analysis_picture.ts";

@@ -2,12 +2,7 @@
 
 import { basename, dirname, join, resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
-import {
-  ablate,
-  agreementOn,
-  type AgreementStates,
-  agreementStates,
-} from "../compress/prune/ablation.ts";
+import { ablate } from "../compress/prune/ablation.ts";
 import type { Analysis } from "../compress/prune/analysis.ts";
 import {
   type AutoChoice,
@@ -25,6 +20,11 @@ import {
 } from "../compress/prune/pruning.ts";
 import { measureImportance, readNeuronImportance } from "../compress/prune/width_importance.ts";
 import type { DraftFigures } from "../evaluate/draft_agreement.ts";
+import {
+  agreementOn,
+  type AgreementStates,
+  agreementStates,
+} from "../evaluate/agreement_states.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { ModelConfig } from "../model/model_config.ts";
 import { passShare } from "../model/pass_cost.ts";

@@ -6,7 +6,7 @@ import { checkPrunable } from "../compress/prune/pruned_folder.ts";
 import type { MaskingOptions } from "../evaluate/draft_agreement.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { type ModelConfig, readConfig } from "../model/loading/config.ts";
-import { loadCheckpoint, type WeightPrecision } from "../model/loading/load.ts";
+import { loadCheckpoint } from "../model/loading/load.ts";
 import { checkRoom } from "../model/memory/memory_room.ts";
 import type { Model } from "../model/model.ts";
 import { QUANTISED, schemeText } from "../quant/scheme.ts";
@@ -17,6 +17,7 @@ import { addDeviceOptions, type DeviceFlags } from "./device_options.ts";
 import { type EvaluationData, readEvaluationData } from "./eval_data.ts";
 import {
   addSchemeOptions,
+  precisionOf,
   type QuantisationFlags,
   quantisationOf,
   wholeNumber,
@@ -99,11 +100,7 @@ export async function loadToMeasure(
   isShown = true,
 ): Promise<Model> {
   const { name, config, checkpoint } = weights;
-  const quantisation = quantisationOf(flags);
-  const precision: WeightPrecision = {
-    layers: quantisation?.scheme,
-    head: quantisation?.head ? quantisation.scheme : undefined,
-  };
+  const precision = precisionOf(quantisationOf(flags));
   await checkRoom(gpu, [{ name, config, checkpoint, precision }], ROOM_TOKENS);
   if (!isShown) return await loadCheckpoint(gpu, config, checkpoint, { name, precision });
   const report = progressReport(`loading ${name}`, inMebibytes, false);

@@ -177,25 +177,6 @@ export function countAgreement(
   };
 }
 
-/**
- * Agreement of two models with some examples masked at one ratio. To compare several drafts with one
- * target, ask the target once with {@linkcode choicesAt}.
- */
-export async function agreementAt(
-  maskRatio: number,
-  target: Predictor,
-  draft: Predictor,
-  examples: readonly AnsweredPrompt[],
-  options: MaskingOptions,
-): Promise<DraftAgreement> {
-  const states = examples.map((example) => maskAnswer(example, maskRatio, options));
-  return countAgreement(
-    maskRatio,
-    await choicesAt(target, states),
-    await choicesAt(draft, states),
-  );
-}
-
 /** Adds counts of one mask ratio; those of several ratios have the ratio NaN. */
 export function addAgreements(agreements: readonly DraftAgreement[]): DraftAgreement {
   return agreements.reduce((a, b) => ({

@@ -265,3 +265,12 @@ export function knownAnswer(id: string): KnownAnswer {
   )!;
   return { prompt: item.prompt, answer: item.expected, ids };
 }
+
+/** Finished lines of a file that a running command writes; 0 before it is there. */
+export function linesOf(file: string): number {
+  try {
+    return Deno.readTextFileSync(file).split("\n").length - 1;
+  } catch {
+    return 0;
+  }
+}

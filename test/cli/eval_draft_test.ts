@@ -5,7 +5,7 @@ import { decode } from "fast-png";
 import { join } from "node:path";
 import type { DraftReport } from "../../src/cli/draft_report.ts";
 import { withFolder } from "../model/random_checkpoint.ts";
-import { Running, taskCommand, unmask } from "./command.ts";
+import { linesOf, Running, taskCommand, unmask } from "./command.ts";
 
 const TARGET = "models/tiny-target";
 const DRAFT = ["eval", "agreement", "--draft", "models/tiny-draft"];
@@ -57,13 +57,7 @@ Deno.test("a run that was killed goes on, and ends with the same counts; another
     const [killed, whole] = ["killed", "whole"].map((name) => join(dir, name));
     const args = [...DRAFT, "--limit", "24", "--answers", "0", "--json", "--seed", "5"];
     const kept = join(killed, "agreement.jsonl");
-    const lines = () => {
-      try {
-        return Deno.readTextFileSync(kept).split("\n").length - 1;
-      } catch {
-        return 0;
-      }
-    };
+    const lines = () => linesOf(kept);
     {
       await using running = new Running(taskCommand("unmask", [...args, "--out", killed]));
       while (lines() < 4) await new Promise((resolve) => setTimeout(resolve, 5));

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
 import { withFolder } from "../model/random_checkpoint.ts";
-import { Running, taskCommand, unmask } from "./command.ts";
+import { linesOf, Running, taskCommand, unmask } from "./command.ts";
 
 const COMMAND = ["eval", "likelihood"];
 
@@ -12,13 +12,7 @@ Deno.test("a killed run goes on to the same report; another setting is refused b
     const [killed, whole] = ["killed", "whole"].map((name) => join(dir, name));
     const args = [...COMMAND, "--limit", "6", "--samples", "32", "--seed", "7"];
     const kept = join(killed, "likelihood.jsonl");
-    const lines = () => {
-      try {
-        return Deno.readTextFileSync(kept).split("\n").length - 1;
-      } catch {
-        return 0;
-      }
-    };
+    const lines = () => linesOf(kept);
     {
       await using running = new Running(taskCommand("unmask", [...args, "--out", killed]));
       while (lines() < 3) await new Promise((resolve) => setTimeout(resolve, 5));

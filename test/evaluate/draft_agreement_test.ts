@@ -6,14 +6,15 @@ import { GREEDY, type Predictor } from "../../src/denoise/predictor.ts";
 import { EMBEDDED_DRAFT, EMBEDDED_TARGET } from "../../src/engine/embedded_models.ts";
 import {
   addAgreements,
-  agreementAt,
   type AnsweredPrompt,
   calibrationError,
   choicesAt,
   countAgreement,
   DRAFT_RATIOS,
+  type DraftAgreement,
   draftFigures,
   maskAnswer,
+  type MaskingOptions,
 } from "../../src/evaluate/draft_agreement.ts";
 import { anyGpu } from "../gpu/device.ts";
 import { modelOf } from "../model/models.ts";
@@ -22,6 +23,22 @@ import { publicExamples } from "./public_examples.ts";
 const MASK = 99;
 const PADDING = 98;
 const MASKING = { maskTokenId: MASK, paddingTokenId: PADDING, responseLength: 16 };
+
+/** Agreement of two models with some examples masked at one ratio. */
+async function agreementAt(
+  maskRatio: number,
+  target: Predictor,
+  draft: Predictor,
+  examples: readonly AnsweredPrompt[],
+  options: MaskingOptions,
+): Promise<DraftAgreement> {
+  const states = examples.map((example) => maskAnswer(example, maskRatio, options));
+  return countAgreement(
+    maskRatio,
+    await choicesAt(target, states),
+    await choicesAt(draft, states),
+  );
+}
 
 /** Answers by a function of the position and the number of visible tokens. */
 function toy(

@@ -3,74 +3,14 @@
  * skipping layers while it runs.
  */
 
-import {
-  type AnsweredPrompt,
-  choicesAt,
-  type Chosen,
-  countAgreement,
-  DRAFT_RATIOS,
-  type DraftFigures,
-  draftFigures,
-  maskAnswer,
-  type MaskedAnswer,
-  type MaskingOptions,
-} from "../../evaluate/draft_agreement.ts";
+import { agreementOn, type AgreementStates } from "../../evaluate/agreement_states.ts";
+import type { DraftFigures } from "../../evaluate/draft_agreement.ts";
 import type { Model } from "../../model/model.ts";
-
-/** What is asked of a model: the part that measuring needs. */
-type Asked = Parameters<typeof choicesAt>[0];
-
-/** States in which models are compared, and what the whole model chooses there. */
-export interface AgreementStates {
-  readonly byRatio: readonly {
-    readonly maskRatio: number;
-    readonly states: readonly MaskedAnswer[];
-    readonly target: readonly (readonly Chosen[])[];
-  }[];
-  /** Number of states. */
-  readonly count: number;
-}
 
 /** A measurement without some layers. */
 export interface Ablation extends DraftFigures {
   /** Layers that were skipped, ascending. */
   readonly skipped: readonly number[];
-}
-
-/**
- * Masks examples and asks the whole model.
- * @param progress told the number of states that are done
- */
-export async function agreementStates(
-  target: Asked,
-  examples: readonly AnsweredPrompt[],
-  masking: MaskingOptions,
-  progress?: (done: number) => void,
-): Promise<AgreementStates> {
-  const byRatio: AgreementStates["byRatio"][number][] = [];
-  for (const maskRatio of DRAFT_RATIOS) {
-    const states = examples.map((example) => maskAnswer(example, maskRatio, masking));
-    const before = byRatio.length * examples.length;
-    const chosen = await choicesAt(target, states, (done) => progress?.(before + done));
-    byRatio.push({ maskRatio, states, target: chosen });
-  }
-  return { byRatio, count: byRatio.length * examples.length };
-}
-
-/** Figures of a model on these states. @param progress told the number of states that are done */
-export async function agreementOn(
-  { byRatio }: AgreementStates,
-  draft: Asked,
-  progress?: (done: number) => void,
-): Promise<DraftFigures> {
-  let before = 0;
-  const counts = [];
-  for (const { maskRatio, states, target } of byRatio) {
-    const chosen = await choicesAt(draft, states, (done) => progress?.(before + done));
-    counts.push(countAgreement(maskRatio, target, chosen));
-    before += states.length;
-  }
-  return draftFigures(counts);
 }
 
 /** Measures the model without some layers; no weights are copied. */

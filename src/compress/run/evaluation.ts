@@ -4,17 +4,8 @@
  */
 
 import type { Predictor } from "../../denoise/predictor.ts";
-import {
-  type AnsweredPrompt,
-  choicesAt,
-  type Chosen,
-  countAgreement,
-  DRAFT_RATIOS,
-  draftFigures,
-  maskAnswer,
-  type MaskedAnswer,
-  type MaskingOptions,
-} from "../../evaluate/draft_agreement.ts";
+import { agreementOn, agreementStates } from "../../evaluate/agreement_states.ts";
+import type { AnsweredPrompt, MaskingOptions } from "../../evaluate/draft_agreement.ts";
 import type { Sample } from "../data/sample.ts";
 import type { Evaluation } from "./history.ts";
 
@@ -38,21 +29,14 @@ export async function evaluationOf(
   teacher: Predictor | undefined,
   student: Predictor,
 ): Promise<() => Promise<Evaluation>> {
-  const states = DRAFT_RATIOS.map((ratio) =>
-    examples.map((example) => maskAnswer(example, ratio, options))
-  );
-  const right: (readonly (readonly Chosen[])[])[] = [];
-  for (const some of states) {
-    right.push(teacher ? await choicesAt(teacher, some) : answersOf(examples, some));
-  }
+  const states = await agreementStates(teacher, examples, options);
   return async () => {
-    const counts = [];
-    for (const [i, ratio] of DRAFT_RATIOS.entries()) {
-      counts.push(countAgreement(ratio, right[i], await choicesAt(student, states[i])));
-    }
-    const { agreement, byRatio, confidentCorrect, confidentShare } = draftFigures(counts);
+    const { agreement, byRatio, confidentCorrect, confidentShare } = await agreementOn(
+      states,
+      student,
+    );
     return {
-      ratios: DRAFT_RATIOS,
+      ratios: byRatio.map(({ maskRatio }) => maskRatio),
       agreement: byRatio.map(({ agreement }) => agreement),
       average: agreement,
       // JSON has no NaN.
@@ -60,18 +44,4 @@ export async function evaluationOf(
       sureShare: confidentShare,
     };
   };
-}
-
-/** What an all-knowing teacher would choose. */
-function answersOf(
-  examples: readonly AnsweredPrompt[],
-  states: readonly MaskedAnswer[],
-): Chosen[][] {
-  return states.map(({ positions }, i) => {
-    const { prompt, answer } = examples[i];
-    return Array.from(
-      positions,
-      (position) => ({ token: answer[position - prompt.length], confidence: 1 }),
-    );
-  });
 }
