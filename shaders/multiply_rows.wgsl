@@ -153,43 +153,11 @@ fn multiply_strips(first: u32, unit: u32, begin: u32, end: u32) {
   }
 }
 
-// One store: a software adapter runs both sides of a branch.
-fn store(row: u32, at: u32, value: vec4<f32>) {
-  if (row < params.rows) {
-    var sum = value;
-    if (params.add == 1u) {
-      sum += c[at];
-    }
-    c[at] = sum;
-  }
-}
-
-fn store_row(first: u32, row: u32, start: u32) {
-  store(first + row, start + (first + row) * params.c_stride, sums[row]);
-}
-
-fn store_eight(first: u32, row: u32, start: u32) {
-  store_row(first, row, start);
-  store_row(first, row + 1u, start);
-  store_row(first, row + 2u, start);
-  store_row(first, row + 3u, start);
-  store_row(first, row + 4u, start);
-  store_row(first, row + 5u, start);
-  store_row(first, row + 6u, start);
-  store_row(first, row + 7u, start);
-}
-
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let unit = group.y * LANES + lane;
   let first = group.x * 32u;
   let begin = group.z * params.part;
   multiply_strips(first, unit, begin, min(params.inner, begin + params.part));
-  if (unit < params.column_units) {
-    let start = group.z * params.part_stride + unit;
-    store_eight(first, 0u, start);
-    store_eight(first, 8u, start);
-    store_eight(first, 16u, start);
-    store_eight(first, 24u, start);
-  }
+  store_unit(first, group.z, unit, 0u);
 }

@@ -1,6 +1,7 @@
 /** Products of matrices in f32, as training has them. */
 
 import source from "../../shaders/multiply_rows.wgsl" with { type: "text" };
+import storeUnits from "../../shaders/lib/store_units.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import { fitsScratch, type Scratch } from "../gpu/scratch.ts";
@@ -16,6 +17,7 @@ import { transpose } from "./transpose.ts";
 export const multiplyRowsKernel = defineKernel({
   name: "multiply_rows",
   source,
+  snippets: [storeUnits],
   bindings: { a: "read", b: "read", c: "write" },
   params: ROW_PRODUCT_PARAMS,
   constants: { A_TRANSPOSED: 0 },

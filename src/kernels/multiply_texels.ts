@@ -1,6 +1,7 @@
 /** Products of matrices in f32 on a software adapter; `multiply` of multiply_rows.ts records them. */
 
 import source from "../../shaders/multiply_texels.wgsl" with { type: "text" };
+import storeUnits from "../../shaders/lib/store_units.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";
 import { type ProductForm, ROW_PRODUCT_PARAMS } from "./row_product.ts";
 
@@ -8,6 +9,7 @@ import { type ProductForm, ROW_PRODUCT_PARAMS } from "./row_product.ts";
 export const multiplyTexelsKernel = defineKernel({
   name: "multiply_texels",
   source,
+  snippets: [storeUnits],
   bindings: { a: "texels", b: "texels", c: "write" },
   params: ROW_PRODUCT_PARAMS,
   constants: { A_TRANSPOSED: 0, B_TRANSPOSED: 0, LANES: 32 },
