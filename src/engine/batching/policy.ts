@@ -100,8 +100,11 @@ export const MOST_PRIORITY = 8;
 /** The share of the budget up to which a job is small. */
 const SMALL = 1 / 4;
 
-/** The share of a pass that it may be put off by, where that lets more jobs share it. */
-const GRACE_SHARE = 0.1;
+/**
+ * The share of a pass that it may be put off by if all jobs would come back; for fewer, less. Who is
+ * not waited for waits for the whole pass.
+ */
+const GRACE_SHARE = 0.5;
 
 /**
  * Chooses among the jobs that wait.
@@ -137,7 +140,8 @@ export function graceBefore(
   const left = pending.filter((job) => job.model === model).length - jobs.length;
   if (left > 0 || rows >= budgetOf(model, pending, state)) return 0;
   const { longestGrace } = state.settings ?? POLICY_SETTINGS;
-  return Math.min(longestGrace, GRACE_SHARE * curve.cost(rows));
+  const share = GRACE_SHARE * returning / (returning + jobs.length);
+  return Math.min(longestGrace, share * curve.cost(rows));
 }
 
 function curveOf(model: PassModel, { curves }: PolicyState): CostCurve {

@@ -138,8 +138,9 @@ Deno.test("several passes run in one go only if nobody is kept from joining", ()
 
 Deno.test("a pass waits a moment for jobs that come back, unless it is full or nobody comes", () => {
   const state = stateOf(gpu);
-  assert(graceBefore(steps(4), 4, state) > 0);
-  assert(graceBefore(steps(4), 4, state) <= 0.1 * gpu(128));
+  assert(graceBefore(steps(4), 1, state) > 0);
+  assert(graceBefore(steps(4), 1, state) < graceBefore(steps(4), 4, state));
+  assert(graceBefore(steps(1), 100, state) <= POLICY_SETTINGS.longestGrace);
   assertEquals(graceBefore(steps(4), 0, state), 0);
   assertEquals(graceBefore(steps(40), 4, state), 0);
   assertEquals(graceBefore([], 4, state), 0);
