@@ -31,7 +31,7 @@ export interface SimulatedServer {
 /** Usual values of what is no measurement. */
 export const SIMULATED_SERVER: Omit<SimulatedServer, "curve"> = {
   mostRows: 1024,
-  mostWaiting: 256,
+  mostWaiting: 64,
   readback: 1,
   hostWork: 0.3,
 };
@@ -125,6 +125,7 @@ export function simulateLoad(
   const waitingJobs = () => running.filter(({ since }) => since <= now);
   /** Requests of the last pass. */
   let last = new Set<Request>();
+  let ended = 0;
 
   for (;;) {
     join();
@@ -139,13 +140,15 @@ export function simulateLoad(
       continue;
     }
     if (way.grace) {
-      const away = () => running.filter((one) => one.since > now && last.has(one));
-      const until = now + way.grace(ready.map(jobOf), away().length, stateOf());
-      for (let left = away(); left.length > 0 && now < until; left = away()) {
-        now = Math.min(until, ...left.map(({ since }) => since));
+      // As the server waits: anew whenever one comes back.
+      for (;;) {
+        const away = running.filter((one) => one.since > now && last.has(one));
+        const until = way.grace(ready.map(jobOf), ended, away.length, stateOf());
+        if (away.length === 0 || now >= until) break;
+        now = Math.min(until, ...away.map(({ since }) => since));
+        join();
+        ready = waitingJobs();
       }
-      join();
-      ready = waitingJobs();
     }
     const choice = way.choose(ready.map(jobOf), stateOf(), now);
     const chosen = choice.jobs.map((job) => ready[job]);
@@ -161,6 +164,7 @@ export function simulateLoad(
       sums.requests += chosen.length;
       sums.busy += cost;
     }
+    ended = now;
     let host = now + readback;
     for (const request of chosen) {
       host += hostWork;

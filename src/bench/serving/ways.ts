@@ -2,7 +2,7 @@
 
 import {
   choosePass,
-  graceBefore,
+  graceUntil,
   type PassChoice,
   type PendingJob,
   type PolicyState,
@@ -20,8 +20,8 @@ export interface Way {
   /** Requests that run at once. */
   readonly running: number;
   choose(pending: readonly WaitingJob[], state: PolicyState, now: number): PassChoice;
-  /** Milliseconds by which the next pass is put off; see policy.ts. Absent: none. */
-  readonly grace?: typeof graceBefore;
+  /** Until when the next pass is put off; see policy.ts. Absent: it never is. */
+  readonly grace?: typeof graceUntil;
 }
 
 /** First come, first served: a request has the device to itself until it is answered. */
@@ -61,7 +61,7 @@ export const SHARED_PASSES: Way = {
   name: "shared passes",
   running: 64,
   choose: choosePass,
-  grace: graceBefore,
+  grace: graceUntil,
 };
 
 /** All, the server's own last. */
