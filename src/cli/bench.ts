@@ -219,7 +219,8 @@ export function benchCommand(): Command {
         "drafts; pair: an 8B target and its draft of random " +
         "weights denoise 128 tokens; roofline: linear layers of the 8B pair against the device's " +
         "peak rates; training: steps of training a model and of distilling the embedded draft from it; " +
-        "load: loads a model folder, against the disk's rate; peers: the same model " +
+        "load: loads a model folder, against the disk's rate; simulate: ways to serve many requests, " +
+        "under simulated load; peers: the same model " +
         "in other runtimes (deno task peers); default: kernels and models",
     )
     .argument(
@@ -290,7 +291,8 @@ export function benchCommand(): Command {
     .option("--steps <n>", "denoising steps of a strategy's answer", wholeNumber(1))
     .option(
       "--only <names>",
-      "only these settings. Of strategies: such as plain,threshold+dual,auto+fast; of load: " +
+      "only these settings. Of strategies: such as plain,threshold+dual,auto+fast; of simulate, " +
+        "costs of passes: such as llada-8b-bf16; of load: " +
         `${WEIGHT_CHOICES.join(",")}; of peers: ` +
         "onnxruntime-web,onnxruntime-node,node-llama-cpp-vulkan,node-llama-cpp",
       (names) => names.split(","),
