@@ -234,7 +234,7 @@ export function forward(pass: ForwardPass, batch: RowBatch, observe?: PassObserv
       epsilon: config.normEpsilon,
     });
 
-  embed(recorder, batch.ids, weights.embedding, x, rows, batch.firstRow);
+  embed(recorder, batch.ids, weights.embedding, x, rows, { firstRow: batch.firstRow });
   observe?.hidden?.("embed", x);
   const element = batch.kept?.element;
   for (const [i, layer] of weights.layers.entries()) {
