@@ -12,16 +12,11 @@ import type {
 } from "../denoise/predictor.ts";
 import { waiting } from "../gpu/mapping.ts";
 import type { Readback } from "../gpu/readback.ts";
-import { createTensor, type Tensor, tensorOf, upload } from "../gpu/tensor.ts";
-import { commit, type CommitRule, LOG_ENTRY_WORDS, RANKINGS, RULES } from "../kernels/commit.ts";
+import { createTensor, type Tensor, upload } from "../gpu/tensor.ts";
+import { commit, LOG_ENTRY_WORDS } from "../kernels/commit.ts";
 import { listMasked } from "../kernels/list_masked.ts";
-import {
-  ANSWER_WORDS,
-  ASKED_WORDS,
-  STEP_PLAN_WORDS,
-  writeAnswer,
-  writeStepPlan,
-} from "../kernels/step_plan.ts";
+import { type CommitRule, PLACE_WORDS, RANKINGS, RULES, writePlace } from "../kernels/place.ts";
+import { ASKED_WORDS, checkTokens, STEP_PLAN_WORDS, writeStepPlan } from "../kernels/step_plan.ts";
 import { CanvasRows, visibleBefore } from "./canvas_rows.ts";
 import { checkChoice, checkToken } from "./input.ts";
 import { type PredictionContext, recordPredictions } from "./prediction_pass.ts";
@@ -54,7 +49,6 @@ export class DeviceCanvas implements Canvas {
   readonly #guarded: GuardedRun;
   readonly #sequences: readonly CanvasSequence[];
   readonly #rows: CanvasRows;
-  readonly #answers: Tensor;
   readonly #finished: Tensor;
   readonly #maskToken: number;
   readonly #guidance: number | undefined;
@@ -76,7 +70,8 @@ export class DeviceCanvas implements Canvas {
     this.#sequences = sequences;
     this.#maskToken = sequences[0].maskToken;
     this.#guidance = sequences[0].guidance && sequences[0].guidance.scale + 1;
-    for (const { maskToken, guidance } of sequences) {
+    for (const { maskToken, guidance, endTokens } of sequences) {
+      checkTokens(endTokens, "endTokens");
       if (maskToken === this.#maskToken && guidance?.scale === sequences[0].guidance?.scale) {
         continue;
       }
@@ -84,17 +79,7 @@ export class DeviceCanvas implements Canvas {
     }
     const packed = packRows(sequences, this.#maskToken);
     this.#ids = packed.ids.slice();
-    const answers = new Uint32Array(ANSWER_WORDS * sequences.length);
-    for (const [i, { firstRow, positions }] of packed.sequences.entries()) {
-      const { promptLength, endTokens } = sequences[i];
-      writeAnswer(answers, ANSWER_WORDS * i, {
-        firstRow: firstRow + visibleBefore(positions, promptLength),
-        endRow: firstRow + positions.length,
-        endTokens,
-      });
-    }
     this.#rows = new CanvasRows(context, packed);
-    this.#answers = tensorOf(gpu, "canvas answers", answers);
     this.#finished = createTensor(gpu, "canvas finished", sequences.length);
   }
 
@@ -137,6 +122,7 @@ export class DeviceCanvas implements Canvas {
     );
     const entries = strides.reduce((sum, stride) => sum + stride * count, 0);
     const log = scratch.get("canvas log", LOG_ENTRY_WORDS * entries);
+    const places = scratch.get("canvas places", PLACE_WORDS * count * steps.length);
 
     const slow = this.#context.pace.isSlow(this.#rows.batch.rows);
     for (const [i, step] of steps.entries()) {
@@ -151,7 +137,7 @@ export class DeviceCanvas implements Canvas {
       const batch = this.#rows.batchOf(step);
       const hidden = family.forward(this.#context, batch);
       if (strides[i] === 1) continue; // nothing to commit: the pass itself is still spent
-      this.#recordCommit(step, hidden, log, plans, {
+      this.#recordCommit(step, hidden, { log, plans, places }, {
         firstHiddenRow: batch.firstRow,
         capacity: capacities[i],
         planOffset: i * count,
@@ -170,8 +156,7 @@ export class DeviceCanvas implements Canvas {
   #recordCommit(
     step: TwinStep,
     hidden: Tensor,
-    log: Tensor,
-    plans: Tensor,
+    { log, plans, places }: Readonly<Record<"log" | "plans" | "places", Tensor>>,
     at: {
       readonly firstHiddenRow: number;
       readonly capacity: number;
@@ -182,32 +167,55 @@ export class DeviceCanvas implements Canvas {
   ): void {
     const { recorder, scratch } = this.#context;
     const count = this.#sequences.length;
-    const places = count * at.capacity;
-    const { twinRows } = this.#rows.packed;
-    const asked = scratch.get("asked", ASKED_WORDS * places);
-    const rows = scratch.get("asked_rows", places * (twinRows > 0 ? 2 : 1));
+    const { twinRows, sequences } = this.#rows.packed;
+    const words = new Uint32Array(PLACE_WORDS * count);
+    for (const [i, { firstRow, positions }] of sequences.entries()) {
+      const { promptLength, endTokens } = this.#sequences[i];
+      writePlace(words, PLACE_WORDS * i, {
+        sequence: i,
+        firstRow,
+        hiddenShift: at.firstHiddenRow,
+        twinShift: at.firstHiddenRow - twinRows,
+        twinRows,
+        askedFirst: i * at.capacity,
+        capacity: at.capacity,
+        logFirst: at.logOffset + i * at.logStride,
+        ranking: step.remasking,
+        rule: step.rule,
+        stopAtEnd: step.stopAtEnd,
+        answer: {
+          firstRow: firstRow + visibleBefore(positions, promptLength),
+          endRow: firstRow + positions.length,
+          endTokens,
+        },
+      });
+    }
+    upload(this.#context.gpu, places, words, PLACE_WORDS * at.planOffset);
+    const entries = count * at.capacity;
+    const asked = scratch.get("asked", ASKED_WORDS * entries);
+    const rows = scratch.get("asked_rows", entries * (twinRows > 0 ? 2 : 1));
     const counts = scratch.get("counts", count);
-    const shared = {
+    const call = {
       count,
-      capacity: at.capacity,
+      placeOffset: at.planOffset,
       planOffset: at.planOffset,
       maskToken: this.#maskToken,
-      twinRows,
+      guided: twinRows > 0,
     };
     listMasked(recorder, {
       ids: this.#rows.batch.ids,
-      sequences: this.#rows.batch.ranges,
+      places,
       row_position: this.#rows.batch.rowPosition,
       plans,
       finished: this.#finished,
       asked,
       asked_rows: rows,
       counts,
-    }, { ...shared, firstHiddenRow: at.firstHiddenRow });
+    }, call);
     const predictions = recordPredictions(this.#context, hidden, {
       asked,
       rows,
-      entries: places,
+      entries,
       guidance: this.#guidance,
       plans,
       planOffset: at.planOffset,
@@ -218,18 +226,11 @@ export class DeviceCanvas implements Canvas {
       counts,
       predictions,
       plans,
-      answers: this.#answers,
+      places,
       ids: this.#rows.batch.ids,
       finished: this.#finished,
       commit_log: log,
-    }, {
-      ...shared,
-      logOffset: at.logOffset,
-      logStride: at.logStride,
-      ranking: step.remasking,
-      stopAtEnd: step.stopAtEnd,
-      rule: step.rule,
-    });
+    }, call);
   }
 
   /** @throws {GpuError} when the device failed; the canvas is then unusable */
@@ -290,7 +291,7 @@ export class DeviceCanvas implements Canvas {
     if (this.#destroyed) return;
     this.#destroyed = true;
     const { recorder } = this.#context;
-    for (const tensor of [...this.#rows.tensors, this.#answers, this.#finished]) {
+    for (const tensor of [...this.#rows.tensors, this.#finished]) {
       recorder.retire(tensor);
     }
     recorder.submit();
