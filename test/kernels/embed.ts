@@ -67,7 +67,7 @@ export const kernelCase = defineCase<Size, Inputs>({
     const table = uploadMatrix(tensors, matrix, partColumns);
     const tokens = tensors.of("ids", ids);
     return {
-      record: (recorder) => embed(recorder, tokens, table, x.tensor, rows, firstRow),
+      record: (recorder) => embed(recorder, tokens, table, x.tensor, rows, { firstRow }),
       outputs: { x },
     };
   },
