@@ -1,6 +1,7 @@
 /** Lists on the GPU the rows that a denoising step may commit. */
 
 import source from "../../shaders/list_masked.wgsl" with { type: "text" };
+import place from "../../shaders/lib/place.wgsl" with { type: "text" };
 import stepPlan from "../../shaders/lib/step_plan.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
@@ -10,10 +11,10 @@ import type { Tensor } from "../gpu/tensor.ts";
 export const listMaskedKernel = defineKernel({
   name: "list_masked",
   source,
-  snippets: [stepPlan],
+  snippets: [place, stepPlan],
   bindings: {
     ids: "read",
-    sequences: "read",
+    places: "read",
     row_position: "read",
     plans: "read",
     finished: "read",
@@ -21,27 +22,41 @@ export const listMaskedKernel = defineKernel({
     asked_rows: "write",
     counts: "write",
   },
-  params: {
-    capacity: "u32",
-    plan_offset: "u32",
-    mask_token: "u32",
-    twin_rows: "u32",
-    first_hidden_row: "u32",
-  },
+  params: { place_offset: "u32", plan_offset: "u32", mask_token: "u32" },
   constants: { GUIDED: 0 },
 });
 
+/** The places of a call, and what is the same for all of them. */
+export interface PlacesOfCall {
+  /** Number of places. */
+  readonly count: number;
+  /** The first of them. */
+  readonly placeOffset: number;
+  /** The first of their plans. */
+  readonly planOffset: number;
+  readonly maskToken: number;
+  /** Whether their sequences have unconditional twins. */
+  readonly guided: boolean;
+}
+
+/** Parameters and constants of a call. */
+export function paramsOf({ placeOffset, planOffset, maskToken, guided }: PlacesOfCall) {
+  return {
+    params: { place_offset: placeOffset, plan_offset: planOffset, mask_token: maskToken },
+    constants: { GUIDED: guided ? 1 : 0 },
+  };
+}
+
 /**
- * Records the listing, with `capacity` places per sequence.
- * @param tensors.sequences `[count]` of (first row, rows, …)
- * @param tensors.asked `[count, capacity]`
- * @param tensors.asked_rows `[count, capacity]`, or twice that when guided
+ * Records the listing; see the shader for the tensors' layouts.
+ * @param tensors.places as `writePlace` writes them
+ * @param tensors.asked_rows one row, or two when guided, for each entry of `asked`
  */
 export function listMasked(
   recorder: Recorder,
   tensors: {
     readonly ids: Tensor;
-    readonly sequences: Tensor;
+    readonly places: Tensor;
     readonly row_position: Tensor;
     readonly plans: Tensor;
     readonly finished: Tensor;
@@ -49,27 +64,11 @@ export function listMasked(
     readonly asked_rows: Tensor;
     readonly counts: Tensor;
   },
-  options: {
-    readonly count: number;
-    readonly capacity: number;
-    readonly planOffset: number;
-    readonly maskToken: number;
-    /** Number of rows from a row to its unconditional twin, or 0 without guidance. */
-    readonly twinRows: number;
-    /** The row that the hidden states begin with. */
-    readonly firstHiddenRow: number;
-  },
+  call: PlacesOfCall,
 ): void {
   recorder.dispatch(listMaskedKernel, {
     bindings: tensors,
-    params: {
-      capacity: options.capacity,
-      plan_offset: options.planOffset,
-      mask_token: options.maskToken,
-      twin_rows: options.twinRows,
-      first_hidden_row: options.firstHiddenRow,
-    },
-    constants: { GUIDED: options.twinRows > 0 ? 1 : 0 },
-    workgroups: [options.count],
+    ...paramsOf(call),
+    workgroups: [call.count],
   });
 }

@@ -4,8 +4,6 @@
 export const STEP_PLAN_WORDS = 16;
 /** Words of 4 bytes in an `Asked`. */
 export const ASKED_WORDS = 4;
-/** Words of 4 bytes in an `Answer` (commit.wgsl). */
-export const ANSWER_WORDS = 8;
 /** Tokens that a list inside one of the structs can hold. */
 export const LIST_TOKENS = 4;
 
@@ -43,7 +41,8 @@ export function isMeasured({ measure = DEFAULT_MEASURE }: Pick<StepPlan, "measur
   return measure !== DEFAULT_MEASURE;
 }
 
-function writeTokens(
+/** Writes a list of tokens at word `at`. @throws {RangeError} when it is longer than 4 */
+export function writeTokens(
   words: Uint32Array,
   at: number,
   tokens: readonly number[],
@@ -67,19 +66,4 @@ export function writeStepPlan(words: Uint32Array<ArrayBuffer>, at: number, plan:
   words[at + 7] = MEASURES[plan.measure ?? DEFAULT_MEASURE];
   writeTokens(words, at + 8, plan.banned, "bannedTokens");
   writeTokens(words, at + 12, plan.unconfident, "unconfidentTokens");
-}
-
-/** Writes an `Answer` at word `at`. @throws {RangeError} when there are more than 4 end tokens */
-export function writeAnswer(
-  words: Uint32Array,
-  at: number,
-  answer: {
-    readonly firstRow: number;
-    readonly endRow: number;
-    readonly endTokens: readonly number[];
-  },
-): void {
-  words[at] = answer.firstRow;
-  words[at + 1] = answer.endRow;
-  writeTokens(words, at + 4, answer.endTokens, "endTokens");
 }

@@ -6,7 +6,7 @@ import {
   type Commit,
   GREEDY,
 } from "../../src/denoise/predictor.ts";
-import { RANKINGS } from "../../src/kernels/commit.ts";
+import { RANKINGS } from "../../src/kernels/place.ts";
 import { loadModel } from "../../src/model/loading/load.ts";
 import type { Model } from "../../src/model/model.ts";
 import { anyGpu, DeviceWatch } from "../gpu/device.ts";

@@ -1,7 +1,8 @@
 /** What is asked behind each pass of a run, and where the answers come to lie. */
 
 import type { Commit, TokenChoice } from "../../denoise/predictor.ts";
-import { PLACE_WORDS, STEP_PLAN_WORDS, writePlace, writeStepPlan } from "../../kernels/step_plan.ts";
+import { PLACE_WORDS, writePlace } from "../../kernels/place.ts";
+import { STEP_PLAN_WORDS, writeStepPlan } from "../../kernels/step_plan.ts";
 import type { ModelConfig } from "../model_config.ts";
 import { checkToken } from "../input.ts";
 import { LOG_ENTRY_WORDS } from "../../kernels/commit.ts";

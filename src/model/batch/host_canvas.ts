@@ -7,7 +7,7 @@ import type {
   Commit,
   Prediction,
 } from "../../denoise/predictor.ts";
-import { type CommitRule, RANKINGS, RULES } from "../../kernels/commit.ts";
+import { type CommitRule, RANKINGS, RULES } from "../../kernels/place.ts";
 import { LIST_TOKENS } from "../../kernels/step_plan.ts";
 import type { KnownPages } from "./kept_table.ts";
 import { KeptTable } from "./kept_table.ts";

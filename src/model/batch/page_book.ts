@@ -22,7 +22,7 @@ export class PagesError extends GpuError {
 
 /** What holds pages: the kept keys and values of one sequence. */
 export interface PageHolder {
-  /** Where its pages come from; absent: from those that are free. */
+  /** Where its pages come from as long as some are left there; then from those that are free. */
   readonly reserved?: Reservation;
 }
 
@@ -63,8 +63,10 @@ export class PageBook implements PagePool {
   #reserved = 0;
   /** Pages in use that nobody set aside. */
   #loose = 0;
-  /** Holders of each page in use; it is counted for the first. */
+  /** Holders of each page in use. */
   readonly #holders = new Map<number, PageHolder[]>();
+  /** The reservation for which a page in use is counted, that of its first holder; none if loose. */
+  readonly #counted = new Map<number, Reservation>();
   readonly #idle: number[] = [];
   #made = 0;
   #shared = 0;
@@ -105,21 +107,19 @@ export class PageBook implements PagePool {
   /** @throws {PagesError} when there are too few, naming what was set aside */
   take(count: number, holder: PageHolder): number[] {
     const { reserved } = holder;
-    const open = reserved?.open ? reserved : undefined;
-    const there = open ? open.pages - open.used : this.free;
-    if (count > there) {
+    const left = reserved?.open ? reserved.pages - reserved.used : 0;
+    if (count > left + this.free) {
       throw new PagesError(
-        `a canvas needs ${count} pages of ${this.positions} keys and values, and ` +
-          (open
-            ? `of the ${open.pages} that are set aside for it ${there} are left. Reserve more.`
-            : `of ${this.total} there are ${there} that nobody uses or set aside. Destroy a canvas, ` +
-              "or allow more (--cache-pages)."),
+        `a canvas needs ${count} pages of ${this.positions} keys and values: ` +
+          (reserved ? `${left} of the ${reserved.pages} set aside for it are left, and ` : "") +
+          `of all ${this.total} there are ${this.free} that nobody uses or has set aside. ` +
+          "Wait until a canvas is destroyed, or allow more (--cache-pages).",
       );
     }
-    this.#count(holder, count);
     return Array.from({ length: count }, () => {
       const page = this.#idle.pop() ?? this.#made++;
       this.#holders.set(page, [holder]);
+      this.#count(page, holder);
       return page;
     });
   }
@@ -141,8 +141,11 @@ export class PageBook implements PagePool {
     const at = holders.indexOf(holder);
     holders.splice(at, 1);
     if (at === 0) {
-      this.#count(holder, -1);
-      if (holders.length > 0) this.#count(holders[0], 1);
+      const reserved = this.#counted.get(page);
+      if (reserved?.open) reserved.used--;
+      else this.#loose--;
+      this.#counted.delete(page);
+      if (holders.length > 0) this.#count(page, holders[0]);
     }
     if (holders.length === 1) this.#shared--;
     if (holders.length > 0) return;
@@ -160,8 +163,11 @@ export class PageBook implements PagePool {
     this.#idle.push(...pages);
   }
 
-  #count({ reserved }: PageHolder, pages: number): void {
-    if (reserved?.open) reserved.used += pages;
-    else this.#loose += pages;
+  /** Counts a page for its first holder. */
+  #count(page: number, { reserved }: PageHolder): void {
+    if (reserved?.open && reserved.used < reserved.pages) {
+      reserved.used++;
+      this.#counted.set(page, reserved);
+    } else this.#loose++;
   }
 }
