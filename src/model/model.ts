@@ -128,7 +128,7 @@ export class Model implements Predictor, BatchModel, Disposable {
       kvCache: element,
       pace: this.pace,
     };
-    this.#pool = new KeyValuePool(gpu, recorder, config, element, shared.pages);
+    this.#pool = new KeyValuePool(this.#context, shared.pages);
     const space = {
       context: this.#context,
       readback: this.readback,

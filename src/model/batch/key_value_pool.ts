@@ -4,9 +4,11 @@ import type { Gpu } from "../../gpu/device.ts";
 import { type Element, elementBytes } from "../../gpu/kernel.ts";
 import { turnEventLoop } from "../../gpu/mapping.ts";
 import type { Recorder } from "../../gpu/recorder.ts";
+import type { Scratch } from "../../gpu/scratch.ts";
 import { createTensor, type Tensor } from "../../gpu/tensor.ts";
 import { headShape, type KvCache } from "../forward_pass.ts";
 import type { ModelConfig } from "../model_config.ts";
+import type { PredictionContext } from "../prediction_pass.ts";
 import { KnownPages, type PageCopy } from "./kept_table.ts";
 import { PAGE_POSITIONS, PageBook, pagesFor } from "./page_book.ts";
 
@@ -21,6 +23,7 @@ export class KeyValuePool implements Disposable {
   readonly known = new KnownPages();
   readonly #gpu: Gpu;
   readonly #recorder: Recorder;
+  readonly #scratch: Scratch;
   readonly #rowWords: number;
   readonly #element: Element;
   readonly #layers: { k: Tensor | undefined; v: Tensor | undefined }[];
@@ -28,10 +31,14 @@ export class KeyValuePool implements Disposable {
   #pages = 0;
 
   /** @param pages that canvases may hold together; default: as many as a binding holds, within reason */
-  constructor(gpu: Gpu, recorder: Recorder, config: ModelConfig, element: Element, pages?: number) {
+  constructor(
+    { gpu, recorder, scratch, config, kvCache: element }: PredictionContext,
+    pages?: number,
+  ) {
     const { kvHeads, headStride } = headShape(config);
     this.#gpu = gpu;
     this.#recorder = recorder;
+    this.#scratch = scratch;
     this.#element = element;
     this.#rowWords = kvHeads * headStride * elementBytes(element) / 4;
     this.#layers = Array.from({ length: config.layers }, () => ({ k: undefined, v: undefined }));
@@ -108,10 +115,13 @@ export class KeyValuePool implements Disposable {
   copy(copies: readonly PageCopy[]): void {
     if (copies.length === 0) return;
     const length = PAGE_POSITIONS * this.#rowWords;
+    // A buffer cannot be copied to itself.
+    const between = this.#scratch.get("copied page", length);
     for (const { k, v } of this.#layers) {
       for (const tensor of [k!, v!]) {
         for (const [from, to] of copies) {
-          this.#recorder.copy(tensor.part(from * length, length), tensor.part(to * length, length));
+          this.#recorder.copy(tensor.part(from * length, length), between, 4 * length);
+          this.#recorder.copy(between, tensor.part(to * length, length), 4 * length);
         }
       }
     }
