@@ -271,7 +271,7 @@ Deno.test("a destroyed canvas gives its pages back, and the next one has them", 
   const steps = [REFRESH, ...parts.map((part) => partStep(part, 1))];
   const { free } = model.pages;
   // The model's own buffers grow to size here.
-  await withCanvas(model, { ids }, (canvas) => canvas.run(steps));
+  await withCanvas(model, { ids }, (canvas) => canvas.run([{ ...BASE, commits: 1 }, ...steps]));
   assertEquals(model.pages.free, free);
   using watch = new DeviceWatch(anyGpu);
   await withCanvas(model, { ids }, async (canvas) => {

@@ -175,7 +175,10 @@ export function statesJob(
 /** Ids of a state's unconditional twin. @throws {RangeError} when they are not as the canvas's guidance */
 function twinIds(canvas: HostCanvas, { ids, guidance }: AskedState, i: number): Uint32Array[] {
   const scale = guidance?.scale === 0 ? undefined : guidance?.scale;
-  if (scale !== canvas.scale || (scale !== undefined && guidance!.unconditionalIds.length !== ids.length)) {
+  if (
+    scale !== canvas.scale ||
+    (scale !== undefined && guidance!.unconditionalIds.length !== ids.length)
+  ) {
     throw new RangeError(
       `asked[${i}].guidance must have the canvas's scale (${canvas.scale ?? "none"}) and as many ` +
         `unconditional ids as the state (${ids.length})`,

@@ -37,7 +37,7 @@ export type Span = readonly [first: number, end: number];
 
 /** Pages that a sequence takes in place of those that it shares. */
 export interface OwnPages {
-  /** What must be copied before they are adopted: pages of which a run does not write all. */
+  /** What must be copied before they are adopted: pages that a run reads before it writes them. */
   readonly copies: readonly PageCopy[];
   /** They replace the shared ones. */
   adopt(): void;
@@ -95,20 +95,18 @@ export class KeptTable implements PageHolder {
   /**
    * Takes pages of its own for those that it shares and that a run will write to. They are its pages
    * once they are adopted.
-   * @param spans visible positions `[first, end)` that the passes of a run write to
+   * @param spans visible positions that the passes of a run write to, in their order
    * @throws {PagesError} with nothing changed
    */
   pagesToOwn(spans: readonly Span[]): OwnPages {
     const written = new Set(spans.flatMap(([first, end]) => pagesOf(first, end)));
     const shared = [...written].filter((i) => this.#book.isShared(this.#pages[i]));
     const taken = this.#book.take(shared.length, this);
-    const partly = (i: number) =>
-      spans.some(([first, end]) =>
-        pagesOf(first, end).includes(i) && !this.#isWhole(i, first, end)
-      );
+    // Every pass reads all keys: what a page holds is needed unless the first one writes all of it.
+    const needed = (i: number) => !this.#isWhole(i, ...spans[0]);
     const swaps = shared.map((i, j) => ({ i, from: this.#pages[i], to: taken[j] }));
     return {
-      copies: swaps.filter(({ i }) => partly(i)).map(({ from, to }) => [from, to]),
+      copies: swaps.filter(({ i }) => needed(i)).map(({ from, to }) => [from, to]),
       adopt: () => {
         for (const { i, from, to } of swaps) {
           this.#book.give(from, this);

@@ -16,7 +16,7 @@ import type { Unit } from "./jobs.ts";
 import type { KeyValuePool } from "./key_value_pool.ts";
 import type { Regions } from "./regions.ts";
 import { applyRun } from "./run_effects.ts";
-import { layRun, type LayoutLists, type RunLayout } from "./run_layout.ts";
+import { type LayoutLists, layRun, type RunLayout } from "./run_layout.ts";
 
 /** What a run uses. */
 export interface RunSpace {
@@ -119,7 +119,10 @@ class Recording {
     }
   }
 
-  #askedOf(scaleNumber: number, entries: number): { readonly asked: Tensor; readonly rows: Tensor } {
+  #askedOf(
+    scaleNumber: number,
+    entries: number,
+  ): { readonly asked: Tensor; readonly rows: Tensor } {
     const { scratch } = this.#space.context;
     return {
       asked: scratch.get(`asked ${scaleNumber}`, ASKED_WORDS * entries),

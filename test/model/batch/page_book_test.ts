@@ -28,8 +28,17 @@ class Memory {
   }
 }
 
-/** A run of refreshes and parts of one table, as `CanvasKeys` and `applyRun` treat it. */
-function run(memory: Memory, table: KeptTable, spans: readonly (Span | "refresh")[], what: string) {
+/**
+ * A run of refreshes and parts of one table, as `CanvasKeys` and `applyRun` treat it.
+ * @param expected what is kept of each position; becomes what the run leaves
+ */
+function run(
+  memory: Memory,
+  table: KeptTable,
+  spans: readonly (Span | "refresh")[],
+  what: string,
+  expected: (string | undefined)[],
+) {
   table.begin();
   const all = { first: 0, end: table.positions };
   const writes = spans.map((span): Span => span === "refresh" ? [all.first, all.end] : span);
@@ -38,8 +47,15 @@ function run(memory: Memory, table: KeptTable, spans: readonly (Span | "refresh"
   own.adopt();
   const last = spans.lastIndexOf("refresh");
   spans.forEach((span, i) => {
+    // Every pass reads what those before it left.
+    const [first, end] = writes[i];
+    for (let at = 0; at < expected.length && span !== "refresh"; at++) {
+      if (at < first || at >= end) assertEquals(memory.read(table, at), expected[at]);
+    }
     // What a refresh leaves depends on the state alone.
-    memory.write(table, writes[i], span === "refresh" ? what : `part ${i} of ${what}`);
+    const left = span === "refresh" ? what : `part ${i} of ${what}`;
+    memory.write(table, writes[i], left);
+    for (let at = first; at < end; at++) expected[at] = `${left} ${at}`;
   });
   if (last >= 0) table.refreshed(table.positions, what, writes.slice(last + 1));
 }
@@ -48,10 +64,13 @@ const actionArb = fc.record({
   table: fc.nat(5),
   positions: fc.constantFrom(5, PAGE_POSITIONS, 2 * PAGE_POSITIONS + 6),
   reserved: fc.boolean(),
-  kind: fc.constantFrom("refresh", "refresh", "part", "both", "end", "release"),
+  kind: fc.constantFrom("refresh", "refresh", "part", "both", "before", "end", "release"),
   /** Few states, so that several tables have the same. */
   state: fc.nat(2),
-  at: fc.tuple(fc.double({ min: 0, max: 1, noNaN: true }), fc.double({ min: 0, max: 1, noNaN: true })),
+  at: fc.tuple(
+    fc.double({ min: 0, max: 1, noNaN: true }),
+    fc.double({ min: 0, max: 1, noNaN: true }),
+  ),
 });
 
 Deno.test("tables share only what is equal, write only to their own, and return all pages", () => {
@@ -87,29 +106,26 @@ Deno.test("tables share only what is equal, write only to their own, and return 
           reserved?.release();
           continue;
         }
-        const [first, second] = at.map((share) => Math.floor(share * table.positions));
+        const [first, second] = at.map((share) =>
+          Math.min(table.positions - 1, Math.floor(share * table.positions))
+        );
         const part: Span = [Math.min(first, second), Math.max(first, second) + 1];
-        const spans = kind === "refresh"
-          ? ["refresh" as const]
-          : kind === "part"
-          ? [part]
-          : ["refresh" as const, part];
-        if (kind === "part" && !table.begun) continue;
+        const spans = ({
+          refresh: ["refresh"],
+          part: [part],
+          both: ["refresh", part],
+          before: [part, "refresh"],
+        } as const)[kind];
+        if (spans[0] !== "refresh" && !table.begun) continue;
         const free = book.free;
         const what = `state ${state} of ${table.positions}`;
         try {
-          run(memory, table, spans, what);
+          run(memory, table, spans, what, expected);
         } catch (error) {
           assert(error instanceof PagesError, String(error));
           assert(!reserved?.open, "a reservation of its own always suffices");
           assert(free < pagesFor(table.positions));
           continue;
-        }
-        for (const [i, span] of spans.entries()) {
-          const [begin, stop] = span === "refresh" ? [0, table.positions] : span;
-          for (let j = begin; j < stop; j++) {
-            expected[j] = `${span === "refresh" ? what : `part ${i} of ${what}`} ${j}`;
-          }
         }
         // Every table reads what its own runs left, whatever the others did.
         for (const { table, expected } of open.values()) {
