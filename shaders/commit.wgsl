@@ -1,4 +1,4 @@
-// Commits each sequence's best candidates, with one workgroup per place. A candidate's rank is
+// Commits each sequence's best candidates, with one workgroup per sequence. A candidate's rank is
 // the number of candidates before it, by uncertainty ascending (LOW_CONFIDENCE) or by noise
 // (RANDOM), ties to the lower position. Candidates that pass the rule are written to ids, and
 // logged at their rank.
@@ -9,8 +9,9 @@
 // last one fails, it passes too (Wu et al. 2025, Fast-dLLM, arXiv 2505.22618, and its published
 // code).
 // The result is the same as that of selectCommits in src/denoise/selection.ts.
-// commit_log, from a place's log_first on: (committed, candidates, finished, 0), then (row, token, bits of
-// the odds against, bits of the log probability).
+// places, plans, counts: one a sequence of the call, the first two from their offsets on.
+// commit_log: where the place says: (committed, candidates, finished, 0), then
+// (row, token, bits of the odds against, bits of the log probability).
 // With stop_at_end a sequence is finished once no mask is left before its first end token.
 struct Params {
   place_offset: u32,
@@ -32,30 +33,23 @@ override GUIDED: u32 = 0u;
 const LANES = 32u;
 const NEVER = 0xffffffffu;
 
-// Numbered as RANKINGS and RULES in src/kernels/commit.ts.
-const LOW_CONFIDENCE = 0u;
-const RANDOM = 1u;
-const COUNT = 0u;
-const THRESHOLD = 1u;
-const FACTOR = 2u;
-
 var<workgroup> first_masked: atomic<u32>;
 var<workgroup> first_end: atomic<u32>;
 var<workgroup> passing: atomic<u32>; // candidates that the rule lets pass: the ranks below this
 
-fn rank_key(entry: u32, plan: StepPlan, ranking: u32) -> f32 {
+fn rank_key(entry: u32, ranking: u32, plan: StepPlan) -> f32 {
   if (ranking == RANDOM) {
     return random_rank(plan.seed_low, plan.seed_high, plan.step, asked[entry].position);
   }
   return bitcast<f32>(predictions[entry].uncertainty);
 }
 
-fn rank_of(entry: u32, count: u32, plan: StepPlan, place: Place) -> u32 {
+fn rank_of(entry: u32, place: Place, count: u32, plan: StepPlan) -> u32 {
   let first = place.asked_first;
-  let key = rank_key(first + entry, plan, place.ranking);
+  let key = rank_key(first + entry, place.ranking, plan);
   var rank = 0u;
   for (var other = 0u; other < count; other++) {
-    let other_key = rank_key(first + other, plan, place.ranking);
+    let other_key = rank_key(first + other, place.ranking, plan);
     if (other_key < key || (other_key == key && other < entry)) {
       rank++;
     }
@@ -64,7 +58,7 @@ fn rank_of(entry: u32, count: u32, plan: StepPlan, place: Place) -> u32 {
 }
 
 // Whether a candidate passes on its own; rank 0 always does.
-fn passes(uncertainty: f32, rank: u32, place: Place) -> bool {
+fn passes(place: Place, uncertainty: f32, rank: u32) -> bool {
   if (rank == 0u) {
     return true;
   }
@@ -78,12 +72,11 @@ fn passes(uncertainty: f32, rank: u32, place: Place) -> bool {
 
 @compute @workgroup_size(32)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let number = group.x;
-  let place = places[params.place_offset + number];
-  let plan = plans[params.plan_offset + number];
+  let index = group.x;
+  let place = places[params.place_offset + index];
+  let plan = plans[params.plan_offset + index];
   let first = place.asked_first;
-  let count = counts[number];
-  let log_start = place.log_first;
+  let count = counts[index];
   if (lane == 0u) {
     atomicStore(&first_masked, NEVER);
     atomicStore(&first_end, NEVER);
@@ -92,8 +85,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   workgroupBarrier();
   if (place.rule != COUNT) {
     for (var entry = lane; entry < count; entry += LANES) {
-      let rank = rank_of(entry, count, plan, place);
-      if (!passes(bitcast<f32>(predictions[first + entry].uncertainty), rank, place)) {
+      let rank = rank_of(entry, place, count, plan);
+      if (!passes(place, bitcast<f32>(predictions[first + entry].uncertainty), rank)) {
         // Uncertainty ascends with the rank, so the first failure bounds both rules.
         atomicMin(&passing, rank);
       }
@@ -106,7 +99,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
   let commits = atomicLoad(&passing);
   for (var entry = lane; entry < count; entry += LANES) {
-    let rank = rank_of(entry, count, plan, place);
+    let rank = rank_of(entry, place, count, plan);
     if (rank < commits) {
       let row = asked[first + entry].row;
       let prediction = predictions[first + entry];
@@ -114,7 +107,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       if (GUIDED == 1u) {
         ids[row + place.twin_rows] = prediction.token;
       }
-      commit_log[log_start + 1u + rank] =
+      commit_log[place.log_first + 1u + rank] =
         vec4<u32>(row, prediction.token, prediction.odds_against, prediction.log_probability);
     }
   }
@@ -136,6 +129,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if (place.stop_at_end == 1u && end < atomicLoad(&first_masked)) {
       finished[place.sequence] = 1u;
     }
-    commit_log[log_start] = vec4<u32>(commits, count, finished[place.sequence], 0u);
+    commit_log[place.log_first] = vec4<u32>(commits, count, finished[place.sequence], 0u);
   }
 }

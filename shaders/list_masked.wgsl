@@ -1,9 +1,9 @@
-// Lists the masked rows that a denoising step may commit, ascending; one workgroup per place.
-// ids: tokens; row_position: positions of these rows; plans, places: one a workgroup, from an offset on;
-// finished: 1 for a sequence once an early stop was reached; asked: each place has a range of it;
-// asked_rows: likewise, only the rows of the hidden states; when GUIDED each is followed by its
-// unconditional twin; counts: [workgroups].
-// Entries after a place's count repeat its first candidate row.
+// Lists the masked rows that a denoising step may commit, ascending; one workgroup per sequence.
+// ids: [rows]; places, plans: one a sequence of the call, from their offsets on; finished: by a place's
+// sequence, 1 once an early stop was reached; asked: each sequence's rows where its place says, which
+// name it by its number in the call; asked_rows: only the rows, as those of the hidden states; when GUIDED
+// each is followed by its unconditional twin's; counts: one a sequence of the call.
+// Rows of asked after a sequence's count repeat its first candidate row.
 struct Params {
   place_offset: u32,
   plan_offset: u32,
@@ -24,9 +24,9 @@ override GUIDED: u32 = 0u;
 const LANES = 32u;
 var<workgroup> masked: array<u32, LANES>;
 
-fn list(number: u32, place: Place, slot: u32, row: u32) {
+fn list(index: u32, place: Place, slot: u32, row: u32) {
   let at = place.asked_first + slot;
-  asked[at] = Asked(row, row_position[row], number, NO_TOKEN);
+  asked[at] = Asked(row, row_position[row], index, NO_TOKEN);
   if (GUIDED == 1u) {
     asked_rows[2u * at] = row - place.hidden_shift;
     asked_rows[2u * at + 1u] = row - place.twin_shift;
@@ -37,10 +37,10 @@ fn list(number: u32, place: Place, slot: u32, row: u32) {
 
 @compute @workgroup_size(32)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let number = group.x;
-  let place = places[params.place_offset + number];
+  let index = group.x;
+  let place = places[params.place_offset + index];
   let first = place.first_row;
-  let plan = plans[params.plan_offset + number];
+  let plan = plans[params.plan_offset + index];
   var rows = plan.candidate_end;
   if (finished[place.sequence] == 1u) {
     rows = 0u;
@@ -60,14 +60,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       count += masked[i];
     }
     if (is_masked && slot < place.capacity) {
-      list(number, place, slot, row);
+      list(index, place, slot, row);
     }
   }
   count = min(count, place.capacity);
   for (var slot = count + lane; slot < place.capacity; slot += LANES) {
-    list(number, place, slot, first + plan.candidate_first);
+    list(index, place, slot, first + plan.candidate_first);
   }
   if (lane == 0u) {
-    counts[number] = count;
+    counts[index] = count;
   }
 }

@@ -126,8 +126,8 @@ function numbersOf(path: string): Map<string, number> {
 
 Deno.test("the shaders number rankings, rules and measures as their wrappers do", () => {
   const tables = [
-    ["shaders/commit.wgsl", RANKINGS],
-    ["shaders/commit.wgsl", RULES],
+    ["shaders/lib/place.wgsl", RANKINGS],
+    ["shaders/lib/place.wgsl", RULES],
     ["shaders/lib/step_plan.wgsl", MEASURES],
   ] as const;
   for (const [path, table] of tables) {

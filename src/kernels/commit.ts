@@ -8,7 +8,7 @@ import stepPlan from "../../shaders/lib/step_plan.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import { paramsOf, type PlacesOfCall } from "./list_masked.ts";
+import { type PlacedCall, placedParams } from "./place.ts";
 
 /** shaders/commit.wgsl */
 export const commitKernel = defineKernel({
@@ -32,7 +32,7 @@ export const commitKernel = defineKernel({
 /** Words of 4 bytes in an entry of the log: header (committed, candidates, finished), then commits. */
 export const LOG_ENTRY_WORDS = 4;
 
-/** Records the commits of all places; see the shader for the tensors' layouts. */
+/** Records one step's commits; see the shader for the tensors' layouts. */
 export function commit(
   recorder: Recorder,
   tensors: {
@@ -45,11 +45,12 @@ export function commit(
     readonly finished: Tensor;
     readonly commit_log: Tensor;
   },
-  call: PlacesOfCall,
+  call: PlacedCall,
 ): void {
   recorder.dispatch(commitKernel, {
     bindings: tensors,
-    ...paramsOf(call),
+    params: placedParams(call),
+    constants: { GUIDED: call.guided ? 1 : 0 },
     workgroups: [call.count],
   });
 }

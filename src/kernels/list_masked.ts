@@ -6,6 +6,7 @@ import stepPlan from "../../shaders/lib/step_plan.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
+import { type PlacedCall, placedParams } from "./place.ts";
 
 /** shaders/list_masked.wgsl */
 export const listMaskedKernel = defineKernel({
@@ -26,31 +27,12 @@ export const listMaskedKernel = defineKernel({
   constants: { GUIDED: 0 },
 });
 
-/** The places of a call, and what is the same for all of them. */
-export interface PlacesOfCall {
-  /** Number of places. */
-  readonly count: number;
-  /** The first of them. */
-  readonly placeOffset: number;
-  /** The first of their plans. */
-  readonly planOffset: number;
-  readonly maskToken: number;
-  /** Whether their sequences have unconditional twins. */
-  readonly guided: boolean;
-}
-
-/** Parameters and constants of a call. */
-export function paramsOf({ placeOffset, planOffset, maskToken, guided }: PlacesOfCall) {
-  return {
-    params: { place_offset: placeOffset, plan_offset: planOffset, mask_token: maskToken },
-    constants: { GUIDED: guided ? 1 : 0 },
-  };
-}
-
 /**
- * Records the listing; see the shader for the tensors' layouts.
- * @param tensors.places as `writePlace` writes them
- * @param tensors.asked_rows one row, or two when guided, for each entry of `asked`
+ * Records the listing.
+ * @param tensors.asked each sequence's `capacity` rows, from its `askedFirst` on; their `sequence` is its
+ * number in the call, 0 to count - 1
+ * @param tensors.asked_rows as many, or twice that when guided
+ * @param tensors.counts `[count]`
  */
 export function listMasked(
   recorder: Recorder,
@@ -64,11 +46,12 @@ export function listMasked(
     readonly asked_rows: Tensor;
     readonly counts: Tensor;
   },
-  call: PlacesOfCall,
+  call: PlacedCall,
 ): void {
   recorder.dispatch(listMaskedKernel, {
     bindings: tensors,
-    ...paramsOf(call),
+    params: placedParams(call),
+    constants: { GUIDED: call.guided ? 1 : 0 },
     workgroups: [call.count],
   });
 }

@@ -1,6 +1,6 @@
-/** Host side of shaders/lib/place.wgsl: sequences of a pass that may commit. */
+/** Host side of shaders/lib/place.wgsl: a sequence's place in one denoising step. */
 
-import { NO_TOKEN, writeTokens } from "./step_plan.ts";
+import { writeTokens } from "./step_plan.ts";
 
 /** Words of 4 bytes in a `Place`. */
 export const PLACE_WORDS = 20;
@@ -28,28 +28,32 @@ function valueOf(rule: CommitRule): number {
   }
 }
 
-/** One sequence's place in one pass. */
+/**
+ * Where a sequence's rows lie in one denoising step, and how its commits are chosen. Sequences of a call
+ * may differ in all of it.
+ */
 export interface Place {
-  /** Its first row in the ids. */
+  /** Its number in `finished`, which steps of a submit share. */
+  readonly sequence: number;
+  /** Its first row in ids and positions; a step plan's candidates are counted from here. */
   readonly firstRow: number;
-  /** What a row of the ids is above its row in the hidden states; may be negative. */
+  /** A row less this is its row of the hidden states. */
   readonly hiddenShift: number;
-  /** Likewise above its unconditional twin's row in the hidden states. */
+  /** Guided: a row less this is its unconditional twin's row of the hidden states. */
   readonly twinShift: number;
-  /** Rows of the ids from a row to its twin's. */
+  /** Guided: a row and this is its unconditional twin in ids. */
   readonly twinRows: number;
-  /** First of its entries in what is asked, and their number: the most candidates that it may have. */
+  /** The first of its `capacity` rows of `asked`, which no other sequence of the call may have. */
   readonly askedFirst: number;
   readonly capacity: number;
-  /** Its first entry in the log: a header, and as many commits as it can make. */
+  /** Entry of the log with its header; `1 + min(commits, capacity)` entries are its own. */
   readonly logFirst: number;
-  /** Its entry in `finished`. */
-  readonly sequence: number;
   readonly ranking: keyof typeof RANKINGS;
-  /** Default `count`. */
+  /** Selection rule; default `count`. */
   readonly rule?: CommitRule;
+  /** Whether it is finished once no mask is left before the first end token of its answer. */
   readonly stopAtEnd: boolean;
-  /** Rows of the generation in the ids, and the tokens that end it. */
+  /** Rows of the generation in ids, and at most 4 tokens that end it. */
   readonly answer: {
     readonly firstRow: number;
     readonly endRow: number;
@@ -61,6 +65,7 @@ export interface Place {
 export function writePlace(words: Uint32Array<ArrayBuffer>, at: number, place: Place): void {
   const { rule = { kind: "count" }, answer } = place;
   words.set([
+    place.sequence,
     place.firstRow,
     place.hiddenShift,
     place.twinShift,
@@ -68,16 +73,28 @@ export function writePlace(words: Uint32Array<ArrayBuffer>, at: number, place: P
     place.askedFirst,
     place.capacity,
     place.logFirst,
-    place.sequence,
     RANKINGS[place.ranking],
     RULES[rule.kind],
     0,
     place.stopAtEnd ? 1 : 0,
     answer.firstRow,
     answer.endRow,
-    NO_TOKEN,
-    NO_TOKEN,
   ], at);
   new Float32Array(words.buffer, words.byteOffset)[at + 10] = valueOf(rule);
   writeTokens(words, at + 16, answer.endTokens, "endTokens");
+}
+
+/** A call for several sequences: places and plans are read from their offsets on, one a sequence. */
+export interface PlacedCall {
+  readonly count: number;
+  readonly placeOffset: number;
+  readonly planOffset: number;
+  readonly maskToken: number;
+  /** Whether every sequence has an unconditional twin; else none has. */
+  readonly guided: boolean;
+}
+
+/** Parameters of the kernels that take places. */
+export function placedParams({ placeOffset, planOffset, maskToken }: PlacedCall) {
+  return { place_offset: placeOffset, plan_offset: planOffset, mask_token: maskToken };
 }

@@ -41,16 +41,21 @@ export function isMeasured({ measure = DEFAULT_MEASURE }: Pick<StepPlan, "measur
   return measure !== DEFAULT_MEASURE;
 }
 
-/** Writes a list of tokens at word `at`. @throws {RangeError} when it is longer than 4 */
+/** @throws {RangeError} naming `what` when a list is longer than a struct can hold */
+export function checkTokens(tokens: readonly number[], what: string): void {
+  if (tokens.length > LIST_TOKENS) {
+    throw new RangeError(`${what}: ${tokens.length} tokens, at most ${LIST_TOKENS} are possible`);
+  }
+}
+
+/** Writes a list at word `at`. @throws {RangeError} naming `what` when it is longer than 4 */
 export function writeTokens(
   words: Uint32Array,
   at: number,
   tokens: readonly number[],
   what: string,
 ): void {
-  if (tokens.length > LIST_TOKENS) {
-    throw new RangeError(`${what}: ${tokens.length} tokens, at most ${LIST_TOKENS} are possible`);
-  }
+  checkTokens(tokens, what);
   for (let i = 0; i < LIST_TOKENS; i++) words[at + i] = tokens[i] ?? NO_TOKEN;
 }
 
