@@ -21,9 +21,11 @@ export interface LoadFigures {
   readonly passRequests: number;
   /** Sum over these passes of the rows in each. */
   readonly passRows: number;
-  /** The same three sums for the draft. */
+  /** Forward passes of the draft that requests could share. */
   readonly draftPasses: number;
+  /** Sum over the draft's passes of the requests in each. */
   readonly draftRequests: number;
+  /** Sum over the draft's passes of the rows in each. */
   readonly draftRows: number;
   /** Most requests that one pass has had. */
   readonly mostRequests: number;
