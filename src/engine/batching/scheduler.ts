@@ -1,0 +1,332 @@
+/**
+ * Runs many requests at once: their calls become jobs, and jobs that wait at the same time share
+ * forward passes. A result has the same bits whatever shares its pass.
+ */
+
+import type { BatchModel } from "../../model/batch/pass_job.ts";
+import { GpuFaultError, GpuMemoryError } from "../../model/model.ts";
+import type { LoadFigures } from "../load_figures.ts";
+import { Admission, type AdmissionOptions, type Wish } from "./admission.ts";
+import { AloneCall, type ModelName, type PassCall } from "./call.ts";
+import { Lane, type LaneHost, type LanePages } from "./lane.ts";
+import { LoadMeter } from "./load_meter.ts";
+import { type Choose, firstCome } from "./first_come.ts";
+
+/** A model that lends passes, and gives memory back. */
+export interface SharedModel extends BatchModel {
+  /** Frees what passes have taken for themselves. Only called while no pass runs. */
+  freeScratch?(): Promise<void>;
+}
+
+/** The models of a scheduler. */
+export interface SharedModels {
+  readonly target: SharedModel;
+  readonly draft?: SharedModel;
+}
+
+/** Settings of a scheduler. */
+export interface SchedulerOptions extends AdmissionOptions {
+  /** Chooses the jobs of the next run; default the policy of policy.ts. */
+  readonly choose?: Choose;
+}
+
+/** Runs after which passes may grow again that were made smaller for want of memory. */
+const RUNS_IN_LESS = 64;
+
+/** What a request holds while it runs. */
+interface Place extends Disposable {
+  readonly pages: LanePages;
+}
+
+/** Lets requests in, and runs their calls. */
+export class Scheduler {
+  readonly #models: SharedModels;
+  readonly #admission: Admission<Place>;
+  readonly #choose: Choose;
+  readonly #now: () => number;
+  readonly #lanes = new Set<Lane>();
+  readonly #places = new Map<Lane, Place>();
+  readonly #host: LaneHost;
+  readonly #meter: LoadMeter;
+  /** What waits for the run that is under way. */
+  readonly #afterwards: (() => void)[] = [];
+  #nextId = 0;
+  #isLooping = false;
+  #isRunning = false;
+  /** Whether the last run was work alone, so that passes are next. */
+  #wasAlone = false;
+  /** Runs so far, of either kind. */
+  #turns = 0;
+  /** Rows of a pass, while memory is short. */
+  #fewerRows = Infinity;
+  #runsInLess = 0;
+  /** Milliseconds that a pass has taken lately, from being asked for to its result. */
+  #turnaround: number | undefined;
+
+  /** The models must be used by this scheduler alone. */
+  constructor(models: SharedModels, options: SchedulerOptions) {
+    this.#models = models;
+    this.#now = options.now ?? (() => performance.now());
+    this.#choose = options.choose ?? firstCome;
+    this.#meter = new LoadMeter(this.#now());
+    this.#admission = new Admission(options, (wish) => this.#reserve(wish));
+    this.#host = {
+      models,
+      now: this.#now,
+      wake: () => this.#wake(),
+      whenIdle: (body) => this.#whenIdle(body),
+      turnaround: () => this.#lanes.size > 1 ? this.#turnaround ?? 0 : 0,
+      closed: (lane) => this.#closed(lane),
+    };
+  }
+
+  /** How busy it is. */
+  get figures(): LoadFigures {
+    const { waiting, running, places, answersPerSecond } = this.#admission;
+    const requests = { waiting, running, places, answersPerSecond };
+    return this.#meter.figures(this.#now(), this.#models.target.pages, requests);
+  }
+
+  /** Counts of answers, which the scheduler does not see itself. */
+  get meter(): Pick<LoadMeter, "committed" | "proposed"> {
+    return this.#meter;
+  }
+
+  /** Lanes that are open, those without a place included. */
+  get lanes(): number {
+    return this.#lanes.size;
+  }
+
+  /** Changes with every run: work in which it stays the same had the models to itself. */
+  get turns(): number {
+    return this.#turns;
+  }
+
+  /** @throws {BusyError} when another request would have to wait and too many do */
+  checkRoom(): void {
+    this.#admission.checkRoom();
+  }
+
+  /**
+   * Waits for a place.
+   * @throws {BusyError} when too many wait
+   * @throws the signal's reason, when it is aborted before
+   */
+  async enter(wish: Wish): Promise<Lane> {
+    const place = await this.#admission.enter(wish);
+    const lane = this.visit({ ...wish, pages: place.pages });
+    this.#places.set(lane, place);
+    return lane;
+  }
+
+  /** A lane for a call or two, which takes no place and so never waits for one. */
+  visit(options: Pick<Wish, "priority" | "signal"> & { readonly pages?: LanePages } = {}): Lane {
+    const lane = new Lane(this.#nextId++, this.#host, options);
+    this.#lanes.add(lane);
+    return lane;
+  }
+
+  #reserve({ pages, draftPages = 0 }: Wish): Place | undefined {
+    const { target, draft } = this.#models;
+    const own = pages > 0 ? target.reserve(pages) : undefined;
+    if (pages > 0 && !own) return undefined;
+    const drafts = draft && draftPages > 0 ? draft.reserve(draftPages) : undefined;
+    if (draft && draftPages > 0 && !drafts) return void own?.release();
+    return {
+      pages: { target: own, draft: drafts },
+      [Symbol.dispose]() {
+        own?.release();
+        drafts?.release();
+      },
+    };
+  }
+
+  #closed(lane: Lane): void {
+    this.#lanes.delete(lane);
+    const place = this.#places.get(lane);
+    this.#places.delete(lane);
+    if (place) this.#admission.leave(place);
+  }
+
+  #whenIdle(body: () => void): void {
+    if (this.#isRunning) this.#afterwards.push(body);
+    else body();
+  }
+
+  #wake(): void {
+    if (this.#isLooping) return;
+    this.#isLooping = true;
+    this.#loop();
+  }
+
+  async #loop(): Promise<void> {
+    for (;;) {
+      // Who has got a result may ask for the next one before others go on without it.
+      await new Promise((resolve) => setImmediate(resolve));
+      const next = [...this.#lanes].flatMap((lane) => lane.next ? { lane, call: lane.next } : []);
+      if (next.length === 0) break;
+      this.#isRunning = true;
+      this.#turns++;
+      try {
+        await this.#runSome(next);
+      } catch (error) {
+        this.#failAll(error);
+      }
+      this.#isRunning = false;
+      for (const body of this.#afterwards.splice(0)) body();
+    }
+    this.#isLooping = false;
+  }
+
+  /** Runs work alone or passes, in turns where both wait. */
+  async #runSome(next: readonly { lane: Lane; call: unknown }[]): Promise<void> {
+    const works = next.flatMap(({ call }) => call instanceof AloneCall ? call : []);
+    const passes = next.flatMap(({ lane, call }) =>
+      call instanceof AloneCall ? [] : { lane, call: call as PassCall }
+    );
+    if (works.length > 0 && (passes.length === 0 || !this.#wasAlone)) {
+      this.#wasAlone = true;
+      return await this.#runAlone(works[0]);
+    }
+    this.#wasAlone = false;
+    const choice = this.#choose(
+      passes.map(({ lane, call }) => ({
+        request: lane.id,
+        model: call.model,
+        rows: call.job.rows,
+        passes: call.job.passes,
+        refreshes: call.job.refreshes,
+        since: call.since,
+        priority: lane.priority,
+        begun: lane.isBegun,
+      })),
+      {
+        now: this.#now(),
+        mostRows: this.#mostRows("target"),
+        newcomers: this.#admission.hasNewcomers || next.length < this.#lanes.size,
+      },
+    );
+    const chosen = choice.jobs.map((i) => passes[i]).filter(({ call }) =>
+      call.model === choice.model
+    );
+    await this.#run(choice.model, this.#fitting(choice.model, chosen), choice.passes);
+  }
+
+  async #runAlone(call: AloneCall<unknown>): Promise<void> {
+    const start = this.#now();
+    try {
+      const result = await call.body();
+      if (!call.isOver) call.take(result);
+    } catch (error) {
+      if (error instanceof GpuMemoryError) await this.#freeScratch();
+      call.fail(error);
+      if (error instanceof GpuFaultError) this.#failAll(error);
+    }
+    this.#meter.ranAlone(this.#now() - start);
+  }
+
+  #mostRows(model: ModelName): number {
+    return Math.min(this.#models[model]!.mostRows, this.#fewerRows);
+  }
+
+  /** The first of the chosen calls that fit one pass, at least one. */
+  #fitting(model: ModelName, chosen: readonly LaneCall[]): LaneCall[] {
+    const most = this.#mostRows(model);
+    let rows = 0;
+    return chosen.filter(({ call }, i) => (rows += call.job.rows) <= most || i === 0);
+  }
+
+  /** Runs calls together; where that fails, in halves, until a call that fails does so alone. */
+  async #run(
+    model: ModelName,
+    calls: readonly LaneCall[],
+    passes: number,
+    isAgain = false,
+  ): Promise<void> {
+    const live = calls.filter(({ call }) => !call.isOver);
+    if (live.length === 0) return;
+    const all = new AbortController();
+    const left = () => {
+      if (live.every(({ call }) => call.isOver)) all.abort();
+    };
+    for (const { call } of live) call.onFail = left;
+    try {
+      await this.#runTogether(model, live, passes, all.signal);
+    } catch (error) {
+      if (error instanceof GpuFaultError) return this.#failAll(error);
+      const isMemory = error instanceof GpuMemoryError;
+      if (isMemory) {
+        const rows = live.reduce((sum, { call }) => sum + call.job.rows, 0);
+        if (live.length > 1) this.#shrink(rows >> 1);
+        await this.#freeScratch();
+      }
+      // What other passes had taken is free now, so one that failed for memory may go by itself.
+      const isLast = live.length === 1 && (!isMemory || isAgain);
+      if (isLast) return live[0].call.fail(error);
+      for (const { call } of live) renew(call);
+      const half = Math.ceil(live.length / 2);
+      await this.#run(model, live.slice(0, half), passes, live.length === 1);
+      await this.#run(model, live.slice(half), passes);
+    }
+  }
+
+  async #runTogether(
+    model: ModelName,
+    calls: readonly LaneCall[],
+    passes: number,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const jobs = calls.map(({ call }) => call.job);
+    const start = this.#now();
+    const results = await this.#models[model]!.runTogether(jobs, passes, { signal });
+    const now = this.#now();
+    this.#meter.ran(model, jobs, passes, now - start);
+    const rows = jobs.reduce((sum, job) => sum + job.rows * Math.min(passes, job.passes), 0);
+    calls.forEach(({ lane, call }, i) => {
+      const own = jobs[i].rows * Math.min(passes, jobs[i].passes);
+      lane.charged[model] += (now - start) * own / rows;
+      this.#learnTurnaround((now - call.since) / Math.min(passes, jobs[i].passes));
+      if (call.isOver) return;
+      try {
+        call.take(results[i], now);
+      } catch (error) {
+        call.fail(error);
+      }
+    });
+    if (++this.#runsInLess >= RUNS_IN_LESS) this.#fewerRows = Infinity;
+  }
+
+  #learnTurnaround(milliseconds: number): void {
+    const before = this.#turnaround ?? milliseconds;
+    this.#turnaround = before + (milliseconds - before) / 8;
+  }
+
+  #shrink(rows: number): void {
+    this.#fewerRows = Math.max(1, Math.min(this.#fewerRows, rows));
+    this.#runsInLess = 0;
+  }
+
+  async #freeScratch(): Promise<void> {
+    for (const model of [this.#models.target, this.#models.draft]) await model?.freeScratch?.();
+  }
+
+  #failAll(error: unknown): void {
+    this.#admission.refuseAll(error);
+    for (const lane of this.#lanes) lane.failAll(error);
+  }
+}
+
+/** A call and whose it is. */
+interface LaneCall {
+  readonly lane: Lane;
+  readonly call: PassCall;
+}
+
+function renew(call: PassCall): void {
+  if (call.isOver) return;
+  try {
+    call.renew();
+  } catch (error) {
+    call.fail(error);
+  }
+}
