@@ -2,9 +2,7 @@
 
 import type { CanvasStep, Commit } from "../../denoise/predictor.ts";
 import type { BatchCanvas, PassJob } from "../../model/batch/pass_job.ts";
-
-/** The model that a call asks. */
-export type ModelName = "target" | "draft";
+import type { PassModel } from "./policy.ts";
 
 /** A call that waits, or that runs. */
 export abstract class Call<T = unknown> {
@@ -56,7 +54,7 @@ export abstract class PassCall<T = unknown, R = unknown> extends Call<T> {
   abstract job: PassJob<R>;
 
   /** @param since milliseconds at which its job was ready to run */
-  constructor(readonly model: ModelName, public since: number) {
+  constructor(readonly model: PassModel, public since: number) {
     super();
   }
 
@@ -72,7 +70,7 @@ export class SingleCall<T> extends PassCall<T, T> {
   job: PassJob<T>;
 
   /** @throws what `make` throws */
-  constructor(model: ModelName, since: number, make: () => PassJob<T>) {
+  constructor(model: PassModel, since: number, make: () => PassJob<T>) {
     super(model, since);
     this.#make = make;
     this.job = make();
@@ -96,7 +94,7 @@ export class StepsCall extends PassCall<Commit[][][], Commit[][][]> {
 
   /** @throws what {@linkcode BatchCanvas.stepsJob} throws */
   constructor(
-    model: ModelName,
+    model: PassModel,
     since: number,
     canvas: Pick<BatchCanvas, "stepsJob">,
     steps: readonly CanvasStep[],

@@ -9,7 +9,8 @@ import type {
   Predictor,
 } from "../../denoise/predictor.ts";
 import type { BatchCanvas, BatchModel, PageReservation } from "../../model/batch/pass_job.ts";
-import { AloneCall, type Call, type ModelName, SingleCall, StepsCall } from "./call.ts";
+import { AloneCall, type Call, SingleCall, StepsCall } from "./call.ts";
+import type { PassModel } from "./policy.ts";
 
 /** What a lane asks of its scheduler. */
 export interface LaneHost {
@@ -25,7 +26,7 @@ export interface LaneHost {
 }
 
 /** A request's pages, by model. */
-export type LanePages = Partial<Record<ModelName, PageReservation>>;
+export type LanePages = Partial<Record<PassModel, PageReservation>>;
 
 /** How a lane is opened. */
 export interface LaneOptions {
@@ -83,6 +84,11 @@ export class Lane {
     this.isBegun = true;
   }
 
+  /** Whether it takes no more calls. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   /** The call that may run next. */
   get next(): Call | undefined {
     while (this.calls[0]?.isOver) this.calls.shift();
@@ -109,7 +115,7 @@ export class Lane {
     this.close();
   }
 
-  #predictor(name: ModelName, model: BatchModel): Predictor {
+  #predictor(name: PassModel, model: BatchModel): Predictor {
     return {
       predict: (inputs) => this.#predict(name, model, inputs),
       openCanvas: (sequences) => this.#openCanvas(name, model, sequences),
@@ -119,7 +125,7 @@ export class Lane {
 
   /** Inputs that do not fit one pass take several, which need not follow each other. */
   async #predict(
-    name: ModelName,
+    name: PassModel,
     model: BatchModel,
     inputs: readonly ForwardInput[],
   ): Promise<Prediction[][]> {
@@ -134,7 +140,7 @@ export class Lane {
 
   // deno-lint-ignore require-await -- errors must reach the caller as rejections
   async #openCanvas(
-    name: ModelName,
+    name: PassModel,
     model: BatchModel,
     sequences: readonly CanvasSequence[],
   ): Promise<Canvas> {

@@ -2,7 +2,8 @@
 
 import type { PagePool } from "../../model/batch/pass_job.ts";
 import { type LoadFigures, NO_LOAD } from "../load_figures.ts";
-import type { ModelName, PassCall } from "./call.ts";
+import type { PassCall } from "./call.ts";
+import type { PassModel } from "./policy.ts";
 
 /** The figures of a scheduler that are sums. */
 export class LoadMeter {
@@ -15,7 +16,7 @@ export class LoadMeter {
   }
 
   /** Counts a run of jobs. @param passes that they had at most */
-  ran(model: ModelName, jobs: readonly PassCall["job"][], passes: number, ms: number): void {
+  ran(model: PassModel, jobs: readonly PassCall["job"][], passes: number, ms: number): void {
     let [count, requests, rows, most] = [0, 0, 0, 0];
     for (let pass = 0; pass < passes; pass++) {
       const within = jobs.filter((job) => job.passes > pass);

@@ -6,11 +6,20 @@
 import type { BatchModel } from "../../model/batch/pass_job.ts";
 import { GpuFaultError, GpuMemoryError } from "../../model/model.ts";
 import type { LoadFigures } from "../load_figures.ts";
+import { UnavailableError } from "../request_errors.ts";
 import { Admission, type AdmissionOptions, type Wish } from "./admission.ts";
-import { AloneCall, type ModelName, type PassCall } from "./call.ts";
+import { AloneCall, type Call, PassCall } from "./call.ts";
 import { Lane, type LaneHost, type LanePages } from "./lane.ts";
 import { LoadMeter } from "./load_meter.ts";
-import { type Choose, firstCome } from "./first_come.ts";
+import { PassCosts, rowsOf } from "./pass_costs.ts";
+import {
+  choosePass,
+  graceBefore,
+  type PassModel,
+  type PendingJob,
+  type PolicySettings,
+  type PolicyState,
+} from "./policy.ts";
 
 /** A model that lends passes, and gives memory back. */
 export interface SharedModel extends BatchModel {
@@ -27,7 +36,8 @@ export interface SharedModels {
 /** Settings of a scheduler. */
 export interface SchedulerOptions extends AdmissionOptions {
   /** Chooses the jobs of the next run; default the policy of policy.ts. */
-  readonly choose?: Choose;
+  readonly choose?: typeof choosePass;
+  readonly settings?: PolicySettings;
 }
 
 /** Runs after which passes may grow again that were made smaller for want of memory. */
@@ -42,7 +52,9 @@ interface Place extends Disposable {
 export class Scheduler {
   readonly #models: SharedModels;
   readonly #admission: Admission<Place>;
-  readonly #choose: Choose;
+  readonly #choose: typeof choosePass;
+  readonly #settings: PolicySettings | undefined;
+  readonly #costs = new PassCosts();
   readonly #now: () => number;
   readonly #lanes = new Set<Lane>();
   readonly #places = new Map<Lane, Place>();
@@ -53,6 +65,8 @@ export class Scheduler {
   #nextId = 0;
   #isLooping = false;
   #isRunning = false;
+  /** Lanes that were ready when the last run began. */
+  #last: readonly Lane[] = [];
   /** Whether the last run was work alone, so that passes are next. */
   #wasAlone = false;
   /** Runs so far, of either kind. */
@@ -60,14 +74,13 @@ export class Scheduler {
   /** Rows of a pass, while memory is short. */
   #fewerRows = Infinity;
   #runsInLess = 0;
-  /** Milliseconds that a pass has taken lately, from being asked for to its result. */
-  #turnaround: number | undefined;
 
   /** The models must be used by this scheduler alone. */
   constructor(models: SharedModels, options: SchedulerOptions) {
     this.#models = models;
     this.#now = options.now ?? (() => performance.now());
-    this.#choose = options.choose ?? firstCome;
+    this.#choose = options.choose ?? choosePass;
+    this.#settings = options.settings;
     this.#meter = new LoadMeter(this.#now());
     this.#admission = new Admission(options, (wish) => this.#reserve(wish));
     this.#host = {
@@ -75,7 +88,7 @@ export class Scheduler {
       now: this.#now,
       wake: () => this.#wake(),
       whenIdle: (body) => this.#whenIdle(body),
-      turnaround: () => this.#lanes.size > 1 ? this.#turnaround ?? 0 : 0,
+      turnaround: () => this.#lanes.size > 1 ? this.#costs.turnaround : 0,
       closed: (lane) => this.#closed(lane),
     };
   }
@@ -128,6 +141,8 @@ export class Scheduler {
 
   #reserve({ pages, draftPages = 0 }: Wish): Place | undefined {
     const { target, draft } = this.#models;
+    checkPages(pages, target);
+    if (draft) checkPages(draftPages, draft);
     const own = pages > 0 ? target.reserve(pages) : undefined;
     if (pages > 0 && !own) return undefined;
     const drafts = draft && draftPages > 0 ? draft.reserve(draftPages) : undefined;
@@ -162,11 +177,12 @@ export class Scheduler {
   async #loop(): Promise<void> {
     for (;;) {
       // Who has got a result may ask for the next one before others go on without it.
-      await new Promise((resolve) => setImmediate(resolve));
-      const next = [...this.#lanes].flatMap((lane) => lane.next ? { lane, call: lane.next } : []);
+      await turn();
+      const next = await this.#afterGrace();
       if (next.length === 0) break;
       this.#isRunning = true;
       this.#turns++;
+      this.#last = next.map(({ lane }) => lane);
       try {
         await this.#runSome(next);
       } catch (error) {
@@ -178,38 +194,53 @@ export class Scheduler {
     this.#isLooping = false;
   }
 
+  /** The calls that may run next, once those that will be back soon are back. */
+  async #afterGrace(): Promise<readonly Next[]> {
+    const start = this.#now();
+    for (;;) {
+      const next = [...this.#lanes].flatMap((lane) => lane.next ? { lane, call: lane.next } : []);
+      const returning = this.#last.filter((lane) => !lane.isClosed && !lane.next).length;
+      const passes = passesOf(next);
+      if (returning === 0 || passes.length < next.length) return next;
+      const grace = graceBefore(this.#pending(passes), returning, this.#state(passes, next.length));
+      if (this.#now() - start >= grace) return next;
+      await turn();
+    }
+  }
+
   /** Runs work alone or passes, in turns where both wait. */
-  async #runSome(next: readonly { lane: Lane; call: unknown }[]): Promise<void> {
+  async #runSome(next: readonly Next[]): Promise<void> {
     const works = next.flatMap(({ call }) => call instanceof AloneCall ? call : []);
-    const passes = next.flatMap(({ lane, call }) =>
-      call instanceof AloneCall ? [] : { lane, call: call as PassCall }
-    );
+    const passes = passesOf(next);
     if (works.length > 0 && (passes.length === 0 || !this.#wasAlone)) {
       this.#wasAlone = true;
       return await this.#runAlone(works[0]);
     }
     this.#wasAlone = false;
-    const choice = this.#choose(
-      passes.map(({ lane, call }) => ({
-        request: lane.id,
-        model: call.model,
-        rows: call.job.rows,
-        passes: call.job.passes,
-        refreshes: call.job.refreshes,
-        since: call.since,
-        priority: lane.priority,
-        begun: lane.isBegun,
-      })),
-      {
-        now: this.#now(),
-        mostRows: this.#mostRows("target"),
-        newcomers: this.#admission.hasNewcomers || next.length < this.#lanes.size,
-      },
-    );
-    const chosen = choice.jobs.map((i) => passes[i]).filter(({ call }) =>
-      call.model === choice.model
-    );
-    await this.#run(choice.model, this.#fitting(choice.model, chosen), choice.passes);
+    const state = this.#state(passes, next.length);
+    const { model, jobs, passes: most } = this.#choose(this.#pending(passes), state);
+    await this.#run(model, this.#fitting(model, jobs.map((i) => passes[i])), most);
+  }
+
+  #pending(calls: readonly LaneCall[]): PendingJob[] {
+    return calls.map(({ lane, call }) => ({
+      request: lane.id,
+      model: call.model,
+      rows: call.job.rows,
+      passes: call.job.passes,
+      refreshes: call.job.refreshes,
+      since: call.since,
+      priority: lane.priority,
+      begun: lane.isBegun,
+    }));
+  }
+
+  /** @param ready lanes with a call */
+  #state(calls: readonly LaneCall[], ready: number): PolicyState {
+    const mostRows = Math.min(...calls.map(({ call }) => this.#mostRows(call.model)));
+    // A lane without a call is about to have one.
+    const newcomers = this.#admission.hasNewcomers || ready < this.#lanes.size;
+    return { curves: this.#costs.curves, mostRows, newcomers, settings: this.#settings };
   }
 
   async #runAlone(call: AloneCall<unknown>): Promise<void> {
@@ -225,12 +256,12 @@ export class Scheduler {
     this.#meter.ranAlone(this.#now() - start);
   }
 
-  #mostRows(model: ModelName): number {
+  #mostRows(model: PassModel): number {
     return Math.min(this.#models[model]!.mostRows, this.#fewerRows);
   }
 
   /** The first of the chosen calls that fit one pass, at least one. */
-  #fitting(model: ModelName, chosen: readonly LaneCall[]): LaneCall[] {
+  #fitting(model: PassModel, chosen: readonly LaneCall[]): LaneCall[] {
     const most = this.#mostRows(model);
     let rows = 0;
     return chosen.filter(({ call }, i) => (rows += call.job.rows) <= most || i === 0);
@@ -238,7 +269,7 @@ export class Scheduler {
 
   /** Runs calls together; where that fails, in halves, until a call that fails does so alone. */
   async #run(
-    model: ModelName,
+    model: PassModel,
     calls: readonly LaneCall[],
     passes: number,
     isAgain = false,
@@ -256,8 +287,7 @@ export class Scheduler {
       if (error instanceof GpuFaultError) return this.#failAll(error);
       const isMemory = error instanceof GpuMemoryError;
       if (isMemory) {
-        const rows = live.reduce((sum, { call }) => sum + call.job.rows, 0);
-        if (live.length > 1) this.#shrink(rows >> 1);
+        if (live.length > 1) this.#shrink(rowsOf(live.map(({ call }) => call.job)) >> 1);
         await this.#freeScratch();
       }
       // What other passes had taken is free now, so one that failed for memory may go by itself.
@@ -271,7 +301,7 @@ export class Scheduler {
   }
 
   async #runTogether(
-    model: ModelName,
+    model: PassModel,
     calls: readonly LaneCall[],
     passes: number,
     signal: AbortSignal,
@@ -281,11 +311,10 @@ export class Scheduler {
     const results = await this.#models[model]!.runTogether(jobs, passes, { signal });
     const now = this.#now();
     this.#meter.ran(model, jobs, passes, now - start);
-    const rows = jobs.reduce((sum, job) => sum + job.rows * Math.min(passes, job.passes), 0);
+    if (!signal.aborted) this.#costs.learn(model, jobs, passes, now - start);
     calls.forEach(({ lane, call }, i) => {
-      const own = jobs[i].rows * Math.min(passes, jobs[i].passes);
-      lane.charged[model] += (now - start) * own / rows;
-      this.#learnTurnaround((now - call.since) / Math.min(passes, jobs[i].passes));
+      lane.charged[model] += this.#costs.charge(model, jobs[i], jobs, passes);
+      this.#costs.learnTurnaround((now - call.since) / Math.min(passes, jobs[i].passes));
       if (call.isOver) return;
       try {
         call.take(results[i], now);
@@ -294,11 +323,6 @@ export class Scheduler {
       }
     });
     if (++this.#runsInLess >= RUNS_IN_LESS) this.#fewerRows = Infinity;
-  }
-
-  #learnTurnaround(milliseconds: number): void {
-    const before = this.#turnaround ?? milliseconds;
-    this.#turnaround = before + (milliseconds - before) / 8;
   }
 
   #shrink(rows: number): void {
@@ -316,10 +340,38 @@ export class Scheduler {
   }
 }
 
+/** @throws {UnavailableError} when a request needs more pages than there are in all */
+function checkPages(pages: number, model: BatchModel): void {
+  const { total, positions } = model.pages;
+  if (pages <= total) return;
+  throw new UnavailableError(
+    "The model keeps too few keys and values for this request. Shorten the conversation, ask for " +
+      "fewer tokens, use no cache, or load the model with more pages (--cache-pages).",
+    "out_of_memory",
+    `${pages} pages of ${positions} positions are needed, and there are ${total}`,
+  );
+}
+
 /** A call and whose it is. */
 interface LaneCall {
   readonly lane: Lane;
   readonly call: PassCall;
+}
+
+/** A lane with a call that may run. */
+interface Next {
+  readonly lane: Lane;
+  readonly call: Call;
+}
+
+/** The calls that share passes. */
+function passesOf(next: readonly Next[]): LaneCall[] {
+  return next.flatMap(({ lane, call }) => call instanceof PassCall ? { lane, call } : []);
+}
+
+/** Lets everything go on that can without the GPU. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 function renew(call: PassCall): void {
