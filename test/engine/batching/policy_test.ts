@@ -80,7 +80,8 @@ Deno.test("a request without text goes before others that came alike, not before
     return choosePass([...others, { ...STEP, request: 99, begun: false }], state).jobs[0];
   };
   assertEquals(first(0), 20);
-  assert(first(5000) !== 20);
+  assertEquals(first(1000), 20);
+  assert(first(20_000) !== 20);
 });
 
 Deno.test("passes are shorter while a request waits for its first text", () => {
@@ -178,7 +179,7 @@ Deno.test("every job runs within the bound that the policy states", () => {
     { numRuns: 150 },
   );
   // The bound says something: some job waits for a good part of it.
-  assert(waited > 0.2, `waited at most ${waited} of the bound`);
+  assert(waited > 0.1, `waited at most ${waited} of the bound`);
 });
 
 /** Runs a load; of each job, how long it waited for its (first) pass as a share of the bound. */
@@ -200,6 +201,7 @@ function waits(
   const begun: { wait: number; own: number }[] = [];
   let now = 0;
   let longest = 0;
+  let dearest = 0;
   let most = 0;
   for (;;) {
     const open = next.flatMap(({ job }, i) => job < requests[i].jobs.length ? [i] : []);
@@ -232,7 +234,9 @@ function waits(
       assertEquals(model, choice.model);
       assert(choice.passes <= passes);
       const hurry = Math.max(-MOST_PRIORITY, Math.min(MOST_PRIORITY, priority));
-      begun.push({ wait: now - since, own: state.curves[model]!.cost(rows) * 2 ** -hurry });
+      const alone = state.curves[model]!.cost(rows);
+      dearest = Math.max(dearest, alone);
+      begun.push({ wait: now - since, own: alone * 2 ** -hurry });
       const step = next[request];
       step.left += choice.passes;
       step.at = now + took;
@@ -244,5 +248,6 @@ function waits(
     }
     now += took;
   }
-  return begun.map(({ wait, own }) => ({ ratio: wait / (most * (own + longest)) }));
+  const rounds = POLICY_SETTINGS.roundsBeforeText * dearest;
+  return begun.map(({ wait, own }) => ({ ratio: wait / (most * (own + rounds + longest)) }));
 }
