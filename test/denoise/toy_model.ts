@@ -155,7 +155,7 @@ export class ToyCanvasModel extends ToyModel {
 }
 
 /** Keys and values of one sequence, for which its ids at the last refresh stand. */
-class ToyKeys {
+export class ToyKeys {
   #ids: Uint32Array | undefined;
 
   /** What a pass over `ids` sees, of which a refresh keeps a copy. */

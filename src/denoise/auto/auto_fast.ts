@@ -102,9 +102,7 @@ function blockWaysOf(target: Predictor, options: AutoFastOptions): BlockWay[] {
       : {},
     [`threshold ${threshold}${measure}`]: { kind: "threshold", threshold },
   };
-  const caches = target.openCanvas
-    ? Object.keys(PASSES) as CachePolicy[]
-    : [NO_CACHE];
+  const caches = target.openCanvas ? Object.keys(PASSES) as CachePolicy[] : [NO_CACHE];
   return Object.entries(rules).flatMap(([name, rule]) =>
     caches.map((cache) => ({
       name: `${name}, cache ${cache}`,
