@@ -57,6 +57,11 @@ export interface Predictor {
    * there, several steps run without predictions being read back. Absent: every step is read back.
    */
   openCanvas?(sequences: readonly CanvasSequence[]): Promise<Canvas>;
+  /**
+   * Milliseconds of forward passes charged so far to this predictor's calls, where several requests
+   * share passes: each pays for its rows. Absent: a call costs the time that it takes.
+   */
+  charged?(): number;
 }
 
 /** One sequence on a {@linkcode Canvas}. */
