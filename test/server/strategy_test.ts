@@ -91,7 +91,6 @@ Deno.test("every strategy answers over HTTP, the lossless ones alike", async () 
         [{ strategy: "factor", confidence: "entropy" }, "confidence", /in \[0, 1\]/],
         [{ remasking: "random", confidence: "margin" }, "confidence", /ranks by noise/],
         [{ strategy: "gate", confidence: "margin" }, "confidence", /gate does not use confidence/],
-        [{ strategy: "threshold", cache: "dual", cfg_scale: 1 }, "cache", /guidance/],
       ] as const
     ) {
       const { status, body } = await ask(fields);

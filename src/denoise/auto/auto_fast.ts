@@ -52,9 +52,8 @@ export const PASSES: Readonly<Record<CachePolicy, Pick<FastWay, "first" | "later
 
 /**
  * Commits several tokens per step, in the way that the controller expects to be fastest: a rule and
- * a cache for each block, or a strategy with the draft for the whole answer. It uses no cache with
- * guidance, and no draft with a confidence other than the probability. With sampling it uses only
- * strategies that know it.
+ * a cache for each block, or a strategy with the draft for the whole answer. It uses no draft with a
+ * confidence other than the probability. With sampling it uses only strategies that know it.
  * @param drafting strategies with a draft, used if there is a draft
  * @throws as `denoiseBlocks` and the strategies
  */
@@ -95,7 +94,7 @@ async function probe(draft: Predictor, sequence: Sequence, controller: Controlle
 }
 
 function blockWaysOf(target: Predictor, options: AutoFastOptions): BlockWay[] {
-  const { threshold = 0.9, cfgScale = 0, confidence = PROBABILITY } = options;
+  const { threshold = 0.9, confidence = PROBABILITY } = options;
   const measure = confidence === PROBABILITY ? "" : ` by ${confidence}`;
   const rules: Record<string, SelectionRule> = {
     ...options.threshold === undefined
@@ -103,9 +102,7 @@ function blockWaysOf(target: Predictor, options: AutoFastOptions): BlockWay[] {
       : {},
     [`threshold ${threshold}${measure}`]: { kind: "threshold", threshold },
   };
-  const caches = target.openCanvas && cfgScale === 0
-    ? Object.keys(PASSES) as CachePolicy[]
-    : [NO_CACHE];
+  const caches = target.openCanvas ? Object.keys(PASSES) as CachePolicy[] : [NO_CACHE];
   return Object.entries(rules).flatMap(([name, rule]) =>
     caches.map((cache) => ({
       name: `${name}, cache ${cache}`,
