@@ -2,6 +2,7 @@
 
 /** Pages of keys and values. */
 export interface PageFigures {
+  /** Pages that there are. */
   readonly total: number;
   /** Pages that requests hold or that are set aside for them. */
   readonly used: number;
