@@ -22,7 +22,7 @@ import { AnswerTokens } from "./answer_tokens.ts";
 import type { Lane } from "./batching/lane.ts";
 import { LaneLogits } from "./batching/lane_logits.ts";
 import { pagesOf } from "./batching/pages_of.ts";
-import { Scheduler } from "./batching/scheduler.ts";
+import { Scheduler, type SharedModels } from "./batching/scheduler.ts";
 import { serialModel } from "./batching/serial_model.ts";
 import { type ConstrainedRequest, openConstrained } from "./constrained_answer.ts";
 import { Constraints } from "./constraints.ts";
@@ -68,6 +68,7 @@ export class Engine implements LoadedModel {
   readonly facts: ModelFacts;
   /** The folder's defaults for generating. */
   readonly defaults: GenerationDefaults;
+  readonly #models: SharedModels;
   readonly #scheduler: Scheduler;
   /** Learns from every answer which choices are fastest on this device. */
   readonly #controller = new Controller();
@@ -87,8 +88,8 @@ export class Engine implements LoadedModel {
     readonly draft?: NamedDraft,
   ) {
     const { defaults, id, created, maxRunning, maxWaiting, warning } = folder;
-    const models = { target: serialModel(model), draft: draft && serialModel(draft.model) };
-    this.#scheduler = new Scheduler(models, { maxRunning, maxWaiting });
+    this.#models = { target: serialModel(model), draft: draft && serialModel(draft.model) };
+    this.#scheduler = new Scheduler(this.#models, { maxRunning, maxWaiting });
     this.#totals = folder.totals ?? NO_TOTALS;
     this.#loadBefore = folder.load ?? NO_LOAD;
     this.defaults = defaults;
@@ -158,7 +159,8 @@ export class Engine implements LoadedModel {
     const left = new AbortController();
     const both = signal ? AbortSignal.any([signal, left.signal]) : left.signal;
     const { priority } = request;
-    const pages = pagesOf(plan, this.model.pages, this.draft?.model.pages);
+    const { target, draft } = this.#models;
+    const pages = pagesOf(plan, target.pages, draft?.pages);
     const lane = await this.#scheduler.enter({ ...pages, priority, signal: both });
     // The steps run without waiting for the reader. A reader that stops, or calls this model
     // between two steps, would otherwise hold its place and its pages.
@@ -251,7 +253,10 @@ export class Engine implements LoadedModel {
   ): AsyncGenerator<GenerateEvent, void, void> {
     const { config } = this.model;
     const { signal } = lane;
-    const meter = new AnswerMeter(lane.target, lane.draft);
+    const meter = new AnswerMeter(
+      { ...lane.target, readback: this.model.readback },
+      lane.draft && { ...lane.draft, readback: this.draft!.model.readback },
+    );
     const { tokenizer, facts } = this;
     const target = new LaneLogits(this.model, lane, this.#scheduler);
     const parts = { target, meter, tokenizer, facts, deadline };

@@ -16,8 +16,8 @@ export interface LoadFigures {
   readonly waiting: number;
   /** Requests that run now. */
   readonly running: number;
-  /** Requests that may run at once. */
-  readonly places: number;
+  /** Requests that may run at once at most; absent where nobody says. */
+  readonly places?: number;
   /** Forward passes of the target that requests could share. */
   readonly passes: number;
   /** Sum over these passes of the requests in each. */
