@@ -17,7 +17,7 @@ import {
   graceBefore,
   type PassModel,
   type PendingJob,
-  type PolicySettings,
+  POLICY_SETTINGS,
   type PolicyState,
 } from "./policy.ts";
 
@@ -37,11 +37,13 @@ export interface SharedModels {
 export interface SchedulerOptions extends AdmissionOptions {
   /** Chooses the jobs of the next run; default the policy of policy.ts. */
   readonly choose?: typeof choosePass;
-  readonly settings?: PolicySettings;
 }
 
 /** Runs after which passes may grow again that were made smaller for want of memory. */
 const RUNS_IN_LESS = 64;
+
+/** While nobody else is there, no pass is worth waiting for: the model itself ends chains of slow ones. */
+const ALONE = { ...POLICY_SETTINGS, longestChain: Infinity };
 
 /** What a request holds while it runs. */
 interface Place extends Disposable {
@@ -53,7 +55,6 @@ export class Scheduler {
   readonly #models: SharedModels;
   readonly #admission: Admission<Place>;
   readonly #choose: typeof choosePass;
-  readonly #settings: PolicySettings | undefined;
   readonly #costs = new PassCosts();
   readonly #now: () => number;
   readonly #lanes = new Set<Lane>();
@@ -80,7 +81,6 @@ export class Scheduler {
     this.#models = models;
     this.#now = options.now ?? (() => performance.now());
     this.#choose = options.choose ?? choosePass;
-    this.#settings = options.settings;
     this.#meter = new LoadMeter(this.#now());
     this.#admission = new Admission(options, (wish) => this.#reserve(wish));
     this.#host = {
@@ -240,7 +240,8 @@ export class Scheduler {
     const mostRows = Math.min(...calls.map(({ call }) => this.#mostRows(call.model)));
     // A lane without a call is about to have one.
     const newcomers = this.#admission.hasNewcomers || ready < this.#lanes.size;
-    return { curves: this.#costs.curves, mostRows, newcomers, settings: this.#settings };
+    const settings = this.#lanes.size === 1 ? ALONE : POLICY_SETTINGS;
+    return { curves: this.#costs.curves, mostRows, newcomers, settings };
   }
 
   async #runAlone(call: AloneCall<unknown>): Promise<void> {
