@@ -100,8 +100,11 @@ export const MOST_PRIORITY = 8;
 /** The share of the budget up to which a job is small. */
 const SMALL = 1 / 4;
 
-/** The share of a pass that it may be put off by, where that lets more jobs share it. */
-const GRACE_SHARE = 0.1;
+/**
+ * The share of a pass that it may be put off by if all jobs would come back; for fewer, less. Who is
+ * not waited for waits for the whole pass.
+ */
+const GRACE_SHARE = 0.5;
 
 /**
  * Chooses among the jobs that wait.
@@ -119,25 +122,30 @@ export function choosePass(pending: readonly PendingJob[], state: PolicyState): 
 }
 
 /**
- * Milliseconds by which the next pass should be put off, because jobs that just ran will be back
- * soon. Without, requests fall apart into groups that take turns, each pass half empty, and stay so.
- * @param returning requests whose last job ran in the pass that has just ended, and that have asked
- * for nothing since
+ * Until when the next pass should be put off, because jobs that just ran will be back soon: some
+ * time after the last that came back, to be asked anew whenever one does. Without, requests fall
+ * apart into groups that take turns, each pass half empty, and stay so.
+ * @param ended when the last pass ended
+ * @param returning requests that ran in it and have asked for nothing since
+ * @returns milliseconds on the clock of {@linkcode PendingJob.since}; `ended` for at once
  */
-export function graceBefore(
+export function graceUntil(
   pending: readonly PendingJob[],
+  ended: number,
   returning: number,
   state: PolicyState,
 ): number {
-  if (returning === 0 || pending.length === 0) return 0;
+  if (returning === 0 || pending.length === 0) return ended;
   const { model, jobs } = choosePass(pending, state);
   const curve = curveOf(model, state);
   const rows = rowsOf(jobs, pending);
   // A full pass gains nothing.
   const left = pending.filter((job) => job.model === model).length - jobs.length;
-  if (left > 0 || rows >= budgetOf(model, pending, state)) return 0;
+  if (left > 0 || rows >= budgetOf(model, pending, state)) return ended;
   const { longestGrace } = state.settings ?? POLICY_SETTINGS;
-  return Math.min(longestGrace, GRACE_SHARE * curve.cost(rows));
+  const last = pending.reduce((latest, { since }) => Math.max(latest, since), ended);
+  const share = GRACE_SHARE * returning / (returning + jobs.length);
+  return Math.min(ended + longestGrace, last + share * curve.cost(rows));
 }
 
 function curveOf(model: PassModel, { curves }: PolicyState): CostCurve {

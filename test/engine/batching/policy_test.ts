@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { CostCurve } from "../../../src/engine/batching/cost_curve.ts";
 import {
   choosePass,
-  graceBefore,
+  graceUntil,
   MOST_PRIORITY,
   type PendingJob,
   POLICY_SETTINGS,
@@ -138,11 +138,17 @@ Deno.test("several passes run in one go only if nobody is kept from joining", ()
 
 Deno.test("a pass waits a moment for jobs that come back, unless it is full or nobody comes", () => {
   const state = stateOf(gpu);
-  assert(graceBefore(steps(4), 4, state) > 0);
-  assert(graceBefore(steps(4), 4, state) <= 0.1 * gpu(128));
-  assertEquals(graceBefore(steps(4), 0, state), 0);
-  assertEquals(graceBefore(steps(40), 4, state), 0);
-  assertEquals(graceBefore([], 4, state), 0);
+  const { longestGrace } = POLICY_SETTINGS;
+  const grace = (count: number, returning: number, since = 100) =>
+    graceUntil(steps(count, { since }), 100, returning, state) - 100;
+  assert(grace(4, 1) > 0 && grace(4, 1) < grace(4, 4));
+  assert(grace(1, 100) <= longestGrace);
+  // Anew from the last that came back, yet not for ever.
+  assertEquals(grace(6, 1, 102), 2 + grace(6, 1, 100));
+  assertEquals(grace(4, 1, 90), grace(4, 1));
+  assertEquals(grace(4, 1, 100 + longestGrace), longestGrace);
+  assertEquals([grace(4, 0), grace(40, 4)], [0, 0]);
+  assertEquals(graceUntil([], 100, 4, state), 100);
 });
 
 /** Requests of a drawn load: each has one job at a time, the next a drawn while after the last. */
