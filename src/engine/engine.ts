@@ -253,10 +253,7 @@ export class Engine implements LoadedModel {
   ): AsyncGenerator<GenerateEvent, void, void> {
     const { config } = this.model;
     const { signal } = lane;
-    const meter = new AnswerMeter(
-      { ...lane.target, readback: this.model.readback },
-      lane.draft && { ...lane.draft, readback: this.draft!.model.readback },
-    );
+    const meter = new AnswerMeter(lane.target, lane.draft);
     const { tokenizer, facts } = this;
     const target = new LaneLogits(this.model, lane, this.#scheduler);
     const parts = { target, meter, tokenizer, facts, deadline };

@@ -10,11 +10,15 @@ import type {
 } from "../../denoise/predictor.ts";
 import type { BatchCanvas, BatchModel, PageReservation } from "../../model/batch/pass_job.ts";
 import { AloneCall, type Call, SingleCall, StepsCall } from "./call.ts";
+import type { CostCurve } from "./cost_curve.ts";
 import type { PassModel } from "./policy.ts";
+import { RowPrice } from "./row_price.ts";
 
 /** What a lane asks of its scheduler. */
 export interface LaneHost {
   readonly models: { readonly target: BatchModel; readonly draft?: BatchModel };
+  /** What passes cost by their rows. */
+  readonly curves: Readonly<Record<PassModel, CostCurve>>;
   now(): number;
   /** Tells that a lane has a call to run. */
   wake(): void;
@@ -47,6 +51,8 @@ export class Lane {
   readonly calls: Call[] = [];
   /** Milliseconds of passes that were charged to it. */
   readonly charged = { target: 0, draft: 0 };
+  /** What its rows cost beside those of others. */
+  readonly prices = { target: new RowPrice(), draft: new RowPrice() };
   readonly #host: LaneHost;
   readonly #pages: LanePages;
   readonly #canvases = new Set<BatchCanvas>();
@@ -120,6 +126,7 @@ export class Lane {
       predict: (inputs) => this.#predict(name, model, inputs),
       openCanvas: (sequences) => this.#openCanvas(name, model, sequences),
       charged: () => this.charged[name],
+      price: (rows) => this.prices[name].of(this.#host.curves[name], rows),
     };
   }
 

@@ -3,6 +3,7 @@
 import type { PassJob } from "../../model/batch/pass_job.ts";
 import { chargedCost, CostCurve } from "./cost_curve.ts";
 import type { PassModel } from "./policy.ts";
+import type { RowPrice } from "./row_price.ts";
 
 /** Share of a new measurement in the mean of the turnaround. */
 const NEW_SHARE = 1 / 8;
@@ -36,14 +37,32 @@ export class PassCosts {
     this.#turnaround = before + (milliseconds - before) * NEW_SHARE;
   }
 
-  /** Milliseconds that a job pays of a run. */
-  charge(model: PassModel, job: PassJob<unknown>, jobs: Jobs, passes: number): number {
-    let sum = 0;
-    for (let pass = 0; pass < Math.min(passes, job.passes); pass++) {
-      const within = jobs.filter((other) => other.passes > pass);
-      sum += chargedCost(this.curves[model], job.rows, rowsOf(within), within.length);
+  /**
+   * Divides the time of a run among its jobs.
+   * @param prices of each job's request, which learn what else was in its passes
+   * @returns milliseconds that each job pays, together `milliseconds`
+   */
+  charge(
+    model: PassModel,
+    jobs: Jobs,
+    prices: readonly RowPrice[],
+    passes: number,
+    milliseconds: number,
+  ): number[] {
+    const curve = this.curves[model];
+    const charges = jobs.map(() => 0);
+    const most = jobs.reduce((most, job) => Math.max(most, Math.min(passes, job.passes)), 0);
+    for (let pass = 0; pass < most; pass++) {
+      const within = jobs.filter((job) => job.passes > pass);
+      const all = rowsOf(within);
+      for (const [i, { rows, passes }] of jobs.entries()) {
+        if (passes <= pass) continue;
+        charges[i] += chargedCost(curve, rows, all, within.length);
+        prices[i].shared(rows, all, within.length);
+      }
     }
-    return sum;
+    const sum = charges.reduce((sum, charge) => sum + charge, 0);
+    return charges.map((charge) => milliseconds * charge / sum);
   }
 }
 

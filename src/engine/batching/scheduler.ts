@@ -14,7 +14,7 @@ import { LoadMeter } from "./load_meter.ts";
 import { PassCosts, rowsOf } from "./pass_costs.ts";
 import {
   choosePass,
-  graceBefore,
+  graceUntil,
   type PassModel,
   type PendingJob,
   POLICY_SETTINGS,
@@ -85,6 +85,7 @@ export class Scheduler {
     this.#admission = new Admission(options, (wish) => this.#reserve(wish));
     this.#host = {
       models,
+      curves: this.#costs.curves,
       now: this.#now,
       wake: () => this.#wake(),
       whenIdle: (body) => this.#whenIdle(body),
@@ -176,8 +177,6 @@ export class Scheduler {
 
   async #loop(): Promise<void> {
     for (;;) {
-      // Who has got a result may ask for the next one before others go on without it.
-      await turn();
       const next = await this.#afterGrace();
       if (next.length === 0) break;
       this.#isRunning = true;
@@ -196,25 +195,26 @@ export class Scheduler {
 
   /** The calls that may run next, once those that will be back soon are back. */
   async #afterGrace(): Promise<readonly Next[]> {
-    const start = this.#now();
+    const ended = this.#now();
     for (;;) {
+      // Who has got a result may ask for the next one before others go on without it.
+      await turn();
       const next = [...this.#lanes].flatMap((lane) => lane.next ? { lane, call: lane.next } : []);
       const returning = this.#last.filter((lane) => !lane.isClosed && !lane.next).length;
       const passes = passesOf(next);
-      if (returning === 0 || passes.length < next.length) return next;
-      const grace = graceBefore(this.#pending(passes), returning, this.#state(passes, next.length));
-      if (this.#now() - start >= grace) return next;
-      await turn();
+      if (returning === 0 || passes.length < next.length || next.length === 0) return next;
+      const state = this.#state(passes, next.length);
+      if (this.#now() >= graceUntil(this.#pending(passes), ended, returning, state)) return next;
     }
   }
 
   /** Runs work alone or passes, in turns where both wait. */
   async #runSome(next: readonly Next[]): Promise<void> {
-    const works = next.flatMap(({ call }) => call instanceof AloneCall ? call : []);
+    const works = next.flatMap(({ lane, call }) => call instanceof AloneCall ? { lane, call } : []);
     const passes = passesOf(next);
     if (works.length > 0 && (passes.length === 0 || !this.#wasAlone)) {
       this.#wasAlone = true;
-      return await this.#runAlone(works[0]);
+      return await this.#runAlone(works[0].lane, works[0].call);
     }
     this.#wasAlone = false;
     const state = this.#state(passes, next.length);
@@ -244,17 +244,19 @@ export class Scheduler {
     return { curves: this.#costs.curves, mostRows, newcomers, settings };
   }
 
-  async #runAlone(call: AloneCall<unknown>): Promise<void> {
+  async #runAlone(lane: Lane, call: AloneCall): Promise<void> {
     const start = this.#now();
+    const elapsed = () => this.#now() - start;
     try {
       const result = await call.body();
+      lane.charged.target += elapsed();
       if (!call.isOver) call.take(result);
     } catch (error) {
       if (error instanceof GpuMemoryError) await this.#freeScratch();
       call.fail(error);
       if (error instanceof GpuFaultError) this.#failAll(error);
     }
-    this.#meter.ranAlone(this.#now() - start);
+    this.#meter.ranAlone(elapsed());
   }
 
   #mostRows(model: PassModel): number {
@@ -313,8 +315,10 @@ export class Scheduler {
     const now = this.#now();
     this.#meter.ran(model, jobs, passes, now - start);
     if (!signal.aborted) this.#costs.learn(model, jobs, passes, now - start);
+    const prices = calls.map(({ lane }) => lane.prices[model]);
+    const charges = this.#costs.charge(model, jobs, prices, passes, now - start);
     calls.forEach(({ lane, call }, i) => {
-      lane.charged[model] += this.#costs.charge(model, jobs[i], jobs, passes);
+      lane.charged[model] += charges[i];
       this.#costs.learnTurnaround((now - call.since) / Math.min(passes, jobs[i].passes));
       if (call.isOver) return;
       try {
