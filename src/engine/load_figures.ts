@@ -87,3 +87,8 @@ export function addLoad(before: LoadFigures, now: LoadFigures): LoadFigures {
     seconds: before.seconds + now.seconds,
   };
 }
+
+/** The load of an engine that has ended: only its sums. */
+export function atRest(load: LoadFigures): LoadFigures {
+  return addLoad(load, NO_LOAD);
+}
