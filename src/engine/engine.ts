@@ -11,7 +11,6 @@ import type { DenoiseStep } from "../denoise/denoise_step.ts";
 import { denoiseFreely, firstCanvas } from "../denoise/free_canvas.ts";
 import { newSequence, withGiven } from "../denoise/sequence.ts";
 import { strategyOf } from "../denoise/strategy.ts";
-import { tracedStep } from "../denoise/trace.ts";
 import type { GenerationDefaults } from "../model/loading/generation_defaults.ts";
 import { LIST_TOKENS } from "../model/input.ts";
 import { type ForwardResult, type Model, type RankedToken } from "../model/model.ts";
@@ -38,7 +37,6 @@ import { promptIds } from "./prompt.ts";
 import { endTokenIds, factsOf } from "./model_facts.ts";
 import {
   type ChatMessage,
-  type CommittedToken,
   type GenerateEvent,
   type GenerateRequest,
   type ModelSummary,
@@ -59,6 +57,7 @@ import {
   withUnfinished,
 } from "./stats.ts";
 import { noSteps, startEvent } from "./start_event.ts";
+import { type StepEvent, StepEvents } from "./step_events.ts";
 import { filledText } from "./template.ts";
 
 /** A model with its tokenizer. Requests that run at the same time share forward passes. */
@@ -285,10 +284,11 @@ export class Engine implements LoadedModel {
       meter.target,
       this.tokenizer,
     );
-    const ids = new Array<number>(genLength).fill(config.maskTokenId);
-    for (const { position, token } of plan.given) ids[position] = token;
-    // Text of tokens that are given is shown with the first step.
-    let given = stream.commit(plan.given);
+    const tokens = plan.reportsTokens ? new AnswerTokens(this.tokenizer) : undefined;
+    const { given } = plan;
+    const shown = { tokenizer, stream, tokens, given, promptLength, genLength, maskToken };
+    const events = new StepEvents(shown);
+    const { ids, placed } = events;
     const answerStart = promptLength - begun;
     const prompt = {
       ...newSequence(promptIds, isFree ? 0 : genLength, config.maskTokenId),
@@ -296,7 +296,6 @@ export class Engine implements LoadedModel {
     };
     const sampled = samplingOptions(plan, this.facts.endTokenIds);
     const controller = sampled.sampling ? this.#samplingController : this.#controller;
-    const tokens = plan.reportsTokens ? new AnswerTokens(this.tokenizer) : undefined;
     const strategy = strategyOf(plan.strategy);
     const models = { target: meter.target, draft: meter.draft };
     const step = this.model.pace.millisecondsPerRow * (promptLength + genLength);
@@ -319,44 +318,12 @@ export class Engine implements LoadedModel {
       (isFree
         ? denoiseFreely(prompt, strategy, models, { ...options, most })
         : strategy.run(withGiven(prompt, plan.given), models, options));
-    let nextStep = 0;
-    const placed: CommittedToken[] = [];
-    const stepEvent = (step: DenoiseStep): Extract<GenerateEvent, { type: "step" }> => {
+    const stepEvent = (step: DenoiseStep): StepEvent => {
       deadline.step();
-      nextStep = step.step + 1;
-      while (ids.length < (step.grown ?? 0)) ids.push(config.maskTokenId);
-      // A position committed as the mask token is still masked, and is committed again later.
-      const decided = step.commits[0].filter(({ token }) => token !== config.maskTokenId);
-      const commits = decided.map((commit): CommittedToken => ({
-        position: commit.position - promptLength,
-        token: commit.token,
-        text: this.tokenizer.tokenText(commit.token),
-        confidence: commit.confidence,
-        logProbability: commit.logProbability,
-      }));
-      for (const { position, token } of commits) ids[position] = token;
-      placed.push(...commits);
-      this.#scheduler.meter.committed(commits.length);
-      const delta = given + stream.commit(commits);
-      if (delta !== "") lane.begun();
-      given = "";
-      tokens?.commit(step.step, decided, promptLength);
-      const { proposed, ...traced } = tracedStep(step, promptLength, config.maskTokenId);
-      return {
-        ...traced,
-        ...step.grown !== undefined && { grown: step.grown },
-        type: "step",
-        commits,
-        ...proposed && {
-          proposed: proposed.map((guess) => ({
-            ...guess,
-            text: this.tokenizer.tokenText(guess.token),
-          })),
-        },
-        delta,
-        ...tokens && { tokens: tokens.grow(stream.text.length) },
-        prefixLength: stream.prefixLength,
-      };
+      const event = events.of(step);
+      this.#scheduler.meter.committed(event.commits.length);
+      if (event.delta !== "") lane.begun();
+      return event;
     };
     let result = yield* forwardSteps(steps, stepEvent);
     const late = deadline.came && stream.finishReason === undefined;
@@ -372,8 +339,8 @@ export class Engine implements LoadedModel {
       const grown = rest &&
         Math.max(ids.length, ...rest.map((one) => one.position - promptLength + 1));
       const { targetForwards: nfe } = result = withPasses(result, rest ? 0 : 1);
-      const step = { step: nextStep, block: 0, nfe, grown, commits: [guesses] };
-      if (guesses.length > 0) yield { ...stepEvent(step), provisional: true };
+      const step = { step: events.nextStep, block: 0, nfe, grown, commits: [guesses] };
+      if (guesses.length > 0) yield { ...events.of(step), provisional: true };
     }
     stream.finish();
     const scored = plan.promptLogprobs === undefined ? 0 : 1;
