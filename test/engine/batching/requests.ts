@@ -10,6 +10,7 @@ import {
   type StrategyName,
   strategyOf,
   type StrategyOptions,
+  type StrategyResult,
 } from "../../../src/denoise/strategy.ts";
 import { comparable, drawArb } from "../../denoise/draw.ts";
 
@@ -65,6 +66,8 @@ export const requestArb: fc.Arbitrary<ToyRequest> = fc.record({
     choices,
     options: {
       ...lossless ? options : comparable(options),
+      // These compare the target's probabilities.
+      ...["gate", "commit_verify"].includes(name) && { confidence: undefined },
       ...kept,
       ...used("depth"),
       ...used("threshold"),
@@ -93,4 +96,23 @@ export async function answer(
     steps.push(next.value);
     onStep();
   }
+}
+
+interface Answer {
+  readonly steps: readonly DenoiseStep[];
+  readonly result?: StrategyResult;
+  readonly error?: unknown;
+}
+
+/**
+ * What of an answer must be the same under load: everything, but of auto only what it commits, since
+ * prices may end a choice sooner.
+ */
+export function lasting({ name }: ToyRequest, { steps, result, error }: Answer) {
+  if (name !== "auto") return { steps, result, error };
+  return {
+    steps: steps.map(({ step, block, commits }) => ({ step, block, commits })),
+    result: result?.sequence,
+    error,
+  };
 }
