@@ -21,8 +21,7 @@ import { AnswerTokens } from "./answer_tokens.ts";
 import type { Lane } from "./batching/lane.ts";
 import { LaneLogits } from "./batching/lane_logits.ts";
 import { pagesOf } from "./batching/pages_of.ts";
-import { Scheduler, type SharedModels } from "./batching/scheduler.ts";
-import { serialModel } from "./batching/serial_model.ts";
+import { Scheduler } from "./batching/scheduler.ts";
 import { type ConstrainedRequest, openConstrained } from "./constrained_answer.ts";
 import { Constraints } from "./constraints.ts";
 import { Deadline, likeliest, tokensAtDeadline } from "./deadline.ts";
@@ -67,7 +66,6 @@ export class Engine implements LoadedModel {
   readonly facts: ModelFacts;
   /** The folder's defaults for generating. */
   readonly defaults: GenerationDefaults;
-  readonly #models: SharedModels;
   readonly #scheduler: Scheduler;
   /** Learns from every answer which choices are fastest on this device. */
   readonly #controller = new Controller();
@@ -87,8 +85,8 @@ export class Engine implements LoadedModel {
     readonly draft?: NamedDraft,
   ) {
     const { defaults, id, created, maxRunning, maxWaiting, warning } = folder;
-    this.#models = { target: serialModel(model), draft: draft && serialModel(draft.model) };
-    this.#scheduler = new Scheduler(this.#models, { maxRunning, maxWaiting });
+    const models = { target: model, draft: draft?.model };
+    this.#scheduler = new Scheduler(models, { maxRunning, maxWaiting });
     this.#totals = folder.totals ?? NO_TOTALS;
     this.#loadBefore = folder.load ?? NO_LOAD;
     this.defaults = defaults;
@@ -158,8 +156,7 @@ export class Engine implements LoadedModel {
     const left = new AbortController();
     const both = signal ? AbortSignal.any([signal, left.signal]) : left.signal;
     const { priority } = request;
-    const { target, draft } = this.#models;
-    const pages = pagesOf(plan, target.pages, draft?.pages);
+    const pages = pagesOf(plan, this.model.pages, this.draft?.model.pages);
     const lane = await this.#scheduler.enter({ ...pages, priority, signal: both });
     // The steps run without waiting for the reader. A reader that stops, or calls this model
     // between two steps, would otherwise hold its place and its pages.
