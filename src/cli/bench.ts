@@ -45,7 +45,7 @@ const USED: Readonly<Record<string, readonly string[]>> = {
     ...["model", "data", "limit", "like", "layers", "minutes", "gpuMemory", "acceptance"],
     ...["tuning", "picture", "json"],
   ],
-  strategies: ["model", "data", "limit", "only", "steps", "tuning", "json"],
+  strategies: ["model", "draft", "data", "limit", "only", "steps", "tuning", "json"],
   drafts: ["model", "data", "limit", "drafts", "steps", "tuning", "picture", "json"],
   pair: ["weights", "layers", "tuning", "json"],
   roofline: ["rows", "json"],
@@ -61,6 +61,7 @@ interface BenchFlags extends DeviceBenchFlags {
   readonly weights?: PeerWeights;
   readonly rows?: string;
   readonly only?: readonly string[];
+  readonly draft?: string;
   readonly drafts?: readonly string[];
   readonly steps?: number;
   readonly rounds?: number;
@@ -68,10 +69,11 @@ interface BenchFlags extends DeviceBenchFlags {
 }
 
 async function strategies(flags: BenchFlags): Promise<void> {
-  const { model, data, limit, only, steps, json } = flags;
+  const { model, draft, data, limit, only, steps, json } = flags;
   chosenSettings(only);
   const items = parseAccuracyFile(await Deno.readTextFile(data), data);
   const report = await benchStrategies(model, items, {
+    draft,
     limit,
     only,
     steps,
@@ -277,6 +279,7 @@ export function benchCommand(): Command {
       "--picture <file>",
       "also draw the times of device, the speeds of drafts, or latency against load of simulate, as a PNG",
     )
+    .option("--draft <dir>", "draft of strategies (default: the embedded draft, for its target)")
     .option(
       "--drafts <dirs>",
       "folders of the drafts of --model that drafts compares, such as draft-a,draft-b",
