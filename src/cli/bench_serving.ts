@@ -63,7 +63,7 @@ export async function runServingBench(
   await write(report);
   if (picture !== undefined) {
     using gpu = await openDevice(deviceOf(flags));
-    const title = `${report.model}: ${report.requests} requests by one client and by several`;
+    const title = `${report.model} on ${report.adapter}: ${report.requests} requests`;
     await Deno.writeFile(picture, pngOf(await drawChart(gpu, title, servingPanels(report))));
   }
   for (const { name, different, mayDiffer } of report.settings) {

@@ -1,10 +1,10 @@
 /** The report of `unmask bench serving` as a chart: throughput and waiting against clients. */
 
 import type { ServedLevel, ServingBench } from "../bench/serving.ts";
-import { type Curve, CURVE_COLOURS, type Panel } from "./chart.ts";
+import { type Axis, type Curve, CURVE_COLOURS, type Panel } from "./chart.ts";
 
 /** Panels: answers a second to those of one client, beside what is possible; first text; total. */
-export function servingPanels({ settings, shared, adapter }: ServingBench): Panel[] {
+export function servingPanels({ settings, shared }: ServingBench): Panel[] {
   const curves = (y: (level: ServedLevel) => number): Curve[] =>
     settings.map(({ name, levels }, i) => ({
       label: name,
@@ -18,21 +18,18 @@ export function servingPanels({ settings, shared, adapter }: ServingBench): Pane
     points: shared.map(({ sequences, gain }) => ({ x: sequences, y: gain })),
   };
   const x = { low: 0, label: "clients at once" };
+  const faster = [possible, ...curves(({ toAlone }) => toAlone)];
+  const waits = curves(({ firstToAlone }) => firstToAlone);
+  const ends = curves(({ fastest }) => fastest.totalMilliseconds.p95 / 1000);
   return [
-    {
-      x,
-      y: { low: 0, label: `answers a second to those of one client, ${adapter}` },
-      curves: [possible, ...curves(({ toAlone }) => toAlone)],
-    },
-    {
-      x,
-      y: { low: 0, label: "p95 until first text to that of one client" },
-      curves: curves(({ firstToAlone }) => firstToAlone),
-    },
-    {
-      x,
-      y: { low: 0, label: "p95 until the end, seconds" },
-      curves: curves(({ fastest }) => fastest.totalMilliseconds.p95 / 1000),
-    },
+    { x, y: wholeAxis("answers a second to those of one client", faster), curves: faster },
+    { x, y: wholeAxis("p95 until first text to that of one client", waits), curves: waits },
+    { x, y: wholeAxis("p95 until the end, seconds", ends), curves: ends },
   ];
+}
+
+/** From 0 to a multiple of the lines across a panel, so that whole numbers stand beside them. */
+function wholeAxis(label: string, curves: readonly Curve[]): Axis {
+  const most = Math.max(...curves.flatMap(({ points }) => points.map(({ y }) => y)));
+  return { low: 0, high: 4 * Math.max(1, Math.ceil(most / 4)), label };
 }
