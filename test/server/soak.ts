@@ -67,10 +67,27 @@ const PATIENCE = 1000;
 
 /** Starts a server, loads it, and tells it to end. */
 export async function runSoak(soak: Soak): Promise<SoakReport> {
-  const { seconds, warmUp, clients, maxWaiting } = soak;
+  const { maxWaiting } = soak;
   const port = freePort();
   const url = `http://127.0.0.1:${port}`;
   const server = await start(port, maxWaiting);
+  try {
+    const measured = await load(url, () => memoryOf(port), soak);
+    server.kill("SIGTERM");
+    const { code: exitCode } = await server.status;
+    return { ...soak, ...measured, exitCode };
+  } catch (error) {
+    server.kill("SIGKILL");
+    throw error;
+  }
+}
+
+/** What clients of a server get. */
+async function load(
+  url: string,
+  memory: () => Promise<number>,
+  { seconds, warmUp, clients }: Soak,
+): Promise<Omit<SoakReport, keyof Soak | "exitCode">> {
   const asks = PROMPTS.flatMap((prompt) =>
     WAYS.map((way) => ({
       messages: [{ role: "user", content: prompt }],
@@ -99,7 +116,6 @@ export async function runSoak(soak: Soak): Promise<SoakReport> {
   async function client(number: number): Promise<void> {
     for (let i = 7 * number; performance.now() < end; i++) {
       const at = i % asks.length;
-      const asked = performance.now();
       const answer = await streamedAnswer(url, asks[at]);
       if (answer.status === 429) {
         refused++;
@@ -110,8 +126,9 @@ export async function runSoak(soak: Soak): Promise<SoakReport> {
       }
       if (answer.status === 200 && answer.bits === alone[at]) right++;
       else wrong.push(`${answer.status}: ${answer.bits.slice(-200)}`);
-      if (asked < begin) continue;
-      measured++;
+      const now = performance.now();
+      if (now < begin) continue;
+      if (now < end) measured++;
       first.push(answer.first);
       total.push(answer.total);
     }
@@ -120,41 +137,39 @@ export async function runSoak(soak: Soak): Promise<SoakReport> {
   async function weigh(): Promise<void> {
     await sleep(begin - performance.now());
     while (performance.now() < end) {
-      samples.push(await memoryOf(port));
+      samples.push(await memory());
       await sleep(INTERVAL);
     }
   }
   const watched = sleep(begin - performance.now()).then(() => watchHealth(url, seconds));
   await Promise.all([...Array.from({ length: clients }, (_, i) => client(i)), weigh(), watched]);
-  const span = (performance.now() - begin) / 1000;
   const { milliseconds, late, wrong: unhealthy } = await watched;
-  server.kill("SIGTERM");
-  const { code: exitCode } = await server.status;
   const window = Math.min(LONGEST_WINDOW, WINDOW_SHARE * seconds);
   const inWindow = Math.max(1, Math.round(samples.length * window / seconds));
   return {
-    ...soak,
     right,
     wrong: [...wrong, ...unhealthy],
     refused,
     retryAfter: waits.length > 0 ? spreadOf(waits) : undefined,
-    answersPerSecond: measured / span,
+    answersPerSecond: measured / seconds,
     first: spreadOf(first),
     total: spreadOf(total),
     health: {
-      ...spreadOf(milliseconds),
-      p100: Math.max(...milliseconds),
+      ...withMost(milliseconds),
       times: milliseconds.length,
     },
-    watcherLate: { ...spreadOf(late), p100: Math.max(...late) },
+    watcherLate: withMost(late),
     memory: {
       window,
       first: spreadOf(samples.slice(0, inWindow)).p50,
       last: spreadOf(samples.slice(-inWindow)).p50,
       samples,
     },
-    exitCode,
   };
+}
+
+function withMost(values: readonly number[]): Spread & { readonly p100: number } {
+  return { ...spreadOf(values), p100: Math.max(...values) };
 }
 
 interface Watched {

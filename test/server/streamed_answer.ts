@@ -16,6 +16,8 @@ export interface StreamedAnswer {
   readonly bits: string;
 }
 
+/** Milliseconds after which an answer that has not ended is given up. */
+const PATIENCE = 300_000;
 /** Text of a delta; what opens a stream has none. */
 const TEXT = /"content":"[^"]/;
 /** Characters of a piece that are looked at again with the next one. */
@@ -34,6 +36,7 @@ export async function streamedAnswer(url: string, body: unknown): Promise<Stream
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(body),
+      signal: AbortSignal.timeout(PATIENCE),
     });
     const told = response.headers.get("Retry-After");
     retryAfter = told === null ? undefined : Number(told);
