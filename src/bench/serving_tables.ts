@@ -2,6 +2,7 @@
 
 import { NO_CACHE } from "../denoise/cache_plan.ts";
 import { FittedTable } from "./fitted_table.ts";
+import type { SharedStep } from "./shared_pass.ts";
 import type { ServedLevel, ServedSetting, ServingBench, Spread } from "./serving.ts";
 
 const spread = ({ p50, p95 }: Spread) => `${p50.toFixed(0)}, ${p95.toFixed(0)}`;
@@ -20,6 +21,16 @@ export function servingTables(bench: ServingBench): string {
   ].join("\n");
 }
 
+/**
+ * Times that so many clients could be as fast as one, if every step were shared: by the best number of
+ * sequences up to theirs, since more clients can take turns in smaller groups.
+ */
+export function possibleGain(shared: readonly SharedStep[], clients: number): number {
+  return Math.max(
+    ...shared.filter(({ sequences }) => sequences <= clients).map(({ gain }) => gain),
+  );
+}
+
 /** How much of what shared steps could gain a level gained; told only of settings without a cache. */
 export function shareOfPossible(
   { shared }: ServingBench,
@@ -27,8 +38,7 @@ export function shareOfPossible(
   { concurrency, toAlone }: ServedLevel,
 ): number | undefined {
   if ((cache !== undefined && cache !== NO_CACHE) || concurrency === 1) return undefined;
-  const step = shared.find(({ sequences }) => sequences === concurrency);
-  return step && toAlone / step.gain;
+  return toAlone / possibleGain(shared, concurrency);
 }
 
 function servedTable(bench: ServingBench): FittedTable {

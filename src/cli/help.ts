@@ -59,7 +59,7 @@ export const COMMON: Readonly<Record<string, readonly string[]>> = {
 
 /** Shorter texts of arguments, for the short help. */
 const ARGUMENTS: Readonly<Record<string, string>> = {
-  what: "device, strategies, serving, pair, roofline, load or peers",
+  what: "device, strategies, serving, pair, load, peers and more",
   dir: "model folder",
 };
 

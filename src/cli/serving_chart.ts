@@ -1,6 +1,7 @@
 /** The report of `unmask bench serving` as a chart: throughput and waiting against clients. */
 
 import type { ServedLevel, ServingBench } from "../bench/serving.ts";
+import { possibleGain } from "../bench/serving_tables.ts";
 import { type Axis, type Curve, CURVE_COLOURS, type Panel } from "./chart.ts";
 
 /** Panels: answers a second to those of one client, beside what is possible; first text; total. */
@@ -15,7 +16,7 @@ export function servingPanels({ settings, shared }: ServingBench): Panel[] {
   const possible: Curve = {
     label: "possible by the time of shared steps",
     colour: CURVE_COLOURS[0],
-    points: shared.map(({ sequences, gain }) => ({ x: sequences, y: gain })),
+    points: shared.map(({ sequences: x }) => ({ x, y: possibleGain(shared, x) })),
   };
   const x = { low: 0, label: "clients at once" };
   const faster = [possible, ...curves(({ toAlone }) => toAlone)];

@@ -3,7 +3,7 @@
 import { assertEquals, assertNotEquals } from "@std/assert";
 import { levelsOf, type ServedLevel, type ServedRound, spreadOf } from "../../src/bench/serving.ts";
 import { serveAnswer } from "../../src/bench/served_answer.ts";
-import { servingTables, shareOfPossible } from "../../src/bench/serving_tables.ts";
+import { possibleGain, servingTables, shareOfPossible } from "../../src/bench/serving_tables.ts";
 import type { Engine } from "../../src/engine/engine.ts";
 import type { CommittedToken, GenerateEvent } from "../../src/engine/request.ts";
 import { chosenSettings } from "../../src/bench/strategies.ts";
@@ -69,6 +69,9 @@ Deno.test("what was gained is held against what shared steps could gain", () => 
   const [plain, dual] = report.settings;
   assertEquals(LEVELS.map((level) => shareOfPossible(report, plain, level)), [undefined, 0.75]);
   assertEquals(LEVELS.map((level) => shareOfPossible(report, dual, level)), [undefined, undefined]);
+  // Eight that gain nothing together can take turns as four and four.
+  const eight = { sequences: 8, rows: 640, milliseconds: 200, gain: 0.8 };
+  assertEquals(possibleGain([...report.shared, eight], 8), 2);
   const text = servingTables(report);
   for (
     const part of [
