@@ -14,8 +14,13 @@ import { streamedAnswer } from "./streamed_answer.ts";
 /** What is asked of a server. */
 export interface Soak {
   readonly seconds: number;
-  /** Seconds of the same load before, which are not measured: memory grows until all was done once. */
+  /** Seconds of the same load before, which are not measured. */
   readonly warmUp: number;
+  /**
+   * Answers in that time at least; it is longer if it must. Memory settles only after some 600: until
+   * then heaps grow, as little is collected before they do.
+   */
+  readonly warmAnswers: number;
   readonly clients: number;
   /** Requests that may wait at the server. */
   readonly maxWaiting: number;
@@ -86,7 +91,7 @@ export async function runSoak(soak: Soak): Promise<SoakReport> {
 async function load(
   url: string,
   memory: () => Promise<number>,
-  { seconds, warmUp, clients }: Soak,
+  { seconds, warmUp, warmAnswers, clients }: Soak,
 ): Promise<Omit<SoakReport, keyof Soak | "exitCode">> {
   const asks = PROMPTS.flatMap((prompt) =>
     WAYS.map((way) => ({
@@ -104,8 +109,9 @@ async function load(
     alone.push(answer.bits);
   }
 
-  const begin = performance.now() + 1000 * warmUp;
-  const end = begin + 1000 * seconds;
+  const warmEnd = performance.now() + 1000 * warmUp;
+  // Once it is warm.
+  let [begin, end] = [Infinity, Infinity];
   const first: number[] = [];
   const total: number[] = [];
   const waits: number[] = [];
@@ -134,15 +140,24 @@ async function load(
     }
   }
   const samples: number[] = [];
+  async function warm(): Promise<void> {
+    while (performance.now() < warmEnd || right < warmAnswers) await sleep(INTERVAL / 10);
+    begin = performance.now();
+    end = begin + 1000 * seconds;
+  }
   async function weigh(): Promise<void> {
-    await sleep(begin - performance.now());
     while (performance.now() < end) {
       samples.push(await memory());
       await sleep(INTERVAL);
     }
   }
-  const watched = sleep(begin - performance.now()).then(() => watchHealth(url, seconds));
-  await Promise.all([...Array.from({ length: clients }, (_, i) => client(i)), weigh(), watched]);
+  const warmed = warm();
+  const watched = warmed.then(() => watchHealth(url, seconds));
+  await Promise.all([
+    ...Array.from({ length: clients }, (_, i) => client(i)),
+    warmed.then(weigh),
+    watched,
+  ]);
   const { milliseconds, late, wrong: unhealthy } = await watched;
   const window = Math.min(LONGEST_WINDOW, WINDOW_SHARE * seconds);
   const inWindow = Math.max(1, Math.round(samples.length * window / seconds));
@@ -194,7 +209,8 @@ export function growth({ memory: { first, last } }: SoakReport): number {
 
 /** The figures as a table. */
 export function soakTable(report: SoakReport): string {
-  const { clients, seconds, warmUp, maxWaiting, right, wrong, refused, memory } = report;
+  const { clients, seconds, warmUp, warmAnswers, maxWaiting, right, wrong, refused, memory } =
+    report;
   const spread = ({ p50, p95 }: Spread, p100?: number) =>
     [
       `p50 ${p50.toFixed(1)}`,
@@ -205,7 +221,8 @@ export function soakTable(report: SoakReport): string {
     ].join(", ");
   const table = new FittedTable({ rules: "none" });
   table.push(
-    ["clients", `${clients} for ${seconds} s, after ${warmUp} s; ${maxWaiting} may wait`],
+    ["clients", `${clients} for ${seconds} s; ${maxWaiting} may wait`],
+    ["warm-up", `${warmUp} s and ${warmAnswers} answers at least`],
     ["answers", `${right} right, ${wrong.length} not ${JSON.stringify(wrong.slice(0, 3))}`],
     ["told 429", `${refused}, to come again in ${report.retryAfter?.p50 ?? "-"} s`],
     ["answers/s", report.answersPerSecond.toFixed(1)],
@@ -227,7 +244,8 @@ if (import.meta.main) {
   const { values } = parseArgs({
     options: {
       seconds: { type: "string", default: "60" },
-      "warm-up": { type: "string", default: "20" },
+      "warm-up": { type: "string", default: "10" },
+      "warm-answers": { type: "string", default: "600" },
       clients: { type: "string", default: "64" },
       "max-waiting": { type: "string", default: "64" },
       json: { type: "string" },
@@ -236,6 +254,7 @@ if (import.meta.main) {
   const report = await runSoak({
     seconds: Number(values.seconds),
     warmUp: Number(values["warm-up"]),
+    warmAnswers: Number(values["warm-answers"]),
     clients: Number(values.clients),
     maxWaiting: Number(values["max-waiting"]),
   });

@@ -29,6 +29,9 @@ export async function streamedAnswer(url: string, body: unknown): Promise<Stream
   const since = () => performance.now() - start;
   let first: number | undefined;
   let whole = "";
+  // Not `AbortSignal.timeout`, which is kept until its time has come.
+  const patience = new AbortController();
+  const timer = setTimeout(() => patience.abort(), PATIENCE);
   let status = 0;
   let retryAfter: number | undefined;
   try {
@@ -36,7 +39,7 @@ export async function streamedAnswer(url: string, body: unknown): Promise<Stream
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(body),
-      signal: AbortSignal.timeout(PATIENCE),
+      signal: patience.signal,
     });
     const told = response.headers.get("Retry-After");
     retryAfter = told === null ? undefined : Number(told);
@@ -48,6 +51,8 @@ export async function streamedAnswer(url: string, body: unknown): Promise<Stream
     status = response.status;
   } catch (error) {
     whole += ` broken off: ${error}`;
+  } finally {
+    clearTimeout(timer);
   }
   const total = since();
   if (status !== 200) return { status, retryAfter, first: total, total, bits: whole };
