@@ -67,7 +67,7 @@ const INTERVAL = 500;
 /** A window of memory is this share of a run, and no longer than a minute. */
 const WINDOW_SHARE = 1 / 6;
 const LONGEST_WINDOW = 60;
-/** Milliseconds until a client that was refused asks again, at most. */
+/** Milliseconds until a client that was refused, or got no response, asks again, at most. */
 const PATIENCE = 1000;
 
 /** Starts a server, loads it, and tells it to end. */
@@ -132,6 +132,8 @@ async function load(
       }
       if (answer.status === 200 && answer.bits === alone[at]) right++;
       else wrong.push(`${answer.status}: ${answer.bits.slice(-200)}`);
+      // Of a server that is gone.
+      if (answer.status === 0) await sleep(PATIENCE);
       const now = performance.now();
       if (now < begin) continue;
       if (now < end) measured++;
@@ -141,7 +143,8 @@ async function load(
   }
   const samples: number[] = [];
   async function warm(): Promise<void> {
-    while (performance.now() < warmEnd || right < warmAnswers) await sleep(INTERVAL / 10);
+    const lacks = () => right + wrong.length < warmAnswers;
+    while (performance.now() < warmEnd || lacks()) await sleep(INTERVAL / 10);
     begin = performance.now();
     end = begin + 1000 * seconds;
   }
