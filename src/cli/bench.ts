@@ -54,6 +54,7 @@ const USED: Readonly<Record<string, readonly string[]>> = {
   ],
   pair: ["weights", "layers", "tuning", "json"],
   roofline: ["rows", "json"],
+  simulate: ["only", "picture", "json"],
   training: ["model", "like", "layers", "rows", "rounds", "json"],
   load: ["like", "layers", "rounds", "only", "json"],
   peers: ["like", "layers", "rows", "rounds", "only", "weights", "json"],
@@ -94,6 +95,12 @@ async function drafts(flags: BenchFlags): Promise<void> {
   const { runDraftsBench } = await import("./bench_drafts.ts");
   const report = await runDraftsBench({ ...flags, drafts: flags.drafts });
   await writeReport(flags.json, report);
+}
+
+async function simulation(flags: BenchFlags): Promise<void> {
+  // Imported only here, for the recorded answers.
+  const { runSimulation } = await import("./bench_simulate.ts");
+  await writeReport(flags.json, await runSimulation(flags));
 }
 
 /** Writes a report to the file of `--json`; does nothing without one. */
@@ -274,7 +281,8 @@ export function benchCommand(): Command {
     )
     .option(
       "--picture <file>",
-      "also draw the times of device, the speeds of drafts, or what serving measures, as a PNG",
+      "also draw the times of device, the speeds of drafts, what serving measures, or latency " +
+        "against load of simulate, as a PNG",
     )
     .option(
       "--drafts <dirs>",
@@ -336,6 +344,7 @@ Examples:
       if (what === "serving") {
         return await runServingBench(flags, (report) => writeReport(flags.json, report));
       }
+      if (what === "simulate") return await simulation(flags);
       if (what === "pair") return await pair(flags);
       if (what === "roofline") return await roofline(flags);
       if (what === "training") return await training(flags);

@@ -2,6 +2,7 @@
 
 /** Pages of keys and values. */
 export interface PageFigures {
+  /** Pages that there are. */
   readonly total: number;
   /** Pages that requests hold or that are set aside for them. */
   readonly used: number;
@@ -15,15 +16,19 @@ export interface LoadFigures {
   readonly waiting: number;
   /** Requests that run now. */
   readonly running: number;
+  /** Requests that may run at once at most; absent where nobody says. */
+  readonly places?: number;
   /** Forward passes of the target that requests could share. */
   readonly passes: number;
   /** Sum over these passes of the requests in each. */
   readonly passRequests: number;
   /** Sum over these passes of the rows in each. */
   readonly passRows: number;
-  /** The same three sums for the draft. */
+  /** Forward passes of the draft that requests could share. */
   readonly draftPasses: number;
+  /** Sum over the draft's passes of the requests in each. */
   readonly draftRequests: number;
+  /** Sum over the draft's passes of the rows in each. */
   readonly draftRows: number;
   /** Most requests that one pass has had. */
   readonly mostRequests: number;
@@ -47,6 +52,7 @@ export interface LoadFigures {
 export const NO_LOAD: LoadFigures = {
   waiting: 0,
   running: 0,
+  places: 0,
   passes: 0,
   passRequests: 0,
   passRows: 0,
@@ -80,4 +86,9 @@ export function addLoad(before: LoadFigures, now: LoadFigures): LoadFigures {
     gpuSeconds: before.gpuSeconds + now.gpuSeconds,
     seconds: before.seconds + now.seconds,
   };
+}
+
+/** The load of an engine that has ended: only its sums. */
+export function atRest(load: LoadFigures): LoadFigures {
+  return addLoad(load, NO_LOAD);
 }
