@@ -16,6 +16,8 @@ interface Lie {
   /** Whether the client then sends no more. */
   readonly ends?: boolean;
   readonly statuses: readonly number[];
+  /** Mebibytes that it may be sent, if more than {@linkcode MOST}: chunks' names are looked at each second. */
+  readonly most?: number;
   /** Seconds within which the server must have had enough, if that is more than {@linkcode BOUND}. */
   readonly bound?: number;
 }
@@ -63,6 +65,7 @@ const LIES: readonly Lie[] = [
     head: `${headOf(PATH, CHUNKED)}1;`,
     endless: LINE,
     statuses: [400, 413, 431],
+    most: 2048,
   },
   {
     name: "endless trailers",
@@ -163,7 +166,8 @@ const PATIENT: readonly Lie[] = [
 ];
 
 async function lie({ server, tell, fail }: Happening, told: Lie): Promise<void> {
-  const { name, head, body, endless, ends, statuses, bound = BOUND } = told;
+  const { name, head, body, endless, ends, statuses, bound = BOUND, most = MOST } =
+    told;
   const begun = performance.now();
   const late = () => performance.now() - begun > 1000 * bound;
   using connection = await RawSocket.connect(server.port);
@@ -172,7 +176,7 @@ async function lie({ server, tell, fail }: Happening, told: Lie): Promise<void> 
   if (ends) connection.endSending();
   let sent = 0;
   const status = () => statusOf(connection.text.replace(/^HTTP\/1\.1 100 .*\r\n\r\n/, ""));
-  while (endless !== undefined && !connection.ended && !late() && sent < MOST * 2 ** 20) {
+  while (endless !== undefined && !connection.ended && !late() && sent < most * 2 ** 20) {
     sent += Math.max(0, connection.send(endless));
     connection.read(65_536);
     const isSlow = endless.length === 1;
@@ -184,7 +188,7 @@ async function lie({ server, tell, fail }: Happening, told: Lie): Promise<void> 
   await connection.readUntil(end, Math.max(1000, 1000 * bound - (performance.now() - begun)));
   const took = performance.now() - begun;
   const got = status();
-  if (sent >= MOST * 2 ** 20) fail(`${name}: ${MOST} MiB were taken`);
+  if (sent >= most * 2 ** 20) fail(`${name}: ${most} MiB were taken`);
   else if (got === undefined && !connection.ended) fail(`${name}: no answer in ${bound} s`);
   else if (got !== undefined && !statuses.includes(got)) {
     fail(`${name}: ${connection.text.slice(0, 400)}`);

@@ -11,8 +11,13 @@ export function headOf(path: string, headers: Readonly<Record<string, string | n
 }
 
 /** A whole request. */
-export function requestOf(path: string, body: string): string {
-  return headOf(path, { "Content-Length": new TextEncoder().encode(body).byteLength }) + body;
+export function requestOf(
+  path: string,
+  body: string,
+  headers: Readonly<Record<string, string>> = {},
+): string {
+  const length = new TextEncoder().encode(body).byteLength;
+  return headOf(path, { "Content-Length": length, ...headers }) + body;
 }
 
 /** The status of an answer that has begun; undefined before it has. */

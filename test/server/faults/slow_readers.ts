@@ -37,11 +37,13 @@ export const slowReaders: Fault = {
       await reader.sendAll(requestOf("/v1/chat/completions", LONG_ANSWER));
       return reader;
     }));
-    // The engine has done with them although they do not read.
+    // The engine has done with all of them although they do not read.
     const end = performance.now() + PATIENCE;
     for (;;) {
+      for (const reader of readers) if (reader.text === "") reader.read(1);
       const { running, waiting } = await server.requests();
-      if (running + waiting <= 2) break;
+      const begun = readers.every(({ text }) => text !== "");
+      if (begun && running + waiting <= 2) break;
       if (performance.now() > end) {
         fail(`slow readers hold the engine: ${running} running, ${waiting} waiting`);
         break;
