@@ -49,6 +49,7 @@ const USED: Readonly<Record<string, readonly string[]>> = {
   drafts: ["model", "data", "limit", "drafts", "steps", "tuning", "picture", "json"],
   pair: ["weights", "layers", "tuning", "json"],
   roofline: ["rows", "json"],
+  simulate: ["only", "picture", "json"],
   training: ["model", "like", "layers", "rows", "rounds", "json"],
   load: ["like", "layers", "rounds", "only", "json"],
   peers: ["like", "layers", "rows", "rounds", "only", "weights", "json"],
@@ -88,6 +89,12 @@ async function drafts(flags: BenchFlags): Promise<void> {
   const { runDraftsBench } = await import("./bench_drafts.ts");
   const report = await runDraftsBench({ ...flags, drafts: flags.drafts });
   await writeReport(flags.json, report);
+}
+
+async function simulation(flags: BenchFlags): Promise<void> {
+  // Imported only here, for the recorded answers.
+  const { runSimulation } = await import("./bench_simulate.ts");
+  await writeReport(flags.json, await runSimulation(flags));
 }
 
 /** Writes a report to the file of `--json`; does nothing without one. */
@@ -266,7 +273,10 @@ export function benchCommand(): Command {
       "tokens per forward pass that device reckons with (default: measured on --model)",
       numberBetween(1, 1024),
     )
-    .option("--picture <file>", "also draw the times of device, or the speeds of drafts, as a PNG")
+    .option(
+      "--picture <file>",
+      "also draw the times of device, the speeds of drafts, or latency against load of simulate, as a PNG",
+    )
     .option(
       "--drafts <dirs>",
       "folders of the drafts of --model that drafts compares, such as draft-a,draft-b",
@@ -317,6 +327,7 @@ Examples:
       }
       if (what === "strategies") return await strategies(flags);
       if (what === "drafts") return await drafts(flags);
+      if (what === "simulate") return await simulation(flags);
       if (what === "pair") return await pair(flags);
       if (what === "roofline") return await roofline(flags);
       if (what === "training") return await training(flags);

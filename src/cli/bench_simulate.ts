@@ -1,0 +1,79 @@
+/** `unmask bench simulate`: simulates load, and draws it. */
+
+import {
+  chosenCurves,
+  printSimulation,
+  simulate,
+  type SimulatedCurve,
+  type SimulationReport,
+} from "../bench/serving/simulate.ts";
+import { WAYS } from "../bench/serving/ways.ts";
+import { ARRIVALS, type Arrivals } from "../bench/serving/arrivals.ts";
+import type { LoadOutcome } from "../bench/serving/simulated_load.ts";
+import { CURVE_COLOURS, drawChart, type Panel } from "./chart.ts";
+import { type DeviceFlags, deviceOf, openDevice } from "./device_options.ts";
+import { pngOf } from "./trace_picture/picture.ts";
+
+/** Flags of the command. */
+export interface SimulateFlags extends DeviceFlags {
+  /** Names of curves. */
+  readonly only?: readonly string[];
+  readonly picture?: string;
+}
+
+/** Seconds are shown up to this many times the least of the way that is slowest at low load. */
+const MOST_TIMES = 12;
+
+/** Simulates and prints; `--picture` draws the first curve. */
+export async function runSimulation(flags: SimulateFlags): Promise<SimulationReport> {
+  const report = simulate(chosenCurves(flags.only));
+  printSimulation(report);
+  if (flags.picture) {
+    const [curve] = report.curves;
+    using gpu = await openDevice(deviceOf(flags));
+    const title = `${curve.model} on ${curve.device}, simulated`;
+    await Deno.writeFile(flags.picture, pngOf(await drawChart(gpu, title, loadPanels(curve))));
+  }
+  return report;
+}
+
+/** Latencies and answers against load, one line a way. */
+export function loadPanels(curve: SimulatedCurve): readonly Panel[] {
+  const seconds = (of: (outcome: LoadOutcome) => number, label: string) =>
+    ARRIVALS.map((arrivals) =>
+      panel(curve, arrivals, (one) => of(one) / 1000, `${label}, ${arrivals}`)
+    );
+  const [poisson] = ARRIVALS;
+  return [
+    ...seconds(({ firstText }) => firstText.p95, "seconds to the first text, p95"),
+    ...seconds(({ total }) => total.p95, "seconds to the whole answer, p95").slice(0, 1),
+    panel(curve, poisson, ({ answersPerSecond }) => answersPerSecond, `answers/s, ${poisson}`),
+  ];
+}
+
+function panel(
+  { loads, capacity }: SimulatedCurve,
+  arrivals: Arrivals,
+  of: (outcome: LoadOutcome) => number,
+  label: string,
+): Panel {
+  const points = loads.filter((point) => point.arrivals === arrivals && point.load !== undefined);
+  const curves = WAYS.map(({ name }, i) => ({
+    label: name,
+    colour: CURVE_COLOURS[[4, 1, 2][i]],
+    marked: true,
+    points: points.map(({ load, outcomes }) => ({ x: load!, y: of(outcomes[name]) })),
+  }));
+  const values = curves.flatMap((curve) => curve.points.map(({ y }) => y));
+  const first = Math.max(...curves.map((curve) => curve.points[0].y));
+  return {
+    curves,
+    x: {
+      low: 0,
+      label: `requests/s, in multiples of the ${
+        capacity.toPrecision(3)
+      } that one at a time answers`,
+    },
+    y: { low: 0, high: Math.min(Math.max(...values), MOST_TIMES * first), label },
+  };
+}
