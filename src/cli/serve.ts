@@ -16,6 +16,7 @@ import { addDeviceOptions, type DeviceFlags, deviceOf } from "./device_options.t
 import {
   addDraftOptions,
   addMemoryOptions,
+  addSharedOptions,
   addTuningOptions,
   draftOf,
   type MemoryFlags,
@@ -64,7 +65,7 @@ interface ServeFlags extends MemoryFlags, TuningFlags, DeviceFlags, KeyFlags {
 
 /** `unmask serve` */
 export function serveCommand(): Command {
-  const memory = addMemoryOptions(addDraftOptions(new Command("serve")));
+  const memory = addSharedOptions(addMemoryOptions(addDraftOptions(new Command("serve"))));
   return addDeviceOptions(addTuningOptions(memory).addOption(modelOption()))
     .option("--host <address>", "address to listen on", "127.0.0.1")
     .option(
