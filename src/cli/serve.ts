@@ -16,7 +16,6 @@ import { addDeviceOptions, type DeviceFlags, deviceOf } from "./device_options.t
 import {
   addDraftOptions,
   addMemoryOptions,
-  addSharedOptions,
   addTuningOptions,
   draftOf,
   type MemoryFlags,
@@ -28,6 +27,7 @@ import {
   wholeNumber,
 } from "./options.ts";
 import { fittingConnections, openServer } from "./serve_open.ts";
+import { addSharedOptions } from "./shared_options.ts";
 import { type KeyFlags, keysOf, modelName, pageOrigin } from "./serve_options.ts";
 import { refuseIgnored } from "./ignored_options.ts";
 import { Log } from "./terminal/log.ts";

@@ -9,6 +9,7 @@ import { EMBEDDED_DRAFT, EMBEDDED_TARGET } from "../../../src/engine/embedded_mo
 import { GpuError } from "../../../src/gpu/device.ts";
 import { limitContext, readConfig } from "../../../src/model/loading/config.ts";
 import { TRIES } from "../../../src/model/ranked_pass.ts";
+import { pagesFor } from "../../../src/model/batch/page_book.ts";
 import { loadModel } from "../../../src/model/loading/load.ts";
 import { type MemoryPlan, planLine, planMemory } from "../../../src/model/memory/memory_plan.ts";
 import { precisionOf } from "../../../src/model/memory/precision.ts";
@@ -264,6 +265,7 @@ for (const [weights, draftWeights] of [["stored", "stored"], ["q8", "q4"]] as co
       loadModel(anyGpu, dir, {
         context,
         precision: precisionOf(choice, {}, config),
+        shared: { pages: pagesFor(context) },
         onProgress: sample,
       });
     using target = await load(EMBEDDED_TARGET, weights);
@@ -298,7 +300,9 @@ for (const [weights, draftWeights] of [["stored", "stored"], ["q8", "q4"]] as co
     sample();
     // The longest answer by proposals, then one with kept keys and values.
     for (
-      const [name, more] of [["lossless", {}], ["plain", { cache: "dual" }]] as const
+      const [name, more] of [["lossless", {}], ["lossless", { cache: "dual" }], ["plain", {
+        cache: "dual",
+      }]] as const
     ) {
       const controller = undefined as never;
       const steps = strategyOf(name).run(sequence, { target, draft }, {
