@@ -1,11 +1,6 @@
 /** Bidirectional attention: queries of every sequence, all of them or some, over its keys. */
 
-import {
-  attention,
-  attentionWork,
-  type FreshKeys,
-  type HeadShape,
-} from "../../src/kernels/attention.ts";
+import { attention, attentionWork, type HeadShape } from "../../src/kernels/attention.ts";
 import { type Element, elementBytes, ELEMENTS } from "../../src/gpu/kernel.ts";
 import { paddedInner } from "../../src/quant/scheme.ts";
 import {
@@ -30,8 +25,6 @@ interface Size extends NamedSize {
   readonly queries?: readonly number[];
   /** Keys ahead of each sequence that belong to none. */
   readonly keyGap?: number;
-  /** So many keys of each sequence, from its second on, lie behind the keys of all. */
-  readonly fresh?: number;
   /** Each query sees one key less, and one of its own that lies behind its sequence's keys. */
   readonly shadows?: boolean;
   /** Size of the queries: large ones make the softmax choose one key. */
@@ -56,7 +49,6 @@ interface Inputs {
   readonly ranges: readonly (readonly [number, number, number, number])[];
   /** By query: the key row that it does not see, and its own. */
   readonly shadows?: readonly (readonly [number, number])[];
-  readonly fresh?: FreshKeys;
   readonly element?: Element;
   readonly q: Float32Array<ArrayBuffer>;
   readonly k: Float32Array<ArrayBuffer>;
@@ -64,16 +56,13 @@ interface Inputs {
 }
 
 /** `sum over keys of softmax(q k^T / sqrt(headDim)) v`, per head and row. */
-export function reference({ shape, yStride, ranges, shadows, fresh, keyRows, q, k, v }: Inputs) {
+export function reference({ shape, yStride, ranges, shadows, keyRows, q, k, v }: Inputs) {
   const { heads, kvHeads, headDim, headStride } = shape;
   const y = untouchedReference((queriesOf(ranges) + GUARD_ROWS) * yStride);
-  for (const [sequence, [firstQuery, queries, first, length]] of ranges.entries()) {
+  for (const [firstQuery, queries, first, length] of ranges) {
     for (let row = firstQuery; row < firstQuery + queries; row++) {
       const [unseen, own] = shadows?.[row] ?? [];
-      const keys = Array.from({ length }, (_, j) => {
-        if (!fresh || j < fresh.first || j >= fresh.first + fresh.count) return first + j;
-        return fresh.row + sequence * fresh.count + j - fresh.first;
-      }).filter((key) => key !== unseen);
+      const keys = Array.from({ length }, (_, j) => first + j).filter((key) => key !== unseen);
       if (own !== undefined) keys.push(own);
       if (keyRows) keys.forEach((key, j) => keys[j] = keyRows[key]);
       for (let head = 0; head < heads; head++) {
@@ -169,14 +158,15 @@ const CHUNKED: readonly Size[] = [
     shadows: true,
   },
   {
-    name: "chunks, fresh keys in f16",
+    name: "chunks, listed in f16",
     element: "f16",
     heads: 2,
     kvHeads: 1,
     headDim: 34,
     lengths: [90, 141],
     queries: [8, 3],
-    fresh: 70,
+    shared: 64,
+    listed: true,
   },
   {
     name: "chunks, heads together",
@@ -229,16 +219,6 @@ const LISTED: readonly Size[] = [
     shared: 20,
     shadows: true,
     apart: true,
-  },
-  {
-    name: "chunks of heads of 34 in f16",
-    element: "f16",
-    heads: 2,
-    kvHeads: 1,
-    headDim: 34,
-    lengths: [90, 141],
-    queries: [8, 3],
-    shared: 64,
   },
   {
     name: "heads of 64 in f16, shadows",
@@ -320,15 +300,6 @@ const declaration: CaseDeclaration<Size, Inputs> = {
       shadows: true,
     },
     {
-      name: "fresh keys",
-      heads: 4,
-      kvHeads: 2,
-      headDim: 20,
-      lengths: [41, 9, 70],
-      queries: [3, 1, 34],
-      fresh: 8,
-    },
-    {
       name: "the shadow of the only key",
       heads: 2,
       kvHeads: 1,
@@ -344,16 +315,6 @@ const declaration: CaseDeclaration<Size, Inputs> = {
       headDim,
       lengths: [9, 1, 40],
     })),
-    {
-      name: "f16, fresh keys",
-      element: "f16",
-      heads: 4,
-      kvHeads: 2,
-      headDim: 20,
-      lengths: [41, 9, 70],
-      queries: [3, 1, 34],
-      fresh: 8,
-    },
     {
       name: "f16, shadows",
       element: "f16",
@@ -406,8 +367,6 @@ const declaration: CaseDeclaration<Size, Inputs> = {
         shadows.push([firstKey + random.integer(length), keys++]);
       }
     }
-    const fresh = size.fresh && { first: 1, count: size.fresh, row: keys };
-    keys += (size.fresh ?? 0) * lengths.length;
     const { element } = size;
     const drawn = () => {
       const rows = headRows(random, keys * kvHeads, shape);
@@ -425,7 +384,6 @@ const declaration: CaseDeclaration<Size, Inputs> = {
       shape,
       yStride: paddedInner(heads * headDim),
       ranges,
-      fresh: fresh || undefined,
       shadows: size.shadows ? shadows : undefined,
       apart: size.apart,
       q,
@@ -435,7 +393,7 @@ const declaration: CaseDeclaration<Size, Inputs> = {
       v: keyRows ? scattered(v, keyRows) : v,
     };
   },
-  upload(tensors, { shape, yStride, ranges, shadows, fresh, keyRows, element, q, k, v, apart }) {
+  upload(tensors, { shape, yStride, ranges, shadows, keyRows, element, q, k, v, apart }) {
     const y = tensors.untouched("y", (queriesOf(ranges) + GUARD_ROWS) * yStride);
     const sequences = Uint32Array.from(ranges.flat());
     const bound = {
@@ -454,7 +412,6 @@ const declaration: CaseDeclaration<Size, Inputs> = {
     const options = {
       work: attentionWork(sequences),
       yStride,
-      fresh,
       scratch: apart ? scratch : undefined,
     };
     return { record: (recorder) => attention(recorder, bound, shape, options), outputs: { y } };
