@@ -76,7 +76,8 @@ export {
 
 // What answers cost.
 export type { FolderFacts, PromptReport, PromptToken } from "./src/engine/request.ts";
-export type { EngineTotals, GenerateStats, PassStats, Usage } from "./src/engine/request.ts";
+export type { EngineTotals, GenerateStats, LoadFigures } from "./src/engine/request.ts";
+export type { PageFigures, PassStats, Usage } from "./src/engine/request.ts";
 export type { AcceptanceCount, AcceptanceTally } from "./src/denoise/strategies/acceptance.ts";
 export type { ControllerFigures } from "./src/denoise/auto/controller.ts";
 

@@ -62,6 +62,11 @@ export interface Predictor {
    * share passes: each pays for its rows. Absent: a call costs the time that it takes.
    */
   charged?(): number;
+  /**
+   * Milliseconds that a pass over `rows` rows of this predictor would be charged now, beside what
+   * other requests have lately run in the same passes. Absent: not known before it is measured.
+   */
+  price?(rows: number): number;
 }
 
 /** One sequence on a {@linkcode Canvas}. */

@@ -12,6 +12,7 @@ import type { AnswerFields, PromptReport, PromptToken } from "./answer_fields.ts
 import type { EngineTotals, GenerateStats, PassStats, Usage } from "./stats.ts";
 import type { AnswerToken, CommittedToken, DeadlineToken, LikelyToken } from "./told_tokens.ts";
 import type { FolderFacts } from "./folder_facts.ts";
+import type { LoadFigures, PageFigures } from "./load_figures.ts";
 import type { TextQuestion, TokenizedText } from "./text_question.ts";
 
 export type { AnswerToken, CommittedToken, DeadlineToken, LikelyToken };
@@ -27,6 +28,8 @@ export type {
   FolderFacts,
   GenerateStats,
   GivenToken,
+  LoadFigures,
+  PageFigures,
   PassStats,
   PromptReport,
   PromptToken,
@@ -242,6 +245,8 @@ export interface GenerateRequest extends AnswerFields {
   readonly constraintField?: string;
   /** Whether the messages tell the constraint already, so that the prompt does not. */
   readonly constraintTold?: boolean;
+  /** Whose turn comes first where requests wait: a small whole number, higher first; default 0. */
+  readonly priority?: number;
 }
 
 /** Summary of a loaded model, for `GET /v1/models` and `unmask info`. */
@@ -353,6 +358,8 @@ export interface TextEngine {
   readonly device?: DeviceFacts;
   /** Totals of all answers so far. */
   readonly totals: EngineTotals;
+  /** How busy it is, and how well its requests share forward passes. */
+  readonly load?: LoadFigures;
   /** Resolves when `ready`, rejects when `failed`; a lost device makes a new promise. */
   readonly ready: Promise<void>;
   /**
