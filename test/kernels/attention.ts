@@ -114,14 +114,19 @@ const declaration: CaseDeclaration<Size, Inputs> = {
   ownFormOnly: ({ listed, headDim }) => listed === true && headDim > 34,
   sizes: SIZES,
   modelSizes: [32, 128, 512].flatMap((rows) =>
-    ELEMENTS.map((element) => ({
-      name: `${rows} rows, 16 heads of 64, keys and values in ${element}`,
-      element,
-      heads: 16,
-      kvHeads: 16,
-      headDim: 64,
-      lengths: [rows],
-    }))
+    ELEMENTS.flatMap((element) =>
+      [false, true].map((listed) => ({
+        name: `${rows} rows, 16 heads of 64, ${
+          listed ? "listed " : ""
+        }keys and values in ${element}`,
+        element,
+        heads: 16,
+        kvHeads: 16,
+        headDim: 64,
+        lengths: [rows],
+        listed,
+      }))
+    )
   ),
   inputs({ heads, kvHeads, headDim, lengths, queries = lengths, keyGap = 0, ...size }, random) {
     const shape = { heads, kvHeads, headDim, headStride: paddedInner(headDim) };
