@@ -69,7 +69,7 @@ export const COMMON: Readonly<Record<string, readonly string[]>> = {
 
 /** Shorter texts of arguments, for the short help. */
 const ARGUMENTS: Readonly<Record<string, string>> = {
-  what: "device, strategies, pair, roofline, load or peers",
+  what: "device, strategies, serving, pair, load, peers and more",
   dir: "model folder",
 };
 

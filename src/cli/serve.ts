@@ -7,8 +7,8 @@ import type { WorkerEngine } from "../engine/worker_engine.ts";
 import { LOOPBACK_HOSTS } from "../server/access.ts";
 import { createApp } from "../server/app.ts";
 import { inUrl } from "../server/connections.ts";
-import { CONNECTION_LIMITS, type HttpServer, listen } from "../server/http_server.ts";
-import { connectionsThatFit, type FittingConnections } from "../server/open_files.ts";
+import { Drain } from "../server/drain.ts";
+import { CONNECTION_LIMITS, type HttpServer } from "../server/http_server.ts";
 import { settles } from "../server/live_response.ts";
 import { LOG_FORMATS, type LogFormat, requestLine } from "../server/request_line.ts";
 import { giveUpStarting } from "./permissions.ts";
@@ -26,6 +26,7 @@ import {
   tuningOf,
   wholeNumber,
 } from "./options.ts";
+import { fittingConnections, openServer } from "./serve_open.ts";
 import { type KeyFlags, keysOf, modelName, pageOrigin } from "./serve_options.ts";
 import { refuseIgnored } from "./ignored_options.ts";
 import { Log } from "./terminal/log.ts";
@@ -33,8 +34,8 @@ import { startEngine } from "./terminal/progress.ts";
 import { onStop } from "./terminal/signals.ts";
 import { totalsText } from "./terminal/stats_view.ts";
 
-/** Seconds that running answers may take to end after the server is told to stop, by default. */
-const GRACE = 30;
+/** Seconds that running answers may take to end once no more work is taken, by default. */
+const DRAIN = 30;
 /** Milliseconds for the last bytes to reach clients, once their answers were broken off. */
 const FAREWELL = 500;
 
@@ -50,9 +51,11 @@ interface ServeFlags extends MemoryFlags, TuningFlags, DeviceFlags, KeyFlags {
   readonly strictModel?: boolean;
   readonly jsonFromMessages?: boolean;
   readonly maxTokens?: number;
+  readonly maxRunning: number;
   readonly maxWaiting: number;
   readonly maxConnections: number;
-  readonly grace: number;
+  readonly drainDelay: number;
+  readonly drainSeconds: number;
   readonly quiet?: boolean;
   readonly logFormat: LogFormat;
   readonly logMessages?: boolean;
@@ -78,7 +81,8 @@ export function serveCommand(): Command {
     )
     .option(
       "--api-keys <file>",
-      "a file of keys that clients must send: one a line, or its digest as sha256:HEX",
+      "a file of keys that clients must send: one a line, or its digest as sha256:HEX, and what it " +
+        "may do: name=, priority=, requests_per_minute=, tokens_per_minute=, concurrent=",
     )
     .option(
       "--cors <origin>",
@@ -108,7 +112,13 @@ export function serveCommand(): Command {
       "most tokens in an answer to a request that does not say",
       wholeNumber(1),
     )
-    .option("--max-waiting <n>", "most requests that wait for their turn", wholeNumber(0), 64)
+    .option(
+      "--max-running <n>",
+      "most requests that run at once and share forward passes",
+      wholeNumber(1),
+      16,
+    )
+    .option("--max-waiting <n>", "most requests that wait for a place", wholeNumber(0), 64)
     .option(
       "--max-connections <n>",
       "most connections at once",
@@ -116,10 +126,16 @@ export function serveCommand(): Command {
       CONNECTION_LIMITS.connections,
     )
     .option(
-      "--grace <seconds>",
-      "time for running answers to end after the server is told to stop",
+      "--drain-delay <seconds>",
+      "time for which a server that is told to stop goes on, while /ready says 503",
       wholeNumber(0, 86400),
-      GRACE,
+      0,
+    )
+    .option(
+      "--drain-seconds <seconds>",
+      "time for running answers to end after that, while new ones are refused",
+      wholeNumber(0, 86400),
+      DRAIN,
     )
     .option("-q, --quiet", "do not print a line per request")
     .addOption(
@@ -164,6 +180,7 @@ async function run(flags: ServeFlags, command: Command): Promise<void> {
   const { engine, report } = startEngine(flags.model, {
     ...memoryOf(flags),
     tuning: tuningOf(flags),
+    maxRunning: flags.maxRunning,
     maxWaiting: flags.maxWaiting,
     draft: draftOf(flags),
     ...deviceOf(flags),
@@ -171,13 +188,13 @@ async function run(flags: ServeFlags, command: Command): Promise<void> {
     lines: true,
     onState: () => tellRecovery(),
   });
-  let stopping = false;
+  const drain = new Drain();
   let lost = false;
   const tellRecovery = () => {
     const { state, failure, model } = engine;
     const wasLost = lost;
     lost = state === "loading";
-    if (stopping || !(wasLost || lost)) return;
+    if (drain.isLeaving || !(wasLost || lost)) return;
     if (state === "ready") log.line(() => report.print(`Model ${model!.id} is ready again.`));
     else log.error(`unmask: ${failure}`);
   };
@@ -195,21 +212,26 @@ async function run(flags: ServeFlags, command: Command): Promise<void> {
       : (record) =>
         log.line(() => report.print(requestLine(record, flags.logFormat, flags.logMessages))),
     onError(error) {
-      if (!stopping) log.error(`unmask: ${privateError(engine, error)}`);
+      if (!drain.refuses) log.error(`unmask: ${privateError(engine, error)}`);
     },
-    stopping: () => stopping,
+    drain,
   });
   const stopped = Promise.withResolvers<void>();
   // Until the process exits: a terminal's Ctrl-C comes twice, and would end what is closing.
   using _stop = onStop((exitCode, before) => {
     if (before > 0) Deno.exit(exitCode);
-    stopping = true;
+    drain.leave();
     stopped.resolve();
   });
   try {
     // By its address: what is permitted and kept is compared with what the system is asked for.
     const address = host === "localhost" ? "127.0.0.1" : host;
-    const server = await open(address, flags, fitting, app.fetch, log);
+    const server = await openServer(
+      app.fetch,
+      { hostname: address, port: flags.port },
+      fitting,
+      log,
+    );
     giveUpStarting(`${inUrl(address)}:${server.port}`, flags.apiKeys);
     const url = `http://${inUrl(host)}:${server.port}`;
     log.line(() => console.log(`Listening on ${url}`));
@@ -224,7 +246,7 @@ async function run(flags: ServeFlags, command: Command): Promise<void> {
     if (text) log.line(() => console.log(text));
     await stopped.promise;
     report.stop();
-    await farewell(engine, server, flags.grace);
+    await farewell(server, drain, flags);
     const { totals } = engine;
     if (!flags.quiet && totals.answers + totals.unfinished > 0) {
       log.line(() => console.log(totalsText(totals)));
@@ -238,59 +260,6 @@ async function run(flags: ServeFlags, command: Command): Promise<void> {
 
 function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."));
-}
-
-/** @throws {Error} when the system allows none */
-function fittingConnections(most: number, log: Log): FittingConnections {
-  const fitting = connectionsThatFit(most);
-  const { connections } = fitting;
-  if (connections === 0) {
-    throw new Error("the system lets this process open too few files: raise it with ulimit -n");
-  }
-  if (connections < most) {
-    log.error(
-      `Warning: the system lets this process open so few files that it takes ${connections} ` +
-        `connections at once, not ${most}. Raise it with ulimit -n.`,
-    );
-  }
-  return fitting;
-}
-
-async function open(
-  hostname: string,
-  { port }: ServeFlags,
-  fitting: FittingConnections,
-  handler: (request: Request) => Response | Promise<Response>,
-  log: Log,
-): Promise<HttpServer> {
-  try {
-    return await listen(handler, {
-      hostname,
-      port,
-      limits: { ...CONNECTION_LIMITS, ...fitting },
-      onError: ({ message }) => log.error(`unmask: a connection was not taken: ${message}`),
-    });
-  } catch (error) {
-    throw new Error(`cannot listen on ${inUrl(hostname)}:${port}: ${listenProblem(error)}`, {
-      cause: error,
-    });
-  }
-}
-
-function listenProblem(error: unknown): string {
-  const { code } = error as { readonly code?: string };
-  if (code === "EADDRINUSE") {
-    return "the port is in use. Stop what listens there, or give another one with --port.";
-  }
-  if (code === "EADDRNOTAVAIL") return "this machine has no such address.";
-  if (code === "EACCES") {
-    return "the system does not allow it. Only root may listen on ports below 1024.";
-  }
-  if (error instanceof Deno.errors.NotCapable) {
-    return "this program may only listen on 127.0.0.1, localhost, ::1, 0.0.0.0 and ::. Use one " +
-      "of them for --host.";
-  }
-  return (error as Error).message;
 }
 
 /** Text printed when the model is loaded. */
@@ -325,12 +294,20 @@ function privateError(engine: WorkerEngine, error: unknown): string {
 }
 
 /**
- * Takes no more connections and lets answers under way end; those that have not within `grace` seconds
- * get an error.
+ * Goes on for `drainDelay` seconds while it tells that it leaves, then takes no more work and lets answers
+ * under way end; those that have not within `drainSeconds` get an error. Until then it listens, so
+ * that it can be asked how it is.
  */
-async function farewell(engine: WorkerEngine, server: HttpServer, grace: number): Promise<void> {
-  const ended = server.stop();
-  if (await settles(ended, grace)) return;
-  await engine.close({ exiting: true });
-  await settles(ended, FAREWELL / 1000);
+async function farewell(
+  server: HttpServer,
+  drain: Drain,
+  { drainDelay, drainSeconds }: Pick<ServeFlags, "drainDelay" | "drainSeconds">,
+): Promise<void> {
+  if (drainDelay > 0) await new Promise((resolve) => setTimeout(resolve, 1000 * drainDelay));
+  const done = drain.refuse();
+  if (!await settles(done, drainSeconds)) {
+    drain.end();
+    await settles(done, FAREWELL / 1000);
+  }
+  await settles(server.stop(), FAREWELL / 1000);
 }

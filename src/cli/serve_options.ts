@@ -1,7 +1,8 @@
 /** Values of options that `unmask serve` alone has. */
 
 import { InvalidArgumentError } from "commander";
-import { keyDigest, keysOfFile } from "../server/api_keys.ts";
+import { type ApiKey, keyDigest } from "../server/api_keys.ts";
+import { type KeyLine, keysOfFile } from "../server/key_file.ts";
 
 /** Bits of a file's mode that let group and others in; ssh keys may have none of them either. */
 const OTHERS = 0o077;
@@ -30,35 +31,45 @@ export function pageOrigin(text: string): string {
 }
 
 /**
- * Digests of the keys of `--api-key`, `--api-keys` and `UNMASK_API_KEYS`.
- * @throws {Error} when a key is empty, or the file cannot be read or holds none
+ * The keys of `--api-key`, `--api-keys` and `UNMASK_API_KEYS`. Of a key that is in several of them the
+ * file's line holds.
+ * @throws {Error} when a key is empty, or the file cannot be read, is wrong or holds none
  */
-export function keysOf({ apiKey = [], apiKeys: file }: KeyFlags): readonly string[] {
+export function keysOf({ apiKey = [], apiKeys: file }: KeyFlags): readonly ApiKey[] {
   const fromEnvironment = Deno.env.get("UNMASK_API_KEYS") || undefined;
   const keys = [...apiKey, ...fromEnvironment?.split(",") ?? []].map((key) => key.trim());
   if (keys.includes("")) throw new Error("an API key is empty, in --api-key or UNMASK_API_KEYS");
-  return [...keys, ...file === undefined ? [] : keysIn(file)].map(keyDigest);
+  const plain = keys.map((key): ApiKey => ({ digest: keyDigest(key) }));
+  return [...plain, ...file === undefined ? [] : keysIn(file)];
 }
 
-function keysIn(file: string): readonly string[] {
+function keysIn(file: string): readonly ApiKey[] {
   let text: string;
   try {
     text = Deno.readTextFileSync(file);
   } catch (cause) {
     throw new Error(`--api-keys: ${file} cannot be read: ${(cause as Error).message}`, { cause });
   }
-  const keys = keysOfFile(text);
+  const lines = linesOf(text, file);
   // A file that was emptied by mistake must not open the server.
-  if (keys.length === 0) throw new Error(`--api-keys: ${file} holds no key`);
-  warnOfReaders(file, keys);
-  return keys;
+  if (lines.length === 0) throw new Error(`--api-keys: ${file} holds no key`);
+  if (lines.some(({ isPlain }) => isPlain)) warnOfReaders(file);
+  return lines.map(({ key }) => key);
 }
 
-/** Warns of a file whose keys others may read; a digest says nothing of its key. */
-function warnOfReaders(file: string, keys: readonly string[]): void {
+function linesOf(text: string, file: string): readonly KeyLine[] {
+  try {
+    return keysOfFile(text);
+  } catch (error) {
+    throw new Error(`--api-keys: ${file}, ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** Warns of a file whose keys others may read; a digest would say nothing of its key. */
+function warnOfReaders(file: string): void {
   const { mode, isFile } = Deno.statSync(file);
   const others = (mode ?? 0) & OTHERS;
-  if (!isFile || others === 0 || keys.every((key) => keyDigest(key) === key.toLowerCase())) return;
+  if (!isFile || others === 0) return;
   const octal = (mode! & 0o777).toString(8).padStart(4, "0");
   console.error(
     `Warning: other users may read the keys of ${file} (its mode is ${octal}): chmod 600 it.`,

@@ -245,6 +245,8 @@ export interface GenerateRequest extends AnswerFields {
   readonly constraintField?: string;
   /** Whether the messages tell the constraint already, so that the prompt does not. */
   readonly constraintTold?: boolean;
+  /** Whose turn comes first where requests wait: a small whole number, higher first; default 0. */
+  readonly priority?: number;
 }
 
 /** Summary of a loaded model, for `GET /v1/models` and `unmask info`. */

@@ -1,10 +1,11 @@
 /** Who may talk to the server: hosts, origins and API keys. */
 import { isIP } from "node:net";
 import type { MiddlewareHandler } from "hono";
-import { keyRule } from "./api_keys.ts";
+import { type ApiKey, keyRule } from "./api_keys.ts";
 import { originRule } from "./cors.ts";
 import { ApiError } from "./errors.ts";
 import { isPagePath } from "./page_route.ts";
+import { recordOf } from "./request_record.ts";
 
 /** Names under which a browser reaches a server that is bound to loopback. */
 export const LOOPBACK_HOSTS: readonly string[] = ["localhost", "127.0.0.1", "[::1]"];
@@ -61,10 +62,10 @@ function isOpen(path: string): boolean {
 /**
  * Refuses (401) every request without a key, but for how the server is, and for its page. A key comes as
  * `Authorization: Bearer KEY` or as `X-Api-Key: KEY`.
- * @param apiKeys the keys, or their digests
+ * @param apiKeys the keys, or their digests, or what is known of them
  * @throws {TypeError} when a key is empty
  */
-export function keyGate(apiKeys: readonly string[]): MiddlewareHandler {
+export function keyGate(apiKeys: readonly (string | ApiKey)[]): MiddlewareHandler {
   const known = keyRule(apiKeys);
   return async (c, next) => {
     if (isOpen(c.req.path)) return await next();
@@ -73,7 +74,8 @@ export function keyGate(apiKeys: readonly string[]): MiddlewareHandler {
     const bearer = /^bearer +(.+)$/i.exec(header)?.[1] ?? "";
     // Both are compared, whichever fits: clients send a made-up key in the one they are not told of.
     const [byBearer, byOwn] = [known(bearer), known(own)];
-    if (!byBearer && !byOwn) {
+    const key = byBearer ?? byOwn;
+    if (!key) {
       const how = "as 'Authorization: Bearer KEY' or 'X-Api-Key: KEY'.";
       const message = header === "" && own === ""
         ? `No API key: send it ${how}`
@@ -82,6 +84,7 @@ export function keyGate(apiKeys: readonly string[]): MiddlewareHandler {
         headers: { "WWW-Authenticate": "Bearer" },
       });
     }
+    recordOf(c).key = key;
     await next();
   };
 }

@@ -3,16 +3,19 @@ import { Hono } from "hono";
 import type { Handler } from "hono";
 import type { TextEngine } from "../engine/request.ts";
 import { hostGate, keyGate, LOOPBACK_HOSTS } from "./access.ts";
+import type { ApiKey } from "./api_keys.ts";
 import { VERSION } from "../engine/version.ts";
 import { chatCompletions, type ChatRouteOptions } from "./chat_completions.ts";
 import type { RequestSettings } from "./chat_request.ts";
+import { Drain, drainGate, untilEnd } from "./drain.ts";
 import { ApiError, toApiError } from "./errors.ts";
 import { cors } from "./cors.ts";
 import { familyErrors } from "./family_errors.ts";
 import { edits } from "./fill/edits.ts";
 import { infill } from "./fill/infill.ts";
 import { freely } from "./free_length.ts";
-import { health } from "./health.ts";
+import { health, readiness } from "./health.ts";
+import { keyLimits } from "./key_limits.ts";
 import { measured } from "./metrics.ts";
 import { listModels, retrieveModel } from "./models.ts";
 import { withoutPageFiles } from "./page_route.ts";
@@ -33,9 +36,9 @@ export interface AppOptions extends RequestSettings {
   readonly anyAddress?: boolean;
   /**
    * When given and not empty, every path but `/health`, `/ready` and the page's asks for one of these keys; their
-   * digests (`sha256:` and hex digits) will do.
+   * digests (`sha256:` and hex digits) will do. Answers are held to what is known of their key.
    */
-  readonly apiKeys?: readonly string[];
+  readonly apiKeys?: readonly (string | ApiKey)[];
   /** Origins of pages that may ask and read answers, `*` for any (default none). */
   readonly cors?: readonly string[];
   /** Limit of a request's body in bytes (default 1 MiB). */
@@ -53,8 +56,8 @@ export interface AppOptions extends RequestSettings {
   readonly pingSeconds?: number;
   /** Gets a record of each request once its answer is over. What it throws changes no answer. */
   readonly log?: (record: LoggedRequest) => void;
-  /** Asked by each request: whether the server ends, and takes no more of them. */
-  readonly stopping?: () => boolean;
+  /** How the server ends; without it, it is ended from outside. */
+  readonly drain?: Drain;
   /** Gets errors that clients see as 5xx. Their messages may quote a prompt: keep them private. */
   readonly onError?: (error: unknown) => void;
 }
@@ -67,25 +70,22 @@ export interface AppOptions extends RequestSettings {
  * @throws {TypeError} when an API key is empty
  */
 export function createApp(given: TextEngine, options: AppOptions = {}): Hono {
-  const engine = freely(given);
+  const { drain = new Drain() } = options;
+  const engine = freely(untilEnd(given, drain));
+  const metrics = measured(engine);
   const app: Hono = new Hono({ getPath: routePath(() => app.routes) });
   const { log, onError = () => {} } = options;
   app.use(requestRecords(withoutPageFiles(log)));
   const origins = options.cors ?? [];
   if (origins.length > 0) app.use(cors(origins));
   app.use(familyErrors);
-  app.use(async (_, next) => {
-    if (!options.stopping?.()) return await next();
-    throw new ApiError(503, "shutting_down", "The server is shutting down. Ask another one.", {
-      headers: { Connection: "close" },
-    });
-  });
+  app.use(drainGate(drain));
   app.use(hostGate(options.allowedHosts ?? LOOPBACK_HOSTS, options.anyAddress ?? false, origins));
   if (options.apiKeys?.length) app.use(keyGate(options.apiKeys));
 
   app.get("/health", health(engine));
   app.all("/health", methodNotAllowed("GET, HEAD"));
-  app.get("/ready", health(engine));
+  app.get("/ready", readiness(engine, drain));
   app.all("/ready", methodNotAllowed("GET, HEAD"));
   app.get("/version", (c) => c.json({ version: VERSION }));
   app.all("/version", methodNotAllowed("GET, HEAD"));
@@ -93,7 +93,7 @@ export function createApp(given: TextEngine, options: AppOptions = {}): Hono {
   app.all("/v1/models", methodNotAllowed("GET, HEAD"));
   app.get("/v1/models/:id{.+}", retrieveModel(engine, options));
   app.all("/v1/models/:id{.+}", methodNotAllowed("GET, HEAD"));
-  app.get("/v1/stats", stats(engine));
+  app.get("/v1/stats", stats(engine, metrics.running));
   app.all("/v1/stats", methodNotAllowed("GET, HEAD"));
   const chatOptions: ChatRouteOptions = {
     body: { maxBytes: options.maxBodyBytes ?? 2 ** 20, seconds: options.bodySeconds ?? 30 },
@@ -106,17 +106,19 @@ export function createApp(given: TextEngine, options: AppOptions = {}): Hono {
     pingSeconds: options.pingSeconds ?? 15,
     onError,
   };
-  const metrics = measured(engine);
-  app.post("/v1/infill", infill(metrics.engine, chatOptions));
+  // Of the routes that answer; others cost next to nothing.
+  const limited = keyLimits(engine, metrics.countKey);
+  app.post("/v1/infill", limited, infill(metrics.engine, chatOptions));
   app.all("/v1/infill", methodNotAllowed("POST"));
-  app.post("/v1/edits", edits(metrics.engine, chatOptions));
+  app.post("/v1/edits", limited, edits(metrics.engine, chatOptions));
   app.all("/v1/edits", methodNotAllowed("POST"));
   const chatOver = (over: TextEngine) => chatCompletions(over, chatOptions);
-  app.post("/v1/chat/completions", chatOver(metrics.engine));
+  app.post("/v1/chat/completions", limited, chatOver(metrics.engine));
   app.all("/v1/chat/completions", methodNotAllowed("POST"));
   const routes = moreRoutes(metrics, chatOver, chatOptions);
-  for (const { method, path, handler } of routes) {
-    app.on(method, path, handler);
+  for (const { method, path, handler, streams } of routes) {
+    if (streams) app.on(method, path, limited, handler);
+    else app.on(method, path, handler);
     app.all(path, methodNotAllowed(method === "GET" ? "GET, HEAD" : method));
   }
   const { document, page } = reference(engine, routes, chatOptions);
@@ -132,6 +134,7 @@ export function createApp(given: TextEngine, options: AppOptions = {}): Hono {
   app.onError((error) => {
     const known = toApiError(error);
     if (!(error instanceof ApiError) && known.status >= 500) onError(error);
+    metrics.countError(known);
     return known.toResponse();
   });
   return app;

@@ -65,6 +65,7 @@ export function chatCompletions(
     const record = recordOf(c);
     record.ignored = request.ignored;
     record.messages = request.generate.messages;
+    const generate = { ...request.generate, priority: record.key?.priority };
     const cancel = new AbortController();
     const signal = AbortSignal.any([c.req.raw.signal, cancel.signal]);
     const onCancel = (reason: unknown) => cancel.abort(reason);
@@ -80,7 +81,7 @@ export function chatCompletions(
       const asked = request.otherwise
         ? heldOr(engine, request.otherwise, () => record.schema = "messages")
         : engine;
-      const events = record.watch(answers(asked, request.generate, request.answers, signal));
+      const events = record.watch(answers(asked, generate, request.answers, signal));
       if (request.stream) {
         const opened = await open(events, beginSeconds);
         const messages = chatStream(head, opened, request);

@@ -6,7 +6,16 @@ import { SCHEMA_HEADER } from "./messages_schema.ts";
 /** Seconds for which a browser may keep the answer to a preflight. */
 const PREFLIGHT_SECONDS = "600";
 /** Headers of an answer that a page may read besides the usual ones. */
-const READABLE = ["X-Request-Id", IGNORED_HEADER, SCHEMA_HEADER, "Retry-After"].join(", ");
+const READABLE = [
+  "X-Request-Id",
+  IGNORED_HEADER,
+  SCHEMA_HEADER,
+  "Retry-After",
+  "Retry-After-Ms",
+  ...["requests", "tokens"].flatMap((what) =>
+    ["limit", "remaining", "reset"].map((part) => `X-RateLimit-${part}-${what}`)
+  ),
+].join(", ");
 
 /**
  * Whether pages of an origin are let in. An origin is compared as the browser writes it, because a

@@ -19,6 +19,9 @@ export function engineWith(engine: TextEngine, generate: TextEngine["generate"])
     get totals() {
       return engine.totals;
     },
+    get load() {
+      return engine.load;
+    },
     get ready() {
       return engine.ready;
     },

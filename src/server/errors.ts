@@ -38,6 +38,8 @@ export class ApiError extends Error {
   readonly headers: Readonly<Record<string, string>>;
   /** Lengths, of a prompt that is too long. */
   readonly lengths: Lengths;
+  /** What metrics count it as: the code, where that does not say more. */
+  readonly reason: string | null;
 
   constructor(
     status: number,
@@ -47,6 +49,7 @@ export class ApiError extends Error {
       param?: string | null;
       headers?: Readonly<Record<string, string>>;
       lengths?: Lengths;
+      reason?: string;
     } = {},
   ) {
     super(message);
@@ -56,6 +59,7 @@ export class ApiError extends Error {
     this.param = options.param ?? null;
     this.headers = options.headers ?? {};
     this.lengths = options.lengths ?? {};
+    this.reason = options.reason ?? code;
   }
 
   /** The body in OpenAI's format. */
@@ -73,6 +77,18 @@ export class ApiError extends Error {
   toResponse(): Response {
     return Response.json(this.body, { status: this.status, headers: this.headers });
   }
+}
+
+/**
+ * The headers that tell when to ask again. Clients take the milliseconds first, where they know them.
+ * @param seconds above 0
+ */
+export function retryHeaders(seconds: number): Readonly<Record<string, string>> {
+  const known = Number.isFinite(seconds) ? seconds : 1;
+  return {
+    "Retry-After": String(Math.max(1, Math.ceil(known))),
+    "Retry-After-Ms": String(Math.max(1, Math.ceil(1000 * known))),
+  };
 }
 
 /**
@@ -116,9 +132,9 @@ export function toApiError(error: unknown, tokenLimit = "max_tokens"): ApiError 
     });
   }
   if (error instanceof BusyError) {
-    const seconds = Math.max(1, Math.ceil(error.retryAfter));
     return new ApiError(429, "rate_limit_exceeded", error.message, {
-      headers: { "Retry-After": String(Number.isFinite(seconds) ? seconds : 1) },
+      headers: retryHeaders(error.retryAfter),
+      reason: "queue_full",
     });
   }
   if (error instanceof UnavailableError) {

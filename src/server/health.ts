@@ -1,6 +1,7 @@
 /** `GET /health`, and the gate that holds work back until the engine is ready. */
 import type { Context } from "hono";
 import type { ModelSummary, TextEngine } from "../engine/request.ts";
+import type { Drain } from "./drain.ts";
 import { ApiError, LOADING_RETRY_SECONDS, NO_RETRY } from "./errors.ts";
 
 /**
@@ -20,6 +21,15 @@ export function health(engine: TextEngine): (c: Context) => Response {
         return c.json({ status: "failed", reason: reasonOf(engine) ?? "unknown" }, 503);
     }
   };
+}
+
+/**
+ * Makes the handler of `GET /ready`: as `/health`, but 503 `leaving` from the moment on at which the
+ * server was told to stop. Whoever shares requests out asks this one.
+ */
+export function readiness(engine: TextEngine, drain: Drain): (c: Context) => Response {
+  const answer = health(engine);
+  return (c) => drain.isLeaving ? c.json({ status: "leaving" }, 503) : answer(c);
 }
 
 /** Why the engine does not answer, without the places of this machine's files: clients read it. */

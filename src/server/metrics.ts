@@ -2,7 +2,10 @@
 import type { Context } from "hono";
 import type { GenerateEvent, TextEngine } from "../engine/request.ts";
 import type { EngineTotals } from "../engine/stats.ts";
+import type { ApiKey } from "./api_keys.ts";
 import { engineWith } from "./engine_with.ts";
+import type { ApiError } from "./errors.ts";
+import { LOAD_COUNTERS, LOAD_GAUGES, loadOf } from "./load_metrics.ts";
 
 /** Upper bounds of histograms: seconds, and numbers of tokens or passes. */
 const SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300];
@@ -30,6 +33,11 @@ const TOTALS: readonly (readonly [string, string, (totals: EngineTotals) => numb
 
 /** Histograms, an observation for each completed answer: name, meaning, bounds. */
 const HISTOGRAMS = {
+  wait: [
+    "wait_seconds",
+    "Seconds from the request to its start, when others' turns were over",
+    SECONDS,
+  ],
   first_text: ["first_text_seconds", "Seconds from the request to its first text", SECONDS],
   total: ["answer_seconds", "Seconds from the request to its end", SECONDS],
   tokens: ["answer_tokens", "Tokens of an answer", COUNTS],
@@ -40,6 +48,17 @@ const HISTOGRAMS = {
 } as const;
 
 type Observed = { readonly [name in keyof typeof HISTOGRAMS]: number };
+
+/** Statuses of requests that were refused for what the server is, and not for what they ask. */
+const REFUSED: readonly number[] = [401, 403, 408, 413, 429, 503];
+
+/** Counts that the server keeps itself. */
+interface Counts {
+  /** Refused requests, by reason. */
+  readonly refused: Map<string, number>;
+  /** Requests for answers, and tokens, by the names of their keys. */
+  readonly keys: Map<string, { requests: number; tokens: number }>;
+}
 
 /** The figures of one server. */
 interface Figures {
@@ -53,24 +72,32 @@ export interface Measured {
   readonly route: (c: Context) => Promise<Response>;
   /** How many answers are under way, those that wait for their turn among them. */
   readonly running: () => number;
+  /** Counts a response that is an error. */
+  readonly countError: (error: ApiError) => void;
+  /** Counts a request for an answer whose key has a name. */
+  readonly countKey: (key: ApiKey, tokens: number) => void;
 }
 
 /** Measures the answers of an engine. The library is loaded with the first of them. */
 export function measured(engine: TextEngine): Measured {
   let figures: Promise<Figures> | undefined;
   let running = 0;
-  const load = () => figures ??= loadFigures(engine, () => running);
+  const counts: Counts = { refused: new Map(), keys: new Map() };
+  const load = () => figures ??= loadFigures(engine, () => running, counts);
   const generate = async function* (...[request, signal]: Parameters<TextEngine["generate"]>) {
     const begun = performance.now();
     running++;
     let firstText: number | undefined;
+    let started: number | undefined;
     try {
       for await (const event of engine.generate(request, signal)) {
         const now = (performance.now() - begun) / 1000;
         if (hasText(event)) firstText ??= now;
+        if (event.type === "start") started ??= now;
         if (event.type === "end") {
           const { stats, usage } = event;
           const observed: Observed = {
+            wait: started ?? now,
             first_text: firstText ?? now,
             total: now,
             tokens: usage.completionTokens,
@@ -89,6 +116,15 @@ export function measured(engine: TextEngine): Measured {
   return {
     engine: engineWith(engine, generate),
     running: () => running,
+    countError({ status, reason }) {
+      if (!REFUSED.includes(status) || reason === null) return;
+      counts.refused.set(reason, (counts.refused.get(reason) ?? 0) + 1);
+    },
+    countKey({ name }, tokens) {
+      if (name === undefined) return;
+      const { requests, tokens: before } = counts.keys.get(name) ?? { requests: 0, tokens: 0 };
+      counts.keys.set(name, { requests: requests + 1, tokens: before + tokens });
+    },
     async route() {
       const { text, contentType } = await (await load()).written();
       return new Response(text, { headers: { "Content-Type": contentType } });
@@ -100,7 +136,11 @@ function hasText(event: GenerateEvent): boolean {
   return event.type === "step" && event.delta !== "";
 }
 
-async function loadFigures(engine: TextEngine, running: () => number): Promise<Figures> {
+async function loadFigures(
+  engine: TextEngine,
+  running: () => number,
+  counts: Counts,
+): Promise<Figures> {
   const { default: prometheus } = await import("prom-client");
   const { Counter, Gauge, Histogram, Registry } = prometheus;
   const registry = new Registry();
@@ -128,6 +168,49 @@ async function loadFigures(engine: TextEngine, running: () => number): Promise<F
       }
     },
   });
+  for (const [name, help, valueOf] of LOAD_COUNTERS) {
+    new Counter({
+      name: `unmask_${name}_total`,
+      help,
+      registers,
+      collect() {
+        this.reset();
+        this.inc(valueOf(loadOf(engine)));
+      },
+    });
+  }
+  for (const [name, help, valueOf] of LOAD_GAUGES) {
+    new Gauge({
+      name: `unmask_${name}`,
+      help,
+      registers,
+      collect() {
+        this.set(valueOf(loadOf(engine)));
+      },
+    });
+  }
+  new Counter({
+    name: "unmask_refused_total",
+    help: "Requests that were refused, by reason",
+    labelNames: ["reason"],
+    registers,
+    collect() {
+      this.reset();
+      for (const [reason, count] of counts.refused) this.inc({ reason }, count);
+    },
+  });
+  for (const what of ["requests", "tokens"] as const) {
+    new Counter({
+      name: `unmask_key_${what}_total`,
+      help: `${what === "requests" ? "Requests for answers" : "Tokens"}, by the name of their key`,
+      labelNames: ["key"],
+      registers,
+      collect() {
+        this.reset();
+        for (const [key, count] of counts.keys) this.inc({ key }, count[what]);
+      },
+    });
+  }
   new Gauge({
     name: "unmask_requests_running",
     help: "Requests that are being answered or wait for their turn",

@@ -26,6 +26,7 @@ export function requestLine(
       id,
       method,
       path,
+      key: request.key,
       status,
       ms: Number(ms),
       prompt_tokens: tokens?.prompt,
@@ -36,6 +37,7 @@ export function requestLine(
     });
   }
   const parts = [`${time} ${method} ${path} ${status} ${ms} ms`];
+  if (request.key !== undefined) parts.push(`key ${request.key}`);
   if (tokens) parts.push(`${tokens.prompt} + ${tokens.completion} tokens`);
   if (ignored.length > 0) parts.push(`ignored ${ignored.join(" ")}`);
   if (!complete) parts.push("broken off");

@@ -1,6 +1,7 @@
 /** What is known of a request beside its answer: for the answer's headers, and for the log. */
 import type { Context, MiddlewareHandler } from "hono";
 import type { ChatMessage, GenerateEvent } from "../engine/request.ts";
+import type { ApiKey } from "./api_keys.ts";
 import { GenerationSpan } from "./generation_span.ts";
 import { IGNORED_HEADER, writtenNames } from "./ignored_fields.ts";
 import { SCHEMA_HEADER } from "./messages_schema.ts";
@@ -17,6 +18,8 @@ export interface LoggedRequest {
   readonly method: string;
   /** Percent-encoded, because a line feed could forge a line; at most 200 characters. */
   readonly path: string;
+  /** The name of its key, if the key has one. */
+  readonly key?: string;
   /** HTTP status. */
   readonly status: number;
   /** From the request's header to the end of the answer. */
@@ -46,8 +49,11 @@ export class RequestRecord {
   schema: "messages" | undefined;
   /** The conversation. */
   messages: readonly ChatMessage[] | undefined;
+  /** What is known of the key that it came with. */
+  key: ApiKey | undefined;
   #tokens: TokenCounts | undefined;
-  #onOver: (() => void) | undefined;
+  #spent = 0;
+  readonly #onOver: (() => void)[] = [];
   #running = 0;
   #complete = true;
   readonly #headers: Headers;
@@ -68,26 +74,44 @@ export class RequestRecord {
     return this.#complete;
   }
 
-  /** Calls back when all generations that are watched are over, at once if none is under way. */
-  whenOver(callback: () => void): void {
-    if (this.#running === 0) callback();
-    else this.#onOver = callback;
+  /** Tokens that were read and decided so far, for answers that were not ended too. */
+  get spent(): number {
+    return this.#spent;
   }
 
-  /**
-   * Passes a generation's events on, and takes its token counts. The request counts as over when its
-   * last generation is.
-   */
-  async *watch(events: AsyncIterable<GenerateEvent>): AsyncGenerator<GenerateEvent, void, void> {
+  /** Calls back once, when nothing of the answer is under way: at once if nothing is. */
+  whenOver(callback: () => void): void {
+    if (this.#running === 0) callback();
+    else this.#onOver.push(callback);
+  }
+
+  /** The request is not over before the function that is returned was called. */
+  hold(): () => void {
     this.#running++;
+    return () => {
+      if (--this.#running > 0) return;
+      for (const callback of this.#onOver.splice(0)) callback();
+    };
+  }
+
+  /** Passes a generation's events on, and takes its token counts. */
+  async *watch(events: AsyncIterable<GenerateEvent>): AsyncGenerator<GenerateEvent, void, void> {
+    const release = this.hold();
     const span = new GenerationSpan(this.id, this.#headers);
     let ended = false;
+    let before = this.#spent;
     try {
       for await (const event of events) {
         span.see(event);
+        if (event.type === "start") {
+          before = this.#spent;
+          this.#spent += event.promptTokens;
+        } else if (event.type === "step") this.#spent += event.commits.length;
         if (event.type === "end") {
           ended = true;
           const { promptTokens, completionTokens } = event.usage;
+          // Not all that was decided is part of the answer.
+          this.#spent = before + promptTokens + completionTokens;
           this.#tokens = {
             // Several answers share one prompt.
             prompt: promptTokens,
@@ -99,8 +123,7 @@ export class RequestRecord {
     } finally {
       this.#complete &&= ended;
       span.end(ended);
-      this.#running--;
-      if (this.#running === 0) this.#onOver?.();
+      release();
     }
   }
 }
@@ -137,11 +160,22 @@ export function requestRecords(log?: (request: LoggedRequest) => void): Middlewa
     const method = c.req.method.slice(0, 16);
     const path = new URL(c.req.url).pathname.slice(0, 200);
     record.whenOver(() => {
-      const { id, tokens, messages } = record;
+      const { id, tokens, messages, key } = record;
       const complete = record.complete || status >= 400;
       const milliseconds = performance.now() - start;
       try {
-        log({ id, method, path, status, milliseconds, tokens, ignored, messages, complete });
+        log({
+          id,
+          method,
+          path,
+          key: key?.name,
+          status,
+          milliseconds,
+          tokens,
+          ignored,
+          messages,
+          complete,
+        });
       } catch {
         // A full disk, or a reader that left, is no fault of this request.
       }

@@ -2,6 +2,7 @@
 import type { Context } from "hono";
 import type { TextEngine } from "../engine/request.ts";
 import { loadedModel } from "./health.ts";
+import { type LoadObject, loadObject } from "./load_object.ts";
 import { type DiffusionCounts, diffusionCounts } from "./openai.ts";
 
 /** The response of `GET /v1/stats`. */
@@ -16,12 +17,17 @@ export interface StatsObject extends DiffusionCounts {
   readonly strategies: Readonly<Record<string, number>>;
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
-  /** `completion_tokens / seconds`. */
+  /** `completion_tokens / seconds`; the seconds of answers that ran at once are added up. */
   readonly tokens_per_second: number;
+  /** Requests now, and how they shared passes. */
+  readonly load: LoadObject;
 }
 
-/** Makes the route's handler. */
-export function stats(engine: TextEngine): (c: Context) => Response {
+/**
+ * Makes the route's handler.
+ * @param underWay number of requests that are answered or wait
+ */
+export function stats(engine: TextEngine, underWay: () => number): (c: Context) => Response {
   return (c) => {
     const { id } = loadedModel(engine);
     const { totals } = engine;
@@ -34,6 +40,7 @@ export function stats(engine: TextEngine): (c: Context) => Response {
       prompt_tokens: totals.promptTokens,
       completion_tokens: totals.completionTokens,
       tokens_per_second: totals.seconds === 0 ? 0 : totals.completionTokens / totals.seconds,
+      load: loadObject(engine, underWay()),
       ...diffusionCounts(totals, totals.completionTokens),
     };
     return c.json(object);

@@ -2,6 +2,7 @@
 import type { Context } from "hono";
 import type { TextEngine } from "../engine/request.ts";
 import { reasonOf } from "./health.ts";
+import { type LoadObject, loadObject } from "./load_object.ts";
 
 /** The response of `GET /v1/status`. */
 export interface StatusObject {
@@ -21,10 +22,10 @@ export interface StatusObject {
   readonly device: string | null;
   /** Bytes of the GPU that model and answers take at most, and that they may take; null: not known. */
   readonly memory: { readonly planned: number | null; readonly total: number | null };
-  /** Requests that are answered, and that wait for their turn. */
-  readonly requests: { readonly running: number; readonly waiting: number };
+  /** Requests now, and how they shared passes so far. */
+  readonly load: LoadObject;
   readonly answers: number;
-  /** Of all answers so far: their tokens by their seconds. */
+  /** Of all answers so far: their tokens by their seconds, so of one answer among others. */
   readonly tokens_per_second: number;
 }
 
@@ -35,9 +36,6 @@ export interface StatusObject {
 export function status(engine: TextEngine, underWay: () => number): (c: Context) => Response {
   return (c) => {
     const { state, model, device, totals } = engine;
-    const requests = underWay();
-    // One is answered at a time.
-    const running = Math.min(1, requests);
     const object: StatusObject = {
       object: "status",
       state,
@@ -49,7 +47,7 @@ export function status(engine: TextEngine, underWay: () => number): (c: Context)
       default_block_length: model?.defaultBlockLength,
       device: device?.adapter ?? null,
       memory: { planned: device?.plannedBytes ?? null, total: device?.memoryBytes ?? null },
-      requests: { running, waiting: requests - running },
+      load: loadObject(engine, underWay()),
       answers: totals.answers,
       tokens_per_second: totals.seconds === 0 ? 0 : totals.completionTokens / totals.seconds,
     };

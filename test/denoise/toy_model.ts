@@ -66,6 +66,11 @@ export class ToyCanvasModel extends ToyModel {
   destroyed = 0;
 
   openCanvas(sequences: readonly CanvasSequence[]): Promise<Canvas> {
+    return Promise.resolve(this.canvas(sequences));
+  }
+
+  /** The canvas, at once. */
+  canvas(sequences: readonly CanvasSequence[]): Canvas {
     this.opened++;
     const rows = sequences.map((sequence) => ({
       sequence,
@@ -150,7 +155,7 @@ export class ToyCanvasModel extends ToyModel {
     };
     const hasTwin = () => true;
     const destroy = () => void this.destroyed++;
-    return Promise.resolve({ hasTwin, run, predict, setIds, destroy });
+    return { hasTwin, run, predict, setIds, destroy };
   }
 }
 

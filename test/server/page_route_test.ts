@@ -1,5 +1,6 @@
 /** `GET /`, the page's files, and `GET /v1/status`, without a browser. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { NO_LOAD } from "../../src/engine/load_figures.ts";
 import { createApp } from "../../src/server/app.ts";
 import { FakeEngine } from "./fake_engine.ts";
 import { chatInit } from "./malformed.ts";
@@ -80,6 +81,7 @@ Deno.test("what a page asks for by itself is not logged, unless it fails", async
 
 Deno.test("the status tells of model, device, memory and queue, and of no text", async () => {
   const engine = Object.assign(new FakeEngine({ stepDelay: 20 }), {
+    load: { ...NO_LOAD, running: 1, passes: 2, passRequests: 5, mostRequests: 4 },
     device: { adapter: "a GPU", plannedBytes: 3, memoryBytes: 8 },
   });
   const app = createApp(engine);
@@ -88,7 +90,7 @@ Deno.test("the status tells of model, device, memory and queue, and of no text",
   assertEquals(idle.model, "fake-llada");
   assertEquals(idle.device, "a GPU");
   assertEquals(idle.memory, { planned: 3, total: 8 });
-  assertEquals(idle.requests, { running: 0, waiting: 0 });
+  assertEquals([idle.load.running, idle.load.waiting], [0, 0]);
   const asked = [1, 2].map(() =>
     app.request(
       "/v1/chat/completions",
@@ -97,10 +99,10 @@ Deno.test("the status tells of model, device, memory and queue, and of no text",
   );
   await new Promise((resolve) => setTimeout(resolve, 30));
   const busy = await status();
-  assertEquals(busy.requests, { running: 1, waiting: 1 });
+  assertEquals([busy.load.running, busy.load.waiting, busy.load.requests_per_pass], [1, 1, 2.5]);
   for (const response of await Promise.all(asked)) await response.text();
   const after = await status();
-  assertEquals([after.answers, after.requests.running], [2, 0]);
+  assertEquals([after.answers, after.load.running], [2, 0]);
   assert(!JSON.stringify([busy, after]).includes("secret"));
 });
 

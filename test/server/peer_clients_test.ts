@@ -1,5 +1,6 @@
 /** What clients of llama-server and vLLM send and read beyond OpenAI's API. */
 import { assertEquals, assertMatch } from "@std/assert";
+import { NO_LOAD } from "../../src/engine/load_figures.ts";
 import { createApp } from "../../src/server/app.ts";
 import { FakeEngine } from "./fake_engine.ts";
 
@@ -123,20 +124,21 @@ Deno.test("a context that is exceeded is told in the words that libraries look f
 });
 
 Deno.test("/slots tells whether an answer is under way, /props what a model is called", async () => {
-  const app = createApp(new FakeEngine({ stepDelay: 2 }));
+  const load = { ...NO_LOAD, places: 3 };
+  const app = createApp(Object.assign(new FakeEngine({ stepDelay: 2 }), { load }));
   const get = async (path: string) => await (await app.request(path)).json();
-  const slot = { id: 0, n_ctx: 256, is_processing: false };
-  assertEquals(await get("/slots"), [slot]);
+  const slots = [0, 1, 2].map((id) => ({ id, n_ctx: 256, is_processing: false }));
+  assertEquals(await get("/slots"), slots);
   const answer = app.request("/v1/chat/completions", {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ messages: MESSAGES, stream: true }),
   });
   const response = await answer;
-  assertEquals(await get("/slots"), [{ ...slot, is_processing: true }]);
+  assertEquals(await get("/slots"), [{ ...slots[0], is_processing: true }, ...slots.slice(1)]);
   await response.text();
-  assertEquals(await get("/slots"), [slot]);
+  assertEquals(await get("/slots"), slots);
   const { total_slots, model_path, default_generation_settings } = await get("/props");
-  assertEquals([total_slots, model_path], [1, "fake-llada"]);
+  assertEquals([total_slots, model_path], [3, "fake-llada"]);
   assertEquals(default_generation_settings, { n_ctx: 256, params: { n_predict: -1, seed: -1 } });
 });

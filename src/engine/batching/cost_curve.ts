@@ -25,6 +25,9 @@ const LEAST_GROWTH = 1 / 8;
 /** Rows of the passes that are worth measuring when a model is loaded, as far as time allows. */
 export const START_ROWS: readonly number[] = [1, 32, 128, 512];
 
+/** The share by which a pass may be longer and count as hardly so. */
+const HARDLY_LONGER = 0.05;
+
 /**
  * Milliseconds of a pass by its rows. The curve rises with rows: where measurements do not, they
  * are levelled. Each size is known by a low median of its last passes, since other work on the
@@ -82,8 +85,9 @@ export class CostCurve {
   }
 
   /**
-   * The fewest rows at which a row costs at most `dearer` more than at the best size: with fewer, a
-   * pass wastes what all rows share; more mainly make it longer.
+   * The fewest rows at which a row costs at most `dearer` more than at the best size, and as many
+   * more as make the pass hardly longer. With fewer, a pass wastes what all rows share; more mainly
+   * make it longer.
    * @param most rows that a pass may have
    * @param dearer a share, such as 0.1
    */
@@ -96,7 +100,9 @@ export class CostCurve {
     sizes.push(most);
     const costs = sizes.map((rows) => this.cost(rows) / rows);
     const best = costs.reduce((least, cost) => Math.min(least, cost));
-    const budget = sizes[costs.findIndex((cost) => cost <= best * (1 + dearer))];
+    const enough = sizes[costs.findIndex((cost) => cost <= best * (1 + dearer))];
+    const longest = this.cost(enough) * (1 + HARDLY_LONGER);
+    const budget = sizes.findLast((rows) => rows <= enough || this.cost(rows) <= longest)!;
     this.#budgets.set(name, budget);
     return budget;
   }

@@ -5,18 +5,20 @@
  *
  * Each job has a time at which it is due: since when it waits, plus its patience. Patience is what
  * the job would cost alone times the stretch, the factor by which sharing now slows all of them, so
- * that a full canvas and a step of 32 rows are slowed alike. The first due goes first and decides
- * the model; the pass is filled with others of that model, in the order in which they are due, up
- * to a budget of rows: nearly where a row is cheapest, and less while a request waits for its first
- * text, so that its passes are short.
+ * that a full canvas and a step of 32 rows are slowed alike. Jobs whose request has shown no text
+ * are due some rounds earlier; a round is the time in which all jobs that wait run once. The first
+ * due goes first and decides the model; the pass is filled with others of that model, in the order
+ * in which they are due, up to a budget of rows: nearly where a row is cheapest, and less while a
+ * request waits for its first text, so that its passes are short.
  *
  * Bounded waiting: with at most `n` jobs waiting at once, each begins within
  *
- *     n x its cost alone x 2^-priority  +  n x the longest run
+ *     n x (its cost alone x 2^-priority + rounds x the dearest job alone + the longest run)
  *
- * where a run is a pass, or the passes between two readbacks. For the stretch is at most the number
- * of jobs that wait. Once the first part is over, no job that comes later is due earlier; of the
- * other `n - 1`, and the one that runs, each run ends one at least.
+ * where `rounds` is `roundsBeforeText`, and a run is a pass or the passes between two readbacks.
+ * For the stretch is at most `n`, and a round at most `n` times the dearest job. Once these have
+ * gone by, no job that comes later is due earlier; of the `n - 1` others, and the one that runs,
+ * each run ends one at least.
  */
 
 import type { CostCurve } from "./cost_curve.ts";
@@ -58,8 +60,8 @@ export interface PolicySettings {
   readonly dearer: number;
   /** The same, while a request waits for its first text. */
   readonly dearerBeforeText: number;
-  /** The share of the usual patience that the jobs of such a request have. */
-  readonly beforeText: number;
+  /** Rounds by which the jobs of such a request are due earlier; a round is one job of each. */
+  readonly roundsBeforeText: number;
   /** The share of the budget that refreshes may take while other jobs wait. */
   readonly refreshShare: number;
   /** Milliseconds of a pass beyond which it is filled no further than before first texts. */
@@ -74,7 +76,7 @@ export interface PolicySettings {
 export const POLICY_SETTINGS: PolicySettings = {
   dearer: 0.03,
   dearerBeforeText: 0.1,
-  beforeText: 0.25,
+  roundsBeforeText: 4,
   refreshShare: 0.5,
   longestPass: 250,
   longestChain: 200,
@@ -98,8 +100,11 @@ export const MOST_PRIORITY = 8;
 /** The share of the budget up to which a job is small. */
 const SMALL = 1 / 4;
 
-/** The share of a pass that it may be put off by, where that lets more jobs share it. */
-const GRACE_SHARE = 0.1;
+/**
+ * The share of a pass that it may be put off by if all jobs would come back; for fewer, less. Who is
+ * not waited for waits for the whole pass.
+ */
+const GRACE_SHARE = 0.5;
 
 /**
  * Chooses among the jobs that wait.
@@ -117,25 +122,30 @@ export function choosePass(pending: readonly PendingJob[], state: PolicyState): 
 }
 
 /**
- * Milliseconds by which the next pass should be put off, because jobs that just ran will be back
- * soon. Without, requests fall apart into groups that take turns, each pass half empty, and stay so.
- * @param returning requests whose last job ran in the pass that has just ended, and that have asked
- * for nothing since
+ * Until when the next pass should be put off, because jobs that just ran will be back soon: some
+ * time after the last that came back, to be asked anew whenever one does. Without, requests fall
+ * apart into groups that take turns, each pass half empty, and stay so.
+ * @param ended when the last pass ended
+ * @param returning requests that ran in it and have asked for nothing since
+ * @returns milliseconds on the clock of {@linkcode PendingJob.since}; `ended` for at once
  */
-export function graceBefore(
+export function graceUntil(
   pending: readonly PendingJob[],
+  ended: number,
   returning: number,
   state: PolicyState,
 ): number {
-  if (returning === 0 || pending.length === 0) return 0;
+  if (returning === 0 || pending.length === 0) return ended;
   const { model, jobs } = choosePass(pending, state);
   const curve = curveOf(model, state);
   const rows = rowsOf(jobs, pending);
   // A full pass gains nothing.
   const left = pending.filter((job) => job.model === model).length - jobs.length;
-  if (left > 0 || rows >= budgetOf(model, pending, state)) return 0;
+  if (left > 0 || rows >= budgetOf(model, pending, state)) return ended;
   const { longestGrace } = state.settings ?? POLICY_SETTINGS;
-  return Math.min(longestGrace, GRACE_SHARE * curve.cost(rows));
+  const last = pending.reduce((latest, { since }) => Math.max(latest, since), ended);
+  const share = GRACE_SHARE * returning / (returning + jobs.length);
+  return Math.min(ended + longestGrace, last + share * curve.cost(rows));
 }
 
 function curveOf(model: PassModel, { curves }: PolicyState): CostCurve {
@@ -162,25 +172,24 @@ function rowsOf(jobs: readonly number[], pending: readonly PendingJob[]): number
 
 /** Indices of all jobs, first due first; of those due alike, the longest waiting first. */
 function inOrder(pending: readonly PendingJob[], state: PolicyState): readonly number[] {
-  const { beforeText } = state.settings ?? POLICY_SETTINGS;
+  const { roundsBeforeText } = state.settings ?? POLICY_SETTINGS;
   const alone = pending.map(({ model, rows }) => curveOf(model, state).cost(rows));
-  const factor = stretch(pending, alone, state);
+  const sum = alone.reduce((total, cost) => total + cost, 0);
+  const round = Math.min(sum, roundOf(pending, state));
+  const stretch = pending.length * round / sum;
   const due = pending.map(({ since, priority, begun }, job) => {
     const hurry = Math.max(-MOST_PRIORITY, Math.min(MOST_PRIORITY, priority));
-    return since + alone[job] * factor * 2 ** -hurry * (begun ? 1 : beforeText);
+    const patience = alone[job] * stretch * 2 ** -hurry;
+    return since + patience - (begun ? 0 : roundsBeforeText * round);
   });
   return due.map((_, job) => job).sort((a, b) =>
     due[a] - due[b] || pending[a].since - pending[b].since || a - b
   );
 }
 
-/** How much longer all jobs take in shared passes than each would take alone, on average. */
-function stretch(
-  pending: readonly PendingJob[],
-  alone: readonly number[],
-  state: PolicyState,
-): number {
-  let together = 0;
+/** Milliseconds in which every job runs once, in passes filled to the budget. */
+function roundOf(pending: readonly PendingJob[], state: PolicyState): number {
+  let round = 0;
   for (const model of ["target", "draft"] as const) {
     const rows = pending.reduce((sum, job) => sum + (job.model === model ? job.rows : 0), 0);
     if (rows === 0) continue;
@@ -188,10 +197,9 @@ function stretch(
     const budget = budgetOf(model, pending, state);
     const full = Math.floor(rows / budget);
     const rest = rows - full * budget;
-    together += full * curve.cost(budget) + (rest > 0 ? curve.cost(rest) : 0);
+    round += full * curve.cost(budget) + (rest > 0 ? curve.cost(rest) : 0);
   }
-  const mean = alone.reduce((sum, cost) => sum + cost, 0) / alone.length;
-  return Math.min(pending.length, together / mean);
+  return round;
 }
 
 /** How far a pass is filled. */

@@ -103,7 +103,8 @@ export function fillRoute<Schema extends z.ZodObject>(
       });
     };
     try {
-      const events = record.watch(engine.generate(task.generate(parsed.data), signal));
+      const asked = { ...task.generate(parsed.data), priority: record.key?.priority };
+      const events = record.watch(engine.generate(asked, signal));
       if (fields.stream) {
         const opened = await open(events, options.beginSeconds);
         const messages = fillStream(opened, { engine, name, head, answer: answerOf });

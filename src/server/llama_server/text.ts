@@ -88,13 +88,18 @@ export function applyTemplate(
   };
 }
 
+/** How many answers are denoised at once at most, as far as the engine tells. */
+function places({ load }: TextEngine): number {
+  return Math.max(1, load?.places ?? 1);
+}
+
 /** Makes the handler of `GET /props`: what llama-server's clients ask before they begin. */
 export function props(engine: TextEngine, version: string): (c: Context) => Response {
   return (c) => {
     const { id, contextLength, folder } = loadedModel(engine);
     return c.json({
       default_generation_settings: { n_ctx: contextLength, params: { n_predict: -1, seed: -1 } },
-      total_slots: 1,
+      total_slots: places(engine),
       chat_template: folder?.chatTemplate ?? "",
       model_alias: id,
       // Where a model lies is nobody's business: its name stands for it.
@@ -106,13 +111,18 @@ export function props(engine: TextEngine, version: string): (c: Context) => Resp
 }
 
 /**
- * Makes the handler of `GET /slots`: one answer is denoised at a time, so there is one slot.
+ * Makes the handler of `GET /slots`: a slot for each answer that may be denoised at once.
  * @param running how many answers are under way
  */
 export function slots(engine: TextEngine, running: () => number): (c: Context) => Response {
   return (c) => {
     const { contextLength } = loadedModel(engine);
-    return c.json([{ id: 0, n_ctx: contextLength, is_processing: running() > 0 }]);
+    const busy = running();
+    return c.json(
+      Array.from({ length: places(engine) }, (_, id) => {
+        return { id, n_ctx: contextLength, is_processing: id < busy };
+      }),
+    );
   };
 }
 

@@ -13,7 +13,14 @@ interface Status {
   readonly context_length?: number;
   readonly device: string | null;
   readonly memory: { readonly planned: number | null; readonly total: number | null };
-  readonly requests: { readonly running: number; readonly waiting: number };
+  readonly load: {
+    readonly running: number;
+    readonly waiting: number;
+    readonly passes: number;
+    readonly requests_per_pass: number;
+    readonly most_requests_per_pass: number;
+    readonly pages: { readonly total: number; readonly used: number; readonly shared: number };
+  };
   readonly answers: number;
   readonly tokens_per_second: number;
 }
@@ -89,7 +96,8 @@ export class StatusView {
 }
 
 function facts(status: Status): TemplateResult {
-  const { memory, requests, tokens_per_second: speed } = status;
+  const { memory, load, tokens_per_second: speed } = status;
+  const { pages } = load;
   const row = (name: string, value: unknown) =>
     html`
       <div>
@@ -104,7 +112,18 @@ function facts(status: Status): TemplateResult {
       ${status.context_length ? row("Context", `${status.context_length} tokens`) : nothing}
       ${row("Device", status.device ?? "not known yet")}
       ${row("GPU memory", memoryOf(memory))}
-      ${row("Queue", `${requests.running} running, ${requests.waiting} waiting`)}
+      ${row("Queue", `${load.running} running, ${load.waiting} waiting`)}
+      ${load.passes > 0 ? row("Forward passes", passesOf(load)) : nothing}
+      ${
+    pages.total > 0
+      ? row(
+        "Pages",
+        html`${pages.used} of ${pages.total}, ${pages.shared} shared ${
+          bar(pages.used / pages.total)
+        }`,
+      )
+      : nothing
+  }
       ${
     row(
       "Speed",
@@ -114,6 +133,11 @@ function facts(status: Status): TemplateResult {
     </dl>
     ${status.warning ? html`<p class="hint">${status.warning}</p>` : nothing}
     <p class="hint"><a href="docs">All routes and fields</a></p>`;
+}
+
+function passesOf(load: Status["load"]): string {
+  const { requests_per_pass: mean, most_requests_per_pass: most } = load;
+  return `${mean.toFixed(1)} requests each, at most ${most}`;
 }
 
 function memoryOf({ planned, total }: Status["memory"]): TemplateResult | string {

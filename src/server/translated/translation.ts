@@ -105,10 +105,16 @@ export async function translate(
   const [first, ...others] = asks;
   const answer = await answerTo(first);
   if (!answer.ok || answer.body === null) return answer;
+  // Between two answers nothing is generated, and the request is not over.
+  const release = recordOf(c).hold();
   /** The bodies of all answers, each asked for when the one before is over. */
   const answers = async function* () {
-    yield answer;
-    for (const ask of others) yield await answerTo(ask);
+    try {
+      yield answer;
+      for (const ask of others) yield await answerTo(ask);
+    } finally {
+      release();
+    }
   };
   if (stream) {
     const translated = endWith(parts(chunksOf(answers())), broken);

@@ -84,9 +84,11 @@ Deno.test("what is no pass is not learnt", () => {
 Deno.test("the budget is where a row is nearly at its cheapest", () => {
   // A GPU's rows are cheapest from the knee on.
   const knee = curveOf(gpu).budget(512, 0.02);
-  assert(knee >= 62 && knee <= 66, `${knee} rows`);
+  assert(knee >= 63 && knee <= 67, `${knee} rows`);
+  // Before it they cost nothing, so that none is left out.
+  assert(curveOf(gpu).budget(512, 0.5) >= 63);
   // 4 ms for the pass are a tenth of the rest at 40 rows.
-  assert(Math.abs(curveOf(cpu).budget(4096, 0.1) - 40) <= 3);
+  assert(Math.abs(curveOf(cpu).budget(4096, 0.1) - 42) <= 3);
   assert(curveOf(cpu).budget(4096, 0.01) > 200);
   // A pass that may not be as long.
   assertEquals(curveOf(cpu).budget(16, 0.001), 16);
