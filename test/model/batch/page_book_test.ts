@@ -208,3 +208,20 @@ Deno.test("a shared page is counted for one, and then for the next", () => {
   second.reserved.release();
   assertEquals([book.free, book.used], [4, 0]);
 });
+
+Deno.test("a page that all who shared it leave in one run is known to nobody", () => {
+  const book = new PageBook(4);
+  const known = new KnownPages();
+  // A sequence and its unconditional twin of equal ids, such as one of masks alone.
+  const tables = [0, 1].map(() => new KeptTable(book, known, PAGE_POSITIONS));
+  const refresh = () => {
+    const owns = tables.map((table) => table.pagesToOwn([[0, PAGE_POSITIONS]]));
+    for (const { adopt } of owns) adopt();
+    for (const table of tables) table.refreshed(PAGE_POSITIONS, "masks", []);
+    assertEquals([book.used, book.shared], [1, 1]);
+  };
+  for (const table of tables) table.begin();
+  for (let run = 0; run < 3; run++) refresh();
+  for (const table of tables) table.end();
+  assertEquals([book.free, book.used], [4, 0]);
+});
