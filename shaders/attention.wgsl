@@ -7,6 +7,8 @@
 // lib/element_*.wgsl); channels beyond head_dim are zero;
 // sequences: (first query, queries, first key, keys); y: [queries, y_stride].
 // Query head h reads KV head h / (heads / kv_heads).
+// LISTED: the keys of a sequence are entries of key_list, each the row of k and v that it lies in, so that
+// sequences can share keys, which may lie anywhere. What counts rows of k without it counts entries then.
 // Every sequence has fresh_keys keys in separate rows, so that sequences can share their other
 // keys.
 // CHUNKED: the keys of a sequence are taken in chunks, whose length its number of keys decides. Each
@@ -37,10 +39,12 @@ struct Params {
 @group(0) @binding(3) var<storage, read> v: array<Element4>;
 @group(0) @binding(4) var<storage, read> sequences: array<vec4<u32>>;
 @group(0) @binding(5) var<storage, read> shadows: array<vec2<u32>>; // by query; unread without SHADOWS
-@group(0) @binding(6) var<storage, read_write> y: array<f32>;
+@group(0) @binding(6) var<storage, read> key_list: array<u32>; // unread without LISTED
+@group(0) @binding(7) var<storage, read_write> y: array<f32>;
 
 override UNITS: u32 = 32u; // vec4 of a head: head_stride / 4
 override SHADOWS: u32 = 0u;
+override LISTED: u32 = 0u;
 override FRESH: u32 = 0u; // whether there are fresh keys
 override HEADS: u32 = 1u;
 override CHUNKED: u32 = 1u;
@@ -83,8 +87,12 @@ fn query_unit(lane: u32, i: u32) -> vec4<f32> {
 }
 
 // Where the row of a key begins, by its place in the sequence; base: where the first key's begins, and
-// the first separate row's, and what lies between rows.
+// the first separate row's, and what lies between rows; LISTED: the first key's entry, and where the head
+// begins in a row, and what lies between rows.
 fn row_start(place: u32, base: vec3<u32>) -> u32 {
+  if (LISTED == 1u) {
+    return key_list[base.x + place] * base.z + base.y;
+  }
   if (FRESH == 1u) {
     let fresh = place - params.fresh_first;
     return select(base.x + place * base.z, base.y + fresh * base.z, fresh < params.fresh_keys);
@@ -290,7 +298,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let head = group.y * HEADS + lane / rows_each;
   let row_units = params.kv_heads * UNITS;
   let fresh_row = params.fresh_row + index * params.fresh_keys;
-  let base = vec3<u32>(first_key, fresh_row, 0u) * row_units + vec3<u32>(kv_head * UNITS, kv_head * UNITS, row_units);
+  let head_start = kv_head * UNITS;
+  var base = vec3<u32>(first_key, fresh_row, 0u) * row_units + vec3<u32>(head_start, head_start, row_units);
+  if (LISTED == 1u) {
+    base = vec3<u32>(first_key, head_start, row_units);
+  }
   let row = group.x * rows_each + lane % rows_each;
   let query_row = first_query + min(row, queries - 1u);
   let query_start = (query_row * params.heads + head) * UNITS;
@@ -307,6 +319,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var shadow = vec2<u32>(0u);
   if (SHADOWS > 0u) {
     shadow = shadows[query_row];
+  }
+  if (SHADOWS > 0u && LISTED == 1u) {
+    shadow.y = key_list[shadow.y];
   }
   if (SHADOWS > 0u) {
     shadow = vec2<u32>(shadow.x, shadow.y * row_units + kv_head * UNITS);

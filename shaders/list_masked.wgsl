@@ -1,18 +1,17 @@
 // Lists the masked rows that a denoising step may commit, ascending; one workgroup per sequence.
-// ids: [rows]; sequences: (first row, rows, ...); finished: [sequences], 1 once an early stop was reached;
-// asked: [sequences, capacity]; asked_rows: only the rows, counted from the first row of the hidden
-// states; when GUIDED each is followed by its unconditional twin; counts: [sequences].
-// Places after a sequence's count repeat its first candidate row.
+// ids: [rows]; places, plans: one a sequence of the call, from their offsets on; finished: by a place's
+// sequence, 1 once an early stop was reached; asked: each sequence's rows where its place says, which
+// name it by its number in the call; asked_rows: only the rows, as those of the hidden states; when GUIDED
+// each is followed by its unconditional twin's; counts: one a sequence of the call.
+// Rows of asked after a sequence's count repeat its first candidate row.
 struct Params {
-  capacity: u32,
+  place_offset: u32,
   plan_offset: u32,
   mask_token: u32,
-  twin_rows: u32, // from a row to its unconditional twin
-  first_hidden_row: u32, // the row that is first in the hidden states
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> ids: array<u32>;
-@group(0) @binding(2) var<storage, read> sequences: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read> places: array<Place>;
 @group(0) @binding(3) var<storage, read> row_position: array<u32>;
 @group(0) @binding(4) var<storage, read> plans: array<StepPlan>;
 @group(0) @binding(5) var<storage, read> finished: array<u32>;
@@ -25,24 +24,25 @@ override GUIDED: u32 = 0u;
 const LANES = 32u;
 var<workgroup> masked: array<u32, LANES>;
 
-fn list(sequence: u32, slot: u32, row: u32) {
-  let at = sequence * params.capacity + slot;
-  asked[at] = Asked(row, row_position[row], sequence, NO_TOKEN);
+fn list(index: u32, place: Place, slot: u32, row: u32) {
+  let at = place.asked_first + slot;
+  asked[at] = Asked(row, row_position[row], index, NO_TOKEN);
   if (GUIDED == 1u) {
-    asked_rows[2u * at] = row - params.first_hidden_row;
-    asked_rows[2u * at + 1u] = row - params.first_hidden_row + params.twin_rows;
+    asked_rows[2u * at] = row - place.hidden_shift;
+    asked_rows[2u * at + 1u] = row - place.twin_shift;
   } else {
-    asked_rows[at] = row - params.first_hidden_row;
+    asked_rows[at] = row - place.hidden_shift;
   }
 }
 
 @compute @workgroup_size(32)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let sequence = group.x;
-  let first = sequences[sequence].x;
-  let plan = plans[params.plan_offset + sequence];
+  let index = group.x;
+  let place = places[params.place_offset + index];
+  let first = place.first_row;
+  let plan = plans[params.plan_offset + index];
   var rows = plan.candidate_end;
-  if (finished[sequence] == 1u) {
+  if (finished[place.sequence] == 1u) {
     rows = 0u;
   }
   var count = 0u;
@@ -59,15 +59,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       }
       count += masked[i];
     }
-    if (is_masked && slot < params.capacity) {
-      list(sequence, slot, row);
+    if (is_masked && slot < place.capacity) {
+      list(index, place, slot, row);
     }
   }
-  count = min(count, params.capacity);
-  for (var slot = count + lane; slot < params.capacity; slot += LANES) {
-    list(sequence, slot, first + plan.candidate_first);
+  count = min(count, place.capacity);
+  for (var slot = count + lane; slot < place.capacity; slot += LANES) {
+    list(index, place, slot, first + plan.candidate_first);
   }
   if (lane == 0u) {
-    counts[sequence] = count;
+    counts[index] = count;
   }
 }

@@ -16,6 +16,7 @@ struct Params {
   kv_heads: u32,
   head_dim: u32,
   head_stride: u32,
+  key_rows: u32, // LISTED: where row_position lists, for each row of x, its row of k and v
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<RowUnit>;

@@ -1,9 +1,10 @@
-// y[i] = x[r] / sqrt(mean(x[r]^2) + epsilon) * weight, r = row_index[i] if GATHER is 1, else i.
+// y[i] = x[r] / sqrt(mean(x[r]^2) + epsilon) * weight, r = row_index[i] if GATHER is 1, else first_row + i.
 // x: [rows, stride]; y: [workgroups, stride]; the mean runs over `columns`. One workgroup a row.
 struct Params {
   columns: u32,
   stride: u32,
   rows: u32, // rows of x
+  first_row: u32,
   epsilon: f32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
@@ -27,7 +28,7 @@ override FIT: u32 = 2u;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  var row = group.x;
+  var row = params.first_row + group.x;
   if (GATHER == 1u) {
     row = min(row_index[group.x], params.rows - 1u);
   }

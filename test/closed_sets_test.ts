@@ -5,7 +5,7 @@ import { CACHE_POLICIES } from "../src/denoise/cache_plan.ts";
 import { CONFIDENCE_MEASURES } from "../src/denoise/confidence.ts";
 import { REMASKINGS } from "../src/denoise/selection.ts";
 import { QUALITIES, STRATEGY_NAMES } from "../src/denoise/strategy.ts";
-import { RANKINGS, RULES } from "../src/kernels/commit.ts";
+import { RANKINGS, RULES } from "../src/kernels/place.ts";
 import { MEASURES } from "../src/kernels/step_plan.ts";
 import { WEIGHT_CHOICES } from "../src/model/memory/plan_request.ts";
 import { QUANTISED } from "../src/quant/scheme.ts";
@@ -126,8 +126,8 @@ function numbersOf(path: string): Map<string, number> {
 
 Deno.test("the shaders number rankings, rules and measures as their wrappers do", () => {
   const tables = [
-    ["shaders/commit.wgsl", RANKINGS],
-    ["shaders/commit.wgsl", RULES],
+    ["shaders/lib/place.wgsl", RANKINGS],
+    ["shaders/lib/place.wgsl", RULES],
     ["shaders/lib/step_plan.wgsl", MEASURES],
   ] as const;
   for (const [path, table] of tables) {

@@ -51,6 +51,7 @@ interface ServeFlags extends MemoryFlags, TuningFlags, DeviceFlags, KeyFlags {
   readonly strictModel?: boolean;
   readonly jsonFromMessages?: boolean;
   readonly maxTokens?: number;
+  readonly maxRunning: number;
   readonly maxWaiting: number;
   readonly maxConnections: number;
   readonly drainDelay: number;
@@ -111,7 +112,13 @@ export function serveCommand(): Command {
       "most tokens in an answer to a request that does not say",
       wholeNumber(1),
     )
-    .option("--max-waiting <n>", "most requests that wait for their turn", wholeNumber(0), 64)
+    .option(
+      "--max-running <n>",
+      "most requests that run at once and share forward passes",
+      wholeNumber(1),
+      16,
+    )
+    .option("--max-waiting <n>", "most requests that wait for a place", wholeNumber(0), 64)
     .option(
       "--max-connections <n>",
       "most connections at once",
@@ -173,6 +180,7 @@ async function run(flags: ServeFlags, command: Command): Promise<void> {
   const { engine, report } = startEngine(flags.model, {
     ...memoryOf(flags),
     tuning: tuningOf(flags),
+    maxRunning: flags.maxRunning,
     maxWaiting: flags.maxWaiting,
     draft: draftOf(flags),
     ...deviceOf(flags),

@@ -22,22 +22,15 @@ export class OptionError extends RangeError {
   }
 }
 
-/** @throws {OptionError} for an unknown cache, an interval below 1, or a cache with guidance */
+/** @throws {OptionError} for an unknown cache, or an interval below 1 */
 export function checkCache(
-  { cache = NO_CACHE, refreshInterval = Infinity, cfgScale = 0 }: {
+  { cache = NO_CACHE, refreshInterval = Infinity }: {
     readonly cache?: CachePolicy;
     readonly refreshInterval?: number;
-    readonly cfgScale?: number;
   },
 ): void {
   if (!CACHE_POLICIES.includes(cache)) {
     throw new OptionError("cache", `cache is ${cache}: expected ${CACHE_POLICIES.join(", ")}`);
-  }
-  if (cache !== NO_CACHE && cfgScale > 0) {
-    throw new OptionError(
-      "cache",
-      `keys and values are kept for one sequence, guidance needs two: cache ${NO_CACHE}`,
-    );
   }
   if (!(refreshInterval >= 1)) {
     throw new OptionError(
@@ -47,21 +40,13 @@ export function checkCache(
   }
 }
 
-/** @throws {OptionError} for a window that is not a number of positions, or one with guidance */
-export function checkSuffixWindow(
-  { suffixWindow, cfgScale = 0 }: { readonly suffixWindow?: number; readonly cfgScale?: number },
-): void {
+/** @throws {OptionError} for a window that is not a number of positions */
+export function checkSuffixWindow({ suffixWindow }: { readonly suffixWindow?: number }): void {
   if (suffixWindow === undefined) return;
   if (!(Number.isInteger(suffixWindow) && suffixWindow >= 0)) {
     throw new OptionError(
       "suffixWindow",
       `suffixWindow is ${suffixWindow}: expected a whole number of positions`,
-    );
-  }
-  if (cfgScale > 0) {
-    throw new OptionError(
-      "suffixWindow",
-      "suffixes are only pruned without guidance: leave suffixWindow or cfgScale out",
     );
   }
 }

@@ -4,6 +4,7 @@
  * wide enough costs no pass of its own.
  */
 
+import { chargesOf } from "./auto/timed_predictor.ts";
 import { type ForwardInput, GREEDY, type Prediction, type Predictor } from "./predictor.ts";
 import { generationLength, maskedPositions, type Sequence } from "./sequence.ts";
 import type { StrategyOptions } from "./strategy_options.ts";
@@ -90,6 +91,7 @@ export function askingForEnd(target: Predictor, canvas: Sequence, ends: Ends): A
     get passes() {
       return passes;
     },
+    ...chargesOf(target),
     ask: askAlone,
     predict: (inputs) => ask(inputs, (all) => target.predict(all)),
     openCanvas: target.openCanvas && (async (sequences) => {

@@ -62,6 +62,11 @@ export interface Predictor {
    * share passes: each pays for its rows. Absent: a call costs the time that it takes.
    */
   charged?(): number;
+  /**
+   * Milliseconds that a pass over `rows` rows of this predictor would be charged now, beside what
+   * other requests have lately run in the same passes. Absent: not known before it is measured.
+   */
+  price?(rows: number): number;
 }
 
 /** One sequence on a {@linkcode Canvas}. */
@@ -99,12 +104,13 @@ export interface CanvasStep {
    * What is done with keys and values. Absent: all positions are run and nothing is kept.
    * `refresh`: all positions are run and kept. A range: only its positions are run, against the
    * kept keys and values of the others. A model may round what it keeps; then a step also sees its
-   * own positions rounded. Only for one sequence without guidance.
+   * own positions rounded. With guidance the unconditional sequence has kept keys and values of
+   * its own. Only for one sequence.
    */
   readonly cache?: "refresh" | PositionRange;
   /**
    * Positions from here on are left out of the pass, as keys and as queries (suffix pruning);
-   * default: none. Only for one sequence without guidance.
+   * default: none. With guidance also of the unconditional sequence. Only for one sequence.
    */
   readonly horizon?: number;
   /** How candidates are ranked. */
@@ -139,12 +145,14 @@ export interface Canvas {
    * and its keys and values are kept. With a range only its positions are run: each state has its
    * own keys and values there, uses the kept ones elsewhere, and does not change what is kept. A
    * state's result has the same bits as a step with this `cache` on that state.
-   * @param asked states, whose ids have one length: the canvas's, or less to leave a suffix out
+   * @param asked states, whose ids have one length: the canvas's, or less to leave a suffix out;
+   * with `guidance`, of the canvas's scale, exactly if the canvas has it
    * @returns for each state, its predictions in the order of `positions`
-   * @throws {RangeError} for several sequences or guidance, and for a range when nothing is kept
+   * @throws {RangeError} for several sequences, for guidance that is not the canvas's, and for a
+   * range when nothing is kept
    */
   predict(
-    asked: readonly Pick<ForwardInput, "ids" | "positions" | "judged" | "choice">[],
+    asked: readonly Pick<ForwardInput, "ids" | "positions" | "judged" | "guidance" | "choice">[],
     cache: NonNullable<CanvasStep["cache"]>,
   ): Promise<Prediction[][]>;
   /** Replaces the ids of a sequence, and those of its unconditional twin if it has guidance. */

@@ -118,9 +118,6 @@ async function runAlone(
   const { endTokens, cfgScale = 0 } = options;
   const { cache, horizon, blockStart = 0, blockEnd } = step;
   if (cache !== undefined && !predictKept) throw new RangeError(KEEPS_NOTHING);
-  if (horizon !== undefined && unconditional) {
-    throw new RangeError("suffixes are only pruned without guidance");
-  }
   const active = [...state.keys()].filter((row) =>
     !(step.stopAtEnd && decidedUpToEnd(state[row], endTokens))
   );
@@ -128,7 +125,10 @@ async function runAlone(
     ids: state[row].ids.subarray(0, horizon),
     attentionMask: state[row].attentionMask?.subarray(0, horizon),
     positions: maskedPositions(state[row], blockEnd).filter((position) => position >= blockStart),
-    guidance: unconditional && { scale: cfgScale, unconditionalIds: unconditional[row].ids },
+    guidance: unconditional && {
+      scale: cfgScale,
+      unconditionalIds: unconditional[row].ids.subarray(0, horizon),
+    },
     choice: sampledChoice(step.choices[row], state[row], options),
   }));
   const predictions = cache === undefined || active.length === 0

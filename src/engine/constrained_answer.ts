@@ -161,8 +161,8 @@ export async function openConstrained(
 ): Promise<ConstrainedAnswer> {
   const { request, plan, automaton } = asked;
   const timed: LogitSource = {
-    logitsAt: (asked) => meter.timed(target.logitsAt(asked)),
-    rankAt: (...asked) => meter.timed(target.rankAt(...asked)),
+    logitsAt: (asked) => meter.timed(() => target.logitsAt(asked)),
+    rankAt: (...asked) => meter.timed(() => target.rankAt(...asked)),
     firstLogits: () => target.firstLogits(),
   };
   const { blockLength } = plan;

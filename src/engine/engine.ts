@@ -11,7 +11,6 @@ import type { DenoiseStep } from "../denoise/denoise_step.ts";
 import { denoiseFreely, firstCanvas } from "../denoise/free_canvas.ts";
 import { newSequence, withGiven } from "../denoise/sequence.ts";
 import { strategyOf } from "../denoise/strategy.ts";
-import { tracedStep } from "../denoise/trace.ts";
 import type { GenerationDefaults } from "../model/loading/generation_defaults.ts";
 import { LIST_TOKENS } from "../model/input.ts";
 import { type ForwardResult, type Model, type RankedToken } from "../model/model.ts";
@@ -19,6 +18,10 @@ import { type ChatTemplate, encodeChat } from "../text/chat_template.ts";
 import { TextStream } from "../text/text_stream.ts";
 import type { TextTokenizer } from "../text/tokenizer.ts";
 import { AnswerTokens } from "./answer_tokens.ts";
+import type { Lane } from "./batching/lane.ts";
+import { LaneLogits } from "./batching/lane_logits.ts";
+import { pagesOf } from "./batching/pages_of.ts";
+import { Scheduler } from "./batching/scheduler.ts";
 import { type ConstrainedRequest, openConstrained } from "./constrained_answer.ts";
 import { Constraints } from "./constraints.ts";
 import { Deadline, likeliest, tokensAtDeadline } from "./deadline.ts";
@@ -27,12 +30,12 @@ import { defaultLengths, type GenerationPlan, planGeneration } from "./generatio
 import { continued } from "./prefill.ts";
 import type { EngineFolder, NamedDraft } from "./engine_folder.ts";
 import { EventBuffer } from "./event_buffer.ts";
+import { addLoad, type LoadFigures, NO_LOAD } from "./load_figures.ts";
 import type { LoadedModel, ModelFacts } from "./loaded_model.ts";
 import { promptIds } from "./prompt.ts";
 import { endTokenIds, factsOf } from "./model_facts.ts";
 import {
   type ChatMessage,
-  type CommittedToken,
   type GenerateEvent,
   type GenerateRequest,
   type ModelSummary,
@@ -40,7 +43,6 @@ import {
   type TextQuestion,
   type TokenizedText,
 } from "./request.ts";
-import { RequestQueue } from "./request_queue.ts";
 import { answerAboutText } from "./text_answers.ts";
 import { withinMemory } from "./within_memory.ts";
 import { samplingOptions, withTokenBiases } from "./sampling_plan.ts";
@@ -54,22 +56,25 @@ import {
   withUnfinished,
 } from "./stats.ts";
 import { noSteps, startEvent } from "./start_event.ts";
+import { type StepEvent, StepEvents } from "./step_events.ts";
 import { filledText } from "./template.ts";
 
-/** A model with its tokenizer. It answers requests one at a time, in the order they came. */
+/** A model with its tokenizer. Requests that run at the same time share forward passes. */
 export class Engine implements LoadedModel {
   /** What `GET /v1/models` returns about the model. */
   readonly summary: ModelSummary;
   readonly facts: ModelFacts;
   /** The folder's defaults for generating. */
   readonly defaults: GenerationDefaults;
-  readonly #queue: RequestQueue;
+  readonly #scheduler: Scheduler;
   /** Learns from every answer which choices are fastest on this device. */
   readonly #controller = new Controller();
   readonly #constraints: Constraints;
   /** The same for answers with sampling, whose steps take other times. */
   readonly #samplingController = new Controller();
   #totals: EngineTotals;
+  /** The load of the engines before this one. */
+  readonly #loadBefore: LoadFigures;
 
   /** Use `loadEngine` of load.ts. */
   constructor(
@@ -79,9 +84,11 @@ export class Engine implements LoadedModel {
     folder: EngineFolder,
     readonly draft?: NamedDraft,
   ) {
-    const { defaults, id, created, maxWaiting, warning } = folder;
-    this.#queue = new RequestQueue(maxWaiting);
+    const { defaults, id, created, maxRunning, maxWaiting, warning } = folder;
+    const models = { target: model, draft: draft?.model };
+    this.#scheduler = new Scheduler(models, { maxRunning, maxWaiting });
     this.#totals = folder.totals ?? NO_TOTALS;
+    this.#loadBefore = folder.load ?? NO_LOAD;
     this.defaults = defaults;
     const { config } = model;
     this.facts = factsOf(config, endTokenIds(config, defaults, this.eotToken));
@@ -105,6 +112,11 @@ export class Engine implements LoadedModel {
     return this.#totals;
   }
 
+  /** How busy it is, and how well its requests share forward passes. */
+  get load(): LoadFigures {
+    return addLoad(this.#loadBefore, this.#scheduler.figures);
+  }
+
   /** The end-of-turn token, if the folder names one. */
   get eotToken(): number | undefined {
     return this.defaults.eotTokenId ?? this.tokenizer.idOf("<|eot_id|>");
@@ -120,7 +132,7 @@ export class Engine implements LoadedModel {
     request: GenerateRequest,
     signal?: AbortSignal,
   ): AsyncGenerator<GenerateEvent, void, void> {
-    this.#queue.checkRoom();
+    this.#scheduler.checkRoom();
     const called = performance.now();
     request = this.#constraints.held(continued(request));
     const begun = this.tokenizer.encode(request.prefill ?? "");
@@ -141,18 +153,19 @@ export class Engine implements LoadedModel {
     const plan = { ...planned, text, ...own };
     const constrained = await this.#constraints.checked(request, plan, encode, signal);
     const deadline = new Deadline(plan.deadlineMs, called);
-    const leave = await this.#queue.enter(signal);
-    // The steps run without waiting for the reader. A reader that stops, or calls this model
-    // between two steps, would otherwise block every request behind it.
     const left = new AbortController();
     const both = signal ? AbortSignal.any([signal, left.signal]) : left.signal;
+    const { priority } = request;
+    const pages = pagesOf(plan, this.model.pages, this.draft?.model.pages);
+    const lane = await this.#scheduler.enter({ ...pages, priority, signal: both });
+    // The steps run without waiting for the reader. A reader that stops, or calls this model
+    // between two steps, would otherwise hold its place and its pages.
     const events = new EventBuffer<GenerateEvent>();
-    const models = this.draft ? [this.model, this.draft.model] : [this.model];
     const answer = counted(
-      withinMemory(this.#denoise(plan, begun.length, deadline, both, constrained), models),
-      (end) => this.#totals = end ? addAnswer(this.#totals, end) : withUnfinished(this.#totals),
+      withinMemory(this.#denoise(plan, begun.length, deadline, lane, constrained)),
+      (end) => this.#count(end),
     );
-    const pump = events.fill(answer).finally(leave);
+    const pump = events.fill(answer).finally(() => lane.close());
     try {
       yield* events;
     } finally {
@@ -173,18 +186,18 @@ export class Engine implements LoadedModel {
     ids: Uint32Array,
     options?: { readonly attentionMask?: Uint8Array },
   ): Promise<ForwardResult> {
-    return this.#alone(() => this.model.forward(ids, options));
+    return this.#visit((lane) => lane.alone(() => this.model.forward(ids, options)));
   }
 
   predict(inputs: readonly ForwardInput[]): Promise<Prediction[][]> {
-    return this.#alone(() => this.model.predict(inputs));
+    return this.#visit((lane) => lane.target.predict(inputs));
   }
 
   topTokens(
     input: Pick<ForwardInput, "ids" | "attentionMask" | "positions" | "guidance">,
     k: number,
   ): Promise<RankedToken[][]> {
-    return this.#alone(() => this.model.topTokens(input, k));
+    return this.#visit((lane) => lane.alone(() => this.model.topTokens(input, k)));
   }
 
   /** Frees the model, and the device if it was acquired for this model. */
@@ -217,25 +230,28 @@ export class Engine implements LoadedModel {
     return answerAboutText(question, this.tokenizer, this.template, this.facts.embeddingSize);
   }
 
-  async #alone<T>(body: () => Promise<T>): Promise<T> {
-    const leave = await this.#queue.enter();
-    try {
-      return await body();
-    } finally {
-      leave();
-    }
+  async #visit<T>(body: (lane: Lane) => Promise<T>): Promise<T> {
+    using lane = this.#scheduler.visit();
+    return await body(lane);
+  }
+
+  #count(end: Extract<GenerateEvent, { type: "end" }> | undefined): void {
+    this.#totals = end ? addAnswer(this.#totals, end) : withUnfinished(this.#totals);
+    if (end) this.#scheduler.meter.proposed(end.stats.proposed, end.stats.accepted);
   }
 
   async *#denoise(
     asked: GenerationPlan,
     begun: number,
     deadline: Deadline,
-    signal: AbortSignal | undefined,
+    lane: Lane,
     bound?: ConstrainedRequest,
   ): AsyncGenerator<GenerateEvent, void, void> {
     const { config } = this.model;
-    const meter = new AnswerMeter(this.model, this.draft?.model);
-    const { model: target, tokenizer, facts } = this;
+    const { signal } = lane;
+    const meter = new AnswerMeter(lane.target, lane.draft);
+    const { tokenizer, facts } = this;
+    const target = new LaneLogits(this.model, lane, this.#scheduler);
     const parts = { target, meter, tokenizer, facts, deadline };
     const constrained = bound && await openConstrained(parts, bound, signal);
     if (constrained?.steps) asked = bound!.plan;
@@ -265,10 +281,11 @@ export class Engine implements LoadedModel {
       meter.target,
       this.tokenizer,
     );
-    const ids = new Array<number>(genLength).fill(config.maskTokenId);
-    for (const { position, token } of plan.given) ids[position] = token;
-    // Text of tokens that are given is shown with the first step.
-    let given = stream.commit(plan.given);
+    const tokens = plan.reportsTokens ? new AnswerTokens(this.tokenizer) : undefined;
+    const { given } = plan;
+    const shown = { tokenizer, stream, tokens, given, promptLength, genLength, maskToken };
+    const events = new StepEvents(shown);
+    const { ids, placed } = events;
     const answerStart = promptLength - begun;
     const prompt = {
       ...newSequence(promptIds, isFree ? 0 : genLength, config.maskTokenId),
@@ -276,10 +293,10 @@ export class Engine implements LoadedModel {
     };
     const sampled = samplingOptions(plan, this.facts.endTokenIds);
     const controller = sampled.sampling ? this.#samplingController : this.#controller;
-    const tokens = plan.reportsTokens ? new AnswerTokens(this.tokenizer) : undefined;
     const strategy = strategyOf(plan.strategy);
     const models = { target: meter.target, draft: meter.draft };
-    deadline.start(this.model.pace.millisecondsPerRow * (promptLength + genLength));
+    const step = this.model.pace.millisecondsPerRow * (promptLength + genLength);
+    deadline.start(Math.max(step, lane.turnaround));
     const options = {
       ...plan,
       ...sampled,
@@ -298,42 +315,12 @@ export class Engine implements LoadedModel {
       (isFree
         ? denoiseFreely(prompt, strategy, models, { ...options, most })
         : strategy.run(withGiven(prompt, plan.given), models, options));
-    let nextStep = 0;
-    const placed: CommittedToken[] = [];
-    const stepEvent = (step: DenoiseStep): Extract<GenerateEvent, { type: "step" }> => {
+    const stepEvent = (step: DenoiseStep): StepEvent => {
       deadline.step();
-      nextStep = step.step + 1;
-      while (ids.length < (step.grown ?? 0)) ids.push(config.maskTokenId);
-      // A position committed as the mask token is still masked, and is committed again later.
-      const decided = step.commits[0].filter(({ token }) => token !== config.maskTokenId);
-      const commits = decided.map((commit): CommittedToken => ({
-        position: commit.position - promptLength,
-        token: commit.token,
-        text: this.tokenizer.tokenText(commit.token),
-        confidence: commit.confidence,
-        logProbability: commit.logProbability,
-      }));
-      for (const { position, token } of commits) ids[position] = token;
-      placed.push(...commits);
-      const delta = given + stream.commit(commits);
-      given = "";
-      tokens?.commit(step.step, decided, promptLength);
-      const { proposed, ...traced } = tracedStep(step, promptLength, config.maskTokenId);
-      return {
-        ...traced,
-        ...step.grown !== undefined && { grown: step.grown },
-        type: "step",
-        commits,
-        ...proposed && {
-          proposed: proposed.map((guess) => ({
-            ...guess,
-            text: this.tokenizer.tokenText(guess.token),
-          })),
-        },
-        delta,
-        ...tokens && { tokens: tokens.grow(stream.text.length) },
-        prefixLength: stream.prefixLength,
-      };
+      const event = events.of(step);
+      this.#scheduler.meter.committed(event.commits.length);
+      if (event.delta !== "") lane.begun();
+      return event;
     };
     let result = yield* forwardSteps(steps, stepEvent);
     const late = deadline.came && stream.finishReason === undefined;
@@ -349,8 +336,8 @@ export class Engine implements LoadedModel {
       const grown = rest &&
         Math.max(ids.length, ...rest.map((one) => one.position - promptLength + 1));
       const { targetForwards: nfe } = result = withPasses(result, rest ? 0 : 1);
-      const step = { step: nextStep, block: 0, nfe, grown, commits: [guesses] };
-      if (guesses.length > 0) yield { ...stepEvent(step), provisional: true };
+      const step = { step: events.nextStep, block: 0, nfe, grown, commits: [guesses] };
+      if (guesses.length > 0) yield { ...events.of(step), provisional: true };
     }
     stream.finish();
     const scored = plan.promptLogprobs === undefined ? 0 : 1;

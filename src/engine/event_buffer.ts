@@ -1,6 +1,9 @@
 /** A buffer of events between a producer and a reader that run at different speeds. */
 
-/** Keeps events until they are read, for one reader. */
+/**
+ * Keeps events until they are read, for one reader. A reader that stops does not stop the producer,
+ * and so no other request; what is kept is bounded by the answer, which has an event for each step.
+ */
 export class EventBuffer<T> {
   readonly #events: T[] = [];
   #over = false;

@@ -16,6 +16,7 @@ import { Engine } from "./engine.ts";
 import { folderFacts } from "./folder_facts.ts";
 import { checkChat, checkTokenIds } from "./folder_check.ts";
 import { defaultLengths, folderDefaults } from "./generation_plan.ts";
+import type { LoadFigures } from "./load_figures.ts";
 import type { LoadedModel } from "./loaded_model.ts";
 import type { EngineTotals } from "./stats.ts";
 import { namedTuning } from "./tuning_file.ts";
@@ -31,7 +32,12 @@ export interface LoadOptions extends MemoryOptions, DeviceChoice {
   readonly name?: string;
   /** Whether answers may keep keys and values, which need memory (default true). */
   readonly cache?: boolean;
-  /** Limit of requests that wait for their turn (default 64); more are refused with `BusyError`. */
+  /**
+   * Limit of requests that run at once and share forward passes (default 16). Fewer run where there
+   * are too few pages for the keys and values that they keep.
+   */
+  readonly maxRunning?: number;
+  /** Limit of requests that wait for a place (default 64); more are refused with `BusyError`. */
   readonly maxWaiting?: number;
   /** File of tile sizes for this GPU that `unmask tune` wrote; default: sizes by a fixed rule. */
   readonly tuning?: string;
@@ -49,10 +55,13 @@ export interface EngineOptions extends LoadOptions {
   readonly tuned?: TunedTiles;
   /** Totals of the engine that this one replaces; counting goes on from them. */
   readonly totals?: EngineTotals;
+  /** Its load; the sums go on from it. */
+  readonly load?: LoadFigures;
   /** Told true before the thread may stand still for long, and false afterwards. */
   readonly onWait?: (waits: boolean) => void;
 }
 
+const DEFAULT_MAX_RUNNING = 16;
 const DEFAULT_MAX_WAITING = 64;
 
 /**
@@ -90,10 +99,12 @@ export async function loadEngine(place: string, options: EngineOptions = {}): Pr
     id: options.name ?? modelId(dir),
     created: Math.floor((mtime?.getTime() ?? 0) / 1000),
     defaults,
+    maxRunning: options.maxRunning ?? DEFAULT_MAX_RUNNING,
     maxWaiting: options.maxWaiting ?? DEFAULT_MAX_WAITING,
     warning: warningOf(dir, config, draftDir),
     facts: await folderFacts(dir, config, choice, template.source),
     totals: options.totals,
+    load: options.load,
   }, named);
 }
 

@@ -52,6 +52,7 @@ export interface LoadFigures {
 export const NO_LOAD: LoadFigures = {
   waiting: 0,
   running: 0,
+  places: 0,
   passes: 0,
   passRequests: 0,
   passRows: 0,
@@ -85,4 +86,9 @@ export function addLoad(before: LoadFigures, now: LoadFigures): LoadFigures {
     gpuSeconds: before.gpuSeconds + now.gpuSeconds,
     seconds: before.seconds + now.seconds,
   };
+}
+
+/** The load of an engine that has ended: only its sums. */
+export function atRest(load: LoadFigures): LoadFigures {
+  return addLoad(load, NO_LOAD);
 }

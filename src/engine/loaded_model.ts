@@ -2,6 +2,7 @@
 
 import type { ForwardInput, Prediction } from "../denoise/predictor.ts";
 import type { ForwardResult, RankedToken } from "../model/model.ts";
+import type { LoadFigures } from "./load_figures.ts";
 import type {
   ChatMessage,
   EngineTotals,
@@ -39,8 +40,8 @@ export interface ModelFacts {
 }
 
 /**
- * A model on the GPU with its tokenizer. Calls wait for each other, since one uses the GPU at a
- * time.
+ * A model on the GPU with its tokenizer. Calls may overlap: those of `generate` and `predict` share
+ * forward passes, which changes no bit of their results, and the others take turns with these.
  */
 export interface LoadedModel extends Disposable {
   /** The model's name, defaults of a request, and a warning if there is one. */
@@ -49,6 +50,8 @@ export interface LoadedModel extends Disposable {
   readonly facts: ModelFacts;
   /** Totals of all answers so far. */
   readonly totals: EngineTotals;
+  /** How busy it is, and how well its requests share forward passes. */
+  readonly load: LoadFigures;
   /**
    * Denoises one answer. It yields an event for the start, each denoising step and the end.
    *

@@ -4,6 +4,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { GpuFaultError } from "../model/model.ts";
 import type { Engine } from "./engine.ts";
 import { type EngineOptions, loadEngine } from "./load.ts";
+import { atRest, type LoadFigures, NO_LOAD } from "./load_figures.ts";
 import { Readiness } from "./readiness.ts";
 import {
   type GenerateEvent,
@@ -55,6 +56,8 @@ export class RecoveringEngine implements TextEngine {
   #loading: Promise<void>;
   #engine: Engine | undefined;
   #totals: EngineTotals;
+  /** The load over all devices before the present one. */
+  #loadBefore: LoadFigures;
   /** Tries in a row that gave no device that stayed. */
   #failures = 0;
   /** Time at which the current device counts as stable. */
@@ -65,6 +68,7 @@ export class RecoveringEngine implements TextEngine {
     this.#dir = dir;
     this.#options = options;
     this.#totals = options.totals ?? NO_TOTALS;
+    this.#loadBefore = options.load ?? NO_LOAD;
     this.#pauses = pauses ?? PAUSES;
     this.#readiness = new Readiness(onState);
     this.#loading = this.#load().catch((error) => {
@@ -91,6 +95,11 @@ export class RecoveringEngine implements TextEngine {
   /** Totals over all devices. */
   get totals(): EngineTotals {
     return this.#engine?.totals ?? this.#totals;
+  }
+
+  /** The load over all devices. */
+  get load(): LoadFigures {
+    return this.#engine?.load ?? this.#loadBefore;
   }
 
   /** The current engine; undefined unless `ready`. */
@@ -157,6 +166,7 @@ export class RecoveringEngine implements TextEngine {
     const engine = await loadEngine(this.#dir, {
       ...this.#options,
       totals: this.#totals,
+      load: this.#loadBefore,
       onProgress: (done, total) => {
         this.#closing.signal.throwIfAborted();
         this.#options.onProgress?.(done, total);
@@ -176,6 +186,7 @@ export class RecoveringEngine implements TextEngine {
     if (this.#engine !== engine) return;
     this.#engine = undefined;
     this.#totals = engine.totals;
+    this.#loadBefore = atRest(engine.load);
     this.#failures = performance.now() < this.#staysFrom ? this.#failures + 1 : 0;
     for (const { fail } of this.#answers) {
       fail(
@@ -197,6 +208,7 @@ export class RecoveringEngine implements TextEngine {
     await Promise.race([answers, this.#pause(NOTICE, noticed.signal)]);
     noticed.abort();
     this.#totals = engine.totals;
+    this.#loadBefore = atRest(engine.load);
     engine[Symbol.dispose]();
     let last = reason;
     for (; this.#failures < this.#pauses.length; this.#failures++) {

@@ -7,7 +7,7 @@ import {
 } from "../denoise/strategies/acceptance.ts";
 import type { CachePolicy } from "../denoise/cache_plan.ts";
 import type { ControllerFigures } from "../denoise/auto/controller.ts";
-import { timedPredictor } from "../denoise/auto/timed_predictor.ts";
+import { type CallTime, callTimer, timedPredictor } from "../denoise/auto/timed_predictor.ts";
 import type { Predictor } from "../denoise/predictor.ts";
 import type { StrategyName, StrategyResult } from "../denoise/strategy.ts";
 
@@ -41,11 +41,18 @@ export interface PassStats {
   readonly acceptance: AcceptanceTally;
   /** Readbacks from the GPU. */
   readonly readbacks: number;
-  /** Seconds in calls of the target, for its passes and for verifying. */
+  /**
+   * Seconds of the target's passes that this answer is charged for. Requests share passes: each pays
+   * an equal part of what a pass costs whatever its rows, and of the rest a part by its rows. So the
+   * seconds of all answers add up to those in which passes ran.
+   */
   readonly targetSeconds: number;
-  /** Seconds in calls of the draft. */
+  /** Seconds of the draft's passes that it is charged for, likewise. */
   readonly draftSeconds: number;
-  /** Seconds of those two in which the host waited for the GPU's results. */
+  /**
+   * Seconds in which it waited for the results of its passes. For an answer that runs alone they are
+   * the two above; beside others it also waits for their rows, and for passes that it has no part in.
+   */
   readonly readbackSeconds: number;
   /** Seconds from the first forward to the last commit. */
   readonly seconds: number;
@@ -147,26 +154,19 @@ function addCounts(a: readonly number[], b: readonly number[]): number[] {
   return Array.from({ length: Math.max(a.length, b.length) }, (_, i) => (a[i] ?? 0) + (b[i] ?? 0));
 }
 
-/** A model whose host waits for its results. */
-export interface TimedModel extends Predictor {
-  readonly readback: { readonly waitedMilliseconds: number };
-}
-
 /** Measures the time of one answer. */
 export class AnswerMeter {
   /** The target with its clock; the answer must use it instead of the given model. */
   readonly target: Predictor;
   readonly draft: Predictor | undefined;
-  readonly #models: readonly TimedModel[];
+  readonly #timed: ReturnType<typeof callTimer>;
   readonly #start = performance.now();
-  readonly #waitedBefore: number;
-  readonly #spent = { target: 0, draft: 0 };
+  readonly #spent = { target: 0, draft: 0, waiting: 0 };
   #cacheRefreshes = 0;
 
   /** Starts the clock. */
-  constructor(target: TimedModel, draft?: TimedModel) {
-    this.#models = draft ? [target, draft] : [target];
-    this.#waitedBefore = this.#waited();
+  constructor(target: Predictor, draft?: Predictor) {
+    this.#timed = callTimer(target);
     this.target = this.#observe(target, "target");
     this.draft = draft && this.#observe(draft, "draft");
   }
@@ -186,31 +186,31 @@ export class AnswerMeter {
       readbacks: result.readbacks,
       targetSeconds: this.#spent.target / 1000,
       draftSeconds: this.#spent.draft / 1000,
-      readbackSeconds: (this.#waited() - this.#waitedBefore) / 1000,
+      readbackSeconds: this.#spent.waiting / 1000,
       seconds: (performance.now() - this.#start) / 1000,
     };
   }
 
   /** Counts the time of another call of the target. */
-  async timed<T>(call: Promise<T>): Promise<T> {
-    const start = performance.now();
-    const result = await call;
-    this.#spent.target += performance.now() - start;
+  async timed<T>(call: () => Promise<T>): Promise<T> {
+    const { result, time } = await this.#timed(call);
+    this.#count("target", time);
     return result;
   }
 
-  #waited(): number {
-    return sum(this.#models.map(({ readback }) => readback.waitedMilliseconds));
+  #count(name: "target" | "draft", { milliseconds, waited }: CallTime): void {
+    this.#spent[name] += milliseconds;
+    this.#spent.waiting += waited;
   }
 
   #observe(model: Predictor, name: "target" | "draft"): Predictor {
     return timedPredictor(model, {
-      predicted: (_answers, milliseconds, cache) => {
-        this.#spent[name] += milliseconds;
+      predicted: (_answers, time, cache) => {
+        this.#count(name, time);
         if (cache === "refresh") this.#cacheRefreshes++;
       },
-      ran: (steps, milliseconds) => {
-        this.#spent[name] += milliseconds;
+      ran: (steps, time) => {
+        this.#count(name, time);
         this.#cacheRefreshes += steps.filter(({ cache }) => cache === "refresh").length;
       },
     });

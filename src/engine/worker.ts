@@ -34,7 +34,7 @@ function load({ dir, options }: ToWorker & { type: "load" }): void {
     onState: tellState,
     onWait: (waits) => send({ type: "alive", waits }),
   });
-  setInterval(() => send({ type: "alive", waits: false }), ALIVE_INTERVAL);
+  setInterval(() => send({ type: "alive", waits: false, load: engine?.load }), ALIVE_INTERVAL);
 }
 
 function tellState(): void {
@@ -44,19 +44,24 @@ function tellState(): void {
   else send({ type: "ready", model: loaded!.summary, adapter: loaded!.model.gpu.name });
 }
 
+function tellTotals({ totals, load }: RecoveringEngine): void {
+  send({ type: "totals", totals, load });
+}
+
 async function generate(id: number, request: GenerateRequest): Promise<void> {
   const controller = new AbortController();
   running.set(id, controller);
   try {
     if (!engine) throw new Error("no model is loaded");
     for await (const event of engine.generate(request, controller.signal)) {
-      // Sent before the end event, so that the totals already include the answer.
-      if (event.type === "end") send({ type: "totals", totals: engine.totals });
+      // Sent before the event, so that the load includes the answer, and at its end the totals.
+      if (event.type === "start" || event.type === "end") tellTotals(engine);
       send({ type: "event", id, event });
     }
+    tellTotals(engine);
     send({ type: "done", id });
   } catch (error) {
-    if (engine) send({ type: "totals", totals: engine.totals });
+    if (engine) tellTotals(engine);
     send({ type: "error", id, error: toPlain(error) });
   } finally {
     running.delete(id);

@@ -5,6 +5,7 @@ import type { MemoryPlan } from "../model/memory/memory_plan.ts";
 import type { DeviceFacts } from "./device_facts.ts";
 import { EMBEDDED_TARGET } from "./embedded_models.ts";
 import type { LoadOptions } from "./load.ts";
+import { atRest, type LoadFigures, NO_LOAD } from "./load_figures.ts";
 import { Readiness } from "./readiness.ts";
 import {
   type GenerateEvent,
@@ -88,6 +89,7 @@ export class WorkerEngine implements TextEngine {
   #adapter: string | undefined;
   #plan: MemoryPlan | undefined;
   #totals = NO_TOTALS;
+  #load = NO_LOAD;
   #nextId = 0;
   #closed: PromiseWithResolvers<void> | undefined;
 
@@ -125,7 +127,7 @@ export class WorkerEngine implements TextEngine {
       this.#replace(`it threw: ${event.message}`);
     };
     this.#startedAt = performance.now();
-    const options = { ...this.#options, totals: this.#totals };
+    const options = { ...this.#options, totals: this.#totals, load: atRest(this.#load) };
     worker.postMessage({ type: "load", dir: this.#dir, options } satisfies ToWorker);
     return [worker, watch];
   }
@@ -195,6 +197,14 @@ export class WorkerEngine implements TextEngine {
   /** Totals of all answers so far; an answer is counted before its last event arrives. */
   get totals(): EngineTotals {
     return this.#totals;
+  }
+
+  /**
+   * How busy it is, and how well its requests share forward passes: as of the last second, or of the
+   * last answer that began or ended.
+   */
+  get load(): LoadFigures {
+    return this.#load;
   }
 
   /**
@@ -283,7 +293,10 @@ export class WorkerEngine implements TextEngine {
   }
 
   #receive(message: FromWorker): void {
-    if (message.type === "alive") return;
+    if (message.type === "alive") {
+      this.#load = message.load ?? this.#load;
+      return;
+    }
     if (message.type === "progress") {
       this.#told.onProgress?.(message.done, message.total);
     } else if (message.type === "provided") {
@@ -299,6 +312,7 @@ export class WorkerEngine implements TextEngine {
       this.#readiness.again(message.reason);
     } else if (message.type === "totals") {
       this.#totals = message.totals;
+      this.#load = message.load;
     } else if (message.type === "closed") {
       this.#closed?.resolve();
     } else if (message.type === "failed") {

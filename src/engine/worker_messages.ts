@@ -3,6 +3,7 @@
 import type { ProviderName } from "../model/loading/load.ts";
 import type { MemoryPlan } from "../model/memory/memory_plan.ts";
 import type { EngineOptions } from "./load.ts";
+import type { LoadFigures } from "./load_figures.ts";
 import {
   BusyError,
   type EngineTotals,
@@ -38,7 +39,7 @@ export type ToWorker =
 /** Messages from the Worker. */
 export type FromWorker =
   /** Sent again and again; `waits`: what comes next may take the GPU, and so the thread, long. */
-  | { readonly type: "alive"; readonly waits: boolean }
+  | { readonly type: "alive"; readonly waits: boolean; readonly load?: LoadFigures }
   | { readonly type: "progress"; readonly done: number; readonly total: number }
   | { readonly type: "provided"; readonly line: string }
   | { readonly type: "planned"; readonly line: string; readonly plan: MemoryPlan }
@@ -47,7 +48,7 @@ export type FromWorker =
   | { readonly type: "failed"; readonly reason: string }
   | { readonly type: "event"; readonly id: number; readonly event: GenerateEvent }
   | { readonly type: "text"; readonly id: number; readonly answer: TokenizedText }
-  | { readonly type: "totals"; readonly totals: EngineTotals }
+  | { readonly type: "totals"; readonly totals: EngineTotals; readonly load: LoadFigures }
   | { readonly type: "closed" }
   | { readonly type: "done"; readonly id: number }
   | { readonly type: "error"; readonly id: number; readonly error: PlainError };

@@ -16,7 +16,15 @@ export const attentionKernel = defineKernel({
   name: "attention",
   source,
   snippets: [attentionUnits, chunkLength],
-  bindings: { q: "read", k: "read", v: "read", sequences: "read", shadows: "read", y: "write" },
+  bindings: {
+    q: "read",
+    k: "read",
+    v: "read",
+    sequences: "read",
+    shadows: "read",
+    key_list: "read",
+    y: "write",
+  },
   params: {
     heads: "u32",
     kv_heads: "u32",
@@ -32,6 +40,7 @@ export const attentionKernel = defineKernel({
   constants: {
     UNITS: 32,
     SHADOWS: 0,
+    LISTED: 0,
     FRESH: 0,
     QUERY_ROWS: 512,
     HEADS: 1,
@@ -139,6 +148,9 @@ export function attentionWork(ranges: Uint32Array): AttentionWork {
  * @param shadows `[queries]` of (hidden key row, added key row): every query of the call sees all
  * keys of its sequence except the first of these rows, and also the second; absent: exactly its
  * sequence's keys
+ * @param keyRows rows of k and v, listed: a sequence's keys are `keys` entries from entry (first key) on,
+ * and `shadows` names entries; absent: they are rows of k and v themselves. A row may be listed several
+ * times. The bits are those of the same keys in a row
  * @param y `[queries, yStride]`
  * @param options.work work of `sequences`
  * @param options.scratch memory for chunks of keys, so that several workgroups can share the keys of few
@@ -150,6 +162,7 @@ export function attention(
     readonly q: Tensor;
     readonly sequences: Tensor;
     readonly shadows?: Tensor;
+    readonly keyRows?: Tensor;
     readonly y: Tensor;
   },
   shape: HeadShape,
@@ -161,7 +174,7 @@ export function attention(
   },
 ): void {
   const { fresh, work, yStride, scratch } = options;
-  const { element = "f32", ...bindings } = tensors;
+  const { q, k, v, element = "f32", sequences, keyRows } = tensors;
   const { heads, kvHeads, headDim, headStride } = shape;
   const units = headStride / 4;
   // Software adapters have no use for more workgroups.
@@ -183,7 +196,15 @@ export function attention(
     ? scratch?.get("attention in chunks", words)
     : undefined;
   recorder.dispatch(attentionKernel, {
-    bindings: { ...bindings, shadows: tensors.shadows ?? tensors.sequences, y: parts ?? tensors.y },
+    bindings: {
+      q,
+      k,
+      v,
+      sequences,
+      shadows: tensors.shadows ?? sequences,
+      key_list: keyRows ?? sequences,
+      y: parts ?? tensors.y,
+    },
     element,
     params: {
       heads,
@@ -200,6 +221,7 @@ export function attention(
     constants: {
       UNITS: units,
       SHADOWS: tensors.shadows ? 1 : 0,
+      LISTED: keyRows ? 1 : 0,
       FRESH: fresh && fresh.count > 0 ? 1 : 0,
       QUERY_ROWS: apart ? lanes * (units - FIRST_APART) : 1,
       HEADS: together,
@@ -216,7 +238,6 @@ export function attention(
     workgroups: [rowTiles, heads / together, work.count * (parts ? shared.chunks : 1)],
   });
   if (parts) {
-    const { sequences, y } = tensors;
-    mergeAttention(recorder, { parts, sequences, y }, shared, { ...shape, yStride });
+    mergeAttention(recorder, { parts, sequences, y: tensors.y }, shared, { ...shape, yStride });
   }
 }

@@ -10,15 +10,18 @@ import { rowsCost, type WeightMatrix } from "./weight_matrix.ts";
 export const embedKernel = defineKernel({
   name: "embed",
   source,
-  bindings: { ids: "read", x: "write" },
+  bindings: { ids: "read", row_index: "read", x: "write" },
   params: { rows: "u32", blocks: "u32", first_token: "u32", columns: "u32", first_row: "u32" },
+  constants: { LISTED: 0 },
   readsWeights: true,
 });
 
 /**
- * Records `x[row] = embedding[ids[firstRow + row]]`. Every id must be below the embedding's columns.
- * @param ids `[firstRow + rows]`
+ * Records `x[row] = embedding[ids[firstRow + row]]`, or `embedding[ids[rowIndex[firstRow + row]]]` with a
+ * `rowIndex`. Every id must be below the embedding's columns.
+ * @param ids `[firstRow + rows]`; with `rowIndex` as many as that names
  * @param x `[rows, 8 * blocks]`
+ * @param options.rowIndex `[firstRow + rows]`
  */
 export function embed(
   recorder: Recorder,
@@ -26,11 +29,12 @@ export function embed(
   embedding: WeightMatrix,
   x: Tensor,
   rows: number,
-  firstRow = 0,
+  options: { readonly firstRow?: number; readonly rowIndex?: Tensor } = {},
 ): void {
+  const { firstRow = 0, rowIndex } = options;
   for (const part of embedding.parts) {
     recorder.dispatch(embedKernel, {
-      bindings: { ids, x },
+      bindings: { ids, row_index: rowIndex ?? ids, x },
       params: {
         rows,
         blocks: embedding.blocks,
@@ -38,6 +42,7 @@ export function embed(
         columns: part.columns,
         first_row: firstRow,
       },
+      constants: { LISTED: rowIndex ? 1 : 0 },
       weights: part.binding,
       cost: rowsCost(part, embedding, rows),
       workgroups: [Math.ceil(embedding.blocks / 32), rows],

@@ -18,7 +18,7 @@ export const matrixQkvKernel = defineKernel({
   snippets: [tile, storePair],
   bindings: qkvKernel.bindings,
   params: qkvKernel.params,
-  constants: { ...MATRIX_CONSTANTS },
+  constants: { ...MATRIX_CONSTANTS, LISTED: 0 },
   readsWeights: true,
   usesMatrixUnits: true,
   usesElement: true,
@@ -38,11 +38,12 @@ export function matrixQkv(
 ): void {
   const { x, rowPosition, rotation, q, k, v, element = "f32" } = tensors;
   const { constants, workgroups } = matrixTile(units, weights, options.rows, true);
+  const listed = options.keyRows === undefined ? 0 : 1;
   for (const part of weights.parts) {
     recorder.dispatch(matrixQkvKernel, {
       bindings: { x, row_position: rowPosition, rotation, q, k, v },
       params: qkvParams(weights, part, shape, options),
-      constants,
+      constants: { ...constants, LISTED: listed },
       weights: part.binding,
       element,
       cost: qkvCost(weights, part, shape, options.rows, element),

@@ -43,8 +43,9 @@ export const qkvKernel = defineKernel({
     kv_heads: "u32",
     head_dim: "u32",
     head_stride: "u32",
+    key_rows: "u32",
   },
-  constants: { ...TILE_CONSTANTS },
+  constants: { ...TILE_CONSTANTS, LISTED: 0 },
   readsWeights: true,
   multipliesRows: true,
   usesElement: true,
@@ -78,7 +79,7 @@ export function rotationTable(
 export interface QkvTensors extends KeysAndValues {
   /** `[rows, paddedInner]` */
   readonly x: Tensor;
-  /** `[keys]` */
+  /** `[keys]`, and the rows that {@linkcode QkvRows.keyRows} points to. */
   readonly rowPosition: Tensor;
   /** See {@linkcode rotationTable}. */
   readonly rotation: Tensor;
@@ -89,7 +90,13 @@ export interface QkvTensors extends KeysAndValues {
 export interface QkvRows {
   readonly rows: number;
   readonly firstQuery: number;
+  /** The row's position is `rowPosition[firstKey]`, and so on. */
   readonly firstKey: number;
+  /**
+   * Row i is written to row `rowPosition[keyRows + i]` of k and v, not to row `firstKey + i`. No two rows
+   * may go to the same one.
+   */
+  readonly keyRows?: number;
 }
 
 /** Parameters of one part's dispatch. */
@@ -97,7 +104,7 @@ export function qkvParams(
   weights: WeightMatrix,
   part: WeightPart,
   shape: HeadShape,
-  { rows, firstQuery, firstKey }: QkvRows,
+  { rows, firstQuery, firstKey, keyRows = 0 }: QkvRows,
 ): Record<keyof typeof qkvKernel.params, number> {
   return {
     rows,
@@ -110,6 +117,7 @@ export function qkvParams(
     kv_heads: shape.kvHeads,
     head_dim: shape.headDim,
     head_stride: shape.headStride,
+    key_rows: keyRows,
   };
 }
 
@@ -142,12 +150,13 @@ export function qkv(
   const { rowForm: form } = recorder.gpu;
   const tiles = followed("qkv", weights.tiles ?? DEFAULT_TILES, form);
   const by = { form, splitsBy: splitsBy("qkv", form) };
+  const listed = options.keyRows === undefined ? 0 : 1;
   for (const part of weights.parts) {
     const { constants, workgroups } = tiled(tiles, options.rows, 2 * part.columns, by);
     recorder.dispatch(qkvKernel, {
       bindings: { x, row_position: rowPosition, rotation, q, k, v },
       params: qkvParams(weights, part, shape, options),
-      constants,
+      constants: { ...constants, LISTED: listed },
       weights: part.binding,
       element,
       cost: qkvCost(weights, part, shape, options.rows, element),

@@ -11,7 +11,7 @@ export const rmsNormKernel = defineKernel({
   name: "rms_norm",
   source,
   bindings: { x: "read", weight: "read", row_index: "read", y: "write" },
-  params: { columns: "u32", stride: "u32", rows: "u32", epsilon: "f32" },
+  params: { columns: "u32", stride: "u32", rows: "u32", first_row: "u32", epsilon: "f32" },
   constants: { GATHER: 0, LANES: 32, GROUPS: 8, FIT: 2 },
 });
 
@@ -50,7 +50,7 @@ export function laneConstants(
 
 /**
  * Records `y[i] = x[r] / sqrt(mean(x[r]^2) + epsilon) * weight` (Zhang and Sennrich 2019, eq. 4),
- * with r = i, or `rowIndex[i]` if given.
+ * with r = firstRow + i, or `rowIndex[i]` if given.
  * @param x `[xRows, stride]`
  * @param weight `[columns]`
  * @param y `[rows, stride]`
@@ -63,6 +63,8 @@ export function rmsNorm(
   options: {
     readonly rows: number;
     readonly xRows: number;
+    /** Row of x that is the first; default 0. */
+    readonly firstRow?: number;
     readonly columns: number;
     readonly stride: number;
     readonly epsilon: number;
@@ -77,6 +79,7 @@ export function rmsNorm(
       columns: options.columns,
       stride: options.stride,
       rows: options.xRows,
+      first_row: options.firstRow ?? 0,
       epsilon: options.epsilon,
     },
     constants: {

@@ -4,8 +4,6 @@
 export const STEP_PLAN_WORDS = 16;
 /** Words of 4 bytes in an `Asked`. */
 export const ASKED_WORDS = 4;
-/** Words of 4 bytes in an `Answer` (commit.wgsl). */
-export const ANSWER_WORDS = 8;
 /** Tokens that a list inside one of the structs can hold. */
 export const LIST_TOKENS = 4;
 
@@ -43,15 +41,21 @@ export function isMeasured({ measure = DEFAULT_MEASURE }: Pick<StepPlan, "measur
   return measure !== DEFAULT_MEASURE;
 }
 
-function writeTokens(
+/** @throws {RangeError} naming `what` when a list is longer than a struct can hold */
+export function checkTokens(tokens: readonly number[], what: string): void {
+  if (tokens.length > LIST_TOKENS) {
+    throw new RangeError(`${what}: ${tokens.length} tokens, at most ${LIST_TOKENS} are possible`);
+  }
+}
+
+/** Writes a list at word `at`. @throws {RangeError} naming `what` when it is longer than 4 */
+export function writeTokens(
   words: Uint32Array,
   at: number,
   tokens: readonly number[],
   what: string,
 ): void {
-  if (tokens.length > LIST_TOKENS) {
-    throw new RangeError(`${what}: ${tokens.length} tokens, at most ${LIST_TOKENS} are possible`);
-  }
+  checkTokens(tokens, what);
   for (let i = 0; i < LIST_TOKENS; i++) words[at + i] = tokens[i] ?? NO_TOKEN;
 }
 
@@ -67,19 +71,4 @@ export function writeStepPlan(words: Uint32Array<ArrayBuffer>, at: number, plan:
   words[at + 7] = MEASURES[plan.measure ?? DEFAULT_MEASURE];
   writeTokens(words, at + 8, plan.banned, "bannedTokens");
   writeTokens(words, at + 12, plan.unconfident, "unconfidentTokens");
-}
-
-/** Writes an `Answer` at word `at`. @throws {RangeError} when there are more than 4 end tokens */
-export function writeAnswer(
-  words: Uint32Array,
-  at: number,
-  answer: {
-    readonly firstRow: number;
-    readonly endRow: number;
-    readonly endTokens: readonly number[];
-  },
-): void {
-  words[at] = answer.firstRow;
-  words[at + 1] = answer.endRow;
-  writeTokens(words, at + 4, answer.endTokens, "endTokens");
 }

@@ -5,7 +5,7 @@ import type { Element } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Scratch } from "../gpu/scratch.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import type { AttentionWork, FreshKeys, HeadShape } from "../kernels/attention.ts";
+import type { AttentionWork, HeadShape } from "../kernels/attention.ts";
 import type { WeightMatrix } from "../kernels/weight_matrix.ts";
 import { paddedInner } from "../quant/scheme.ts";
 import type { ModelConfig } from "./model_config.ts";
@@ -42,29 +42,44 @@ export interface ForwardPass {
   readonly weights: ModelWeights;
 }
 
-/** Rows of all sequences on the GPU, in order, and which of them a pass runs. */
+/** Rows of a pass on the GPU: those of all sequences, one after another. */
 export interface RowBatch {
-  /** Rows that are run: `[firstRow, firstRow + rows)`. */
   readonly rows: number;
-  /** 0 unless the keys and values of other rows are kept. */
-  readonly firstRow: number;
-  /** `[all rows]` token ids */
+  /** Token ids. Row i has the i-th of them, or the one that `rowIndex` lists. */
   readonly ids: Tensor;
-  /** `[all rows]` positions for the rotation */
-  readonly rowPosition: Tensor;
-  /** `[count]` of (first row that is run, counted from firstRow; their number; first key; keys) */
+  /** Entry of `lists` from which on the entry of `ids` of each row is listed. */
+  readonly rowIndex?: number;
+  /** Positions for the rotation, and other lists of rows. */
+  readonly lists: Tensor;
+  /** Groups whose rows follow each other; a pass has one or two. */
+  readonly groups: readonly RowGroup[];
+}
+
+/** Rows of a pass whose keys and values lie together. */
+export interface RowGroup {
+  /** First row in the pass. */
+  readonly first: number;
+  readonly rows: number;
+  /**
+   * Entry of `lists` from which on the position of each row is listed. Without `writeRows` its keys and
+   * values are also written from this row on.
+   */
+  readonly positions: number;
+  /** Entry of `lists` from which on the row of the keys and values of each row is listed. */
+  readonly writeRows?: number;
+  /** `[count]` of (first row, rows, first key, keys) */
   readonly ranges: Tensor;
   /** Work of the attention over `ranges`. */
   readonly work: AttentionWork;
   /** Rows that attend as shadows, outside `ranges`; absent if there are none. */
   readonly shadows?: ShadowBatch;
-  /** Kept keys and values that sequences do not share with each other; default none. */
-  readonly fresh?: FreshKeys;
   /**
-   * Cache of keys and values. The pass writes its own there and reads all of them back, rounded as
-   * they are kept. Absent: the pass keeps none, and computes with f32 ones.
+   * Where keys and values are kept. The pass writes its own there and reads all of them back, rounded
+   * as they are kept. Absent: the pass keeps none, and computes with f32 ones.
    */
   readonly kept?: KvCache;
+  /** Lists the rows of the keys that `ranges` name; absent: they name rows themselves. */
+  readonly keyRows?: Tensor;
 }
 
 /** Shadow rows of all sequences, on the GPU. */
@@ -77,11 +92,11 @@ export interface ShadowBatch {
   readonly keys: Tensor;
 }
 
-/** Keys and values of every layer, for all rows of a canvas. */
+/** Keys and values of every layer. */
 export interface KvCache {
   /** Type that they are kept in. */
   readonly element: Element;
-  /** Per layer, `[all rows, kvHeads, headStride]`. */
+  /** Per layer, `[rows, kvHeads, headStride]`. */
   readonly layers: readonly { readonly k: Tensor; readonly v: Tensor }[];
 }
 

@@ -225,42 +225,60 @@ export function forward(pass: ForwardPass, batch: RowBatch, observe?: PassObserv
     const length = Math.min(chunk, rows - first);
     chunks.push({ first, rows: length, x: part(x), attended: part(attended) });
   }
-  const norm = (from: Tensor, weight: Tensor, length: number) =>
+  const norm = (from: Tensor, weight: Tensor, length: number, firstRow = 0) =>
     rmsNorm(recorder, from, weight, normed, {
       rows: length,
-      xRows: length,
+      xRows: firstRow + length,
+      firstRow,
       columns: config.hiddenSize,
       stride: width,
       epsilon: config.normEpsilon,
     });
 
-  embed(recorder, batch.ids, weights.embedding, x, rows, batch.firstRow);
+  const { lists } = batch;
+  embed(recorder, batch.ids, weights.embedding, x, rows, {
+    firstRow: batch.rowIndex,
+    rowIndex: batch.rowIndex === undefined ? undefined : lists,
+  });
   observe?.hidden?.("embed", x);
-  const element = batch.kept?.element;
   for (const [i, layer] of weights.layers.entries()) {
-    const { k, v } = batch.kept?.layers[i] ??
-      { k: scratch.get("k", keyElements), v: scratch.get("v", keyElements) };
-    for (const part of chunks) {
-      norm(part.x, layer.attentionNorm, part.rows);
-      projectQkv(
-        pass,
-        { x: normed, rowPosition: batch.rowPosition, rotation: weights.rotation, q, k, v, element },
-        layer.qkv,
+    for (const group of batch.groups) {
+      const element = group.kept?.element;
+      const { k, v } = group.kept?.layers[i] ??
+        { k: scratch.get("k", keyElements), v: scratch.get("v", keyElements) };
+      for (const part of chunks) {
+        // Rows of the chunk that are the group's.
+        const first = Math.max(part.first, group.first);
+        const length = Math.min(part.first + part.rows, group.first + group.rows) - first;
+        if (length <= 0) continue;
+        norm(part.x, layer.attentionNorm, length, first - part.first);
+        const before = first - group.first;
+        projectQkv(
+          pass,
+          { x: normed, rowPosition: lists, rotation: weights.rotation, q, k, v, element },
+          layer.qkv,
+          shape,
+          {
+            rows: length,
+            firstQuery: first,
+            firstKey: group.positions + before,
+            keyRows: group.writeRows === undefined ? undefined : group.writeRows + before,
+          },
+        );
+      }
+      const { keyRows } = group;
+      attention(
+        recorder,
+        { q, k, v, element, sequences: group.ranges, keyRows, y: attended },
         shape,
-        { rows: part.rows, firstQuery: part.first, firstKey: batch.firstRow + part.first },
+        { work: group.work, yStride: width, scratch },
       );
-    }
-    attention(
-      recorder,
-      { q, k, v, element, sequences: batch.ranges, y: attended },
-      shape,
-      { work: batch.work, yStride: width, fresh: batch.fresh, scratch },
-    );
-    if (batch.shadows) {
-      // A separate call, so that the other rows keep their pipeline and their bits.
-      const { ranges: sequences, keys, work } = batch.shadows;
-      const shadowed = { q, k, v, element, sequences, shadows: keys, y: attended };
-      attention(recorder, shadowed, shape, { work, yStride: width, scratch });
+      if (group.shadows) {
+        // A separate call, so that the other rows keep their pipeline and their bits.
+        const { ranges: sequences, keys, work } = group.shadows;
+        const shadowed = { q, k, v, element, sequences, shadows: keys, keyRows, y: attended };
+        attention(recorder, shadowed, shape, { work, yStride: width, scratch });
+      }
     }
     observe?.attended?.(i, attended);
     for (const part of chunks) {

@@ -7,7 +7,7 @@ import type {
   Prediction,
   Predictor,
 } from "../denoise/predictor.ts";
-import { type Gpu, GpuError, GpuMemoryError } from "../gpu/device.ts";
+import { type Gpu, GpuMemoryError } from "../gpu/device.ts";
 import type { Element } from "../gpu/kernel.ts";
 import { turnEventLoop } from "../gpu/mapping.ts";
 import { Readback } from "../gpu/readback.ts";
@@ -15,19 +15,31 @@ import { Recorder } from "../gpu/recorder.ts";
 import { Scratch } from "../gpu/scratch.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { attentionWork } from "../kernels/attention.ts";
+import { Batching } from "./batch/batching.ts";
+import { predictJob } from "./batch/jobs.ts";
+import { KeyValuePool } from "./batch/key_value_pool.ts";
+import type {
+  BatchCanvas,
+  BatchModel,
+  JobResults,
+  PagePool,
+  PageReservation,
+  PassJob,
+  TogetherOptions,
+} from "./batch/pass_job.ts";
+import { Regions } from "./batch/regions.ts";
 import { DeviceCanvas } from "./canvas.ts";
 import type { ModelConfig } from "./loading/config.ts";
 import { keptElement } from "./kv_cache.ts";
-import { checkChoice, checkInput } from "./input.ts";
+import { checkInput } from "./input.ts";
 import { familyOf } from "./family.ts";
-import { type ModelWeights, mostRows, type RowBatch } from "./forward_pass.ts";
+import type { ModelWeights, RowBatch } from "./forward_pass.ts";
 import { logitRows, type RankedToken, readLogits, topLogits } from "./logits.ts";
 import { addMagnitudes, type Magnitudes, noMagnitudes } from "./magnitudes.ts";
 import { StepPace } from "./step_pace.ts";
 import { observedPass } from "./observed_pass.ts";
 import { normAsked, type PredictionContext, uploadScratch } from "./prediction_pass.ts";
 import { type RankChoice, type RankedRow, rankRows, readFirstLogits } from "./ranked_pass.ts";
-import { answerQuestions } from "./sampled_pass.ts";
 import {
   askedRows,
   type PackedRows,
@@ -56,8 +68,19 @@ export interface ForwardResult {
   readonly hidden: ReadonlyMap<string, Float32Array>;
 }
 
+/** Rows of a pass that requests share, unless a sequence is longer. */
+const SHARED_ROWS = 512;
+
+/** What requests share of a model. */
+export interface SharedLimits {
+  /** Rows of one pass. */
+  readonly rows?: number;
+  /** Pages of keys and values, of 32 positions each. */
+  readonly pages?: number;
+}
+
 /** A model on the GPU. Calls must not overlap: await one before the next. */
-export class Model implements Predictor, Disposable {
+export class Model implements Predictor, BatchModel, Disposable {
   /** Reads results back, and counts the readbacks. */
   readonly readback: Readback;
   readonly recorder: Recorder;
@@ -65,11 +88,18 @@ export class Model implements Predictor, Disposable {
   readonly pace = new StepPace();
   readonly #context: PredictionContext;
   readonly #owned: readonly Tensor[];
+  readonly #pool: KeyValuePool;
+  readonly #batching: Batching;
+  readonly #mostRows: number;
 
   /**
    * Made by `loadModel`.
    * @param owned every tensor of `weights`, freed with the model
    * @param kvCache type that keys and values are kept in; default: f16 if the device has it
+   * @param shared.rows rows of a pass that requests share (default 512, or those of the longest
+   * sequence)
+   * @param shared.pages pages of keys and values of all canvases; default: as many as the device binds,
+   * within reason
    * @throws {GpuError} when the device does not have that type
    */
   constructor(
@@ -80,6 +110,7 @@ export class Model implements Predictor, Disposable {
     owned: readonly Tensor[],
     readonly also?: Disposable,
     kvCache?: Element,
+    shared: SharedLimits = {},
   ) {
     const element = keptElement(gpu, kvCache);
     this.recorder = recorder;
@@ -97,6 +128,15 @@ export class Model implements Predictor, Disposable {
       kvCache: element,
       pace: this.pace,
     };
+    this.#pool = new KeyValuePool(this.#context, shared.pages);
+    const space = {
+      context: this.#context,
+      readback: this.readback,
+      pool: this.#pool,
+      regions: new Regions(),
+    };
+    this.#batching = new Batching(space, (body) => this.#run(body));
+    this.#mostRows = shared.rows ?? Math.max(SHARED_ROWS, config.maxSequenceLength);
   }
 
   /**
@@ -104,29 +144,56 @@ export class Model implements Predictor, Disposable {
    * @throws {GpuError} when one sequence is too long for the device, or the device failed
    */
   async predict(asked: readonly ForwardInput[]): Promise<Prediction[][]> {
-    asked.forEach((input, i) => {
-      checkInput(this.config, input, `inputs[${i}]`);
-      checkChoice(input.choice, `inputs[${i}].choice`);
-    });
-    const inputs = asked.map(withoutIdleGuidance);
-    const results: Prediction[][] = inputs.map(() => []);
-    for (const group of this.#groups(inputs)) {
-      await this.#run(async () => {
-        const answers = await this.#predictGroup(group.map((i) => inputs[i]));
-        group.forEach((i, j) => results[i] = answers[j]);
-      });
-    }
-    return results;
+    const [predictions] = await this.runTogether([this.predictJob(asked)], 1);
+    return predictions;
   }
 
   /** Opens a canvas. @throws {GpuError} when the sequences do not fit the device together */
   // deno-lint-ignore require-await -- errors must reach the caller as rejections
   async openCanvas(opened: readonly CanvasSequence[]): Promise<Canvas> {
-    opened.forEach((sequence, i) => checkInput(this.config, sequence, `sequences[${i}]`));
-    const sequences = opened.map(withoutIdleGuidance);
-    const rows = sequences.reduce((sum, sequence) => sum + rowsOf(sequence), 0);
-    this.#checkRows(rows);
-    return new DeviceCanvas(this.#context, this.readback, sequences, (body) => this.#run(body));
+    return new DeviceCanvas(this, this.canvas(opened));
+  }
+
+  /** Rows that one shared pass may have at most, as planned. */
+  get mostRows(): number {
+    return Math.min(this.#batching.most, this.#mostRows);
+  }
+
+  /** Pages of keys and values of all canvases. */
+  get pages(): PagePool {
+    return this.#pool.book;
+  }
+
+  /** Sets pages aside for a request before it begins; undefined when there are too few now. */
+  reserve(pages: number): PageReservation | undefined {
+    return this.#pool.book.reserve(pages);
+  }
+
+  /** As {@linkcode Model.predict}, for a pass that others may share. @throws {RangeError} */
+  predictJob(inputs: readonly ForwardInput[]): PassJob<Prediction[][]> {
+    return predictJob(this.config, inputs);
+  }
+
+  /**
+   * Opens a canvas whose passes others may share.
+   * @param reserved where its pages come from; without it they come from those that are free
+   * @throws {RangeError} naming what is wrong with a sequence
+   * @throws {GpuError} when the sequences do not fit the device together
+   */
+  canvas(sequences: readonly CanvasSequence[], reserved?: PageReservation): BatchCanvas {
+    return this.#batching.canvas(sequences, reserved);
+  }
+
+  /**
+   * Runs jobs in shared passes, as {@linkcode BatchModel.runTogether} says.
+   * @throws {GpuError} when a job does not fit the device, or the device failed
+   */
+  runTogether<const T extends readonly PassJob<unknown>[]>(
+    jobs: T,
+    passes: number,
+    options?: TogetherOptions,
+  ): Promise<JobResults<T>> {
+    return this.#batching.run(jobs, passes, options);
   }
 
   /**
@@ -140,7 +207,7 @@ export class Model implements Predictor, Disposable {
   ): Promise<ForwardResult> {
     const sequence = { ids, attentionMask: options.attentionMask };
     checkInput(this.config, sequence, "input");
-    this.#checkRows(rowsOf(sequence));
+    this.#batching.checkRows(rowsOf(sequence));
     const packed = packRows([sequence], this.config.maskTokenId);
     const { positions } = packed.sequences[0];
     let result: ForwardResult = { logits: new Float32Array(), positions, hidden: new Map() };
@@ -162,7 +229,7 @@ export class Model implements Predictor, Disposable {
   ): Promise<RankedToken[][]> {
     checkInput(this.config, asked, "input");
     const input = withoutIdleGuidance(asked);
-    this.#checkRows(rowsOf(input));
+    this.#batching.checkRows(rowsOf(input));
     if (!Number.isInteger(k) || k < 1) {
       throw new RangeError(`k is ${k}, expected a whole number from 1`);
     }
@@ -215,7 +282,7 @@ export class Model implements Predictor, Disposable {
    */
   async logitsAt(asked: Pick<ForwardInput, "ids" | "positions">): Promise<Float32Array> {
     checkInput(this.config, asked, "input");
-    this.#checkRows(rowsOf(asked));
+    this.#batching.checkRows(rowsOf(asked));
     let logits = new Float32Array();
     await this.#run(async () => {
       const packed = packRows([asked], this.config.maskTokenId);
@@ -239,7 +306,7 @@ export class Model implements Predictor, Disposable {
     k: number,
   ): Promise<RankedRow[]> {
     checkInput(this.config, asked, "input");
-    this.#checkRows(rowsOf(asked));
+    this.#batching.checkRows(rowsOf(asked));
     let ranked: RankedRow[] = [];
     await this.#run(async () => {
       const packed = packRows([asked], this.config.maskTokenId);
@@ -293,6 +360,7 @@ export class Model implements Predictor, Disposable {
   /** Frees everything on the GPU; the device stays. */
   [Symbol.dispose](): void {
     this.#context.scratch[Symbol.dispose]();
+    this.#pool[Symbol.dispose]();
     this.readback[Symbol.dispose]();
     this.recorder[Symbol.dispose]();
     for (const tensor of this.#owned) tensor.destroy();
@@ -301,9 +369,10 @@ export class Model implements Predictor, Disposable {
 
   /** Frees scratch memory of answers after memory ran out; the next answer allocates its own. */
   async freeScratch(): Promise<void> {
-    this.#context.scratch[Symbol.dispose]();
-    this.readback[Symbol.dispose]();
     this.recorder.abandon();
+    this.#context.scratch[Symbol.dispose]();
+    this.#pool.freeUnused();
+    this.readback[Symbol.dispose]();
     await turnEventLoop();
     this.gpu.forgetOutOfMemory();
   }
@@ -322,29 +391,18 @@ export class Model implements Predictor, Disposable {
     }
   }
 
-  #checkRows(rows: number): void {
-    const most = mostRows(this.gpu, this.config);
-    if (rows <= most) return;
-    throw new GpuError(
-      `${rows} rows in one forward pass, ${this.gpu.name} has room for ${most} at hidden size ` +
-        `${this.config.hiddenSize}. Use a shorter sequence or a smaller batch.`,
-    );
-  }
-
-  /** Groups inputs into passes: same guidance, and no more rows than the device allows. */
+  /** Groups inputs into passes of no more rows than the device allows. */
   #groups(inputs: readonly SequenceToPack[]): number[][] {
-    const most = mostRows(this.gpu, this.config);
-    const groups: { scale: number | undefined; rows: number; inputs: number[] }[] = [];
+    const groups: { rows: number; inputs: number[] }[] = [];
     for (const [i, input] of inputs.entries()) {
       const rows = rowsOf(input);
-      this.#checkRows(rows);
-      const scale = input.guidance?.scale;
-      const open = groups.find((group) => group.scale === scale && group.rows + rows <= most);
+      this.#batching.checkRows(rows);
+      const open = groups.find((group) => group.rows + rows <= this.#batching.most);
       if (open) {
         open.rows += rows;
         open.inputs.push(i);
       } else {
-        groups.push({ scale, rows, inputs: [i] });
+        groups.push({ rows, inputs: [i] });
       }
     }
     return groups.map((group) => group.inputs);
@@ -353,38 +411,19 @@ export class Model implements Predictor, Disposable {
   #upload(packed: PackedRows): RowBatch {
     const put = (name: string, data: Uint32Array<ArrayBuffer>) =>
       uploadScratch(this.#context, name, data);
-    return {
-      rows: packed.ids.length,
-      firstRow: 0,
-      ids: put("ids", packed.ids),
-      rowPosition: put("row_position", packed.rowPositions),
+    const rows = packed.ids.length;
+    const group = {
+      first: 0,
+      rows,
+      positions: 0,
       ranges: put("ranges", packed.ranges),
       work: attentionWork(packed.ranges),
-      shadows: packed.shadows && {
-        ranges: put("shadow_ranges", packed.shadows.ranges),
-        work: attentionWork(packed.shadows.ranges),
-        keys: put("shadow_keys", packed.shadows.keys),
-      },
     };
+    const lists = put("row_position", packed.rowPositions);
+    return { rows, ids: put("ids", packed.ids), lists, groups: [group] };
   }
 
   #forward(batch: RowBatch): Tensor {
     return this.#context.family.forward(this.#context, batch);
-  }
-
-  async #predictGroup(inputs: readonly ForwardInput[]): Promise<Prediction[][]> {
-    const packed = packRows(inputs, this.config.maskTokenId);
-    const hidden = this.#forward(this.#upload(packed));
-    const { guidance } = inputs[0];
-    return await answerQuestions(
-      this.#context,
-      this.readback,
-      hidden,
-      inputs.map((input, i) => {
-        const rows = askedRows(packed, i, input.positions);
-        return { ...input, rows, rowPositions: rows.map((row) => packed.rowPositions[row]) };
-      }),
-      guidance && { scale: guidance.scale, twinRows: packed.twinRows },
-    );
   }
 }

@@ -31,7 +31,8 @@ export async function observedPass(
   const kept = pass.kept ? createKvCache(gpu, config, rows, kvCache) : undefined;
   let x: Tensor;
   try {
-    x = family.forward(context, { ...pass.batch, kept }, { hidden: keep });
+    const groups = pass.batch.groups.map((group) => ({ ...group, kept }));
+    x = family.forward(context, { ...pass.batch, groups }, { hidden: keep });
   } finally {
     for (const { k, v } of kept?.layers ?? []) [k, v].forEach((made) => recorder.retire(made));
   }

@@ -2,7 +2,6 @@
 
 import type { ForwardInput, Prediction, TokenChoice } from "../denoise/predictor.ts";
 import type { Element } from "../gpu/kernel.ts";
-import type { Readback } from "../gpu/readback.ts";
 import { type Tensor, upload } from "../gpu/tensor.ts";
 import { CANDIDATE_WORDS, head, headTiles } from "../kernels/head.ts";
 import { predict, PREDICTION_WORDS } from "../kernels/predict.ts";
@@ -124,43 +123,34 @@ export interface RowQuestion extends Pick<ForwardInput, "positions" | "judged" |
   readonly rows: readonly number[];
   /** Positions that key the noise, one for each of `positions`. */
   readonly rowPositions: readonly number[];
+  /** Guidance: its scale, and the rows of the unconditional twin, one for each of `positions`. */
+  readonly guidance?: { readonly scale: number; readonly twins: readonly number[] };
+}
+
+/** What is asked at some rows, as the head takes it. */
+export interface QuestionWords {
+  /** `[entries]` */
+  readonly asked: Uint32Array<ArrayBuffer>;
+  /** `[entries]`, or `[entries, 2]` with guidance */
+  readonly rows: Uint32Array<ArrayBuffer>;
+  /** `[questions]` */
+  readonly plans: Uint32Array<ArrayBuffer>;
+  readonly entries: number;
 }
 
 /**
- * Records the predictions at some rows, and waits for them.
- * @param guidance the scale, and the number of rows from a row to its unconditional twin
+ * Writes what is asked: questions that have all one scale of guidance, or none has any.
+ * @param firstPlan number of the first question's plan among those of a call
  */
-export async function readPredictions(
-  context: PredictionContext,
-  readback: Readback,
-  hidden: Tensor,
-  questions: readonly RowQuestion[],
-  guidance?: { readonly scale: number; readonly twinRows: number },
-): Promise<Prediction[][]> {
-  const { recorder, config } = context;
-  if (questions.every(({ rows }) => rows.length === 0)) {
-    await readback.read(recorder, hidden, 4);
-    return questions.map(() => []);
-  }
-  const asked = uploadQuestions(context, questions, guidance);
-  const predictions = recordPredictions(context, hidden, asked);
-  const bytes = await readback.read(recorder, predictions, 4 * PREDICTION_WORDS * asked.entries);
-  return predictionsOf(bytes, questions, config);
-}
-
-/** Uploads what is asked at some rows, one plan for each question. */
-export function uploadQuestions(
-  context: PredictionContext,
-  questions: readonly RowQuestion[],
-  guidance?: { readonly scale: number; readonly twinRows: number },
-): AskedRows {
-  const rowsEach = guidance ? 2 : 1;
+export function questionWords(questions: readonly RowQuestion[], firstPlan = 0): QuestionWords {
+  const guided = questions.some(({ guidance }) => guidance);
+  const rowsEach = guided ? 2 : 1;
   const entries = questions.reduce((sum, { rows }) => sum + rows.length, 0);
   const asked = new Uint32Array(ASKED_WORDS * entries);
   const askedRows = new Uint32Array(rowsEach * entries);
   const plans = new Uint32Array(STEP_PLAN_WORDS * questions.length);
   let entry = 0;
-  for (const [i, { choice, rows, rowPositions, judged }] of questions.entries()) {
+  for (const [i, { choice, rows, rowPositions, judged, guidance }] of questions.entries()) {
     writeStepPlan(plans, STEP_PLAN_WORDS * i, {
       ...choice,
       candidateFirst: 0,
@@ -170,31 +160,43 @@ export function uploadQuestions(
       unconfident: choice.unconfidentTokens,
     });
     for (const [j, row] of rows.entries()) {
-      asked.set([row, rowPositions[j], i, judged?.[j] ?? NO_TOKEN], ASKED_WORDS * entry);
+      const word = judged?.[j] ?? NO_TOKEN;
+      asked.set([row, rowPositions[j], firstPlan + i, word], ASKED_WORDS * entry);
       askedRows[rowsEach * entry] = row;
-      if (guidance) askedRows[rowsEach * entry + 1] = row + guidance.twinRows;
+      if (guidance) askedRows[rowsEach * entry + 1] = guidance.twins[j];
       entry++;
     }
   }
+  return { asked, rows: askedRows, plans, entries };
+}
+
+/** Uploads what is asked by one question. */
+export function uploadQuestion(context: PredictionContext, question: RowQuestion): AskedRows {
+  const { asked, rows, plans, entries } = questionWords([question]);
+  const { guidance, choice } = question;
   return {
     asked: uploadScratch(context, "asked", asked),
-    rows: uploadScratch(context, "asked_rows", askedRows),
+    rows: uploadScratch(context, "asked_rows", rows),
     plans: uploadScratch(context, "plans", plans),
     entries,
     guidance: guidance && guidance.scale + 1,
     planOffset: 0,
-    choices: questions.map(({ choice }) => choice),
+    choices: [choice],
   };
 }
 
-/** The predictions of all questions, in order, from the bytes that were read back. */
+/**
+ * The predictions of all questions, in order, from the bytes that were read back.
+ * @param first byte at which they begin
+ */
 export function predictionsOf(
   bytes: ArrayBuffer,
   questions: readonly RowQuestion[],
   config: PredictionContext["config"],
+  first = 0,
 ): Prediction[][] {
-  const words = new Uint32Array(bytes);
-  const numbers = new Float32Array(bytes);
+  const words = new Uint32Array(bytes, first);
+  const numbers = new Float32Array(bytes, first);
   let entry = 0;
   return questions.map(({ positions, judged }) =>
     Array.from(positions, (position, i) => {

@@ -21,10 +21,9 @@ import {
   normAsked,
   type PredictionContext,
   predictionsOf,
-  readPredictions,
   recordPredictions,
   type RowQuestion,
-  uploadQuestions,
+  uploadQuestion,
   uploadScratch,
 } from "./prediction_pass.ts";
 
@@ -36,33 +35,9 @@ const MOST_ROWS = 64;
 /** Words of 4 bytes in a row's scores, and in one of its likeliest tokens. */
 const SCORE_WORDS = 2;
 
-/** Guidance of all rows: its scale, and the number of rows from a row to its unconditional twin. */
-type Guidance = { readonly scale: number; readonly twinRows: number };
-
-/**
- * Records the predictions at some rows, and waits for them: those with sampling one question at a
- * time, so that their bits do not depend on the other questions, and all others together.
- * @param guidance as in {@linkcode readPredictions}
- */
-export async function answerQuestions(
-  context: PredictionContext,
-  readback: Readback,
-  hidden: Tensor,
-  questions: readonly RowQuestion[],
-  guidance?: Guidance,
-): Promise<Prediction[][]> {
-  const isSampled = ({ choice, rows }: RowQuestion) => choice.sampling && rows.length > 0;
-  const plain = questions.filter((question) => !isSampled(question));
-  const answers = new Map<RowQuestion, Prediction[]>();
-  if (plain.length > 0) {
-    const found = await readPredictions(context, readback, hidden, plain, guidance);
-    plain.forEach((question, i) => answers.set(question, found[i]));
-  }
-  for (const question of questions) {
-    if (!isSampled(question)) continue;
-    answers.set(question, await sample(context, readback, hidden, question, guidance));
-  }
-  return questions.map((question) => answers.get(question)!);
+/** Whether a question is answered by {@linkcode answerSampled}; all others may share the head. */
+export function isSampled({ choice, rows }: RowQuestion): boolean {
+  return choice.sampling !== undefined && rows.length > 0;
 }
 
 /** Rows whose logits are in memory together: half as many, again and again, until a binding holds them. */
@@ -79,16 +54,19 @@ function changesChoice({ topK, topP, minP, changes }: TokenSampling): boolean {
   return topK !== undefined || topP !== undefined || minP !== undefined || changes.length > 0;
 }
 
-async function sample(
+/**
+ * Records the predictions of one question with sampling, and waits for them. It is alone, so that its
+ * bits do not depend on other questions.
+ */
+export async function answerSampled(
   context: PredictionContext,
   readback: Readback,
   hidden: Tensor,
   question: RowQuestion,
-  guidance: Guidance | undefined,
 ): Promise<Prediction[]> {
   const { recorder, scratch, config, weights } = context;
   const sampling = question.choice.sampling!;
-  const asked = uploadQuestions(context, [question], guidance);
+  const asked = uploadQuestion(context, question);
   const { entries } = asked;
   const columns = weights.head.columns;
   const likeliest = Math.min(sampling.likeliest ?? 0, config.embeddingSize);

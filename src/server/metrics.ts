@@ -24,7 +24,11 @@ const TOTALS: readonly (readonly [string, string, (totals: EngineTotals) => numb
   ["accepted", "Proposals that were accepted", (t) => t.accepted],
   ["cache_refreshes", "Passes that recomputed cached keys and values", (t) => t.cacheRefreshes],
   ["denoising_seconds", "Seconds from first forward to last commit", (t) => t.seconds],
-  ["readback_seconds", "Seconds spent waiting for the GPU's results", (t) => t.readbackSeconds],
+  [
+    "readback_seconds",
+    "Seconds that answers waited for results of their passes",
+    (t) => t.readbackSeconds,
+  ],
 ];
 
 /** Histograms, an observation for each completed answer: name, meaning, bounds. */

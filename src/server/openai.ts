@@ -48,11 +48,11 @@ export interface DiffusionCounts {
   readonly tokens_per_forward: number;
   /** Readbacks from the GPU. */
   readonly readbacks: number;
-  /** Seconds in calls of the target. */
+  /** Seconds of the target's passes that the answer is charged for; requests share passes. */
   readonly target_seconds: number;
-  /** Seconds in calls of the draft. */
+  /** Seconds of the draft's passes that it is charged for. */
   readonly draft_seconds: number;
-  /** Seconds of those two in which the host waited for the GPU's results. */
+  /** Seconds in which it waited for results: beside others also for their rows and passes. */
   readonly readback_seconds: number;
   /** Seconds from the first forward to the last commit. */
   readonly seconds: number;

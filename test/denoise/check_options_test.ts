@@ -12,11 +12,9 @@ import {
 
 const REFUSED: readonly (readonly [check: () => void, option: string, message: string])[] = [
   [() => checkCache({ cache: "all" as "dual" }), "cache", "cache is all: expected none, prefix"],
-  [() => checkCache({ cache: "dual", cfgScale: 0.1 }), "cache", "guidance needs two: cache none"],
   [() => checkCache({ refreshInterval: 0.5 }), "refreshInterval", "is 0.5: expected 1 or more"],
   [() => checkCache({ refreshInterval: NaN }), "refreshInterval", "refreshInterval is NaN"],
   [() => checkSuffixWindow({ suffixWindow: 1.5 }), "suffixWindow", "suffixWindow is 1.5"],
-  [() => checkSuffixWindow({ suffixWindow: 1, cfgScale: 1 }), "suffixWindow", "without guidance"],
   [() => checkRule({ kind: "threshold", threshold: 0 }), "threshold", "threshold is 0"],
   [() => checkRule({ kind: "threshold", threshold: 1.1 }), "threshold", "at most 1"],
   [() => checkRule({ kind: "factor", factor: 0 }), "factor", "factor is 0"],
@@ -46,9 +44,8 @@ Deno.test("what an option may not be is refused with its name and what it may be
 Deno.test("what fits is let through", () => {
   checkCache({});
   checkCache({ cache: "dual", refreshInterval: 1 });
-  checkCache({ cache: "none", cfgScale: 2 });
   checkSuffixWindow({ suffixWindow: 0 });
-  checkSuffixWindow({ cfgScale: 2 });
+  checkSuffixWindow({});
   checkRule({ kind: "count" });
   checkRule({ kind: "threshold", threshold: 1 });
   checkRanking({ remasking: "random" });

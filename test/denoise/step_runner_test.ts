@@ -43,7 +43,7 @@ Deno.test("a step without a twin keeps and reuses keys and values on the canvas"
   });
   await fc.assert(fc.asyncProperty(arb, async ({ draw, ...passes }) => {
     const { sequence } = draw;
-    const options = { ...draw.options, ...passes, cfgScale: 0 };
+    const options = { ...draw.options, ...passes };
     const run = (target: ToyCanvasModel, hasTwin?: Canvas["hasTwin"]) => {
       const predictor = hasTwin ? someTwins(target, hasTwin).predictor : target;
       return gather(strategyOf("plain").run(sequence, { target: predictor }, options));

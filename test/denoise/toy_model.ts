@@ -66,34 +66,45 @@ export class ToyCanvasModel extends ToyModel {
   destroyed = 0;
 
   openCanvas(sequences: readonly CanvasSequence[]): Promise<Canvas> {
+    return Promise.resolve(this.canvas(sequences));
+  }
+
+  /** The canvas, at once. */
+  canvas(sequences: readonly CanvasSequence[]): Canvas {
     this.opened++;
     const rows = sequences.map((sequence) => ({
       sequence,
       ids: sequence.ids.slice(),
       unconditional: sequence.guidance?.unconditionalIds.slice(),
     }));
-    let kept: Uint32Array | undefined;
-    /** What a pass over `ids` sees. */
-    const seen = (ids: Uint32Array, cache: CanvasStep["cache"]) => {
-      if (cache === undefined) return ids;
-      if (rows.length > 1 || rows[0].unconditional) throw new RangeError("one, without guidance");
-      if (cache === "refresh") return kept = ids.slice();
-      if (!kept) throw new RangeError("nothing is kept yet");
-      if (ids.every((id, i) => id === kept![i])) return ids;
-      // Elsewhere each position has been seen in the light of what was there at the refresh.
-      const light = kept.reduce((state, id, i) => hash(state, i, id, 0), 1);
-      const { first, end } = cache;
-      return ids.map((id, i) => i >= first && i < end ? id : hash(light, i, id, 0));
+    /** Of the sequence, and of its unconditional twin: each sees only what it kept itself. */
+    const kept = { sequence: new ToyKeys(), twin: new ToyKeys() };
+    /** What a pass over some ids, and over those of their twin, sees. */
+    const seen = (
+      ids: Uint32Array,
+      guidance: ForwardInput["guidance"],
+      cache: CanvasStep["cache"],
+    ): Pick<ForwardInput, "ids" | "guidance"> => {
+      if (cache === undefined) return { ids, guidance };
+      if (rows.length > 1) throw new RangeError("keys and values are kept for one sequence");
+      return {
+        ids: kept.sequence.seen(ids, cache),
+        guidance: guidance && {
+          ...guidance,
+          unconditionalIds: kept.twin.seen(guidance.unconditionalIds, cache),
+        },
+      };
     };
     const predict: Canvas["predict"] = (asked, cache) => {
       this.batches.push(asked.length);
       if (cache === "refresh") assertEquals(asked.length, 1);
       const [{ sequence }] = rows;
-      return Promise.resolve(asked.map(({ ids, positions, choice }) => {
+      return Promise.resolve(asked.map(({ ids, positions, guidance, choice }) => {
+        assertEquals(guidance?.scale, sequence.guidance?.scale);
         const { first, end } = cache === "refresh" ? { first: 0, end: ids.length } : cache;
         assert(positions.every((position) => position >= first && position < end));
         const attentionMask = sequence.attentionMask?.subarray(0, ids.length);
-        return this.answer({ ids: seen(ids, cache), attentionMask, positions, choice });
+        return this.answer({ ...seen(ids, guidance, cache), attentionMask, positions, choice });
       }));
     };
     const run = (steps: readonly CanvasStep[]) => {
@@ -113,10 +124,16 @@ export class ToyCanvasModel extends ToyModel {
               attentionMask?.[i] !== 0
             );
             const predictions = this.answer({
-              ids: seen(shown, step.cache),
+              ...seen(
+                shown,
+                guidance && {
+                  scale: guidance.scale,
+                  unconditionalIds: unconditional!.subarray(0, step.horizon),
+                },
+                step.cache,
+              ),
               attentionMask: attentionMask?.subarray(0, step.horizon),
               positions: Uint32Array.from(positions),
-              guidance: guidance && { scale: guidance.scale, unconditionalIds: unconditional! },
               choice: step.choices[row],
             });
             const { seed, step: index } = step.choices[row];
@@ -138,7 +155,24 @@ export class ToyCanvasModel extends ToyModel {
     };
     const hasTwin = () => true;
     const destroy = () => void this.destroyed++;
-    return Promise.resolve({ hasTwin, run, predict, setIds, destroy });
+    return { hasTwin, run, predict, setIds, destroy };
+  }
+}
+
+/** Keys and values of one sequence, for which its ids at the last refresh stand. */
+export class ToyKeys {
+  #ids: Uint32Array | undefined;
+
+  /** What a pass over `ids` sees, of which a refresh keeps a copy. */
+  seen(ids: Uint32Array, cache: NonNullable<CanvasStep["cache"]>): Uint32Array {
+    if (cache === "refresh") return this.#ids = ids.slice();
+    const kept = this.#ids;
+    if (!kept) throw new RangeError("nothing is kept yet");
+    if (ids.every((id, i) => id === kept[i])) return ids;
+    // Elsewhere each position has been seen in the light of what was there at the refresh.
+    const light = kept.reduce((state, id, i) => hash(state, i, id, 0), 1);
+    const { first, end } = cache;
+    return ids.map((id, i) => i >= first && i < end ? id : hash(light, i, id, 0));
   }
 }
 

@@ -28,6 +28,7 @@ async function end(events: AsyncIterable<GenerateEvent>): Promise<End> {
 Deno.test("the engine in a Worker", async (t) => {
   const progress: [number, number][] = [];
   const engine = new WorkerEngine(EMBEDDED_TARGET, {
+    maxRunning: 1,
     maxWaiting: 2,
     onProgress: (done, total) => progress.push([done, total]),
   });
@@ -146,7 +147,16 @@ Deno.test("the engine in a Worker", async (t) => {
       const requests = [0, 1, 2].map(() => end(engine.generate(ask(known.prompt))));
       // The engine takes messages in order: this one finds one running and two waiting.
       await assertRejects(() => all(engine.generate(ask("one too many"))), BusyError);
+      assertEquals([engine.load.running, engine.load.waiting], [1, 2]);
       for (const { text } of await Promise.all(requests)) assertEquals(text, known.expected);
+    });
+
+    await t.step("load figures are there when an answer is over", () => {
+      const { running, waiting, places, passes, passRequests, passRows, committed } = engine.load;
+      assertEquals([running, waiting, places], [0, 0, 1]);
+      // With one place each pass is of one request.
+      assertEquals(passRequests, passes);
+      assert(passes > 0 && passRows > passes && committed > 0);
     });
   } finally {
     await engine.close();

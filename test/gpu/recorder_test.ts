@@ -217,7 +217,7 @@ Deno.test("a kernel that reads weights must be given them, another must not", ()
   assertThrows(
     () =>
       recorder.dispatch(embedKernel, {
-        bindings: { ids: places, x: places },
+        bindings: { ids: places, row_index: places, x: places },
         params,
         workgroups: [1],
       }),

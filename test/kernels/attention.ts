@@ -8,7 +8,13 @@ import {
 } from "../../src/kernels/attention.ts";
 import { type Element, elementBytes, ELEMENTS } from "../../src/gpu/kernel.ts";
 import { paddedInner } from "../../src/quant/scheme.ts";
-import { defineCase, GUARD_ROWS, type NamedSize, untouchedReference } from "./case.ts";
+import {
+  type CaseDeclaration,
+  defineCase,
+  GUARD_ROWS,
+  type NamedSize,
+  untouchedReference,
+} from "./case.ts";
 import type { Random } from "./random.ts";
 
 /** How names end of sizes that differ from others in `apart` only. */
@@ -34,10 +40,16 @@ interface Size extends NamedSize {
   readonly element?: Element;
   /** Whether chunks of keys have workgroups of their own. */
   readonly apart?: boolean;
+  /** So many keys that all sequences begin with are the same. */
+  readonly shared?: number;
+  /** Keys lie in rows of random order, the shared ones once; between them are rows of NaN. */
+  readonly listed?: boolean;
 }
 
 interface Inputs {
   readonly apart?: boolean;
+  /** Rows of k and v that ranges and shadows count; absent: these count rows themselves. */
+  readonly keyRows?: Uint32Array<ArrayBuffer>;
   readonly shape: HeadShape;
   readonly yStride: number;
   /** (first query, queries, first key, keys) of each sequence, not in order of rows. */
@@ -52,7 +64,7 @@ interface Inputs {
 }
 
 /** `sum over keys of softmax(q k^T / sqrt(headDim)) v`, per head and row. */
-export function reference({ shape, yStride, ranges, shadows, fresh, q, k, v }: Inputs) {
+export function reference({ shape, yStride, ranges, shadows, fresh, keyRows, q, k, v }: Inputs) {
   const { heads, kvHeads, headDim, headStride } = shape;
   const y = untouchedReference((queriesOf(ranges) + GUARD_ROWS) * yStride);
   for (const [sequence, [firstQuery, queries, first, length]] of ranges.entries()) {
@@ -63,6 +75,7 @@ export function reference({ shape, yStride, ranges, shadows, fresh, q, k, v }: I
         return fresh.row + sequence * fresh.count + j - fresh.first;
       }).filter((key) => key !== unseen);
       if (own !== undefined) keys.push(own);
+      if (keyRows) keys.forEach((key, j) => keys[j] = keyRows[key]);
       for (let head = 0; head < heads; head++) {
         const kvHead = Math.floor(head / (heads / kvHeads));
         const at = (key: number) => (key * kvHeads + kvHead) * headStride;
@@ -106,6 +119,32 @@ function asF16(x: Float32Array<ArrayBuffer>): Float32Array<ArrayBuffer> {
 /** Keys or values as they lie on the device. */
 function wordsOf(x: Float32Array<ArrayBuffer>, element?: Element) {
   return element === "f16" ? new Uint32Array(Float16Array.from(x).buffer) : x;
+}
+
+/** Rows of k and v that no key lies in. */
+const FREE_ROWS = 5;
+
+/** Rows in random order, more of them than keys; shared keys have one row. */
+function listedRows(
+  random: Random,
+  keys: number,
+  ranges: Inputs["ranges"],
+  shared = 0,
+): Uint32Array<ArrayBuffer> {
+  const rows = random.permutation(keys + FREE_ROWS);
+  const [[, , first]] = ranges;
+  for (const [, , start] of ranges) {
+    for (let j = 0; j < shared; j++) rows[start + j] = rows[first + j];
+  }
+  return Uint32Array.from(rows.slice(0, keys));
+}
+
+/** Keys or values, each moved to its row. */
+function scattered(x: Float32Array<ArrayBuffer>, rows: Uint32Array): Float32Array<ArrayBuffer> {
+  const width = x.length / rows.length;
+  const all = new Float32Array((rows.length + FREE_ROWS) * width).fill(NaN);
+  rows.forEach((row, i) => all.set(x.subarray(i * width, (i + 1) * width), row * width));
+  return all;
 }
 
 /** More keys than a chunk of a GPU has. */
@@ -167,14 +206,70 @@ const CHUNKED: readonly Size[] = [
   },
 ];
 
+/** Heads of every kind; one key, chunks, shadows, query heads that share keys. */
+const LISTED: readonly Size[] = [
+  { name: "one key", heads: 2, kvHeads: 2, headDim: 16, lengths: [1] },
+  {
+    name: "heads of 16 that share keys",
+    heads: 4,
+    kvHeads: 2,
+    headDim: 16,
+    lengths: [41, 9, 70],
+    queries: [3, 1, 34],
+    keyGap: 5,
+    shared: 9,
+  },
+  {
+    name: "chunks apart of heads of 20, shadows",
+    heads: 12,
+    kvHeads: 3,
+    headDim: 20,
+    lengths: [100, 70, 129],
+    queries: [7, 8, 2],
+    shared: 20,
+    shadows: true,
+    apart: true,
+  },
+  {
+    name: "chunks of heads of 34 in f16",
+    element: "f16",
+    heads: 2,
+    kvHeads: 1,
+    headDim: 34,
+    lengths: [90, 141],
+    queries: [8, 3],
+    shared: 64,
+  },
+  {
+    name: "heads of 64 in f16, shadows",
+    element: "f16",
+    heads: 2,
+    kvHeads: 2,
+    headDim: 64,
+    lengths: [41, 9],
+    queries: [3, 34],
+    scale: 8,
+    shadows: true,
+  },
+  {
+    name: "heads of 128",
+    heads: 2,
+    kvHeads: 1,
+    headDim: 128,
+    lengths: [24, 9],
+    shared: 8,
+  },
+];
+
 /** Every number of units that a head can take; lengths around 8 keys and 32 rows. */
-export const kernelCase = defineCase<Size, Inputs>({
+const declaration: CaseDeclaration<Size, Inputs> = {
   kernel: "attention",
   // In f16 as well: what an f16 holds is widened exactly.
   tolerance: 1e-5,
   featureOf: ({ element }) => element === "f16" ? "shader-f16" : undefined,
   // More keys than a chunk has: splits_test.ts compares the bits of those that make them.
   ordersByForm: ({ lengths }) => Math.max(...lengths) > 64,
+  ownFormOnly: ({ listed, headDim }) => listed === true && headDim > 34,
   sizes: [
     { name: "heads of 16, alone", heads: 2, kvHeads: 2, headDim: 16, lengths: [1] },
     { name: "heads of 18", heads: 3, kvHeads: 1, headDim: 18, lengths: [9, 1, 8] },
@@ -278,6 +373,12 @@ export const kernelCase = defineCase<Size, Inputs>({
       seed: size.name,
       apart: true,
     })),
+    ...LISTED.map((size) => ({
+      ...size,
+      name: `listed, ${size.name}`,
+      seed: size.name,
+      listed: true,
+    })),
   ],
   modelSizes: [32, 128, 512].flatMap((rows) =>
     ELEMENTS.map((element) => ({
@@ -308,10 +409,18 @@ export const kernelCase = defineCase<Size, Inputs>({
     const fresh = size.fresh && { first: 1, count: size.fresh, row: keys };
     keys += (size.fresh ?? 0) * lengths.length;
     const { element } = size;
-    const keyRows = () => {
+    const drawn = () => {
       const rows = headRows(random, keys * kvHeads, shape);
+      const [[, , first]] = ranges;
+      for (const [, , start] of ranges) {
+        const width = kvHeads * shape.headStride;
+        rows.copyWithin(start * width, first * width, (first + (size.shared ?? 0)) * width);
+      }
       return element === "f16" ? asF16(rows) : rows;
     };
+    const q = headRows(random, firstQuery * heads, shape, size.scale);
+    const [k, v] = [drawn(), drawn()];
+    const keyRows = size.listed ? listedRows(random, keys, ranges, size.shared) : undefined;
     return {
       shape,
       yStride: paddedInner(heads * headDim),
@@ -319,13 +428,14 @@ export const kernelCase = defineCase<Size, Inputs>({
       fresh: fresh || undefined,
       shadows: size.shadows ? shadows : undefined,
       apart: size.apart,
-      q: headRows(random, firstQuery * heads, shape, size.scale),
+      q,
       element,
-      k: keyRows(),
-      v: keyRows(),
+      keyRows,
+      k: keyRows ? scattered(k, keyRows) : k,
+      v: keyRows ? scattered(v, keyRows) : v,
     };
   },
-  upload(tensors, { shape, yStride, ranges, shadows, fresh, element, q, k, v, apart }) {
+  upload(tensors, { shape, yStride, ranges, shadows, fresh, keyRows, element, q, k, v, apart }) {
     const y = tensors.untouched("y", (queriesOf(ranges) + GUARD_ROWS) * yStride);
     const sequences = Uint32Array.from(ranges.flat());
     const bound = {
@@ -335,6 +445,7 @@ export const kernelCase = defineCase<Size, Inputs>({
       element,
       sequences: tensors.of("sequences", sequences),
       shadows: shadows && tensors.of("shadows", Uint32Array.from(shadows.flat())),
+      keyRows: keyRows && tensors.of("key rows", keyRows),
       y: y.tensor,
     };
     const scratch = {
@@ -356,4 +467,14 @@ export const kernelCase = defineCase<Size, Inputs>({
       bytes: 2 * rows * (4 * heads + elementBytes(element) * kvHeads) * headDim,
     };
   },
+};
+
+/** Compared with the reference. */
+export const kernelCase = defineCase(declaration);
+
+/** What is listed in {@linkcode kernelCase}, by the same names, with its keys in a row. */
+export const inRows = defineCase({
+  ...declaration,
+  sizes: declaration.sizes.filter(({ listed }) => listed)
+    .map((size) => ({ ...size, listed: false })),
 });

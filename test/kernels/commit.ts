@@ -3,33 +3,34 @@
 import { randomRank } from "../../src/denoise/noise.ts";
 import type { Prediction } from "../../src/denoise/predictor.ts";
 import { selectCommits, type SelectionRule } from "../../src/denoise/selection.ts";
-import { commit, LOG_ENTRY_WORDS, RANKINGS } from "../../src/kernels/commit.ts";
+import { commit, LOG_ENTRY_WORDS } from "../../src/kernels/commit.ts";
+import { type Place, PLACE_WORDS, RANKINGS, writePlace } from "../../src/kernels/place.ts";
 import { PREDICTION_WORDS } from "../../src/kernels/predict.ts";
-import {
-  ANSWER_WORDS,
-  ASKED_WORDS,
-  STEP_PLAN_WORDS,
-  writeAnswer,
-  writeStepPlan,
-} from "../../src/kernels/step_plan.ts";
+import { ASKED_WORDS, STEP_PLAN_WORDS, writeStepPlan } from "../../src/kernels/step_plan.ts";
 import { defineCase, untouchedReference } from "./case.ts";
 
-interface Size {
+/** What a step does with a sequence. */
+interface Choice {
+  readonly commits: number;
+  /** Default `low_confidence`. */
+  readonly ranking?: keyof typeof RANKINGS;
+  readonly stopAtEnd?: boolean;
+  /** Default `count`. */
+  readonly rule?: SelectionRule;
+}
+
+interface Size extends Choice {
   readonly name: string;
   /** Candidates of each sequence. */
   readonly counts: readonly number[];
-  readonly commits: number;
+  /** Of each sequence, what differs from the others'. Their places, numbers and logs are in random order. */
+  readonly own?: readonly Partial<Choice>[];
   /** Uncertainties are one of so many values, and tie. */
   readonly levels: number;
   /** Rows of the prompt, in every sequence. */
   readonly promptRows?: number;
-  /** Default `low_confidence`. */
-  readonly ranking?: keyof typeof RANKINGS;
   /** Positions come in pairs whose random ranks tie. */
   readonly randomTies?: boolean;
-  readonly stopAtEnd?: boolean;
-  /** Default `count`. */
-  readonly rule?: SelectionRule;
   /** Uncertainties, the same in every sequence, in place of levels. */
   readonly odds?: readonly number[];
   readonly guided?: boolean;
@@ -38,6 +39,9 @@ interface Size {
 interface Inputs extends Size {
   readonly rowsEach: number;
   readonly capacity: number;
+  /** One a sequence, and what it does. */
+  readonly places: readonly Place[];
+  readonly choices: readonly Choice[];
   readonly ids: Uint32Array<ArrayBuffer>;
   /** `[sequences, capacity]`; rows of candidates ascending. */
   readonly rows: Uint32Array;
@@ -58,6 +62,7 @@ const END_TOKENS = [4, 9];
 const VOCABULARY = 12;
 const STEP = 17;
 const PLAN_OFFSET = 2;
+const PLACE_OFFSET = 1;
 const LOG_OFFSET = 3;
 const LOG_WORDS = ["u32", "u32", "f32", "f32"] as const;
 const SEED = 11;
@@ -77,23 +82,20 @@ function tyingPositions(count: number): number[] {
 
 /** Ids, finished flags and log after the step. */
 export function reference(inputs: Inputs) {
-  const { counts, commits, promptRows = 0, stopAtEnd, guided, rowsEach } = inputs;
-  const { capacity, rows, predictions, seeds, rule } = inputs;
+  const { counts, promptRows = 0, guided, rowsEach } = inputs;
+  const { capacity, rows, predictions, seeds, places, choices } = inputs;
   const ids = Float64Array.from(inputs.ids);
   const finished = new Float64Array(counts.length);
-  const stride = 1 + Math.min(commits, capacity);
-  const log = untouchedReference(
-    LOG_ENTRY_WORDS * (LOG_OFFSET + stride * counts.length),
-    LOG_WORDS,
-  );
+  const log = untouchedReference(LOG_ENTRY_WORDS * logEnd(inputs), LOG_WORDS);
   counts.forEach((count, sequence) => {
+    const { commits, rule, stopAtEnd } = choices[sequence];
     const own = predictions.slice(sequence * capacity, sequence * capacity + count);
     const ranking = {
-      remasking: inputs.ranking ?? BY_CONFIDENCE,
+      remasking: choices[sequence].ranking ?? BY_CONFIDENCE,
       seed: seeds[sequence],
       step: STEP,
     };
-    const start = LOG_OFFSET + sequence * stride;
+    const start = places[sequence].logFirst;
     const committed = selectCommits(own, commits, ranking, rule);
     // One at a time, so that the log's order is the ranking's.
     for (let rank = 0; rank < committed.length; rank++) {
@@ -113,12 +115,23 @@ export function reference(inputs: Inputs) {
     const answer = ids.slice(sequence * rowsEach + promptRows, (sequence + 1) * rowsEach);
     const end = answer.findIndex((token) => END_TOKENS.includes(token));
     const mask = answer.indexOf(MASK);
-    if (stopAtEnd && end >= 0 && (mask < 0 || end < mask)) finished[sequence] = 1;
+    const stops = stopAtEnd && end >= 0 && (mask < 0 || end < mask);
+    if (stops) finished[places[sequence].sequence] = 1;
     // The header holds whole numbers, though two of its words are read as f32.
     const header = LOG_ENTRY_WORDS * start;
-    log.set([committed.length, count, bitsAsFloat(finished[sequence]), 0], header);
+    log.set([committed.length, count, bitsAsFloat(stops ? 1 : 0), 0], header);
   });
   return { ids, finished, log };
+}
+
+/** Entries of the log that a sequence may write. */
+function logEntries(inputs: Pick<Inputs, "capacity" | "choices">, sequence: number): number {
+  return 1 + Math.min(inputs.choices[sequence].commits, inputs.capacity);
+}
+
+/** Entries of the log up to the last sequence's end. */
+function logEnd(inputs: Inputs): number {
+  return Math.max(...inputs.places.map(({ logFirst }, i) => logFirst + logEntries(inputs, i)));
 }
 
 function bitsAsFloat(bits: number): number {
@@ -205,6 +218,30 @@ export const kernelCase = defineCase<Size, Inputs>({
     { name: "no stop", counts: [2, 1], commits: 2, levels: 3, promptRows: 2 },
     { name: "guided", counts: [20, 8], commits: 6, levels: 5, guided: true, stopAtEnd: true },
     ...RULES,
+    {
+      name: "of several requests",
+      counts: [65, 5, 0, 33, 12, 50, 9],
+      commits: 9,
+      levels: 6,
+      promptRows: 2,
+      own: [
+        { commits: 70, rule: threshold(0.6) },
+        { ranking: "random" },
+        { stopAtEnd: true },
+        { commits: 33, rule: factor(1), stopAtEnd: true },
+        { commits: 1, stopAtEnd: true },
+        { commits: 50, rule: factor(20.5) },
+        { commits: 9, rule: threshold(0.9), stopAtEnd: true },
+      ],
+    },
+    {
+      name: "of several requests, guided",
+      counts: [20, 8, 3],
+      commits: 6,
+      levels: 5,
+      guided: true,
+      own: [{ stopAtEnd: true }, { ranking: "random" }, { commits: 8, rule: threshold(0.4) }],
+    },
   ],
   modelSizes: [{ name: "512 candidates", counts: [512], commits: 8, levels: 1e6 }],
   inputs(size, random) {
@@ -242,45 +279,78 @@ export const kernelCase = defineCase<Size, Inputs>({
       }
     });
     const seeds = counts.map((_, i) => SEED + i * 2 ** 40);
-    return { ...size, rowsEach, capacity, ids, rows, predictions, seeds, positions };
+    const choices = counts.map((_, i): Choice => ({ ...size, ...size.own?.[i] }));
+    const turn = counts.map((_, i) => i);
+    const [order, numbers] = size.own
+      ? [random.permutation(counts.length), random.permutation(counts.length)]
+      : [turn, turn];
+    const places: Place[] = [];
+    let logFirst = LOG_OFFSET;
+    for (const [nth, i] of order.entries()) {
+      const { ranking = BY_CONFIDENCE, rule, stopAtEnd = false } = choices[i];
+      places[i] = {
+        sequence: numbers[i],
+        firstRow: i * rowsEach,
+        hiddenShift: 0,
+        twinShift: 0,
+        twinRows: counts.length * rowsEach,
+        askedFirst: nth * capacity,
+        capacity,
+        logFirst,
+        ranking,
+        rule,
+        stopAtEnd,
+        answer: {
+          firstRow: i * rowsEach + (size.promptRows ?? 0),
+          endRow: (i + 1) * rowsEach,
+          endTokens: END_TOKENS,
+        },
+      };
+      logFirst += logEntries({ choices, capacity }, i);
+    }
+    return {
+      ...size,
+      rowsEach,
+      capacity,
+      ids,
+      rows,
+      predictions,
+      seeds,
+      positions,
+      places,
+      choices,
+    };
   },
   upload(tensors, inputs) {
-    const { counts, commits, promptRows = 0, stopAtEnd, guided, rowsEach } = inputs;
-    const { capacity, ids, rows, predictions, seeds, positions, rule } = inputs;
+    const { counts, guided, rowsEach, capacity, ids } = inputs;
+    const { rows, predictions, seeds, positions, places, choices } = inputs;
     const count = counts.length;
     const asked = new Uint32Array(ASKED_WORDS * rows.length);
-    rows.forEach((row, i) => {
-      const sequence = Math.floor(i / capacity);
-      asked.set([row, positions[row - sequence * rowsEach], sequence], ASKED_WORDS * i);
-    });
     const answers = new Float32Array(PREDICTION_WORDS * rows.length);
     const tokens = new Uint32Array(answers.buffer);
     predictions.forEach(({ token, oddsAgainst, logProbability, logSumExp, uncertainty }, i) => {
-      answers.set([0, oddsAgainst, logProbability, logSumExp, uncertainty], PREDICTION_WORDS * i);
-      tokens[PREDICTION_WORDS * i] = token;
+      const sequence = Math.floor(i / capacity);
+      const at = places[sequence].askedFirst + i % capacity;
+      asked.set([rows[i], positions[rows[i] - sequence * rowsEach], sequence], ASKED_WORDS * at);
+      answers.set([0, oddsAgainst, logProbability, logSumExp, uncertainty], PREDICTION_WORDS * at);
+      tokens[PREDICTION_WORDS * at] = token;
     });
     const plans = new Uint32Array(STEP_PLAN_WORDS * (PLAN_OFFSET + count));
-    const ends = new Uint32Array(ANSWER_WORDS * count);
+    const placeWords = new Uint32Array(PLACE_WORDS * (PLACE_OFFSET + count));
     seeds.forEach((seed, i) => {
       writeStepPlan(plans, STEP_PLAN_WORDS * (PLAN_OFFSET + i), {
         candidateFirst: 0,
         candidateEnd: rowsEach,
-        commits,
+        commits: choices[i].commits,
         step: STEP,
         temperature: 0,
         seed,
         banned: [],
         unconfident: [],
       });
-      writeAnswer(ends, ANSWER_WORDS * i, {
-        firstRow: i * rowsEach + promptRows,
-        endRow: (i + 1) * rowsEach,
-        endTokens: END_TOKENS,
-      });
+      writePlace(placeWords, PLACE_WORDS * (PLACE_OFFSET + i), places[i]);
     });
-    const logStride = 1 + Math.min(commits, capacity);
-    const logWords = LOG_ENTRY_WORDS * (LOG_OFFSET + logStride * count);
-    const log = tensors.untouched("log", logWords, LOG_WORDS);
+    const log = tensors.untouched("log", LOG_ENTRY_WORDS * logEnd(inputs), LOG_WORDS);
     const outputs = {
       ids: { tensor: tensors.of("ids", ids), length: ids.length, words: ["u32"] as const },
       finished: {
@@ -295,7 +365,7 @@ export const kernelCase = defineCase<Size, Inputs>({
       counts: tensors.of("counts", Uint32Array.from(counts)),
       predictions: tensors.of("predictions", answers),
       plans: tensors.of("plans", plans),
-      answers: tensors.of("answers", ends),
+      places: tensors.of("places", placeWords),
       ids: outputs.ids.tensor,
       finished: outputs.finished.tensor,
       commit_log: log.tensor,
@@ -304,15 +374,10 @@ export const kernelCase = defineCase<Size, Inputs>({
       record: (recorder) =>
         commit(recorder, bound, {
           count,
-          capacity,
+          placeOffset: PLACE_OFFSET,
           planOffset: PLAN_OFFSET,
           maskToken: MASK,
-          twinRows: guided ? count * rowsEach : 0,
-          logOffset: LOG_OFFSET,
-          logStride,
-          ranking: inputs.ranking ?? BY_CONFIDENCE,
-          stopAtEnd: stopAtEnd ?? false,
-          rule: rule ?? { kind: "count" },
+          guided: guided ?? false,
         }),
       outputs,
     };

@@ -1,4 +1,4 @@
-/** `x[row] = embedding[ids[firstRow + row]]`. */
+/** `x[row] = embedding[ids[firstRow + row]]`, or of listed rows. */
 
 import { embed } from "../../src/kernels/embed.ts";
 import { paddedInner, type QuantScheme } from "../../src/quant/scheme.ts";
@@ -14,19 +14,23 @@ interface Size {
   readonly partColumns?: number;
   /** Ids ahead of the first row. */
   readonly firstRow?: number;
+  /** So many ids, of which listed rows are run; default: all rows in turn. */
+  readonly listedOf?: number;
 }
 
 interface Inputs extends Omit<Size, "scheme"> {
   readonly ids: Uint32Array<ArrayBuffer>;
+  readonly rowIndex?: Uint32Array<ArrayBuffer>;
   readonly matrix: HostMatrix;
 }
 
 /** Rows of the table, each with zeros up to whole blocks. */
-export function reference({ rows, firstRow = 0, inner, ids, matrix }: Inputs) {
+export function reference({ rows, firstRow = 0, inner, ids, rowIndex, matrix }: Inputs) {
   const stride = paddedInner(inner);
   const x = new Float64Array(rows * stride);
   for (let row = 0; row < rows; row++) {
-    const from = ids[firstRow + row] * inner;
+    const at = firstRow + row;
+    const from = ids[rowIndex?.[at] ?? at] * inner;
     for (let k = 0; k < inner; k++) x[row * stride + k] = matrix.values[from + k];
   }
   return { x };
@@ -52,6 +56,16 @@ export const kernelCase = defineCase<Size, Inputs>({
       scheme: "f32",
       partColumns: 4,
     },
+    {
+      name: "listed, later rows, in parts",
+      rows: 14,
+      firstRow: 3,
+      listedOf: 9,
+      vocabulary: 30,
+      inner: 20,
+      scheme: "bf16",
+      partColumns: 8,
+    },
   ],
   modelSizes: [{ name: "128 rows", rows: 128, vocabulary: 8192, inner: 1024, scheme: "bf16" }],
   inputs({ scheme, ...size }, random) {
@@ -60,14 +74,17 @@ export const kernelCase = defineCase<Size, Inputs>({
     // One id more than rows are run.
     const ids = random.integers(firstRow + rows + 1, vocabulary);
     ids.set(edges.slice(0, rows), firstRow);
-    return { ...size, ids, matrix: randomMatrix(random, scheme, vocabulary, inner) };
+    const matrix = randomMatrix(random, scheme, vocabulary, inner);
+    const rowIndex = size.listedOf && random.integers(ids.length, size.listedOf);
+    return { ...size, ids, matrix, rowIndex: rowIndex || undefined };
   },
-  upload(tensors, { rows, firstRow, inner, partColumns, ids, matrix }) {
+  upload(tensors, { rows, firstRow, inner, partColumns, ids, rowIndex: listed, matrix }) {
     const x = tensors.untouched("x", rows * paddedInner(inner));
     const table = uploadMatrix(tensors, matrix, partColumns);
     const tokens = tensors.of("ids", ids);
+    const rowIndex = listed && tensors.of("row index", listed);
     return {
-      record: (recorder) => embed(recorder, tokens, table, x.tensor, rows, firstRow),
+      record: (recorder) => embed(recorder, tokens, table, x.tensor, rows, { firstRow, rowIndex }),
       outputs: { x },
     };
   },

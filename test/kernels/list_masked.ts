@@ -1,13 +1,14 @@
 /** Which rows of each sequence a step may commit. */
 
 import { listMasked } from "../../src/kernels/list_masked.ts";
+import { type Place, PLACE_WORDS, writePlace } from "../../src/kernels/place.ts";
 import {
   ASKED_WORDS,
   NO_TOKEN,
   STEP_PLAN_WORDS,
   writeStepPlan,
 } from "../../src/kernels/step_plan.ts";
-import { defineCase } from "./case.ts";
+import { defineCase, untouchedReference } from "./case.ts";
 
 interface Size {
   readonly name: string;
@@ -17,54 +18,61 @@ interface Size {
   readonly candidateFirst?: readonly number[];
   /** up to here. */
   readonly candidateEnd: readonly number[];
-  /** The row that is first in the hidden states; default 0. */
-  readonly firstHiddenRow?: number;
+  /** Of each sequence, what a row is more than that of its hidden states; default 0. */
+  readonly hiddenShift?: readonly number[];
   /** Share of masked rows. */
   readonly masked: number;
-  readonly capacity: number;
+  /** Of all sequences, or of each. */
+  readonly capacity: number | readonly number[];
   /** Sequences that were decided. */
   readonly finished?: readonly number[];
   readonly guided?: boolean;
+  /** Sequences in another order than their rows, numbers and places in asked, with gaps between these. */
+  readonly mixed?: boolean;
 }
 
 interface Inputs extends Size {
   readonly ids: Uint32Array<ArrayBuffer>;
   readonly positions: Uint32Array<ArrayBuffer>;
-  readonly twinRows: number;
+  /** One a sequence, in the order of the size's lists. */
+  readonly places: readonly Place[];
 }
 
 const MASK = 7;
 const PLAN_OFFSET = 1;
+const PLACE_OFFSET = 2;
+/** Free entries of asked between those of sequences, where places are mixed. */
+const GAP = 3;
+
+/** Entries of asked up to the last sequence's end. */
+function entriesOf(places: readonly Place[]): number {
+  return Math.max(...places.map(({ askedFirst, capacity }) => askedFirst + capacity));
+}
 
 /** Masked rows ascending; places that stay free repeat the first row that may be committed. */
 export function reference(inputs: Inputs) {
-  const { lengths, candidateFirst, candidateEnd, firstHiddenRow = 0, capacity, finished } = inputs;
-  const { guided, ids, positions, twinRows } = inputs;
-  const asked: number[] = [];
-  const rows: number[] = [];
-  const counts: number[] = [];
-  let first = 0;
-  lengths.forEach((length, sequence) => {
+  const { candidateFirst, candidateEnd, finished, guided, ids, positions, places } = inputs;
+  const entries = entriesOf(places);
+  const asked = untouchedReference(ASKED_WORDS * entries, ["u32"]);
+  const rows = untouchedReference(entries * (guided ? 2 : 1), ["u32"]);
+  const counts = places.map((place, index) => {
+    const { firstRow, capacity } = place;
     const found: number[] = [];
-    const start = first + (candidateFirst?.[sequence] ?? 0);
-    const end = finished?.includes(sequence) ? 0 : first + candidateEnd[sequence];
+    const start = firstRow + (candidateFirst?.[index] ?? 0);
+    const end = finished?.includes(index) ? 0 : firstRow + candidateEnd[index];
     for (let row = start; row < end; row++) {
       if (ids[row] === MASK && found.length < capacity) found.push(row);
     }
-    counts.push(found.length);
     for (let slot = 0; slot < capacity; slot++) {
       const row = found[slot] ?? start;
-      asked.push(row, positions[row], sequence, NO_TOKEN);
-      rows.push(row - firstHiddenRow);
-      if (guided) rows.push(row - firstHiddenRow + twinRows);
+      const at = place.askedFirst + slot;
+      asked.set([row, positions[row], index, NO_TOKEN], ASKED_WORDS * at);
+      if (guided) rows.set([row - place.hiddenShift, row - place.twinShift], 2 * at);
+      else rows[at] = row - place.hiddenShift;
     }
-    first += length;
+    return found.length;
   });
-  return {
-    asked: Float64Array.from(asked),
-    rows: Float64Array.from(rows),
-    counts: Float64Array.from(counts),
-  };
+  return { asked, rows, counts: Float64Array.from(counts) };
 }
 
 /** Around 32 lanes; sequences without a mask, with nothing but masks, with more than fit. */
@@ -122,7 +130,7 @@ export const kernelCase = defineCase<Size, Inputs>({
       lengths: [70],
       candidateFirst: [20],
       candidateEnd: [60],
-      firstHiddenRow: 20,
+      hiddenShift: [20],
       masked: 0.5,
       capacity: 45,
     },
@@ -131,28 +139,76 @@ export const kernelCase = defineCase<Size, Inputs>({
       lengths: [50],
       candidateFirst: [33],
       candidateEnd: [34],
-      firstHiddenRow: 9,
+      hiddenShift: [9],
       masked: 1,
       capacity: 4,
+    },
+    {
+      name: "of several requests",
+      lengths: [70, 1, 33, 50, 20],
+      candidateFirst: [20, 0, 0, 33, 3],
+      candidateEnd: [60, 1, 33, 34, 19],
+      hiddenShift: [20, -40, 0, -3, 2],
+      masked: 0.6,
+      capacity: [40, 1, 5, 0, 16],
+      finished: [2],
+      mixed: true,
+    },
+    {
+      name: "of several requests, guided",
+      lengths: [40, 20, 35],
+      candidateFirst: [7, 5, 0],
+      candidateEnd: [40, 19, 35],
+      hiddenShift: [7, -60, 0],
+      masked: 0.6,
+      capacity: [33, 14, 9],
+      guided: true,
+      finished: [1],
+      mixed: true,
     },
   ],
   modelSizes: [
     { name: "512 rows", lengths: [512], candidateEnd: [512], masked: 0.5, capacity: 512 },
   ],
   inputs(size, random) {
-    const rows = size.lengths.reduce((sum, length) => sum + length, 0);
-    const ids = random.integers(rows * (size.guided ? 2 : 1), MASK);
+    const { lengths, hiddenShift, capacity, guided, mixed } = size;
+    const rows = lengths.reduce((sum, length) => sum + length, 0);
+    const ids = random.integers(rows * (guided ? 2 : 1), MASK);
     for (let row = 0; row < rows; row++) if (random.next() < size.masked) ids[row] = MASK;
     const positions = random.integers(ids.length, 1000);
-    return { ...size, ids, positions, twinRows: size.guided ? rows : 0 };
+    const turn = lengths.map((_, i) => i);
+    const [order, numbers] = mixed
+      ? [random.permutation(lengths.length), random.permutation(lengths.length)]
+      : [turn, turn];
+    const places: Place[] = [];
+    let [firstRow, askedFirst] = [0, mixed ? GAP : 0];
+    for (const i of order) {
+      const shift = hiddenShift?.[i] ?? 0;
+      places[i] = {
+        sequence: numbers[i],
+        firstRow,
+        hiddenShift: shift,
+        twinShift: shift - rows,
+        twinRows: rows,
+        askedFirst,
+        capacity: typeof capacity === "number" ? capacity : capacity[i],
+        logFirst: 0,
+        ranking: "low_confidence",
+        stopAtEnd: false,
+        answer: { firstRow, endRow: firstRow + lengths[i], endTokens: [] },
+      };
+      firstRow += lengths[i];
+      askedFirst += places[i].capacity + (mixed ? GAP : 0);
+    }
+    return { ...size, ids, positions, places };
   },
   upload(tensors, inputs) {
-    const { lengths, candidateFirst, candidateEnd, firstHiddenRow = 0, capacity } = inputs;
-    const { finished, ids, positions, twinRows } = inputs;
-    const plans = new Uint32Array(STEP_PLAN_WORDS * (PLAN_OFFSET + lengths.length));
-    const ranges: number[] = [];
-    let first = 0;
-    lengths.forEach((length, i) => {
+    const { candidateFirst, candidateEnd, finished, guided, ids, positions, places } = inputs;
+    const count = places.length;
+    const plans = new Uint32Array(STEP_PLAN_WORDS * (PLAN_OFFSET + count));
+    const placeWords = new Uint32Array(PLACE_WORDS * (PLACE_OFFSET + count));
+    const flags = new Uint32Array(count);
+    places.forEach((place, i) => {
       writeStepPlan(plans, STEP_PLAN_WORDS * (PLAN_OFFSET + i), {
         candidateFirst: candidateFirst?.[i] ?? 0,
         candidateEnd: candidateEnd[i],
@@ -163,24 +219,21 @@ export const kernelCase = defineCase<Size, Inputs>({
         banned: [],
         unconfident: [],
       });
-      ranges.push(first, length, first, length);
-      first += length;
+      writePlace(placeWords, PLACE_WORDS * (PLACE_OFFSET + i), place);
+      flags[place.sequence] = finished?.includes(i) ? 1 : 0;
     });
-    const places = lengths.length * capacity;
+    const entries = entriesOf(places);
     const outputs = {
-      asked: tensors.untouched("asked", ASKED_WORDS * places, ["u32"]),
-      rows: tensors.untouched("rows", places * (twinRows > 0 ? 2 : 1), ["u32"]),
-      counts: tensors.untouched("counts", lengths.length, ["u32"]),
+      asked: tensors.untouched("asked", ASKED_WORDS * entries, ["u32"]),
+      rows: tensors.untouched("rows", entries * (guided ? 2 : 1), ["u32"]),
+      counts: tensors.untouched("counts", count, ["u32"]),
     };
     const bound = {
       ids: tensors.of("ids", ids),
-      sequences: tensors.of("sequences", Uint32Array.from(ranges)),
+      places: tensors.of("places", placeWords),
       row_position: tensors.of("positions", positions),
       plans: tensors.of("plans", plans),
-      finished: tensors.of(
-        "finished",
-        Uint32Array.from(lengths, (_, i) => finished?.includes(i) ? 1 : 0),
-      ),
+      finished: tensors.of("finished", flags),
       asked: outputs.asked.tensor,
       asked_rows: outputs.rows.tensor,
       counts: outputs.counts.tensor,
@@ -188,12 +241,11 @@ export const kernelCase = defineCase<Size, Inputs>({
     return {
       record: (recorder) =>
         listMasked(recorder, bound, {
-          count: lengths.length,
-          capacity,
+          count,
+          placeOffset: PLACE_OFFSET,
           planOffset: PLAN_OFFSET,
           maskToken: MASK,
-          twinRows,
-          firstHiddenRow,
+          guided: guided ?? false,
         }),
       outputs,
     };
@@ -201,6 +253,10 @@ export const kernelCase = defineCase<Size, Inputs>({
   reference,
   cost: ({ lengths, capacity }) => ({
     multiplyAdds: 0,
-    bytes: lengths.reduce((sum, length) => sum + 4 * length + 20 * capacity, 0),
+    bytes: lengths.reduce(
+      (sum, length, i) =>
+        sum + 4 * length + 20 * (typeof capacity === "number" ? capacity : capacity[i]),
+      0,
+    ),
   }),
 });

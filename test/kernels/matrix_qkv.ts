@@ -16,7 +16,7 @@ import {
   uploadHeads,
 } from "./matrix.ts";
 import { uploadMatrixRows } from "./matrix_rows.ts";
-import { F16_TOLERANCE, reference } from "./qkv.ts";
+import { F16_TOLERANCE, listedRows, positionWords, reference } from "./qkv.ts";
 
 interface Size {
   readonly name: string;
@@ -37,6 +37,8 @@ interface Size {
   readonly firstQuery?: number;
   /** Where they lie in k, v and the positions. */
   readonly firstKey?: number;
+  /** Rows of k and v are listed, in random order. */
+  readonly listed?: boolean;
   /** Pairs of a weight part. */
   readonly partPairs?: number;
 }
@@ -47,6 +49,8 @@ interface Inputs extends Omit<Size, "scheme"> {
   readonly matrix: HostMatrix;
   /** Of all rows of k and v, and as many as q has. */
   readonly positions: Uint32Array<ArrayBuffer>;
+  /** Row of k and v of each row of x; absent: from firstKey on. */
+  readonly keyRows?: Uint32Array<ArrayBuffer>;
 }
 
 /** Low, so that an angle of the f32 table is as exact as the tolerance. */
@@ -94,16 +98,30 @@ export const kernelCase = defineCase<Size, Inputs>({
       firstKey: 5,
     },
     { ...size(7, 2, 2, 32), name: "f16, keys and values beyond it", element: "f16", scale: 3e4 },
+    { ...size(33, 6, 2, 32), name: "listed", firstQuery: 3, firstKey: 5, listed: true },
+    {
+      ...size(9, 3, 1, 18),
+      name: "listed, f16 keys and values, q4, in odd parts",
+      element: "f16",
+      scheme: "q4",
+      inner: 40,
+      partPairs: 7,
+      listed: true,
+    },
   ],
   modelSizes: [{ ...size(128, 16, 16, 64), inner: 1024 }],
   inputs({ scheme, ...size }, random) {
     const { rows, heads, kvHeads, headDim, inner, firstQuery = 0, firstKey = 0 } = size;
+    const x = paddedRows(random, rows, inner, size.scale);
+    const matrix = randomMatrix(random, scheme, (heads + 2 * kvHeads) * headDim, inner);
+    const positions = random.integers(Math.max(firstQuery, firstKey) + rows + 1, POSITIONS);
     return {
       ...size,
       shape: { heads, kvHeads, headDim, headStride: paddedInner(headDim) },
-      x: paddedRows(random, rows, inner, size.scale),
-      matrix: randomMatrix(random, scheme, (heads + 2 * kvHeads) * headDim, inner),
-      positions: random.integers(Math.max(firstQuery, firstKey) + rows + 1, POSITIONS),
+      x,
+      matrix,
+      positions,
+      keyRows: size.listed ? listedRows(random, positions, rows) : undefined,
     };
   },
   upload(tensors, inputs) {
@@ -119,8 +137,9 @@ export const kernelCase = defineCase<Size, Inputs>({
         [element],
       );
     const outputs = { q: split("q", heads), k: keys("k"), v: keys("v") };
+    const { words, at: keyRows } = positionWords(positions, inputs.keyRows);
     const bound = {
-      rowPosition: tensors.of("positions", positions),
+      rowPosition: tensors.of("positions", words),
       rotation: tensors.of("rotation", rotationTable(POSITIONS, headDim, inputs.theta)),
       q: outputs.q.tensor,
       k: outputs.k.tensor,
@@ -131,7 +150,7 @@ export const kernelCase = defineCase<Size, Inputs>({
     const weights = uploadHeads(tensors, matrix, headDim, partPairs, arithmetic);
     const { matrixUnits } = tensors.gpu;
     const { input, convert } = uploadMatrixRows(tensors, x, inputs, weights);
-    const at = { rows, firstQuery, firstKey };
+    const at = { rows, firstQuery, firstKey, keyRows };
     return {
       record(recorder) {
         convert(recorder);

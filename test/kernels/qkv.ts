@@ -5,7 +5,7 @@ import { type Arithmetic, type Element, elementBytes } from "../../src/gpu/kerne
 import { qkv, rotationTable } from "../../src/kernels/qkv.ts";
 import type { TilePlan } from "../../src/kernels/weight_matrix.ts";
 import { paddedInner, type QuantScheme } from "../../src/quant/scheme.ts";
-import { defineCase, untouchedReference } from "./case.ts";
+import { type CaseDeclaration, defineCase, untouchedReference } from "./case.ts";
 import {
   dotIn,
   type HostMatrix,
@@ -15,6 +15,7 @@ import {
   uploadHeads,
   uploadRows,
 } from "./matrix.ts";
+import type { Random } from "./random.ts";
 
 interface Size {
   readonly name: string;
@@ -33,6 +34,8 @@ interface Size {
   readonly firstQuery?: number;
   /** Where they lie in k, v and the positions. */
   readonly firstKey?: number;
+  /** Rows of k and v are listed, in random order. */
+  readonly listed?: boolean;
   /** Pairs of a weight part. */
   readonly partPairs?: number;
   readonly tiles?: TilePlan;
@@ -47,6 +50,8 @@ interface Inputs extends Omit<Size, "scheme"> {
   readonly matrix: HostMatrix;
   /** Of all rows of k and v, and as many as q has. */
   readonly positions: Uint32Array<ArrayBuffer>;
+  /** Row of k and v of each row of x; absent: from firstKey on. */
+  readonly keyRows?: Uint32Array<ArrayBuffer>;
 }
 
 /** What rounding to f16 may change, if not to nearest. */
@@ -64,14 +69,20 @@ const POSITIONS = 64;
 export function reference(inputs: Inputs) {
   const { rows, firstQuery = 0, firstKey = 0, theta, shape, x, matrix, positions } = inputs;
   const { heads, kvHeads, headDim, headStride } = shape;
+  const keyRow = (row: number) => inputs.keyRows?.[row] ?? firstKey + row;
   const dot = dotIn(inputs.arithmetic);
   const half = headDim / 2;
-  const split = (count: number, firstHead: number, firstRow: number, rotated: boolean) => {
+  const split = (
+    count: number,
+    firstHead: number,
+    toRow: (row: number) => number,
+    rotated: boolean,
+  ) => {
     const all = untouchedReference(positions.length * count * headStride);
     for (let row = 0; row < rows; row++) {
       for (let head = 0; head < count; head++) {
         const from = (firstHead + head) * headDim;
-        const to = ((firstRow + row) * count + head) * headStride;
+        const to = (toRow(row) * count + head) * headStride;
         for (let i = 0; i < half; i++) {
           const angle = rotated ? positions[firstKey + row] * theta ** (-2 * i / headDim) : 0;
           const a = dot(x, row, matrix, from + i);
@@ -86,9 +97,9 @@ export function reference(inputs: Inputs) {
   const most = inputs.element === "f16" ? MOST_F16 : Infinity;
   const within = (value: number) => Math.max(-most, Math.min(most, value));
   return {
-    q: split(heads, 0, firstQuery, true),
-    k: split(kvHeads, heads, firstKey, true).map(within),
-    v: split(kvHeads, heads + kvHeads, firstKey, false).map(within),
+    q: split(heads, 0, (row) => firstQuery + row, true),
+    k: split(kvHeads, heads, keyRow, true).map(within),
+    v: split(kvHeads, heads + kvHeads, keyRow, false).map(within),
   };
 }
 
@@ -103,8 +114,25 @@ const size = (rows: number, heads: number, kvHeads: number, headDim: number): Si
   scheme: "bf16",
 });
 
+/** Words between positions and key rows, which no row may take for either. */
+const BETWEEN = 3;
+
+/** Rows of k and v in random order, some of those that there are. */
+export function listedRows(random: Random, positions: Uint32Array, rows: number) {
+  return Uint32Array.from(random.permutation(positions.length).slice(0, rows));
+}
+
+/** Positions, and behind them the rows of keys, as they lie on the device. */
+export function positionWords(positions: Uint32Array, keyRows?: Uint32Array) {
+  const words = [...positions, ...Array(BETWEEN).fill(0), ...keyRows ?? []];
+  return {
+    words: Uint32Array.from(words),
+    at: keyRows ? positions.length + BETWEEN : undefined,
+  };
+}
+
 /** Heads that fill a tile of 64 pairs, lie across two, or leave channels over. */
-export const kernelCase = defineCase<Size, Inputs>({
+const declaration: CaseDeclaration<Size, Inputs> = {
   kernel: "qkv",
   tolerance: 2e-5,
   // A device may round a product in f16 before it is added.
@@ -148,16 +176,38 @@ export const kernelCase = defineCase<Size, Inputs>({
       scheme: "q4",
       inner: 40,
     },
+    { ...size(9, 3, 1, 18), name: "listed, heads of 18", firstKey: 7, listed: true },
+    {
+      ...size(17, 2, 2, 64),
+      name: "listed, f16 keys and values, q4, in odd parts",
+      element: "f16",
+      scheme: "q4",
+      inner: 40,
+      partPairs: 7,
+      firstQuery: 3,
+      firstKey: 5,
+      listed: true,
+    },
+    {
+      ...size(35, 2, 1, 128),
+      name: "listed, tiles of 32 rows",
+      tiles: { splits: 1, rowGroups: 4 },
+      listed: true,
+    },
   ],
   modelSizes: [{ ...size(128, 16, 16, 64), inner: 1024 }],
   inputs({ scheme, ...size }, random) {
     const { rows, heads, kvHeads, headDim, inner, firstQuery = 0, firstKey = 0 } = size;
+    const x = paddedRows(random, rows, inner, size.scale);
+    const matrix = randomMatrix(random, scheme, (heads + 2 * kvHeads) * headDim, inner);
+    const positions = random.integers(Math.max(firstQuery, firstKey) + rows + 1, POSITIONS);
     return {
       ...size,
       shape: { heads, kvHeads, headDim, headStride: paddedInner(headDim) },
-      x: paddedRows(random, rows, inner, size.scale),
-      matrix: randomMatrix(random, scheme, (heads + 2 * kvHeads) * headDim, inner),
-      positions: random.integers(Math.max(firstQuery, firstKey) + rows + 1, POSITIONS),
+      x,
+      matrix,
+      positions,
+      keyRows: size.listed ? listedRows(random, positions, rows) : undefined,
     };
   },
   upload(tensors, inputs) {
@@ -173,9 +223,10 @@ export const kernelCase = defineCase<Size, Inputs>({
         [element],
       );
     const outputs = { q: split("q", heads), k: keys("k"), v: keys("v") };
+    const { words, at } = positionWords(positions, inputs.keyRows);
     const read = {
       x: uploadRows(tensors, x, inputs.arithmetic),
-      rowPosition: tensors.of("positions", positions),
+      rowPosition: tensors.of("positions", words),
       rotation: tensors.of("rotation", rotationTable(POSITIONS, headDim, theta)),
     };
     const weights = {
@@ -186,7 +237,12 @@ export const kernelCase = defineCase<Size, Inputs>({
     const written = { q: q.tensor, k: k.tensor, v: v.tensor, element };
     return {
       record: (recorder) =>
-        qkv(recorder, { ...read, ...written }, weights, shape, { rows, firstQuery, firstKey }),
+        qkv(recorder, { ...read, ...written }, weights, shape, {
+          rows,
+          firstQuery,
+          firstKey,
+          keyRows: at,
+        }),
       outputs,
     };
   },
@@ -198,4 +254,14 @@ export const kernelCase = defineCase<Size, Inputs>({
       bytes: matrixBytes(scheme, columns, inner) + 4 * rows * (paddedInner(inner) + columns),
     };
   },
+};
+
+/** Compared with the reference. */
+export const kernelCase = defineCase(declaration);
+
+/** What is listed in {@linkcode kernelCase}, by the same names, with its keys in a row. */
+export const inRows = defineCase({
+  ...declaration,
+  sizes: declaration.sizes.filter(({ listed }) => listed)
+    .map((size) => ({ ...size, listed: false })),
 });

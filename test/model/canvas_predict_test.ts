@@ -168,12 +168,12 @@ Deno.test("what cannot be asked is refused, and nothing that is kept is lost", a
   await assertRejects(() => canvas.predict([ask([2])], part), Error, "the canvas was destroyed");
   const sequence = { ids, promptLength: 0, endTokens: [], maskToken: mask };
   const two = await model.openCanvas([sequence, sequence]);
-  await refused(two.predict([ask([2])], "refresh"), "for one sequence without guidance");
+  await refused(two.predict([ask([2])], "refresh"), "for one sequence: the canvas has 2");
   two.destroy();
   anyGpu.throwIfFaulty();
 });
 
-Deno.test("room for the states is made once, and freed with the canvas", async () => {
+Deno.test("room for the states is made once, and used by those of the next canvas", async () => {
   const model = await goldenModel(anyGpu, "mha-f32");
   const ids = new Uint32Array(12).fill(model.config.maskTokenId);
   const part = { first: 3, end: 9 };
@@ -186,11 +186,11 @@ Deno.test("room for the states is made once, and freed with the canvas", async (
   await run(first);
   first.destroy();
   using watch = new DeviceWatch(anyGpu);
+  const { free } = model.pages;
   const canvas = await open(model, ids);
   await run(canvas);
-  const made = watch.alive.size;
+  assertEquals(model.pages.free, free - 1, "states have no pages of the pool");
   await run(canvas);
-  assertEquals(watch.alive.size, made);
   canvas.destroy();
-  assertEquals(watch.alive.size, 0);
+  assertEquals([model.pages.free, watch.alive.size], [free, 0]);
 });

@@ -6,7 +6,7 @@ import {
   type Commit,
   GREEDY,
 } from "../../src/denoise/predictor.ts";
-import { RANKINGS } from "../../src/kernels/commit.ts";
+import { RANKINGS } from "../../src/kernels/place.ts";
 import { loadModel } from "../../src/model/loading/load.ts";
 import type { Model } from "../../src/model/model.ts";
 import { anyGpu, DeviceWatch } from "../gpu/device.ts";
@@ -94,18 +94,17 @@ Deno.test("two canvases and predictions in between do not disturb each other", a
   assertEquals(ids.filter((id) => id === model.config.maskTokenId).length, 6);
 });
 
-Deno.test("a destroyed canvas has freed what it held, and runs no more", async () => {
+Deno.test("a canvas holds nothing on the device between runs, and destroyed it runs no more", async () => {
   const model = await goldenModel(anyGpu, "mha-f32");
   const { canvas: before } = await canvasOf(model);
   await before.run([STEP]);
   before.destroy();
   using watch = new DeviceWatch(anyGpu);
   const { canvas } = await canvasOf(model);
-  assert(watch.alive.size > 0);
   await canvas.run([STEP]);
-  canvas.destroy();
-  canvas.destroy();
   assertEquals(watch.alive.size, 0);
+  canvas.destroy();
+  canvas.destroy();
   await assertRejects(() => canvas.run([STEP]), Error, "the canvas was destroyed");
   anyGpu.throwIfFaulty();
 });

@@ -227,19 +227,16 @@ for (const [name, element] of cases) {
   });
 }
 
-Deno.test("keys and values of two sequences, of a guided one, or never kept are refused", async () => {
+Deno.test("keys and values of two sequences, or never kept, are refused", async () => {
   const model = await goldenModel(anyGpu, "mha-f32");
   const { maskTokenId: mask } = model.config;
   const ids = Uint32Array.of(4, 5, mask, mask);
   const sequence = { ids, promptLength: 2, endTokens: [], maskToken: mask };
-  const guidance = { scale: 1, unconditionalIds: new Uint32Array(4).fill(mask) };
   const part = partStep({ first: 2, end: 4 }, 1);
   const full: CanvasStep = { ...BASE, commits: 2 };
   for (
     const [sequences, steps, message] of [
-      [[sequence, sequence], [REFRESH], "for one sequence without guidance"],
-      [[{ ...sequence, guidance }], [REFRESH], "for one sequence without guidance"],
-      [[{ ...sequence, guidance }], [part], "for one sequence without guidance"],
+      [[sequence, sequence], [REFRESH], "for one sequence: the canvas has 2"],
       [[sequence], [part], "no keys and values are kept yet"],
       [[sequence], [full, part], "no keys and values are kept yet"],
     ] as const
@@ -267,22 +264,23 @@ Deno.test("guidance of scale 0 is no guidance, and keys and values are kept", as
   assertEquals(idle, await withCanvas(model, { ids }, (canvas) => canvas.run(steps)));
 });
 
-Deno.test("a destroyed canvas has freed the keys and values that it kept", async () => {
+Deno.test("a destroyed canvas gives its pages back, and the next one has them", async () => {
   const model = await goldenModel(anyGpu, "mha-f32");
-  const ids = new Uint32Array(12).fill(model.config.maskTokenId);
-  const parts = [{ first: 0, end: 12 }, { first: 4, end: 8 }, { first: 8, end: 12 }];
+  const ids = new Uint32Array(40).fill(model.config.maskTokenId);
+  const parts = [{ first: 0, end: 12 }, { first: 4, end: 8 }, { first: 8, end: 40 }];
   const steps = [REFRESH, ...parts.map((part) => partStep(part, 1))];
+  const { free } = model.pages;
   // The model's own buffers grow to size here.
-  await withCanvas(model, { ids }, (canvas) => canvas.run(steps));
+  await withCanvas(model, { ids }, (canvas) => canvas.run([{ ...BASE, commits: 1 }, ...steps]));
+  assertEquals(model.pages.free, free);
   using watch = new DeviceWatch(anyGpu);
   await withCanvas(model, { ids }, async (canvas) => {
     await canvas.run([{ ...BASE, commits: 1 }]);
-    const without = watch.alive.size;
+    assertEquals(model.pages.free, free, "what keeps nothing has no pages");
     await canvas.run(steps);
     await canvas.run(steps);
-    // Keys and values of every layer, and a range for each part, once.
-    assertEquals(watch.alive.size - without, 2 * model.config.layers + parts.length);
+    assertEquals(model.pages.free, free - 2);
   });
-  assertEquals(watch.alive.size, 0);
+  assertEquals([model.pages.free, watch.alive.size], [free, 0]);
   anyGpu.throwIfFaulty();
 });

@@ -37,8 +37,10 @@ function checkFigures(counts: DiffusionCounts): void {
     .map((by) => [sum(by.map((one) => one.proposed)), sum(by.map((one) => one.accepted))]);
   for (const total of totals) assertEquals(total, totals[0]);
   const { target_seconds, draft_seconds, readback_seconds, seconds } = counts;
-  assert(target_seconds > 0 && target_seconds + draft_seconds <= seconds);
-  assert(readback_seconds > 0 && readback_seconds <= target_seconds + draft_seconds);
+  const charged = target_seconds + draft_seconds;
+  assert(target_seconds > 0 && readback_seconds <= seconds);
+  // Charges are sums of shares, which are rounded.
+  assert(charged <= readback_seconds * (1 + 1e-9), `${charged} s of ${readback_seconds} s`);
   assertEquals(draft_seconds > 0, counts.draft_forwards > 0);
 }
 
@@ -91,7 +93,6 @@ Deno.test("every strategy answers over HTTP, the lossless ones alike", async () 
         [{ strategy: "factor", confidence: "entropy" }, "confidence", /in \[0, 1\]/],
         [{ remasking: "random", confidence: "margin" }, "confidence", /ranks by noise/],
         [{ strategy: "gate", confidence: "margin" }, "confidence", /gate does not use confidence/],
-        [{ strategy: "threshold", cache: "dual", cfg_scale: 1 }, "cache", /guidance/],
       ] as const
     ) {
       const { status, body } = await ask(fields);

@@ -62,7 +62,7 @@ function passLines(stats: PassStats): string[] {
   }
   lines.push([
     "readback",
-    `${seconds(stats.readbackSeconds)} of these waiting for the GPU, ${stats.readbacks} times`,
+    `${seconds(stats.readbackSeconds)} waiting for results, ${stats.readbacks} times`,
   ]);
   if (idleForwards > 0) lines.push(["idle", `${idleForwards} forwards with nothing left to do`]);
   if (cacheRefreshes > 0) lines.push(["cache", `${cacheRefreshes} refreshes`]);

@@ -37,8 +37,8 @@ export class ModelTeacher implements LogitSource, Disposable {
 
   recordLogits(batch: PreparedBatch, each: (chunk: LogitsChunk) => void): void {
     const { family } = this.#context;
-    const { rows, ids, positions: rowPosition, ranges, work } = batch;
-    const input = { rows, firstRow: 0, ids, rowPosition, ranges, work };
+    const { rows, ids, positions: lists, ranges, work } = batch;
+    const input = { rows, ids, lists, groups: [{ first: 0, rows, positions: 0, ranges, work }] };
     const layer = 2 * rows * layerMultiplications(this.config);
     const hidden = family.forward(this.#context, input, {
       hidden: () => this.#space.recorded(layer),

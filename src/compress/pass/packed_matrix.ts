@@ -60,7 +60,7 @@ function copyRows(
     ? "the end"
     : "whole rows";
   const copy = scratch.get(`f32 of ${stored} by ${columns}, ${padding}`, rows * columns);
-  embed(recorder, rowIds, matrix, copy, rows, first);
+  embed(recorder, rowIds, matrix, copy, rows, { firstRow: first });
   return copy;
 }
 

@@ -6,6 +6,7 @@
 import { mergeTallies, NO_ACCEPTANCE } from "../strategies/acceptance.ts";
 import { type Choice, choiceName, Controller } from "./controller.ts";
 import type { DenoiseOptions, DenoiseStep } from "../denoise_step.ts";
+import { loadAt, pricesOf } from "./prices.ts";
 import { timedPredictor } from "./timed_predictor.ts";
 import type { ProposalResult } from "../strategies/proposal_run.ts";
 import { forwardSteps } from "../forward_steps.ts";
@@ -27,7 +28,8 @@ export interface AutoResult extends ProposalResult {
 
 /**
  * Takes the steps of the plain schedule, a few at a time, in the lossless way that the controller
- * expects to be fastest. It does not draft if drafting is slower. With guidance or sampling, or where
+ * expects to be fastest. It does not draft if drafting is slower, and leaves off midway if it is now,
+ * as others have come with whom it shares passes. With guidance or sampling, or where
  * part of the answer is given, it is always plain.
  * @param ways strategies that the controller chooses from
  * @throws as `denoise`
@@ -42,14 +44,17 @@ export async function* autoExact(
   if (isBegun(sequence)) return yield* plainOnly(sequence, models, options, ways.plain);
   const total = planSteps({ genLength: generationLength(sequence), blockLength, steps }).length;
   const rows = sequence.ids.length;
+  const prices = () => pricesOf(rows, models);
   const target = timedPredictor(models.target, {
-    predicted: (answers, milliseconds) =>
-      controller.learnVerify(answers.length, milliseconds / rows),
-    ran: (steps, milliseconds) => controller.learnPlain(milliseconds / steps.length / rows),
+    predicted: ({ length }, { milliseconds }) =>
+      controller.learnVerify(length, milliseconds / prices().verify(length)),
+    ran: (steps, { milliseconds }) =>
+      controller.learnPlain(milliseconds / steps.length / prices().verify(1)),
   });
   const draft = models.draft && timedPredictor(models.draft, {
-    predicted: (_answers, milliseconds) => controller.learnDraft(milliseconds / rows),
-    ran: (steps, milliseconds) => controller.learnDraft(milliseconds / steps.length / rows),
+    predicted: (_answers, { milliseconds }) => controller.learnDraft(milliseconds / prices().draft),
+    ran: (steps, { milliseconds }) =>
+      controller.learnDraft(milliseconds / steps.length / prices().draft),
   });
   const count = {
     targetForwards: 0,
@@ -71,19 +76,27 @@ export async function* autoExact(
   while (t < total && !finished()) {
     // With guidance the run cannot start again midway: the second sequence starts at the first
     // step.
+    const load = loadAt(prices());
+    const hasDraft = draft !== undefined;
     const choice: Choice = alone
       ? { strategy: "plain", steps: total }
-      : controller.choose(draft !== undefined);
+      : controller.choose(hasDraft, prices());
     const until = Math.min(total, t + choice.steps);
+    const begun = t;
+    // A run that was told once that it is finished must be told so again; it takes a step at least.
+    let turned = false;
+    const turns = () =>
+      turned ||= !alone && t > begun &&
+        controller.turnsFrom(choice, load, hasDraft, prices());
     const depth = "depth" in choice ? choice.depth : undefined;
     const run = ways[choice.strategy].run(state, { target, draft }, {
       ...options,
       from: t,
       until,
       depth,
+      finished: () => options.finished?.() || turns(),
     });
     const before = count.targetForwards;
-    const begun = t;
     const name = choiceName(choice);
     const result = yield* forwardSteps(run, (step): DenoiseStep => {
       state = applyCommits(state, step.commits[0]);

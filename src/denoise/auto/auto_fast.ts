@@ -6,14 +6,15 @@ import { type CachePolicy, NO_CACHE } from "../cache_plan.ts";
 import { PROBABILITY } from "../confidence.ts";
 import { Controller } from "./controller.ts";
 import type { DenoiseOptions, DenoiseStep } from "../denoise_step.ts";
-import type { FastWay, Pass } from "./fast_controller.ts";
-import { timedPredictor } from "./timed_predictor.ts";
+import type { FastWay, Pass, PassPrice } from "./fast_controller.ts";
+import { priceOf, pricesOf } from "./prices.ts";
+import { callTimer, timedPredictor } from "./timed_predictor.ts";
 import { GREEDY, type Prediction, type Predictor } from "../predictor.ts";
 import type { SelectionRule } from "../selection.ts";
 import type { Models, Strategy } from "../strategy_options.ts";
 import { withoutProposals } from "../strategies/proposal_run.ts";
 import { forwardSteps } from "../forward_steps.ts";
-import { maskedPositions, type Sequence } from "../sequence.ts";
+import { generationLength, maskedPositions, type Sequence } from "../sequence.ts";
 
 /** Options of quality `fast`. */
 export interface AutoFastOptions extends DenoiseOptions {
@@ -52,9 +53,8 @@ export const PASSES: Readonly<Record<CachePolicy, Pick<FastWay, "first" | "later
 
 /**
  * Commits several tokens per step, in the way that the controller expects to be fastest: a rule and
- * a cache for each block, or a strategy with the draft for the whole answer. It uses no cache with
- * guidance, and no draft with a confidence other than the probability. With sampling it uses only
- * strategies that know it.
+ * a cache for each block, or a strategy with the draft for the whole answer. It uses no draft with a
+ * confidence other than the probability. With sampling it uses only strategies that know it.
  * @param drafting strategies with a draft, used if there is a draft
  * @throws as `denoiseBlocks` and the strategies
  */
@@ -69,7 +69,11 @@ export async function* autoFast(
   const drafts = models.draft && (options.confidence ?? PROBABILITY) === PROBABILITY;
   const sampled = options.sampling !== undefined;
   const ways = [...blockWays, ...drafts ? draftWaysOf(drafting, sampled) : []];
-  const choose = () => controller.fast.choose<BlockWay | DraftWay>(ways, controller.draftStep);
+  const passPrice = passPriceOf(sequence, models, options);
+  const choose = () => {
+    const { draftStep } = controller.priced(pricesOf(rowsOf(sequence, options), models));
+    return controller.fast.choose<BlockWay | DraftWay>(ways, draftStep, passPrice);
+  };
   let way = choose();
   let probes = 0;
   while (way.drafts && controller.draftStep === undefined) {
@@ -78,8 +82,8 @@ export async function* autoFast(
     probes++;
   }
   const run = "run" in way
-    ? withDraft(sequence, models, { ...options, controller }, way)
-    : byBlocks(sequence, models.target, { ...options, controller }, way, blockWays);
+    ? withDraft(sequence, models, { ...options, controller, passPrice }, way)
+    : byBlocks(sequence, models.target, { ...options, controller, passPrice }, way, blockWays);
   const result = yield* run;
   const { draftForwards, readbacks } = result;
   return { ...result, draftForwards: draftForwards + probes, readbacks: readbacks + probes };
@@ -89,13 +93,14 @@ export async function* autoFast(
 async function probe(draft: Predictor, sequence: Sequence, controller: Controller): Promise<void> {
   const { ids, attentionMask } = sequence;
   const positions = maskedPositions(sequence, ids.length);
-  const start = performance.now();
-  await draft.predict([{ ids, attentionMask, positions, choice: GREEDY }]);
-  controller.learnDraft((performance.now() - start) / ids.length);
+  const { time } = await callTimer(draft)(() =>
+    draft.predict([{ ids, attentionMask, positions, choice: GREEDY }])
+  );
+  controller.learnDraft(time.milliseconds / priceOf(draft, ids.length, ids.length));
 }
 
 function blockWaysOf(target: Predictor, options: AutoFastOptions): BlockWay[] {
-  const { threshold = 0.9, cfgScale = 0, confidence = PROBABILITY } = options;
+  const { threshold = 0.9, confidence = PROBABILITY } = options;
   const measure = confidence === PROBABILITY ? "" : ` by ${confidence}`;
   const rules: Record<string, SelectionRule> = {
     ...options.threshold === undefined
@@ -103,9 +108,7 @@ function blockWaysOf(target: Predictor, options: AutoFastOptions): BlockWay[] {
       : {},
     [`threshold ${threshold}${measure}`]: { kind: "threshold", threshold },
   };
-  const caches = target.openCanvas && cfgScale === 0
-    ? Object.keys(PASSES) as CachePolicy[]
-    : [NO_CACHE];
+  const caches = target.openCanvas ? Object.keys(PASSES) as CachePolicy[] : [NO_CACHE];
   return Object.entries(rules).flatMap(([name, rule]) =>
     caches.map((cache) => ({
       name: `${name}, cache ${cache}`,
@@ -132,19 +135,51 @@ function rowsOf(sequence: Sequence, { cfgScale = 0 }: DenoiseOptions): number {
   return sequence.ids.length * (cfgScale > 0 ? 2 : 1);
 }
 
+/** The prices of an answer's passes. */
+function passPriceOf(
+  sequence: Sequence,
+  { target, draft }: Models,
+  options: DenoiseOptions,
+): PassPrice {
+  if (target.price === undefined) return () => 1;
+  const rows = rowsOf(sequence, options);
+  const { blockLength } = options;
+  const sequences = rows / sequence.ids.length;
+  // Half of the blocks have more behind them, half less.
+  const rest = (generationLength(sequence) + blockLength) / 2;
+  const parts: Record<string, number> = {
+    [BLOCK.name]: sequences * blockLength,
+    [FROM_BLOCK.name]: sequences * rest,
+    [ALL.name]: rows,
+    [ALL_KEPT.name]: rows,
+  };
+  return ({ name }) => {
+    const own = parts[name];
+    if (own !== undefined) return target.price!(own) / rows;
+    // A round of a strategy with a draft: passes of both models over the whole sequence.
+    return (target.price!(rows) + (draft ? priceOf(draft, rows, 0) : 0)) / rows;
+  };
+}
+
 /** A confidence that both rules commit: the factor's bound for one more token than a block has. */
 function surely(blockLength: number): number {
   return 1 - 1 / (blockLength + 2);
 }
 
+/** Options of an answer whose ways are chosen by a controller. */
+interface ChosenOptions extends AutoFastOptions {
+  readonly controller: Controller;
+  readonly passPrice: PassPrice;
+}
+
 async function* byBlocks(
   sequence: Sequence,
   predictor: Predictor,
-  options: AutoFastOptions & { readonly controller: Controller },
+  options: ChosenOptions,
   chosen: BlockWay,
   ways: readonly BlockWay[],
 ): AsyncGenerator<DenoiseStep, AutoResult, void> {
-  const { fast } = options.controller;
+  const { controller: { fast }, passPrice } = options;
   const rows = rowsOf(sequence, options);
   const choices: Record<string, number> = {};
   const sure = surely(options.blockLength);
@@ -154,12 +189,12 @@ async function* byBlocks(
   let open: number | undefined;
   const learn = (count: number, milliseconds: number) => {
     const passes = Array.from({ length: count }, (_, i) => steps + i === 0 ? way.first : way.later);
-    fast.learnSteps(passes, milliseconds / rows);
+    fast.learnSteps(passes, milliseconds / rows, passPrice);
     steps += count;
   };
   const target = timedPredictor(predictor, {
-    predicted: (_answers, milliseconds) => learn(1, milliseconds),
-    ran: (chunk, milliseconds) => learn(chunk.length, milliseconds),
+    predicted: (_answers, { milliseconds }) => learn(1, milliseconds),
+    ran: (chunk, { milliseconds }) => learn(chunk.length, milliseconds),
   });
   const run = denoiseBlocks(sequence, target, {
     ...options,
@@ -167,7 +202,7 @@ async function* byBlocks(
     ofBlock(block) {
       if (block > 0) {
         fast.learnBlock(way, { steps, tokens, open });
-        way = fast.choose(ways);
+        way = fast.choose(ways, undefined, passPrice);
         steps = tokens = 0;
         open = undefined;
       }
@@ -191,28 +226,28 @@ async function* byBlocks(
 async function* withDraft(
   sequence: Sequence,
   models: Models,
-  options: AutoFastOptions & { readonly controller: Controller },
+  options: ChosenOptions,
   way: DraftWay,
 ): AsyncGenerator<DenoiseStep, AutoResult, void> {
-  const { controller, blockLength } = options;
+  const { controller, blockLength, passPrice } = options;
   const rows = rowsOf(sequence, options);
   const sure = surely(blockLength);
   let spent = 0;
   let asked: readonly Prediction[] = [];
   const drafted = (forwards: number, milliseconds: number) => {
     spent += milliseconds;
-    controller.learnDraft(milliseconds / forwards / rows);
+    controller.learnDraft(milliseconds / forwards / priceOf(models.draft!, rows, rows));
   };
   const target = timedPredictor(models.target, {
-    predicted(answers, milliseconds) {
+    predicted(answers, { milliseconds }) {
       spent += milliseconds;
       asked = answers[0];
     },
-    ran: (_steps, milliseconds) => spent += milliseconds,
+    ran: (_steps, { milliseconds }) => spent += milliseconds,
   });
   const draft = timedPredictor(models.draft!, {
-    predicted: (_answers, milliseconds) => drafted(1, milliseconds),
-    ran: (steps, milliseconds) => drafted(steps.length, milliseconds),
+    predicted: (_answers, { milliseconds }) => drafted(1, milliseconds),
+    ran: (steps, { milliseconds }) => drafted(steps.length, milliseconds),
   });
   let block = 0;
   let nfe = 0;
@@ -228,7 +263,7 @@ async function* withDraft(
       open = undefined;
     }
     if (step.nfe !== nfe) {
-      controller.fast.learnSteps([way.later], spent / rows);
+      controller.fast.learnSteps([way.later], spent / rows, passPrice);
       nfe = step.nfe;
       rounds++;
       spent = 0;

@@ -2,6 +2,7 @@
 
 import { FastController } from "./fast_controller.ts";
 import { Exploration } from "./exploration.ts";
+import { isOtherLoad, type Load, loadAt, type Prices, UNPRICED } from "./prices.ts";
 import { RelativeCosts } from "./relative_costs.ts";
 import { Costs, Recent } from "./recent_costs.ts";
 
@@ -59,6 +60,8 @@ const ENOUGH = 3;
 const OF_A_ROUND = 0.3;
 const OF_A_PASS = 0.15;
 const DRAFT = "draft";
+/** Least gain, as a share of the best way's cost, for which a way is given up before its steps. */
+const WORTH_TURNING = 0.1;
 
 /** Name of a choice in statistics. */
 export function choiceName(choice: Choice): string {
@@ -77,7 +80,8 @@ export function expectedSteps(acceptance: number, proposals: number): number {
  * second: plain 1 / p, self with depth k (1 + a + ... + a^(k-1)) / v(k), lossless with depth k (1 +
  * b + ... + b^k) / (k d + v(k + 1)). Here p is the time of a plain step, d of a draft step and v(n)
  * of the target over n states; a and b are the acceptances. Self also pays v(1) each time it
- * begins. The controller lives as long as the engine, so one request's measurements serve the next.
+ * begins. The controller lives as long as the engine, so one request's measurements serve the next,
+ * and those beside it. Costs are given per unit of price ({@linkcode Prices}).
  */
 export class Controller {
   readonly #shares = new RelativeCosts();
@@ -89,21 +93,23 @@ export class Controller {
   /** The last choice that was not a trial, and its steps. */
   #chosen: Choice["strategy"] | undefined;
   #steps = FEWEST_STEPS;
+  /** Those of the last choice. */
+  #prices = UNPRICED;
 
   /** @param fast controller of quality `fast` */
   constructor(readonly fast: FastController = new FastController()) {}
 
   /** All that was measured so far. */
   get figures(): ControllerFigures {
+    const { rows, verify } = this.#prices;
     const { plainStep } = this.#shares;
+    const over = (states: number) =>
+      plainStep && plainStep * this.#shares.verify(states) * verify(states) / rows;
     return {
-      plainStep,
+      plainStep: plainStep && plainStep * verify(1) / rows,
       draftStep: this.draftStep,
       verify: Object.fromEntries(
-        this.#shares.measuredStates.map((states) => [
-          states,
-          plainStep! * this.#shares.verify(states),
-        ]),
+        this.#shares.measuredStates.map((states) => [states, over(states)!]),
       ),
       selfAcceptance: this.#acceptance("self"),
       draftAcceptance: this.#acceptance("lossless"),
@@ -111,25 +117,32 @@ export class Controller {
     };
   }
 
-  /** Milliseconds per row of a forward pass of the draft. */
+  /** Milliseconds per row of a forward pass of the draft, at the last prices. */
   get draftStep(): number | undefined {
-    return this.#draft.of(DRAFT);
+    const cost = this.#draft.of(DRAFT);
+    return cost && cost * this.#prices.draft / this.#prices.rows;
   }
 
-  /** Records the time of a step of the plain schedule. */
-  learnPlain(millisecondsPerRow: number): void {
-    this.#shares.addPlain(millisecondsPerRow);
+  /** Sets the prices of now. */
+  priced(prices: Prices): this {
+    this.#prices = prices;
+    return this;
   }
 
-  /** Records the time of a step of the draft. */
-  learnDraft(millisecondsPerRow: number): void {
-    this.#draft.add(DRAFT, millisecondsPerRow);
-    this.#shares.addDraft(millisecondsPerRow);
+  /** Records the cost of a step of the plain schedule. */
+  learnPlain(cost: number): void {
+    this.#shares.addPlain(cost);
   }
 
-  /** Records the time of a forward pass of the target over `states` states. */
-  learnVerify(states: number, millisecondsPerRow: number): void {
-    this.#shares.addVerify(states, millisecondsPerRow);
+  /** Records the cost of a step of the draft. */
+  learnDraft(cost: number): void {
+    this.#draft.add(DRAFT, cost);
+    this.#shares.addDraft(cost);
+  }
+
+  /** Records the cost of a forward pass of the target over `states` states. */
+  learnVerify(states: number, cost: number): void {
+    this.#shares.addVerify(states, cost);
   }
 
   /** Records that the first `accepted` of a round's `proposed` proposals were accepted. */
@@ -148,14 +161,18 @@ export class Controller {
       (this.#sum(strategy, "judged") + FIRST_WEIGHT);
   }
 
+  /** A pass of the target over `states` states as a share of a plain step. */
+  #verify(states: number): number {
+    const { verify } = this.#prices;
+    return this.#shares.verify(states) * verify(states) / verify(1);
+  }
+
   /** Expected time of a step, as a share of a plain step, without the cost of beginning. */
   expected({ strategy, depth }: Drafting): number {
     const acceptance = this.#acceptance(strategy);
-    if (strategy === "self") {
-      return this.#shares.verify(depth) / expectedSteps(acceptance, depth - 1);
-    }
-    return (depth * this.#shares.draft! + this.#shares.verify(depth + 1)) /
-      expectedSteps(acceptance, depth);
+    if (strategy === "self") return this.#verify(depth) / expectedSteps(acceptance, depth - 1);
+    const draft = this.#shares.draft! * this.#prices.draft / this.#prices.verify(1);
+    return (depth * draft + this.#verify(depth + 1)) / expectedSteps(acceptance, depth);
   }
 
   /** About one relative standard deviation of the expected time. */
@@ -169,8 +186,12 @@ export class Controller {
     this.#looks.used(choiceName(choice), steps / FEWEST_STEPS);
   }
 
-  /** Chooses the way of the next steps. Every way is tried before it is judged. */
-  choose(hasDraft: boolean): Choice {
+  /**
+   * Chooses the way of the next steps. Every way is tried before it is judged.
+   * @param prices those of now
+   */
+  choose(hasDraft: boolean, prices = UNPRICED): Choice {
+    this.#prices = prices;
     const { repeated, ...choice } = this.#choose(hasDraft);
     if (!repeated) return choice;
     this.#steps = this.#chosen === choice.strategy
@@ -186,18 +207,42 @@ export class Controller {
     const steps = STEPS_PER_TRY;
     if (this.#shares.verifies < ENOUGH) return { strategy: "self", depth: 2, steps };
     if (hasDraft && this.#shares.drafts < ENOUGH) return { strategy: "lossless", depth: 2, steps };
-    const self = DEPTHS.slice(1).map((depth) => ({ strategy: "self", depth, steps }) as const);
-    const lossless = DEPTHS.map((depth) => ({ strategy: "lossless", depth, steps }) as const);
-    const drafting = [...self, ...hasDraft ? lossless : []].map((choice) => {
-      const step = this.expected(choice);
-      const first = choice.strategy === "self" ? this.#shares.verify(1) : 0;
-      const sure = step * (1 + this.#uncertainty(choice.strategy)) + first / MOST_STEPS;
-      return { choice, name: choiceName(choice), cost: sure, tried: steps * step + first };
-    });
-    const ways = [{ choice: plain, name: choiceName(plain), cost: 1, tried: steps }, ...drafting];
+    const ways = this.#ways(hasDraft);
     const best = Math.min(...ways.map(({ cost }) => cost));
     const looks = ways.map((way) => ({ ...way, look: (way.tried / best - steps) / FEWEST_STEPS }));
     const { choice, cost } = this.#looks.pick(looks);
     return cost > best ? { ...choice, steps } : { ...choice, repeated: true };
+  }
+
+  /**
+   * Whether a way should be given up before its steps are taken: since it was chosen the load has
+   * become another, and another way is now clearly better.
+   */
+  turnsFrom(choice: Choice, before: Load, hasDraft: boolean, now: Prices): boolean {
+    if (!isOtherLoad(before, loadAt(now))) return false;
+    if (this.#shares.verifies < ENOUGH || (hasDraft && this.#shares.drafts < ENOUGH)) return false;
+    this.#prices = now;
+    const ways = this.#ways(hasDraft);
+    const own = ways.find(({ name }) => name === choiceName(choice))?.cost ?? 1;
+    const best = Math.min(...ways.map(({ cost }) => cost));
+    if (own <= best * (1 + WORTH_TURNING)) return false;
+    this.#steps = FEWEST_STEPS;
+    this.#chosen = undefined;
+    return true;
+  }
+
+  /** All ways, with their costs as shares of a plain step; both models must be measured. */
+  #ways(hasDraft: boolean) {
+    const plain: Choice = { strategy: "plain", steps: FEWEST_STEPS };
+    const steps = STEPS_PER_TRY;
+    const self = DEPTHS.slice(1).map((depth) => ({ strategy: "self", depth, steps }) as const);
+    const lossless = DEPTHS.map((depth) => ({ strategy: "lossless", depth, steps }) as const);
+    const drafting = [...self, ...hasDraft ? lossless : []].map((choice) => {
+      const step = this.expected(choice);
+      const first = choice.strategy === "self" ? this.#verify(1) : 0;
+      const sure = step * (1 + this.#uncertainty(choice.strategy)) + first / MOST_STEPS;
+      return { choice, name: choiceName(choice), cost: sure, tried: steps * step + first };
+    });
+    return [{ choice: plain, name: choiceName(plain), cost: 1, tried: steps }, ...drafting];
   }
 }

@@ -12,6 +12,12 @@ export interface Pass {
   readonly like?: string;
 }
 
+/** The price of a pass now, per row of the whole sequence; always 1 if prices are not known. */
+export type PassPrice = (pass: Pass) => number;
+
+/** All passes at one price: costs are milliseconds per row. */
+const UNPRICED: PassPrice = () => 1;
+
 /** One way to denoise a block. */
 export interface FastWay {
   /** Name in statistics. */
@@ -60,7 +66,8 @@ const USUAL = "usual";
  * estimate of n - 1 is proportional to the number of tokens that the block's first pass was not
  * sure of, with a factor for each rule. That number differs more between blocks than the rules
  * differ, and does not depend on the rule. A way that was not measured yet is given its least
- * possible cost, so every way is tried as long as it could win.
+ * possible cost, so every way is tried as long as it could win. What passes cost is kept per unit of
+ * their price, and compared at the prices of now (prices.ts).
  */
 export class FastController {
   readonly #costs = new Costs();
@@ -69,25 +76,29 @@ export class FastController {
   readonly #tokens = new Recent<number>(BLOCKS_KEPT);
   readonly #used = new Map<string, FastWay>();
   readonly #looks = new Exploration();
+  /** Those of the last choice. */
+  #priceOf = UNPRICED;
 
   /**
    * Records the time of several steps that ran together.
    * @param millisecondsPerRow time per row of the whole sequence, even if only a part was run
    */
-  learnSteps(passes: readonly Pass[], millisecondsPerRow: number): void {
+  learnSteps(passes: readonly Pass[], millisecondsPerRow: number, priceOf = UNPRICED): void {
     for (const pass of passes) this.#passes.set(pass.name, pass);
     const names = [...new Set(passes.map(({ name }) => name))];
-    if (names.length === 1) return this.#costs.add(names[0], millisecondsPerRow / passes.length);
-    const known = (name: string) => this.#costs.of(name) ?? 0;
+    const add = (name: string, cost: number) =>
+      this.#costs.add(name, cost / priceOf(this.#passes.get(name)!));
+    if (names.length === 1) return add(names[0], millisecondsPerRow / passes.length);
+    const known = (name: string) => this.#cost(this.#passes.get(name)!, priceOf) ?? 0;
     const expected = passes.reduce((total, { name }) => total + known(name), 0);
     const unknown = names.filter((name) => known(name) === 0);
     if (unknown.length === 0) {
       // The time of a run is divided among its passes in proportion to their usual costs.
       const costs = names.map((name) => known(name) * millisecondsPerRow / expected);
-      names.forEach((name, i) => this.#costs.add(name, costs[i]));
+      names.forEach((name, i) => add(name, costs[i]));
     } else if (unknown.length === 1) {
       const times = passes.filter(({ name }) => name === unknown[0]).length;
-      this.#costs.add(unknown[0], (millisecondsPerRow - expected) / times);
+      add(unknown[0], (millisecondsPerRow - expected) / times);
     }
   }
 
@@ -127,15 +138,22 @@ export class FastController {
     return this.#costs.measurements(name) >= ENOUGH;
   }
 
+  /** Milliseconds per row of a pass, as measured. */
+  #cost(pass: Pass, priceOf: PassPrice): number | undefined {
+    const cost = this.#costs.of(pass.name);
+    return cost && cost * priceOf(pass);
+  }
+
   /** Milliseconds per row of a step, as measured, and limited by the costs of related passes. */
-  #stepCost(pass: Pass, drafting: number): number {
+  #stepCost(pass: Pass, drafting: number, priceOf: PassPrice): number {
     const measured = [...this.#passes.values()].filter((other) => this.#isMeasured(other));
     const costsOf = (related: (other: Pass) => boolean) =>
-      measured.filter(related).map(({ name }) => this.#costs.of(name)!);
+      measured.filter(related).map((other) => this.#cost(other, priceOf)!);
     const most = costsOf(({ contains }) => contains.includes(pass.name));
     const measurements = this.#costs.measurements(pass.name);
-    if (measurements >= MANY) return this.#costs.of(pass.name)!;
-    if (measurements >= ENOUGH) return Math.min(this.#costs.of(pass.name)!, ...most);
+    const own = this.#cost(pass, priceOf)!;
+    if (measurements >= MANY) return own;
+    if (measurements >= ENOUGH) return Math.min(own, ...most);
     const parts = costsOf(({ name }) => pass.contains.includes(name));
     const likes = costsOf(({ name }) => name === pass.like).map((cost) => LIKE * cost);
     return Math.min(Math.max(0, ...parts, ...likes), ...most) + drafting;
@@ -145,10 +163,10 @@ export class FastController {
    * Expected milliseconds per row of a block, or their least possible value.
    * @param draftForward milliseconds per row of a forward pass of the draft, if known
    */
-  expected(way: FastWay, draftForward = 0): number {
+  expected(way: FastWay, draftForward = 0, priceOf = UNPRICED): number {
     const drafting = way.drafts ? draftForward : 0;
-    return this.#stepCost(way.first, drafting) +
-      (this.#expectedSteps(way) - 1) * this.#stepCost(way.later, drafting);
+    return this.#stepCost(way.first, drafting, priceOf) +
+      (this.#expectedSteps(way) - 1) * this.#stepCost(way.later, drafting, priceOf);
   }
 
   /** Expected tokens per millisecond and row of every measured way. */
@@ -157,7 +175,9 @@ export class FastController {
     const typical = sumOf(tokens, (count) => count) / tokens.length;
     const measured = [...this.#used.values()]
       .filter(({ first, later }) => this.#isMeasured(first) && this.#isMeasured(later));
-    return Object.fromEntries(measured.map((way) => [way.name, typical / this.expected(way)]));
+    return Object.fromEntries(
+      measured.map((way) => [way.name, typical / this.expected(way, 0, this.#priceOf)]),
+    );
   }
 
   /**
@@ -165,12 +185,17 @@ export class FastController {
    * @param possible ways, at least one without a draft; of equal ones the first is taken
    * @param draftForward milliseconds per row of a draft's forward pass, if known
    */
-  choose<Way extends FastWay>(possible: readonly Way[], draftForward = 0): Way {
+  choose<Way extends FastWay>(
+    possible: readonly Way[],
+    draftForward = 0,
+    priceOf = UNPRICED,
+  ): Way {
+    this.#priceOf = priceOf;
     const plain = possible.filter(({ drafts }) => !drafts);
     const ready = this.#blocks.of(USUAL).length >= MIXED_IN &&
       plain.some(({ first, later }) => this.#isMeasured(first) && this.#isMeasured(later));
     const priced = (ready ? possible : plain)
-      .map((way) => ({ name: way.name, cost: this.expected(way, draftForward), way }));
+      .map((way) => ({ name: way.name, cost: this.expected(way, draftForward, priceOf), way }));
     const best = priced.reduce((a, b) => b.cost < a.cost ? b : a);
     if (!ready) return best.way;
     // An unmeasured way costs at least its estimate: if that equals the best, it cannot win.

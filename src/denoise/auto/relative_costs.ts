@@ -12,7 +12,7 @@ const ENOUGH = 3;
 const LINE_WEIGHT = 8;
 
 /**
- * Costs of passes as shares of a plain step. Other work on the machine slows down all passes alike,
+ * Costs of passes as shares of a plain step, each per unit of its price (prices.ts). Other work on the machine slows down all passes alike,
  * so shares stay the same while milliseconds drift. Long after the last plain step, a pass with a
  * known share tells what a plain step takes now. The first measurement of each pass is left out,
  * because it includes compiling kernels.
@@ -23,40 +23,39 @@ export class RelativeCosts {
   #begun = false;
   #behindPlain = 0;
 
-  /** Current milliseconds per row of a plain step; undefined before one was measured. */
+  /** Current cost of a plain step; undefined before one was measured. */
   get plainStep(): number | undefined {
     return middle(this.#latest);
   }
 
-  /** Records the time of a plain step. */
-  addPlain(millisecondsPerRow: number): void {
-    if (!(millisecondsPerRow > 0)) return;
-    if (this.#begun) this.#setPace(millisecondsPerRow);
+  /** Records the cost of a plain step. */
+  addPlain(cost: number): void {
+    if (!(cost > 0)) return;
+    if (this.#begun) this.#setPace(cost);
     this.#begun = true;
     this.#behindPlain = 0;
   }
 
-  /** Records the time of a denoising step of the draft. */
-  addDraft(millisecondsPerRow: number): void {
-    this.#add("draft", millisecondsPerRow);
+  /** Records the cost of a denoising step of the draft. */
+  addDraft(cost: number): void {
+    this.#add("draft", cost);
   }
 
-  /** Records the time of a forward pass of the target over `states` states. */
-  addVerify(states: number, millisecondsPerRow: number): void {
-    this.#add(`${states}`, millisecondsPerRow);
+  /** Records the cost of a forward pass of the target over `states` states. */
+  addVerify(states: number, cost: number): void {
+    this.#add(`${states}`, cost);
   }
 
   #setPace(plainStep: number): void {
     this.#latest = [...this.#latest, plainStep].slice(-LATEST);
   }
 
-  #add(name: string, millisecondsPerRow: number): void {
+  #add(name: string, cost: number): void {
     const plain = this.plainStep;
-    if (plain === undefined || !(millisecondsPerRow > 0)) return;
+    if (plain === undefined || !(cost > 0)) return;
     const sure = this.#shares.measurements(name) >= ENOUGH;
-    if (this.#behindPlain++ >= NEAR && sure) {
-      this.#setPace(millisecondsPerRow / this.#shares.of(name)!);
-    } else this.#shares.add(name, millisecondsPerRow / plain);
+    if (this.#behindPlain++ >= NEAR && sure) this.#setPace(cost / this.#shares.of(name)!);
+    else this.#shares.add(name, cost / plain);
   }
 
   /** Share of a pass over one state: the work of a plain step, with another readback. */

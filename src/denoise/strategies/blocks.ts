@@ -27,8 +27,7 @@ export interface BlockOptions extends PassOptions {
  * On a canvas steps run in chunks. Their number is estimated from the commits per step so far. A
  * step after the one that completed the block finds no candidate and does nothing; it is not
  * yielded, and counts in `idleForwards` instead of `nfe`.
- * @throws as {@linkcode denoise}, and {@linkcode RangeError} for more than one sequence, guidance with
- * a cache, or a rule out of range
+ * @throws as {@linkcode denoise}, and {@linkcode RangeError} for a rule out of range
  */
 export async function* denoiseBlocks(
   sequence: Sequence,

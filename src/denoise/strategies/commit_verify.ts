@@ -71,7 +71,7 @@ export interface CommitVerifyOptions extends RoundOptions {
  * A step is yielded after the verification, with only the tokens that are kept: a guess that is
  * taken back is never a commit. Draft and target share the round's noise.
  * @throws as `denoise`, and {@linkcode RangeError} for a threshold, depth, interval or number of rounds
- * out of range, remasking `random`, or a cache with guidance
+ * out of range, or remasking `random`
  */
 export async function* commitVerify(
   sequence: Sequence,

@@ -111,7 +111,10 @@ export function question(
     ids: sequence.ids.subarray(0, horizon),
     attentionMask: sequence.attentionMask?.subarray(0, horizon),
     positions: maskedPositions(sequence, end).filter((position) => position >= blockStart),
-    guidance: unconditional && { scale: cfgScale, unconditionalIds: unconditional.ids },
+    guidance: unconditional && {
+      scale: cfgScale,
+      unconditionalIds: unconditional.ids.subarray(0, horizon),
+    },
     choice: sampledChoice(step.choices[0], sequence, options),
   };
 }

@@ -25,7 +25,7 @@ const stats: GenerateStats = {
   readbacks: 14,
   targetSeconds: 0.75,
   draftSeconds: 0.5,
-  readbackSeconds: 1,
+  readbackSeconds: 1.5,
   seconds: 2,
 };
 const usage = { promptTokens: 4, completionTokens: 10 };
@@ -37,7 +37,7 @@ Deno.test("an answer's figures, line by line, and its acceptance as shares with 
     "strategy lossless, cache dual",
     "  target    0.75 s, 5 forwards over 12 states",
     "  draft     0.50 s, 9 forwards",
-    "  readback  1.00 s of these waiting for the GPU, 14 times",
+    "  readback  1.50 s waiting for results, 14 times",
     "  idle      1 forwards with nothing left to do",
     "  cache     2 refreshes",
     "  accepted  67% (6 of 9)",

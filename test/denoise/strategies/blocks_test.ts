@@ -283,7 +283,6 @@ Deno.test("what makes no sense is refused by name before the model is asked", as
     [{ confidence: "entropy" }, "rule threshold needs a confidence in [0, 1]"],
     [{ confidence: "entropy", ...factor(1) }, "rule factor needs a confidence in [0, 1]"],
     [{ confidence: "best" as "margin" }, "confidence is best: expected one of probability, margin"],
-    [{ cache: "dual", cfgScale: 1 }, "cache none"],
     [{ cache: "prefix", refreshInterval: 0.5 }, "refreshInterval is 0.5"],
     [{ cache: "prefix", refreshInterval: NaN }, "refreshInterval is NaN"],
     [{ seeds: [1, 2] }, "seeds has 2 entries for 1 sequences"],

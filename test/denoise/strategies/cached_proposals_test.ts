@@ -37,7 +37,7 @@ const caseArb = fc.record({
   }),
 }).map(({ draw: { sequence, options }, passes, ...rest }) => ({
   sequence,
-  options: { ...options, cfgScale: 0, ...passes },
+  options: { ...options, ...passes },
   ...rest,
 }));
 
@@ -144,7 +144,7 @@ Deno.test("rounds end at a refresh and with the block", async () => {
   assert(self.result.proposed.every((count) => count <= 3));
 });
 
-Deno.test("a cache needs a target that keeps it, and no guidance", async () => {
+Deno.test("a cache needs a target that keeps it, and options in range", async () => {
   const sequence = newSequence([1], 8, MASK);
   const options: ProposalOptions = {
     blockLength: 4,
@@ -160,8 +160,6 @@ Deno.test("a cache needs a target that keeps it, and no guidance", async () => {
   const canvas = new ToyCanvasModel();
   const bad: [Partial<ProposalOptions>, ToyModel, string][] = [
     [{}, model, "keeps no keys and values: use cache none"],
-    [{ cfgScale: 1 }, canvas, "guidance needs two: cache none"],
-    [{ cache: "none", cfgScale: 1, suffixWindow: 2 }, canvas, "suffixes are only pruned without"],
     [{ refreshInterval: 0 }, canvas, "refreshInterval is 0"],
     [{ suffixWindow: -1 }, canvas, "suffixWindow is -1"],
     [{ cache: "triple" as "dual" }, canvas, "cache is triple: expected none, prefix, dual"],

@@ -338,7 +338,6 @@ Deno.test("what makes no sense is refused by name before a model is asked", asyn
     [{ refreshInterval: 0 }, "refreshInterval is 0"],
     [{ remasking: "random" }, "goes by confidence"],
     [{ confidence: "margin" }, "confidence is margin: this strategy compares probabilities"],
-    [{ cache: "dual", cfgScale: 1 }, "guidance needs two"],
     [{ seeds: [] }, "seeds has 0 entries"],
   ];
   for (const [change, message] of bad) {

@@ -1,0 +1,72 @@
+/** What shared passes cost, as they are measured, and who pays for them. */
+
+import type { PassJob } from "../../model/batch/pass_job.ts";
+import { chargedCost, CostCurve } from "./cost_curve.ts";
+import type { PassModel } from "./policy.ts";
+import type { RowPrice } from "./row_price.ts";
+
+/** Share of a new measurement in the mean of the turnaround. */
+const NEW_SHARE = 1 / 8;
+
+type Jobs = readonly PassJob<unknown>[];
+
+/** The costs of both models' passes. */
+export class PassCosts {
+  /** Milliseconds of a pass by its rows. */
+  readonly curves = { target: new CostCurve(), draft: new CostCurve() };
+  #turnaround = 0;
+
+  /** Milliseconds from asking for a pass to its result lately; 0 before the first. */
+  get turnaround(): number {
+    return this.#turnaround;
+  }
+
+  /**
+   * Learns from a run, if all its passes had the same rows.
+   * @param passes that each job ran at most
+   */
+  learn(model: PassModel, jobs: Jobs, passes: number, milliseconds: number): void {
+    const ran = Math.min(passes, jobs[0].passes);
+    if (!jobs.every((job) => Math.min(passes, job.passes) === ran)) return;
+    this.curves[model].learn(rowsOf(jobs), milliseconds / ran);
+  }
+
+  /** Learns how long a call has waited for a pass and had it. */
+  learnTurnaround(milliseconds: number): void {
+    const before = this.#turnaround || milliseconds;
+    this.#turnaround = before + (milliseconds - before) * NEW_SHARE;
+  }
+
+  /**
+   * Divides the time of a run among its jobs.
+   * @param prices of each job's request, which learn what else was in its passes
+   * @returns milliseconds that each job pays, together `milliseconds`
+   */
+  charge(
+    model: PassModel,
+    jobs: Jobs,
+    prices: readonly RowPrice[],
+    passes: number,
+    milliseconds: number,
+  ): number[] {
+    const curve = this.curves[model];
+    const charges = jobs.map(() => 0);
+    const most = jobs.reduce((most, job) => Math.max(most, Math.min(passes, job.passes)), 0);
+    for (let pass = 0; pass < most; pass++) {
+      const within = jobs.filter((job) => job.passes > pass);
+      const all = rowsOf(within);
+      for (const [i, { rows, passes }] of jobs.entries()) {
+        if (passes <= pass) continue;
+        charges[i] += chargedCost(curve, rows, all, within.length);
+        prices[i].shared(rows, all, within.length);
+      }
+    }
+    const sum = charges.reduce((sum, charge) => sum + charge, 0);
+    return charges.map((charge) => milliseconds * charge / sum);
+  }
+}
+
+/** Rows of jobs together. */
+export function rowsOf(jobs: Jobs): number {
+  return jobs.reduce((sum, job) => sum + job.rows, 0);
+}

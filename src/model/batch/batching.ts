@@ -1,0 +1,183 @@
+/** Runs jobs of several requests in shared passes of one model. */
+
+import type { CanvasSequence, Commit, Prediction } from "../../denoise/predictor.ts";
+import { GpuError, GpuMemoryError } from "../../gpu/device.ts";
+import { mostRows } from "../forward_pass.ts";
+import { checkInput } from "../input.ts";
+import { withoutIdleGuidance } from "../rows.ts";
+import { HostCanvas } from "./host_canvas.ts";
+import { ModelJob, statesJob, stepsJob, type Unit } from "./jobs.ts";
+import { PAGE_POSITIONS, type Reservation } from "./page_book.ts";
+import type { JobResults, PageReservation, PassJob, TogetherOptions } from "./pass_job.ts";
+import { type RunSpace, sharedRun, type UnitResult } from "./shared_run.ts";
+
+/** A part of a job, and its place among the job's parts. */
+interface Place {
+  readonly job: number;
+  readonly part: number;
+  readonly unit: Unit;
+}
+
+/** Runs `body`; if it throws, what it recorded is dropped. */
+export type GuardedRun = (body: () => Promise<void>) => Promise<void>;
+
+/** Makes canvases and runs jobs of one model. */
+export class Batching {
+  readonly #space: RunSpace;
+  readonly #guarded: GuardedRun;
+  #running = false;
+
+  constructor(space: RunSpace, guarded: GuardedRun) {
+    this.#space = space;
+    this.#guarded = guarded;
+  }
+
+  /** Opens a canvas. @throws {RangeError} {@linkcode GpuError} when it does not fit the device */
+  canvas(opened: readonly CanvasSequence[], reserved?: PageReservation): HostCanvas {
+    const { context, pool } = this.#space;
+    opened.forEach((sequence, i) => checkInput(context.config, sequence, `sequences[${i}]`));
+    const canvas = new HostCanvas(
+      opened.map(withoutIdleGuidance),
+      {
+        ...pool,
+        book: pool.book,
+        known: pool.known,
+        reserved: reserved as Reservation | undefined,
+      },
+      { steps: stepsJob, states: statesJob },
+    );
+    this.checkRows(canvas.all.reduce((sum, { ids }) => sum + ids.length, 0));
+    return canvas;
+  }
+
+  /** Rows that a pass on this device may have. */
+  get most(): number {
+    const { gpu, config } = this.#space.context;
+    return mostRows(gpu, config);
+  }
+
+  /** @throws {GpuError} when so many rows do not fit the device in one pass */
+  checkRows(rows: number): void {
+    if (rows <= this.most) return;
+    const { gpu, config } = this.#space.context;
+    throw new GpuError(
+      `${rows} rows in one forward pass, ${gpu.name} has room for ${this.most} at hidden size ` +
+        `${config.hiddenSize}. Use a shorter sequence or a smaller batch.`,
+    );
+  }
+
+  /** As {@linkcode BatchModel.runTogether}. */
+  async run<const T extends readonly PassJob<unknown>[]>(
+    jobs: T,
+    passes: number,
+    { signal }: TogetherOptions = {},
+  ): Promise<JobResults<T>> {
+    const all = jobs.map((job) => checkJob(job));
+    if (this.#running) throw new Error("a run began before the one before it was over");
+    const canvases = all.flatMap(({ canvas }) => canvas ?? []);
+    if (new Set(canvases).size < canvases.length) {
+      throw new Error("two jobs of one canvas are in a run");
+    }
+    for (const job of all) job.done = true;
+    for (const canvas of canvases) canvas.hold();
+    this.#running = true;
+    try {
+      return await this.#runAll(all, passes, signal) as JobResults<T>;
+    } finally {
+      this.#running = false;
+      for (const canvas of canvases) canvas.letGo();
+    }
+  }
+
+  async #runAll(
+    jobs: readonly ModelJob<unknown>[],
+    passes: number,
+    signal: AbortSignal | undefined,
+  ): Promise<unknown[]> {
+    const { context: { pace } } = this.#space;
+    const results: UnitResult[][] = jobs.map(({ units }) =>
+      units.map((unit): UnitResult => unit.kind === "steps" ? [] : [])
+    );
+    const count = Math.min(passes, Math.max(0, ...jobs.map((job) => job.passes)));
+    const rows = jobs.reduce((sum, job) => sum + job.rows, 0);
+    // Slow passes are read back one by one, so that the run can end between two of them.
+    const length = signal && pace.isSlow(rows) ? 1 : count;
+    for (let pass = 0; pass < count; pass += length) {
+      if (pass > 0 && signal?.aborted) break;
+      try {
+        const passes = Math.min(length, count - pass);
+        await this.#guarded(() => this.#runPasses(jobs, pass, passes, results));
+      } catch (error) {
+        // What ran is returned, and the rest is as if nobody had asked for it.
+        if (pass === 0 || !(error instanceof GpuMemoryError)) throw error;
+        break;
+      }
+    }
+    return jobs.map((job, i) => job.resultOf(results[i]));
+  }
+
+  /** Runs `count` passes from `first` on of all jobs, in as many groups as the device's limits need. */
+  async #runPasses(
+    jobs: readonly ModelJob<unknown>[],
+    first: number,
+    count: number,
+    results: UnitResult[][],
+  ): Promise<void> {
+    const { context: { pace } } = this.#space;
+    const effects: (() => void)[] = [];
+    for (const group of this.#groups(jobs, first)) {
+      const start = performance.now();
+      const units = group.map(({ unit }) => unit);
+      const run = await sharedRun(this.#space, units, count);
+      effects.push(run.apply);
+      for (const [i, { job, part, unit }] of group.entries()) {
+        if (unit.kind === "question") results[job][part] = run.units[i];
+        else (results[job][part] as Commit[][][]).push(...run.units[i] as Commit[][][]);
+      }
+      if (run.rows > 0 && units.some(({ kind }) => kind === "steps")) {
+        pace.millisecondsPerRow = (performance.now() - start) / run.rows;
+      }
+    }
+    for (const effect of effects) effect();
+  }
+
+  /** The parts of jobs that run from a pass on, in groups that fit the device. */
+  #groups(jobs: readonly ModelJob<unknown>[], first: number): Place[][] {
+    const { pool } = this.#space;
+    // Rows that states may have for themselves, if there is room for them at all.
+    const mostBorrowed = PAGE_POSITIONS * Math.max(0, pool.bindable - pool.book.total);
+    const groups: { rows: number; borrowed: number; places: Place[] }[] = [];
+    for (const [job, { units }] of jobs.entries()) {
+      for (const [part, whole] of units.entries()) {
+        const unit = partFrom(whole, first);
+        if (!unit) continue;
+        const { rows, borrowed } = unit;
+        this.checkRows(rows);
+        let group = groups.find((open) =>
+          open.rows + rows <= this.most &&
+          (borrowed === 0 || open.borrowed === 0 || open.borrowed + borrowed <= mostBorrowed)
+        );
+        if (!group) groups.push(group = { rows: 0, borrowed: 0, places: [] });
+        group.rows += rows;
+        group.borrowed += borrowed;
+        group.places.push({ job, part, unit });
+      }
+    }
+    return groups.map(({ places }) => places);
+  }
+}
+
+/** What is left of a part of a job from a pass on; undefined if nothing. */
+function partFrom(unit: Unit, pass: number): Unit | undefined {
+  if (pass === 0) return unit.kind === "steps" && unit.steps.length === 0 ? undefined : unit;
+  if (unit.kind === "question" || unit.steps.length <= pass) return undefined;
+  return { ...unit, steps: unit.steps.slice(pass) };
+}
+
+/** @throws {Error} for a job that was run, or of another model */
+function checkJob(job: PassJob<unknown>): ModelJob<Prediction[][] | Commit[][][]> {
+  if (!(job instanceof ModelJob)) throw new Error("a job of something that is no model");
+  if (job.done) throw new Error("a job is run once");
+  job.canvas?.checkAlive();
+  return job;
+}

@@ -1,0 +1,161 @@
+/** The kept keys and values of one sequence: the row of the pool in which each of its positions lies. */
+
+import { PAGE_POSITIONS, type PageBook, type PageHolder, pagesFor } from "./page_book.ts";
+import type { Reservation } from "./page_book.ts";
+
+/** A page that is copied: from one to another. */
+export type PageCopy = readonly [from: number, to: number];
+
+/**
+ * What pages hold, by page: two of one content hold the same keys and values. Keys and values of any
+ * position depend on all tokens that the pass saw, so that equal prompts alone do not make equal pages.
+ */
+export class KnownPages {
+  readonly #pages = new Map<string, number>();
+  readonly #contents = new Map<number, string>();
+
+  /** The page with a content. */
+  find(content: string): number | undefined {
+    return this.#pages.get(content);
+  }
+
+  /** The page holds this from now on, or something unknown. */
+  set(page: number, content: string | undefined): void {
+    const before = this.#contents.get(page);
+    if (before !== undefined) {
+      this.#contents.delete(page);
+      if (this.#pages.get(before) === page) this.#pages.delete(before);
+    }
+    if (content === undefined) return;
+    this.#contents.set(page, content);
+    if (!this.#pages.has(content)) this.#pages.set(content, page);
+  }
+}
+
+/** Visible positions `[first, end)`. */
+export type Span = readonly [first: number, end: number];
+
+/** Pages that a sequence takes in place of those that it shares. */
+export interface OwnPages {
+  /** What must be copied before they are adopted: pages that a run reads before it writes them. */
+  readonly copies: readonly PageCopy[];
+  /** They replace the shared ones. */
+  adopt(): void;
+  /** They are given back. */
+  drop(): void;
+}
+
+/** Indices of the pages in which some visible positions lie. */
+function pagesOf(first: number, end: number): number[] {
+  if (end <= first) return [];
+  const begin = Math.floor(first / PAGE_POSITIONS);
+  return Array.from({ length: pagesFor(end) - begin }, (_, i) => begin + i);
+}
+
+/** Pages of one sequence. */
+export class KeptTable implements PageHolder {
+  readonly #book: PageBook;
+  readonly #known: KnownPages;
+  #pages: number[] = [];
+  /** Positions, of the visible ones, whose keys and values are kept. */
+  filled = 0;
+
+  /** @param positions visible positions of the sequence */
+  constructor(
+    book: PageBook,
+    known: KnownPages,
+    readonly positions: number,
+    readonly reserved?: Reservation,
+  ) {
+    this.#book = book;
+    this.#known = known;
+  }
+
+  /** Whether it has pages. */
+  get begun(): boolean {
+    return this.#pages.length > 0;
+  }
+
+  /** The pages, in the order of positions. */
+  get pages(): readonly number[] {
+    return this.#pages;
+  }
+
+  /** Row of the pool of a visible position. */
+  rowOf(position: number): number {
+    return this.#pages[Math.floor(position / PAGE_POSITIONS)] * PAGE_POSITIONS +
+      position % PAGE_POSITIONS;
+  }
+
+  /** Takes pages for all positions, if it has none. @throws {PagesError} */
+  begin(): void {
+    if (!this.begun) this.#pages = this.#book.take(pagesFor(this.positions), this);
+  }
+
+  /**
+   * Takes pages of its own for those that it shares and that a run will write to. They are its pages
+   * once they are adopted.
+   * @param spans visible positions that the passes of a run write to, in their order
+   * @throws {PagesError} with nothing changed
+   */
+  pagesToOwn(spans: readonly Span[]): OwnPages {
+    const written = new Set(spans.flatMap(([first, end]) => pagesOf(first, end)));
+    const shared = [...written].filter((i) => this.#book.isShared(this.#pages[i]));
+    const taken = this.#book.take(shared.length, this);
+    // Every pass reads all keys: what a page holds is needed unless the first one writes all of it.
+    const needed = (i: number) => !this.#isWhole(i, ...spans[0]);
+    const swaps = shared.map((i, j) => ({ i, from: this.#pages[i], to: taken[j] }));
+    return {
+      copies: swaps.filter(({ i }) => needed(i)).map(({ from, to }) => [from, to]),
+      adopt: () => {
+        for (const { i, from, to } of swaps) {
+          this.#book.give(from, this);
+          this.#pages[i] = to;
+        }
+        // What the passes leave there is known to nobody.
+        for (const i of written) this.#known.set(this.#pages[i], undefined);
+      },
+      drop: () => taken.forEach((page) => this.#book.give(page, this)),
+    };
+  }
+
+  /** Whether all positions that a page has are in `[first, end)`. */
+  #isWhole(page: number, first: number, end: number): boolean {
+    return first <= page * PAGE_POSITIONS &&
+      end >= Math.min(this.positions, (page + 1) * PAGE_POSITIONS);
+  }
+
+  /**
+   * A refresh has written to all visible positions below `end`. Its pages hold what `content` says,
+   * except those to which something was written later; where another page holds that too, it is shared.
+   */
+  refreshed(end: number, content: string, later: readonly Span[]): void {
+    this.filled = Math.max(this.filled, end);
+    const spoilt = new Set(later.flatMap(([first, end]) => pagesOf(first, end)));
+    for (const i of pagesOf(0, end)) {
+      if (spoilt.has(i) || !this.#isWhole(i, 0, end)) continue;
+      const own = this.#pages[i];
+      const key = `${i} of ${content}`;
+      const other = this.#known.find(key);
+      if (other === own) continue;
+      if (other === undefined) {
+        this.#known.set(own, key);
+        continue;
+      }
+      this.#known.set(own, undefined);
+      this.#book.share(other, this);
+      this.#book.give(own, this);
+      this.#pages[i] = other;
+    }
+  }
+
+  /** Gives all pages back. */
+  end(): void {
+    for (const page of this.#pages) {
+      if (!this.#book.isShared(page)) this.#known.set(page, undefined);
+      this.#book.give(page, this);
+    }
+    this.#pages = [];
+    this.filled = 0;
+  }
+}

@@ -1,0 +1,50 @@
+/** Data of a run that kernels only read: regions of one tensor, which are uploaded in one write. */
+
+import { type Tensor, upload } from "../../gpu/tensor.ts";
+import type { PredictionContext } from "../prediction_pass.ts";
+
+/** Words from one region to the next are a multiple of this: a binding may begin at 256 bytes. */
+const ALIGNED_WORDS = 64;
+
+/**
+ * Regions by name. Each lies where it lay in the runs before, as long as there is room for it: bind
+ * groups are kept by the regions that they bind.
+ */
+export class Regions {
+  readonly #places = new Map<string, { first: number; capacity: number }>();
+  readonly #put = new Map<string, Uint32Array>();
+  #words = new Uint32Array(0);
+
+  /** Sets the data of a region for the next upload. */
+  put(name: string, words: Uint32Array): void {
+    this.#put.set(name, words);
+  }
+
+  /** Uploads what was put. @returns the tensor of each region that was put */
+  upload({ gpu, scratch }: PredictionContext): (name: string) => Tensor {
+    for (const [name, { length }] of this.#put) {
+      const place = this.#places.get(name);
+      if (place && place.capacity >= length) continue;
+      const capacity = Math.max(ALIGNED_WORDS, 2 ** Math.ceil(Math.log2(Math.max(1, length))));
+      this.#places.set(name, { first: 0, capacity });
+      this.#lay();
+    }
+    for (const [name, words] of this.#put) this.#words.set(words, this.#places.get(name)!.first);
+    this.#put.clear();
+    const tensor = scratch.get("run data", this.#words.length);
+    upload(gpu, tensor, this.#words);
+    return (name) => {
+      const { first, capacity } = this.#places.get(name)!;
+      return tensor.part(first, capacity);
+    };
+  }
+
+  #lay(): void {
+    let end = 0;
+    for (const place of this.#places.values()) {
+      place.first = end;
+      end += place.capacity;
+    }
+    this.#words = new Uint32Array(end);
+  }
+}

@@ -1,0 +1,289 @@
+/** One run on the GPU: passes in a row over the rows of several jobs, read back once. */
+
+import type { Commit, Prediction } from "../../denoise/predictor.ts";
+import type { Readback } from "../../gpu/readback.ts";
+import { type Tensor, upload } from "../../gpu/tensor.ts";
+import { commit, LOG_ENTRY_WORDS } from "../../kernels/commit.ts";
+import { listMasked } from "../../kernels/list_masked.ts";
+import { PREDICTION_WORDS } from "../../kernels/predict.ts";
+import { ASKED_WORDS } from "../../kernels/step_plan.ts";
+import type { RowBatch, RowGroup } from "../forward_pass.ts";
+import { type PredictionContext, predictionsOf, recordPredictions } from "../prediction_pass.ts";
+import { answerSampled } from "../sampled_pass.ts";
+import { CanvasKeys } from "./canvas_keys.ts";
+import { commitsOf, type HeadCall, type RunCalls, runCalls } from "./commit_calls.ts";
+import type { Unit } from "./jobs.ts";
+import type { KeyValuePool } from "./key_value_pool.ts";
+import type { Regions } from "./regions.ts";
+import { applyRun } from "./run_effects.ts";
+import { type LayoutLists, layRun, type RunLayout } from "./run_layout.ts";
+
+/** What a run uses. */
+export interface RunSpace {
+  readonly context: PredictionContext;
+  readonly readback: Readback;
+  readonly pool: KeyValuePool;
+  readonly regions: Regions;
+}
+
+/** Of a unit: predictions of a question, or commits of the steps that ran. */
+export type UnitResult = Prediction[] | Commit[][][];
+
+/** What a run gave. */
+export interface RunResult {
+  readonly units: readonly UnitResult[];
+  /** Rows of all its passes. */
+  readonly rows: number;
+  /** Makes canvases what the run made of them. */
+  apply(): void;
+}
+
+/**
+ * Runs units in shared passes: `passes` of them at most. Canvases stay as they are until the result is
+ * applied. What a pass of a failed run wrote to their keys and values, a run of the same work writes
+ * anew before it reads it.
+ */
+export async function sharedRun(
+  space: RunSpace,
+  units: readonly Unit[],
+  passes: number,
+): Promise<RunResult> {
+  const keys = await CanvasKeys.prepare(space.pool, units, passes);
+  try {
+    const layout = layRun(units, passes, keys);
+    const recording = new Recording(space, units, layout);
+    await recording.run();
+    return {
+      units: units.map((_, unit) => recording.resultOf(unit)),
+      rows: layout.passes.reduce((sum, { layout }) => sum + layout.rows, 0),
+      apply: () => applyRun(units, passes, (unit) => recording.resultOf(unit)),
+    };
+  } finally {
+    keys.giveBack();
+  }
+}
+
+/** The passes of a run: recorded, submitted, read back. */
+class Recording {
+  readonly #space: RunSpace;
+  readonly #units: readonly Unit[];
+  readonly #layout: RunLayout;
+  readonly #calls: RunCalls;
+  readonly #region: (name: string) => Tensor;
+  readonly #ids: Tensor;
+  readonly #finished: Tensor;
+  readonly #log: Tensor;
+  readonly #results: (UnitResult | undefined)[];
+
+  /** Uploads what the passes need. */
+  constructor(space: RunSpace, units: readonly Unit[], layout: RunLayout) {
+    const { gpu, scratch } = space.context;
+    this.#space = space;
+    this.#units = units;
+    this.#layout = layout;
+    this.#calls = runCalls(units, layout);
+    this.#results = units.map(() => undefined);
+    const { plans, places, finished, logEntries } = this.#calls;
+    const { regions } = space;
+    regions.put("lists", layout.lists);
+    for (const [i, { layout: { loose, kept, shadows } }] of layout.layouts.entries()) {
+      if (loose) regions.put(`ranges ${i}`, loose.ranges);
+      if (kept) regions.put(`kept ranges ${i}`, kept.ranges);
+      if (!shadows) continue;
+      regions.put("shadow ranges", shadows.ranges);
+      regions.put("shadow keys", shadows.keys);
+    }
+    regions.put("plans", plans);
+    regions.put("places", places);
+    this.#region = regions.upload(space.context);
+    this.#ids = scratch.get("run ids", layout.ids.length);
+    upload(gpu, this.#ids, layout.ids);
+    this.#finished = scratch.get("finished", finished.length);
+    upload(gpu, this.#finished, finished);
+    this.#log = scratch.get("commit log", LOG_ENTRY_WORDS * logEntries);
+    this.#uploadQuestions();
+  }
+
+  /** What is asked of the first pass lies where later calls list the rows that they ask. */
+  #uploadQuestions(): void {
+    const { gpu } = this.#space.context;
+    const most = new Map<number, number>();
+    for (const { scaleNumber, entries } of this.#calls.calls.flat()) {
+      most.set(scaleNumber, Math.max(entries, most.get(scaleNumber) ?? 0));
+    }
+    for (const [scaleNumber, entries] of most) this.#askedOf(scaleNumber, entries);
+    for (const { scaleNumber, words } of this.#calls.calls[0] ?? []) {
+      const { asked, rows } = this.#askedOf(scaleNumber, words.entries);
+      upload(gpu, asked, words.asked);
+      upload(gpu, rows, words.rows);
+    }
+  }
+
+  #askedOf(
+    scaleNumber: number,
+    entries: number,
+  ): { readonly asked: Tensor; readonly rows: Tensor } {
+    const { scratch } = this.#space.context;
+    return {
+      asked: scratch.get(`asked ${scaleNumber}`, ASKED_WORDS * entries),
+      // Room for a pair each, so that a scale may be any guidance or none.
+      rows: scratch.get(`asked rows ${scaleNumber}`, 2 * entries),
+    };
+  }
+
+  /** Runs all passes and reads the results. */
+  async run(): Promise<void> {
+    const { context, readback } = this.#space;
+    const { recorder, scratch, config, family } = context;
+    const { calls, sampled, logEntries } = this.#calls;
+    const questions = (calls[0] ?? []).filter(({ words }) => words.entries > 0);
+    const logWords = LOG_ENTRY_WORDS * logEntries;
+    const alone = questions.length === 1 && logWords === 0 && sampled.length === 0;
+    const words = questions.reduce((sum, call) => sum + PREDICTION_WORDS * call.words.entries, 0);
+    // Several results are copied into one tensor, to be read back at once.
+    const together = words > 0 && !alone ? scratch.get("run results", logWords + words) : undefined;
+    let from: Tensor | undefined = logWords > 0 ? this.#log : undefined;
+    let end = logWords;
+    const ends: number[] = [];
+    for (const pass of this.#layout.passes.keys()) {
+      const batch = this.#batchOf(pass);
+      if (batch.rows === 0) continue;
+      const hidden = family.forward(context, batch);
+      for (const call of calls[pass]) {
+        const predictions = this.#record(call, hidden);
+        const entries = call.words.entries;
+        if (entries === 0) continue;
+        ends.push(end);
+        if (together) {
+          const bytes = 4 * PREDICTION_WORDS * entries;
+          recorder.copy(predictions, together.part(end, PREDICTION_WORDS * entries), bytes);
+          end += PREDICTION_WORDS * entries;
+        } else from = predictions;
+      }
+      if (pass === 0 && sampled.length > 0) {
+        // What is asked next is uploaded to the same places: after the passes that are recorded.
+        recorder.submit();
+        for (const { unit, question } of sampled) {
+          this.#results[unit] = await answerSampled(context, readback, hidden, question);
+        }
+      }
+      if (pass > 0 || sampled.length === 0) from ??= hidden;
+    }
+    if (together && logWords > 0) recorder.copy(this.#log, together, 4 * logWords);
+    const source = together ?? from;
+    if (!source) return;
+    const size = Math.max(4, 4 * (logWords + words));
+    const bytes = await readback.read(recorder, source, size);
+    for (const [i, { questions: asked }] of questions.entries()) {
+      const all = asked.map(({ question }) => question);
+      const found = predictionsOf(bytes, all, config, together ? 4 * ends[i] : 0);
+      asked.forEach(({ unit }, j) => this.#results[unit] = found[j]);
+    }
+    this.#readCommits(new Uint32Array(bytes, 0, logWords));
+  }
+
+  #readCommits(log: Uint32Array): void {
+    for (const [i, unit] of this.#units.entries()) {
+      if (unit.kind !== "steps") continue;
+      const { places, firstSequences, passes } = this.#layout;
+      const each = unit.canvas.twins.length > 0 ? 2 : 1;
+      const firstRows = unit.canvas.sequences.map((_, sequence) =>
+        places.ids[firstSequences[i] + each * sequence]
+      );
+      const steps = Math.min(passes.length, unit.steps.length);
+      const { config } = this.#space.context;
+      this.#results[i] = commitsOf(log, unit, i, this.#calls.calls, steps, firstRows, config);
+    }
+  }
+
+  /** What a unit's part of the run gave. */
+  resultOf(unit: number): UnitResult {
+    return this.#results[unit] ?? [];
+  }
+
+  /** Records what is asked behind a pass, and the commits. @returns the predictions of all entries */
+  #record(call: HeadCall, hidden: Tensor): Tensor {
+    const { context } = this.#space;
+    const { recorder, scratch } = context;
+    const { asked, rows } = this.#askedOf(call.scaleNumber, call.entries);
+    const plans = this.#region("plans");
+    const places = this.#region("places");
+    const count = call.committing.length;
+    const counts = scratch.get("counts", Math.max(1, count));
+    const shared = {
+      count,
+      placeOffset: call.placeOffset,
+      planOffset: call.planOffset,
+      maskToken: call.maskToken,
+      guided: call.scale !== undefined,
+    };
+    const state = { ids: this.#ids, finished: this.#finished, plans, places, asked, counts };
+    if (count > 0) {
+      listMasked(
+        recorder,
+        { ...state, row_position: this.#region("lists"), asked_rows: rows },
+        shared,
+      );
+    }
+    const predictions = recordPredictions(context, hidden, {
+      asked,
+      rows,
+      entries: call.entries,
+      guidance: call.scale === undefined ? undefined : call.scale + 1,
+      plans,
+      planOffset: call.planOffset,
+      choices: call.choices,
+    });
+    if (count > 0) {
+      commit(recorder, { ...state, predictions, commit_log: this.#log }, shared);
+    }
+    return predictions;
+  }
+
+  #batchOf(pass: number): RowBatch {
+    const { number } = this.#layout.passes[pass];
+    const laid = this.#layout.layouts[number];
+    const lists = this.#region("lists");
+    const { layout: { rows }, first } = laid;
+    return {
+      rows,
+      ids: this.#ids,
+      rowIndex: first === undefined ? undefined : first + rows,
+      lists,
+      groups: this.#groupsOf(laid, number, lists),
+    };
+  }
+
+  #groupsOf({ layout, first }: LayoutLists, number: number, lists: Tensor): RowGroup[] {
+    const { loose, kept, shadows, rows } = layout;
+    const groups: RowGroup[] = [];
+    if (loose) {
+      groups.push({
+        first: loose.first,
+        rows: loose.rows,
+        positions: (first ?? 0) + loose.first,
+        writeRows: first === undefined ? undefined : first + 2 * rows + loose.first,
+        ranges: this.#region(`ranges ${number}`),
+        work: loose.work,
+        shadows: shadows && {
+          ranges: this.#region("shadow ranges"),
+          work: shadows.work,
+          keys: this.#region("shadow keys"),
+        },
+      });
+    }
+    if (kept) {
+      groups.push({
+        first: kept.first,
+        rows: kept.rows,
+        positions: first! + kept.first,
+        writeRows: first! + 2 * rows + kept.first,
+        ranges: this.#region(`kept ranges ${number}`),
+        work: kept.work,
+        kept: this.#space.pool.cache,
+        keyRows: lists,
+      });
+    }
+    return groups;
+  }
+}

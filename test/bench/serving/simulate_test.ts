@@ -1,0 +1,56 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import {
+  ANSWERS_SOURCE,
+  RECORDED_ANSWERS,
+  RECORDED_CURVES,
+} from "../../../src/bench/serving/recorded.ts";
+import { chosenCurves, simulate } from "../../../src/bench/serving/simulate.ts";
+import { loadPanels } from "../../../src/cli/bench_simulate.ts";
+import { layoutChart } from "../../../src/cli/chart.ts";
+
+Deno.test("recorded answers are whole: every job has rows, and text comes within them", () => {
+  assert(ANSWERS_SOURCE.includes("models/tiny-target"));
+  const settings = new Set(RECORDED_ANSWERS.map(({ setting }) => setting));
+  assertEquals([...settings], ["plain", "plain+dual", "threshold", "threshold+dual"]);
+  for (const { jobs, beforeText, tokens } of RECORDED_ANSWERS) {
+    assert(tokens > 0 && beforeText >= 1 && beforeText <= jobs.length);
+    for (const { rows } of jobs) assert(rows.length > 0 && rows.every((count) => count >= 1));
+  }
+  const dual = RECORDED_ANSWERS.filter(({ setting }) => setting.endsWith("dual"));
+  assert(dual.every(({ jobs }) => jobs[0].refreshes));
+});
+
+Deno.test("recorded curves say what they are of, and how the times were found", () => {
+  for (const { model, device, source, points } of Object.values(RECORDED_CURVES)) {
+    assert(model && device && /^(measured|predicted)/.test(source));
+    assert(points.length >= 5);
+    for (let i = 1; i < points.length; i++) assert(points[i].rows > points[i - 1].rows);
+    assert(points[0].milliseconds > 0);
+    assert(points[points.length - 1].milliseconds > 2 * points[0].milliseconds);
+  }
+});
+
+Deno.test("a curve is chosen by name", () => {
+  assertEquals(chosenCurves(), Object.keys(RECORDED_CURVES));
+  assertEquals(chosenCurves(["llada-8b-q4"]), ["llada-8b-q4"]);
+  assertThrows(() => chosenCurves(["h100"]), Error, "no curve is called h100; there are ");
+});
+
+Deno.test("a report holds every load, and its picture a line for each way", () => {
+  const { curves: [curve] } = simulate(["llada-8b-bf16"], {
+    loads: [0.5, 2],
+    requests: 60,
+    leastSeconds: 1,
+  });
+  assertEquals(curve.loads.map(({ load }) => load), [0.5, 2, undefined, 0.5, 2, undefined]);
+  for (const { outcomes } of curve.loads) {
+    for (const { asked, answered, refused } of Object.values(outcomes)) {
+      assertEquals(answered + refused, asked);
+    }
+  }
+  for (const { times, bound } of curve.clients) {
+    assert(times > 0.9 && times <= bound, `${times} times, at most ${bound}`);
+  }
+  const { panels } = layoutChart("load", loadPanels(curve));
+  assertEquals(panels.map(({ curves }) => curves.length), [3, 3, 3, 3]);
+});

@@ -1,0 +1,121 @@
+import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
+import fc from "fast-check";
+import { chargedCost, CostCurve } from "../../../src/engine/batching/cost_curve.ts";
+
+/** A GPU: 20 ms to read all weights, during which 64 rows are free. */
+const gpu = (rows: number) => Math.max(20, rows * 20 / 64);
+/** A CPU: a little for the pass, the rest by rows. */
+const cpu = (rows: number) => 4 + rows;
+const SIZES = [1, 8, 32, 64, 128, 256, 512];
+
+function curveOf(cost: (rows: number) => number, sizes: readonly number[] = SIZES): CostCurve {
+  return CostCurve.from(sizes.map((rows) => ({ rows, milliseconds: cost(rows) })));
+}
+
+Deno.test("a curve goes through what was measured, and is straight between", () => {
+  for (const cost of [gpu, cpu]) {
+    const curve = curveOf(cost);
+    for (const rows of SIZES) assertAlmostEquals(curve.cost(rows), cost(rows), 1e-9);
+    assertAlmostEquals(curve.cost(96), (cost(64) + cost(128)) / 2, 1e-9);
+  }
+});
+
+Deno.test("beyond the largest pass it rises on, below the smallest it falls at most in proportion", () => {
+  assertAlmostEquals(curveOf(gpu).cost(1024), gpu(1024), 1e-9);
+  assertAlmostEquals(curveOf(cpu).cost(2048), cpu(2048), 1e-9);
+  // Only small passes were seen, in which rows cost nothing: later ones still will.
+  const flat = curveOf(gpu, [1, 8, 32]);
+  assert(flat.cost(320) > 2 * flat.cost(32));
+  assert(flat.cost(320) < 10 * flat.cost(32));
+  assertEquals(curveOf(gpu, [32, 64]).cost(1), 20);
+  assertAlmostEquals(curveOf(cpu, [32, 64]).cost(1), cpu(1), 1e-9);
+  // Two that rise more than in proportion, which no pass does: not below 0.
+  assertEquals(curveOf((rows) => rows * rows, [4, 8]).cost(1), 4);
+});
+
+Deno.test("one measurement gives a curve, and none gives its ratios", () => {
+  const [none, one] = [new CostCurve(), curveOf(() => 100, [32])];
+  assertEquals(one.cost(32), 100);
+  assertAlmostEquals(one.cost(256) / one.cost(32), none.cost(256) / none.cost(32), 1e-9);
+  assert(none.budget(512, 0.1) > 32);
+});
+
+Deno.test("costs never fall with rows, whatever was measured", () => {
+  const pass = fc.record({
+    rows: fc.integer({ min: 1, max: 2000 }),
+    milliseconds: fc.double({ min: 1e-3, max: 1e5, noNaN: true }),
+  });
+  fc.assert(fc.property(fc.array(pass, { maxLength: 40 }), (passes) => {
+    const curve = CostCurve.from(passes);
+    let before = 0;
+    for (let rows = 1; rows < 4096; rows += 1 + (rows >> 3)) {
+      const cost = curve.cost(rows);
+      assert(cost > 0 && Number.isFinite(cost));
+      assert(cost >= before * (1 - 1e-12), `${rows} rows cost ${cost} ms, fewer ${before}`);
+      before = cost;
+    }
+  }));
+});
+
+Deno.test("passes that something else slowed down do not count, a change that stays does", () => {
+  const curve = curveOf(gpu);
+  for (let i = 0; i < 60; i++) curve.learn(64, i % 3 === 2 ? 500 : 20 + i % 2);
+  assert(curve.cost(64) <= 21);
+  for (let i = 0; i < 20; i++) curve.learn(512, 320);
+  assertAlmostEquals(curve.cost(512), 320, 1e-9);
+});
+
+Deno.test("sizes beside each other that fall are levelled, the more often measured counting more", () => {
+  const curve = new CostCurve();
+  for (let i = 0; i < 3; i++) curve.learn(32, 10);
+  curve.learn(64, 6);
+  assertEquals([curve.cost(32), curve.cost(48), curve.cost(64)], [9, 9, 9]);
+});
+
+Deno.test("what is no pass is not learnt", () => {
+  const curve = new CostCurve();
+  for (const value of [0, -1, NaN, Infinity]) {
+    curve.learn(value, 10);
+    curve.learn(10, value);
+  }
+  assertEquals(curve.sizes, 0);
+});
+
+Deno.test("the budget is where a row is nearly at its cheapest", () => {
+  // A GPU's rows are cheapest from the knee on.
+  const knee = curveOf(gpu).budget(512, 0.02);
+  assert(knee >= 63 && knee <= 67, `${knee} rows`);
+  // Before it they cost nothing, so that none is left out.
+  assert(curveOf(gpu).budget(512, 0.5) >= 63);
+  // 4 ms for the pass are a tenth of the rest at 40 rows.
+  assert(Math.abs(curveOf(cpu).budget(4096, 0.1) - 42) <= 3);
+  assert(curveOf(cpu).budget(4096, 0.01) > 200);
+  // A pass that may not be as long.
+  assertEquals(curveOf(cpu).budget(16, 0.001), 16);
+  assertEquals(curveOf(cpu).budget(1, 0.1), 1);
+});
+
+Deno.test("a budget follows what is learnt", () => {
+  const curve = curveOf(cpu);
+  const before = curve.budget(512, 0.1);
+  for (let i = 0; i < 15; i++) for (const rows of SIZES) curve.learn(rows, gpu(rows));
+  assert(curve.budget(512, 0.02) > before);
+});
+
+Deno.test("a curve is kept as JSON", () => {
+  const curve = curveOf(gpu);
+  const again = CostCurve.from(JSON.parse(JSON.stringify(curve)));
+  for (const rows of [1, 5, 48, 300, 1000]) assertEquals(again.cost(rows), curve.cost(rows));
+});
+
+Deno.test("charges of a pass add up to its cost, and rows are dearer in a full one", () => {
+  const curve = curveOf(gpu);
+  const shares = [32, 32, 64, 384];
+  const all = shares.reduce((a, b) => a + b);
+  const charges = shares.map((rows) => chargedCost(curve, rows, all, shares.length));
+  assertAlmostEquals(charges.reduce((a, b) => a + b), curve.cost(all), 1e-9);
+  assertEquals(chargedCost(curve, 32, 32, 1), curve.cost(32));
+  // 64 rows in place of 32: nothing more alone, most of twice as much in a full pass.
+  assertEquals(chargedCost(curve, 64, 64, 1) / chargedCost(curve, 32, 32, 1), 1);
+  assert(charges[2] / charges[1] > 1.5);
+});

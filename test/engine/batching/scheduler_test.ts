@@ -1,0 +1,250 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { AloneCall } from "../../../src/engine/batching/call.ts";
+import { Scheduler, type SchedulerOptions } from "../../../src/engine/batching/scheduler.ts";
+import { GREEDY } from "../../../src/denoise/predictor.ts";
+import { BusyError, UnavailableError } from "../../../src/engine/request.ts";
+import { GpuFaultError, GpuMemoryError } from "../../../src/model/model.ts";
+import { MASK, ToyModel } from "../../denoise/toy_model.ts";
+import { ToyBatchModel, type ToyBatchOptions } from "./toy_batch_model.ts";
+
+const input = (length: number) => {
+  const ids = Uint32Array.from({ length }, (_, i) => i === 0 ? MASK : i % 7);
+  return { ids, positions: Uint32Array.of(0), choice: GREEDY };
+};
+const step = (blockEnd: number) => ({
+  blockEnd,
+  commits: 1,
+  remasking: "low_confidence" as const,
+  choices: [GREEDY],
+  stopAtEnd: false,
+});
+const sequence = (length: number) => ({
+  ids: new Uint32Array(length).fill(MASK),
+  promptLength: 0,
+  endTokens: [],
+  maskToken: MASK,
+});
+
+function schedule(toy: ToyBatchOptions = {}, options: Partial<SchedulerOptions> = {}) {
+  const target = new ToyBatchModel(toy);
+  const freed: number[] = [];
+  const model = Object.assign(target, {
+    freeScratch: () => Promise.resolve(void freed.push(target.runs.length)),
+  });
+  const scheduler = new Scheduler({ target: model }, { maxRunning: 8, maxWaiting: 8, ...options });
+  const enter = (signal?: AbortSignal) => scheduler.enter({ pages: 0, signal });
+  return { target, scheduler, enter, freed };
+}
+
+/** All jobs of the first one's model. */
+const all: SchedulerOptions["choose"] = (pending) => {
+  const [{ model }] = pending;
+  return { model, jobs: [...pending.keys()].filter((i) => pending[i].model === model), passes: 1 };
+};
+
+const turns = async (count: number) => {
+  for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve));
+};
+
+Deno.test("requests that ask at the same time share a pass, and get their own results", async () => {
+  const { target, scheduler, enter } = schedule();
+  const lanes = await Promise.all([1, 2, 3, 4, 5].map(() => enter()));
+  const toy = new ToyModel();
+  const found = await Promise.all(lanes.map((lane, i) => lane.target.predict([input(2 + i)])));
+  assertEquals(found, lanes.map((_, i) => [toy.answer(input(2 + i))]));
+  assertEquals(target.runs, [5]);
+  const { passes, passRequests, passRows, mostRequests, running, waiting } = scheduler.figures;
+  assertEquals([passes, passRequests, passRows, mostRequests, running, waiting], [
+    1,
+    5,
+    2 + 3 + 4 + 5 + 6,
+    5,
+    5,
+    0,
+  ]);
+  for (const lane of lanes) lane.close();
+  assertEquals([scheduler.lanes, scheduler.figures.running], [0, 0]);
+});
+
+Deno.test("what a request is charged is its part of a shared pass", async () => {
+  const clock = { now: 0 };
+  const { enter } = schedule({ turns: () => (clock.now += 12, 1) }, {
+    now: () => clock.now += 0.01,
+  });
+  const lane = await enter();
+  await lane.target.predict([input(10)]);
+  assert(Math.abs(lane.target.charged!() - 12) < 0.2);
+  const others = await Promise.all([enter(), enter(), enter()]);
+  await Promise.all(others.map((other) => other.target.predict([input(10)])));
+  const charged = others.map((other) => other.target.charged!());
+  // 30 rows took as long as 10: rows are free.
+  for (const cost of charged) assert(Math.abs(cost - 4) < 0.2, `${charged}`);
+});
+
+Deno.test("a wrong input fails its own request only", async () => {
+  const { enter } = schedule();
+  const lanes = await Promise.all([enter(), enter()]);
+  const [wrong, right] = await Promise.allSettled([
+    lanes[0].target.predict([{ ...input(0), positions: new Uint32Array() }]),
+    lanes[1].target.predict([input(4)]),
+  ]);
+  assert(wrong.status === "rejected" && wrong.reason instanceof RangeError);
+  assert(right.status === "fulfilled");
+});
+
+Deno.test("out of memory: in halves, smaller passes for a while, and who does not fit fails alone", async () => {
+  // Twelve rows fit.
+  const fails: ToyBatchOptions["fails"] = (jobs) =>
+    jobs.reduce((sum, { rows }) => sum + rows, 0) > 12 ? new GpuMemoryError("no room") : undefined;
+  const { target, enter, freed } = schedule({ fails }, { choose: all });
+  const lanes = await Promise.all([1, 2, 3, 4].map(() => enter()));
+  const ask = (lengths: readonly number[]) =>
+    Promise.allSettled(lengths.map((length, i) => lanes[i].target.predict([input(length)])));
+  const asked = await ask([4, 4, 4, 20]);
+  assertEquals(asked.map(({ status }) => status), [...Array(3).fill("fulfilled"), "rejected"]);
+  assert(asked[3].status === "rejected" && asked[3].reason instanceof GpuMemoryError);
+  // All, half, the other half, its first, its second, and that once more with everything freed.
+  assertEquals(target.runs, [4, 2, 2, 1, 1, 1]);
+  assertEquals(freed, [1, 3, 5, 6]);
+  // A pass has at most half of what failed last, 12 rows, until some have gone well.
+  const runsOf = async (lengths: readonly number[]) => {
+    const before = target.runs.length;
+    for (const { status } of await ask(lengths)) assertEquals(status, "fulfilled");
+    return target.runs.slice(before);
+  };
+  assertEquals(await runsOf([4, 4, 4]), [3]);
+  assertEquals(await runsOf([4, 4, 4, 4]), [3, 1]);
+  for (let i = 0; i < 61; i++) assertEquals(await runsOf([4, 4, 4]), [3]);
+  assertEquals(await runsOf([4, 4, 4, 4]), [4, 2, 2]);
+});
+
+Deno.test("a fault ends all that run and wait, and the next request is answered", async () => {
+  const fails: ToyBatchOptions["fails"] = (_, run) =>
+    run === 1 ? new GpuFaultError("the device was lost") : undefined;
+  const { scheduler, enter } = schedule({ fails }, { maxRunning: 2 });
+  const lanes = [await enter(), await enter()];
+  await lanes[0].target.predict([input(4)]);
+  const waiting = enter();
+  const all = [...lanes.map((lane) => lane.target.predict([input(4)])), waiting];
+  for (const one of all) await assertRejects(() => one as Promise<unknown>, GpuFaultError, "lost");
+  for (const lane of lanes) lane.close();
+  assertEquals([scheduler.figures.running, scheduler.figures.waiting], [0, 0]);
+  const next = await enter();
+  assertEquals((await next.target.predict([input(4)])).length, 1);
+});
+
+Deno.test("an abort drops a job that waits at once, and the result of one that runs", async () => {
+  const { target, scheduler } = schedule({ turns: () => 10, mostRows: 4, pages: 10 });
+  const reason = new Error("left");
+  const aborts = [new AbortController(), new AbortController()];
+  const [runs, waits] = await Promise.all(
+    aborts.map(({ signal }) => scheduler.enter({ pages: 1, signal })),
+  );
+  const canvas = await runs.target.openCanvas!([sequence(4)]);
+  const running = canvas.run([step(4), step(4)], aborts[0].signal);
+  const pending = waits.target.predict([input(4)]);
+  await turns(3);
+  assertEquals(target.runs, [1]);
+  for (const abort of aborts) abort.abort(reason);
+  const rejected = await Promise.allSettled([running, pending]);
+  assertEquals(rejected.map((one) => one.status === "rejected" && one.reason), [reason, reason]);
+  canvas.destroy();
+  runs.close();
+  waits.close();
+  // What the run under way uses stays until it ends.
+  assertEquals([target.open.size, target.pages.free, scheduler.lanes], [1, 8, 2]);
+  await turns(12);
+  assertEquals([target.open.size, target.pages.free, scheduler.lanes], [0, 10, 0]);
+  assertEquals(target.runs, [1]);
+  await assertRejects(() => runs.target.predict([input(4)]), Error, "left");
+});
+
+Deno.test("a lane that was closed takes no more calls, and ends those that wait", async () => {
+  const { enter } = schedule({ turns: () => 5 });
+  const lane = await enter();
+  const asked = lane.target.predict([input(4)]);
+  lane.close();
+  lane.close();
+  await assertRejects(() => asked, Error, "the request is over");
+  await assertRejects(() => lane.target.predict([input(4)]), Error, "the request is over");
+  await assertRejects(() => lane.alone(() => Promise.resolve(1)), Error, "the request is over");
+});
+
+Deno.test("work that uses the model directly runs alone, and takes turns with passes", async () => {
+  const { target, scheduler, enter } = schedule();
+  const [own, other] = await Promise.all([enter(), enter()]);
+  const order: string[] = [];
+  const alone = async (name: string) => {
+    await own.alone(async () => {
+      order.push(name);
+      // The toy asserts that no two runs overlap.
+      await target.runTogether([target.predictJob([input(2)])], 1);
+    });
+  };
+  const passes = async () => {
+    for (let i = 0; i < 3; i++) {
+      await other.target.predict([input(3)]);
+      order.push("pass");
+    }
+  };
+  const works = async () => {
+    for (const name of ["a", "b", "c"]) await alone(name);
+  };
+  await Promise.all([works(), passes()]);
+  assertEquals(order, ["a", "pass", "b", "pass", "c", "pass"]);
+  const before = scheduler.turns;
+  await assertRejects(() => own.alone(() => Promise.reject(new Error("own"))), Error, "own");
+  assertEquals(scheduler.turns, before + 1);
+  assert((await other.target.predict([input(3)])).length === 1);
+  assertEquals(new AloneCall(() => Promise.resolve()).isOver, false);
+});
+
+Deno.test("inputs that do not fit one pass take several; one that does not is run by itself", async () => {
+  const { target, enter } = schedule({ mostRows: 10 });
+  const lane = await enter();
+  const inputs = [3, 4, 5, 9, 2, 12].map(input);
+  const toy = new ToyModel();
+  assertEquals(await lane.target.predict(inputs), inputs.map((one) => toy.answer(one)));
+  assert(target.runs.length >= 4);
+  assertEquals(await lane.target.predict([]), []);
+});
+
+Deno.test("steps that a run leaves are run by the next, and come back together", async () => {
+  const { target, enter } = schedule({}, {
+    choose: (pending) => ({ model: pending[0].model, jobs: [0], passes: 2 }),
+  });
+  const lane = await enter();
+  const canvas = await lane.target.openCanvas!([sequence(5)]);
+  const commits = await canvas.run([step(5), step(5), step(5), step(5), step(5)]);
+  assertEquals(commits.map(([own]) => own.length), [1, 1, 1, 1, 1]);
+  assertEquals(target.runs, [1, 1, 1]);
+  assertEquals(await canvas.run([]), []);
+  canvas.destroy();
+});
+
+Deno.test("as many as may run and wait; the next is told to come back", async () => {
+  const { scheduler, enter } = schedule({}, { maxRunning: 1, maxWaiting: 1 });
+  const first = await enter();
+  const second = enter();
+  await assertRejects(() => enter(), BusyError, "1 requests are waiting");
+  // Work of a call or two takes no place.
+  const visit = scheduler.visit();
+  assertEquals((await visit.target.predict([input(2)])).length, 1);
+  visit.close();
+  first.close();
+  (await second).close();
+  assertEquals([scheduler.figures.running, scheduler.figures.waiting], [0, 0]);
+});
+
+Deno.test("pages are set aside before a request begins; more than there are is refused", async () => {
+  const { target, scheduler } = schedule({ pages: 4 });
+  const first = await scheduler.enter({ pages: 3 });
+  assertEquals(scheduler.figures.pages, { total: 4, used: 3, shared: 0 });
+  const second = scheduler.enter({ pages: 2 });
+  await turns(2);
+  assertEquals(scheduler.figures.waiting, 1);
+  first.close();
+  (await second).close();
+  assertEquals(target.pages.free, 4);
+  await assertRejects(() => scheduler.enter({ pages: 5 }), UnavailableError, "more pages");
+});

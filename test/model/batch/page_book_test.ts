@@ -1,0 +1,210 @@
+/** Pages: who holds which, what is free, and what is shared until somebody writes. */
+
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import fc from "fast-check";
+import { KeptTable, KnownPages, type Span } from "../../../src/model/batch/kept_table.ts";
+import {
+  PAGE_POSITIONS,
+  PageBook,
+  PagesError,
+  pagesFor,
+  type Reservation,
+} from "../../../src/model/batch/page_book.ts";
+
+/** What pages hold, written and copied as a pass would. */
+class Memory {
+  readonly rows = new Map<number, string>();
+  write(table: KeptTable, [first, end]: Span, what: string): void {
+    for (let at = first; at < end; at++) this.rows.set(table.rowOf(at), `${what} ${at}`);
+  }
+  copy(from: number, to: number): void {
+    for (let i = 0; i < PAGE_POSITIONS; i++) {
+      const found = this.rows.get(from * PAGE_POSITIONS + i);
+      if (found !== undefined) this.rows.set(to * PAGE_POSITIONS + i, found);
+    }
+  }
+  read(table: KeptTable, at: number): string | undefined {
+    return this.rows.get(table.rowOf(at));
+  }
+}
+
+/**
+ * A run of refreshes and parts of one table, as `CanvasKeys` and `applyRun` treat it.
+ * @param expected what is kept of each position; becomes what the run leaves
+ */
+function run(
+  memory: Memory,
+  table: KeptTable,
+  spans: readonly (Span | "refresh")[],
+  what: string,
+  expected: (string | undefined)[],
+) {
+  table.begin();
+  const all = { first: 0, end: table.positions };
+  const writes = spans.map((span): Span => span === "refresh" ? [all.first, all.end] : span);
+  const own = table.pagesToOwn(writes);
+  for (const [from, to] of own.copies) memory.copy(from, to);
+  own.adopt();
+  const last = spans.lastIndexOf("refresh");
+  spans.forEach((span, i) => {
+    // Every pass reads what those before it left.
+    const [first, end] = writes[i];
+    for (let at = 0; at < expected.length && span !== "refresh"; at++) {
+      if (at < first || at >= end) assertEquals(memory.read(table, at), expected[at]);
+    }
+    // What a refresh leaves depends on the state alone.
+    const left = span === "refresh" ? what : `part ${i} of ${what}`;
+    memory.write(table, writes[i], left);
+    for (let at = first; at < end; at++) expected[at] = `${left} ${at}`;
+  });
+  if (last >= 0) table.refreshed(table.positions, what, writes.slice(last + 1));
+}
+
+const actionArb = fc.record({
+  table: fc.nat(5),
+  positions: fc.constantFrom(5, PAGE_POSITIONS, 2 * PAGE_POSITIONS + 6),
+  reserved: fc.boolean(),
+  kind: fc.constantFrom("refresh", "refresh", "part", "both", "before", "end", "release"),
+  /** Few states, so that several tables have the same. */
+  state: fc.nat(2),
+  at: fc.tuple(
+    fc.double({ min: 0, max: 1, noNaN: true }),
+    fc.double({ min: 0, max: 1, noNaN: true }),
+  ),
+});
+
+Deno.test("tables share only what is equal, write only to their own, and return all pages", () => {
+  let sharedPages = 0;
+  fc.assert(
+    fc.property(fc.array(actionArb, { minLength: 20, maxLength: 60 }), (actions) => {
+      const book = new PageBook(40);
+      const known = new KnownPages();
+      const memory = new Memory();
+      /** What each table must read, by position. */
+      const open = new Map<number, {
+        table: KeptTable;
+        reserved: Reservation | undefined;
+        expected: (string | undefined)[];
+      }>();
+      const end = (which: number) => {
+        open.get(which)?.table.end();
+        open.get(which)?.reserved?.release();
+        open.delete(which);
+      };
+      for (const { table: which, positions, reserved: wants, kind, state, at } of actions) {
+        if (kind === "end") {
+          end(which);
+          continue;
+        }
+        if (!open.has(which)) {
+          const reserved = wants ? book.reserve(pagesFor(positions)) : undefined;
+          const table = new KeptTable(book, known, positions, reserved);
+          open.set(which, { table, reserved, expected: [] });
+        }
+        const { table, expected, reserved } = open.get(which)!;
+        if (kind === "release") {
+          reserved?.release();
+          continue;
+        }
+        const [first, second] = at.map((share) =>
+          Math.min(table.positions - 1, Math.floor(share * table.positions))
+        );
+        const part: Span = [Math.min(first, second), Math.max(first, second) + 1];
+        const spans = ({
+          refresh: ["refresh"],
+          part: [part],
+          both: ["refresh", part],
+          before: [part, "refresh"],
+        } as const)[kind];
+        if (spans[0] !== "refresh" && !table.begun) continue;
+        const free = book.free;
+        const what = `state ${state} of ${table.positions}`;
+        try {
+          run(memory, table, spans, what, expected);
+        } catch (error) {
+          assert(error instanceof PagesError, String(error));
+          assert(!reserved?.open, "a reservation of its own always suffices");
+          assert(free < pagesFor(table.positions));
+          continue;
+        }
+        // Every table reads what its own runs left, whatever the others did.
+        for (const { table, expected } of open.values()) {
+          for (let j = 0; j < expected.length && table.begun; j++) {
+            assertEquals(memory.read(table, j), expected[j]);
+          }
+        }
+        const held = [...open.values()].map(({ table }) => table.pages);
+        const all = held.flat();
+        const distinct = new Set(all).size;
+        assertEquals(book.used, distinct);
+        const twice = [...new Set(all)].filter((page) =>
+          held.filter((pages) => pages.includes(page)).length > 1
+        );
+        assertEquals(book.shared, twice.length);
+        sharedPages += twice.length;
+        for (const page of twice) {
+          const contents = held.filter((pages) => pages.includes(page)).map((pages) =>
+            pages.indexOf(page)
+          );
+          assertEquals(new Set(contents).size, 1, "a shared page is the same one of each");
+        }
+      }
+      for (const which of [...open.keys()]) end(which);
+      assertEquals([book.free, book.used, book.shared], [40, 0, 0]);
+    }),
+    { numRuns: 300, seed: 18 },
+  );
+  assert(sharedPages > 200, `only ${sharedPages} pages were shared`);
+});
+
+Deno.test("what is set aside is there, and a canvas that finds nothing is told why", () => {
+  const book = new PageBook(6);
+  const reserved = book.reserve(4)!;
+  assertEquals([book.free, book.reserve(3)], [2, undefined]);
+  const holder = { reserved };
+  const other = {};
+  const error = assertThrows(() => book.take(3, other), PagesError);
+  assert(error.message.includes("needs 3 pages of 32 keys and values"), error.message);
+  const loose = book.take(2, other);
+  const own = book.take(4, holder);
+  assertEquals(new Set([...loose, ...own]).size, 6);
+  const { message } = assertThrows(() => book.take(1, holder), PagesError);
+  assert(message.includes("0 of the 4 set aside for it are left"), message);
+  // More than was set aside comes from what is free.
+  book.give(loose[0], other);
+  const more = book.take(1, holder);
+  assertEquals(book.free, 0);
+  for (const page of [...own, ...more]) book.give(page, holder);
+  assertEquals(book.free, 1, "what is set aside stays so");
+  reserved.release();
+  reserved.release();
+  assertEquals(book.free, 5);
+  book.give(loose[1], other);
+  assertEquals([book.free, book.used], [6, 0]);
+});
+
+Deno.test("a reservation that ends before its pages are given back leaves them in use", () => {
+  const book = new PageBook(3);
+  const reserved = book.reserve(2)!;
+  const holder = { reserved };
+  const pages = book.take(2, holder);
+  reserved.release();
+  assertEquals(book.free, 1);
+  for (const page of pages) book.give(page, holder);
+  assertEquals(book.free, 3);
+});
+
+Deno.test("a shared page is counted for one, and then for the next", () => {
+  const book = new PageBook(4);
+  const first = { reserved: book.reserve(1)! };
+  const second = { reserved: book.reserve(1)! };
+  const [page] = book.take(1, first);
+  book.share(page, second);
+  assertEquals([book.shared, book.free, first.reserved.used, second.reserved.used], [1, 2, 1, 0]);
+  book.give(page, first);
+  first.reserved.release();
+  assertEquals([book.shared, book.free, second.reserved.used], [0, 3, 1]);
+  book.give(page, second);
+  second.reserved.release();
+  assertEquals([book.free, book.used], [4, 0]);
+});
