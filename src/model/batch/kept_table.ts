@@ -109,6 +109,8 @@ export class KeptTable implements PageHolder {
       copies: swaps.filter(({ i }) => needed(i)).map(({ from, to }) => [from, to]),
       adopt: () => {
         for (const { i, from, to } of swaps) {
+          // Others that shared it may have left it in the same run.
+          if (!this.#book.isShared(from)) this.#known.set(from, undefined);
           this.#book.give(from, this);
           this.#pages[i] = to;
         }
