@@ -46,7 +46,7 @@ const USED: Readonly<Record<string, readonly string[]>> = {
     ...["model", "data", "limit", "like", "layers", "minutes", "gpuMemory", "acceptance"],
     ...["tuning", "picture", "json"],
   ],
-  strategies: ["model", "data", "limit", "only", "steps", "tuning", "json"],
+  strategies: ["model", "draft", "data", "limit", "only", "steps", "tuning", "json"],
   drafts: ["model", "data", "limit", "drafts", "steps", "tuning", "picture", "json"],
   serving: [
     ...["model", "data", "limit", "concurrency", "only", "rounds", "steps", "tuning"],
@@ -66,6 +66,7 @@ interface BenchFlags extends DeviceBenchFlags {
   readonly weights?: PeerWeights;
   readonly rows?: string;
   readonly only?: readonly string[];
+  readonly draft?: string;
   readonly drafts?: readonly string[];
   readonly concurrency?: string;
   readonly steps?: number;
@@ -74,10 +75,11 @@ interface BenchFlags extends DeviceBenchFlags {
 }
 
 async function strategies(flags: BenchFlags): Promise<void> {
-  const { model, data, limit, only, steps, json } = flags;
+  const { model, draft, data, limit, only, steps, json } = flags;
   chosenSettings(only);
   const items = parseAccuracyFile(await Deno.readTextFile(data), data);
   const report = await benchStrategies(model, items, {
+    draft,
     limit,
     only,
     steps,
@@ -284,6 +286,7 @@ export function benchCommand(): Command {
       "also draw the times of device, the speeds of drafts, what serving measures, or latency " +
         "against load of simulate, as a PNG",
     )
+    .option("--draft <dir>", "draft of strategies (default: the embedded draft, for its target)")
     .option(
       "--drafts <dirs>",
       "folders of the drafts of --model that drafts compares, such as draft-a,draft-b",

@@ -28,7 +28,17 @@ export const COMMON: Readonly<Record<string, readonly string[]>> = {
   doctor: ["model", "host", "port", "json", "gpu", "adapter"],
   trace: ["png", "adapter"],
   parity: ["plain", "tuning", "gpu", "adapter"],
-  "eval accuracy": ["data", "model", "limit", "strategy", "steps", "json", "weights", "adapter"],
+  "eval accuracy": [
+    "data",
+    "model",
+    "draft",
+    "limit",
+    "strategy",
+    "steps",
+    "json",
+    "weights",
+    "adapter",
+  ],
   "eval agreement": [
     ...["model", "draft", "against", "weights", "kv-cache", "data", "limit", "out", "json"],
   ],

@@ -13,6 +13,10 @@ export interface ConnectionLimits extends Pick<ConnectionOptions, "connections" 
   readonly requestSeconds: number;
   /** Seconds that a connection is kept open behind an answer. */
   readonly keepAliveSeconds: number;
+  /** Seconds that a connection may take nothing of an answer that waits for it. */
+  readonly stallSeconds: number;
+  /** Bytes that a connection may send for one request, whatever they are. */
+  readonly requestBytes: number;
 }
 
 /** What a server allows unless told otherwise. Most systems give a process 1024 files. */
@@ -22,6 +26,8 @@ export const CONNECTION_LIMITS: ConnectionLimits = {
   headerSeconds: 10,
   requestSeconds: 60,
   keepAliveSeconds: 15,
+  stallSeconds: 60,
+  requestBytes: 16 * 2 ** 20,
 };
 
 /** Milliseconds between two looks for connections that are late. */
@@ -63,8 +69,9 @@ export async function listen(
   server.headersTimeout = 1000 * limits.headerSeconds;
   server.requestTimeout = 1000 * limits.requestSeconds;
   server.keepAliveTimeout = 1000 * limits.keepAliveSeconds;
-  // An answer may take as long as it takes.
-  server.timeout = 0;
+  // An answer may take as long as it takes: it sends something now and then, which its client reads.
+  server.timeout = 1000 * limits.stallSeconds;
+  const floods = cutFloods(server, limits.requestBytes);
   const take = (socket: Socket) => server.emit("connection", socket);
   const connections = await Connections.open({ hostname, port, ...limits, onError }, take);
   // It does not listen itself: it would close connections behind each answer, as one that has stopped
@@ -76,10 +83,26 @@ export async function listen(
     port: connections.port,
     async stop() {
       listening = false;
+      clearInterval(floods);
       const stopped = connections.stop();
       server.closeIdleConnections();
       await stopped;
     },
     cut: () => server.closeAllConnections(),
   };
+}
+
+/**
+ * Cuts connections that send too much for one request. What a body may hold is counted where it is
+ * read; but chunks have names, and behind them come headers, which nobody bounds.
+ */
+function cutFloods(server: Server, most: number): ReturnType<typeof setInterval> {
+  const before = new Map<Socket, number>();
+  server.on("request", ({ socket }, answer) => {
+    before.set(socket, socket.bytesRead);
+    answer.on("close", () => before.delete(socket));
+  });
+  return setInterval(() => {
+    for (const [socket, bytes] of before) if (socket.bytesRead - bytes > most) socket.destroy();
+  }, LOOK);
 }

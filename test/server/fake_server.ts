@@ -24,6 +24,7 @@ export async function withServer(
   const app = createApp(engine, {
     apiKeys: ["local-key"],
     beginSeconds: 0.1,
+    pingSeconds: limits.stallSeconds / 4,
     onError: (error) => reported.push(error),
   });
   const server = await listen(app.fetch, { hostname: "127.0.0.1", port: 0, limits });

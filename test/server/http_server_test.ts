@@ -2,7 +2,10 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { CONNECTION_LIMITS, type ConnectionLimits } from "../../src/server/http_server.ts";
-import { withServer } from "./fake_server.ts";
+import { skipIf } from "../skip.ts";
+import { until, withServer } from "./fake_server.ts";
+import { headOf, requestOf } from "./faults/raw_request.ts";
+import { NO_RAW_SOCKETS, RawSocket } from "./faults/raw_socket.ts";
 
 const encoder = new TextEncoder();
 const HEALTH = "GET /health HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer local-key\r\n\r\n";
@@ -13,6 +16,8 @@ const LIMITS: ConnectionLimits = {
   headerSeconds: 1,
   requestSeconds: 2,
   keepAliveSeconds: 1,
+  stallSeconds: 3,
+  requestBytes: 2 ** 20,
 };
 
 /** All that a server sends to a connection that writes this and then waits until it is closed. */
@@ -101,4 +106,64 @@ Deno.test("a connection is kept for the next request", async () => {
       assertMatch(answer, /^HTTP\/1\.1 200 [^]*"status":"ok"/);
     }
   });
+});
+
+const KEY = { Authorization: "Bearer local-key" };
+const CHAT = "/v1/chat/completions";
+
+Deno.test({
+  ...skipIf(
+    NO_RAW_SOCKETS,
+    "a client that reads nothing of its answer is cut, and the engine is not held",
+  ),
+  async fn() {
+    const model = { contextLength: 60_000 };
+    await withServer({ answer: "x".repeat(20_000), model }, async ({ port, engine }) => {
+      const body = JSON.stringify({
+        messages: [{ role: "user", content: "hi" }],
+        stream: true,
+        stream_events: true,
+        max_tokens: 20_000,
+        steps: 20_000,
+        block_length: 50,
+      });
+      using connection = await RawSocket.connect(port);
+      await connection.sendAll(requestOf(CHAT, body, KEY));
+      await until(() => engine.requests.length === 1 && engine.running === 0);
+      await new Promise((resolve) => setTimeout(resolve, 5000));
+      // What the system had taken comes; then the end, long before the answer's.
+      assert(await connection.readToEnd(60_000), "it is still open");
+      assert(!connection.text.includes("[DONE]"));
+    }, LIMITS);
+  },
+});
+
+Deno.test("an answer that takes longer than a client may read nothing is not cut", async () => {
+  await withServer({ startDelay: 5000 }, async ({ port }) => {
+    using connection = await Deno.connect({ hostname: "127.0.0.1", port });
+    const body = JSON.stringify({ messages: [{ role: "user", content: "hi" }], stream: true });
+    await connection.write(encoder.encode(requestOf(CHAT, body, KEY)));
+    const answer = await new Response(connection.readable).text();
+    assertMatch(answer, /^HTTP\/1\.1 200 [^]*: ping[^]*\[DONE\]/);
+  }, LIMITS);
+});
+
+Deno.test({
+  ...skipIf(NO_RAW_SOCKETS, "names of chunks and headers behind them that never end are cut"),
+  async fn() {
+    await withServer({}, async ({ port }) => {
+      for (const start of ["1;", "1\r\n1\r\n0\r\n"]) {
+        using connection = await RawSocket.connect(port);
+        await connection.sendAll(headOf(CHAT, { ...KEY, "Transfer-Encoding": "chunked" }) + start);
+        const endless = start.endsWith(";") ? "x".repeat(65_536) : "X-Many: 1\r\n".repeat(5000);
+        const end = performance.now() + 10_000;
+        while (!connection.ended && performance.now() < end) {
+          connection.send(endless);
+          connection.read(4096);
+          await new Promise((resolve) => setTimeout(resolve, 1));
+        }
+        assert(connection.ended, "it is still open");
+      }
+    }, { ...LIMITS, requestSeconds: 60 });
+  },
 });

@@ -51,3 +51,9 @@ Deno.test("work within work goes on behind the inner one", () => {
   });
   assertEquals(result, 3);
 });
+
+Deno.test("a thread that hardly gets to compute has more time by the clock", () => {
+  // Asleep, as behind many others that compute.
+  const place = new Int32Array(new SharedArrayBuffer(4));
+  assertEquals(withinTime("it", 50, () => Atomics.wait(place, 0, 0, 120)), "timed-out");
+});
