@@ -10,7 +10,11 @@ import { inflict, type Size } from "./fault.ts";
 import { endlessBodies } from "./endless_bodies.ts";
 import { fuzzedBodies } from "./fuzzed_bodies.ts";
 import { halfOpen } from "./half_open.ts";
+import { lostDevice } from "./lost_device.ts";
+import { outOfMemory } from "./out_of_memory.ts";
+import { sigkill, sigterm } from "./signals.ts";
 import { slowReaders } from "./slow_readers.ts";
+import { stoppedWorker } from "./stopped_worker.ts";
 import { LightLoad } from "./light_load.ts";
 import { type ServedAs, ServedProcess } from "./served_process.ts";
 import { tableOf } from "./table.ts";
@@ -22,6 +26,11 @@ export const FAULTS: readonly Fault[] = [
   halfOpen,
   endlessBodies,
   fuzzedBodies,
+  sigterm,
+  sigkill,
+  lostDevice,
+  outOfMemory,
+  stoppedWorker,
 ];
 
 /** A server is started for the kinds that take one like it. */
@@ -41,6 +50,7 @@ export async function inflictAll(
       const outcome = await inflict(fault, server, expected, { size, seed });
       outcomes.push(outcome);
       told(outcome);
+      if (outcome.wrong.length > 0) console.error(server.stderr.text.slice(-2000));
     }
   }
   return outcomes;
