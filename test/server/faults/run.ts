@@ -50,7 +50,6 @@ export async function inflictAll(
       const outcome = await inflict(fault, server, expected, { size, seed });
       outcomes.push(outcome);
       told(outcome);
-      if (outcome.wrong.length > 0) console.error(server.stderr.text.slice(-2000));
     }
   }
   return outcomes;
@@ -71,10 +70,10 @@ if (import.meta.main) {
   );
   const size = values.short ? "short" : "full";
   const outcomes = await inflictAll(chosen, size, Number(values.seed), (outcome) => {
-    if (!values.json) console.error(`${outcome.kind}: ${outcome.seconds.toFixed(0)} s`);
+    console.error(`${outcome.kind}: ${outcome.seconds.toFixed(0)} s`);
+    for (const what of outcome.wrong.slice(0, 10)) console.error(`  wrong: ${what}`);
   });
   console.log(values.json ? JSON.stringify(outcomes, null, 2) : tableOf(outcomes));
-  const wrong = outcomes.flatMap(({ kind, wrong }) => wrong.map((what) => `${kind}: ${what}`));
-  for (const what of wrong.slice(0, 40)) console.error(what);
+  const wrong = outcomes.flatMap((outcome) => outcome.wrong);
   Deno.exit(wrong.length > 0 ? 1 : 0);
 }
