@@ -13,7 +13,7 @@ import { type ShowProgress, SILENT } from "./progress.ts";
 import { FittedTable } from "./fitted_table.ts";
 
 /** One way to denoise. */
-type Setting =
+export type Setting =
   & Pick<GenerateRequest, "quality" | "cache" | "threshold" | "factor" | "draftDepth">
   & Required<Pick<GenerateRequest, "strategy">>;
 

@@ -18,6 +18,7 @@ import { benchTraining } from "../bench/training.ts";
 import type { TrainingSubject } from "../bench/training_steps.ts";
 import { PEER_WEIGHTS, type PeerWeights, quantisedName } from "../bench/peers/runner.ts";
 import { type DeviceBenchFlags, runDeviceBench } from "./bench_device.ts";
+import { runServingBench, SERVING } from "./bench_serving.ts";
 import { addDeviceOptions, deviceOf, openDevice, tellProvider } from "./device_options.ts";
 import {
   byteCount,
@@ -45,8 +46,12 @@ const USED: Readonly<Record<string, readonly string[]>> = {
     ...["model", "data", "limit", "like", "layers", "minutes", "gpuMemory", "acceptance"],
     ...["tuning", "picture", "json"],
   ],
-  strategies: ["model", "data", "limit", "only", "steps", "tuning", "json"],
+  strategies: ["model", "draft", "data", "limit", "only", "steps", "tuning", "json"],
   drafts: ["model", "data", "limit", "drafts", "steps", "tuning", "picture", "json"],
+  serving: [
+    ...["model", "data", "limit", "concurrency", "only", "rounds", "steps", "tuning"],
+    ...["picture", "json"],
+  ],
   pair: ["weights", "layers", "tuning", "json"],
   roofline: ["rows", "json"],
   simulate: ["only", "picture", "json"],
@@ -61,17 +66,20 @@ interface BenchFlags extends DeviceBenchFlags {
   readonly weights?: PeerWeights;
   readonly rows?: string;
   readonly only?: readonly string[];
+  readonly draft?: string;
   readonly drafts?: readonly string[];
+  readonly concurrency?: string;
   readonly steps?: number;
   readonly rounds?: number;
   readonly profile?: boolean;
 }
 
 async function strategies(flags: BenchFlags): Promise<void> {
-  const { model, data, limit, only, steps, json } = flags;
+  const { model, draft, data, limit, only, steps, json } = flags;
   chosenSettings(only);
   const items = parseAccuracyFile(await Deno.readTextFile(data), data);
   const report = await benchStrategies(model, items, {
+    draft,
     limit,
     only,
     steps,
@@ -216,10 +224,11 @@ export function benchCommand(): Command {
       "[what]",
       "device: what to expect of this device, in at most four minutes; " +
         "strategies: compares denoising strategies; drafts: speed against agreement of several " +
-        "drafts; pair: an 8B target and its draft of random " +
+        "drafts; serving: requests by one client and by several at once; pair: an 8B target and its draft of random " +
         "weights denoise 128 tokens; roofline: linear layers of the 8B pair against the device's " +
         "peak rates; training: steps of training a model and of distilling the embedded draft from it; " +
-        "load: loads a model folder, against the disk's rate; peers: the same model " +
+        "load: loads a model folder, against the disk's rate; simulate: ways to serve many requests, " +
+        "under simulated load; peers: the same model " +
         "in other runtimes (deno task peers); default: kernels and models",
     )
     .argument(
@@ -230,7 +239,7 @@ export function benchCommand(): Command {
     .addOption(modelOption());
   return addDeviceOptions(command)
     .addOption(measuredTuningOption())
-    .option("--data <file>", "prompts for strategies and drafts", EVAL_PUBLIC)
+    .option("--data <file>", "prompts for strategies, drafts and serving", EVAL_PUBLIC)
     .option("--limit <n>", "only the first n prompts", wholeNumber(1))
     .addOption(
       new Option(
@@ -275,22 +284,31 @@ export function benchCommand(): Command {
     )
     .option(
       "--picture <file>",
-      "also draw the times of device, the speeds of drafts, or latency against load of simulate, as a PNG",
+      "also draw the times of device, the speeds of drafts, what serving measures, or latency " +
+        "against load of simulate, as a PNG",
     )
+    .option("--draft <dir>", "draft of strategies (default: the embedded draft, for its target)")
     .option(
       "--drafts <dirs>",
       "folders of the drafts of --model that drafts compares, such as draft-a,draft-b",
       (names) => names.split(","),
     )
     .option(
+      "--concurrency <list>",
+      `numbers of clients of serving (default ${SERVING.concurrency})`,
+    )
+    .option(
       "--rounds <n>",
-      "rounds of load (default 3), training or peers (default 5), of which the median is reported",
+      "rounds of load (default 3), training or peers (default 5), of which the median is reported, " +
+        `or of serving (default ${SERVING.rounds}), of which the fastest is`,
       wholeNumber(1),
     )
     .option("--steps <n>", "denoising steps of a strategy's answer", wholeNumber(1))
     .option(
       "--only <names>",
-      "only these settings. Of strategies: such as plain,threshold+dual,auto+fast; of load: " +
+      "only these settings. Of strategies and serving: such as plain,threshold+dual,auto+fast " +
+        `(serving by default: ${SERVING.only}); of simulate, costs of passes: such as ` +
+        "llada-8b-bf16; of load: " +
         `${WEIGHT_CHOICES.join(",")}; of peers: ` +
         "onnxruntime-web,onnxruntime-node,node-llama-cpp-vulkan,node-llama-cpp",
       (names) => names.split(","),
@@ -306,6 +324,7 @@ Examples:
   unmask bench device --json device.json --picture device.png
   unmask bench device ~/models/LLaDA-8B-Instruct --gpu-memory 24GiB
   unmask bench strategies --limit 10 --only plain,threshold+dual,auto+fast
+  unmask bench serving --concurrency 1,16 --only plain --picture serving.png
   unmask bench load models/llada-8b --only stored,q4`,
     )
     .action(async (what = "", dir: string | undefined, flags: BenchFlags, command: Command) => {
@@ -327,6 +346,9 @@ Examples:
       }
       if (what === "strategies") return await strategies(flags);
       if (what === "drafts") return await drafts(flags);
+      if (what === "serving") {
+        return await runServingBench(flags, (report) => writeReport(flags.json, report));
+      }
       if (what === "simulate") return await simulation(flags);
       if (what === "pair") return await pair(flags);
       if (what === "roofline") return await roofline(flags);

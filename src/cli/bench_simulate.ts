@@ -6,10 +6,10 @@ import {
   simulate,
   type SimulatedCurve,
   type SimulationReport,
-} from "../bench/serving/simulate.ts";
-import { WAYS } from "../bench/serving/ways.ts";
-import { ARRIVALS, type Arrivals } from "../bench/serving/arrivals.ts";
-import type { LoadOutcome } from "../bench/serving/simulated_load.ts";
+} from "../bench/simulation/simulate.ts";
+import { WAYS } from "../bench/simulation/ways.ts";
+import { ARRIVALS, type Arrivals } from "../bench/simulation/arrivals.ts";
+import type { LoadOutcome } from "../bench/simulation/simulated_load.ts";
 import { CURVE_COLOURS, drawChart, type Panel } from "./chart.ts";
 import { type DeviceFlags, deviceOf, openDevice } from "./device_options.ts";
 import { pngOf } from "./trace_picture/picture.ts";
@@ -21,8 +21,8 @@ export interface SimulateFlags extends DeviceFlags {
   readonly picture?: string;
 }
 
-/** Seconds are shown up to this many times the least of the way that is slowest at low load. */
-const MOST_TIMES = 12;
+/** Seconds are shown up to this many times the most at the lowest load. */
+const MOST_TIMES = 6;
 
 /** Simulates and prints; `--picture` draws the first curve. */
 export async function runSimulation(flags: SimulateFlags): Promise<SimulationReport> {
@@ -31,7 +31,7 @@ export async function runSimulation(flags: SimulateFlags): Promise<SimulationRep
   if (flags.picture) {
     const [curve] = report.curves;
     using gpu = await openDevice(deviceOf(flags));
-    const title = `${curve.model} on ${curve.device}, simulated`;
+    const title = `${curve.model}, ${curve.device}`;
     await Deno.writeFile(flags.picture, pngOf(await drawChart(gpu, title, loadPanels(curve))));
   }
   return report;
@@ -45,9 +45,14 @@ export function loadPanels(curve: SimulatedCurve): readonly Panel[] {
     );
   const [poisson] = ARRIVALS;
   return [
-    ...seconds(({ firstText }) => firstText.p95, "seconds to the first text, p95"),
-    ...seconds(({ total }) => total.p95, "seconds to the whole answer, p95").slice(0, 1),
-    panel(curve, poisson, ({ answersPerSecond }) => answersPerSecond, `answers/s, ${poisson}`),
+    ...seconds(({ firstText }) => firstText.p95, "simulated seconds to the first text, p95"),
+    ...seconds(({ total }) => total.p95, "simulated seconds to the whole answer, p95").slice(0, 1),
+    panel(
+      curve,
+      poisson,
+      ({ answersPerSecond }) => answersPerSecond,
+      `simulated answers/s, ${poisson}`,
+    ),
   ];
 }
 
@@ -65,15 +70,17 @@ function panel(
     points: points.map(({ load, outcomes }) => ({ x: load!, y: of(outcomes[name]) })),
   }));
   const values = curves.flatMap((curve) => curve.points.map(({ y }) => y));
-  const first = Math.max(...curves.map((curve) => curve.points[0].y));
+  const lowest = Math.max(...curves.map((curve) => curve.points[0].y));
+  const high = Math.min(Math.max(...values), MOST_TIMES * lowest);
   return {
     curves,
-    x: {
-      low: 0,
-      label: `requests/s, in multiples of the ${
-        capacity.toPrecision(3)
-      } that one at a time answers`,
-    },
-    y: { low: 0, high: Math.min(Math.max(...values), MOST_TIMES * first), label },
+    x: { low: 0, label: `requests/s, in multiples of ${capacity.toPrecision(2)}` },
+    y: { low: 0, high: roundedUp(high), label },
   };
+}
+
+/** To one even digit, so that the lines across a panel have short names. */
+function roundedUp(value: number): number {
+  const digit = 2 * 10 ** Math.floor(Math.log10(value));
+  return Number((digit * Math.ceil(value / digit)).toPrecision(2));
 }

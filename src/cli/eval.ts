@@ -12,8 +12,10 @@ import {
 import { type AccuracyResult, evaluateAccuracy, parseAccuracyFile } from "../evaluate/accuracy.ts";
 import { addDeviceOptions, type DeviceFlags, deviceOf, tellProvider } from "./device_options.ts";
 import {
+  addDraftOptions,
   addMemoryOptions,
   addTuningOptions,
+  draftOf,
   type MemoryFlags,
   memoryOf,
   modelOption,
@@ -27,6 +29,7 @@ import { likelihoodCommand } from "./eval_likelihood.ts";
 interface AccuracyFlags extends MemoryFlags, TuningFlags, DeviceFlags {
   readonly data: string;
   readonly model: string;
+  readonly draft?: string | boolean;
   readonly steps?: number;
   readonly strategy: StrategyName;
   readonly length: CanvasLength;
@@ -41,7 +44,8 @@ export function evalCommand(): Command {
       "Answers every prompt of a file greedily, counts exact answers, and compares recorded ids.",
     )
     .requiredOption("--data <file>", "JSON file laid out like models/eval-public.json")
-    .addOption(modelOption())
+    .addOption(modelOption());
+  addDraftOptions(accuracy)
     .option("--steps <n>", "denoising steps per answer (default: one per token)", wholeNumber(1))
     .addOption(
       new Option("--strategy <name>", "denoising strategy").choices(STRATEGY_NAMES).default(
@@ -73,6 +77,7 @@ async function runAccuracy(flags: AccuracyFlags): Promise<void> {
   using engine = await loadEngine(flags.model, {
     ...memoryOf(flags),
     tuning: tuningOf(flags),
+    draft: draftOf(flags),
     ...deviceOf(flags),
     onProvider: tellProvider,
     cache: false,

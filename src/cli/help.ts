@@ -28,7 +28,17 @@ export const COMMON: Readonly<Record<string, readonly string[]>> = {
   doctor: ["model", "host", "port", "json", "gpu", "adapter"],
   trace: ["png", "adapter"],
   parity: ["plain", "tuning", "gpu", "adapter"],
-  "eval accuracy": ["data", "model", "limit", "strategy", "steps", "json", "weights", "adapter"],
+  "eval accuracy": [
+    "data",
+    "model",
+    "draft",
+    "limit",
+    "strategy",
+    "steps",
+    "json",
+    "weights",
+    "adapter",
+  ],
   "eval agreement": [
     ...["model", "draft", "against", "weights", "kv-cache", "data", "limit", "out", "json"],
   ],
@@ -59,7 +69,7 @@ export const COMMON: Readonly<Record<string, readonly string[]>> = {
 
 /** Shorter texts of arguments, for the short help. */
 const ARGUMENTS: Readonly<Record<string, string>> = {
-  what: "device, strategies, pair, roofline, load or peers",
+  what: "device, strategies, serving, pair, load, peers and more",
   dir: "model folder",
 };
 

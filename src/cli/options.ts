@@ -201,11 +201,13 @@ export function measuredTuning(file: string | undefined): TunedTiles | undefined
   return file === undefined ? undefined : namedTuning(file);
 }
 
+const MEMORY_FIELDS =
+  "gpuMemory weights draftWeights group head arithmetic kvCache context batchRows cachePages";
+
 /** Picks the memory options out of a command's flags. */
-export function memoryOf(
-  { gpuMemory, weights, draftWeights, group, head, arithmetic, kvCache, context }: MemoryFlags,
-): MemoryOptions {
-  return { gpuMemory, weights, draftWeights, group, head, arithmetic, kvCache, context };
+export function memoryOf(flags: MemoryFlags): MemoryOptions {
+  const fields = MEMORY_FIELDS.split(" ") as (keyof MemoryOptions)[];
+  return Object.fromEntries(fields.map((field) => [field, flags[field]]));
 }
 
 /** `--group` and `--head` */

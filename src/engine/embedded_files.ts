@@ -42,7 +42,7 @@ export const EMBEDDED_FILES: readonly FetchedFile[] = [
   {
     name: "tiny-draft/model.safetensors",
     bytes: 1704896,
-    sha256: "040379cb72ff7b0a61cf083a0a83adfbef4f72c8ea0f9d6393f3e2a48dd35092",
+    sha256: "42916a19ae0cb48a282e23d9ee6ea131b03db22c75f616cf4cd6e9f4f260dbee",
   },
   {
     name: "tiny-draft/tokenizer.json",

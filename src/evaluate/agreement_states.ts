@@ -31,15 +31,17 @@ export interface AgreementStates {
  * Masks examples and asks the target.
  * @param target absent: the answers themselves are what is right
  * @param progress told the number of states that are done
+ * @param ratios mask ratios of the states, each with all examples
  */
 export async function agreementStates(
   target: Asked | undefined,
   examples: readonly AnsweredPrompt[],
   masking: MaskingOptions,
   progress?: (done: number) => void,
+  ratios: readonly number[] = DRAFT_RATIOS,
 ): Promise<AgreementStates> {
   const byRatio: AgreementStates["byRatio"][number][] = [];
-  for (const maskRatio of DRAFT_RATIOS) {
+  for (const maskRatio of ratios) {
     const states = examples.map((example) => maskAnswer(example, maskRatio, masking));
     const before = byRatio.length * examples.length;
     const chosen = target

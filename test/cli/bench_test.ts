@@ -142,6 +142,8 @@ Deno.test("bench strategies: the tables, and all of it as JSON", async () => {
     const { code, stdout, stderr } = await runTask("bench", [
       "strategies",
       ...["--data", data, "--json", `${dir}/out.json`],
+      // Its own draft: it agrees with itself on every token.
+      ...["--draft", TINY_TARGET],
       ...only,
     ]);
     assertEquals(code, 0, stderr);
@@ -156,6 +158,8 @@ Deno.test("bench strategies: the tables, and all of it as JSON", async () => {
       assertEquals([totals.answers, toPlain], [2, undefined]);
     }
     assertEquals(bench.auto.length, 1);
+    const [, { totals: gate }] = bench.settings;
+    assertEquals([gate.proposed > 0, gate.accepted], [true, gate.proposed]);
   } finally {
     await Deno.remove(dir, { recursive: true });
   }

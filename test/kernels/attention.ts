@@ -269,7 +269,7 @@ const declaration: CaseDeclaration<Size, Inputs> = {
   featureOf: ({ element }) => element === "f16" ? "shader-f16" : undefined,
   // More keys than a chunk has: splits_test.ts compares the bits of those that make them.
   ordersByForm: ({ lengths }) => Math.max(...lengths) > 64,
-  ownFormOnly: ({ listed, headDim }) => listed === true && headDim > 64,
+  ownFormOnly: ({ listed, headDim }) => listed === true && headDim > 34,
   sizes: [
     { name: "heads of 16, alone", heads: 2, kvHeads: 2, headDim: 16, lengths: [1] },
     { name: "heads of 18", heads: 3, kvHeads: 1, headDim: 18, lengths: [9, 1, 8] },

@@ -1,6 +1,9 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
-/** In a Worker, so that only the server is measured: asks for `/health` until it is told to end. */
+/**
+ * In a Worker, so that only the server is measured: asks for `/health` until it is told to end. How late
+ * its own clock wakes it tells what of a time is the machine's, which is busy with others as well.
+ */
 
 const scope = self as unknown as DedicatedWorkerGlobalScope;
 const INTERVAL = 100;
@@ -8,6 +11,7 @@ const INTERVAL = 100;
 scope.onmessage = async ({ data: { url, seconds } }: MessageEvent) => {
   const end = performance.now() + 1000 * seconds;
   const milliseconds: number[] = [];
+  const late: number[] = [];
   const wrong: string[] = [];
   while (performance.now() < end) {
     const before = performance.now();
@@ -19,7 +23,9 @@ scope.onmessage = async ({ data: { url, seconds } }: MessageEvent) => {
     } catch (error) {
       wrong.push(`health ${error}`);
     }
+    const slept = performance.now();
     await new Promise((resolve) => setTimeout(resolve, INTERVAL));
+    late.push(performance.now() - slept - INTERVAL);
   }
-  scope.postMessage({ milliseconds, wrong });
+  scope.postMessage({ milliseconds, late, wrong });
 };

@@ -42,7 +42,7 @@ export interface Outcome {
 }
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-const PROMPTS = [
+export const PROMPTS: readonly string[] = [
   "What is 7 times 8?",
   "What is 3 plus 4?",
   "What is 9 times 6?",
@@ -52,7 +52,7 @@ const PROMPTS = [
 ];
 const TOO_LONG = JSON.stringify({ messages: [{ role: "user", content: "a b ".repeat(244_000) }] });
 
-const sleep = (milliseconds: number) =>
+export const sleep = (milliseconds: number) =>
   new Promise<void>((resolve) => setTimeout(resolve, milliseconds));
 
 function bodyOf(prompt: string): string {
@@ -61,9 +61,9 @@ function bodyOf(prompt: string): string {
 }
 
 /** Starts a server whose two streams end on a full disk. */
-async function start(port: number): Promise<Deno.ChildProcess> {
-  const command = `exec "$DENO" task -q unmask serve --port ${port} --max-waiting 400 ` +
-    "> /dev/full 2> /dev/full";
+export async function start(port: number, maxWaiting = 400): Promise<Deno.ChildProcess> {
+  const command = `exec "$DENO" task -q unmask serve --port ${port} ` +
+    `--max-waiting ${maxWaiting} > /dev/full 2> /dev/full`;
   const server = new Deno.Command("sh", {
     args: ["-c", command],
     cwd: ROOT,
@@ -80,13 +80,13 @@ async function start(port: number): Promise<Deno.ChildProcess> {
   throw new Error("the server did not get ready in 60 s");
 }
 
-function freePort(): number {
+export function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return listener.addr.port;
 }
 
 /** Resident megabytes of the process that serves: the one below the task's. */
-async function memoryOf(port: number): Promise<number> {
+export async function memoryOf(port: number): Promise<number> {
   const { stdout } = await new Deno.Command("ps", { args: ["-A", "-o", "rss=,args="] }).output();
   const lines = new TextDecoder().decode(stdout).split("\n");
   const line = lines.find((one) => one.includes("main.ts") && one.includes(`--port ${port}`));

@@ -22,6 +22,8 @@ export interface MaskingOptions {
   readonly blockLength: number;
   /** Share of the conversations that show a prefix of the answer and mask all behind it. */
   readonly prefixShare: number;
+  /** Share of the conversations whose answer is masked whole: where decoding begins. */
+  readonly wholeShare: number;
   /** Share of the conversations whose prompt is masked like the answer. */
   readonly plainShare: number;
   /** Weight of padding, of all but its first token. */
@@ -45,6 +47,7 @@ export const DISTIL_MASKING: MaskingOptions = {
   blockShare: 0.35,
   blockLength: 32,
   prefixShare: 0,
+  wholeShare: 0,
   plainShare: 0.1,
   paddingWeight: 0.25,
   weighting: "one",
@@ -60,6 +63,7 @@ export const TRAIN_MASKING: MaskingOptions = {
   blockShare: 0,
   blockLength: 32,
   prefixShare: 0,
+  wholeShare: 0,
   plainShare: 0,
   paddingWeight: 1,
   weighting: "inverse",
@@ -95,6 +99,7 @@ export interface Stratum {
  * - Block: of a canvas, blocks before the current one are visible, in it tokens are masked with
  *   probability p, later ones are masked whole.
  * - Prefix: the first tokens are visible, a share 1 - p of them, all others masked.
+ * - Whole: no token of the answer is visible.
  *
  * What is masked whole has p = 1. With complementary masks it is asked in the first sequence only, and
  * has p = 1/2, so that its weight is what the two sequences give to any other token.
@@ -113,6 +118,8 @@ export function maskSample(
     ? blockOf(sample, options, key)
     : state === "prefix"
     ? prefixOf(sample, p)
+    : state === "whole"
+    ? [start, start]
     : [start, end];
   const hidden = (position: number) => draw(key.seed, PURPOSE.mask, key.number, position) < p;
   const whole = options.complementary ? 0.5 : 1;
@@ -160,12 +167,13 @@ function maskProbability(
 
 function stateOf(
   { kind, isCanvas }: PaddedSample,
-  { blockShare, prefixShare, plainShare }: MaskingOptions,
+  { blockShare, prefixShare, wholeShare, plainShare }: MaskingOptions,
   { seed, number }: SampleKey,
-): "random" | "block" | "prefix" | "plain" {
+): "random" | "block" | "prefix" | "whole" | "plain" {
   if (kind === "text") return "random";
   if (draw(seed, PURPOSE.state, number, 0) < plainShare) return "plain";
   if (draw(seed, PURPOSE.state, number, 1) < prefixShare) return "prefix";
+  if (draw(seed, PURPOSE.state, number, 3) < wholeShare) return "whole";
   return isCanvas && draw(seed, PURPOSE.state, number, 2) < blockShare ? "block" : "random";
 }
 

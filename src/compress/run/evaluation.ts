@@ -22,14 +22,16 @@ export function answeredPrompts(samples: readonly Sample[]): AnsweredPrompt[] {
  * Prepares evaluations: the states are the same each time, so the teacher is asked once.
  * @param teacher absent: the answers themselves are what is right
  * @param student predicts with the weights as they are when it is asked
+ * @param ratios mask ratios that are evaluated
  */
 export async function evaluationOf(
   examples: readonly AnsweredPrompt[],
   options: MaskingOptions,
   teacher: Predictor | undefined,
   student: Predictor,
+  ratios: readonly number[],
 ): Promise<() => Promise<Evaluation>> {
-  const states = await agreementStates(teacher, examples, options);
+  const states = await agreementStates(teacher, examples, options, undefined, ratios);
   return async () => {
     const { agreement, byRatio, confidentCorrect, confidentShare } = await agreementOn(
       states,

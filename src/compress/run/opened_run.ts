@@ -194,7 +194,7 @@ async function heldOutEvaluation(
   student: Predictor,
 ) {
   if (heldOut === undefined) return undefined;
-  const { examples, response, seed } = evaluation;
+  const { examples, response, ratios, seed } = evaluation;
   const { maskTokenId, eosTokenId: paddingTokenId } = encoder;
   const prompts = answeredPrompts(readSamples(heldOut, encoder, examples)).filter(
     ({ prompt, answer }) => prompt.length + Math.max(response, answer.length) <= sequence,
@@ -207,5 +207,5 @@ async function heldOutEvaluation(
     );
   }
   const masks = { maskTokenId, paddingTokenId, responseLength: response, seed };
-  return await evaluationOf(prompts, masks, teacher, student);
+  return await evaluationOf(prompts, masks, teacher, student, ratios);
 }

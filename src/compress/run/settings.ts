@@ -5,6 +5,7 @@
  */
 
 import { z } from "zod";
+import { DRAFT_RATIOS } from "../../evaluate/draft_agreement.ts";
 import { DISTIL_MASKING, type MaskingOptions, TRAIN_MASKING } from "../data/masking.ts";
 import { CARD_TERMS, KL_DIRECTIONS } from "../../kernels/distil_loss.ts";
 import { MOST_TOP_TOKENS } from "../../kernels/top_tokens.ts";
@@ -38,6 +39,7 @@ function maskingOf(defaults: MaskingOptions) {
     blockShare: share.default(defaults.blockShare),
     blockLength: whole(1).default(defaults.blockLength),
     prefixShare: share.default(defaults.prefixShare),
+    wholeShare: share.default(defaults.wholeShare),
     plainShare: share.default(defaults.plainShare),
     paddingWeight: z.number().min(0).default(defaults.paddingWeight),
     weighting: z.enum(["one", "inverse"]).default(defaults.weighting),
@@ -99,6 +101,7 @@ function commonOf({ rate, beta2, masking }: Defaults) {
       every: whole(1).default(500),
       examples: whole(1).default(64),
       response: whole(1).default(64),
+      ratios: z.array(positive.max(1)).min(1).default([...DRAFT_RATIOS]),
       seed: whole(0).default(0),
     }).prefault({}),
     seed: whole(0).default(1),

@@ -6,7 +6,7 @@
 import { mergeTallies, NO_ACCEPTANCE } from "../strategies/acceptance.ts";
 import { type Choice, choiceName, Controller } from "./controller.ts";
 import type { DenoiseOptions, DenoiseStep } from "../denoise_step.ts";
-import { pricesOf } from "./prices.ts";
+import { loadAt, pricesOf } from "./prices.ts";
 import { timedPredictor } from "./timed_predictor.ts";
 import type { ProposalResult } from "../strategies/proposal_run.ts";
 import { forwardSteps } from "../forward_steps.ts";
@@ -76,24 +76,27 @@ export async function* autoExact(
   while (t < total && !finished()) {
     // With guidance the run cannot start again midway: the second sequence starts at the first
     // step.
-    const chosenAt = prices();
+    const load = loadAt(prices());
     const hasDraft = draft !== undefined;
     const choice: Choice = alone
       ? { strategy: "plain", steps: total }
-      : controller.choose(hasDraft, chosenAt);
+      : controller.choose(hasDraft, prices());
     const until = Math.min(total, t + choice.steps);
+    const begun = t;
+    // A run that was told once that it is finished must be told so again; it takes a step at least.
+    let turned = false;
+    const turns = () =>
+      turned ||= !alone && t > begun &&
+        controller.turnsFrom(choice, load, hasDraft, prices());
     const depth = "depth" in choice ? choice.depth : undefined;
     const run = ways[choice.strategy].run(state, { target, draft }, {
       ...options,
       from: t,
       until,
       depth,
-      finished: () =>
-        options.finished?.() ||
-        (!alone && controller.turnsFrom(choice, chosenAt, hasDraft, prices())),
+      finished: () => options.finished?.() || turns(),
     });
     const before = count.targetForwards;
-    const begun = t;
     const name = choiceName(choice);
     const result = yield* forwardSteps(run, (step): DenoiseStep => {
       state = applyCommits(state, step.commits[0]);

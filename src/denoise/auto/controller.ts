@@ -2,7 +2,7 @@
 
 import { FastController } from "./fast_controller.ts";
 import { Exploration } from "./exploration.ts";
-import { isOtherLoad, type Prices, UNPRICED } from "./prices.ts";
+import { isOtherLoad, type Load, loadAt, type Prices, UNPRICED } from "./prices.ts";
 import { RelativeCosts } from "./relative_costs.ts";
 import { Costs, Recent } from "./recent_costs.ts";
 
@@ -218,8 +218,8 @@ export class Controller {
    * Whether a way should be given up before its steps are taken: since it was chosen the load has
    * become another, and another way is now clearly better.
    */
-  turnsFrom(choice: Choice, before: Prices, hasDraft: boolean, now: Prices): boolean {
-    if (!isOtherLoad(before, now)) return false;
+  turnsFrom(choice: Choice, before: Load, hasDraft: boolean, now: Prices): boolean {
+    if (!isOtherLoad(before, loadAt(now))) return false;
     if (this.#shares.verifies < ENOUGH || (hasDraft && this.#shares.drafts < ENOUGH)) return false;
     this.#prices = now;
     const ways = this.#ways(hasDraft);

@@ -18,7 +18,7 @@ export interface Prices {
 }
 
 /**
- * The prices of now. A predictor that knows none gives the number of a sequence's rows, whatever the
+ * The prices, each of the time at which it is asked for. A predictor that knows none gives the number of a sequence's rows, whatever the
  * pass; costs per unit of it are milliseconds per row.
  * @param rows of one state of the sequence
  */
@@ -43,14 +43,18 @@ export const UNPRICED: Prices = { rows: 1, verify: () => 1, draft: 1 };
 
 /** Number of states at which two loads are compared. */
 const COMPARED = 4;
-/** Change of a pass's price, as a share of a pass over one state, that makes another load. */
-const OTHER_LOAD = 1.25;
+/** Change of a pass's price beside one over one state that makes another load. */
+const OTHER_LOAD = 1.1;
 
-/** Whether passes now cost so much more or less than before, beside each other, that it may matter. */
-export function isOtherLoad(before: Prices, now: Prices): boolean {
-  const shares = ({ verify, draft }: Prices) => [verify(COMPARED), draft].map((p) => p / verify(1));
-  const shown = shares(now);
-  return shares(before).some((share, i) =>
-    Math.max(share / shown[i], shown[i] / share) > OTHER_LOAD
-  );
+/** What rows cost beside each other at some time: prices of passes as shares of one over a state. */
+export type Load = readonly number[];
+
+/** The load of now. */
+export function loadAt({ verify, draft }: Prices): Load {
+  return [verify(COMPARED), draft].map((price) => price / verify(1));
+}
+
+/** Whether passes cost so much more or less at one time than at another that it may matter. */
+export function isOtherLoad(before: Load, now: Load): boolean {
+  return before.some((share, i) => Math.max(share / now[i], now[i] / share) > OTHER_LOAD);
 }

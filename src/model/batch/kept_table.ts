@@ -87,9 +87,9 @@ export class KeptTable implements PageHolder {
       position % PAGE_POSITIONS;
   }
 
-  /** Takes pages for all positions, if it has none. @throws {PagesError} */
+  /** Takes pages for all positions. @throws {PagesError} */
   begin(): void {
-    if (!this.begun) this.#pages = this.#book.take(pagesFor(this.positions), this);
+    this.#pages = this.#book.take(pagesFor(this.positions), this);
   }
 
   /**

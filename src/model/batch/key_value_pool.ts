@@ -42,7 +42,7 @@ export class KeyValuePool implements Disposable {
     this.#element = element;
     this.#rowWords = kvHeads * headStride * elementBytes(element) / 4;
     this.#layers = Array.from({ length: config.layers }, () => ({ k: undefined, v: undefined }));
-    this.book = new PageBook(pages ?? this.#mostPages(config));
+    this.book = new PageBook(this.#mostPages(config, pages));
   }
 
   /** Pages that the buffer of a layer can have. */
@@ -52,10 +52,10 @@ export class KeyValuePool implements Disposable {
     return Math.floor(bytes / (4 * this.#rowWords * PAGE_POSITIONS));
   }
 
-  #mostPages({ maxSequenceLength }: ModelConfig): number {
+  #mostPages({ maxSequenceLength }: ModelConfig, wanted?: number): number {
     const one = pagesFor(maxSequenceLength);
     return Math.min(
-      MOST_CANVASES * one,
+      wanted ?? MOST_CANVASES * one,
       Math.max(Math.floor(SHARE * this.bindable), Math.min(one, this.bindable)),
     );
   }
@@ -111,6 +111,11 @@ export class KeyValuePool implements Disposable {
     this.#pages = pages;
   }
 
+  /** Forgets pages that were handed out without room, and given back. */
+  forgetUnmade(): void {
+    this.book.forget(this.#pages);
+  }
+
   /** Copies pages, at once. */
   copy(copies: readonly PageCopy[]): void {
     if (copies.length === 0) return;
@@ -130,7 +135,9 @@ export class KeyValuePool implements Disposable {
 
   /** Frees it all if no canvas holds a page. */
   freeUnused(): void {
-    if (this.book.used === 0) this[Symbol.dispose]();
+    if (this.book.used > 0) return;
+    this[Symbol.dispose]();
+    this.book.forget(0);
   }
 
   [Symbol.dispose](): void {

@@ -7,7 +7,7 @@ import { QUANTISED } from "../../quant/scheme.ts";
 import { type Checkpoint, openCheckpoint } from "../../weights/checkpoint.ts";
 import { limitContext, type ModelConfig, readConfig } from "./config.ts";
 import { familyOf } from "../family.ts";
-import { Model } from "../model.ts";
+import { Model, type SharedLimits } from "../model.ts";
 import { keptElement } from "../kv_cache.ts";
 import { checkTensors } from "./tensors.ts";
 import type { TileLookup } from "../tiles/tiled_matrix.ts";
@@ -29,6 +29,8 @@ export interface LoadModelOptions {
   readonly tiles?: TileLookup;
   /** Longest prompt plus answer, in tokens; default as config.json says. */
   readonly context?: number;
+  /** What requests share of the model. */
+  readonly shared?: SharedLimits;
   /** A resource that is disposed of together with the model. */
   readonly owned?: Disposable;
 }
@@ -60,7 +62,7 @@ export async function loadCheckpoint(
   gpu: Gpu,
   config: ModelConfig,
   checkpoint: Checkpoint,
-  { name, onProgress, precision, kvCache, tiles, owned }: LoadModelOptions & {
+  { name, onProgress, precision, kvCache, tiles, shared, owned }: LoadModelOptions & {
     readonly name: string;
   },
 ): Promise<Model> {
@@ -91,7 +93,8 @@ export async function loadCheckpoint(
     });
     const weights = await familyOf(config).upload(upload, config, precision);
     await checkMemory();
-    return new Model(gpu, config, recorder, weights, await upload.release(), owned, element);
+    const tensors = await upload.release();
+    return new Model(gpu, config, recorder, weights, tensors, owned, element, shared);
   } catch (error) {
     recorder[Symbol.dispose]();
     // If memory ran out, that is the cause of any other error.

@@ -72,9 +72,15 @@ async function loadOnce(
     const plan = await planMemory(gpu, { ...request, available });
     onPlan?.(plan);
     const tiles = tuned && tileLookup(tuned, gpu);
+    const { shared, context } = plan;
     const options = ({ folder, choice }: ModelMemory): LoadModelOptions => ({
+      // A draft's passes are planned with as many rows as one answer has.
+      shared: {
+        pages: shared.pages,
+        rows: folder === plan.target.folder ? shared.rows : Math.min(shared.rows, context),
+      },
       precision: precisionOf(choice, request, readConfig(folder)),
-      context: plan.context,
+      context,
       kvCache: request.kvCache,
       tiles,
     });

@@ -4,6 +4,7 @@
  */
 
 import { GpuError } from "../../gpu/device.ts";
+import { PAGE_POSITIONS } from "../batch/page_book.ts";
 import { keptElement } from "../kv_cache.ts";
 import { limitContext } from "../loading/config.ts";
 import { binarySize } from "./binary_size.ts";
@@ -12,6 +13,7 @@ import { fittingOptions, LEAST_CONTEXT, longestContext } from "./fitting_options
 import { bytesOf, KnownMemory, type ModelMemory } from "./model_memory.ts";
 import { isStored, type Pair, type PlanRequest, type WeightChoice } from "./plan_request.ts";
 import { checkChoices, nameOf, pairsOf } from "./precision.ts";
+import { type SharedPlan, sharedPlan } from "./shared_plan.ts";
 
 /** A context that is shortened automatically holds at least this many answers of default length. */
 const LEAST_ANSWERS = 2;
@@ -28,8 +30,10 @@ export interface MemoryPlan {
   readonly context: number;
   /** Context that the folder or the user asks for; larger than `context` if it does not fit. */
   readonly fullContext: number;
-  /** Peak of the bytes in use. */
+  /** Peak of the bytes in use, by one answer at the context length. */
   readonly bytes: number;
+  /** What requests that run side by side share, and the bytes that it takes beside `bytes`. */
+  readonly shared: SharedPlan;
   /** Bytes that may be used; Infinity if not known. */
   readonly limit: number;
   /** Whether the user gave the limit. */
@@ -80,6 +84,13 @@ export async function planMemory(
     context,
     fullContext,
     bytes,
+    shared: sharedPlan(
+      request,
+      context,
+      { target: target!.page, draft: draft?.page ?? 0 },
+      // Memory that ran out has no room for more.
+      (request.tooMany === undefined ? limit : bytes) - bytes,
+    ),
     limit,
     limited,
     tooMany: request.tooMany,
@@ -121,11 +132,15 @@ async function least(
 
 /** One line about the plan. */
 export function planLine(plan: MemoryPlan): string {
-  const { limit, limited, bytes, tooMany, context, fullContext } = plan;
+  const { limit, limited, bytes, tooMany, context, fullContext, shared } = plan;
   const of = limit === Infinity ? "" : ` of ${binarySize(limit)} ${limited ? "allowed" : "free"}`;
   const instead = tooMany === undefined ? "" : `there was none for ${binarySize(tooMany)}; `;
   const cut = context < fullContext ? ` (${fullContext} do not fit)` : "";
-  return `GPU memory: ${instead}${described(plan)}${cut} take at most ${binarySize(bytes)}${of}.`;
+  const positions = PAGE_POSITIONS * shared.pages;
+  const beside = shared.bytes > 0 ? `, which take ${binarySize(shared.bytes)} more` : "";
+  return `GPU memory: ${instead}${described(plan)}${cut} take at most ${binarySize(bytes)}${of}. ` +
+    `Requests share passes of ${shared.rows} rows, and kept keys and values of ${positions} ` +
+    `positions${beside}.`;
 }
 
 /** The memory of a pair of choices. */

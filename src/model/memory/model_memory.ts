@@ -4,8 +4,10 @@ import { type Checkpoint, openCheckpoint } from "../../weights/checkpoint.ts";
 import { limitContext, type ModelConfig, readConfig } from "../loading/config.ts";
 import { checkTensors } from "../loading/tensors.ts";
 import { type DeviceLimits, type DryRun, dryRun } from "./dry_run.ts";
+import { pagesFor } from "../batch/page_book.ts";
 import type { PlanRequest, WeightChoice } from "./plan_request.ts";
 import { precisionOf } from "./precision.ts";
+import { pageBytes, sharedRows, STATES } from "./shared_plan.ts";
 
 /** Bytes of one model on the GPU. */
 export interface ModelMemory {
@@ -21,13 +23,12 @@ export interface ModelMemory {
   readonly activations: number;
   /** Bytes in use only while loading. */
   readonly staging: number;
+  /** Bytes of a page of keys and values. */
+  readonly page: number;
 }
 
 /** The bytes of a model without its name and choice. */
-export type ModelBytes = Omit<ModelMemory, "folder" | "choice">;
-
-/** States in a round of proposals, unless a request asks for more. */
-const STATES = 5;
+export type ModelBytes = Omit<ModelMemory, "folder" | "choice" | "page">;
 
 /** Peak of the bytes in use: models are loaded one after another, then all are used together. */
 export function bytesOf(models: readonly ModelBytes[]): number {
@@ -40,7 +41,10 @@ export function bytesOf(models: readonly ModelBytes[]): number {
 
 /** The settings that decide the bytes of a model. */
 export type MemoryQuestion =
-  & Pick<PlanRequest, "arithmetic" | "group" | "head" | "kvCache" | "answer" | "cache">
+  & Pick<
+    PlanRequest,
+    "arithmetic" | "group" | "head" | "kvCache" | "answer" | "cache" | "batchRows"
+  >
   & { readonly context: number };
 
 /** Computes the memory of models on a device. It keeps results and opens each folder once. */
@@ -71,9 +75,9 @@ export class KnownMemory implements Disposable {
     folder: string,
     choice: WeightChoice,
     isDraft: boolean,
-    { arithmetic, group, head, kvCache, answer, cache, context }: MemoryQuestion,
+    { arithmetic, group, head, kvCache, answer, cache, batchRows, context }: MemoryQuestion,
   ): Promise<ModelMemory> {
-    const question = { arithmetic, group, head, kvCache, answer, cache, context };
+    const question = { arithmetic, group, head, kvCache, answer, cache, batchRows, context };
     const key = JSON.stringify([folder, choice, isDraft, question]);
     const found = this.#found.get(key) ?? this.#ask(folder, choice, isDraft, question);
     this.#found.set(key, found);
@@ -95,9 +99,10 @@ export class KnownMemory implements Disposable {
       this.#device,
       precision,
     );
-    const { activations, cache } = await answerMemory(loaded, context, isDraft, question);
+    const page = pageBytes(this.#device, own, question.kvCache);
+    const { activations, cache } = await answerMemory(loaded, context, isDraft, question, page);
     const { weightBytes: weights, loadingBytes: staging } = loaded;
-    return { folder, choice, weights, cache, activations, staging };
+    return { folder, choice, weights, cache, activations, staging, page };
   }
 
   #checkpoint(folder: string, config: ModelConfig): Checkpoint {
@@ -117,12 +122,13 @@ export class KnownMemory implements Disposable {
   }
 }
 
-/** Memory of an answer at the context length. A draft keeps no keys and verifies nothing. */
+/** Memory of an answer at the context length. A draft verifies nothing. */
 async function answerMemory(
   planned: DryRun,
   context: number,
   isDraft: boolean,
   request: MemoryQuestion,
+  page: number,
 ): Promise<{ readonly activations: number; readonly cache: number }> {
   const maxTokens = Math.min(request.answer.maxTokens, context - 1);
   const shape = {
@@ -130,14 +136,18 @@ async function answerMemory(
     maxTokens,
     blockLength: Math.min(request.answer.blockLength, maxTokens),
   };
-  const states = isDraft ? undefined : STATES;
+  const rows = sharedRows(context, request.batchRows);
+  const states = isDraft ? undefined : Math.max(STATES, Math.ceil(rows / context));
   const activations = await planned.activationBytes({ ...shape, states });
-  if (isDraft || !request.cache) return { activations, cache: 0 };
+  if (!request.cache) return { activations, cache: 0 };
+  if (isDraft) return { activations, cache: pagesFor(context) * page };
   const kept = await planned.activationBytes({
     ...shape,
     states,
     cache: true,
     kvCache: request.kvCache,
   });
-  return { activations, cache: kept - activations };
+  // States have keys and values of their own while they are verified.
+  const ofStates = pagesFor(states! * shape.blockLength) * page;
+  return { activations, cache: kept - activations + ofStates };
 }

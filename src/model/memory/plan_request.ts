@@ -36,6 +36,13 @@ export interface MemoryOptions {
   readonly kvCache?: Element;
   /** Longest prompt plus answer, in tokens; default as config.json says. */
   readonly context?: number;
+  /** Rows that a pass of several requests may have (default 512, or those of the longest answer). */
+  readonly batchRows?: number;
+  /**
+   * Pages of 32 positions whose keys and values are kept for all requests together (default: for 16
+   * answers of default length, or as many as the memory holds; at least for one of the longest).
+   */
+  readonly cachePages?: number;
 }
 
 /** The models, the answer and the memory that are planned for. */

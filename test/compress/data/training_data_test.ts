@@ -54,6 +54,7 @@ const masking: fc.Arbitrary<MaskingOptions> = fc.record({
   blockShare: fc.constantFrom(0, 0.35, 1),
   blockLength: fc.constantFrom(4, 32),
   prefixShare: fc.constantFrom(0, 0.4),
+  wholeShare: fc.constantFrom(0, 0.4),
   plainShare: fc.constantFrom(0, 0.1, 1),
   paddingWeight: fc.constantFrom(0.25, 1),
   weighting: fc.constantFrom("one", "inverse"),
@@ -132,12 +133,30 @@ Deno.test("prompts are masked only where the mask is plain", () => {
   });
 });
 
+Deno.test("an answer that is masked whole shows no token, and its prompt all", () => {
+  const { maskTokenId } = tinyEncoder();
+  const chats = EXAMPLES.filter((example) => "prompt" in example);
+  withLines(chats, (path) => {
+    const lengths = readSamples(path, tinyEncoder()).map(({ promptLength }) => promptLength);
+    using data = openTrainingData([{ path }], tinyEncoder(), {
+      ...OPTIONS,
+      masking: { ...DISTIL_MASKING, plainShare: 0, wholeShare: 1 },
+    });
+    for (const { ids, asked } of [0, 1, 2].flatMap((step) => sequencesOf(data.stepBatches(step)))) {
+      const shown = ids.indexOf(maskTokenId);
+      assert(lengths.includes(shown), `${shown} tokens are shown`);
+      assert(ids.slice(shown).every((id) => id === maskTokenId));
+      assertEquals(asked.length, ids.length - shown);
+    }
+  });
+});
+
 Deno.test("complementary masks ask for each token of an answer once", () => {
   withLines(EXAMPLES.slice(0, 3), (path) => {
     fc.assert(
       fc.property(options, fc.nat(100), (options, step) => {
-        const { masking: { blockShare, prefixShare } } = options;
-        fc.pre(blockShare === 0 && prefixShare === 0);
+        const { masking: { blockShare, prefixShare, wholeShare } } = options;
+        fc.pre(blockShare === 0 && prefixShare === 0 && wholeShare === 0);
         using data = openTrainingData([{ path }], tinyEncoder(), {
           ...options,
           batch: { samples: 1 },

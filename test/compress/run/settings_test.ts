@@ -30,7 +30,8 @@ Deno.test("what is not given is as in the draft's card, or as LLaDA was trained"
   assertEquals(settings.loss, { ...CARD_TERMS, top: 32 });
   assertEquals(settings.schedule, { rate: 5e-5, warmUp: 0.05, decay: "cosine" });
   assertEquals([settings.batch, settings.sequence], [{ samples: 16 }, 512]);
-  assertEquals(settings.evaluation, { every: 500, examples: 64, response: 64, seed: 0 });
+  const ratios = [0.3, 0.5, 0.7];
+  assertEquals(settings.evaluation, { every: 500, examples: 64, response: 64, ratios, seed: 0 });
   const { teacher: _, student: _s, ...others } = LEAST;
   const trained = completed(trainSettings, { ...others, from: "model" }, "settings.json");
   assertEquals(maskingFrom(trained), TRAIN_MASKING);

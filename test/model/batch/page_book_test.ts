@@ -39,7 +39,7 @@ function run(
   what: string,
   expected: (string | undefined)[],
 ) {
-  table.begin();
+  if (!table.begun) table.begin();
   const all = { first: 0, end: table.positions };
   const writes = spans.map((span): Span => span === "refresh" ? [all.first, all.end] : span);
   const own = table.pagesToOwn(writes);

@@ -21,7 +21,7 @@ export const lostDevice: Fault = {
   server: "failing",
   counts: { short: 1, full: 5 },
   // Under way, waiting, and while it loads.
-  told: ["device_lost", "model_loading"],
+  told: ["device_lost", "model_loading", "broken off"],
   async happen({ server, count, tell, fail, load }) {
     for (let i = 0; i < count; i++) {
       await load.more(2);

@@ -84,7 +84,7 @@ export const sigkill: Fault = {
   server: "task",
   counts: { short: 1, full: 3 },
   clients: 3,
-  told: ["cut", "refused", "model_loading"],
+  told: ["cut", "broken off", "refused", "model_loading"],
   async happen(happening) {
     const { server, count, load } = happening;
     for (let i = 0; i < count; i++) {

@@ -11,7 +11,7 @@ export const stoppedWorker: Fault = {
   server: "failing",
   // After more in a row it is given up.
   counts: { short: 1, full: 3 },
-  told: ["engine_restarted", "model_loading"],
+  told: ["engine_restarted", "model_loading", "broken off"],
   async happen({ server, count, size, tell, fail, load }) {
     for (let i = 0; i < count; i++) {
       await load.more(2);
@@ -20,7 +20,7 @@ export const stoppedWorker: Fault = {
       const response = await fetch(`${server.url}/v1/chat/completions`, {
         method: "POST",
         headers: { "Content-Type": "application/json" },
-        body: JSON.stringify({ messages: [{ role: "user", content: way }] }),
+        body: JSON.stringify({ messages: [{ role: "user", content: way }], stream: true }),
         signal: AbortSignal.timeout(120_000),
       }).catch((error) => String(error));
       const told = typeof response === "string" ? response : await response.text();

@@ -59,7 +59,7 @@ export const STATIC_BATCHES: Way = {
 /** The server's own: requests join and leave between any two passes. */
 export const SHARED_PASSES: Way = {
   name: "shared passes",
-  running: 64,
+  running: 16,
   choose: choosePass,
   grace: graceUntil,
 };

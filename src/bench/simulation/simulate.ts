@@ -14,17 +14,23 @@ import { type LoadOutcome, SIMULATED_SERVER, simulateLoad } from "./simulated_lo
 import { ONE_AT_A_TIME, SHARED_PASSES, WAYS } from "./ways.ts";
 
 /** Requests a second, in multiples of what one at a time can answer. */
-export const LOADS: readonly number[] = [0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3, 4, 6, 8];
-/** Those of the table. */
-const SHOWN: readonly number[] = [0.5, 1, 2, 4];
+export const LOADS: readonly number[] = [0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 2.5, 3];
+/** Those of the table; of bursts, fewer. */
+const SHOWN: Readonly<Record<Arrivals, readonly (number | undefined)[]>> = {
+  poisson: [0.5, 1, 1.5, 3, undefined],
+  bursty: [0.5, 1],
+};
 /** The most requests a second that are simulated. */
 const MOST_PER_SECOND = 1000;
-/** A load lasts as long as this many requests take to come, and no shorter than this. */
+/** Requests of a load, and its seconds where they come faster. */
 const REQUESTS = 600;
 const LEAST_SECONDS = 30;
 /** Clients of the comparison at full load, and their requests. */
 const CLIENTS = 16;
 const CLIENT_REQUESTS = 320;
+
+/** Rows of the steps of answers that are nothing but steps against kept keys. */
+const STEP_ROWS: readonly number[] = [8, 16, 32, 64];
 
 /** Outcomes of the ways under one load. */
 export interface SimulatedPoint {
@@ -43,7 +49,7 @@ export interface ClientsPoint {
   readonly shared: LoadOutcome;
   /** Answers a second of the clients by those of one. */
   readonly times: number;
-  /** The same if equal answers went in step, each pass full of them: what the curve allows. */
+  /** The same if each row cost what a row does in the best pass that the clients can fill. */
   readonly bound: number;
 }
 
@@ -76,20 +82,42 @@ export function chosenCurves(only?: readonly string[]): readonly string[] {
   return known.filter((name) => only?.includes(name) ?? true);
 }
 
+/** How much is simulated. */
+export interface SimulationSize {
+  /** In multiples of what one at a time can answer. */
+  readonly loads?: readonly number[];
+  /** A load lasts as long as this many requests take to come, and no shorter than a time. */
+  readonly requests?: number;
+  readonly leastSeconds?: number;
+}
+
 /** Simulates every load on every curve. */
-export function simulate(names: readonly string[], seed = 0): SimulationReport {
-  const curves = names.map((name) => simulatedCurve(name, RECORDED_CURVES[name], seed));
+export function simulate(
+  names: readonly string[],
+  size: SimulationSize = {},
+  seed = 0,
+): SimulationReport {
+  const curves = names.map((name) => simulatedCurve(name, RECORDED_CURVES[name], size, seed));
   return { answers: ANSWERS_SOURCE, server: SIMULATED_SERVER, curves };
 }
 
-function simulatedCurve(name: string, recorded: RecordedCurve, seed: number): SimulatedCurve {
+function simulatedCurve(
+  name: string,
+  recorded: RecordedCurve,
+  { loads: multiples = LOADS, requests = REQUESTS, leastSeconds = LEAST_SECONDS }: SimulationSize,
+  seed: number,
+): SimulatedCurve {
   const server = { ...SIMULATED_SERVER, curve: CostCurve.from(recorded.points) };
   const settings = [...new Set(RECORDED_ANSWERS.map(({ setting }) => setting))];
   const ofSettings = settings.map((setting) => ({
     setting,
     answers: RECORDED_ANSWERS.filter((answer) => answer.setting === setting),
   }));
-  const clients = [...ofSettings, { setting: "all", answers: RECORDED_ANSWERS }].map(
+  const steps = STEP_ROWS.map((rows) => ({
+    setting: `steps of ${rows} rows alone`,
+    answers: [stepsOf(rows)],
+  }));
+  const clients = [...steps, ...ofSettings, { setting: "all", answers: RECORDED_ANSWERS }].map(
     ({ setting, answers }): ClientsPoint => {
       const run = (way: typeof SHARED_PASSES, clients: number) =>
         simulateLoad(way, answers, { clients, requests: CLIENT_REQUESTS }, server, seed);
@@ -107,12 +135,12 @@ function simulatedCurve(name: string, recorded: RecordedCurve, seed: number): Si
   );
   const capacity = clients[clients.length - 1].alone.answersPerSecond;
   const rates = [
-    ...LOADS.map((load) => ({ load, perSecond: load * capacity })),
+    ...multiples.map((load) => ({ load, perSecond: load * capacity })),
     { load: undefined, perSecond: MOST_PER_SECOND },
   ];
   const loads = ARRIVALS.flatMap((arrivals) =>
     rates.map(({ load, perSecond }): SimulatedPoint => {
-      const seconds = Math.max(LEAST_SECONDS, REQUESTS / perSecond);
+      const seconds = Math.max(leastSeconds, requests / perSecond);
       const times = arrivalTimes(arrivals, perSecond, seconds, seed);
       const outcomes = WAYS.map((way) =>
         [way.name, simulateLoad(way, RECORDED_ANSWERS, { times }, server, seed)] as const
@@ -123,16 +151,29 @@ function simulatedCurve(name: string, recorded: RecordedCurve, seed: number): Si
   return { name, ...recorded, capacity, clients, loads };
 }
 
-/** Cost of all passes one at a time, by that of passes of {@linkcode CLIENTS} times the rows. */
+/** 64 steps, four between two readbacks. */
+function stepsOf(rows: number): RecordedAnswer {
+  const job = { rows: [rows, rows, rows, rows] };
+  return { setting: "steps", tokens: 64, beforeText: 4, jobs: new Array(16).fill(job) };
+}
+
+/**
+ * Milliseconds of all passes one at a time, by those of as many rows each in the best pass that the
+ * clients can fill: what the curve allows, whatever the policy.
+ */
 function boundOf(answers: readonly RecordedAnswer[], curve: CostCurve): number {
-  const { readback, hostWork } = SIMULATED_SERVER;
+  const { readback, hostWork, mostRows } = SIMULATED_SERVER;
+  const jobs = answers.flatMap((answer) => answer.jobs);
+  const widest = Math.max(...jobs.flatMap(({ rows }) => rows));
+  const sizes = Array.from({ length: Math.min(mostRows, CLIENTS * widest) }, (_, i) => i + 1);
+  const cheapest = Math.min(...sizes.map((rows) => curve.cost(rows) / rows));
   let alone = 0;
   let shared = 0;
-  for (const { rows } of answers.flatMap(({ jobs }) => jobs)) {
+  for (const { rows } of jobs) {
     alone += readback + hostWork;
     for (const count of rows) {
       alone += curve.cost(count);
-      shared += curve.cost(CLIENTS * count) / CLIENTS;
+      shared += cheapest * count;
     }
   }
   return alone / shared;
@@ -143,7 +184,16 @@ export function printSimulation({ answers, server, curves }: SimulationReport): 
   for (const { name, model, device, source, capacity, clients, loads } of curves) {
     console.log(`\n${name}: ${model} on ${device}; ${source}`);
     const full = new FittedTable({
-      head: ["answers", "answers/s, 1 client", `${CLIENTS} clients`, "times", "bound", "rows/pass"],
+      head: [
+        "answers",
+        "answers/s, 1 client",
+        `${CLIENTS} clients`,
+        "times",
+        "bound",
+        "rows/pass",
+        "first text p95 s, 1 client",
+        `${CLIENTS} clients`,
+      ],
     });
     for (const { setting, alone, shared, times, bound } of clients) {
       full.push([
@@ -153,6 +203,8 @@ export function printSimulation({ answers, server, curves }: SimulationReport): 
         times.toFixed(2),
         bound.toFixed(2),
         shared.rowsPerPass.toFixed(0),
+        number(alone.firstText.p95 / 1000),
+        number(shared.firstText.p95 / 1000),
       ]);
     }
     console.log(`${full}`);
@@ -171,7 +223,7 @@ export function printSimulation({ answers, server, curves }: SimulationReport): 
       ],
     });
     for (const { arrivals, perSecond, load, outcomes } of loads) {
-      if (load !== undefined && !SHOWN.includes(load)) continue;
+      if (!SHOWN[arrivals].includes(load)) continue;
       const times = load === undefined ? "" : ` (${load} x)`;
       for (const [way, outcome] of Object.entries(outcomes)) {
         const { answersPerSecond, asked, refused, firstText, total } = outcome;
