@@ -1,6 +1,6 @@
 /**
  * Makes faults happen to a real server that clients use, and prints what came of them:
- * `deno run -A test/server/faults/run.ts [--short] [--seed N] [--json] [PART OF A KIND'S NAME …]`.
+ * `deno run -A --lock=.lock/test.lock test/server/faults/run.ts [--short] [--seed N] [--json] [PART OF A KIND'S NAME …]`.
  */
 
 import { parseArgs } from "node:util";
