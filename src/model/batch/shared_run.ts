@@ -305,7 +305,7 @@ class Recording {
         ranges: this.#region(`kept ranges ${number}`),
         work: kept.work,
         kept: this.#space.pool.cache,
-        keyRows: lists,
+        keyRows: kept.listed ? lists : undefined,
       });
     }
     return groups;
