@@ -141,6 +141,12 @@ export class Scheduler {
     return lane;
   }
 
+  /** Frees what passes have taken for themselves, while none runs. */
+  async freeScratch(): Promise<void> {
+    using lane = this.visit();
+    await lane.alone(() => this.#freeScratch());
+  }
+
   #reserve({ pages, draftPages = 0 }: Wish): Place | undefined {
     const { target, draft } = this.#models;
     checkPages(pages, target);
