@@ -70,6 +70,7 @@ Deno.test("what a request is charged is its part of a shared pass", async () => 
   const clock = { now: 0 };
   const { enter } = schedule({ turns: () => (clock.now += 12, 1) }, {
     now: () => clock.now += 0.01,
+    choose: all,
   });
   const lane = await enter();
   await lane.target.predict([input(10)]);
