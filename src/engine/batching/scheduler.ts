@@ -183,19 +183,18 @@ export class Scheduler {
   }
 
   async #loop(): Promise<void> {
-    for (;;) {
-      const next = await this.#afterGrace();
-      if (next.length === 0) break;
-      this.#isRunning = true;
-      this.#turns++;
-      this.#last = next.map(({ lane }) => lane);
+    for (let isOver = false; !isOver;) {
       try {
-        await this.#runSome(next);
+        const next = await this.#afterGrace();
+        isOver = next.length === 0;
+        if (!isOver) await this.#runSome(next);
+        this.#isRunning = false;
+        for (const body of this.#afterwards.splice(0)) body();
       } catch (error) {
+        // Nobody may wait for ever, whatever went wrong.
+        this.#isRunning = false;
         this.#failAll(error);
       }
-      this.#isRunning = false;
-      for (const body of this.#afterwards.splice(0)) body();
     }
     this.#isLooping = false;
   }
@@ -217,6 +216,9 @@ export class Scheduler {
 
   /** Runs work alone or passes, in turns where both wait. */
   async #runSome(next: readonly Next[]): Promise<void> {
+    this.#isRunning = true;
+    this.#turns++;
+    this.#last = next.map(({ lane }) => lane);
     const works = next.flatMap(({ lane, call }) => call instanceof AloneCall ? { lane, call } : []);
     const passes = passesOf(next);
     if (works.length > 0 && (passes.length === 0 || !this.#wasAlone)) {
