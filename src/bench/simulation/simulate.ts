@@ -129,7 +129,7 @@ function simulatedCurve(
         alone,
         shared,
         times: shared.answersPerSecond / alone.answersPerSecond,
-        bound: boundOf(answers, server.curve),
+        bound: boundOf(alone, answers, server.curve),
       };
     },
   );
@@ -158,25 +158,19 @@ function stepsOf(rows: number): RecordedAnswer {
 }
 
 /**
- * Milliseconds of all passes one at a time, by those of as many rows each in the best pass that the
+ * Milliseconds of answers one at a time, by those of all their rows in the best pass that the
  * clients can fill: what the curve allows, whatever the policy.
  */
-function boundOf(answers: readonly RecordedAnswer[], curve: CostCurve): number {
-  const { readback, hostWork, mostRows } = SIMULATED_SERVER;
-  const jobs = answers.flatMap((answer) => answer.jobs);
-  const widest = Math.max(...jobs.flatMap(({ rows }) => rows));
-  const sizes = Array.from({ length: Math.min(mostRows, CLIENTS * widest) }, (_, i) => i + 1);
+function boundOf(
+  alone: LoadOutcome,
+  answers: readonly RecordedAnswer[],
+  curve: CostCurve,
+): number {
+  const widest = Math.max(...answers.flatMap(({ jobs }) => jobs.flatMap(({ rows }) => rows)));
+  const most = Math.min(SIMULATED_SERVER.mostRows, CLIENTS * widest);
+  const sizes = Array.from({ length: most }, (_, i) => i + 1);
   const cheapest = Math.min(...sizes.map((rows) => curve.cost(rows) / rows));
-  let alone = 0;
-  let shared = 0;
-  for (const { rows } of jobs) {
-    alone += readback + hostWork;
-    for (const count of rows) {
-      alone += curve.cost(count);
-      shared += cheapest * count;
-    }
-  }
-  return alone / shared;
+  return alone.seconds * 1000 / (alone.passes * alone.rowsPerPass * cheapest);
 }
 
 /** Prints a report as tables. */
