@@ -86,7 +86,7 @@ export function chosenCurves(only?: readonly string[]): readonly string[] {
 export interface SimulationSize {
   /** In multiples of what one at a time can answer. */
   readonly loads?: readonly number[];
-  /** A load lasts as long as this many requests take to come, and no shorter than a time. */
+  /** A load lasts as long as this many take to come, and no shorter than a time. */
   readonly requests?: number;
   readonly leastSeconds?: number;
 }
@@ -120,7 +120,13 @@ function simulatedCurve(
   const clients = [...steps, ...ofSettings, { setting: "all", answers: RECORDED_ANSWERS }].map(
     ({ setting, answers }): ClientsPoint => {
       const run = (way: typeof SHARED_PASSES, clients: number) =>
-        simulateLoad(way, answers, { clients, requests: CLIENT_REQUESTS }, server, seed);
+        simulateLoad(
+          way,
+          answers,
+          { clients, requests: Math.min(CLIENT_REQUESTS, requests) },
+          server,
+          seed,
+        );
       const alone = run(ONE_AT_A_TIME, 1);
       const shared = run(SHARED_PASSES, CLIENTS);
       return {
