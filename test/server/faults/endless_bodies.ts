@@ -166,8 +166,7 @@ const PATIENT: readonly Lie[] = [
 ];
 
 async function lie({ server, tell, fail }: Happening, told: Lie): Promise<void> {
-  const { name, head, body, endless, ends, statuses, bound = BOUND, most = MOST } =
-    told;
+  const { name, head, body, endless, ends, statuses, bound = BOUND, most = MOST } = told;
   const begun = performance.now();
   const late = () => performance.now() - begun > 1000 * bound;
   using connection = await RawSocket.connect(server.port);
