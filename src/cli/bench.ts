@@ -227,7 +227,8 @@ export function benchCommand(): Command {
         "drafts; serving: requests by one client and by several at once; pair: an 8B target and its draft of random " +
         "weights denoise 128 tokens; roofline: linear layers of the 8B pair against the device's " +
         "peak rates; training: steps of training a model and of distilling the embedded draft from it; " +
-        "load: loads a model folder, against the disk's rate; peers: the same model " +
+        "load: loads a model folder, against the disk's rate; simulate: ways to serve many requests, " +
+        "under simulated load; peers: the same model " +
         "in other runtimes (deno task peers); default: kernels and models",
     )
     .argument(
@@ -306,7 +307,8 @@ export function benchCommand(): Command {
     .option(
       "--only <names>",
       "only these settings. Of strategies and serving: such as plain,threshold+dual,auto+fast " +
-        `(serving by default: ${SERVING.only}); of load: ` +
+        `(serving by default: ${SERVING.only}); of simulate, costs of passes: such as ` +
+        "llada-8b-bf16; of load: " +
         `${WEIGHT_CHOICES.join(",")}; of peers: ` +
         "onnxruntime-web,onnxruntime-node,node-llama-cpp-vulkan,node-llama-cpp",
       (names) => names.split(","),

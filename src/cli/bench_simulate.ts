@@ -6,10 +6,10 @@ import {
   simulate,
   type SimulatedCurve,
   type SimulationReport,
-} from "../bench/serving/simulate.ts";
-import { WAYS } from "../bench/serving/ways.ts";
-import { ARRIVALS, type Arrivals } from "../bench/serving/arrivals.ts";
-import type { LoadOutcome } from "../bench/serving/simulated_load.ts";
+} from "../bench/simulation/simulate.ts";
+import { WAYS } from "../bench/simulation/ways.ts";
+import { ARRIVALS, type Arrivals } from "../bench/simulation/arrivals.ts";
+import type { LoadOutcome } from "../bench/simulation/simulated_load.ts";
 import { CURVE_COLOURS, drawChart, type Panel } from "./chart.ts";
 import { type DeviceFlags, deviceOf, openDevice } from "./device_options.ts";
 import { pngOf } from "./trace_picture/picture.ts";
@@ -79,8 +79,8 @@ function panel(
   };
 }
 
-/** To one digit that is not 0. */
+/** To one even digit, so that the lines across a panel have short names. */
 function roundedUp(value: number): number {
-  const digit = 10 ** Math.floor(Math.log10(value));
-  return digit * Math.ceil(value / digit);
+  const digit = 2 * 10 ** Math.floor(Math.log10(value));
+  return Number((digit * Math.ceil(value / digit)).toPrecision(2));
 }

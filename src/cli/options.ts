@@ -148,21 +148,6 @@ export function addMemoryOptions(command: Command): Command {
     .option("--context <n>", "longest prompt plus answer, in tokens", wholeNumber(2));
 }
 
-/** Adds `--batch-rows` and `--cache-pages`: what requests that run side by side share. */
-export function addSharedOptions(command: Command): Command {
-  return command
-    .option(
-      "--batch-rows <n>",
-      "rows of a pass that requests share (default: 512, or the longest answer's)",
-      wholeNumber(1),
-    )
-    .option(
-      "--cache-pages <n>",
-      "pages of 32 positions kept for all requests (default: for 16 answers, if they fit)",
-      wholeNumber(1),
-    );
-}
-
 /** Values of `--tuning`, `--no-tuning` and `--tune` as commander parses them. */
 export interface TuningFlags {
   /** File of a tuning; false for none, true for the default file. */
@@ -216,24 +201,13 @@ export function measuredTuning(file: string | undefined): TunedTiles | undefined
   return file === undefined ? undefined : namedTuning(file);
 }
 
+const MEMORY_FIELDS =
+  "gpuMemory weights draftWeights group head arithmetic kvCache context batchRows cachePages";
+
 /** Picks the memory options out of a command's flags. */
-export function memoryOf(
-  flags: MemoryFlags,
-): MemoryOptions {
-  const { gpuMemory, weights, draftWeights, group, head, arithmetic, kvCache, context } = flags;
-  const { batchRows, cachePages } = flags;
-  return {
-    gpuMemory,
-    weights,
-    draftWeights,
-    group,
-    head,
-    arithmetic,
-    kvCache,
-    context,
-    batchRows,
-    cachePages,
-  };
+export function memoryOf(flags: MemoryFlags): MemoryOptions {
+  const fields = MEMORY_FIELDS.split(" ") as (keyof MemoryOptions)[];
+  return Object.fromEntries(fields.map((field) => [field, flags[field]]));
 }
 
 /** `--group` and `--head` */

@@ -27,6 +27,7 @@ import {
   wholeNumber,
 } from "./options.ts";
 import { fittingConnections, openServer } from "./serve_open.ts";
+import { addSharedOptions } from "./shared_options.ts";
 import { type KeyFlags, keysOf, modelName, pageOrigin } from "./serve_options.ts";
 import { refuseIgnored } from "./ignored_options.ts";
 import { Log } from "./terminal/log.ts";
@@ -64,7 +65,7 @@ interface ServeFlags extends MemoryFlags, TuningFlags, DeviceFlags, KeyFlags {
 
 /** `unmask serve` */
 export function serveCommand(): Command {
-  const memory = addMemoryOptions(addDraftOptions(new Command("serve")));
+  const memory = addSharedOptions(addMemoryOptions(addDraftOptions(new Command("serve"))));
   return addDeviceOptions(addTuningOptions(memory).addOption(modelOption()))
     .option("--host <address>", "address to listen on", "127.0.0.1")
     .option(

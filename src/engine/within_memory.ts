@@ -1,5 +1,6 @@
 /** What becomes of an answer for which the GPU has too little memory. */
 
+import { PagesError } from "../model/batch/page_book.ts";
 import { GpuMemoryError } from "../model/model.ts";
 import { type GenerateEvent, UnavailableError } from "./request.ts";
 
@@ -10,7 +11,7 @@ export async function* withinMemory(
   try {
     yield* events;
   } catch (error) {
-    if (!(error instanceof GpuMemoryError)) throw error;
+    if (!(error instanceof GpuMemoryError || error instanceof PagesError)) throw error;
     throw new UnavailableError(
       "The GPU has too little memory for this request. Shorten the conversation, ask for " +
         "fewer tokens, or load the model in fewer bits (--weights).",

@@ -14,7 +14,6 @@ import { Readback } from "../gpu/readback.ts";
 import { Recorder } from "../gpu/recorder.ts";
 import { Scratch } from "../gpu/scratch.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import { attentionWork } from "../kernels/attention.ts";
 import { Batching } from "./batch/batching.ts";
 import { predictJob } from "./batch/jobs.ts";
 import { KeyValuePool } from "./batch/key_value_pool.ts";
@@ -33,21 +32,15 @@ import type { ModelConfig } from "./loading/config.ts";
 import { keptElement } from "./kv_cache.ts";
 import { checkInput } from "./input.ts";
 import { familyOf } from "./family.ts";
-import type { ModelWeights, RowBatch } from "./forward_pass.ts";
-import { logitRows, type RankedToken, readLogits, topLogits } from "./logits.ts";
+import type { ModelWeights } from "./forward_pass.ts";
+import { type RankedToken, readLogits } from "./logits.ts";
 import { addMagnitudes, type Magnitudes, noMagnitudes } from "./magnitudes.ts";
 import { StepPace } from "./step_pace.ts";
 import { observedPass } from "./observed_pass.ts";
 import { normAsked, type PredictionContext, uploadScratch } from "./prediction_pass.ts";
 import { type RankChoice, type RankedRow, rankRows, readFirstLogits } from "./ranked_pass.ts";
-import {
-  askedRows,
-  type PackedRows,
-  packRows,
-  rowsOf,
-  type SequenceToPack,
-  withoutIdleGuidance,
-} from "./rows.ts";
+import { packRows, rowsOf, withoutIdleGuidance } from "./rows.ts";
+import { groupsOf, recordWhole, topTokensOf, uploadRows } from "./whole_pass.ts";
 
 export { GpuFaultError, GpuMemoryError } from "../gpu/device.ts";
 export type { RankedToken } from "./logits.ts";
@@ -208,11 +201,11 @@ export class Model implements Predictor, BatchModel, Disposable {
     const sequence = { ids, attentionMask: options.attentionMask };
     checkInput(this.config, sequence, "input");
     this.#batching.checkRows(rowsOf(sequence));
-    const packed = packRows([sequence], this.config.maskTokenId);
+    const packed = packRows([sequence]);
     const { positions } = packed.sequences[0];
     let result: ForwardResult = { logits: new Float32Array(), positions, hidden: new Map() };
     await this.#run(async () => {
-      const pass = { batch: this.#upload(packed), kept: options.kept ?? false };
+      const pass = { batch: uploadRows(this.#context, packed), kept: options.kept ?? false };
       result = { ...await observedPass(this.#context, this.readback, pass), positions };
     });
     return result;
@@ -233,28 +226,10 @@ export class Model implements Predictor, BatchModel, Disposable {
     if (!Number.isInteger(k) || k < 1) {
       throw new RangeError(`k is ${k}, expected a whole number from 1`);
     }
-    const found: RankedToken[][] = [];
+    let found: RankedToken[][] = [];
     await this.#run(async () => {
-      const packed = packRows([input], this.config.maskTokenId);
-      const x = this.#forward(this.#upload(packed));
-      const rows = askedRows(packed, 0, input.positions);
-      const most = logitRows(this.#context, input.guidance ? 2 : 1);
-      for (let first = 0; first < rows.length; first += most) {
-        const piece = rows.slice(first, first + most).flatMap((row) =>
-          input.guidance ? [row, row + packed.twinRows] : [row]
-        );
-        const guidance = input.guidance && input.guidance.scale + 1;
-        found.push(
-          ...await topLogits(
-            this.#context,
-            this.readback,
-            x,
-            piece,
-            Math.min(k, this.config.embeddingSize),
-            guidance,
-          ),
-        );
-      }
+      const most = Math.min(k, this.config.embeddingSize);
+      found = await topTokensOf(this.#context, this.readback, input, most);
     });
     return found;
   }
@@ -267,10 +242,11 @@ export class Model implements Predictor, BatchModel, Disposable {
   async magnitudes(asked: readonly Pick<ForwardInput, "ids">[]): Promise<Magnitudes> {
     asked.forEach((input, i) => checkInput(this.config, input, `inputs[${i}]`));
     const sums = noMagnitudes(this.config);
-    for (const group of this.#groups(asked)) {
+    for (const input of asked) this.#batching.checkRows(rowsOf(input));
+    for (const group of groupsOf(asked, this.#batching.most)) {
       await this.#run(async () => {
-        const packed = packRows(group.map((i) => asked[i]), this.config.maskTokenId);
-        await addMagnitudes(this.#context, this.readback, this.#upload(packed), sums);
+        const batch = uploadRows(this.#context, packRows(group.map((i) => asked[i])));
+        await addMagnitudes(this.#context, this.readback, batch, sums);
       });
     }
     return sums;
@@ -285,11 +261,9 @@ export class Model implements Predictor, BatchModel, Disposable {
     this.#batching.checkRows(rowsOf(asked));
     let logits = new Float32Array();
     await this.#run(async () => {
-      const packed = packRows([asked], this.config.maskTokenId);
-      const x = this.#forward(this.#upload(packed));
-      const rows = askedRows(packed, 0, asked.positions);
+      const { hidden, rows } = recordWhole(this.#context, asked);
       const index = uploadScratch(this.#context, "asked_rows", Uint32Array.from(rows));
-      const normed = normAsked(this.#context, x, index, rows.length);
+      const normed = normAsked(this.#context, hidden, index, rows.length);
       logits = await readLogits(this.#context, this.readback, normed, rows.length);
     });
     return logits;
@@ -309,11 +283,9 @@ export class Model implements Predictor, BatchModel, Disposable {
     this.#batching.checkRows(rowsOf(asked));
     let ranked: RankedRow[] = [];
     await this.#run(async () => {
-      const packed = packRows([asked], this.config.maskTokenId);
-      const x = this.#forward(this.#upload(packed));
-      const rows = askedRows(packed, 0, asked.positions);
+      const { hidden, rows } = recordWhole(this.#context, asked);
       const question = { rows, positions: asked.positions, choice, k };
-      ranked = await rankRows(this.#context, this.readback, x, question);
+      ranked = await rankRows(this.#context, this.readback, hidden, question);
     });
     return ranked;
   }
@@ -389,41 +361,5 @@ export class Model implements Predictor, BatchModel, Disposable {
       if (error instanceof GpuMemoryError) await this.freeScratch();
       throw error;
     }
-  }
-
-  /** Groups inputs into passes of no more rows than the device allows. */
-  #groups(inputs: readonly SequenceToPack[]): number[][] {
-    const groups: { rows: number; inputs: number[] }[] = [];
-    for (const [i, input] of inputs.entries()) {
-      const rows = rowsOf(input);
-      this.#batching.checkRows(rows);
-      const open = groups.find((group) => group.rows + rows <= this.#batching.most);
-      if (open) {
-        open.rows += rows;
-        open.inputs.push(i);
-      } else {
-        groups.push({ rows, inputs: [i] });
-      }
-    }
-    return groups.map((group) => group.inputs);
-  }
-
-  #upload(packed: PackedRows): RowBatch {
-    const put = (name: string, data: Uint32Array<ArrayBuffer>) =>
-      uploadScratch(this.#context, name, data);
-    const rows = packed.ids.length;
-    const group = {
-      first: 0,
-      rows,
-      positions: 0,
-      ranges: put("ranges", packed.ranges),
-      work: attentionWork(packed.ranges),
-    };
-    const lists = put("row_position", packed.rowPositions);
-    return { rows, ids: put("ids", packed.ids), lists, groups: [group] };
-  }
-
-  #forward(batch: RowBatch): Tensor {
-    return this.#context.family.forward(this.#context, batch);
   }
 }

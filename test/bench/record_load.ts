@@ -1,19 +1,19 @@
 /**
  * Records what `bench simulate` runs on: answers of the embedded model as the jobs that they ask
- * for, and what passes of it cost on this adapter. Writes `src/bench/serving/recorded_answers.json`
+ * for, and what passes of it cost on this adapter. Writes `src/bench/simulation/recorded_answers.json`
  * and this adapter's curve into `cost_curves.json` beside it:
  *
  *     deno run -A test/bench/record_load.ts [answers] [curve]
  */
 
-import type { RecordedAnswer, RecordedJob } from "../../src/bench/serving/recorded.ts";
+import type { RecordedAnswer, RecordedJob } from "../../src/bench/simulation/recorded.ts";
 import type { Canvas, ForwardInput, Predictor } from "../../src/denoise/predictor.ts";
 import { parseAccuracyFile } from "../../src/evaluate/accuracy.ts";
 import { loadEngine } from "../../src/engine/load.ts";
 
 const MODEL = "models/tiny-target";
 const DATA = "models/eval-public.json";
-const FOLDER = "src/bench/serving";
+const FOLDER = "src/bench/simulation";
 /** Answers of each setting, and which of the prompts they are to. */
 const PROMPTS = 9;
 const EVERY = 11;

@@ -2,7 +2,8 @@
  * `unmask` with an engine whose GPU fails on signals: on SIGUSR2 it loses its device and gets no other
  * one until SIGCONT; on SIGHUP it loses its device, and there is no adapter any more; on SIGUSR1 the
  * device has memory for what it had so far only, until the next SIGUSR1. With HELD in the environment it
- * gets no device before SIGCONT. It says on standard error when
+ * gets no device before SIGCONT. A request whose first message is `hang`, `throw`, `reject` or `close`
+ * does that to the engine's Worker. It says on standard error when
  * a request goes to the engine, and when the device's memory has changed.
  */
 

@@ -1,6 +1,6 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
-/** The engine's Worker, whose GPU fails when it is told to: see failing_unmask.ts. */
+/** The engine's Worker, whose GPU fails and which stops when it is told to: see failing_unmask.ts. */
 
 import { scarceMemory } from "../gpu/scarce_memory.ts";
 
@@ -52,7 +52,7 @@ const failures: Readonly<Record<string, () => void>> = {
   },
 };
 
-await import("../../src/engine/worker.ts");
+await import("./stopping_worker.ts");
 const handle = scope.onmessage!;
 scope.onmessage = (event) => {
   asked ||= event.data.type === "generate";

@@ -97,7 +97,7 @@ Deno.test({
   ...unlessMissing,
   async fn() {
     const refresh: CanvasStep = {
-      blockEnd: 16,
+      blockEnd: 32,
       commits: 0,
       cache: "refresh",
       remasking: "low_confidence",
@@ -106,7 +106,7 @@ Deno.test({
     };
     const bytes = async (element: Element) => {
       const model = await goldenModel(anyGpu, "mha-f32", element);
-      const ids = idsFor(model, 16);
+      const ids = idsFor(model, 32);
       const canvas = await model.openCanvas([
         { ids, promptLength: 0, endTokens: [], maskToken: model.config.maskTokenId },
       ]);
@@ -117,8 +117,8 @@ Deno.test({
       return sizes.reduce((sum, [, size]) => sum + size, 0);
     };
     const { layers, kvHeads, headDim } = (await goldenModel(anyGpu, "mha-f32")).config;
-    assertEquals(await bytes("f32"), 4 * 2 * layers * 16 * kvHeads * headDim);
-    assertEquals(await bytes("f16"), 2 * 2 * layers * 16 * kvHeads * headDim);
+    assertEquals(await bytes("f32"), 4 * 2 * layers * 32 * kvHeads * headDim);
+    assertEquals(await bytes("f16"), 2 * 2 * layers * 32 * kvHeads * headDim);
   },
 });
 

@@ -22,16 +22,29 @@ const FIXED_ROWS = 64;
  * there. Where no pass was yet so large that rows count, they would otherwise look free for ever.
  */
 const LEAST_GROWTH = 1 / 8;
+/**
+ * A size is known by the shortest of this many of its last passes, all among the last so many
+ * passes: the machine may have been busier before.
+ */
+const KNOWN = { passes: 3, among: 64 } as const;
+/** Budgets are at most this many times the largest size that is known, which so becomes known. */
+const EXPLORED = 2;
 /** Rows of the passes that are worth measuring when a model is loaded, as far as time allows. */
 export const START_ROWS: readonly number[] = [1, 32, 128, 512];
 
 /** The share by which a pass may be longer and count as hardly so. */
 const HARDLY_LONGER = 0.05;
 
+/** A measured pass, and how many were measured before it. */
+interface CountedPass extends MeasuredPass {
+  readonly count: number;
+}
+
 /**
- * Milliseconds of a pass by its rows. The curve rises with rows: where measurements do not, they
- * are levelled. Each size is known by a low median of its last passes, since other work on the
- * machine makes some passes too long and none too short.
+ * Milliseconds of a pass by its rows. With more rows a pass never gets cheaper, and a row never
+ * dearer: where measurements say otherwise, they are levelled. Each size is known by a low median
+ * of its last passes, since other work on the machine makes some passes too long and none too
+ * short.
  *
  * Only rows count, not the keys that they see. Every row of a sequence sees all its keys, whether
  * they were kept or are made in the same pass, so a pass that refreshes costs as much a row as one
@@ -40,14 +53,17 @@ const HARDLY_LONGER = 0.05;
  * and at 4096 keys, 12%.
  */
 export class CostCurve {
-  readonly #measured = new Recent<MeasuredPass>(KEPT);
+  readonly #measured = new Recent<CountedPass>(KEPT);
+  #count = 0;
   #knots: readonly MeasuredPass[] = [];
   readonly #budgets = new Map<string, number>();
 
-  /** A curve through given points, one measurement each. */
+  /** A curve through given points, as if each was measured often enough. */
   static from(points: readonly MeasuredPass[]): CostCurve {
     const curve = new CostCurve();
-    for (const { rows, milliseconds } of points) curve.learn(rows, milliseconds);
+    for (const { rows, milliseconds } of points) {
+      for (let pass = 0; pass < KNOWN.passes; pass++) curve.learn(rows, milliseconds);
+    }
     return curve;
   }
 
@@ -55,9 +71,9 @@ export class CostCurve {
   learn(rows: number, milliseconds: number): void {
     if (!(rows > 0 && milliseconds > 0 && Number.isFinite(rows + milliseconds))) return;
     const size = Math.round(SIZES_PER_DOUBLING * Math.log2(rows));
-    this.#measured.add(`${size}`, { rows, milliseconds });
+    this.#measured.add(`${size}`, { rows, milliseconds, count: this.#count++ });
     this.#budgets.clear();
-    this.#knots = levelled(this.#measured);
+    this.#knots = levelled(this.#measured.names.map((name) => this.#measured.of(name)));
   }
 
   /** Number of sizes that were measured. */
@@ -66,43 +82,34 @@ export class CostCurve {
   }
 
   /**
-   * Milliseconds of a pass of some rows, never less than of one with fewer. Before anything was
-   * measured the unit is that of {@linkcode FIXED_ROWS}; only ratios mean something then.
+   * Milliseconds of a pass of some rows. Before anything was measured the unit is that of
+   * {@linkcode FIXED_ROWS}; only ratios mean something then.
    */
   cost(rows: number): number {
-    const knots = this.#knots;
-    if (knots.length === 0) return rows + FIXED_ROWS;
-    const [first] = knots;
-    if (knots.length === 1) {
-      return first.milliseconds * (rows + FIXED_ROWS) / (first.rows + FIXED_ROWS);
-    }
-    const above = knots.findIndex((knot) => knot.rows >= rows);
-    if (above < 0) return beyond(knots, rows);
-    if (above > 0) return between(knots[above - 1], knots[above], rows);
-    // Fewer rows than were measured: no dearer, and no cheaper than in proportion.
-    const line = between(first, knots[1], rows);
-    return Math.max(first.milliseconds * rows / first.rows, line);
+    return costOf(this.#knots, rows);
   }
 
   /**
    * The fewest rows at which a row costs at most `dearer` more than at the best size, and as many
    * more as make the pass hardly longer. With fewer, a pass wastes what all rows share; more mainly
-   * make it longer.
+   * make it longer. At most twice the largest size that is known, so that larger ones are tried.
    * @param most rows that a pass may have
    * @param dearer a share, such as 0.1
    */
   budget(most: number, dearer: number): number {
     const name = `${most} ${dearer}`;
-    const known = this.#budgets.get(name);
-    if (known !== undefined) return known;
+    const kept = this.#budgets.get(name);
+    if (kept !== undefined) return kept;
+    const { knots, largest } = this.#known();
+    const tried = Math.max(1, Math.min(most, EXPLORED * largest));
     const sizes: number[] = [];
-    for (let rows = 1; rows < most; rows += 1 + (rows >> 5)) sizes.push(rows);
-    sizes.push(most);
-    const costs = sizes.map((rows) => this.cost(rows) / rows);
-    const best = costs.reduce((least, cost) => Math.min(least, cost));
-    const enough = sizes[costs.findIndex((cost) => cost <= best * (1 + dearer))];
-    const longest = this.cost(enough) * (1 + HARDLY_LONGER);
-    const budget = sizes.findLast((rows) => rows <= enough || this.cost(rows) <= longest)!;
+    for (let rows = 1; rows < tried; rows += 1 + (rows >> 5)) sizes.push(rows);
+    sizes.push(tried);
+    const costs = sizes.map((rows) => costOf(knots, rows));
+    const best = costs.reduce((least, cost, i) => Math.min(least, cost / sizes[i]), Infinity);
+    const enough = costs.findIndex((cost, i) => cost / sizes[i] <= best * (1 + dearer));
+    const longest = costs[enough] * (1 + HARDLY_LONGER);
+    const budget = sizes[costs.findLastIndex((cost, i) => i <= enough || cost <= longest)];
     this.#budgets.set(name, budget);
     return budget;
   }
@@ -110,6 +117,34 @@ export class CostCurve {
   /** The points between which the curve is straight, to be kept and given to `from`. */
   toJSON(): readonly MeasuredPass[] {
     return this.#knots;
+  }
+
+  /**
+   * What budgets go by: sizes that are known, or, if none is, all; and the largest of them. A size
+   * at which a row seems dearer than at a smaller one was disturbed, or measured while the machine
+   * was busier, and does not count as known.
+   */
+  #known(): { readonly knots: readonly MeasuredPass[]; readonly largest: number } {
+    const since = this.#count - KNOWN.among;
+    const lately = this.#measured.names.map((name) =>
+      this.#measured.of(name).slice(-KNOWN.passes).filter(({ count }) => count >= since)
+    ).filter((passes) => passes.length === KNOWN.passes);
+    const shortest = lately.map((passes) =>
+      passes.reduce((least, pass) => pass.milliseconds < least.milliseconds ? pass : least)
+    ).sort((a, b) => a.rows - b.rows);
+    let price = Infinity;
+    const cheap = shortest.filter(({ rows, milliseconds }) => {
+      const dearer = milliseconds / rows > price;
+      price = Math.min(price, milliseconds / rows);
+      return !dearer;
+    });
+    let longest = Infinity;
+    const known = cheap.toReversed().map(({ rows, milliseconds }) => {
+      longest = Math.min(longest, milliseconds);
+      return { rows, milliseconds: longest };
+    }).reverse();
+    const knots = known.length > 0 ? known : this.#knots;
+    return { knots, largest: knots.length > 0 ? knots[knots.length - 1].rows : Infinity };
   }
 }
 
@@ -131,33 +166,61 @@ export function chargedCost(
   return fixed / requests + (curve.cost(allRows) - fixed) * rows / allRows;
 }
 
-/** One point a size, rows ascending, times never falling. */
-function levelled(measured: Recent<MeasuredPass>): readonly MeasuredPass[] {
-  const points = measured.names.map((size) => {
-    const passes = measured.of(size);
+/** One point a size, rows ascending; times do not fall, and times by rows do not rise. */
+function levelled(sizes: readonly (readonly MeasuredPass[])[]): readonly MeasuredPass[] {
+  const points = sizes.map((passes) => {
     const milliseconds = middle(passes.map((pass) => pass.milliseconds))!;
     const { rows } = passes.findLast((pass) => pass.milliseconds === milliseconds)!;
     return { rows, milliseconds, weight: passes.length };
   }).sort((a, b) => a.rows - b.rows);
-  // Neighbours that fall are pooled at their mean (pool adjacent violators).
-  const pools: { sum: number; weight: number; rows: number[] }[] = [];
-  for (const { rows, milliseconds, weight } of points) {
-    let pool = { sum: milliseconds * weight, weight, rows: [rows] };
-    while (pools.length > 0 && meanOf(pools[pools.length - 1]) > meanOf(pool)) {
+  const weights = points.map(({ weight }) => weight);
+  const falling = pooled(points.map(({ rows, milliseconds }) => -milliseconds / rows), weights);
+  const times = pooled(falling.map((price, i) => -price * points[i].rows), weights);
+  return points.map(({ rows }, i) => ({ rows, milliseconds: times[i] }));
+}
+
+/** Values that do not fall: those that do are set to their weighted mean (pool adjacent violators). */
+function pooled(values: readonly number[], weights: readonly number[]): number[] {
+  const pools: { mean: number; weight: number; count: number }[] = [];
+  for (const [i, value] of values.entries()) {
+    let pool = { mean: value, weight: weights[i], count: 1 };
+    while (pools.length > 0 && pools[pools.length - 1].mean > pool.mean) {
       const before = pools.pop()!;
-      pool = {
-        sum: before.sum + pool.sum,
-        weight: before.weight + pool.weight,
-        rows: [...before.rows, ...pool.rows],
-      };
+      const weight = before.weight + pool.weight;
+      const mean = (before.mean * before.weight + pool.mean * pool.weight) / weight;
+      pool = { mean, weight, count: before.count + pool.count };
     }
     pools.push(pool);
   }
-  return pools.flatMap((pool) => pool.rows.map((rows) => ({ rows, milliseconds: meanOf(pool) })));
+  return pools.flatMap(({ mean, count }) => new Array<number>(count).fill(mean));
 }
 
-function meanOf({ sum, weight }: { readonly sum: number; readonly weight: number }): number {
-  return sum / weight;
+/** Milliseconds on the curve through some points. */
+function costOf(knots: readonly MeasuredPass[], rows: number): number {
+  if (knots.length === 0) return rows + FIXED_ROWS;
+  const [first] = knots;
+  const last = knots[knots.length - 1];
+  if (rows < first.rows) {
+    // No dearer than the first point, and no cheaper than in proportion.
+    const to = knots.find((knot) => knot.rows >= 2 * first.rows);
+    const line = to ? between(first, to, rows) : guessed(first, rows);
+    return Math.min(first.milliseconds, Math.max(first.milliseconds * rows / first.rows, line));
+  }
+  if (rows <= last.rows) {
+    const above = knots.findIndex((knot) => knot.rows >= rows);
+    return above === 0 ? first.milliseconds : between(knots[above - 1], knots[above], rows);
+  }
+  // It rises as it did over the last doubling, at most in proportion.
+  const from = knots.findLast((knot) => knot.rows <= last.rows / 2);
+  if (!from) return guessed(last, rows);
+  const average = last.milliseconds / last.rows;
+  const growth = Math.min(average, Math.max(average * LEAST_GROWTH, slope(from, last)));
+  return last.milliseconds + growth * (rows - last.rows);
+}
+
+/** By one point, where others are too near for their slope to mean anything. */
+function guessed({ rows: measured, milliseconds }: MeasuredPass, rows: number): number {
+  return milliseconds * (rows + FIXED_ROWS) / (measured + FIXED_ROWS);
 }
 
 /** On the line through two points. */
@@ -167,13 +230,4 @@ function between(low: MeasuredPass, high: MeasuredPass, rows: number): number {
 
 function slope(low: MeasuredPass, high: MeasuredPass): number {
   return (high.milliseconds - low.milliseconds) / (high.rows - low.rows);
-}
-
-/** Beyond the last point the curve rises as it did over the last doubling, at most in proportion. */
-function beyond(knots: readonly MeasuredPass[], rows: number): number {
-  const last = knots[knots.length - 1];
-  const from = knots.findLast((knot) => knot.rows <= last.rows / 2) ?? knots[0];
-  const average = last.milliseconds / last.rows;
-  const growth = Math.min(average, Math.max(average * LEAST_GROWTH, slope(from, last)));
-  return last.milliseconds + growth * (rows - last.rows);
 }

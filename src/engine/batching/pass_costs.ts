@@ -28,6 +28,8 @@ export class PassCosts {
   learn(model: PassModel, jobs: Jobs, passes: number, milliseconds: number): void {
     const ran = Math.min(passes, jobs[0].passes);
     if (!jobs.every((job) => Math.min(passes, job.passes) === ran)) return;
+    // The rows of a job are those of its widest pass.
+    if (ran > 1 && jobs.some(({ refreshes }) => refreshes)) return;
     this.curves[model].learn(rowsOf(jobs), milliseconds / ran);
   }
 

@@ -3,6 +3,7 @@
  * forward passes. A result has the same bits whatever shares its pass.
  */
 
+import { PagesError } from "../../model/batch/page_book.ts";
 import type { BatchModel } from "../../model/batch/pass_job.ts";
 import { GpuFaultError, GpuMemoryError } from "../../model/model.ts";
 import type { LoadFigures } from "../load_figures.ts";
@@ -293,9 +294,11 @@ export class Scheduler {
         if (live.length > 1) this.#shrink(rowsOf(live.map(({ call }) => call.job)) >> 1);
         await this.#freeScratch();
       }
+      const isWhole = isMemory || error instanceof PagesError || error instanceof RangeError;
       // What other passes had taken is free now, so one that failed for memory may go by itself.
       const isLast = live.length === 1 && (!isMemory || isAgain);
-      if (isLast) return live[0].call.fail(error);
+      // After another error nobody knows what was run.
+      if (!isWhole || isLast) return live.forEach(({ call }) => call.fail(error));
       for (const { call } of live) renew(call);
       const half = Math.ceil(live.length / 2);
       await this.#run(model, live.slice(0, half), passes, live.length === 1);

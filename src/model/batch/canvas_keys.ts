@@ -34,13 +34,17 @@ export class CanvasKeys {
     passes: number,
   ): Promise<CanvasKeys> {
     const own: OwnPages[] = [];
+    const begun: KeptTable[] = [];
     let keys: CanvasKeys | undefined;
     try {
       for (const unit of units) {
         const writes = unit.canvas ? writesOf(unit.canvas, unit, passes) : [];
         if (writes.length === 0) continue;
         for (const { kept } of unit.canvas!.all) {
-          kept.begin();
+          if (!kept.begun) {
+            kept.begin();
+            begun.push(kept);
+          }
           own.push(kept.pagesToOwn(writes));
         }
       }
@@ -49,7 +53,9 @@ export class CanvasKeys {
       pool.copy(own.flatMap(({ copies }) => copies));
     } catch (error) {
       for (const pages of own) pages.drop();
+      for (const kept of begun) kept.end();
       keys?.giveBack();
+      pool.forgetUnmade();
       throw error;
     }
     for (const pages of own) pages.adopt();

@@ -87,9 +87,9 @@ export class KeptTable implements PageHolder {
       position % PAGE_POSITIONS;
   }
 
-  /** Takes pages for all positions, if it has none. @throws {PagesError} */
+  /** Takes pages for all positions. @throws {PagesError} */
   begin(): void {
-    if (!this.begun) this.#pages = this.#book.take(pagesFor(this.positions), this);
+    this.#pages = this.#book.take(pagesFor(this.positions), this);
   }
 
   /**
@@ -109,6 +109,8 @@ export class KeptTable implements PageHolder {
       copies: swaps.filter(({ i }) => needed(i)).map(({ from, to }) => [from, to]),
       adopt: () => {
         for (const { i, from, to } of swaps) {
+          // Of several that leave a page in one run, the last one finds it shared with nobody.
+          if (!this.#book.isShared(from)) this.#known.set(from, undefined);
           this.#book.give(from, this);
           this.#pages[i] = to;
         }

@@ -111,6 +111,11 @@ export class KeyValuePool implements Disposable {
     this.#pages = pages;
   }
 
+  /** Forgets pages that were handed out without room, and given back. */
+  forgetUnmade(): void {
+    this.book.forget(this.#pages);
+  }
+
   /** Copies pages, at once. */
   copy(copies: readonly PageCopy[]): void {
     if (copies.length === 0) return;
@@ -130,7 +135,9 @@ export class KeyValuePool implements Disposable {
 
   /** Frees it all if no canvas holds a page. */
   freeUnused(): void {
-    if (this.book.used === 0) this[Symbol.dispose]();
+    if (this.book.used > 0) return;
+    this[Symbol.dispose]();
+    this.book.forget(0);
   }
 
   [Symbol.dispose](): void {

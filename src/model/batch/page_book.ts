@@ -163,6 +163,13 @@ export class PageBook implements PagePool {
     this.#idle.push(...pages);
   }
 
+  /** Forgets idle pages from this number on, for which there was no room. */
+  forget(from: number): void {
+    const kept = this.#idle.filter((page) => page < from);
+    this.#idle.splice(0, Infinity, ...kept);
+    this.#made = Math.min(this.#made, from);
+  }
+
   /** Counts a page for its first holder. */
   #count(page: number, { reserved }: PageHolder): void {
     if (reserved?.open && reserved.used < reserved.pages) {

@@ -4,6 +4,7 @@ import { type Checkpoint, openCheckpoint } from "../../weights/checkpoint.ts";
 import { limitContext, type ModelConfig, readConfig } from "../loading/config.ts";
 import { checkTensors } from "../loading/tensors.ts";
 import { type DeviceLimits, type DryRun, dryRun } from "./dry_run.ts";
+import { pagesFor } from "../batch/page_book.ts";
 import type { PlanRequest, WeightChoice } from "./plan_request.ts";
 import { precisionOf } from "./precision.ts";
 import { pageBytes, sharedRows, STATES } from "./shared_plan.ts";
@@ -98,9 +99,9 @@ export class KnownMemory implements Disposable {
       this.#device,
       precision,
     );
-    const { activations, cache } = await answerMemory(loaded, context, isDraft, question);
-    const { weightBytes: weights, loadingBytes: staging } = loaded;
     const page = pageBytes(this.#device, own, question.kvCache);
+    const { activations, cache } = await answerMemory(loaded, context, isDraft, question, page);
+    const { weightBytes: weights, loadingBytes: staging } = loaded;
     return { folder, choice, weights, cache, activations, staging, page };
   }
 
@@ -121,12 +122,13 @@ export class KnownMemory implements Disposable {
   }
 }
 
-/** Memory of an answer at the context length. A draft keeps no keys and verifies nothing. */
+/** Memory of an answer at the context length. A draft verifies nothing. */
 async function answerMemory(
   planned: DryRun,
   context: number,
   isDraft: boolean,
   request: MemoryQuestion,
+  page: number,
 ): Promise<{ readonly activations: number; readonly cache: number }> {
   const maxTokens = Math.min(request.answer.maxTokens, context - 1);
   const shape = {
@@ -137,12 +139,15 @@ async function answerMemory(
   const rows = sharedRows(context, request.batchRows);
   const states = isDraft ? undefined : Math.max(STATES, Math.ceil(rows / context));
   const activations = await planned.activationBytes({ ...shape, states });
-  if (isDraft || !request.cache) return { activations, cache: 0 };
+  if (!request.cache) return { activations, cache: 0 };
+  if (isDraft) return { activations, cache: pagesFor(context) * page };
   const kept = await planned.activationBytes({
     ...shape,
     states,
     cache: true,
     kvCache: request.kvCache,
   });
-  return { activations, cache: kept - activations };
+  // States have keys and values of their own while they are verified.
+  const ofStates = pagesFor(states! * shape.blockLength) * page;
+  return { activations, cache: kept - activations + ofStates };
 }

@@ -60,8 +60,8 @@ export function sharedPlan(
   if (!cache) return { rows, pages: least, bytes: 0 };
   const one = Math.min(context, 2 * answer.maxTokens);
   const most = Math.max(2 * least, ANSWERS * pagesFor(one));
-  const bytesOf = (pages: number) => (pages - least) * each.target + pages * each.draft;
-  const fitting = Math.floor((free + least * each.target) / (each.target + each.draft));
+  const both = each.target + each.draft;
+  const fitting = least + Math.floor(free / both);
   const pages = Math.max(least, cachePages ?? Math.min(most, fitting));
-  return { rows, pages, bytes: Math.max(0, bytesOf(pages)) };
+  return { rows, pages, bytes: (pages - least) * both };
 }

@@ -118,6 +118,16 @@ Deno.test("out of memory: in halves, smaller passes for a while, and who does no
   assertEquals(await runsOf([4, 4, 4, 4]), [4, 2, 2]);
 });
 
+Deno.test("an error that leaves open what was run ends those in the run, and nobody else", async () => {
+  const fails: ToyBatchOptions["fails"] = (_, run) => run === 0 ? new TypeError("ours") : undefined;
+  const { target, enter } = schedule({ fails }, { choose: all });
+  const lanes = await Promise.all([1, 2].map(() => enter()));
+  const asked = lanes.map((lane) => lane.target.predict([input(4)]));
+  for (const one of asked) await assertRejects(() => one, TypeError, "ours");
+  assertEquals(target.runs, [2]);
+  assertEquals((await lanes[0].target.predict([input(4)])).length, 1);
+});
+
 Deno.test("a fault ends all that run and wait, and the next request is answered", async () => {
   const fails: ToyBatchOptions["fails"] = (_, run) =>
     run === 1 ? new GpuFaultError("the device was lost") : undefined;

@@ -39,7 +39,7 @@ function run(
   what: string,
   expected: (string | undefined)[],
 ) {
-  table.begin();
+  if (!table.begun) table.begin();
   const all = { first: 0, end: table.positions };
   const writes = spans.map((span): Span => span === "refresh" ? [all.first, all.end] : span);
   const own = table.pagesToOwn(writes);
@@ -59,6 +59,26 @@ function run(
   });
   if (last >= 0) table.refreshed(table.positions, what, writes.slice(last + 1));
 }
+
+Deno.test("what a page holds is forgotten when all that share it leave it in one run", () => {
+  const [book, known] = [new PageBook(40), new KnownPages()];
+  const [third, ...tables] = [0, 1, 2].map(() => new KeptTable(book, known, PAGE_POSITIONS));
+  // With a page that was never the others'.
+  third.begin();
+  for (const table of tables) {
+    table.begin();
+    table.pagesToOwn([[0, PAGE_POSITIONS]]).adopt();
+    table.refreshed(PAGE_POSITIONS, "a", []);
+  }
+  assertEquals([book.used, book.shared], [2, 1]);
+  // Both find it shared before either of them leaves it.
+  const own = tables.map((table) => table.pagesToOwn([[0, PAGE_POSITIONS]]));
+  for (const { adopt } of own) adopt();
+  third.refreshed(PAGE_POSITIONS, "a", []);
+  assertEquals([book.used, book.shared], [3, 0]);
+  for (const table of [...tables, third]) table.end();
+  assertEquals([book.used, book.free], [0, 40]);
+});
 
 const actionArb = fc.record({
   table: fc.nat(5),

@@ -81,7 +81,7 @@ export async function inflict(
   const load = new LightLoad(server, expected, fault.clients ?? 3, fault.told);
   const weighing = setInterval(async () => {
     const figures = await server.figures().catch(() => undefined);
-    most = Math.max(most, figures?.memory ?? 0);
+    most = Math.max(most, figures?.memory || 0);
   }, 500);
   try {
     await fault.happen({
@@ -104,7 +104,10 @@ export async function inflict(
   }
   const loaded = await load.stop();
   wrong.push(...loaded.wrong);
-  const after = await settle(server, before, wrong);
+  const after = await settle(server, before, wrong).catch((error) => {
+    wrong.push(`it does not tell how it is: ${(error as Error).message}`);
+    return before;
+  });
   const next = await ask(server.url, 0);
   if (next.text !== expected[0]) wrong.push(`the next answer: ${next.told} ${next.text}`);
   return {
@@ -129,13 +132,13 @@ async function settle(
 ): Promise<ProcessFigures> {
   const end = performance.now() + SETTLED;
   for (;;) {
-    const { running, waiting } = await server.requests();
+    const { running, waiting, pages } = await server.requests();
     const figures = await server.figures();
-    const isOver = running === 0 && waiting === 0 && figures.files <= before.files + MORE_FILES;
+    const isOver = running + waiting + pages === 0 && figures.files <= before.files + MORE_FILES;
     if (isOver) return figures;
     if (performance.now() > end) {
       wrong.push(
-        `after ${SETTLED / 1000} s: ${running} running, ${waiting} waiting, ` +
+        `after ${SETTLED / 1000} s: ${running} running, ${waiting} waiting, ${pages} pages, ` +
           `${figures.files} files, ${before.files} before`,
       );
       return figures;

@@ -71,7 +71,7 @@ async function wait({ server, tell, fail }: Happening, silence: Silence): Promis
   if (unread) {
     tell(name, 0);
     await new Promise((resolve) => setTimeout(resolve, patience));
-    await connection.readToEnd(1000);
+    await connection.readToEnd(60_000);
   } else await connection.readToEnd(patience);
   const took = performance.now() - begun;
   if (!connection.ended) fail(`${name}: still open after ${bound + GRACE} s`);

@@ -35,7 +35,10 @@ export const ASKED: readonly Readonly<Record<string, unknown>>[] = PROMPTS.map((
 export interface Answered {
   /** The text, if the answer was whole; a sign of failure (`code: …`) otherwise. */
   readonly text: string;
-  /** The error's code, or `cut` and `refused` where the connection was; undefined for whole answers. */
+  /**
+   * The error's code. Where the connection was: `refused`, `cut`, or `broken off` for an answer in one
+   * piece, which cannot tell its error once it has begun. Undefined for answers that are there.
+   */
   readonly told?: string;
   readonly milliseconds: number;
 }
@@ -75,7 +78,10 @@ export async function ask(
     return answered(texts.join(""));
   } catch (error) {
     const isLate = error instanceof DOMException && error.name === "TimeoutError";
-    return answered(String(error), isLate ? "never ended" : begins ? "cut" : "refused");
+    return answered(
+      String(error),
+      isLate ? "never ended" : !begins ? "refused" : stream ? "cut" : "broken off",
+    );
   }
 }
 

@@ -1,6 +1,6 @@
 /**
  * Makes faults happen to a real server that clients use, and prints what came of them:
- * `deno run -A test/server/faults/run.ts [--short] [--seed N] [--json] [PART OF A KIND'S NAME …]`.
+ * `deno run -A --lock=.lock/test.lock test/server/faults/run.ts [--short] [--seed N] [--json] [PART OF A KIND'S NAME …]`.
  */
 
 import { parseArgs } from "node:util";
@@ -10,7 +10,11 @@ import { inflict, type Size } from "./fault.ts";
 import { endlessBodies } from "./endless_bodies.ts";
 import { fuzzedBodies } from "./fuzzed_bodies.ts";
 import { halfOpen } from "./half_open.ts";
+import { lostDevice } from "./lost_device.ts";
+import { outOfMemory } from "./out_of_memory.ts";
+import { sigkill, sigterm } from "./signals.ts";
 import { slowReaders } from "./slow_readers.ts";
+import { stoppedWorker } from "./stopped_worker.ts";
 import { LightLoad } from "./light_load.ts";
 import { type ServedAs, ServedProcess } from "./served_process.ts";
 import { tableOf } from "./table.ts";
@@ -22,6 +26,11 @@ export const FAULTS: readonly Fault[] = [
   halfOpen,
   endlessBodies,
   fuzzedBodies,
+  sigterm,
+  sigkill,
+  lostDevice,
+  outOfMemory,
+  stoppedWorker,
 ];
 
 /** A server is started for the kinds that take one like it. */
@@ -61,10 +70,10 @@ if (import.meta.main) {
   );
   const size = values.short ? "short" : "full";
   const outcomes = await inflictAll(chosen, size, Number(values.seed), (outcome) => {
-    if (!values.json) console.error(`${outcome.kind}: ${outcome.seconds.toFixed(0)} s`);
+    console.error(`${outcome.kind}: ${outcome.seconds.toFixed(0)} s`);
+    for (const what of outcome.wrong.slice(0, 10)) console.error(`  wrong: ${what}`);
   });
   console.log(values.json ? JSON.stringify(outcomes, null, 2) : tableOf(outcomes));
-  const wrong = outcomes.flatMap(({ kind, wrong }) => wrong.map((what) => `${kind}: ${what}`));
-  for (const what of wrong.slice(0, 40)) console.error(what);
+  const wrong = outcomes.flatMap((outcome) => outcome.wrong);
   Deno.exit(wrong.length > 0 ? 1 : 0);
 }

@@ -27,6 +27,8 @@ export interface ProcessFigures {
 export interface Requests {
   readonly running: number;
   readonly waiting: number;
+  /** Pages of keys and values that they hold. */
+  readonly pages: number;
 }
 
 /** One server; its port stays the same when it is started again. */
@@ -102,7 +104,9 @@ export class ServedProcess implements AsyncDisposable {
     const client = Deno.createHttpClient({ poolMaxIdlePerHost: 0 });
     try {
       const response = await fetch(`${this.url}/v1/status`, { client });
-      return (await response.json()).requests;
+      const { load, ...more } = await response.json();
+      if (!load) throw new Error(`/v1/status: ${response.status} ${JSON.stringify(more)}`);
+      return { running: load.running, waiting: load.waiting, pages: load.pages?.used ?? 0 };
     } finally {
       client.close();
     }

@@ -3,8 +3,8 @@ import {
   ANSWERS_SOURCE,
   RECORDED_ANSWERS,
   RECORDED_CURVES,
-} from "../../../src/bench/serving/recorded.ts";
-import { chosenCurves, simulate } from "../../../src/bench/serving/simulate.ts";
+} from "../../../src/bench/simulation/recorded.ts";
+import { chosenCurves, simulate } from "../../../src/bench/simulation/simulate.ts";
 import { loadPanels } from "../../../src/cli/bench_simulate.ts";
 import { layoutChart } from "../../../src/cli/chart.ts";
 

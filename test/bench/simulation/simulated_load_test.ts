@@ -1,14 +1,14 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
-import { arrivalTimes } from "../../../src/bench/serving/arrivals.ts";
-import type { RecordedAnswer } from "../../../src/bench/serving/recorded.ts";
-import { SIMULATED_SERVER, simulateLoad } from "../../../src/bench/serving/simulated_load.ts";
+import { arrivalTimes } from "../../../src/bench/simulation/arrivals.ts";
+import type { RecordedAnswer } from "../../../src/bench/simulation/recorded.ts";
+import { SIMULATED_SERVER, simulateLoad } from "../../../src/bench/simulation/simulated_load.ts";
 import {
   ONE_AT_A_TIME,
   SHARED_PASSES,
   STATIC_BATCHES,
   type WaitingJob,
   WAYS,
-} from "../../../src/bench/serving/ways.ts";
+} from "../../../src/bench/simulation/ways.ts";
 import { CostCurve } from "../../../src/engine/batching/cost_curve.ts";
 
 /** 20 ms a pass, whatever its rows up to 256. */
