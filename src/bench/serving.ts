@@ -126,7 +126,7 @@ export async function benchServing(
       alone.map(({ promptTokens, canvasTokens }) => promptTokens + canvasTokens)
     );
     const typicalRows = spreadOf(lengths).p50;
-    const clock = new PassClock(engine.model, typicalRows, levels);
+    const clock = new PassClock(engine.model, typicalRows, levels.at(-1)!);
     for (let round = 0; round < rounds; round++) {
       await clock.round();
       // Forth and back, so that what changes slowly harms no level more than another.
