@@ -9,8 +9,6 @@
 // Query head h reads KV head h / (heads / kv_heads).
 // LISTED: the keys of a sequence are entries of key_list, each the row of k and v that it lies in, so that
 // sequences can share keys, which may lie anywhere. What counts rows of k without it counts entries then.
-// Every sequence has fresh_keys keys in separate rows, so that sequences can share their other
-// keys.
 // CHUNKED: the keys of a sequence are taken in chunks, whose length its number of keys decides. Each
 // has a softmax of its own, and they are merged in their order, whoever makes them: a workgroup in
 // turn, or, with APART, one workgroup a chunk (group.z = sequence * chunks + chunk), which leaves it in
@@ -27,9 +25,6 @@ struct Params {
   head_dim: u32,
   y_stride: u32,
   scale: f32,
-  fresh_first: u32, // first key of each sequence that is in the separate rows
-  fresh_keys: u32, // number of these keys in each sequence
-  fresh_row: u32, // first separate row; the sequences follow each other
   row_tiles: u32, // of the sequence that has most
   chunks: u32, // likewise
 }
@@ -45,7 +40,6 @@ struct Params {
 override UNITS: u32 = 32u; // vec4 of a head: head_stride / 4
 override SHADOWS: u32 = 0u;
 override LISTED: u32 = 0u;
-override FRESH: u32 = 0u; // whether there are fresh keys
 override HEADS: u32 = 1u;
 override CHUNKED: u32 = 1u;
 override APART: u32 = 0u;
@@ -86,16 +80,11 @@ fn query_unit(lane: u32, i: u32) -> vec4<f32> {
   return query[i];
 }
 
-// Where the row of a key begins, by its place in the sequence; base: where the first key's begins, and
-// the first separate row's, and what lies between rows; LISTED: the first key's entry, and where the head
-// begins in a row, and what lies between rows.
+// Where the row of a key begins, by its place in the sequence; base: where the first key's begins, and what
+// lies between rows; LISTED: the first key's entry, where the head begins in a row, and what lies between.
 fn row_start(place: u32, base: vec3<u32>) -> u32 {
   if (LISTED == 1u) {
     return key_list[base.x + place] * base.z + base.y;
-  }
-  if (FRESH == 1u) {
-    let fresh = place - params.fresh_first;
-    return select(base.x + place * base.z, base.y + fresh * base.z, fresh < params.fresh_keys);
   }
   return base.x + place * base.z;
 }
@@ -297,9 +286,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let kv_head = group.y * HEADS / (params.heads / params.kv_heads);
   let head = group.y * HEADS + lane / rows_each;
   let row_units = params.kv_heads * UNITS;
-  let fresh_row = params.fresh_row + index * params.fresh_keys;
   let head_start = kv_head * UNITS;
-  var base = vec3<u32>(first_key, fresh_row, 0u) * row_units + vec3<u32>(head_start, head_start, row_units);
+  var base = vec3<u32>(first_key * row_units + head_start, 0u, row_units);
   if (LISTED == 1u) {
     base = vec3<u32>(first_key, head_start, row_units);
   }

@@ -29,9 +29,9 @@ export interface ServedRound {
   readonly forwards: number;
   readonly firstMilliseconds: Spread;
   readonly totalMilliseconds: Spread;
-  /** Requests and rows in a pass of the target, on average; absent if the engine does not count them. */
-  readonly requestsPerPass?: number;
-  readonly rowsPerPass?: number;
+  /** Requests and rows in a pass of the target, on average. */
+  readonly requestsPerPass: number;
+  readonly rowsPerPass: number;
 }
 
 /** What a number of clients came to. */
@@ -87,11 +87,6 @@ export interface ServingOptions extends DeviceChoice {
   readonly onProvider?: (line: string) => void;
 }
 
-/** An engine that may count what its requests share. */
-type CountingEngine = Pick<Engine, "generate" | "model" | "summary"> & {
-  readonly load?: LoadFigures;
-};
-
 /**
  * Answers every prompt alone, for what must come out; then, in rounds, all of them by each number of
  * clients. A slow minute of the machine affects all of them alike.
@@ -106,8 +101,7 @@ export async function benchServing(
   const levels = [...new Set([1, ...concurrency])].toSorted((a, b) => a - b);
   const count = limit ?? levels.at(-1)!;
   const prompts = Array.from({ length: count }, (_, i) => items[i % items.length].prompt);
-  using loaded = await loadEngine(dir, { ...device, tuned, maxWaiting: count });
-  const engine: CountingEngine = loaded;
+  using engine = await loadEngine(dir, { ...device, tuned, maxWaiting: count });
   const requestsOf = (setting: Setting) =>
     prompts.map((content): GenerateRequest => ({
       messages: [{ role: "user", content }],
@@ -183,7 +177,7 @@ interface SettingRun {
 
 /** So many clients share the requests; each asks for its next one as soon as it has an answer. */
 async function serveAll(
-  engine: CountingEngine,
+  engine: Engine,
   requests: readonly GenerateRequest[],
   clients: number,
 ): Promise<{ readonly answers: readonly ServedAnswer[]; readonly round: ServedRound }> {
@@ -205,7 +199,7 @@ async function serveAll(
       forwards: sum(({ forwards }) => forwards),
       firstMilliseconds: spreadOf(answers.map(({ firstMilliseconds }) => firstMilliseconds)),
       totalMilliseconds: spreadOf(answers.map(({ totalMilliseconds }) => totalMilliseconds)),
-      ...before && perPass(before, engine.load!),
+      ...perPass(before, engine.load),
     },
   };
 }

@@ -1,13 +1,13 @@
 /** The report of `unmask bench serving` as tables. */
 
 import { NO_CACHE } from "../denoise/cache_plan.ts";
+import { strategyOf } from "../denoise/strategy.ts";
 import { FittedTable } from "./fitted_table.ts";
-import type { SharedStep } from "./shared_pass.ts";
+import type { SharedStep, StepKind } from "./shared_pass.ts";
 import type { ServedLevel, ServedSetting, ServingBench, Spread } from "./serving.ts";
 
 const spread = ({ p50, p95 }: Spread) => `${p50.toFixed(0)}, ${p95.toFixed(0)}`;
 const times = (ratio: number) => `${ratio.toFixed(2)} x`;
-const average = (value: number | undefined) => value?.toFixed(1) ?? "";
 
 /** The tables, and the sentences between them. */
 export function servingTables(bench: ServingBench): string {
@@ -25,20 +25,29 @@ export function servingTables(bench: ServingBench): string {
  * Times that so many clients could be as fast as one, if every step were shared: by the best number of
  * sequences up to theirs, since more clients can take turns in smaller groups.
  */
-export function possibleGain(shared: readonly SharedStep[], clients: number): number {
-  return Math.max(
-    ...shared.filter(({ sequences }) => sequences <= clients).map(({ gain }) => gain),
+export function possibleGain(
+  shared: readonly SharedStep[],
+  clients: number,
+  kinds: readonly StepKind[],
+): number {
+  const fitting = shared.filter(({ kind, sequences }) =>
+    sequences <= clients && kinds.includes(kind)
   );
+  return Math.max(...fitting.map(({ gain }) => gain));
 }
 
-/** How much of what shared steps could gain a level gained; told only of settings without a cache. */
+/**
+ * How much of what shared steps could gain a level gained. With a cache some steps run whole sequences
+ * and the others blocks: the kind that gains more bounds both. Not told where a draft has passes too.
+ */
 export function shareOfPossible(
   { shared }: ServingBench,
-  { cache }: ServedSetting,
+  { strategy, cache = NO_CACHE }: ServedSetting,
   { concurrency, toAlone }: ServedLevel,
 ): number | undefined {
-  if ((cache !== undefined && cache !== NO_CACHE) || concurrency === 1) return undefined;
-  return toAlone / possibleGain(shared, concurrency);
+  if (concurrency === 1 || strategyOf(strategy).needsDraft) return undefined;
+  const kinds: StepKind[] = cache === NO_CACHE ? ["whole"] : ["whole", "block"];
+  return toAlone / possibleGain(shared, concurrency, kinds);
 }
 
 function servedTable(bench: ServingBench): FittedTable {
@@ -69,8 +78,8 @@ function servedTable(bench: ServingBench): FittedTable {
         level.tokensPerSecond.toFixed(1),
         times(level.toAlone),
         possible === undefined ? "" : `${(100 * possible).toFixed(0)}%`,
-        average(fastest.requestsPerPass),
-        average(fastest.rowsPerPass),
+        fastest.requestsPerPass.toFixed(1),
+        fastest.rowsPerPass.toFixed(0),
         spread(fastest.firstMilliseconds),
         times(level.firstToAlone),
         spread(fastest.totalMilliseconds),
@@ -96,9 +105,10 @@ function passTable({ passes, shared, typicalRows }: ServingBench): FittedTable {
   for (const { rows, milliseconds } of passes) {
     table.push(["one sequence", rows, milliseconds.toFixed(1), rate(rows, milliseconds), ""]);
   }
-  for (const { sequences, rows, milliseconds, gain } of shared) {
+  for (const { kind, sequences, rows, milliseconds, gain } of shared) {
+    const each = kind === "whole" ? `${typicalRows} rows` : `a block against ${typicalRows} keys`;
     table.push([
-      `step of ${sequences} x ${typicalRows} rows`,
+      `step of ${sequences} x ${each}`,
       rows,
       milliseconds.toFixed(1),
       rate(rows, milliseconds),
@@ -111,8 +121,10 @@ function passTable({ passes, shared, typicalRows }: ServingBench): FittedTable {
 function boundSentence({ passes, shared }: ServingBench): string {
   const [few, many] = [passes[0], passes.at(-1)!];
   const gain = many.rows / few.rows * few.milliseconds / many.milliseconds;
-  const most = shared.reduce((a, b) => b.gain > a.gain ? b : a);
+  const most = (kind: StepKind) => times(possibleGain(shared, Infinity, [kind]));
   return `A pass of ${many.rows} rows does ${times(gain)} as many rows a second as one of ` +
-    `${few.rows}; requests whose steps are shared can be ${times(most.gain)} as fast as one at a ` +
-    `time, with ${most.sequences} of them`;
+    `${few.rows}; requests whose steps are all shared can be ${
+      most("whole")
+    } as fast as one at a ` +
+    `time, ${most("block")} where the steps are of cached blocks`;
 }

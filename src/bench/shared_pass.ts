@@ -1,6 +1,6 @@
 /** What bounds the gain of requests that share passes: how much a pass of many rows costs. */
 
-import { type CanvasStep, GREEDY } from "../denoise/predictor.ts";
+import { type CanvasSequence, type CanvasStep, GREEDY } from "../denoise/predictor.ts";
 import { BY_CONFIDENCE } from "../denoise/selection.ts";
 import type { Model } from "../model/model.ts";
 import { CHAINED_STEPS } from "./block_step.ts";
@@ -18,8 +18,15 @@ export interface FastestPass {
   readonly milliseconds: number;
 }
 
+/**
+ * What a step of a request runs. `whole`: all of its rows. `block`: the rows of a block, against kept
+ * keys and values of the others.
+ */
+export type StepKind = "whole" | "block";
+
 /** A step that requests share: so many sequences of one length, each with a block of masks. */
 export interface SharedStep extends FastestPass {
+  readonly kind: StepKind;
   readonly sequences: number;
   /** Times that as many steps one after another take as long. */
   readonly gain: number;
@@ -31,13 +38,23 @@ export interface PassTimes {
   readonly shared: readonly SharedStep[];
 }
 
+/** What is timed, and the shortest time of one run of it so far. */
+interface Timed {
+  readonly rows: number;
+  readonly open: (model: Model) => Promise<OpenedRun>;
+  milliseconds: number;
+}
+type OpenedRun = Disposable & { readonly run: TimedRun };
+interface TimedStep extends Timed {
+  readonly kind: StepKind;
+  readonly sequences: number;
+}
+
 /** Times passes again and again, and keeps the shortest time of each. */
 export class PassClock {
   readonly #model: Model;
-  readonly #length: number;
-  readonly #forwards = new Map<number, number>();
-  readonly #steps = new Map<number, number>();
-  readonly #sequences: readonly number[];
+  readonly #forwards: readonly Timed[];
+  readonly #steps: readonly TimedStep[];
 
   /**
    * @param length positions of each sequence of a shared step: prompt and answer
@@ -45,78 +62,109 @@ export class PassClock {
    */
   constructor(model: Model, length: number, sequences: readonly number[]) {
     this.#model = model;
-    this.#length = Math.min(length, model.config.maxSequenceLength);
-    this.#sequences = sequences;
+    const most = model.config.maxSequenceLength;
+    const whole = Math.min(length, most);
+    const block = Math.min(ASKED, whole - 1);
+    this.#forwards = PASS_ROWS.filter((rows) => rows <= most).map((rows) => ({
+      rows,
+      open: () => Promise.resolve({ run: forwardRun(model, rows), [Symbol.dispose]() {} }),
+      milliseconds: Infinity,
+    }));
+    const kinds = [["whole", whole], ["block", block]] as const;
+    this.#steps = kinds.flatMap(([kind, rows]) =>
+      sequences.map((count) => ({
+        kind,
+        sequences: count,
+        rows: count * rows,
+        open: () => openSharedSteps(model, { kind, count, length: whole, block }),
+        milliseconds: Infinity,
+      }))
+    ).filter(({ rows }) => rows <= model.mostRows);
   }
 
   /** Times every pass, each in its turn. */
   async round(): Promise<void> {
-    const most = this.#model.config.maxSequenceLength;
-    for (const rows of PASS_ROWS.filter((rows) => rows <= most)) {
-      await fastest(this.#forwards, rows, forwardRun(this.#model, rows));
-    }
-    for (const count of this.#sequences) {
-      using step = await openSharedSteps(this.#model, this.#length, count);
-      await fastest(this.#steps, count, step.run);
+    for (const timed of [...this.#forwards, ...this.#steps]) {
+      using opened = await timed.open(this.#model);
+      await opened.run();
+      for (let i = 0; i < RUNS; i++) {
+        const start = performance.now();
+        await opened.run();
+        timed.milliseconds = Math.min(timed.milliseconds, performance.now() - start);
+      }
     }
   }
 
   /** The shortest times so far. */
   get times(): PassTimes {
-    const alone = this.#steps.get(1)! / CHAINED_STEPS;
+    const alone = (kind: StepKind) =>
+      this.#steps.find((step) => step.kind === kind && step.sequences === 1)!.milliseconds;
     return {
-      passes: [...this.#forwards].map(([rows, milliseconds]) => ({ rows, milliseconds })),
-      shared: [...this.#steps].map(([sequences, time]) => {
-        const milliseconds = time / CHAINED_STEPS;
-        return {
-          sequences,
-          rows: sequences * this.#length,
-          milliseconds,
-          gain: sequences * alone / milliseconds,
-        };
-      }),
+      passes: this.#forwards.map(({ rows, milliseconds }) => ({ rows, milliseconds })),
+      shared: this.#steps.map(({ kind, sequences, rows, milliseconds }) => ({
+        kind,
+        sequences,
+        rows,
+        milliseconds: milliseconds / CHAINED_STEPS,
+        gain: sequences * alone(kind) / milliseconds,
+      })),
     };
   }
 }
 
-/** Runs it once to warm up, then keeps the shortest time of it by its name. */
-async function fastest(times: Map<number, number>, name: number, run: TimedRun): Promise<void> {
-  await run();
-  for (let i = 0; i < RUNS; i++) {
-    const start = performance.now();
-    await run();
-    times.set(name, Math.min(times.get(name) ?? Infinity, performance.now() - start));
-  }
-}
-
-/** Opens sequences on one canvas, all of whose rows each step runs: {@linkcode CHAINED_STEPS} a run. */
+/** Opens a canvas for each of some requests; a run takes {@linkcode CHAINED_STEPS} steps of all of them. */
 async function openSharedSteps(
   model: Model,
-  length: number,
-  count: number,
-): Promise<Disposable & { readonly run: TimedRun }> {
+  { kind, count, length, block }: {
+    readonly kind: StepKind;
+    readonly count: number;
+    readonly length: number;
+    readonly block: number;
+  },
+): Promise<OpenedRun> {
   const { maskTokenId: maskToken, embeddingSize } = model.config;
-  const promptLength = Math.max(1, length - ASKED);
-  const ids = Uint32Array.from(
-    { length },
-    (_, i) => i < promptLength ? (31 * i) % (embeddingSize - 1) : maskToken,
-  );
-  const sequence = { ids, promptLength, endTokens: [], maskToken };
-  const canvas = await model.openCanvas(Array.from({ length: count }, () => sequence));
-  const step: CanvasStep = {
-    blockStart: promptLength,
+  const first = length - block;
+  // Each has other tokens, since what is equal is kept once.
+  const sequences = Array.from({ length: count }, (_, request): CanvasSequence => ({
+    ids: Uint32Array.from(
+      { length },
+      (_, i) => i < first ? (31 * i + 7 * request) % (embeddingSize - 1) : maskToken,
+    ),
+    promptLength: first,
+    endTokens: [],
+    maskToken,
+  }));
+  const canvases = sequences.map((sequence) => model.canvas([sequence]));
+  const step = (cache: CanvasStep["cache"], commits: number): CanvasStep => ({
+    blockStart: first,
     blockEnd: length,
-    commits: 1,
+    commits,
+    cache,
     remasking: BY_CONFIDENCE,
-    choices: Array.from({ length: count }, () => GREEDY),
+    choices: [GREEDY],
     stopAtEnd: false,
-  };
-  return {
+  });
+  const steps = Array.from(
+    { length: CHAINED_STEPS },
+    () => step(kind === "block" ? { first, end: length } : undefined, 1),
+  );
+  const opened = {
     run() {
       // Masked again, so that every run predicts at all of its rows.
-      for (let i = 0; i < count; i++) canvas.setIds(i, ids);
-      return canvas.run(Array.from({ length: CHAINED_STEPS }, () => step));
+      canvases.forEach((canvas, i) => canvas.setIds(0, sequences[i].ids));
+      return model.runTogether(canvases.map((canvas) => canvas.stepsJob(steps)), CHAINED_STEPS);
     },
-    [Symbol.dispose]: () => canvas.destroy(),
+    [Symbol.dispose]() {
+      for (const canvas of canvases) canvas.destroy();
+    },
   };
+  try {
+    if (kind === "block") {
+      await model.runTogether(canvases.map((canvas) => canvas.stepsJob([step("refresh", 0)])), 1);
+    }
+  } catch (error) {
+    opened[Symbol.dispose]();
+    throw error;
+  }
+  return opened;
 }

@@ -248,6 +248,7 @@ async function run(flags: ServeFlags, command: Command): Promise<void> {
     await stopped.promise;
     report.stop();
     await farewell(server, drain, flags);
+    await engine.close({ exiting: true });
     const { totals } = engine;
     if (!flags.quiet && totals.answers + totals.unfinished > 0) {
       log.line(() => console.log(totalsText(totals)));

@@ -4,6 +4,12 @@ import type { ServedLevel, ServingBench } from "../bench/serving.ts";
 import { possibleGain } from "../bench/serving_tables.ts";
 import { type Axis, type Curve, CURVE_COLOURS, type Panel } from "./chart.ts";
 
+/** What bounds the gain, by what steps run. */
+const KINDS = [
+  ["whole", "possible: shared steps", CURVE_COLOURS[0]],
+  ["block", "of cached blocks", [0.6, 0.62, 0.65]],
+] as const;
+
 /** Panels: answers a second to those of one client, beside what is possible; first text; total. */
 export function servingPanels({ settings, shared }: ServingBench): Panel[] {
   const curves = (y: (level: ServedLevel) => number): Curve[] =>
@@ -13,13 +19,16 @@ export function servingPanels({ settings, shared }: ServingBench): Panel[] {
       marked: true,
       points: levels.map((level) => ({ x: level.concurrency, y: y(level) })),
     }));
-  const possible: Curve = {
-    label: "possible by the time of shared steps",
-    colour: CURVE_COLOURS[0],
-    points: shared.map(({ sequences: x }) => ({ x, y: possibleGain(shared, x) })),
-  };
+  const possible = KINDS.map(([kind, label, colour]): Curve => ({
+    label,
+    colour,
+    points: [...new Set(shared.map(({ sequences }) => sequences))].map((x) => ({
+      x,
+      y: possibleGain(shared, x, [kind]),
+    })),
+  }));
   const x = { low: 0, label: "clients at once" };
-  const faster = [possible, ...curves(({ toAlone }) => toAlone)];
+  const faster = [...possible, ...curves(({ toAlone }) => toAlone)];
   const waits = curves(({ firstToAlone }) => firstToAlone);
   const ends = curves(({ fastest }) => fastest.totalMilliseconds.p95 / 1000);
   return [

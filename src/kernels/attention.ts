@@ -31,9 +31,6 @@ export const attentionKernel = defineKernel({
     head_dim: "u32",
     y_stride: "u32",
     scale: "f32",
-    fresh_first: "u32",
-    fresh_keys: "u32",
-    fresh_row: "u32",
     row_tiles: "u32",
     chunks: "u32",
   },
@@ -41,7 +38,6 @@ export const attentionKernel = defineKernel({
     UNITS: 32,
     SHADOWS: 0,
     LISTED: 0,
-    FRESH: 0,
     QUERY_ROWS: 512,
     HEADS: 1,
     CHUNKED: 1,
@@ -102,16 +98,6 @@ export interface HeadShape {
   readonly headStride: number;
 }
 
-/** A range of keys that every sequence of a call has of its own; it may share its other keys. */
-export interface FreshKeys {
-  /** First of these keys, counted from the sequence's first key. */
-  readonly first: number;
-  /** Number of these keys in each sequence. */
-  readonly count: number;
-  /** Row of the first sequence's first such key; the other sequences' rows follow in order. */
-  readonly row: number;
-}
-
 /** The total work of a call's sequences. */
 export interface AttentionWork {
   /** Number of sequences. */
@@ -169,11 +155,10 @@ export function attention(
   options: {
     readonly work: AttentionWork;
     readonly yStride: number;
-    readonly fresh?: FreshKeys;
     readonly scratch?: Pick<Scratch, "get">;
   },
 ): void {
-  const { fresh, work, yStride, scratch } = options;
+  const { work, yStride, scratch } = options;
   const { q, k, v, element = "f32", sequences, keyRows } = tensors;
   const { heads, kvHeads, headDim, headStride } = shape;
   const units = headStride / 4;
@@ -212,9 +197,6 @@ export function attention(
       head_dim: headDim,
       y_stride: yStride,
       scale: 1 / Math.sqrt(headDim),
-      fresh_first: fresh?.first ?? 0,
-      fresh_keys: fresh?.count ?? 0,
-      fresh_row: fresh?.row ?? 0,
       row_tiles: rowTiles,
       chunks: shared.chunks,
     },
@@ -222,7 +204,6 @@ export function attention(
       UNITS: units,
       SHADOWS: tensors.shadows ? 1 : 0,
       LISTED: keyRows ? 1 : 0,
-      FRESH: fresh && fresh.count > 0 ? 1 : 0,
       QUERY_ROWS: apart ? lanes * (units - FIRST_APART) : 1,
       HEADS: together,
       CHUNKED: chunked ? 1 : 0,

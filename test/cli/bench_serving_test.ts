@@ -20,7 +20,12 @@ Deno.test("bench serving: tables, all of it as JSON, a picture, and every answer
     }
     const report: ServingBench = JSON.parse(await Deno.readTextFile(json));
     assertEquals(report.passes.map(({ rows }) => rows), [32, 128, 512]);
-    assertEquals(report.shared.map(({ sequences }) => sequences), [1, 3]);
+    assertEquals(report.shared.map(({ kind, sequences }) => [kind, sequences]), [
+      ["whole", 1],
+      ["whole", 3],
+      ["block", 1],
+      ["block", 3],
+    ]);
     for (const { milliseconds } of [...report.passes, ...report.shared]) assert(milliseconds > 0);
     for (const { levels } of report.settings) {
       assertEquals(levels.map(({ concurrency }) => concurrency), [1, 3]);
@@ -28,6 +33,8 @@ Deno.test("bench serving: tables, all of it as JSON, a picture, and every answer
       assertEquals(three.rounds.length, 2);
       assertEquals(three.toAlone, alone.fastest.seconds / three.fastest.seconds);
       assertEquals(three.fastest.forwards, alone.fastest.forwards);
+      assertEquals(alone.fastest.requestsPerPass, 1);
+      assert(three.fastest.requestsPerPass > 1, `${three.fastest.requestsPerPass}`);
     }
     assertEquals([...(await Deno.readFile(picture)).subarray(1, 4)], [
       ...new TextEncoder().encode("PNG"),

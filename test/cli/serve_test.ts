@@ -99,8 +99,8 @@ Deno.test("a server that is started as users start it holds up to the real clien
     running.kill("SIGTERM");
     const text = await response.text();
     assert(!text.includes('"error"') && text.includes("data: [DONE]"), text);
-    await assertRejects(() => ask(url));
     assertEquals(await running.end(), 0);
+    await assertRejects(() => ask(url));
     assertMatch(running.stdout.text, /^\d+ answers \(\d+ auto/m);
   });
 
@@ -113,19 +113,6 @@ Deno.test("a server that is started as users start it holds up to the real clien
     assert(!log.includes(secret) && !running.stderr.text.includes(secret), secret);
   }
   assert(!running.stderr.text.includes("unmask:"), running.stderr.text);
-});
-
-Deno.test("an answer that is not over within --grace gets an error, and the server ends", async () => {
-  const { server, url } = await serve(["--grace", "0"]);
-  await using running = server;
-  await running.stdout.match(/^Model tiny-target is ready on /m);
-  // Decided in no order, in one block: it cannot end early.
-  const long = { max_tokens: 448, block_length: 448, remasking: "random" };
-  const response = await ask(url, { ...long, stream: true });
-  running.kill("SIGTERM");
-  assertStringIncludes(await response.text(), '"error"');
-  assertEquals(await running.end(), 0);
-  assertMatch(running.stdout.text, /^\d+ answers \(.*\), [1-9]\d* unfinished: |unfinished/m);
 });
 
 Deno.test("a log that cannot be written changes no answer", async () => {
@@ -191,6 +178,10 @@ Deno.test("a server that cannot start says why, and exits with 1", async () => {
     [["--port", "0", "--api-key", " "], /^unmask: an API key is empty/m],
     [["--port", "0"], /^unmask: an API key is empty/m, { UNMASK_API_KEYS: "one,,two" }],
     [["--port", "0", "--api-keys", "no/file"], /^unmask: --api-keys: no\/file cannot be read/m],
+    [
+      ["--port", "0", "--api-keys", "test/cli/wrong_keys.txt"],
+      /^unmask: --api-keys: test\/cli\/wrong_keys\.txt, line 2: priority is "high": expected a whole/m,
+    ],
     [["--port", "0", "--api-keys", "/dev/null"], /^unmask: --api-keys: \/dev\/null holds no key/m],
     [
       ["--port", "0", "--cors", "https://a.example/path"],

@@ -257,10 +257,10 @@ const declaration: CaseDeclaration<Size, Inputs> = {
 };
 
 /** Compared with the reference. */
-export const kernelCase = defineCase(declaration);
+export const kernelCase = defineCase<Size, Inputs>(declaration);
 
 /** What is listed in {@linkcode kernelCase}, by the same names, with its keys in a row. */
-export const inRows = defineCase({
+export const inRows = defineCase<Size, Inputs>({
   ...declaration,
   sizes: declaration.sizes.filter(({ listed }) => listed)
     .map((size) => ({ ...size, listed: false })),

@@ -12,7 +12,8 @@ import { defaultTiles, type RowGroups, tiled } from "../../src/kernels/weight_ma
 import { QUANTISED, type QuantScheme } from "../../src/quant/scheme.ts";
 import { allForms, anyGpu, lacks, withLimits } from "../gpu/device.ts";
 import { skipIf } from "../skip.ts";
-import { APART, kernelCase as attentionCase } from "./attention.ts";
+import { kernelCase as attentionCase } from "./attention.ts";
+import { APART } from "./attention_sizes.ts";
 import { CaseTensors } from "./case.ts";
 import { paddedRows, randomMatrix, uploadMatrix, uploadRows } from "./matrix.ts";
 import { quantizedRows } from "./quantize_rows.ts";

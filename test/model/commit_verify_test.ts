@@ -70,7 +70,6 @@ Deno.test("tiny pair: the draft's canvas gives what step by step gives, verdicts
         seen.replaced += rejected!.length - remasked!.length;
         seen.remasked += remasked!.length;
       }
-      if (draw.cfgScale > 0) return;
       // Refreshed at every step, a cache in f32 changes nothing; else it is the draft's alone that is stale.
       const every = await run(rounding, { cache: "prefix", refreshInterval: 1 });
       for (const cache of ["prefix", "dual"] as const) {

@@ -72,6 +72,7 @@ const passesArb = fc.oneof(
     cache: fc.constantFrom("prefix" as const, "dual" as const),
     refreshInterval: fc.constantFrom(undefined, undefined, 1, 2, 3),
     suffixWindow: fc.constantFrom(undefined, undefined, undefined, 2),
+    cfgScale: fc.constantFrom(0, 0, 0, 1.5),
   }),
 );
 

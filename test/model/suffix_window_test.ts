@@ -34,6 +34,13 @@ Deno.test("a pruned pass on the canvas is a pass over the shorter sequence", asy
   const { maskTokenId } = model.config;
   const stepwise: Predictor = { predict: (inputs) => model.predict(inputs) };
   const whole = await run(model, maskTokenId, {});
+  const guided = { suffixWindow: 3, cfgScale: 1.5 };
+  const narrow = await run(model, maskTokenId, guided);
+  assertEquals(narrow, await run(stepwise, maskTokenId, guided));
+  assertEquals(
+    await run(model, maskTokenId, { ...guided, cache: "dual", refreshInterval: 1 }),
+    narrow,
+  );
   for (const suffixWindow of [0, 3, 8, GENERATION]) {
     const canvas = await run(model, maskTokenId, { suffixWindow });
     assertEquals(canvas, await run(stepwise, maskTokenId, { suffixWindow }));

@@ -23,11 +23,10 @@ const FIXED_ROWS = 64;
  */
 const LEAST_GROWTH = 1 / 8;
 /**
- * A size is known by this many of its last passes, all among the last so many passes. Budgets go by
- * what is known: other work on the machine may have made the few passes of a size too long, or it
- * may have been busy when they ran.
+ * A size is known by the shortest of this many of its last passes, all among the last so many
+ * passes: the machine may have been busier before.
  */
-const KNOWN = { passes: 3, among: 256 } as const;
+const KNOWN = { passes: 3, among: 64 } as const;
 /** Budgets are at most this many times the largest size that is known, which so becomes known. */
 const EXPLORED = 2;
 /** Rows of the passes that are worth measuring when a model is loaded, as far as time allows. */
@@ -120,13 +119,31 @@ export class CostCurve {
     return this.#knots;
   }
 
-  /** The curve through sizes that are known, or, if none is, through all; and the largest size. */
+  /**
+   * What budgets go by: sizes that are known, or, if none is, all; and the largest of them. A size
+   * at which a row seems dearer than at a smaller one was disturbed, or measured while the machine
+   * was busier, and does not count as known.
+   */
   #known(): { readonly knots: readonly MeasuredPass[]; readonly largest: number } {
     const since = this.#count - KNOWN.among;
-    const sizes = this.#measured.names.map((name) =>
-      this.#measured.of(name).filter(({ count }) => count >= since)
-    ).filter((passes) => passes.length >= KNOWN.passes);
-    const knots = sizes.length > 0 ? levelled(sizes) : this.#knots;
+    const lately = this.#measured.names.map((name) =>
+      this.#measured.of(name).slice(-KNOWN.passes).filter(({ count }) => count >= since)
+    ).filter((passes) => passes.length === KNOWN.passes);
+    const shortest = lately.map((passes) =>
+      passes.reduce((least, pass) => pass.milliseconds < least.milliseconds ? pass : least)
+    ).sort((a, b) => a.rows - b.rows);
+    let price = Infinity;
+    const cheap = shortest.filter(({ rows, milliseconds }) => {
+      const dearer = milliseconds / rows > price;
+      price = Math.min(price, milliseconds / rows);
+      return !dearer;
+    });
+    let longest = Infinity;
+    const known = cheap.toReversed().map(({ rows, milliseconds }) => {
+      longest = Math.min(longest, milliseconds);
+      return { rows, milliseconds: longest };
+    }).reverse();
+    const knots = known.length > 0 ? known : this.#knots;
     return { knots, largest: knots.length > 0 ? knots[knots.length - 1].rows : Infinity };
   }
 }

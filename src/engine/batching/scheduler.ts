@@ -3,6 +3,7 @@
  * forward passes. A result has the same bits whatever shares its pass.
  */
 
+import { PagesError } from "../../model/batch/page_book.ts";
 import type { BatchModel } from "../../model/batch/pass_job.ts";
 import { GpuFaultError, GpuMemoryError } from "../../model/model.ts";
 import type { LoadFigures } from "../load_figures.ts";
@@ -140,6 +141,12 @@ export class Scheduler {
     return lane;
   }
 
+  /** Frees what passes have taken for themselves, while none runs. */
+  async freeScratch(): Promise<void> {
+    using lane = this.visit();
+    await lane.alone(() => this.#freeScratch());
+  }
+
   #reserve({ pages, draftPages = 0 }: Wish): Place | undefined {
     const { target, draft } = this.#models;
     checkPages(pages, target);
@@ -176,19 +183,18 @@ export class Scheduler {
   }
 
   async #loop(): Promise<void> {
-    for (;;) {
-      const next = await this.#afterGrace();
-      if (next.length === 0) break;
-      this.#isRunning = true;
-      this.#turns++;
-      this.#last = next.map(({ lane }) => lane);
+    for (let isOver = false; !isOver;) {
       try {
-        await this.#runSome(next);
+        const next = await this.#afterGrace();
+        isOver = next.length === 0;
+        if (!isOver) await this.#runSome(next);
+        this.#isRunning = false;
+        for (const body of this.#afterwards.splice(0)) body();
       } catch (error) {
+        // Nobody may wait for ever, whatever went wrong.
+        this.#isRunning = false;
         this.#failAll(error);
       }
-      this.#isRunning = false;
-      for (const body of this.#afterwards.splice(0)) body();
     }
     this.#isLooping = false;
   }
@@ -210,6 +216,9 @@ export class Scheduler {
 
   /** Runs work alone or passes, in turns where both wait. */
   async #runSome(next: readonly Next[]): Promise<void> {
+    this.#isRunning = true;
+    this.#turns++;
+    this.#last = next.map(({ lane }) => lane);
     const works = next.flatMap(({ lane, call }) => call instanceof AloneCall ? { lane, call } : []);
     const passes = passesOf(next);
     if (works.length > 0 && (passes.length === 0 || !this.#wasAlone)) {
@@ -293,9 +302,11 @@ export class Scheduler {
         if (live.length > 1) this.#shrink(rowsOf(live.map(({ call }) => call.job)) >> 1);
         await this.#freeScratch();
       }
+      const isWhole = isMemory || error instanceof PagesError || error instanceof RangeError;
       // What other passes had taken is free now, so one that failed for memory may go by itself.
       const isLast = live.length === 1 && (!isMemory || isAgain);
-      if (isLast) return live[0].call.fail(error);
+      // After another error nobody knows what was run.
+      if (!isWhole || isLast) return live.forEach(({ call }) => call.fail(error));
       for (const { call } of live) renew(call);
       const half = Math.ceil(live.length / 2);
       await this.#run(model, live.slice(0, half), passes, live.length === 1);

@@ -109,9 +109,7 @@ export class KeptTable implements PageHolder {
       copies: swaps.filter(({ i }) => needed(i)).map(({ from, to }) => [from, to]),
       adopt: () => {
         for (const { i, from, to } of swaps) {
-          // Of several that leave a page in one run, the last one finds it shared with nobody.
-          if (!this.#book.isShared(from)) this.#known.set(from, undefined);
-          this.#book.give(from, this);
+          this.#letGo(from);
           this.#pages[i] = to;
         }
         // What the passes leave there is known to nobody.
@@ -144,20 +142,22 @@ export class KeptTable implements PageHolder {
         this.#known.set(own, key);
         continue;
       }
-      this.#known.set(own, undefined);
       this.#book.share(other, this);
-      this.#book.give(own, this);
+      this.#letGo(own);
       this.#pages[i] = other;
     }
   }
 
   /** Gives all pages back. */
   end(): void {
-    for (const page of this.#pages) {
-      if (!this.#book.isShared(page)) this.#known.set(page, undefined);
-      this.#book.give(page, this);
-    }
+    for (const page of this.#pages) this.#letGo(page);
     this.#pages = [];
     this.filled = 0;
+  }
+
+  /** Holds a page no more. What it holds is forgotten if nobody does: others may write to it. */
+  #letGo(page: number): void {
+    if (!this.#book.isShared(page)) this.#known.set(page, undefined);
+    this.#book.give(page, this);
   }
 }

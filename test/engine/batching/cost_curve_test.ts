@@ -124,9 +124,13 @@ Deno.test("sizes that were hardly measured, or long ago, are tried; budgets at m
   assert(budget() > 120 && budget() <= 144, `${budget()} rows`);
   // A size that was dear while the machine was busy is tried again.
   for (let i = 0; i < 20; i++) curve.learn(140, 1000);
-  assert(budget() < 100);
-  for (let i = 0; i < 300; i++) curve.learn(i % 2 ? 36 : 72, i % 2 ? 40 : 42);
-  assert(budget() > 100);
+  assert(budget() > 120);
+  // Nor do sizes measured on a busy machine keep one request's quick passes alone for ever.
+  const busy = new CostCurve();
+  for (let i = 0; i < 60; i++) busy.learn([36, 72, 144, 288][i % 4], [200, 210, 250, 400][i % 4]);
+  assert(busy.budget(2048, 0.03) > 280);
+  for (let i = 0; i < 20; i++) busy.learn(36, 40);
+  assert(busy.budget(2048, 0.03) >= 70);
 });
 
 /** Noise of 20%, and now and then a pass that something else slows down. */
@@ -150,7 +154,7 @@ Deno.test("a curve that began with one request alone comes to fill passes as the
     const price = filled.slice(100).reduce((sum, n) => sum + cost(36 * n), 0) /
       filled.slice(100).reduce((sum, n) => sum + 36 * n, 0);
     const best = cost(1024) / 1024;
-    assert(price < 1.1 * best, `a row costs ${price} ms of ${best}, ${mean} requests a pass`);
+    assert(price < 1.07 * best, `a row costs ${price} ms of ${best}, ${mean} requests a pass`);
   }
 });
 

@@ -37,7 +37,7 @@ function schedule(toy: ToyBatchOptions = {}, options: Partial<SchedulerOptions> 
 }
 
 /** All jobs of the first one's model. */
-const all: SchedulerOptions["choose"] = (pending) => {
+const all: NonNullable<SchedulerOptions["choose"]> = (pending) => {
   const [{ model }] = pending;
   return { model, jobs: [...pending.keys()].filter((i) => pending[i].model === model), passes: 1 };
 };
@@ -70,6 +70,7 @@ Deno.test("what a request is charged is its part of a shared pass", async () => 
   const clock = { now: 0 };
   const { enter } = schedule({ turns: () => (clock.now += 12, 1) }, {
     now: () => clock.now += 0.01,
+    choose: all,
   });
   const lane = await enter();
   await lane.target.predict([input(10)]);
@@ -116,6 +117,28 @@ Deno.test("out of memory: in halves, smaller passes for a while, and who does no
   assertEquals(await runsOf([4, 4, 4, 4]), [3, 1]);
   for (let i = 0; i < 61; i++) assertEquals(await runsOf([4, 4, 4]), [3]);
   assertEquals(await runsOf([4, 4, 4, 4]), [4, 2, 2]);
+});
+
+Deno.test("an error that leaves open what was run ends those in the run, and nobody else", async () => {
+  const fails: ToyBatchOptions["fails"] = (_, run) => run === 0 ? new TypeError("ours") : undefined;
+  const { target, enter } = schedule({ fails }, { choose: all });
+  const lanes = await Promise.all([1, 2].map(() => enter()));
+  const asked = lanes.map((lane) => lane.target.predict([input(4)]));
+  for (const one of asked) await assertRejects(() => one, TypeError, "ours");
+  assertEquals(target.runs, [2]);
+  assertEquals((await lanes[0].target.predict([input(4)])).length, 1);
+});
+
+Deno.test("a policy that fails ends all calls, and the next ones are made", async () => {
+  let asked = 0;
+  const choose: SchedulerOptions["choose"] = (...given) => {
+    if (asked++ === 0) throw new Error("no choice");
+    return all(...given);
+  };
+  const { enter } = schedule({}, { choose });
+  const lane = await enter();
+  await assertRejects(() => lane.target.predict([input(4)]), Error, "no choice");
+  assertEquals((await lane.target.predict([input(4)])).length, 1);
 });
 
 Deno.test("a fault ends all that run and wait, and the next request is answered", async () => {
