@@ -1,4 +1,4 @@
-/** `y[i] = x[r] / sqrt(mean(x[r]^2) + epsilon) * weight`, r = i or `rowIndex[i]`. */
+/** `y[i] = x[r] / sqrt(mean(x[r]^2) + epsilon) * weight`, r = firstRow + i or `rowIndex[i]`. */
 
 import { rmsNorm } from "../../src/kernels/rms_norm.ts";
 import { paddedInner } from "../../src/quant/scheme.ts";
@@ -13,6 +13,8 @@ interface Size {
   readonly epsilon: number;
   /** Rows of x to norm; all of them by default. */
   readonly rowIndex?: readonly number[];
+  /** The first row of x to norm, up to its last. */
+  readonly firstRow?: number;
   /** Size of x. */
   readonly scale?: number;
   /** Lanes of a workgroup; those of this device by default. */
@@ -25,9 +27,10 @@ interface Inputs extends Size {
 }
 
 /** Row by row; a row index beyond x stands for its last row. */
-export function reference({ xRows, columns, epsilon, rowIndex, x, weight }: Inputs) {
+export function reference({ xRows, columns, epsilon, rowIndex, firstRow = 0, x, weight }: Inputs) {
   const stride = paddedInner(columns);
-  const rows = rowIndex ?? Array.from({ length: xRows }, (_, row) => row);
+  const rows = rowIndex ??
+    Array.from({ length: xRows - firstRow }, (_, row) => firstRow + row);
   const y = untouchedReference(rows.length * stride);
   rows.forEach((row, i) => {
     const from = Math.min(row, xRows - 1) * stride;
@@ -57,6 +60,7 @@ export const kernelCase = defineCase<Size, Inputs>({
     { name: "zero", xRows: 2, columns: 20, epsilon: 1e-5, scale: 0 },
     { name: "gathered", xRows: 5, columns: 12, epsilon: 1e-5, rowIndex: [4, 0, 0, 3, 9, 2, 4] },
     { name: "gathered, wide", xRows: 3, columns: 600, epsilon: 1e-5, rowIndex: [2, 1] },
+    { name: "from the third row on", xRows: 7, columns: 40, epsilon: 1e-5, firstRow: 2 },
     ...[8, 32, 64, 128, 256].flatMap((lanes) =>
       [1, 33, 16 * lanes, 16 * lanes + 1].map((columns) => {
         return {
@@ -75,9 +79,9 @@ export const kernelCase = defineCase<Size, Inputs>({
     x: paddedRows(random, size.xRows, size.columns, size.scale),
     weight: random.floats(size.columns, 2),
   }),
-  upload(tensors, { xRows, columns, epsilon, rowIndex, lanes, x, weight }) {
+  upload(tensors, { xRows, columns, epsilon, rowIndex, firstRow = 0, lanes, x, weight }) {
     const stride = paddedInner(columns);
-    const rows = rowIndex?.length ?? xRows;
+    const rows = rowIndex?.length ?? xRows - firstRow;
     const y = tensors.untouched("y", rows * stride);
     const input = tensors.of("x", x);
     const factors = tensors.of("weight", weight);
@@ -87,6 +91,7 @@ export const kernelCase = defineCase<Size, Inputs>({
         rmsNorm(recorder, input, factors, y.tensor, {
           rows,
           xRows,
+          firstRow,
           columns,
           stride,
           epsilon,
