@@ -86,7 +86,7 @@ export function chosenCurves(only?: readonly string[]): readonly string[] {
 export interface SimulationSize {
   /** In multiples of what one at a time can answer. */
   readonly loads?: readonly number[];
-  /** A load lasts as long as this many requests take to come, and no shorter than a time. */
+  /** A load lasts as long as this many take to come, and no shorter than a time. */
   readonly requests?: number;
   readonly leastSeconds?: number;
 }
@@ -120,7 +120,13 @@ function simulatedCurve(
   const clients = [...steps, ...ofSettings, { setting: "all", answers: RECORDED_ANSWERS }].map(
     ({ setting, answers }): ClientsPoint => {
       const run = (way: typeof SHARED_PASSES, clients: number) =>
-        simulateLoad(way, answers, { clients, requests: CLIENT_REQUESTS }, server, seed);
+        simulateLoad(
+          way,
+          answers,
+          { clients, requests: Math.min(CLIENT_REQUESTS, requests) },
+          server,
+          seed,
+        );
       const alone = run(ONE_AT_A_TIME, 1);
       const shared = run(SHARED_PASSES, CLIENTS);
       return {
@@ -129,7 +135,7 @@ function simulatedCurve(
         alone,
         shared,
         times: shared.answersPerSecond / alone.answersPerSecond,
-        bound: boundOf(answers, server.curve),
+        bound: boundOf(alone, answers, server.curve),
       };
     },
   );
@@ -158,25 +164,19 @@ function stepsOf(rows: number): RecordedAnswer {
 }
 
 /**
- * Milliseconds of all passes one at a time, by those of as many rows each in the best pass that the
+ * Milliseconds of answers one at a time, by those of all their rows in the best pass that the
  * clients can fill: what the curve allows, whatever the policy.
  */
-function boundOf(answers: readonly RecordedAnswer[], curve: CostCurve): number {
-  const { readback, hostWork, mostRows } = SIMULATED_SERVER;
-  const jobs = answers.flatMap((answer) => answer.jobs);
-  const widest = Math.max(...jobs.flatMap(({ rows }) => rows));
-  const sizes = Array.from({ length: Math.min(mostRows, CLIENTS * widest) }, (_, i) => i + 1);
+function boundOf(
+  alone: LoadOutcome,
+  answers: readonly RecordedAnswer[],
+  curve: CostCurve,
+): number {
+  const widest = Math.max(...answers.flatMap(({ jobs }) => jobs.flatMap(({ rows }) => rows)));
+  const most = Math.min(SIMULATED_SERVER.mostRows, CLIENTS * widest);
+  const sizes = Array.from({ length: most }, (_, i) => i + 1);
   const cheapest = Math.min(...sizes.map((rows) => curve.cost(rows) / rows));
-  let alone = 0;
-  let shared = 0;
-  for (const { rows } of jobs) {
-    alone += readback + hostWork;
-    for (const count of rows) {
-      alone += curve.cost(count);
-      shared += cheapest * count;
-    }
-  }
-  return alone / shared;
+  return alone.seconds * 1000 / (alone.passes * alone.rowsPerPass * cheapest);
 }
 
 /** Prints a report as tables. */

@@ -116,6 +116,6 @@ async function happen({ server, count, seed, tell, fail, load }: Happening): Pro
 export const fuzzedBodies: Fault = {
   kind: "fuzzed bodies",
   server: "task",
-  counts: { short: 80, full: 2000 },
+  counts: { short: 45, full: 2000 },
   happen,
 };
