@@ -161,8 +161,9 @@ export class Engine implements LoadedModel {
     // The steps run without waiting for the reader. A reader that stops, or calls this model
     // between two steps, would otherwise hold its place and its pages.
     const events = new EventBuffer<GenerateEvent>();
+    const denoised = this.#denoise(plan, begun.length, deadline, lane, constrained);
     const answer = counted(
-      withinMemory(this.#denoise(plan, begun.length, deadline, lane, constrained)),
+      withinMemory(denoised, () => this.#scheduler.freeScratch()),
       (end) => this.#count(end),
     );
     const pump = events.fill(answer).finally(() => lane.close());

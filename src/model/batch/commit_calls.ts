@@ -264,7 +264,7 @@ export function commitsOf(
     { length: steps },
     () => canvas.sequences.map(() => []),
   );
-  for (const call of calls.flat()) {
+  for (const call of calls.slice(0, steps).flat()) {
     for (const { unit: of, pass, sequence, logFirst } of call.committing) {
       if (of !== unit) continue;
       const positions = canvas.positions[sequence];
