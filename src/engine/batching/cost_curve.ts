@@ -22,23 +22,19 @@ const FIXED_ROWS = 64;
  * there. Where no pass was yet so large that rows count, they would otherwise look free for ever.
  */
 const LEAST_GROWTH = 1 / 8;
-/**
- * A size is known by the shortest of this many of its last passes, all among the last so many
- * passes: the machine may have been busier before.
- */
-const KNOWN = { passes: 3, among: 64 } as const;
-/** Budgets are at most this many times the largest size that is known, which so becomes known. */
+/** Budgets are at most this many times the largest size that was measured, which so is measured. */
 const EXPLORED = 2;
+/**
+ * One pass in so many may be so many times as large as the budget says: noise among sizes that are
+ * near each other can make rows look dear, and then larger passes would never be measured.
+ */
+const TRIAL = { every: 8, times: 4 } as const;
 /** Rows of the passes that are worth measuring when a model is loaded, as far as time allows. */
 export const START_ROWS: readonly number[] = [1, 32, 128, 512];
 
-/** The share by which a pass may be longer and count as hardly so. */
+/** Shares up to which a pass is hardly longer, and a row nearly as cheap. */
 const HARDLY_LONGER = 0.05;
-
-/** A measured pass, and how many were measured before it. */
-interface CountedPass extends MeasuredPass {
-  readonly count: number;
-}
+const NEARLY = 0.05;
 
 /**
  * Milliseconds of a pass by its rows. With more rows a pass never gets cheaper, and a row never
@@ -53,17 +49,17 @@ interface CountedPass extends MeasuredPass {
  * and at 4096 keys, 12%.
  */
 export class CostCurve {
-  readonly #measured = new Recent<CountedPass>(KEPT);
+  readonly #measured = new Recent<MeasuredPass>(KEPT);
+  /** Passes that were learnt. */
   #count = 0;
   #knots: readonly MeasuredPass[] = [];
   readonly #budgets = new Map<string, number>();
 
-  /** A curve through given points, as if each was measured often enough. */
+  /** A curve through given points. */
   static from(points: readonly MeasuredPass[]): CostCurve {
     const curve = new CostCurve();
-    for (const { rows, milliseconds } of points) {
-      for (let pass = 0; pass < KNOWN.passes; pass++) curve.learn(rows, milliseconds);
-    }
+    for (const { rows, milliseconds } of points) curve.learn(rows, milliseconds);
+    curve.#count = 0;
     return curve;
   }
 
@@ -71,7 +67,8 @@ export class CostCurve {
   learn(rows: number, milliseconds: number): void {
     if (!(rows > 0 && milliseconds > 0 && Number.isFinite(rows + milliseconds))) return;
     const size = Math.round(SIZES_PER_DOUBLING * Math.log2(rows));
-    this.#measured.add(`${size}`, { rows, milliseconds, count: this.#count++ });
+    this.#measured.add(`${size}`, { rows, milliseconds });
+    this.#count++;
     this.#budgets.clear();
     this.#knots = levelled(this.#measured.names.map((name) => this.#measured.of(name)));
   }
@@ -92,7 +89,8 @@ export class CostCurve {
   /**
    * The fewest rows at which a row costs at most `dearer` more than at the best size, and as many
    * more as make the pass hardly longer. With fewer, a pass wastes what all rows share; more mainly
-   * make it longer. At most twice the largest size that is known, so that larger ones are tried.
+   * make it longer. At most twice the largest size that was measured; now and then more, to
+   * measure it.
    * @param most rows that a pass may have
    * @param dearer a share, such as 0.1
    */
@@ -100,7 +98,7 @@ export class CostCurve {
     const name = `${most} ${dearer}`;
     const kept = this.#budgets.get(name);
     if (kept !== undefined) return kept;
-    const { knots, largest } = this.#known();
+    const { knots, largest } = this.#quickest();
     const tried = Math.max(1, Math.min(most, EXPLORED * largest));
     const sizes: number[] = [];
     for (let rows = 1; rows < tried; rows += 1 + (rows >> 5)) sizes.push(rows);
@@ -109,7 +107,11 @@ export class CostCurve {
     const best = costs.reduce((least, cost, i) => Math.min(least, cost / sizes[i]), Infinity);
     const enough = costs.findIndex((cost, i) => cost / sizes[i] <= best * (1 + dearer));
     const longest = costs[enough] * (1 + HARDLY_LONGER);
-    const budget = sizes[costs.findLastIndex((cost, i) => i <= enough || cost <= longest)];
+    const full = sizes[costs.findLastIndex((cost, i) => i <= enough || cost <= longest)];
+    // Of passes smaller than any that was measured nothing is known.
+    const filled = Math.max(full, Math.min(most, Math.ceil(knots[0]?.rows ?? 1)));
+    const trial = this.#count > 0 && this.#count % TRIAL.every === 0;
+    const budget = trial ? Math.min(most, filled * TRIAL.times) : filled;
     this.#budgets.set(name, budget);
     return budget;
   }
@@ -120,31 +122,26 @@ export class CostCurve {
   }
 
   /**
-   * What budgets go by: sizes that are known, or, if none is, all; and the largest of them. A size
-   * at which a row seems dearer than at a smaller one was disturbed, or measured while the machine
-   * was busier, and does not count as known.
+   * What budgets go by: of each size the quickest of its last passes. A size at which a row seems
+   * much dearer than at a smaller one was disturbed, or measured while the machine was busier, and
+   * does not count.
    */
-  #known(): { readonly knots: readonly MeasuredPass[]; readonly largest: number } {
-    const since = this.#count - KNOWN.among;
-    const lately = this.#measured.names.map((name) =>
-      this.#measured.of(name).slice(-KNOWN.passes).filter(({ count }) => count >= since)
-    ).filter((passes) => passes.length === KNOWN.passes);
-    const shortest = lately.map((passes) =>
-      passes.reduce((least, pass) => pass.milliseconds < least.milliseconds ? pass : least)
+  #quickest(): { readonly knots: readonly MeasuredPass[]; readonly largest: number } {
+    const quickest = this.#measured.names.map((name) =>
+      this.#measured.of(name).reduce((a, b) => b.milliseconds < a.milliseconds ? b : a)
     ).sort((a, b) => a.rows - b.rows);
     let price = Infinity;
-    const cheap = shortest.filter(({ rows, milliseconds }) => {
-      const dearer = milliseconds / rows > price;
+    const cheap = quickest.flatMap(({ rows, milliseconds }) => {
+      const counts = milliseconds / rows <= price * (1 + NEARLY);
       price = Math.min(price, milliseconds / rows);
-      return !dearer;
+      return counts ? { rows, milliseconds: price * rows } : [];
     });
     let longest = Infinity;
-    const known = cheap.toReversed().map(({ rows, milliseconds }) => {
+    const knots = cheap.toReversed().map(({ rows, milliseconds }) => {
       longest = Math.min(longest, milliseconds);
       return { rows, milliseconds: longest };
     }).reverse();
-    const knots = known.length > 0 ? known : this.#knots;
-    return { knots, largest: knots.length > 0 ? knots[knots.length - 1].rows : Infinity };
+    return { knots, largest: quickest.at(-1)?.rows ?? Infinity };
   }
 }
 

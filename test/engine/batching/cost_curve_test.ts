@@ -111,26 +111,40 @@ Deno.test("a curve is kept as JSON", () => {
   for (const rows of [1, 5, 48, 300, 1000]) assertEquals(again.cost(rows), curve.cost(rows));
 });
 
-Deno.test("sizes that were hardly measured, or long ago, are tried; budgets at most double", () => {
+Deno.test("larger passes than were measured are tried, and disturbed ones do not hide them", () => {
   // One request has run alone, so that all sizes are alike and their slope is noise.
   const curve = new CostCurve();
-  for (let i = 0; i < 30; i++) curve.learn(34 + i % 7, i % 2 ? 40 : 50);
+  for (let i = 0; i < 31; i++) curve.learn(34 + i % 7, i % 2 ? 40 : 50);
   const budget = () => curve.budget(2048, 0.03);
   assert(budget() > 60 && budget() <= 80, `${budget()} rows`);
-  // One disturbed pass of that size does not keep others from being tried.
+  // A disturbed pass of that size is none that counts, and the next larger one is tried.
   curve.learn(budget(), 5000);
-  assert(budget() > 60);
-  for (let i = 0; i < 3; i++) curve.learn(72, 42);
-  assert(budget() > 120 && budget() <= 144, `${budget()} rows`);
-  // A size that was dear while the machine was busy is tried again.
-  for (let i = 0; i < 20; i++) curve.learn(140, 1000);
-  assert(budget() > 120);
-  // Nor do sizes measured on a busy machine keep one request's quick passes alone for ever.
+  curve.learn(36, 40);
+  assert(budget() > 120 && budget() <= 160, `${budget()} rows`);
+  curve.learn(72, 42);
+  assert(budget() > 120, `${budget()} rows`);
+  // Sizes measured on a busy machine do not keep one request's quick passes alone for ever.
   const busy = new CostCurve();
-  for (let i = 0; i < 60; i++) busy.learn([36, 72, 144, 288][i % 4], [200, 210, 250, 400][i % 4]);
+  for (let i = 0; i < 61; i++) busy.learn([36, 72, 144, 288][i % 4], [200, 210, 250, 400][i % 4]);
   assert(busy.budget(2048, 0.03) > 280);
   for (let i = 0; i < 20; i++) busy.learn(36, 40);
-  assert(busy.budget(2048, 0.03) >= 70);
+  assert(busy.budget(2048, 0.03) > 280);
+  // Nor does a long time with one request make it forget what it knew of larger passes.
+  for (let i = 0; i < 3; i++) busy.learn(288, 100);
+  const known = busy.budget(2048, 0.03);
+  for (let i = 0; i < 800; i++) busy.learn(36, 40);
+  busy.learn(36, 40);
+  assertEquals(busy.budget(2048, 0.03), known);
+});
+
+Deno.test("one pass in eight is larger, so that noise among small ones cannot keep it small", () => {
+  const curve = CostCurve.from([{ rows: 36, milliseconds: 40 }, { rows: 72, milliseconds: 80 }]);
+  const budgets = Array.from({ length: 16 }, () => {
+    curve.learn(72, 80);
+    return curve.budget(2048, 0.03);
+  });
+  assertEquals(budgets.filter((budget) => budget > 2 * budgets[0]).length, 2);
+  assertEquals(curve.budget(50, 0.03), 50);
 });
 
 /** Noise of 20%, and now and then a pass that something else slows down. */
