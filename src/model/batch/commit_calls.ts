@@ -156,7 +156,8 @@ class Found {
     const found: Committing[] = [];
     for (const sequence of canvas.sequences.keys()) {
       const capacity = canvas.candidates(sequence, step);
-      const commits = Math.min(step.commits, capacity);
+      const runs = canvas.span(sequence, step.cache, step.horizon).rows > 0;
+      const commits = runs ? Math.min(step.commits, capacity) : 0;
       // Nothing to commit: the pass itself is still spent.
       if (commits <= 0) continue;
       found.push({ unit, pass, sequence, capacity, logFirst: this.logEntries });

@@ -186,9 +186,9 @@ class Recording {
     }
     if (together && logWords > 0) recorder.copy(this.#log, together, 4 * logWords);
     const source = together ?? from;
-    if (!source) return ran;
     const size = Math.max(4, 4 * (logWords + words));
-    const bytes = await readback.read(recorder, source, size);
+    // Nothing may be left to read: where all was sampled, or no row ran.
+    const bytes = source ? await readback.read(recorder, source, size) : new ArrayBuffer(size);
     for (const [i, { questions: asked }] of questions.entries()) {
       const all = asked.map(({ question }) => question);
       const found = predictionsOf(bytes, all, config, together ? 4 * ends[i] : 0);

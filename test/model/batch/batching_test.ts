@@ -136,3 +136,34 @@ Deno.test("a part that would see more than is kept is refused", async () => {
   assertEquals(found[0][0].length, 1);
   canvas.destroy();
 });
+
+Deno.test("steps that can commit nothing run beside whatever is asked", async () => {
+  const model = await goldenModel(anyGpu, "mha-f32");
+  const ids = new Random(9).integers(12, model.config.embeddingSize);
+  const choice = { ...GREEDY, sampling: { topK: 3, changes: [], likeliest: 1 } };
+  const positions = Uint32Array.of(2, 7);
+  const asked = { ids, positions, choice };
+  const greedy = { ...asked, choice: GREEDY };
+  const [[sampled], [plain]] = [await model.predict([asked]), await model.predict([greedy])];
+  const nothing = { ids, positions: new Uint32Array(), choice: GREEDY };
+  const canvas = open(model, 6);
+  const idle = steps(2).map((step) => ({ ...step, commits: 0 }));
+  for (const inputs of [[asked], [greedy, asked], [nothing], []]) {
+    const expected = inputs.map((input) =>
+      input === asked ? sampled : input === greedy ? plain : []
+    );
+    for (const passes of [1, 2]) {
+      const jobs = [canvas.stepsJob(idle), model.predictJob(inputs)] as const;
+      const [commits, found] = await model.runTogether(jobs, passes);
+      assertEquals(commits, [[[]], [[]]].slice(0, passes));
+      assertEquals(found, expected);
+    }
+  }
+  // A part without a visible position runs no row.
+  const [none] = await model.runTogether([
+    canvas.stepsJob([{ ...steps(2)[1], cache: { first: 10, end: 10 } }]),
+  ], 1);
+  assertEquals(none, [[[]]]);
+  canvas.destroy();
+  anyGpu.throwIfFaulty();
+});
