@@ -3,8 +3,16 @@
 import { type Tensor, upload } from "../../gpu/tensor.ts";
 import type { PredictionContext } from "../prediction_pass.ts";
 
-/** Words from one region to the next are a multiple of this: a binding may begin at 256 bytes. */
-const ALIGNED_WORDS = 64;
+/**
+ * The least words of a region: enough for a few steps of one request, so that regions are seldom laid
+ * anew. It is a multiple of 64, since a binding may begin at any 256 bytes.
+ */
+const LEAST_WORDS = 512;
+
+/** Words that something small and growing is given, so that it seldom grows. */
+export function roomFor(words: number): number {
+  return Math.max(LEAST_WORDS, 2 ** Math.ceil(Math.log2(Math.max(1, words))));
+}
 
 /**
  * Regions by name. Each lies where it lay in the runs before, as long as there is room for it: bind
@@ -25,7 +33,7 @@ export class Regions {
     for (const [name, { length }] of this.#put) {
       const place = this.#places.get(name);
       if (place && place.capacity >= length) continue;
-      const capacity = Math.max(ALIGNED_WORDS, 2 ** Math.ceil(Math.log2(Math.max(1, length))));
+      const capacity = roomFor(length);
       this.#places.set(name, { first: 0, capacity });
       this.#lay();
     }

@@ -15,7 +15,7 @@ import { CanvasKeys } from "./canvas_keys.ts";
 import { commitsOf, type HeadCall, type RunCalls, runCalls } from "./commit_calls.ts";
 import type { Unit } from "./jobs.ts";
 import type { KeyValuePool } from "./key_value_pool.ts";
-import type { Regions } from "./regions.ts";
+import { type Regions, roomFor } from "./regions.ts";
 import { applyRun } from "./run_effects.ts";
 import { type LayoutLists, layRun, type RunLayout } from "./run_layout.ts";
 
@@ -105,11 +105,11 @@ class Recording {
     regions.put("plans", plans);
     regions.put("places", places);
     this.#region = regions.upload(space.context);
-    this.#ids = scratch.get("run ids", layout.ids.length);
+    this.#ids = scratch.get("run ids", roomFor(layout.ids.length));
     upload(gpu, this.#ids, layout.ids);
-    this.#finished = scratch.get("finished", finished.length);
+    this.#finished = scratch.get("finished", roomFor(finished.length));
     upload(gpu, this.#finished, finished);
-    this.#log = scratch.get("commit log", LOG_ENTRY_WORDS * logEntries);
+    this.#log = scratch.get("commit log", roomFor(LOG_ENTRY_WORDS * logEntries));
     this.#uploadQuestions();
   }
 
@@ -134,9 +134,9 @@ class Recording {
   ): { readonly asked: Tensor; readonly rows: Tensor } {
     const { scratch } = this.#space.context;
     return {
-      asked: scratch.get(`asked ${scaleNumber}`, ASKED_WORDS * entries),
+      asked: scratch.get(`asked ${scaleNumber}`, roomFor(ASKED_WORDS * entries)),
       // Room for a pair each, so that a scale may be any guidance or none.
-      rows: scratch.get(`asked rows ${scaleNumber}`, 2 * entries),
+      rows: scratch.get(`asked rows ${scaleNumber}`, roomFor(2 * entries)),
     };
   }
 
@@ -233,7 +233,7 @@ class Recording {
     const plans = this.#region("plans");
     const places = this.#region("places");
     const count = call.committing.length;
-    const counts = scratch.get("counts", Math.max(1, count));
+    const counts = scratch.get("counts", roomFor(count));
     const shared = {
       count,
       placeOffset: call.placeOffset,
