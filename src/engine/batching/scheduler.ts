@@ -143,6 +143,7 @@ export class Scheduler {
 
   #closed(lane: Lane): void {
     this.#lanes.delete(lane);
+    this.#last = this.#last.filter((other) => other !== lane);
     const place = this.#places.get(lane);
     this.#places.delete(lane);
     if (place) this.#admission.leave(place);

@@ -3,15 +3,26 @@
 import { type Tensor, upload } from "../../gpu/tensor.ts";
 import type { PredictionContext } from "../prediction_pass.ts";
 
-/**
- * The least words of a region: enough for a few steps of one request, so that regions are seldom laid
- * anew. It is a multiple of 64, since a binding may begin at any 256 bytes.
- */
+/** Words of a region at least: few runs need more, and a binding may begin at 256 bytes. */
 const LEAST_WORDS = 512;
+/** Words of a part of a region at least, for the same reason. */
+const LEAST_PART = 64;
 
-/** Words that something small and growing is given, so that it seldom grows. */
-export function roomFor(words: number): number {
-  return Math.max(LEAST_WORDS, 2 ** Math.ceil(Math.log2(Math.max(1, words))));
+/** Room for so many elements that a few more need no more: twice as much each time. */
+export function roomFor(elements: number, least: number): number {
+  return Math.max(least, 2 ** Math.ceil(Math.log2(Math.max(1, elements))));
+}
+
+/** Lists in parts of one size, of which each can be bound. */
+export function inParts(lists: readonly (Uint32Array | undefined)[]): {
+  readonly words: Uint32Array<ArrayBuffer>;
+  /** Words of a part. */
+  readonly size: number;
+} {
+  const size = roomFor(Math.max(...lists.map((list) => list?.length ?? 0)), LEAST_PART);
+  const words = new Uint32Array(size * lists.length);
+  lists.forEach((list, i) => list && words.set(list, size * i));
+  return { words, size };
 }
 
 /**
@@ -33,8 +44,7 @@ export class Regions {
     for (const [name, { length }] of this.#put) {
       const place = this.#places.get(name);
       if (place && place.capacity >= length) continue;
-      const capacity = roomFor(length);
-      this.#places.set(name, { first: 0, capacity });
+      this.#places.set(name, { first: 0, capacity: roomFor(length, LEAST_WORDS) });
       this.#lay();
     }
     for (const [name, words] of this.#put) this.#words.set(words, this.#places.get(name)!.first);
