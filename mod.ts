@@ -24,6 +24,7 @@ export {
   type WeightChoice,
 } from "./src/model/memory/plan_request.ts";
 export type { MemoryPlan } from "./src/model/memory/memory_plan.ts";
+export type { SharedPlan } from "./src/model/memory/shared_plan.ts";
 export type { ModelMemory } from "./src/model/memory/model_memory.ts";
 export type { DeviceChoice } from "./src/gpu/device_choice.ts";
 export type { ProviderName } from "./src/gpu/provider.ts";

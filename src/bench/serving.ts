@@ -28,6 +28,8 @@ export interface ServedRound {
   /** Forward passes of the target that the answers asked for. */
   readonly forwards: number;
   readonly firstMilliseconds: Spread;
+  /** Sum of the times until first text of all but the slowest 5%. */
+  readonly firstMillisecondsOf95: number;
   readonly totalMilliseconds: Spread;
   /** Requests and rows in a pass of the target, on average. */
   readonly requestsPerPass: number;
@@ -126,7 +128,7 @@ export async function benchServing(
       alone.map(({ promptTokens, canvasTokens }) => promptTokens + canvasTokens)
     );
     const typicalRows = spreadOf(lengths).p50;
-    const clock = new PassClock(engine.model, typicalRows, levels);
+    const clock = new PassClock(engine.model, typicalRows, levels.at(-1)!);
     for (let round = 0; round < rounds; round++) {
       await clock.round();
       // Forth and back, so that what changes slowly harms no level more than another.
@@ -191,13 +193,15 @@ async function serveAll(
   const seconds = (performance.now() - start) / 1000;
   const sum = (of: (answer: ServedAnswer) => number) =>
     answers.reduce((total, answer) => total + of(answer), 0);
+  const firsts = answers.map(({ firstMilliseconds }) => firstMilliseconds);
   return {
     answers,
     round: {
       seconds,
       tokens: sum(({ tokens }) => tokens),
       forwards: sum(({ forwards }) => forwards),
-      firstMilliseconds: spreadOf(answers.map(({ firstMilliseconds }) => firstMilliseconds)),
+      firstMilliseconds: spreadOf(firsts),
+      firstMillisecondsOf95: sumOf95(firsts),
       totalMilliseconds: spreadOf(answers.map(({ totalMilliseconds }) => totalMilliseconds)),
       ...perPass(before, engine.load),
     },
@@ -230,6 +234,12 @@ export function levelsOf(
     toAloneByRound: rounds[i].map(({ seconds }, round) => rounds[0][round].seconds / seconds),
     firstToAlone: fastest[i].firstMilliseconds.p95 / alone.firstMilliseconds.p95,
   }));
+}
+
+/** The sum of so many of the least values that the last of them is the p95. */
+export function sumOf95(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b).slice(0, Math.ceil(0.95 * values.length))
+    .reduce((sum, value) => sum + value, 0);
 }
 
 /** By nearest rank: the least value that is not below so many of them. */

@@ -13,7 +13,7 @@ const times = (ratio: number) => `${ratio.toFixed(2)} x`;
 export function servingTables(bench: ServingBench): string {
   return [
     `${servedTable(bench)}`,
-    ...bench.settings.map(sameness),
+    ...bench.settings.map((setting) => settingSentence(bench, setting)),
     `${bench.model} on ${bench.adapter}; ${bench.requests} requests by each number of clients, the ` +
     `fastest of ${bench.rounds} rounds, in which all take their turns`,
     `${passTable(bench)}`,
@@ -37,17 +37,39 @@ export function possibleGain(
 }
 
 /**
- * How much of what shared steps could gain a level gained. With a cache some steps run whole sequences
- * and the others blocks: the kind that gains more bounds both. Not told where a draft has passes too.
+ * The least p95 until first text, to that of one client, of all requests at once: the work before the
+ * texts of 95% of them, done as fast as shared steps go.
  */
+export function leastFirstToAlone(
+  bench: ServingBench,
+  setting: ServedSetting,
+): number | undefined {
+  const kinds = boundsOf(setting);
+  if (!kinds) return undefined;
+  const [{ fastest: alone }] = setting.levels;
+  const gain = possibleGain(bench.shared, bench.requests, kinds);
+  return Math.max(1, alone.firstMillisecondsOf95 / gain / alone.firstMilliseconds.p95);
+}
+
+/**
+ * The kinds of steps that bound a setting. With a cache some steps run whole sequences and the others
+ * blocks: the kind that gains more bounds both. Unknown where a draft has passes too.
+ */
+function boundsOf({ strategy, cache = NO_CACHE }: ServedSetting): readonly StepKind[] | undefined {
+  if (strategyOf(strategy).needsDraft) return undefined;
+  return cache === NO_CACHE ? ["whole"] : ["whole", "block"];
+}
+
+/** How much of what shared steps could gain a level gained. */
 export function shareOfPossible(
   { shared }: ServingBench,
-  { strategy, cache = NO_CACHE }: ServedSetting,
+  setting: ServedSetting,
   { concurrency, toAlone }: ServedLevel,
 ): number | undefined {
-  if (concurrency === 1 || strategyOf(strategy).needsDraft) return undefined;
-  const kinds: StepKind[] = cache === NO_CACHE ? ["whole"] : ["whole", "block"];
-  return toAlone / possibleGain(shared, concurrency, kinds);
+  const kinds = boundsOf(setting);
+  return concurrency === 1 || !kinds
+    ? undefined
+    : toAlone / possibleGain(shared, concurrency, kinds);
 }
 
 function servedTable(bench: ServingBench): FittedTable {
@@ -89,11 +111,18 @@ function servedTable(bench: ServingBench): FittedTable {
   return table;
 }
 
-function sameness({ name, answers, different, mayDiffer }: ServedSetting): string {
-  const same = `${name}: ${answers - different} of ${answers} answers`;
-  return mayDiffer
-    ? `${same} were those of one alone; what it chooses follows measured times`
-    : `${same} were those of one alone, bit by bit`;
+function settingSentence(bench: ServingBench, setting: ServedSetting): string {
+  const { name, answers, different, mayDiffer } = setting;
+  const same = `${name}: ${answers - different} of ${answers} answers were those of one alone` +
+    (mayDiffer ? "; what it chooses follows measured times" : ", bit by bit");
+  const most = setting.levels.at(-1)!.concurrency;
+  const least = leastFirstToAlone(bench, setting);
+  // With fewer clients some requests begin when others have had their text.
+  if (most < bench.requests || least === undefined) return same;
+  return `${same}; first text of ${bench.requests} at once: p95 to one at least ${
+    times(least)
+  }, by ` +
+    "the work before it and what shared steps gain";
 }
 
 function passTable({ passes, shared, typicalRows }: ServingBench): FittedTable {

@@ -58,28 +58,28 @@ export class PassClock {
 
   /**
    * @param length positions of each sequence of a shared step: prompt and answer
-   * @param sequences numbers of sequences in a step; 1 is among them
+   * @param most sequences in a step, at most; up to there by doubling, and as many as a pass may have
    */
-  constructor(model: Model, length: number, sequences: readonly number[]) {
+  constructor(model: Model, length: number, most: number) {
     this.#model = model;
-    const most = model.config.maxSequenceLength;
-    const whole = Math.min(length, most);
+    const longest = model.config.maxSequenceLength;
+    const whole = Math.min(length, longest);
     const block = Math.min(ASKED, whole - 1);
-    this.#forwards = PASS_ROWS.filter((rows) => rows <= most).map((rows) => ({
+    this.#forwards = PASS_ROWS.filter((rows) => rows <= longest).map((rows) => ({
       rows,
       open: () => Promise.resolve({ run: forwardRun(model, rows), [Symbol.dispose]() {} }),
       milliseconds: Infinity,
     }));
     const kinds = [["whole", whole], ["block", block]] as const;
     this.#steps = kinds.flatMap(([kind, rows]) =>
-      sequences.map((count) => ({
+      doublings(Math.min(most, Math.floor(model.mostRows / rows))).map((count) => ({
         kind,
         sequences: count,
         rows: count * rows,
         open: () => openSharedSteps(model, { kind, count, length: whole, block }),
         milliseconds: Infinity,
       }))
-    ).filter(({ rows }) => rows <= model.mostRows);
+    );
   }
 
   /** Times every pass, each in its turn. */
@@ -110,6 +110,13 @@ export class PassClock {
       })),
     };
   }
+}
+
+/** 1, 2, 4 and so on, and the last number itself. */
+function doublings(last: number): number[] {
+  const numbers = [];
+  for (let number = 1; number < last; number *= 2) numbers.push(number);
+  return [...numbers, Math.max(1, last)];
 }
 
 /** Opens a canvas for each of some requests; a run takes {@linkcode CHAINED_STEPS} steps of all of them. */

@@ -8,7 +8,7 @@ export function addSharedOptions(command: Command): Command {
   return command
     .option(
       "--batch-rows <n>",
-      "rows of a pass that requests share (default: 512, or the longest answer's)",
+      "rows of a pass that requests share, at least the longest answer's (default: 512)",
       wholeNumber(1),
     )
     .option(

@@ -18,6 +18,7 @@ import { factorStrategy, plainStrategy, thresholdStrategy } from "./strategies/t
 import {
   EXACT,
   isExact,
+  type Models,
   QUALITIES,
   type Quality,
   type Strategy,
@@ -116,6 +117,21 @@ export function mayKeepKeys(
   { cache = NO_CACHE, quality }: Pick<StrategyOptions, "cache" | "quality">,
 ): boolean {
   return cache !== NO_CACHE || !isExact(quality);
+}
+
+/** The models whose keys and values a strategy may keep, where it may keep any. */
+const KEEPERS: Readonly<Partial<Record<StrategyName, readonly (keyof Models)[]>>> = {
+  commit_verify: ["draft"],
+  lossless: ["target", "draft"],
+  auto: ["target", "draft"],
+};
+
+/** The models whose keys and values an answer may keep. */
+export function keepers(
+  name: StrategyName,
+  options: Pick<StrategyOptions, "cache" | "quality">,
+): readonly (keyof Models)[] {
+  return mayKeepKeys(options) ? KEEPERS[name] ?? ["target"] : [];
 }
 
 /** Default values, which any strategy accepts. */

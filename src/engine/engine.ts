@@ -18,7 +18,9 @@ import { type ChatTemplate, encodeChat } from "../text/chat_template.ts";
 import { TextStream } from "../text/text_stream.ts";
 import type { TextTokenizer } from "../text/tokenizer.ts";
 import { AnswerTokens } from "./answer_tokens.ts";
+import { timeFirstPasses } from "./batching/first_passes.ts";
 import type { Lane } from "./batching/lane.ts";
+import { MOST_PRIORITY } from "./batching/policy.ts";
 import { LaneLogits } from "./batching/lane_logits.ts";
 import { pagesOf } from "./batching/pages_of.ts";
 import { Scheduler } from "./batching/scheduler.ts";
@@ -161,8 +163,9 @@ export class Engine implements LoadedModel {
     // The steps run without waiting for the reader. A reader that stops, or calls this model
     // between two steps, would otherwise hold its place and its pages.
     const events = new EventBuffer<GenerateEvent>();
+    const denoised = this.#denoise(plan, begun.length, deadline, lane, constrained);
     const answer = counted(
-      withinMemory(this.#denoise(plan, begun.length, deadline, lane, constrained)),
+      withinMemory(denoised, () => this.#scheduler.freeScratch()),
       (end) => this.#count(end),
     );
     const pump = events.fill(answer).finally(() => lane.close());
@@ -198,6 +201,18 @@ export class Engine implements LoadedModel {
     k: number,
   ): Promise<RankedToken[][]> {
     return this.#visit((lane) => lane.alone(() => this.model.topTokens(input, k)));
+  }
+
+  /**
+   * Times a few passes, so that the first requests that come at once share passes as well as later
+   * ones. Requests that come meanwhile go first.
+   * @throws the signal's reason, when it is aborted
+   */
+  async timePasses(signal?: AbortSignal): Promise<void> {
+    if ((this.#scheduler.figures.places ?? 1) < 2) return;
+    using lane = this.#scheduler.visit({ priority: -MOST_PRIORITY, signal });
+    await timeFirstPasses(lane, "target", this.facts);
+    if (lane.draft) await timeFirstPasses(lane, "draft", this.facts);
   }
 
   /** Frees the model, and the device if it was acquired for this model. */

@@ -179,6 +179,8 @@ export class RecoveringEngine implements TextEngine {
       this.#lose(engine, `the device was lost (${reason}): ${message}`)
     );
     this.#readiness.succeed();
+    // What fails here fails again, and is told, when somebody asks.
+    engine.timePasses(this.#closing.signal).catch(() => {});
   }
 
   /** Ends the answers on a lost device and loads everything onto another device. */

@@ -4,14 +4,19 @@ import { PagesError } from "../model/batch/page_book.ts";
 import { GpuMemoryError } from "../model/model.ts";
 import { type GenerateEvent, UnavailableError } from "./request.ts";
 
-/** Throws an error that a client understands when the GPU's memory runs out. */
+/**
+ * Frees memory when the GPU's runs out, and throws an error that a client understands.
+ * @param free called once the answer has given back what it held
+ */
 export async function* withinMemory(
   events: AsyncIterable<GenerateEvent>,
+  free: () => Promise<void>,
 ): AsyncGenerator<GenerateEvent, void, void> {
   try {
     yield* events;
   } catch (error) {
     if (!(error instanceof GpuMemoryError || error instanceof PagesError)) throw error;
+    await free();
     throw new UnavailableError(
       "The GPU has too little memory for this request. Shorten the conversation, ask for " +
         "fewer tokens, or load the model in fewer bits (--weights).",

@@ -81,7 +81,9 @@ export function chatCompletions(
       const asked = request.otherwise
         ? heldOr(engine, request.otherwise, () => record.schema = "messages")
         : engine;
-      const events = record.watch(answers(asked, generate, request.answers, signal));
+      const events = record.watch(
+        answers(asked, generate, request.answers, signal, record.spent > 0),
+      );
       if (request.stream) {
         const opened = await open(events, beginSeconds);
         const messages = chatStream(head, opened, request);

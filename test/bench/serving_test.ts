@@ -1,9 +1,20 @@
 /** What `bench serving` makes of its measurements, and that it sees an answer that differs. */
 
 import { assertEquals, assertNotEquals } from "@std/assert";
-import { levelsOf, type ServedLevel, type ServedRound, spreadOf } from "../../src/bench/serving.ts";
+import {
+  levelsOf,
+  type ServedLevel,
+  type ServedRound,
+  spreadOf,
+  sumOf95,
+} from "../../src/bench/serving.ts";
 import { serveAnswer } from "../../src/bench/served_answer.ts";
-import { possibleGain, servingTables, shareOfPossible } from "../../src/bench/serving_tables.ts";
+import {
+  leastFirstToAlone,
+  possibleGain,
+  servingTables,
+  shareOfPossible,
+} from "../../src/bench/serving_tables.ts";
 import type { Engine } from "../../src/engine/engine.ts";
 import type { CommittedToken, GenerateEvent } from "../../src/engine/request.ts";
 import { chosenSettings } from "../../src/bench/strategies.ts";
@@ -13,6 +24,7 @@ Deno.test("a spread is by nearest rank", () => {
   const twenty = Array.from({ length: 20 }, (_, i) => 20 - i);
   assertEquals(spreadOf(twenty), { p50: 10, p95: 19 });
   assertEquals(spreadOf([7]), { p50: 7, p95: 7 });
+  assertEquals([sumOf95(twenty), sumOf95([7, 1])], [19 * 10, 8]);
 });
 
 function round(seconds: number, first: number): ServedRound {
@@ -22,6 +34,7 @@ function round(seconds: number, first: number): ServedRound {
     tokens: 60,
     forwards: 30,
     firstMilliseconds: spread,
+    firstMillisecondsOf95: 6 * first,
     totalMilliseconds: spread,
     requestsPerPass: 1,
     rowsPerPass: 80,
@@ -75,6 +88,8 @@ Deno.test("what was gained is held against what shared steps could gain", () => 
   const [plain, dual] = report.settings;
   assertEquals(LEVELS.map((level) => shareOfPossible(report, plain, level)), [undefined, 0.75]);
   assertEquals(LEVELS.map((level) => shareOfPossible(report, dual, level)), [undefined, 0.6]);
+  // The work before the texts of all but one is six times the p95 of one, and goes twice as fast.
+  assertEquals(leastFirstToAlone(report, plain), 6 / 2);
   const drafted = { ...plain, ...chosenSettings(["commit_verify"])[0] };
   assertEquals(shareOfPossible(report, drafted, LEVELS[1]), undefined);
   // Eight that gain nothing together can take turns as four and four.

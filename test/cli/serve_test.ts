@@ -199,7 +199,10 @@ Deno.test("a server that cannot start says why, and exits with 1", async () => {
 
 Deno.test("a server takes keys from a file, a name, a page's origin, and logs JSON", async () => {
   const keys = await Deno.makeTempFile();
-  await Deno.writeTextFile(keys, `# for the tests\n${keyDigest(KEY)}\nplain\n`);
+  await Deno.writeTextFile(
+    keys,
+    `# ours\n${keyDigest(KEY)} name=tests requests_per_minute=50\nplain\n`,
+  );
   const isUnix = Deno.build.os !== "windows";
   if (isUnix) await Deno.chmod(keys, 0o640);
   const page = { Origin: "https://chat.example" };
@@ -214,6 +217,7 @@ Deno.test("a server takes keys from a file, a name, a page's origin, and logs JS
     );
     const answer = await ask(url, { model: "gpt-4o", n: 2, store: true });
     assertEquals(answer.headers.get("x-unmask-ignored"), "store");
+    assertEquals(answer.headers.get("x-ratelimit-remaining-requests"), "49");
     const { model, choices, usage } = await answer.json();
     assertEquals([model, choices.length, usage.diffusion], ["org/own-name", 2, undefined]);
     assertEquals((await ask(url, { model: "gpt-4" })).status, 404);
@@ -244,6 +248,7 @@ Deno.test("a server takes keys from a file, a name, a page's origin, and logs JS
     const readable = /^Warning: other users may read the keys of .* \(its mode is 0640\)/m;
     assertEquals(readable.test(running.stderr.text), isUnix);
     assertEquals([third.id, third.path], ["from-the-page", "/models/"]);
+    assertEquals([first.key, third.key], ["tests", undefined]);
   } finally {
     await Deno.remove(keys);
   }

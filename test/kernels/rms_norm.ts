@@ -1,4 +1,4 @@
-/** `y[i] = x[r] / sqrt(mean(x[r]^2) + epsilon) * weight`, r = i or `rowIndex[i]`. */
+/** `y[i] = x[r] / sqrt(mean(x[r]^2) + epsilon) * weight`, r = firstRow + i or `rowIndex[i]`. */
 
 import { rmsNorm } from "../../src/kernels/rms_norm.ts";
 import { paddedInner } from "../../src/quant/scheme.ts";
@@ -11,7 +11,9 @@ interface Size {
   readonly xRows: number;
   readonly columns: number;
   readonly epsilon: number;
-  /** Rows of x to norm; all of them by default. */
+  /** The first row of x to norm, and all behind it; default 0. */
+  readonly firstRow?: number;
+  /** Rows of x to norm, in place of these. */
   readonly rowIndex?: readonly number[];
   /** Size of x. */
   readonly scale?: number;
@@ -25,9 +27,9 @@ interface Inputs extends Size {
 }
 
 /** Row by row; a row index beyond x stands for its last row. */
-export function reference({ xRows, columns, epsilon, rowIndex, x, weight }: Inputs) {
+export function reference({ xRows, columns, epsilon, firstRow = 0, rowIndex, x, weight }: Inputs) {
   const stride = paddedInner(columns);
-  const rows = rowIndex ?? Array.from({ length: xRows }, (_, row) => row);
+  const rows = rowIndex ?? Array.from({ length: xRows - firstRow }, (_, row) => firstRow + row);
   const y = untouchedReference(rows.length * stride);
   rows.forEach((row, i) => {
     const from = Math.min(row, xRows - 1) * stride;
@@ -55,6 +57,8 @@ export const kernelCase = defineCase<Size, Inputs>({
     { name: "small", xRows: 2, columns: 33, epsilon: 1e-4, scale: 1e-3 },
     { name: "large", xRows: 2, columns: 33, epsilon: 1e-5, scale: 1e6 },
     { name: "zero", xRows: 2, columns: 20, epsilon: 1e-5, scale: 0 },
+    { name: "later rows", xRows: 9, firstRow: 5, columns: 20, epsilon: 1e-5 },
+    { name: "later rows, wide", xRows: 4, firstRow: 3, columns: 600, epsilon: 1e-5 },
     { name: "gathered", xRows: 5, columns: 12, epsilon: 1e-5, rowIndex: [4, 0, 0, 3, 9, 2, 4] },
     { name: "gathered, wide", xRows: 3, columns: 600, epsilon: 1e-5, rowIndex: [2, 1] },
     ...[8, 32, 64, 128, 256].flatMap((lanes) =>
@@ -75,9 +79,9 @@ export const kernelCase = defineCase<Size, Inputs>({
     x: paddedRows(random, size.xRows, size.columns, size.scale),
     weight: random.floats(size.columns, 2),
   }),
-  upload(tensors, { xRows, columns, epsilon, rowIndex, lanes, x, weight }) {
+  upload(tensors, { xRows, columns, epsilon, firstRow, rowIndex, lanes, x, weight }) {
     const stride = paddedInner(columns);
-    const rows = rowIndex?.length ?? xRows;
+    const rows = rowIndex?.length ?? xRows - (firstRow ?? 0);
     const y = tensors.untouched("y", rows * stride);
     const input = tensors.of("x", x);
     const factors = tensors.of("weight", weight);
@@ -87,6 +91,7 @@ export const kernelCase = defineCase<Size, Inputs>({
         rmsNorm(recorder, input, factors, y.tensor, {
           rows,
           xRows,
+          firstRow,
           columns,
           stride,
           epsilon,

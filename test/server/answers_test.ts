@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { BusyError } from "../../src/engine/request.ts";
 import { createApp } from "../../src/server/app.ts";
 import { ANSWER, ask, PATH } from "./ask.ts";
 import { FakeEngine } from "./fake_engine.ts";
@@ -80,4 +81,32 @@ Deno.test("an error in a later answer is the request's", async () => {
   };
   const response = await createApp(engine).request(PATH, chatInit({ n: 2 }));
   assertEquals([response.status, (await response.json()).error.code], [500, "internal_error"]);
+});
+
+/** An engine whose queue is full at some calls. */
+class FullEngine extends FakeEngine {
+  #calls = 0;
+  constructor(readonly full: readonly number[]) {
+    super();
+  }
+  override async *generate(...[request, signal]: Parameters<FakeEngine["generate"]>) {
+    if (this.full.includes(this.#calls++)) throw new BusyError("the queue is full", 0.01);
+    yield* super.generate(request, signal);
+  }
+}
+
+Deno.test("a request that was let in is not refused half-way: its next answers wait", async () => {
+  const bodies: readonly (readonly [string, Record<string, unknown>])[] = [
+    [PATH, { messages: [{ role: "user", content: "a" }], n: 3 }],
+    ["/v1/completions", { prompt: ["a", "b", "c"] }],
+    ["/completion", { prompt: ["a", "b", "c"] }],
+  ];
+  for (const [path, body] of bodies) {
+    const init = { ...chatInit({}), body: JSON.stringify({ ...body, max_tokens: 8 }) };
+    const engine = new FullEngine([1, 2, 4]);
+    const response = await createApp(engine).request(path, init);
+    assertEquals([response.status, (await response.text()).match(/Masks fa/g)?.length], [200, 3]);
+    // The first is refused, where the queue is full then.
+    assertEquals((await createApp(new FullEngine([0])).request(path, init)).status, 429, path);
+  }
 });

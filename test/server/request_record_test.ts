@@ -61,6 +61,9 @@ Deno.test("a line in words and one in JSON tell of the same request", () => {
     completion_tokens: 30,
     ignored: ["store", "messages[].name"],
   });
+  const named = { ...request, key: "alice" };
+  assertMatch(requestLine(named, "text"), / 12\.3 ms, key alice, 14 \+ 30 tokens/);
+  assertEquals(JSON.parse(requestLine(named, "json")).key, "alice");
   const plain = { ...request, tokens: undefined, ignored: [], complete: false };
   assertMatch(requestLine(plain, "text"), / 200 12\.3 ms, broken off$/);
   assertEquals(JSON.parse(requestLine(plain, "json")).complete, false);

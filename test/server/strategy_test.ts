@@ -22,6 +22,8 @@ const SETTINGS: readonly (readonly [Record<string, unknown>, boolean])[] = [
   [{ strategy: "gate", draft_threshold: 0.9, target_threshold: 0.6 }, false],
   [{ strategy: "commit_verify", draft_depth: 3, back_threshold: 0.2, rounds: 1 }, false],
   [{ strategy: "commit_verify", cache: "dual", refresh_interval: 2 }, false],
+  [{ strategy: "threshold", cache: "dual", cfg_scale: 1 }, false],
+  [{ strategy: "self", cache: "prefix", suffix_window: 8, cfg_scale: 1 }, false],
   [{ strategy: "auto" }, true],
   [{ strategy: "auto", quality: "fast" }, false],
   [{}, true],

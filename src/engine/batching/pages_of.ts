@@ -1,13 +1,8 @@
 /** How many pages of keys and values a request takes. */
 
-import { mayKeepKeys, type StrategyName } from "../../denoise/strategy.ts";
+import { keepers } from "../../denoise/strategy.ts";
 import type { GenerationPlan } from "../generation_plan.ts";
 import type { Wish } from "./admission.ts";
-
-/** Strategies whose cache is the draft's alone. */
-const DRAFT_KEEPS: readonly StrategyName[] = ["commit_verify"];
-/** Strategies that may keep keys and values of a draft. */
-const MAY_DRAFT: readonly StrategyName[] = ["lossless", "commit_verify", "auto"];
 
 /** What of a pool counts. */
 type Pages = { readonly positions: number };
@@ -21,12 +16,12 @@ export function pagesOf(
   target: Pages,
   draft?: Pages,
 ): Pick<Wish, "pages" | "draftPages"> {
-  if (!mayKeepKeys(plan)) return { pages: 0 };
   const { strategy, cfgScale, promptIds, genLength } = plan;
+  const kept = keepers(strategy, plan);
   const of = ({ positions }: Pages) =>
     Math.ceil((promptIds.length + genLength) / positions) * (cfgScale > 0 ? 2 : 1);
   return {
-    pages: DRAFT_KEEPS.includes(strategy) ? 0 : of(target),
-    draftPages: draft && MAY_DRAFT.includes(strategy) ? of(draft) : 0,
+    pages: kept.includes("target") ? of(target) : 0,
+    draftPages: draft && kept.includes("draft") ? of(draft) : 0,
   };
 }

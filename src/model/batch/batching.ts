@@ -5,7 +5,7 @@ import { GpuError, GpuMemoryError } from "../../gpu/device.ts";
 import { mostRows } from "../forward_pass.ts";
 import { checkInput } from "../input.ts";
 import { withoutIdleGuidance } from "../rows.ts";
-import { HostCanvas } from "./host_canvas.ts";
+import { HostCanvas, type RowSpan } from "./host_canvas.ts";
 import { ModelJob, statesJob, stepsJob, type Unit } from "./jobs.ts";
 import { PAGE_POSITIONS, type Reservation } from "./page_book.ts";
 import type { JobResults, PageReservation, PassJob, TogetherOptions } from "./pass_job.ts";
@@ -95,50 +95,71 @@ export class Batching {
     signal: AbortSignal | undefined,
   ): Promise<unknown[]> {
     const { context: { pace } } = this.#space;
-    const results: UnitResult[][] = jobs.map(({ units }) =>
-      units.map((unit): UnitResult => unit.kind === "steps" ? [] : [])
-    );
+    const results = jobs.map(({ units }) => units.map((): UnitResult => []));
     const count = Math.min(passes, Math.max(0, ...jobs.map((job) => job.passes)));
     const rows = jobs.reduce((sum, job) => sum + job.rows, 0);
-    // Slow passes are read back one by one, so that the run can end between two of them.
-    const length = signal && pace.isSlow(rows) ? 1 : count;
-    for (let pass = 0; pass < count; pass += length) {
+    // Slow passes are waited for one by one, so that the run can end between two of them.
+    const until = signal && pace.isSlow(rows) ? signal : undefined;
+    const units = jobs.flatMap((job) => job.units);
+    for (let pass = 0, ran = 0; pass < count; pass += ran) {
       if (pass > 0 && signal?.aborted) break;
+      const together = Math.min(count - pass, ...units.map((unit) => repeatable(unit, pass)));
+      ran = 0;
       try {
-        const passes = Math.min(length, count - pass);
-        await this.#guarded(() => this.#runPasses(jobs, pass, passes, results));
+        await this.#guarded(async () => {
+          ran = await this.#runPasses(jobs, { first: pass, count: together, until }, results);
+        });
       } catch (error) {
         // What ran is returned, and the rest is as if nobody had asked for it.
         if (pass === 0 || !(error instanceof GpuMemoryError)) throw error;
         break;
       }
+      if (ran < together) break;
     }
     return jobs.map((job, i) => job.resultOf(results[i]));
   }
 
-  /** Runs `count` passes from `first` on of all jobs, in as many groups as the device's limits need. */
+  /**
+   * Runs `count` passes from `first` on of all jobs, in as many groups as the device's limits need.
+   * @returns the number of passes that ran: fewer if `until` was aborted
+   */
   async #runPasses(
     jobs: readonly ModelJob<unknown>[],
-    first: number,
-    count: number,
+    { first, count, until }: {
+      readonly first: number;
+      readonly count: number;
+      readonly until: AbortSignal | undefined;
+    },
     results: UnitResult[][],
-  ): Promise<void> {
+  ): Promise<number> {
     const { context: { pace } } = this.#space;
     const effects: (() => void)[] = [];
+    let ran = count;
     for (const group of this.#groups(jobs, first)) {
       const start = performance.now();
       const units = group.map(({ unit }) => unit);
-      const run = await sharedRun(this.#space, units, count);
-      effects.push(run.apply);
-      for (const [i, { job, part, unit }] of group.entries()) {
-        if (unit.kind === "question") results[job][part] = run.units[i];
-        else (results[job][part] as Commit[][][]).push(...run.units[i] as Commit[][][]);
-      }
+      // Every group runs as many passes as the first.
+      const run = await sharedRun(
+        this.#space,
+        units,
+        ran,
+        effects.length === 0 ? until : undefined,
+      );
+      if (run.ended) ran = run.passes;
+      effects.push(() => {
+        run.apply();
+        for (const [i, { job, part, unit }] of group.entries()) {
+          if (unit.kind === "question") results[job][part] = run.units[i];
+          else (results[job][part] as Commit[][][]).push(...run.units[i] as Commit[][][]);
+        }
+      });
       if (run.rows > 0 && units.some(({ kind }) => kind === "steps")) {
         pace.millisecondsPerRow = (performance.now() - start) / run.rows;
       }
     }
+    // All of them, now that none has failed.
     for (const effect of effects) effect();
+    return ran;
   }
 
   /** The parts of jobs that run from a pass on, in groups that fit the device. */
@@ -165,6 +186,27 @@ export class Batching {
     }
     return groups.map(({ places }) => places);
   }
+}
+
+/**
+ * How many passes of a unit, from one on, can be repeated after some of them have run: as long as all
+ * write to rows that the first of them writes. Else the repeated first one would read what a later one
+ * has left.
+ */
+function repeatable(unit: Unit, from: number): number {
+  if (unit.kind === "question") return Infinity;
+  const { canvas, steps } = unit;
+  let first: RowSpan | undefined;
+  for (let pass = from; pass < steps.length; pass++) {
+    const { cache, horizon } = steps[pass];
+    if (cache === undefined) continue;
+    const span = canvas.span(0, cache, horizon);
+    first ??= span;
+    const isWithin = span.first >= first.first &&
+      span.first + span.rows <= first.first + first.rows;
+    if (!isWithin) return pass - from;
+  }
+  return Infinity;
 }
 
 /** What is left of a part of a job from a pass on; undefined if nothing. */

@@ -156,7 +156,8 @@ class Found {
     const found: Committing[] = [];
     for (const sequence of canvas.sequences.keys()) {
       const capacity = canvas.candidates(sequence, step);
-      const commits = Math.min(step.commits, capacity);
+      const runs = canvas.span(sequence, step.cache, step.horizon).rows > 0;
+      const commits = runs ? Math.min(step.commits, capacity) : 0;
       // Nothing to commit: the pass itself is still spent.
       if (commits <= 0) continue;
       found.push({ unit, pass, sequence, capacity, logFirst: this.logEntries });
@@ -264,7 +265,7 @@ export function commitsOf(
     { length: steps },
     () => canvas.sequences.map(() => []),
   );
-  for (const call of calls.flat()) {
+  for (const call of calls.slice(0, steps).flat()) {
     for (const { unit: of, pass, sequence, logFirst } of call.committing) {
       if (of !== unit) continue;
       const positions = canvas.positions[sequence];

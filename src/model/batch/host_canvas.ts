@@ -145,7 +145,8 @@ export class HostCanvas implements BatchCanvas {
         );
       }
       const filled = this.all.map(({ kept }) => kept.filled);
-      this.#checkKept(filled, cache, this.span(0, cache, asked[0].ids.length));
+      const longest = Math.max(...asked.map(({ ids }) => ids.length));
+      this.#checkKept(filled, cache, this.span(0, cache, longest));
     }
     return this.#jobs.states(this, asked, cache);
   }

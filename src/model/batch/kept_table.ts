@@ -7,28 +7,36 @@ import type { Reservation } from "./page_book.ts";
 export type PageCopy = readonly [from: number, to: number];
 
 /**
- * What pages hold, by page: two of one content hold the same keys and values. Keys and values of any
- * position depend on all tokens that the pass saw, so that equal prompts alone do not make equal pages.
+ * What pages hold: two that are the same page of one content hold the same keys and values. Those of
+ * any position depend on all tokens that the pass saw, so that equal prompts alone do not make equal
+ * pages.
  */
 export class KnownPages {
-  readonly #pages = new Map<string, number>();
-  readonly #contents = new Map<number, string>();
+  /** By content, which may be long and stands here once, the page for each index. */
+  readonly #pages = new Map<string, Map<number, number>>();
+  readonly #contents = new Map<number, { readonly content: string; readonly index: number }>();
 
-  /** The page with a content. */
-  find(content: string): number | undefined {
-    return this.#pages.get(content);
+  /** The page of this index with a content. */
+  find(content: string, index: number): number | undefined {
+    return this.#pages.get(content)?.get(index);
   }
 
-  /** The page holds this from now on, or something unknown. */
-  set(page: number, content: string | undefined): void {
+  /** A page holds that page of a content from now on. */
+  set(page: number, content: string, index: number): void {
+    this.forget(page);
+    const pages = this.#pages.get(content) ?? new Map<number, number>();
+    this.#pages.set(content, pages.set(index, page));
+    this.#contents.set(page, { content, index });
+  }
+
+  /** What a page holds is not known any more. */
+  forget(page: number): void {
     const before = this.#contents.get(page);
-    if (before !== undefined) {
-      this.#contents.delete(page);
-      if (this.#pages.get(before) === page) this.#pages.delete(before);
-    }
-    if (content === undefined) return;
-    this.#contents.set(page, content);
-    if (!this.#pages.has(content)) this.#pages.set(content, page);
+    if (!before) return;
+    this.#contents.delete(page);
+    const pages = this.#pages.get(before.content)!;
+    pages.delete(before.index);
+    if (pages.size === 0) this.#pages.delete(before.content);
   }
 }
 
@@ -109,13 +117,11 @@ export class KeptTable implements PageHolder {
       copies: swaps.filter(({ i }) => needed(i)).map(({ from, to }) => [from, to]),
       adopt: () => {
         for (const { i, from, to } of swaps) {
-          // Of several that leave a page in one run, the last one finds it shared with nobody.
-          if (!this.#book.isShared(from)) this.#known.set(from, undefined);
-          this.#book.give(from, this);
+          this.#letGo(from);
           this.#pages[i] = to;
         }
         // What the passes leave there is known to nobody.
-        for (const i of written) this.#known.set(this.#pages[i], undefined);
+        for (const i of written) this.#known.forget(this.#pages[i]);
       },
       drop: () => taken.forEach((page) => this.#book.give(page, this)),
     };
@@ -137,27 +143,28 @@ export class KeptTable implements PageHolder {
     for (const i of pagesOf(0, end)) {
       if (spoilt.has(i) || !this.#isWhole(i, 0, end)) continue;
       const own = this.#pages[i];
-      const key = `${i} of ${content}`;
-      const other = this.#known.find(key);
+      const other = this.#known.find(content, i);
       if (other === own) continue;
       if (other === undefined) {
-        this.#known.set(own, key);
+        this.#known.set(own, content, i);
         continue;
       }
-      this.#known.set(own, undefined);
       this.#book.share(other, this);
-      this.#book.give(own, this);
+      this.#letGo(own);
       this.#pages[i] = other;
     }
   }
 
   /** Gives all pages back. */
   end(): void {
-    for (const page of this.#pages) {
-      if (!this.#book.isShared(page)) this.#known.set(page, undefined);
-      this.#book.give(page, this);
-    }
+    for (const page of this.#pages) this.#letGo(page);
     this.#pages = [];
     this.filled = 0;
+  }
+
+  /** Holds a page no more. What it holds is forgotten if nobody does: others may write to it. */
+  #letGo(page: number): void {
+    if (!this.#book.isShared(page)) this.#known.forget(page);
+    this.#book.give(page, this);
   }
 }

@@ -133,11 +133,12 @@ export class KeyValuePool implements Disposable {
     this.#recorder.submit();
   }
 
-  /** Frees it all if no canvas holds a page. */
+  /** Frees it all, as soon as no canvas holds a page. */
   freeUnused(): void {
-    if (this.book.used > 0) return;
-    this[Symbol.dispose]();
-    this.book.forget(0);
+    this.book.whenUnused(() => {
+      this[Symbol.dispose]();
+      this.book.forget(0);
+    });
   }
 
   [Symbol.dispose](): void {

@@ -40,6 +40,8 @@ export interface LaidGroup {
   /** `[parts, 4]` (first row of the pass, rows, first key, keys) */
   readonly ranges: Uint32Array<ArrayBuffer>;
   readonly work: AttentionWork;
+  /** Whether first keys are entries of the run's key rows; else they are rows themselves. */
+  readonly listed: boolean;
 }
 
 /** The rows of a pass. */
@@ -53,7 +55,7 @@ export interface PassLayout {
   readonly writeRows: Uint32Array<ArrayBuffer>;
   /** Rows whose keys and values are not kept; absent if there are none. */
   readonly loose?: LaidGroup;
-  /** Rows whose keys and values are kept. First keys are entries of the run's key rows. */
+  /** Rows whose keys and values are kept. Where all keys of each lie in a row, none need be listed. */
   readonly kept?: LaidGroup;
   /** What shadow rows attend to, beside `loose`. */
   readonly shadows?: {
@@ -102,13 +104,14 @@ export function layoutPass(
   let row = 0;
   const layGroup = (kept: boolean): LaidGroup | undefined => {
     const first = row;
+    const listed = kept && parts.some((part) => part.kept && !liesInRow(sequences, part));
     const ranges: number[] = [];
     for (const [i, part] of parts.entries()) {
       if (part.kept !== kept) continue;
       firstRows[i] = row;
       const { keyRows, firstKey = 0 } = sequences[part.sequence];
       const firstId = places.ids[part.sequence];
-      const ownKey = kept ? places.keys[part.sequence] : row;
+      const ownKey = listed ? places.keys[part.sequence] : kept ? keyRows![0] : row;
       if (part.rows > 0) ranges.push(row, part.rows, ownKey, part.keys);
       const [begin, end] = [row, row + part.rows];
       for (let j = part.first; row < end; j++, row++) {
@@ -128,7 +131,7 @@ export function layoutPass(
     }
     if (row === first) return undefined;
     const words = Uint32Array.from(ranges);
-    return { first, rows: row - first, ranges: words, work: attentionWork(words) };
+    return { first, rows: row - first, ranges: words, work: attentionWork(words), listed };
   };
   const loose = layGroup(false);
   const kept = layGroup(true);
@@ -144,6 +147,12 @@ export function layoutPass(
       shadows: { ranges, work: attentionWork(ranges), keys: shadowKeys },
     },
   };
+}
+
+/** Whether the keys that a part sees lie one after another. */
+function liesInRow(sequences: readonly RunSequence[], { sequence, keys }: PassPart): boolean {
+  const rows = sequences[sequence].keyRows!.subarray(0, keys);
+  return rows.every((row, i) => row === rows[0] + i);
 }
 
 /** Whether the rows of a pass are all rows of the run's ids in order, with nothing kept. */

@@ -2,6 +2,7 @@
 
 import type { Commit, Prediction } from "../../denoise/predictor.ts";
 import type { Readback } from "../../gpu/readback.ts";
+import { waiting } from "../../gpu/mapping.ts";
 import { type Tensor, upload } from "../../gpu/tensor.ts";
 import { commit, LOG_ENTRY_WORDS } from "../../kernels/commit.ts";
 import { listMasked } from "../../kernels/list_masked.ts";
@@ -32,7 +33,11 @@ export type UnitResult = Prediction[] | Commit[][][];
 /** What a run gave. */
 export interface RunResult {
   readonly units: readonly UnitResult[];
-  /** Rows of all its passes. */
+  /** Passes that ran. */
+  readonly passes: number;
+  /** Whether it was to end before all of them had. */
+  readonly ended: boolean;
+  /** Rows of all of them. */
   readonly rows: number;
   /** Makes canvases what the run made of them. */
   apply(): void;
@@ -42,21 +47,25 @@ export interface RunResult {
  * Runs units in shared passes: `passes` of them at most. Canvases stay as they are until the result is
  * applied. What a pass of a failed run wrote to their keys and values, a run of the same work writes
  * anew before it reads it.
+ * @param until if given, each pass is waited for, and the run ends behind one once this is aborted
  */
 export async function sharedRun(
   space: RunSpace,
   units: readonly Unit[],
   passes: number,
+  until?: AbortSignal,
 ): Promise<RunResult> {
   const keys = await CanvasKeys.prepare(space.pool, units, passes);
   try {
     const layout = layRun(units, passes, keys);
     const recording = new Recording(space, units, layout);
-    await recording.run();
+    const ran = await recording.run(until);
     return {
       units: units.map((_, unit) => recording.resultOf(unit)),
-      rows: layout.passes.reduce((sum, { layout }) => sum + layout.rows, 0),
-      apply: () => applyRun(units, passes, (unit) => recording.resultOf(unit)),
+      passes: ran,
+      ended: ran < layout.passes.length,
+      rows: layout.passes.slice(0, ran).reduce((sum, { layout }) => sum + layout.rows, 0),
+      apply: () => applyRun(units, ran, (unit) => recording.resultOf(unit)),
     };
   } finally {
     keys.giveBack();
@@ -131,8 +140,8 @@ class Recording {
     };
   }
 
-  /** Runs all passes and reads the results. */
-  async run(): Promise<void> {
+  /** Runs the passes and reads the results. @returns the number of passes that ran */
+  async run(until: AbortSignal | undefined): Promise<number> {
     const { context, readback } = this.#space;
     const { recorder, scratch, config, family } = context;
     const { calls, sampled, logEntries } = this.#calls;
@@ -145,7 +154,13 @@ class Recording {
     let from: Tensor | undefined = logWords > 0 ? this.#log : undefined;
     let end = logWords;
     const ends: number[] = [];
+    let ran = 0;
     for (const pass of this.#layout.passes.keys()) {
+      if (pass > 0 && until) {
+        await this.#wait();
+        if (until.aborted) break;
+      }
+      ran++;
       const batch = this.#batchOf(pass);
       if (batch.rows === 0) continue;
       const hidden = family.forward(context, batch);
@@ -171,26 +186,35 @@ class Recording {
     }
     if (together && logWords > 0) recorder.copy(this.#log, together, 4 * logWords);
     const source = together ?? from;
-    if (!source) return;
     const size = Math.max(4, 4 * (logWords + words));
-    const bytes = await readback.read(recorder, source, size);
+    // Nothing may be left to read: where all was sampled, or no row ran.
+    const bytes = source ? await readback.read(recorder, source, size) : new ArrayBuffer(size);
     for (const [i, { questions: asked }] of questions.entries()) {
       const all = asked.map(({ question }) => question);
       const found = predictionsOf(bytes, all, config, together ? 4 * ends[i] : 0);
       asked.forEach(({ unit }, j) => this.#results[unit] = found[j]);
     }
-    this.#readCommits(new Uint32Array(bytes, 0, logWords));
+    this.#readCommits(new Uint32Array(bytes, 0, logWords), ran);
+    return ran;
   }
 
-  #readCommits(log: Uint32Array): void {
+  /** Submits what is recorded, and waits until it is done. */
+  async #wait(): Promise<void> {
+    const { gpu, recorder } = this.#space.context;
+    recorder.submit();
+    using _waiting = waiting(gpu);
+    await gpu.device.queue.onSubmittedWorkDone();
+  }
+
+  #readCommits(log: Uint32Array, passes: number): void {
     for (const [i, unit] of this.#units.entries()) {
       if (unit.kind !== "steps") continue;
-      const { places, firstSequences, passes } = this.#layout;
+      const { places, firstSequences } = this.#layout;
       const each = unit.canvas.twins.length > 0 ? 2 : 1;
       const firstRows = unit.canvas.sequences.map((_, sequence) =>
         places.ids[firstSequences[i] + each * sequence]
       );
-      const steps = Math.min(passes.length, unit.steps.length);
+      const steps = Math.min(passes, unit.steps.length);
       const { config } = this.#space.context;
       this.#results[i] = commitsOf(log, unit, i, this.#calls.calls, steps, firstRows, config);
     }
@@ -281,7 +305,7 @@ class Recording {
         ranges: this.#region(`kept ranges ${number}`),
         work: kept.work,
         kept: this.#space.pool.cache,
-        keyRows: lists,
+        keyRows: kept.listed ? lists : undefined,
       });
     }
     return groups;

@@ -37,7 +37,7 @@ function schedule(toy: ToyBatchOptions = {}, options: Partial<SchedulerOptions> 
 }
 
 /** All jobs of the first one's model. */
-const all: SchedulerOptions["choose"] = (pending) => {
+const all: NonNullable<SchedulerOptions["choose"]> = (pending) => {
   const [{ model }] = pending;
   return { model, jobs: [...pending.keys()].filter((i) => pending[i].model === model), passes: 1 };
 };
@@ -70,6 +70,7 @@ Deno.test("what a request is charged is its part of a shared pass", async () => 
   const clock = { now: 0 };
   const { enter } = schedule({ turns: () => (clock.now += 12, 1) }, {
     now: () => clock.now += 0.01,
+    choose: all,
   });
   const lane = await enter();
   await lane.target.predict([input(10)]);
@@ -126,6 +127,18 @@ Deno.test("an error that leaves open what was run ends those in the run, and nob
   for (const one of asked) await assertRejects(() => one, TypeError, "ours");
   assertEquals(target.runs, [2]);
   assertEquals((await lanes[0].target.predict([input(4)])).length, 1);
+});
+
+Deno.test("a policy that fails ends all calls, and the next ones are made", async () => {
+  let asked = 0;
+  const choose: SchedulerOptions["choose"] = (...given) => {
+    if (asked++ === 0) throw new Error("no choice");
+    return all(...given);
+  };
+  const { enter } = schedule({}, { choose });
+  const lane = await enter();
+  await assertRejects(() => lane.target.predict([input(4)]), Error, "no choice");
+  assertEquals((await lane.target.predict([input(4)])).length, 1);
 });
 
 Deno.test("a fault ends all that run and wait, and the next request is answered", async () => {

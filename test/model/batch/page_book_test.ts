@@ -2,7 +2,12 @@
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { KeptTable, KnownPages, type Span } from "../../../src/model/batch/kept_table.ts";
+import {
+  KeptTable,
+  KnownPages,
+  type OwnPages,
+  type Span,
+} from "../../../src/model/batch/kept_table.ts";
 import {
   PAGE_POSITIONS,
   PageBook,
@@ -28,36 +33,50 @@ class Memory {
   }
 }
 
-/**
- * A run of refreshes and parts of one table, as `CanvasKeys` and `applyRun` treat it.
- * @param expected what is kept of each position; becomes what the run leaves
- */
-function run(
-  memory: Memory,
-  table: KeptTable,
-  spans: readonly (Span | "refresh")[],
-  what: string,
-  expected: (string | undefined)[],
-) {
-  if (!table.begun) table.begin();
-  const all = { first: 0, end: table.positions };
-  const writes = spans.map((span): Span => span === "refresh" ? [all.first, all.end] : span);
-  const own = table.pagesToOwn(writes);
-  for (const [from, to] of own.copies) memory.copy(from, to);
-  own.adopt();
-  const last = spans.lastIndexOf("refresh");
-  spans.forEach((span, i) => {
-    // Every pass reads what those before it left.
-    const [first, end] = writes[i];
-    for (let at = 0; at < expected.length && span !== "refresh"; at++) {
-      if (at < first || at >= end) assertEquals(memory.read(table, at), expected[at]);
+/** What a run does with a table. */
+interface TableRun {
+  readonly table: KeptTable;
+  readonly spans: readonly (Span | "refresh")[];
+  readonly what: string;
+  /** What is kept of each position; becomes what the run leaves. */
+  readonly expected: (string | undefined)[];
+}
+
+/** A run of refreshes and parts of some tables, as `CanvasKeys` and `applyRun` treat it. */
+function run(memory: Memory, runs: readonly TableRun[]) {
+  const writesOf = ({ table, spans }: TableRun) =>
+    spans.map((span): Span => span === "refresh" ? [0, table.positions] : span);
+  const own: OwnPages[] = [];
+  try {
+    for (const one of runs) {
+      if (!one.table.begun) one.table.begin();
+      own.push(one.table.pagesToOwn(writesOf(one)));
     }
-    // What a refresh leaves depends on the state alone.
-    const left = span === "refresh" ? what : `part ${i} of ${what}`;
-    memory.write(table, writes[i], left);
-    for (let at = first; at < end; at++) expected[at] = `${left} ${at}`;
-  });
-  if (last >= 0) table.refreshed(table.positions, what, writes.slice(last + 1));
+  } catch (error) {
+    for (const pages of own) pages.drop();
+    throw error;
+  }
+  for (const [from, to] of own.flatMap(({ copies }) => copies)) memory.copy(from, to);
+  for (const pages of own) pages.adopt();
+  for (const one of runs) {
+    const { table, spans, what, expected } = one;
+    spans.forEach((span, i) => {
+      // Every pass reads what those before it left.
+      const [first, end] = writesOf(one)[i];
+      for (let at = 0; at < expected.length && span !== "refresh"; at++) {
+        if (at < first || at >= end) assertEquals(memory.read(table, at), expected[at]);
+      }
+      // What a refresh leaves depends on the state alone.
+      const left = span === "refresh" ? what : `part ${i} of ${what}`;
+      memory.write(table, [first, end], left);
+      for (let at = first; at < end; at++) expected[at] = `${left} ${at}`;
+    });
+  }
+  for (const one of runs) {
+    const last = one.spans.lastIndexOf("refresh");
+    if (last < 0) continue;
+    one.table.refreshed(one.table.positions, one.what, writesOf(one).slice(last + 1));
+  }
 }
 
 Deno.test("what a page holds is forgotten when all that share it leave it in one run", () => {
@@ -84,7 +103,7 @@ const actionArb = fc.record({
   table: fc.nat(5),
   positions: fc.constantFrom(5, PAGE_POSITIONS, 2 * PAGE_POSITIONS + 6),
   reserved: fc.boolean(),
-  kind: fc.constantFrom("refresh", "refresh", "part", "both", "before", "end", "release"),
+  kind: fc.constantFrom("refresh", "refresh", "part", "both", "before", "all", "end", "release"),
   /** Few states, so that several tables have the same. */
   state: fc.nat(2),
   at: fc.tuple(
@@ -130,21 +149,32 @@ Deno.test("tables share only what is equal, write only to their own, and return 
           Math.min(table.positions - 1, Math.floor(share * table.positions))
         );
         const part: Span = [Math.min(first, second), Math.max(first, second) + 1];
+        const what = (table: KeptTable) => `state ${state} of ${table.positions}`;
+        // All that have pages, at once: those that share some all write to them.
+        const together = [...open.values()].filter(({ table }) => kind === "all" && table.begun)
+          .map(({ table, expected }): TableRun => {
+            const spans = [[0, Math.min(part[1], table.positions)]] as const;
+            return { table, spans, what: what(table), expected };
+          });
         const spans = ({
           refresh: ["refresh"],
           part: [part],
           both: ["refresh", part],
           before: [part, "refresh"],
+          all: undefined,
         } as const)[kind];
-        if (spans[0] !== "refresh" && !table.begun) continue;
+        if (spans?.[0] !== "refresh" && !table.begun) continue;
         const free = book.free;
-        const what = `state ${state} of ${table.positions}`;
         try {
-          run(memory, table, spans, what, expected);
+          run(memory, spans ? [{ table, spans, what: what(table), expected }] : together);
         } catch (error) {
           assert(error instanceof PagesError, String(error));
-          assert(!reserved?.open, "a reservation of its own always suffices");
-          assert(free < pagesFor(table.positions));
+          const runs = spans ? [{ table, reserved }] : [...open.values()];
+          assert(
+            runs.some(({ reserved }) => !reserved?.open),
+            "a reservation of its own always suffices",
+          );
+          assert(free < runs.reduce((sum, { table }) => sum + pagesFor(table.positions), 0));
           continue;
         }
         // Every table reads what its own runs left, whatever the others did.
@@ -227,4 +257,29 @@ Deno.test("a shared page is counted for one, and then for the next", () => {
   book.give(page, second);
   second.reserved.release();
   assertEquals([book.free, book.used], [4, 0]);
+});
+
+Deno.test("what a page holds is forgotten when all that shared it write elsewhere", () => {
+  const book = new PageBook(10);
+  const known = new KnownPages();
+  const tables = Array.from({ length: 4 }, () => new KeptTable(book, known, 2 * PAGE_POSITIONS));
+  const refresh = (table: KeptTable, content: string) => {
+    table.begin();
+    table.pagesToOwn([[0, table.positions]]).adopt();
+    table.refreshed(table.positions, content, []);
+  };
+  const [first, second, other, later] = tables;
+  refresh(first, "the same");
+  refresh(second, "the same");
+  refresh(other, "another");
+  assertEquals(first.pages, second.pages);
+  const own = [first, second].map((table) => table.pagesToOwn([[0, 8]]));
+  for (const pages of own) pages.adopt();
+  other.end();
+  refresh(later, "the same");
+  // It may have that page, but for itself alone: not as one that somebody else holds.
+  assert(!book.isShared(later.pages[0]));
+  assertEquals(new Set([first, second, later].map(({ pages }) => pages[0])).size, 3);
+  assertEquals(later.pages[1], first.pages[1]);
+  assertEquals(book.shared, 1);
 });

@@ -101,16 +101,22 @@ function requestOf(
     }));
     return { calls };
   }
-  const start = state(0.9);
-  const canvas = [{
-    ids: start,
-    attentionMask,
-    promptLength,
-    guidance: guidanceOf(start),
-    endTokens: [model.config.eosTokenId],
-    maskToken: mask,
-  }];
-  const horizon = random.next() < 0.3 ? length - random.integer(length - promptLength) : undefined;
+  // Several sequences keep nothing.
+  const sequences = kind === "none" ? 1 + random.integer(2) : 1;
+  const canvas = Array.from({ length: sequences }, () => {
+    const start = state(0.9);
+    return {
+      ids: start,
+      attentionMask,
+      promptLength,
+      guidance: guidanceOf(start),
+      endTokens: [model.config.eosTokenId],
+      maskToken: mask,
+    };
+  });
+  const horizon = sequences === 1 && random.next() < 0.3
+    ? length - random.integer(length - promptLength)
+    : undefined;
   const blockLength = 3 + random.integer(6);
   const refreshInterval = 1 + random.integer(4);
   const rule = ([
@@ -159,12 +165,12 @@ function requestOf(
       steps.push({
         blockStart: block.first,
         blockEnd: block.end,
-        commits: 1 + random.integer(3),
+        commits: random.integer(4),
         rule,
         cache: cacheAt(step),
         horizon,
         remasking,
-        choices: [choice(step)],
+        choices: canvas.map(() => choice(step)),
         stopAtEnd,
       });
     }

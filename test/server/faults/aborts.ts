@@ -56,7 +56,7 @@ async function leave({ server, random, tell, fail }: Happening, index: number): 
 export const aborts: Fault = {
   kind: "clients that leave",
   server: "task",
-  counts: { short: 40, full: 200 },
+  counts: { short: 25, full: 200 },
   async happen(happening) {
     let next = 0;
     await Promise.all(Array.from({ length: AT_ONCE }, async () => {

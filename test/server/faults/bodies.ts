@@ -50,6 +50,7 @@ export const BODIES: Readonly<Record<string, Readonly<Record<string, unknown>>>>
     deadline_ms: DEADLINE,
   },
   "/api/generate": {
+    model: "tiny-target",
     prompt: "What is 3 plus 4?",
     stream: false,
     options: { num_predict: 8, seed: 1 },

@@ -34,6 +34,8 @@ export interface Fault {
   readonly counts: Readonly<Record<Size, number>>;
   /** Codes of errors that other clients may be told meanwhile; by default none. */
   readonly told?: readonly string[];
+  /** Open files that it leaves behind, where that cannot be helped; by default 0. */
+  readonly leaves?: number;
   /** Clients that stream beside it; by default 3. */
   readonly clients?: number;
   readonly happen: (happening: Happening) => Promise<void>;
@@ -104,7 +106,7 @@ export async function inflict(
   }
   const loaded = await load.stop();
   wrong.push(...loaded.wrong);
-  const after = await settle(server, before, wrong).catch((error) => {
+  const after = await settle(server, before, fault.leaves ?? 0, wrong).catch((error) => {
     wrong.push(`it does not tell how it is: ${(error as Error).message}`);
     return before;
   });
@@ -128,13 +130,15 @@ export async function inflict(
 async function settle(
   server: ServedProcess,
   before: ProcessFigures,
+  leaves: number,
   wrong: string[],
 ): Promise<ProcessFigures> {
   const end = performance.now() + SETTLED;
+  const most = before.files + MORE_FILES + leaves;
   for (;;) {
     const { running, waiting, pages } = await server.requests();
     const figures = await server.figures();
-    const isOver = running + waiting + pages === 0 && figures.files <= before.files + MORE_FILES;
+    const isOver = running + waiting + pages === 0 && figures.files <= most;
     if (isOver) return figures;
     if (performance.now() > end) {
       wrong.push(

@@ -28,8 +28,9 @@ export const FAULTS: readonly Fault[] = [
   fuzzedBodies,
   sigterm,
   sigkill,
-  lostDevice,
+  // Before a device is lost: to load again takes larger buffers than answers do.
   outOfMemory,
+  lostDevice,
   stoppedWorker,
 ];
 

@@ -11,7 +11,7 @@ const SECONDS = { short: 2, full: 30 };
 /** Milliseconds within which the engine must have done with all of them. */
 const PATIENCE = 240_000;
 
-/** An answer of half a megabyte in few passes. */
+/** An answer of half a megabyte in one pass. */
 export const LONG_ANSWER = JSON.stringify({
   messages: [{ role: "user", content: "Count." }],
   stream: true,
@@ -19,8 +19,8 @@ export const LONG_ANSWER = JSON.stringify({
   logprobs: true,
   top_logprobs: 20,
   ignore_eos: true,
-  n: 8,
-  max_tokens: 32,
+  max_tokens: 256,
+  block_length: 256,
   steps: 1,
   strategy: "plain",
   seed: 1,
