@@ -104,12 +104,11 @@ export class KeptTable implements PageHolder {
    * Takes pages of its own for those that it shares and that a run will write to. They are its pages
    * once they are adopted.
    * @param spans visible positions that the passes of a run write to, in their order
-   * @throws {PagesError} with nothing changed
    */
   pagesToOwn(spans: readonly Span[]): OwnPages {
     const written = new Set(spans.flatMap(([first, end]) => pagesOf(first, end)));
     const shared = [...written].filter((i) => this.#book.isShared(this.#pages[i]));
-    const taken = this.#book.take(shared.length, this);
+    const taken = this.#book.replace(shared.map((i) => this.#pages[i]), this);
     // Every pass reads all keys: what a page holds is needed unless the first one writes all of it.
     const needed = (i: number) => !this.#isWhole(i, ...spans[0]);
     const swaps = shared.map((i, j) => ({ i, from: this.#pages[i], to: taken[j] }));
@@ -117,13 +116,14 @@ export class KeptTable implements PageHolder {
       copies: swaps.filter(({ i }) => needed(i)).map(({ from, to }) => [from, to]),
       adopt: () => {
         for (const { i, from, to } of swaps) {
-          this.#letGo(from);
+          if (this.#book.isLast(from)) this.#known.forget(from);
+          this.#book.replaced(from, from, this);
           this.#pages[i] = to;
         }
         // What the passes leave there is known to nobody.
         for (const i of written) this.#known.forget(this.#pages[i]);
       },
-      drop: () => taken.forEach((page) => this.#book.give(page, this)),
+      drop: () => swaps.forEach(({ from, to }) => this.#book.replaced(from, to, this)),
     };
   }
 
@@ -164,7 +164,7 @@ export class KeptTable implements PageHolder {
 
   /** Holds a page no more. What it holds is forgotten if nobody does: others may write to it. */
   #letGo(page: number): void {
-    if (!this.#book.isShared(page)) this.#known.forget(page);
+    if (this.#book.isLast(page)) this.#known.forget(page);
     this.#book.give(page, this);
   }
 }

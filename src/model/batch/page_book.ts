@@ -28,8 +28,8 @@ export interface PageHolder {
 
 /** Pages set aside. */
 class Reservation implements PageReservation {
-  /** Pages of it that are in use. */
-  used = 0;
+  /** Pages that its holders have, shared or not; those beyond it come from what was free. */
+  held = 0;
   #book: PageBook | undefined;
 
   constructor(book: PageBook, readonly pages: number) {
@@ -54,19 +54,17 @@ class Reservation implements PageReservation {
 export type { Reservation };
 
 /**
- * Keeps account of pages, which are numbers. A page that several hold is counted for the first of
- * them; if that one lets go, it is counted for the next.
+ * Keeps account of pages, which are numbers. A page that several hold is in memory once, and counts for
+ * each of them: each may have to write to it, and then needs one of its own.
  */
 export class PageBook implements PagePool {
   readonly positions = PAGE_POSITIONS;
-  /** Pages set aside, in use or not. */
-  #reserved = 0;
-  /** Pages in use that nobody set aside. */
-  #loose = 0;
+  /** Pages set aside, and those in use beyond them, one for each holder. */
+  #counted = 0;
   /** Holders of each page in use. */
   readonly #holders = new Map<number, PageHolder[]>();
-  /** The reservation for which a page in use is counted, that of its first holder; none if loose. */
-  readonly #counted = new Map<number, Reservation>();
+  /** Of shared pages, how many holders are about to leave them. */
+  readonly #leaving = new Map<number, number>();
   readonly #idle: number[] = [];
   #made = 0;
   #shared = 0;
@@ -76,7 +74,7 @@ export class PageBook implements PagePool {
   constructor(readonly total: number) {}
 
   get free(): number {
-    return Math.max(0, this.total - this.#reserved - this.#loose);
+    return Math.max(0, this.total - this.#counted);
   }
 
   get shared(): number {
@@ -96,20 +94,19 @@ export class PageBook implements PagePool {
   /** Sets pages aside; undefined if too few are free. */
   reserve(pages: number): Reservation | undefined {
     if (pages > this.free) return undefined;
-    this.#reserved += pages;
+    this.#counted += pages;
     return new Reservation(this, pages);
   }
 
-  /** Told by a reservation that it ends: pages of it that are still held stay so, as if loose. */
-  closed(reservation: Reservation): void {
-    this.#reserved -= reservation.pages;
-    this.#loose += reservation.used;
+  /** Told by a reservation that it ends: pages that are still held stay counted. */
+  closed({ pages, held }: Reservation): void {
+    this.#counted -= Math.max(0, pages - held);
   }
 
   /** @throws {PagesError} when there are too few, naming what was set aside */
   take(count: number, holder: PageHolder): number[] {
     const { reserved } = holder;
-    const left = reserved?.open ? reserved.pages - reserved.used : 0;
+    const left = reserved?.open ? Math.max(0, reserved.pages - reserved.held) : 0;
     if (count > left + this.free) {
       throw new PagesError(
         `a canvas needs ${count} pages of ${this.positions} keys and values: ` +
@@ -118,44 +115,53 @@ export class PageBook implements PagePool {
           "Wait until a canvas is destroyed, or allow more (--cache-pages).",
       );
     }
-    // The lowest first: pages that lie in a row are read a little faster.
-    this.#idle.sort((a, b) => b - a);
-    return Array.from({ length: count }, () => {
-      const page = this.#idle.pop() ?? this.#made++;
-      this.#holders.set(page, [holder]);
-      this.#count(page, holder);
-      return page;
-    });
+    for (let i = 0; i < count; i++) this.#count(holder);
+    return this.#handOut(count, holder);
   }
 
   /** One more holds a page that is in use. */
   share(page: number, holder: PageHolder): void {
     const holders = this.#holders.get(page)!;
     if (holders.push(holder) === 2) this.#shared++;
+    this.#count(holder);
   }
 
-  /** Whether others hold a page too. */
+  /** Whether others hold a page too, and stay. */
   isShared(page: number): boolean {
-    return this.#holders.get(page)!.length > 1;
+    return this.#holders.get(page)!.length - (this.#leaving.get(page) ?? 0) > 1;
+  }
+
+  /** Whether a holder that lets a page go is its last. */
+  isLast(page: number): boolean {
+    return this.#holders.get(page)!.length === 1;
+  }
+
+  /**
+   * Hands out pages in place of shared ones, which their holder is about to leave. There always are
+   * some: it counts already for as many.
+   */
+  replace(pages: readonly number[], holder: PageHolder): number[] {
+    for (const page of pages) this.#leaving.set(page, (this.#leaving.get(page) ?? 0) + 1);
+    return this.#handOut(pages.length, holder);
+  }
+
+  /**
+   * A holder has one of two pages: that which it shared, or that which it got in its place. It lets the
+   * other go.
+   */
+  replaced(shared: number, other: number, holder: PageHolder): void {
+    const leaving = this.#leaving.get(shared)! - 1;
+    if (leaving > 0) this.#leaving.set(shared, leaving);
+    else this.#leaving.delete(shared);
+    this.#letGo(other, holder);
   }
 
   /** A holder lets a page go. */
   give(page: number, holder: PageHolder): void {
-    const holders = this.#holders.get(page)!;
-    const at = holders.indexOf(holder);
-    holders.splice(at, 1);
-    if (at === 0) {
-      const reserved = this.#counted.get(page);
-      if (reserved?.open) reserved.used--;
-      else this.#loose--;
-      this.#counted.delete(page);
-      if (holders.length > 0) this.#count(page, holders[0]);
-    }
-    if (holders.length === 1) this.#shared--;
-    if (holders.length > 0) return;
-    this.#holders.delete(page);
-    this.#idle.push(page);
-    if (this.#holders.size === 0) this.whenUnused(this.#whenUnused);
+    const { reserved } = holder;
+    if (!reserved?.open) this.#counted--;
+    else if (reserved.held-- > reserved.pages) this.#counted--;
+    this.#letGo(page, holder);
   }
 
   /** Tells when no page is in use: now, or later, once. */
@@ -181,11 +187,28 @@ export class PageBook implements PagePool {
     this.#made = Math.min(this.#made, from);
   }
 
-  /** Counts a page for its first holder. */
-  #count(page: number, { reserved }: PageHolder): void {
-    if (reserved?.open && reserved.used < reserved.pages) {
-      reserved.used++;
-      this.#counted.set(page, reserved);
-    } else this.#loose++;
+  #handOut(count: number, holder: PageHolder): number[] {
+    // The lowest first: pages that lie in a row are read a little faster.
+    this.#idle.sort((a, b) => b - a);
+    return Array.from({ length: count }, () => {
+      const page = this.#idle.pop() ?? this.#made++;
+      this.#holders.set(page, [holder]);
+      return page;
+    });
+  }
+
+  #letGo(page: number, holder: PageHolder): void {
+    const holders = this.#holders.get(page)!;
+    holders.splice(holders.indexOf(holder), 1);
+    if (holders.length === 1) this.#shared--;
+    if (holders.length > 0) return;
+    this.#holders.delete(page);
+    this.#idle.push(page);
+    if (this.#holders.size === 0) this.whenUnused(this.#whenUnused);
+  }
+
+  /** Counts one more page of a holder. */
+  #count({ reserved }: PageHolder): void {
+    if (!reserved?.open || ++reserved.held > reserved.pages) this.#counted++;
   }
 }
