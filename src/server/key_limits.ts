@@ -47,7 +47,7 @@ class KeyUse {
       {
         field: "concurrent",
         bound: `have ${this.#concurrent} requests under way at once`,
-        wait: this.#running < this.#concurrent ? 0 : answering / this.#concurrent,
+        wait: this.#running < this.#concurrent ? 0 : Math.max(1, answering / this.#concurrent),
       } as const,
       {
         field: "requests_per_minute",
@@ -117,10 +117,13 @@ export function keyLimits(
   };
 }
 
-/** Milliseconds that an answer takes now: as many run as begin in the time that one takes. */
+/**
+ * Milliseconds that an answer takes now: as many run as begin in the time that one takes. Figures may be
+ * older than the first request that runs.
+ */
 function answerTime({ load }: TextEngine): number {
   if (!load || load.answersPerSecond === 0) return UNKNOWN_WAIT;
-  return 1000 * load.running / load.answersPerSecond;
+  return 1000 * Math.max(1, load.running) / load.answersPerSecond;
 }
 
 function tooMuch(

@@ -109,6 +109,15 @@ Deno.test("requests at once: the next is let in when one is over, also of stream
   assertEquals((await ask({ max_tokens: 1 })).status, 200);
 });
 
+Deno.test("requests at once are bounded also while the engine's figures are older than they", async () => {
+  const { ask, engine } = served({ concurrent: 2 }, { startDelay: 20 });
+  // An answer has ended, and nothing was told of those that came since.
+  Object.assign(engine.load, { running: 0, answersPerSecond: 4 });
+  const asked = await Promise.all([1, 2, 3, 4].map(() => ask({ max_tokens: 1 })));
+  assertEquals(asked.map(({ status }) => status), [200, 200, 429, 429]);
+  assertEquals(asked[2].headers.get("retry-after-ms"), "125");
+});
+
 Deno.test("a key's priority reaches the engine on every route, and a body's does not", async () => {
   const { ask, engine } = served({ priority: 3 });
   const messages = [{ role: "user", content: "a" }];
