@@ -15,7 +15,6 @@ import { Recorder } from "../gpu/recorder.ts";
 import { Scratch } from "../gpu/scratch.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { Batching } from "./batch/batching.ts";
-import { predictJob } from "./batch/jobs.ts";
 import { KeyValuePool } from "./batch/key_value_pool.ts";
 import type {
   BatchCanvas,
@@ -42,7 +41,7 @@ import { type RankChoice, type RankedRow, rankRows, readFirstLogits } from "./ra
 import { packRows, rowsOf, withoutIdleGuidance } from "./rows.ts";
 import { groupsOf, recordWhole, topTokensOf, uploadRows } from "./whole_pass.ts";
 
-export { GpuFaultError, GpuMemoryError } from "../gpu/device.ts";
+export { GpuError, GpuFaultError, GpuMemoryError } from "../gpu/device.ts";
 export type { RankedToken } from "./logits.ts";
 
 /**
@@ -162,9 +161,13 @@ export class Model implements Predictor, BatchModel, Disposable {
     return this.#pool.book.reserve(pages);
   }
 
-  /** As {@linkcode Model.predict}, for a pass that others may share. @throws {RangeError} */
+  /**
+   * As {@linkcode Model.predict}, for a pass that others may share.
+   * @throws {RangeError} naming what is wrong with an input
+   * @throws {GpuError} when one sequence is too long for the device
+   */
   predictJob(inputs: readonly ForwardInput[]): PassJob<Prediction[][]> {
-    return predictJob(this.config, inputs);
+    return this.#batching.predictJob(inputs);
   }
 
   /**

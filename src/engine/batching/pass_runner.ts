@@ -1,8 +1,7 @@
 /** Runs the calls of requests in shared passes, and makes the best of what fails. */
 
-import { PagesError } from "../../model/batch/page_book.ts";
 import type { BatchModel } from "../../model/batch/pass_job.ts";
-import { GpuFaultError, GpuMemoryError } from "../../model/model.ts";
+import { GpuError, GpuFaultError, GpuMemoryError } from "../../model/model.ts";
 import type { AloneCall, PassCall } from "./call.ts";
 import type { Lane } from "./lane.ts";
 import type { LoadMeter } from "./load_meter.ts";
@@ -116,7 +115,7 @@ export class PassRunner {
         if (live.length > 1) this.#shrink(rowsOf(live.map(({ call }) => call.job)) >> 1);
         await this.freeScratch();
       }
-      const isWhole = isMemory || error instanceof PagesError || error instanceof RangeError;
+      const isWhole = error instanceof GpuError || error instanceof RangeError;
       // What other passes had taken is free now, so one that failed for memory may go by itself.
       const isLast = live.length === 1 && (!isMemory || isAgain);
       // After another error nobody knows what was run.

@@ -1,12 +1,12 @@
 /** Runs jobs of several requests in shared passes of one model. */
 
-import type { CanvasSequence, Commit, Prediction } from "../../denoise/predictor.ts";
-import { GpuError, GpuMemoryError } from "../../gpu/device.ts";
+import type { CanvasSequence, Commit, ForwardInput, Prediction } from "../../denoise/predictor.ts";
+import { GpuError, GpuFaultError } from "../../gpu/device.ts";
 import { mostRows } from "../forward_pass.ts";
 import { checkInput } from "../input.ts";
 import { withoutIdleGuidance } from "../rows.ts";
 import { HostCanvas, type RowSpan } from "./host_canvas.ts";
-import { ModelJob, statesJob, stepsJob, type Unit } from "./jobs.ts";
+import { ModelJob, predictJob, statesJob, stepsJob, type Unit } from "./jobs.ts";
 import { PAGE_POSITIONS, type Reservation } from "./page_book.ts";
 import type { JobResults, PageReservation, PassJob, TogetherOptions } from "./pass_job.ts";
 import { type RunSpace, sharedRun, type UnitResult } from "./shared_run.ts";
@@ -66,6 +66,13 @@ export class Batching {
     );
   }
 
+  /** @throws {RangeError} {@linkcode GpuError} when a sequence does not fit the device */
+  predictJob(inputs: readonly ForwardInput[]): ModelJob<Prediction[][]> {
+    const job = predictJob(this.#space.context.config, inputs);
+    for (const { rows } of job.units) this.checkRows(rows);
+    return job;
+  }
+
   /** As {@linkcode BatchModel.runTogether}. */
   async run<const T extends readonly PassJob<unknown>[]>(
     jobs: T,
@@ -111,7 +118,8 @@ export class Batching {
         });
       } catch (error) {
         // What ran is returned, and the rest is as if nobody had asked for it.
-        if (pass === 0 || !(error instanceof GpuMemoryError)) throw error;
+        const isWhole = error instanceof GpuError && !(error instanceof GpuFaultError);
+        if (pass === 0 || !isWhole) throw error;
         break;
       }
       if (ran < together) break;

@@ -50,7 +50,7 @@ export class CanvasKeys {
       }
       keys = new CanvasKeys(pool, units);
       await pool.fit();
-      pool.copy(own.flatMap(({ copies }) => copies));
+      await pool.copy(own.flatMap(({ copies }) => copies));
     } catch (error) {
       for (const pages of own) pages.drop();
       for (const kept of begun) kept.end();

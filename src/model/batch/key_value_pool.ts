@@ -116,8 +116,11 @@ export class KeyValuePool implements Disposable {
     this.book.forget(this.#pages);
   }
 
-  /** Copies pages, at once. */
-  copy(copies: readonly PageCopy[]): void {
+  /**
+   * Copies pages, at once.
+   * @throws {GpuMemoryError} when memory runs out: they are not copied
+   */
+  async copy(copies: readonly PageCopy[]): Promise<void> {
     if (copies.length === 0) return;
     const length = PAGE_POSITIONS * this.#rowWords;
     // A buffer cannot be copied to itself.
@@ -131,6 +134,9 @@ export class KeyValuePool implements Disposable {
       }
     }
     this.#recorder.submit();
+    // An error is delivered when the event loop turns: before the copies are relied on.
+    await turnEventLoop();
+    this.#gpu.throwIfFaulty();
   }
 
   /** Frees it all, as soon as no canvas holds a page. */

@@ -78,9 +78,9 @@ export interface BatchModel {
    * steps, another job runs in the first pass. A job's result has the same bits whatever runs with
    * it, and however its steps are divided among runs.
    * @returns the result of each job
-   * @throws {GpuMemoryError} with all canvases as they were before: jobs made anew of the same work
-   * may be run in smaller parts
-   * @throws {GpuFaultError}
+   * @throws {GpuError} with all canvases as they were before, whether memory or pages ran out or the
+   * logits of one job are no numbers: jobs made anew of the same work may be run in smaller parts
+   * @throws {GpuFaultError} when the device is of no more use
    */
   runTogether<const T extends readonly PassJob<unknown>[]>(
     jobs: T,

@@ -3,7 +3,7 @@ import { AloneCall } from "../../../src/engine/batching/call.ts";
 import { Scheduler, type SchedulerOptions } from "../../../src/engine/batching/scheduler.ts";
 import { GREEDY } from "../../../src/denoise/predictor.ts";
 import { BusyError, UnavailableError } from "../../../src/engine/request.ts";
-import { GpuFaultError, GpuMemoryError } from "../../../src/model/model.ts";
+import { GpuError, GpuFaultError, GpuMemoryError } from "../../../src/model/model.ts";
 import { MASK, ToyModel } from "../../denoise/toy_model.ts";
 import { ToyBatchModel, type ToyBatchOptions } from "./toy_batch_model.ts";
 
@@ -117,6 +117,18 @@ Deno.test("out of memory: in halves, smaller passes for a while, and who does no
   assertEquals(await runsOf([4, 4, 4, 4]), [3, 1]);
   for (let i = 0; i < 61; i++) assertEquals(await runsOf([4, 4, 4]), [3]);
   assertEquals(await runsOf([4, 4, 4, 4]), [4, 2, 2]);
+});
+
+Deno.test("logits that are no numbers fail the request whose they are, and nobody else", async () => {
+  const fails: ToyBatchOptions["fails"] = (jobs) =>
+    jobs.some(({ rows }) => rows === 5) ? new GpuError("not numbers") : undefined;
+  const { enter } = schedule({ fails }, { choose: all });
+  const lanes = await Promise.all([1, 2, 3].map(() => enter()));
+  const asked = await Promise.allSettled(
+    [4, 5, 4].map((length, i) => lanes[i].target.predict([input(length)])),
+  );
+  assertEquals(asked.map(({ status }) => status), ["fulfilled", "rejected", "fulfilled"]);
+  assert(asked[1].status === "rejected" && asked[1].reason instanceof GpuError);
 });
 
 Deno.test("an error that leaves open what was run ends those in the run, and nobody else", async () => {

@@ -5,6 +5,8 @@ import { type CanvasStep, GREEDY } from "../../../src/denoise/predictor.ts";
 import { loadModel } from "../../../src/model/loading/load.ts";
 import { PagesError } from "../../../src/model/batch/page_book.ts";
 import type { Model } from "../../../src/model/model.ts";
+import { GpuError } from "../../../src/gpu/device.ts";
+import { upload } from "../../../src/gpu/tensor.ts";
 import { anyGpu } from "../../gpu/device.ts";
 import { Random } from "../../kernels/random.ts";
 import { goldenPath } from "../../reference/golden.ts";
@@ -120,6 +122,62 @@ Deno.test("a canvas that finds no page fails before anything runs, and the other
   assertEquals(late.flat(2).length, 2);
   b.destroy();
   assertEquals(model.pages.free, 3);
+});
+
+Deno.test("pages that run out behind some passes leave the canvases as those passes made them", async () => {
+  using model = await loadModel(anyGpu, goldenPath("checkpoints/mha-f32"), {
+    kvCache: "f32",
+    shared: { pages: 3, rows: 96 },
+  });
+  const other = await goldenModel(anyGpu, "mha-f32");
+  // The first runs in two parts, and the second finds no page in the later one.
+  const parts: CanvasStep[] = [[8, 20], [20, LENGTH]].map(([first, end], i) => ({
+    ...steps(1, 1 + i)[0],
+    blockStart: first,
+    blockEnd: end,
+    cache: { first, end },
+  }));
+  const late = [{ ...steps(1)[0], cache: undefined }, {
+    ...steps(1)[0],
+    choices: steps(1, 1)[0].choices,
+  }];
+  const begin = async (model: Model) => {
+    const [a, b] = [open(model, 1), open(model, 2)];
+    await model.runTogether([a.stepsJob(steps(1))], 1);
+    return [a, b];
+  };
+  const [c, d] = await begin(other);
+  const expected = await other.runTogether([c.stepsJob(parts), d.stepsJob(late)], 2);
+  const [a, b] = await begin(model);
+  const found = await model.runTogether([a.stepsJob(parts), b.stepsJob(late)], 2);
+  assertEquals(found, expected.map((commits) => commits.slice(0, 1)));
+  const [rest, left] = [() => a.stepsJob(parts.slice(1)), () => b.stepsJob(late.slice(1))];
+  await assertRejects(() => model.runTogether([rest(), left()], 1), PagesError);
+  const [own] = await model.runTogether([rest()], 1);
+  a.destroy();
+  const [second] = await model.runTogether([left()], 1);
+  assertEquals([own, second], expected.map((commits) => commits.slice(1)));
+  for (const canvas of [b, c, d]) canvas.destroy();
+});
+
+Deno.test("logits that are no numbers leave the canvases as they were", async () => {
+  using model = await loadModel(anyGpu, goldenPath("checkpoints/mha-f32"), { kvCache: "f32" });
+  const other = await goldenModel(anyGpu, "mha-f32");
+  const [expected] = await other.runTogether([open(other, 1).stepsJob(steps(3))], 3);
+  const canvas = open(model, 1);
+  const [first] = await model.runTogether([canvas.stepsJob(steps(1))], 1);
+  const { finalNorm } = model.context.weights;
+  const kept = await model.readback.read(model.recorder, finalNorm);
+  upload(anyGpu, finalNorm, new Float32Array(finalNorm.byteLength / 4).fill(NaN));
+  const { message } = await assertRejects(
+    () => model.runTogether([canvas.stepsJob(steps(2, 1))], 2),
+    GpuError,
+  );
+  assert(message.includes("are not numbers"), message);
+  upload(anyGpu, finalNorm, new Float32Array(kept));
+  const [rest] = await model.runTogether([canvas.stepsJob(steps(2, 1))], 2);
+  assertEquals([...first, ...rest], expected);
+  canvas.destroy();
 });
 
 Deno.test("a part that would see more than is kept is refused", async () => {

@@ -78,4 +78,32 @@ alone(import.meta.url, () => {
     assertEquals(poor.pages.free, poor.pages.total);
     anyGpu.throwIfFaulty();
   });
+
+  Deno.test("memory runs out for the copy of a shared page: it stays shared, and is copied later", async () => {
+    using model = await loadModel(anyGpu, goldenPath("checkpoints/mha-f32"), { kvCache: "f32" });
+    const length = 40;
+    const [first, ...rest] = stepsOf(length);
+    const equal = ["a", "a"].map((seed) => canvasOf(model, length, seed));
+    const both = async (canvases: typeof equal) => {
+      await model.runTogether(canvases.map((canvas) => canvas.stepsJob([first])), 1);
+      return model.runTogether(canvases.map((canvas) => canvas.stepsJob(rest)), rest.length);
+    };
+    const expected = await both(["a", "b"].map((seed) => canvasOf(model, length, seed)));
+    await model.runTogether(equal.map((canvas) => canvas.stepsJob([first])), 1);
+    assertEquals(model.pages.shared, 2);
+    {
+      // There is room for all that a pass takes, which is there, and for nothing else.
+      using _ = scarceMemory(anyGpu, 0);
+      await assertRejects(
+        () => model.runTogether([equal[0].stepsJob(rest)], rest.length),
+        GpuMemoryError,
+      );
+    }
+    assertEquals(model.pages.shared, 2);
+    for (const canvas of equal) {
+      const [found] = await model.runTogether([canvas.stepsJob(rest)], rest.length);
+      assertEquals(found, expected[0]);
+    }
+    anyGpu.throwIfFaulty();
+  });
 });
