@@ -62,9 +62,14 @@ class KeyUse {
     ].filter(({ wait }) => wait > 0);
   }
 
-  begin(): void {
+  /** Counts a request. @returns to be called if it was refused, so that it does not count */
+  begin(): () => void {
     this.#running++;
-    this.#requests?.use(1);
+    const giveBack = this.#requests?.use(1);
+    return () => {
+      this.#running--;
+      giveBack?.();
+    };
   }
 
   end(tokens: number): void {
@@ -106,10 +111,14 @@ export function keyLimits(
     uses.set(key, use);
     const worst = use.exceeded(answerTime(engine)).toSorted((a, b) => b.wait - a.wait)[0];
     if (worst) throw tooMuch(worst, use.headers);
-    use.begin();
+    const refused = use.begin();
     await next();
+    // There was no room for it.
+    const isRefused = c.res.status === 429;
+    if (isRefused) refused();
     // What a stream uses is known when it is over, and its header is sent before.
     for (const [name, value] of Object.entries(use.headers)) c.res.headers.set(name, value);
+    if (isRefused) return;
     record.whenOver(() => {
       use.end(record.spent);
       onRequest(key, record.spent);

@@ -234,6 +234,20 @@ Deno.test("work that uses the model directly runs alone, and takes turns with pa
   assertEquals(new AloneCall(() => Promise.resolve(), 0).isOver, false);
 });
 
+Deno.test("work that finds no memory gets what passes had taken, and fails if that is too little", async () => {
+  const { enter, freed } = schedule();
+  const lane = await enter();
+  let tries = 0;
+  const needs = (most: number) => () => {
+    if (tries++ < most) return Promise.reject(new GpuMemoryError("no room"));
+    return Promise.resolve(freed.length);
+  };
+  assertEquals(await lane.alone(needs(1)), 1);
+  tries = 0;
+  await assertRejects(() => lane.alone(needs(2)), GpuMemoryError);
+  assertEquals([tries, freed.length], [2, 3]);
+});
+
 Deno.test("works of several requests take turns, those of higher priority more often", async () => {
   const clock = { now: 0 };
   const { scheduler } = schedule({}, { now: () => clock.now });
