@@ -11,7 +11,7 @@ Deno.test("a small --gpu-memory: what is chosen is said, and the answer comes", 
   assertEquals([code, stdout.trim()], [0, answer]);
   assertMatch(
     stderr,
-    /^GPU memory: tiny-target .* and tiny-draft in q4 .* of 20\.0 MiB allowed\.$/m,
+    /^GPU memory: tiny-target .* and tiny-draft in q4 .* of 20\.0 MiB allowed\. /m,
   );
 });
 
