@@ -16,7 +16,7 @@ import {
   type TokenizedText,
   UnavailableError,
 } from "./request.ts";
-import { type EngineTotals, NO_TOTALS } from "./stats.ts";
+import { type EngineTotals, NO_TOTALS, withUnfinished } from "./stats.ts";
 import { namedTuning } from "./tuning_file.ts";
 import {
   fromPlain,
@@ -54,6 +54,8 @@ const TEARDOWN = 200;
 interface Mailbox {
   readonly messages: FromWorker[];
   wake: () => void;
+  /** Whether an answer has begun for which no end has come. */
+  isUnderWay: boolean;
 }
 
 /**
@@ -127,7 +129,7 @@ export class WorkerEngine implements TextEngine {
       this.#replace(`it threw: ${event.message}`);
     };
     this.#startedAt = performance.now();
-    const options = { ...this.#options, totals: this.#totals, load: atRest(this.#load) };
+    const options = { ...this.#options, totals: this.#totals, load: this.#load };
     worker.postMessage({ type: "load", dir: this.#dir, options } satisfies ToWorker);
     return [worker, watch];
   }
@@ -138,6 +140,11 @@ export class WorkerEngine implements TextEngine {
     this.#worker.onmessage = null;
     this.#worker.onerror = null;
     this.#worker.terminate();
+    // It cannot tell any more what has become of its answers.
+    for (const { isUnderWay } of this.#mailboxes.values()) {
+      if (isUnderWay) this.#totals = withUnfinished(this.#totals);
+    }
+    this.#load = atRest(this.#load);
     if (this.#closed) return this.#closed.resolve();
     const stayed = performance.now() - this.#startedAt > STAYED;
     this.#restarts = stayed ? 1 : this.#restarts + 1;
@@ -218,7 +225,7 @@ export class WorkerEngine implements TextEngine {
   ): AsyncGenerator<GenerateEvent, void, void> {
     await this.#readiness.wait(signal);
     const id = this.#nextId++;
-    const mailbox: Mailbox = { messages: [], wake: () => {} };
+    const mailbox: Mailbox = { messages: [], wake: () => {}, isUnderWay: false };
     this.#mailboxes.set(id, mailbox);
     const abort = () => mailbox.wake();
     signal?.addEventListener("abort", abort);
@@ -256,7 +263,7 @@ export class WorkerEngine implements TextEngine {
   async text(question: TextQuestion): Promise<TokenizedText> {
     await this.#readiness.wait();
     const id = this.#nextId++;
-    const mailbox: Mailbox = { messages: [], wake: () => {} };
+    const mailbox: Mailbox = { messages: [], wake: () => {}, isUnderWay: false };
     this.#mailboxes.set(id, mailbox);
     const arrived = new Promise<void>((resolve) => mailbox.wake = resolve);
     this.#post({ type: "text", id, question });
@@ -330,7 +337,11 @@ export class WorkerEngine implements TextEngine {
   }
 
   #deliver(mailbox: Mailbox | undefined, message: FromWorker): void {
-    mailbox?.messages.push(message);
-    mailbox?.wake();
+    if (!mailbox) return;
+    if (message.type !== "event") mailbox.isUnderWay = false;
+    else if (message.event.type === "start") mailbox.isUnderWay = true;
+    else if (message.event.type === "end") mailbox.isUnderWay = false;
+    mailbox.messages.push(message);
+    mailbox.wake();
   }
 }

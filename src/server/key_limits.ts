@@ -47,7 +47,7 @@ class KeyUse {
       {
         field: "concurrent",
         bound: `have ${this.#concurrent} requests under way at once`,
-        wait: this.#running < this.#concurrent ? 0 : answering / this.#concurrent,
+        wait: this.#running < this.#concurrent ? 0 : Math.max(1, answering / this.#concurrent),
       } as const,
       {
         field: "requests_per_minute",
@@ -62,9 +62,14 @@ class KeyUse {
     ].filter(({ wait }) => wait > 0);
   }
 
-  begin(): void {
+  /** Counts a request. @returns to be called if it was refused, so that it does not count */
+  begin(): () => void {
     this.#running++;
-    this.#requests?.use(1);
+    const giveBack = this.#requests?.use(1);
+    return () => {
+      this.#running--;
+      giveBack?.();
+    };
   }
 
   end(tokens: number): void {
@@ -106,10 +111,14 @@ export function keyLimits(
     uses.set(key, use);
     const worst = use.exceeded(answerTime(engine)).toSorted((a, b) => b.wait - a.wait)[0];
     if (worst) throw tooMuch(worst, use.headers);
-    use.begin();
+    const refused = use.begin();
     await next();
+    // There was no room for it.
+    const isRefused = c.res.status === 429;
+    if (isRefused) refused();
     // What a stream uses is known when it is over, and its header is sent before.
     for (const [name, value] of Object.entries(use.headers)) c.res.headers.set(name, value);
+    if (isRefused) return;
     record.whenOver(() => {
       use.end(record.spent);
       onRequest(key, record.spent);
@@ -117,10 +126,13 @@ export function keyLimits(
   };
 }
 
-/** Milliseconds that an answer takes now: as many run as begin in the time that one takes. */
+/**
+ * Milliseconds that an answer takes now: as many run as begin in the time that one takes. Figures may be
+ * older than the first request that runs.
+ */
 function answerTime({ load }: TextEngine): number {
   if (!load || load.answersPerSecond === 0) return UNKNOWN_WAIT;
-  return 1000 * load.running / load.answersPerSecond;
+  return 1000 * Math.max(1, load.running) / load.answersPerSecond;
 }
 
 function tooMuch(

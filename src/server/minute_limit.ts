@@ -55,12 +55,24 @@ export class MinuteLimit {
     return 0;
   }
 
-  /** Uses an amount, also where more than the bound is used then. @param amount 0 or above */
-  use(amount: number): void {
+  /**
+   * Uses an amount, also where more than the bound is used then.
+   * @param amount 0 or above
+   * @returns gives it back, if it was not used after all; to be called once at most
+   */
+  use(amount: number): () => void {
     this.#forget();
-    if (amount <= 0) return;
-    this.#uses.push({ at: this.#now(), amount });
+    if (amount <= 0) return () => {};
+    const use = { at: this.#now(), amount };
+    this.#uses.push(use);
     this.#sum += amount;
+    return () => {
+      const index = this.#uses.indexOf(use, this.#first);
+      // One that is a minute old is given back already.
+      if (index < 0) return;
+      this.#uses.splice(index, 1);
+      this.#sum -= amount;
+    };
   }
 
   #forget(): void {

@@ -5,7 +5,8 @@
 import { scarceMemory } from "../gpu/scarce_memory.ts";
 
 const scope = self as unknown as DedicatedWorkerGlobalScope;
-const devices: GPUDevice[] = [];
+/** The last one: one that is lost is not kept. */
+let device: GPUDevice | undefined;
 let software = false;
 /** Bytes of the largest buffer that answers had. */
 let largest = 0;
@@ -18,8 +19,7 @@ const { requestDevice } = GPUAdapter.prototype;
 const { createBuffer } = GPUDevice.prototype;
 GPUAdapter.prototype.requestDevice = async function (descriptor) {
   await mayReplace.promise;
-  const device = await requestDevice.call(this, descriptor);
-  devices.push(device);
+  device = await requestDevice.call(this, descriptor);
   software = /llvmpipe/.test(this.info.description);
   return device;
 };
@@ -32,21 +32,21 @@ GPUDevice.prototype.createBuffer = function (descriptor) {
 const failures: Readonly<Record<string, () => void>> = {
   lose() {
     mayReplace = Promise.withResolvers();
-    devices.at(-1)!.destroy();
+    device!.destroy();
   },
   replace() {
     mayReplace.resolve();
   },
   unplug() {
     GPU.prototype.requestAdapter = () => Promise.resolve(null);
-    devices.at(-1)!.destroy();
+    device!.destroy();
   },
   starve() {
     if (starving) {
       starving[Symbol.dispose]();
       starving = undefined;
     } else {
-      starving = scarceMemory({ device: devices.at(-1)!, software }, largest);
+      starving = scarceMemory({ device: device!, software }, largest);
     }
     console.error(starving ? "starving" : "fed");
   },

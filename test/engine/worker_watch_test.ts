@@ -41,9 +41,11 @@ for (
       const ask = (content: string) =>
         engine.generate({ messages: [{ role: "user", content }], seed: 1, strategy: "plain" });
       const expected = await textOf(ask("What is 7 times 8?"));
-      const answers = engine.totals.answers;
+      const { answers, unfinished } = engine.totals;
+      const underWay = ask("What is 3 plus 4?");
+      assertEquals((await underWay.next()).value?.type, "start");
       // One under way, one that stops the engine, one behind it.
-      const asked = [ask("What is 3 plus 4?"), ask(how), ask("What is 9 times 6?")]
+      const asked = [underWay, ask(how), ask("What is 9 times 6?")]
         .map((events) => assertRejects(() => textOf(events), UnavailableError));
       for (const error of await Promise.all(asked)) {
         assertEquals(error.code, "engine_restarted");
@@ -51,6 +53,8 @@ for (
       }
       assertEquals(engine.state, "loading");
       assertMatch(engine.failure!, reason);
+      assertEquals(engine.totals.unfinished, unfinished + 1);
+      assertEquals([engine.load.running, engine.load.waiting], [0, 0]);
       // Who asks now waits for its turn.
       assertEquals(await textOf(ask("What is 7 times 8?")), expected);
       assertEquals(states, ["ready", "loading", "ready"]);

@@ -1,6 +1,7 @@
 /** What a key may ask for, the headers that tell of it, and the figures. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { NO_LOAD } from "../../src/engine/load_figures.ts";
+import { BusyError } from "../../src/engine/request.ts";
 import { type ApiKey, keyDigest } from "../../src/server/api_keys.ts";
 import { createApp } from "../../src/server/app.ts";
 import type { LoggedRequest } from "../../src/server/request_record.ts";
@@ -107,6 +108,31 @@ Deno.test("requests at once: the next is let in when one is over, also of stream
   // Those that fail are over too.
   for (let i = 0; i < 5; i++) assertEquals((await ask({ max_tokens: 0 })).status, 400);
   assertEquals((await ask({ max_tokens: 1 })).status, 200);
+});
+
+Deno.test("requests at once are bounded also while the engine's figures are older than they", async () => {
+  const { ask, engine } = served({ concurrent: 2 }, { startDelay: 20 });
+  // An answer has ended, and nothing was told of those that came since.
+  Object.assign(engine.load, { running: 0, answersPerSecond: 4 });
+  const asked = await Promise.all([1, 2, 3, 4].map(() => ask({ max_tokens: 1 })));
+  assertEquals(asked.map(({ status }) => status), [200, 200, 429, 429]);
+  assertEquals(asked[2].headers.get("retry-after-ms"), "125");
+});
+
+Deno.test("a request for which the queue has no room does not count", async () => {
+  const startError = new BusyError("3 requests are waiting already", 7);
+  const { ask, metrics } = served({ requestsPerMinute: 2, concurrent: 1, name: "alice" }, {
+    startError,
+  });
+  const bodies = [{}, { stream: true }, {}];
+  for (const body of bodies) {
+    const refused = await ask(body);
+    assertEquals([refused.status, refused.headers.get("retry-after")], [429, "7"]);
+    assertEquals(refused.headers.get("x-ratelimit-remaining-requests"), "2");
+  }
+  const figures = await metrics();
+  assertMatch(figures, /^unmask_refused_total\{reason="queue_full"\} 3$/m);
+  assert(!figures.includes("unmask_key_requests_total{"), figures);
 });
 
 Deno.test("a key's priority reaches the engine on every route, and a body's does not", async () => {

@@ -44,6 +44,28 @@ Deno.test("no 60 seconds hold more than the bound, and who waits as told is let 
   }));
 });
 
+Deno.test("what is given back is as if it had not been used, once", () => {
+  const step = fc.record({ gap: fc.integer({ min: 0, max: 20_000 }), gives: fc.boolean() });
+  fc.assert(fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+    let now = 0;
+    const [limit, other] = [new MinuteLimit(8, () => now), new MinuteLimit(8, () => now)];
+    const given: (() => void)[] = [];
+    for (const { gap, gives } of steps) {
+      const giveBack = limit.use(1);
+      if (gives) given.push(giveBack);
+      else other.use(1);
+      now += gap;
+      if (gap % 2 === 0) given.splice(0).forEach((giveBack) => giveBack());
+      if (given.length > 0) continue;
+      assertEquals([limit.left, limit.wait, limit.fullAfter], [
+        other.left,
+        other.wait,
+        other.fullAfter,
+      ]);
+    }
+  }));
+});
+
 Deno.test("a long history is forgotten", () => {
   let now = 0;
   const limit = new MinuteLimit(1e9, () => now);

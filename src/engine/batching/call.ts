@@ -37,8 +37,11 @@ export abstract class Call<T = unknown> {
 
 /** Work that uses a model directly, while no pass runs. */
 export class AloneCall<T = unknown> extends Call<T> {
-  /** Takes the work; it is not begun. */
-  constructor(readonly body: () => Promise<T>) {
+  /**
+   * Takes the work; it is not begun. It may be done twice, where it fails for want of memory.
+   * @param since milliseconds at which it was asked for
+   */
+  constructor(readonly body: () => Promise<T>, readonly since: number) {
     super();
   }
 

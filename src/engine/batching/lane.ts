@@ -77,7 +77,7 @@ export class Lane {
    */
   async alone<T>(body: () => Promise<T>): Promise<T> {
     this.#checkOpen();
-    return await this.#run(new AloneCall(body));
+    return await this.#run(new AloneCall(body, this.#host.now()));
   }
 
   /** Milliseconds from asking for a pass to its result lately; 0 while this request is alone. */

@@ -38,6 +38,8 @@ export class LaneLogits implements LogitSource {
   firstLogits(): Promise<Float32Array> {
     return this.#lane.alone(async () => {
       const { asked, turn } = this.#ranked!;
+      // If this is done once more for want of memory, nothing of it is there any more.
+      this.#ranked = { asked, turn: -Infinity };
       if (this.#scheduler.turns > turn + 1) await this.#model.rankAt(...asked);
       return await this.#model.firstLogits();
     });

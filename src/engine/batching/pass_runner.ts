@@ -59,8 +59,8 @@ export class PassRunner {
     this.#failAll = failAll;
   }
 
-  /** Runs work that has the models to itself. */
-  async runAlone(lane: Lane, call: AloneCall): Promise<void> {
+  /** Runs work that has the models to itself; for want of memory once more, with what passes had taken. */
+  async runAlone(lane: Lane, call: AloneCall, isAgain = false): Promise<void> {
     const start = this.#now();
     const elapsed = () => this.#now() - start;
     try {
@@ -68,7 +68,10 @@ export class PassRunner {
       lane.charged.target += elapsed();
       if (!call.isOver) call.take(result);
     } catch (error) {
-      if (error instanceof GpuMemoryError) await this.freeScratch();
+      if (error instanceof GpuMemoryError) {
+        await this.freeScratch();
+        if (!isAgain && !call.isOver) return await this.runAlone(lane, call, true);
+      }
       call.fail(error);
       if (error instanceof GpuFaultError) this.#failAll(error);
     }

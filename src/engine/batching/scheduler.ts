@@ -14,6 +14,7 @@ import { type LaneCall, PassRunner, type SharedModels } from "./pass_runner.ts";
 import {
   choosePass,
   graceUntil,
+  MOST_PRIORITY,
   type PendingJob,
   POLICY_SETTINGS,
   type PolicyState,
@@ -143,6 +144,7 @@ export class Scheduler {
 
   #closed(lane: Lane): void {
     this.#lanes.delete(lane);
+    this.#last = this.#last.filter((other) => other !== lane);
     const place = this.#places.get(lane);
     this.#places.delete(lane);
     if (place) this.#admission.leave(place);
@@ -191,7 +193,8 @@ export class Scheduler {
     const passes = passesOf(next);
     if (works.length > 0 && (passes.length === 0 || !this.#wasAlone)) {
       this.#wasAlone = true;
-      return await this.#runner.runAlone(works[0].lane, works[0].call);
+      const { lane, call } = longestWaiting(works, this.#now());
+      return await this.#runner.runAlone(lane, call);
     }
     this.#wasAlone = false;
     const state = this.#state(passes, next.length);
@@ -243,6 +246,19 @@ function checkPages(pages: number, model: BatchModel): void {
 interface Next {
   readonly lane: Lane;
   readonly call: Call;
+}
+
+/** A call that runs alone. */
+interface Work {
+  readonly lane: Lane;
+  readonly call: AloneCall;
+}
+
+/** The work that has waited longest; with each step of priority, time counts twice. */
+function longestWaiting(works: readonly Work[], now: number): Work {
+  const waited = ({ lane: { priority }, call }: Work) =>
+    (now - call.since) * 2 ** Math.max(-MOST_PRIORITY, Math.min(MOST_PRIORITY, priority));
+  return works.reduce((longest, work) => waited(work) > waited(longest) ? work : longest);
 }
 
 /** The calls that share passes. */

@@ -3,8 +3,27 @@
 import { type Tensor, upload } from "../../gpu/tensor.ts";
 import type { PredictionContext } from "../prediction_pass.ts";
 
-/** Words from one region to the next are a multiple of this: a binding may begin at 256 bytes. */
-const ALIGNED_WORDS = 64;
+/** Words of a region at least: few runs need more, and a binding may begin at 256 bytes. */
+const LEAST_WORDS = 512;
+/** Words of a part of a region at least, for the same reason. */
+const LEAST_PART = 64;
+
+/** Room for so many elements that a few more need no more: twice as much each time. */
+export function roomFor(elements: number, least: number): number {
+  return Math.max(least, 2 ** Math.ceil(Math.log2(Math.max(1, elements))));
+}
+
+/** Lists in parts of one size, of which each can be bound. */
+export function inParts(lists: readonly (Uint32Array | undefined)[]): {
+  readonly words: Uint32Array<ArrayBuffer>;
+  /** Words of a part. */
+  readonly size: number;
+} {
+  const size = roomFor(Math.max(...lists.map((list) => list?.length ?? 0)), LEAST_PART);
+  const words = new Uint32Array(size * lists.length);
+  lists.forEach((list, i) => list && words.set(list, size * i));
+  return { words, size };
+}
 
 /**
  * Regions by name. Each lies where it lay in the runs before, as long as there is room for it: bind
@@ -25,8 +44,7 @@ export class Regions {
     for (const [name, { length }] of this.#put) {
       const place = this.#places.get(name);
       if (place && place.capacity >= length) continue;
-      const capacity = Math.max(ALIGNED_WORDS, 2 ** Math.ceil(Math.log2(Math.max(1, length))));
-      this.#places.set(name, { first: 0, capacity });
+      this.#places.set(name, { first: 0, capacity: roomFor(length, LEAST_WORDS) });
       this.#lay();
     }
     for (const [name, words] of this.#put) this.#words.set(words, this.#places.get(name)!.first);

@@ -15,9 +15,12 @@ import { CanvasKeys } from "./canvas_keys.ts";
 import { commitsOf, type HeadCall, type RunCalls, runCalls } from "./commit_calls.ts";
 import type { Unit } from "./jobs.ts";
 import type { KeyValuePool } from "./key_value_pool.ts";
-import type { Regions } from "./regions.ts";
+import { inParts, type Regions, roomFor } from "./regions.ts";
 import { applyRun } from "./run_effects.ts";
 import { type LayoutLists, layRun, type RunLayout } from "./run_layout.ts";
+
+/** Elements that a tensor of a run has at least, so that it seldom grows. */
+const LEAST_ROOM = 64;
 
 /** What a run uses. */
 export interface RunSpace {
@@ -79,6 +82,8 @@ class Recording {
   readonly #layout: RunLayout;
   readonly #calls: RunCalls;
   readonly #region: (name: string) => Tensor;
+  /** Words of a part of the ranges. */
+  readonly #rangesSize: number;
   readonly #ids: Tensor;
   readonly #finished: Tensor;
   readonly #log: Tensor;
@@ -95,21 +100,24 @@ class Recording {
     const { plans, places, finished, logEntries } = this.#calls;
     const { regions } = space;
     regions.put("lists", layout.lists);
-    for (const [i, { layout: { loose, kept, shadows } }] of layout.layouts.entries()) {
-      if (loose) regions.put(`ranges ${i}`, loose.ranges);
-      if (kept) regions.put(`kept ranges ${i}`, kept.ranges);
-      if (!shadows) continue;
-      regions.put("shadow ranges", shadows.ranges);
-      regions.put("shadow keys", shadows.keys);
-    }
+    const layouts = layout.layouts.map(({ layout }) => layout);
+    // Shadows are of the first pass, and so of the first layout.
+    const shadows = layouts[0]?.shadows;
+    if (shadows) regions.put("shadow keys", shadows.keys);
+    const ranges = inParts([
+      shadows?.ranges,
+      ...layouts.flatMap(({ loose, kept }) => [loose?.ranges, kept?.ranges]),
+    ]);
+    this.#rangesSize = ranges.size;
+    regions.put("ranges", ranges.words);
     regions.put("plans", plans);
     regions.put("places", places);
     this.#region = regions.upload(space.context);
-    this.#ids = scratch.get("run ids", layout.ids.length);
+    this.#ids = scratch.get("run ids", roomFor(layout.ids.length, LEAST_ROOM));
     upload(gpu, this.#ids, layout.ids);
-    this.#finished = scratch.get("finished", finished.length);
+    this.#finished = scratch.get("finished", roomFor(finished.length, LEAST_ROOM));
     upload(gpu, this.#finished, finished);
-    this.#log = scratch.get("commit log", LOG_ENTRY_WORDS * logEntries);
+    this.#log = scratch.get("commit log", LOG_ENTRY_WORDS * roomFor(logEntries, LEAST_ROOM));
     this.#uploadQuestions();
   }
 
@@ -233,7 +241,7 @@ class Recording {
     const plans = this.#region("plans");
     const places = this.#region("places");
     const count = call.committing.length;
-    const counts = scratch.get("counts", Math.max(1, count));
+    const counts = scratch.get("counts", roomFor(count, LEAST_ROOM));
     const shared = {
       count,
       placeOffset: call.placeOffset,
@@ -278,6 +286,11 @@ class Recording {
     };
   }
 
+  /** A part of the ranges: those of shadows, then of each layout the rows that keep nothing, and the others. */
+  #ranges(part: number): Tensor {
+    return this.#region("ranges").part(this.#rangesSize * part, this.#rangesSize);
+  }
+
   #groupsOf({ layout, first }: LayoutLists, number: number, lists: Tensor): RowGroup[] {
     const { loose, kept, shadows, rows } = layout;
     const groups: RowGroup[] = [];
@@ -287,10 +300,10 @@ class Recording {
         rows: loose.rows,
         positions: (first ?? 0) + loose.first,
         writeRows: first === undefined ? undefined : first + 2 * rows + loose.first,
-        ranges: this.#region(`ranges ${number}`),
+        ranges: this.#ranges(1 + 2 * number),
         work: loose.work,
         shadows: shadows && {
-          ranges: this.#region("shadow ranges"),
+          ranges: this.#ranges(0),
           work: shadows.work,
           keys: this.#region("shadow keys"),
         },
@@ -302,7 +315,7 @@ class Recording {
         rows: kept.rows,
         positions: first! + kept.first,
         writeRows: first! + 2 * rows + kept.first,
-        ranges: this.#region(`kept ranges ${number}`),
+        ranges: this.#ranges(2 + 2 * number),
         work: kept.work,
         kept: this.#space.pool.cache,
         keyRows: kept.listed ? lists : undefined,

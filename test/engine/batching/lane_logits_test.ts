@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert";
 import { LaneLogits } from "../../../src/engine/batching/lane_logits.ts";
 import { Scheduler } from "../../../src/engine/batching/scheduler.ts";
 import { GREEDY } from "../../../src/denoise/predictor.ts";
+import { GpuMemoryError } from "../../../src/model/model.ts";
 import { ToyBatchModel } from "./toy_batch_model.ts";
 
 Deno.test("what was ranked is read from the device, or ranked again where others came between", async () => {
@@ -10,6 +11,7 @@ Deno.test("what was ranked is read from the device, or ranked again where others
   const [own, other] = [scheduler.visit(), scheduler.visit()];
   const asked: string[] = [];
   let last = -1;
+  let fails = 0;
   const model = {
     logitsAt: () => Promise.resolve(new Float32Array()),
     rankAt: ({ positions: [position] }: { positions: Uint32Array }) => {
@@ -18,6 +20,7 @@ Deno.test("what was ranked is read from the device, or ranked again where others
     },
     firstLogits: () => {
       asked.push("first");
+      if (fails-- > 0) return Promise.reject(new GpuMemoryError("no room"));
       return Promise.resolve(Float32Array.of(last));
     },
   };
@@ -37,7 +40,12 @@ Deno.test("what was ranked is read from the device, or ranked again where others
   await rank(source, 2);
   await other.target.predict([{ ids, positions: Uint32Array.of(0), choice: GREEDY }]);
   assertEquals([...await source.firstLogits()], [2]);
-  assertEquals(asked, ["rank 2", "rank 2", "first"]);
+  assertEquals(asked.splice(0), ["rank 2", "rank 2", "first"]);
+  // With the memory of passes what was ranked is gone.
+  await rank(source, 3);
+  fails = 1;
+  assertEquals([...await source.firstLogits()], [3]);
+  assertEquals(asked, ["rank 3", "first", "rank 3", "first"]);
   own.close();
   other.close();
 });

@@ -231,7 +231,47 @@ Deno.test("work that uses the model directly runs alone, and takes turns with pa
   await assertRejects(() => own.alone(() => Promise.reject(new Error("own"))), Error, "own");
   assertEquals(scheduler.turns, before + 1);
   assert((await other.target.predict([input(3)])).length === 1);
-  assertEquals(new AloneCall(() => Promise.resolve()).isOver, false);
+  assertEquals(new AloneCall(() => Promise.resolve(), 0).isOver, false);
+});
+
+Deno.test("work that finds no memory gets what passes had taken, and fails if that is too little", async () => {
+  const { enter, freed } = schedule();
+  const lane = await enter();
+  let tries = 0;
+  const needs = (most: number) => () => {
+    if (tries++ < most) return Promise.reject(new GpuMemoryError("no room"));
+    return Promise.resolve(freed.length);
+  };
+  assertEquals(await lane.alone(needs(1)), 1);
+  tries = 0;
+  await assertRejects(() => lane.alone(needs(2)), GpuMemoryError);
+  assertEquals([tries, freed.length], [2, 3]);
+});
+
+Deno.test("works of several requests take turns, those of higher priority more often", async () => {
+  const clock = { now: 0 };
+  const { scheduler } = schedule({}, { now: () => clock.now });
+  const runs = async (priorities: readonly number[]) => {
+    const order: number[] = [];
+    const lanes = await Promise.all(priorities.map((priority) => {
+      return scheduler.enter({ pages: 0, priority });
+    }));
+    await Promise.all(lanes.map(async (lane, i) => {
+      for (let work = 0; work < 8; work++) {
+        await lane.alone(() => {
+          order.push(i);
+          clock.now += 10;
+          return Promise.resolve();
+        });
+      }
+      lane.close();
+    }));
+    return order.join("");
+  };
+  assertEquals(await runs([0, 0, 0]), "012".repeat(8));
+  const first = (await runs([0, 0, 0, 2])).slice(0, 18);
+  const [low, high] = ["0", "3"].map((lane) => first.split(lane).length - 1);
+  assert(high >= 7 && low >= 3, first);
 });
 
 Deno.test("inputs that do not fit one pass take several; one that does not is run by itself", async () => {
