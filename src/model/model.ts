@@ -69,6 +69,8 @@ export interface SharedLimits {
   readonly rows?: number;
   /** Pages of keys and values, of 32 positions each. */
   readonly pages?: number;
+  /** Pages beyond those for states, while they are verified. */
+  readonly statePages?: number;
 }
 
 /** A model on the GPU. Calls must not overlap: await one before the next. */
@@ -92,6 +94,7 @@ export class Model implements Predictor, BatchModel, Disposable {
    * sequence)
    * @param shared.pages pages of keys and values of all canvases; default: as many as the device binds,
    * within reason
+   * @param shared.statePages pages beyond those for states; default: as many as the device binds
    * @throws {GpuError} when the device does not have that type
    */
   constructor(
@@ -120,7 +123,7 @@ export class Model implements Predictor, BatchModel, Disposable {
       kvCache: element,
       pace: this.pace,
     };
-    this.#pool = new KeyValuePool(this.#context, shared.pages);
+    this.#pool = new KeyValuePool(this.#context, shared);
     const space = {
       context: this.#context,
       readback: this.readback,

@@ -7,7 +7,7 @@ import { checkInput } from "../input.ts";
 import { withoutIdleGuidance } from "../rows.ts";
 import { HostCanvas, type RowSpan } from "./host_canvas.ts";
 import { ModelJob, predictJob, statesJob, stepsJob, type Unit } from "./jobs.ts";
-import { PAGE_POSITIONS, type Reservation } from "./page_book.ts";
+import { PAGE_POSITIONS, pagesFor, type Reservation } from "./page_book.ts";
 import type { JobResults, PageReservation, PassJob, TogetherOptions } from "./pass_job.ts";
 import { type RunSpace, sharedRun, type UnitResult } from "./shared_run.ts";
 
@@ -173,8 +173,10 @@ export class Batching {
   /** The parts of jobs that run from a pass on, in groups that fit the device. */
   #groups(jobs: readonly ModelJob<unknown>[], first: number): Place[][] {
     const { pool } = this.#space;
-    // Rows that states may have for themselves, if there is room for them at all.
-    const mostBorrowed = PAGE_POSITIONS * Math.max(0, pool.bindable - pool.book.total);
+    const beginning = jobs.flatMap(({ canvas }) => canvas?.all ?? [])
+      .reduce((sum, { kept }) => kept.begun ? sum : sum + pagesFor(kept.positions), 0);
+    // Rows that states may have for themselves; one alone has what it needs.
+    const mostBorrowed = PAGE_POSITIONS * pool.borrowable(beginning);
     const groups: { rows: number; borrowed: number; places: Place[] }[] = [];
     for (const [job, { units }] of jobs.entries()) {
       for (const [part, whole] of units.entries()) {

@@ -27,13 +27,20 @@ export class KeyValuePool implements Disposable {
   readonly #rowWords: number;
   readonly #element: Element;
   readonly #layers: { k: Tensor | undefined; v: Tensor | undefined }[];
+  /** Pages that states may have beyond those of the book. */
+  readonly #statePages: number;
   /** Pages that all layers have. */
   #pages = 0;
 
-  /** @param pages that canvases may hold together; default: as many as a binding holds, within reason */
+  /**
+   * @param limits.pages that canvases may hold together; default: as many as a binding holds, within
+   * reason
+   * @param limits.statePages that states may have beyond those; default: as many as a binding holds
+   */
   constructor(
     { gpu, recorder, scratch, config, kvCache: element }: PredictionContext,
-    pages?: number,
+    { pages, statePages = Infinity }: { readonly pages?: number; readonly statePages?: number } =
+      {},
   ) {
     const { kvHeads, headStride } = headShape(config);
     this.#gpu = gpu;
@@ -43,6 +50,7 @@ export class KeyValuePool implements Disposable {
     this.#rowWords = kvHeads * headStride * elementBytes(element) / 4;
     this.#layers = Array.from({ length: config.layers }, () => ({ k: undefined, v: undefined }));
     this.book = new PageBook(this.#mostPages(config, pages));
+    this.#statePages = Math.max(0, Math.min(statePages, this.bindable - this.book.total));
   }
 
   /** Pages that the buffer of a layer can have. */
@@ -50,6 +58,14 @@ export class KeyValuePool implements Disposable {
     const { maxStorageBufferBindingSize, maxBufferSize } = this.#gpu.limits;
     const bytes = Math.min(maxStorageBufferBindingSize, maxBufferSize);
     return Math.floor(bytes / (4 * this.#rowWords * PAGE_POSITIONS));
+  }
+
+  /**
+   * Pages that states may have in a run: beyond those of canvases, and what canvases leave of theirs.
+   * @param beginning pages that canvases take in it
+   */
+  borrowable(beginning: number): number {
+    return this.#statePages + Math.max(0, this.book.total - this.book.held - beginning);
   }
 
   #mostPages({ maxSequenceLength }: ModelConfig, wanted?: number): number {

@@ -66,6 +66,7 @@ export class PageBook implements PagePool {
   /** Of shared pages, how many holders are about to leave them. */
   readonly #leaving = new Map<number, number>();
   readonly #idle: number[] = [];
+  #held = 0;
   #made = 0;
   #shared = 0;
   /** Told once, when no page is in use any more. */
@@ -84,6 +85,11 @@ export class PageBook implements PagePool {
   /** Pages that exist: numbers are below this. */
   get made(): number {
     return this.#made;
+  }
+
+  /** Pages that all holders have together: as many would be in use if none were shared. */
+  get held(): number {
+    return this.#held;
   }
 
   /** Pages in use. */
@@ -159,6 +165,7 @@ export class PageBook implements PagePool {
   /** A holder lets a page go. */
   give(page: number, holder: PageHolder): void {
     const { reserved } = holder;
+    this.#held--;
     if (!reserved?.open) this.#counted--;
     else if (reserved.held-- > reserved.pages) this.#counted--;
     this.#letGo(page, holder);
@@ -209,6 +216,7 @@ export class PageBook implements PagePool {
 
   /** Counts one more page of a holder. */
   #count({ reserved }: PageHolder): void {
+    this.#held++;
     if (!reserved?.open || ++reserved.held > reserved.pages) this.#counted++;
   }
 }

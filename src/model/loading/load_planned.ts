@@ -77,6 +77,7 @@ async function loadOnce(
       // A draft's passes are planned with as many rows as one answer has.
       shared: {
         pages: shared.pages,
+        statePages: shared.statePages,
         rows: folder === plan.target.folder ? shared.rows : Math.min(shared.rows, context),
       },
       precision: precisionOf(choice, request, readConfig(folder)),

@@ -7,7 +7,7 @@ import { type DeviceLimits, type DryRun, dryRun } from "./dry_run.ts";
 import { pagesFor } from "../batch/page_book.ts";
 import type { PlanRequest, WeightChoice } from "./plan_request.ts";
 import { precisionOf } from "./precision.ts";
-import { pageBytes, sharedRows, STATES } from "./shared_plan.ts";
+import { pageBytes, statePages, statesOf } from "./shared_plan.ts";
 
 /** Bytes of one model on the GPU. */
 export interface ModelMemory {
@@ -136,8 +136,7 @@ async function answerMemory(
     maxTokens,
     blockLength: Math.min(request.answer.blockLength, maxTokens),
   };
-  const rows = sharedRows(context, request.batchRows);
-  const states = isDraft ? undefined : Math.max(STATES, Math.ceil(rows / context));
+  const states = isDraft ? undefined : statesOf(request, context);
   const activations = await planned.activationBytes({ ...shape, states });
   if (!request.cache) return { activations, cache: 0 };
   if (isDraft) return { activations, cache: pagesFor(context) * page };
@@ -148,6 +147,6 @@ async function answerMemory(
     kvCache: request.kvCache,
   });
   // States have keys and values of their own while they are verified.
-  const ofStates = pagesFor(states! * shape.blockLength) * page;
+  const ofStates = statePages(request, context) * page;
   return { activations, cache: kept - activations + ofStates };
 }

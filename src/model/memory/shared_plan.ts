@@ -11,7 +11,7 @@ import type { PlanRequest } from "./plan_request.ts";
 /** Rows of a shared pass, unless an answer has more. */
 const SHARED_ROWS = 512;
 /** States in a round of proposals, unless a request asks for more: one answer may have as many rows. */
-export const STATES = 5;
+const STATES = 5;
 /** Answers side by side for which there are pages, if there is memory. */
 const ANSWERS = 16;
 
@@ -21,7 +21,9 @@ export interface SharedPlan {
   readonly rows: number;
   /** Pages of keys and values of the target; of a draft there are as many. */
   readonly pages: number;
-  /** Bytes of pages beyond those of one answer at the context length. */
+  /** Pages of states of the target, which have keys and values of their own while they are verified. */
+  readonly statePages: number;
+  /** Bytes of pages beyond those of one answer at the context length and of its states. */
   readonly bytes: number;
 }
 
@@ -41,6 +43,20 @@ export function sharedRows(context: number, asked: number | undefined): number {
   return Math.max(context, asked ?? Math.min(SHARED_ROWS, STATES * context));
 }
 
+/** States that one answer at the context length may have verified in a pass. */
+export function statesOf({ batchRows }: Pick<PlanRequest, "batchRows">, context: number): number {
+  return Math.max(STATES, Math.ceil(sharedRows(context, batchRows) / context));
+}
+
+/** Pages of the states of one answer, which run a block each. */
+export function statePages(
+  request: Pick<PlanRequest, "answer" | "batchRows">,
+  context: number,
+): number {
+  const { maxTokens, blockLength } = request.answer;
+  return pagesFor(statesOf(request, context) * Math.min(blockLength, maxTokens, context - 1));
+}
+
 /**
  * Finds how many pages there is room for. There are always those of one answer at the context length,
  * which the plan counts already; and at most those of 16 answers of the default length, each behind a
@@ -50,18 +66,24 @@ export function sharedRows(context: number, asked: number | undefined): number {
  * @param free bytes that the plan leaves
  */
 export function sharedPlan(
-  { answer, cache, cachePages, batchRows }: PlanRequest,
+  request: PlanRequest,
   context: number,
   each: { readonly target: number; readonly draft: number },
   free: number,
 ): SharedPlan {
+  const { answer, cache, cachePages, batchRows } = request;
   const rows = sharedRows(context, batchRows);
   const least = pagesFor(context);
-  if (!cache) return { rows, pages: least, bytes: 0 };
+  const leastStates = statePages(request, context);
+  if (!cache) return { rows, pages: least, statePages: leastStates, bytes: 0 };
   const one = Math.min(context, 2 * answer.maxTokens);
   const most = Math.max(2 * least, ANSWERS * pagesFor(one));
   const both = each.target + each.draft;
   const fitting = least + Math.floor(free / both);
   const pages = Math.max(least, cachePages ?? Math.min(most, fitting));
-  return { rows, pages, bytes: (pages - least) * both };
+  const bytes = (pages - least) * both;
+  // States of several answers, if there is still memory: else they take turns.
+  const wanted = pagesFor(Math.min(rows, batchRows ?? SHARED_ROWS)) - leastStates;
+  const more = Math.max(0, Math.min(wanted, Math.floor((free - bytes) / each.target)));
+  return { rows, pages, statePages: leastStates + more, bytes: bytes + more * each.target };
 }

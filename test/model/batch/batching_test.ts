@@ -7,7 +7,7 @@ import { PagesError } from "../../../src/model/batch/page_book.ts";
 import type { Model } from "../../../src/model/model.ts";
 import { GpuError } from "../../../src/gpu/device.ts";
 import { upload } from "../../../src/gpu/tensor.ts";
-import { anyGpu } from "../../gpu/device.ts";
+import { anyGpu, DeviceWatch } from "../../gpu/device.ts";
 import { Random } from "../../kernels/random.ts";
 import { goldenPath } from "../../reference/golden.ts";
 import { goldenModel } from "../models.ts";
@@ -158,6 +158,37 @@ Deno.test("pages that run out behind some passes leave the canvases as those pas
   const [second] = await model.runTogether([left()], 1);
   assertEquals([own, second], expected.map((commits) => commits.slice(1)));
   for (const canvas of [b, c, d]) canvas.destroy();
+});
+
+Deno.test("states of many answers take turns where pages for all of them are not planned", async () => {
+  const other = await goldenModel(anyGpu, "mha-f32");
+  using watch = new DeviceWatch(anyGpu);
+  using model = await loadModel(anyGpu, goldenPath("checkpoints/mha-f32"), {
+    kvCache: "f32",
+    shared: { pages: 8, statePages: 1 },
+  });
+  const part = { first: 8, end: 24 };
+  const ask = async (model: Model) => {
+    const canvases = [1, 2, 3, 4].map((seed) => open(model, seed));
+    await model.runTogether(canvases.map((canvas) => canvas.stepsJob(steps(1))), 1);
+    const { maskTokenId: mask, embeddingSize } = model.config;
+    const jobs = canvases.map((canvas, seed) => {
+      const asked = [0, 1].map((state) => ({
+        ids: new Random(10 * seed + state).integers(LENGTH, embeddingSize).fill(mask, 12),
+        positions: Uint32Array.of(12, 20),
+        choice: GREEDY,
+      }));
+      return canvas.statesJob(asked, part);
+    });
+    const found = await model.runTogether(jobs, 1);
+    for (const canvas of canvases) canvas.destroy();
+    return found;
+  };
+  assertEquals(await ask(model), await ask(other));
+  const { kvHeads, layers, headDim } = model.config;
+  const kept = [...watch.alive].filter(([{ label }]) => /^(keys|values) \d+$/.test(label))
+    .reduce((sum, [, bytes]) => sum + bytes, 0);
+  assertEquals(kept, 9 * 32 * 2 * layers * kvHeads * Math.ceil(headDim / 8) * 8 * 4);
 });
 
 Deno.test("logits that are no numbers leave the canvases as they were", async () => {

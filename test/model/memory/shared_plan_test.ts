@@ -17,14 +17,26 @@ Deno.test("pages fill the memory that a plan leaves, from one answer to sixteen"
   const plan = (free: number, more: Partial<PlanRequest> = {}) =>
     sharedPlan({ ...REQUEST, ...more }, 512, EACH, free);
   // Sixteen answers of 64 tokens behind as many: 4 pages each.
-  assertEquals(plan(Infinity), { rows: 512, pages: 64, bytes: 48 * 1200 });
-  assertEquals(plan(0), { rows: 512, pages: 16, bytes: 0 });
+  assertEquals(plan(Infinity), {
+    rows: 512,
+    pages: 64,
+    statePages: 16,
+    bytes: 48 * 1200 + 11 * 1000,
+  });
+  assertEquals(plan(0), { rows: 512, pages: 16, statePages: 5, bytes: 0 });
+  // States of several answers come last.
+  assertEquals(plan(48 * 1200 + 3500).statePages, 8);
   assertEquals(plan(10_000).pages, 16 + Math.floor(10_000 / 1200));
   // Guidance keeps two sequences: of one answer at the context length there is room for both.
   assertEquals(sharedPlan(REQUEST, 4096, EACH, Infinity).pages, 2 * pagesFor(4096));
   assertEquals(plan(Infinity, { cachePages: 100 }).pages, 100);
   assertEquals(plan(Infinity, { cachePages: 3 }).pages, 16, "one answer at least");
-  assertEquals(plan(Infinity, { cache: false }), { rows: 512, pages: 16, bytes: 0 });
+  assertEquals(plan(Infinity, { cache: false }), {
+    rows: 512,
+    pages: 16,
+    statePages: 5,
+    bytes: 0,
+  });
 });
 
 Deno.test("what is planned for pages fits what is free, unless it is one answer's or was named", () => {
