@@ -84,6 +84,8 @@ export interface ServingOptions extends DeviceChoice {
   readonly only: readonly string[];
   readonly rounds: number;
   readonly steps?: number;
+  /** Tokens of a block (default: the model's): with short ones text comes early. */
+  readonly blockLength?: number;
   readonly tuned?: TunedTiles;
   readonly progress?: ShowProgress;
   readonly onProvider?: (line: string) => void;
@@ -97,8 +99,10 @@ export interface ServingOptions extends DeviceChoice {
 export async function benchServing(
   dir: string,
   items: readonly AccuracyItem[],
-  { concurrency, limit, only, rounds, steps, tuned, progress = SILENT, ...device }: ServingOptions,
+  options: ServingOptions,
 ): Promise<ServingBench> {
+  const { concurrency, limit, only, rounds, steps, blockLength, tuned, progress, ...device } =
+    options;
   const settings = chosenSettings(only);
   const levels = [...new Set([1, ...concurrency])].toSorted((a, b) => a - b);
   const count = limit ?? levels.at(-1)!;
@@ -110,9 +114,14 @@ export async function benchServing(
       maxTokens: engine.summary.defaultMaxTokens,
       seed: 0,
       steps,
+      blockLength,
       ...setting,
     }));
-  const report = progress("serving", (times) => `${times} times ${count} requests`, true);
+  const report = (progress ?? SILENT)(
+    "serving",
+    (times) => `${times} times ${count} requests`,
+    true,
+  );
   const total = settings.length * (1 + rounds * levels.length);
   let done = 0;
   const tick = () => report.update(done++, total);

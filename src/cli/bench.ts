@@ -49,8 +49,8 @@ const USED: Readonly<Record<string, readonly string[]>> = {
   strategies: ["model", "draft", "data", "limit", "only", "steps", "tuning", "json"],
   drafts: ["model", "data", "limit", "drafts", "steps", "tuning", "picture", "json"],
   serving: [
-    ...["model", "data", "limit", "concurrency", "only", "rounds", "steps", "tuning"],
-    ...["picture", "json"],
+    ...["model", "data", "limit", "concurrency", "only", "rounds", "steps"],
+    ...["blockLength", "tuning", "picture", "json"],
   ],
   pair: ["weights", "layers", "tuning", "json"],
   roofline: ["rows", "json"],
@@ -70,6 +70,7 @@ interface BenchFlags extends DeviceBenchFlags {
   readonly drafts?: readonly string[];
   readonly concurrency?: string;
   readonly steps?: number;
+  readonly blockLength?: number;
   readonly rounds?: number;
   readonly profile?: boolean;
 }
@@ -304,6 +305,7 @@ export function benchCommand(): Command {
       wholeNumber(1),
     )
     .option("--steps <n>", "denoising steps of a strategy's answer", wholeNumber(1))
+    .option("--block-length <n>", "tokens of a block of serving's answers", wholeNumber(1))
     .option(
       "--only <names>",
       "only these settings. Of strategies and serving: such as plain,threshold+dual,auto+fast " +

@@ -27,6 +27,7 @@ export interface ServingFlags extends DeviceFlags {
   readonly only?: readonly string[];
   readonly rounds?: number;
   readonly steps?: number;
+  readonly blockLength?: number;
   readonly tuning?: string;
   readonly picture?: string;
 }
@@ -40,7 +41,8 @@ export async function runServingBench(
   flags: ServingFlags,
   write: (report: ServingBench) => Promise<void>,
 ): Promise<void> {
-  const { model, data, limit, steps, picture, concurrency = SERVING.concurrency } = flags;
+  const { model, data, limit, steps, blockLength, picture } = flags;
+  const { concurrency = SERVING.concurrency } = flags;
   const { only = SERVING.only.split(","), rounds = SERVING.rounds } = flags;
   const clients = concurrency.split(",").map(Number);
   if (!clients.every((count) => Number.isInteger(count) && count >= 1)) {
@@ -55,6 +57,7 @@ export async function runServingBench(
     only,
     rounds,
     steps,
+    blockLength,
     tuned: measuredTuning(flags.tuning),
     progress: progressReport,
     onProvider: tellProvider,
