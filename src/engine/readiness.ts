@@ -33,8 +33,7 @@ export class Readiness {
    * @throws the signal's reason, when it is aborted first
    */
   async wait(signal?: AbortSignal): Promise<void> {
-    await (signal ? Promise.race([this.ready, aborted(signal)]) : this.ready);
-    signal?.throwIfAborted();
+    await (signal ? unlessAborted(this.ready, signal) : this.ready);
     if (this.#state === "failed") throw new Error(this.#failure);
   }
 
@@ -75,10 +74,17 @@ function pending(): PromiseWithResolvers<void> {
   return settle;
 }
 
-/** Rejects with the signal's reason once it is aborted. */
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    else signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-  });
+/** Waits for a promise. @throws the signal's reason, when it is aborted first */
+async function unlessAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  const aborted = Promise.withResolvers<never>();
+  const abort = () => aborted.reject(signal.reason);
+  signal.addEventListener("abort", abort);
+  try {
+    await Promise.race([promise, aborted.promise]);
+  } finally {
+    // A caller may use one signal for all that it ever asks.
+    signal.removeEventListener("abort", abort);
+  }
+  signal.throwIfAborted();
 }

@@ -82,7 +82,10 @@ export function chatCompletions(
         ? heldOr(engine, request.otherwise, () => record.schema = "messages")
         : engine;
       const events = record.watch(
-        answers(asked, generate, request.answers, signal, record.spent > 0),
+        answers(asked, generate, request.answers, signal, {
+          arrived: record.arrived,
+          isIn: record.spent > 0,
+        }),
       );
       if (request.stream) {
         const opened = await open(events, beginSeconds);

@@ -43,6 +43,8 @@ const CLIENT_ID = /^[\w.:/+=-]{1,128}$/;
 export class RequestRecord {
   /** The client's `x-request-id`, or one that was made. */
   readonly id: string;
+  /** Milliseconds on the clock of `performance` at which its header was read. */
+  readonly arrived: number = performance.now();
   /** Paths of ignored fields. */
   ignored: readonly string[] = [];
   /** Where the schema stood to which the answer is held, if it is no field. */
@@ -146,7 +148,6 @@ export function recordOf(c: Context): RequestRecord {
  */
 export function requestRecords(log?: (request: LoggedRequest) => void): MiddlewareHandler {
   return async (c, next) => {
-    const start = performance.now();
     const record = recordOf(c);
     await next();
     const { headers, status } = c.res;
@@ -162,7 +163,7 @@ export function requestRecords(log?: (request: LoggedRequest) => void): Middlewa
     record.whenOver(() => {
       const { id, tokens, messages, key } = record;
       const complete = record.complete || status >= 400;
-      const milliseconds = performance.now() - start;
+      const milliseconds = performance.now() - record.arrived;
       try {
         log({
           id,

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { BusyError } from "../../src/engine/request.ts";
 import { createApp } from "../../src/server/app.ts";
 import { ANSWER, ask, PATH } from "./ask.ts";
@@ -81,6 +81,27 @@ Deno.test("an error in a later answer is the request's", async () => {
   };
   const response = await createApp(engine).request(PATH, chatInit({ n: 2 }));
   assertEquals([response.status, (await response.json()).error.code], [500, "internal_error"]);
+});
+
+Deno.test("a deadline is one for all answers, of n and of several prompts", async () => {
+  for (
+    const [path, body] of [[PATH, { n: 3 }], ["/v1/completions", {
+      prompt: ["a", "b", "c"],
+    }]] as const
+  ) {
+    const engine = new FakeEngine({ stepDelay: 5 });
+    const { body: sent, ...init } = chatInit({ max_tokens: 4, deadline_ms: 60_000, ...body });
+    const { messages, ...fields } = JSON.parse(sent as string);
+    const asked = path === PATH ? { ...fields, messages } : fields;
+    const response = await createApp(engine).request(path, {
+      ...init,
+      body: JSON.stringify(asked),
+    });
+    await response.json();
+    const [first, second, third] = engine.requests.map(({ deadlineMs }) => deadlineMs!);
+    assertEquals([engine.requests.length, first], [3, 60_000]);
+    assert(second < 60_000 && third < second, `${second} ${third}`);
+  }
 });
 
 /** An engine whose queue is full at some calls. */
