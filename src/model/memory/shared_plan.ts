@@ -48,13 +48,9 @@ export function statesOf({ batchRows }: Pick<PlanRequest, "batchRows">, context:
   return Math.max(STATES, Math.ceil(sharedRows(context, batchRows) / context));
 }
 
-/** Pages of the states of one answer, which run a block each. */
-export function statePages(
-  request: Pick<PlanRequest, "answer" | "batchRows">,
-  context: number,
-): number {
-  const { maxTokens, blockLength } = request.answer;
-  return pagesFor(statesOf(request, context) * Math.min(blockLength, maxTokens, context - 1));
+/** Pages of one state of an answer, which runs a block: more of them take turns where they must. */
+export function statePages({ answer }: Pick<PlanRequest, "answer">, context: number): number {
+  return pagesFor(Math.min(answer.blockLength, answer.maxTokens, context - 1));
 }
 
 /**
@@ -79,11 +75,18 @@ export function sharedPlan(
   const one = Math.min(context, 2 * answer.maxTokens);
   const most = Math.max(2 * least, ANSWERS * pagesFor(one));
   const both = each.target + each.draft;
-  const fitting = least + Math.floor(free / both);
+  // States of one round first, then pages, then states of several answers: what there is no memory
+  // for takes turns.
+  const block = Math.min(answer.blockLength, answer.maxTokens, context - 1);
+  const room = (bytes: number) => Math.max(0, Math.floor(bytes / each.target));
+  const round = Math.max(0, pagesFor(statesOf(request, context) * block) - leastStates);
+  const ofRound = Math.min(round, room(free));
+  const left = free - ofRound * each.target;
+  const fitting = least + Math.floor(left / both);
   const pages = Math.max(least, cachePages ?? Math.min(most, fitting));
-  const bytes = (pages - least) * both;
-  // States of several answers, if there is still memory: else they take turns.
   const wanted = pagesFor(Math.min(rows, batchRows ?? SHARED_ROWS)) - leastStates;
-  const more = Math.max(0, Math.min(wanted, Math.floor((free - bytes) / each.target)));
+  const beyond = Math.min(Math.max(0, wanted - ofRound), room(left - (pages - least) * both));
+  const more = ofRound + beyond;
+  const bytes = (pages - least) * both;
   return { rows, pages, statePages: leastStates + more, bytes: bytes + more * each.target };
 }

@@ -265,7 +265,8 @@ for (const [weights, draftWeights] of [["stored", "stored"], ["q8", "q4"]] as co
       loadModel(anyGpu, dir, {
         context,
         precision: precisionOf(choice, {}, config),
-        shared: { pages: pagesFor(context) },
+        // The least: of a round, one state of a block at a time has keys of its own.
+        shared: { pages: pagesFor(context), statePages: 1 },
         onProgress: sample,
       });
     using target = await load(EMBEDDED_TARGET, weights);

@@ -21,12 +21,13 @@ Deno.test("pages fill the memory that a plan leaves, from one answer to sixteen"
     rows: 512,
     pages: 64,
     statePages: 16,
-    bytes: 48 * 1200 + 11 * 1000,
+    bytes: 48 * 1200 + 15 * 1000,
   });
-  assertEquals(plan(0), { rows: 512, pages: 16, statePages: 5, bytes: 0 });
-  // States of several answers come last.
-  assertEquals(plan(48 * 1200 + 3500).statePages, 8);
-  assertEquals(plan(10_000).pages, 16 + Math.floor(10_000 / 1200));
+  assertEquals(plan(0), { rows: 512, pages: 16, statePages: 1, bytes: 0 });
+  // The states of a round come first, those of several answers last.
+  assertEquals(plan(3500), { rows: 512, pages: 16, statePages: 4, bytes: 3000 });
+  assertEquals(plan(48 * 1200 + 4000 + 3500).statePages, 8);
+  assertEquals(plan(10_000).pages, 16 + Math.floor((10_000 - 4000) / 1200));
   // Guidance keeps two sequences: of one answer at the context length there is room for both.
   assertEquals(sharedPlan(REQUEST, 4096, EACH, Infinity).pages, 2 * pagesFor(4096));
   assertEquals(plan(Infinity, { cachePages: 100 }).pages, 100);
@@ -34,7 +35,7 @@ Deno.test("pages fill the memory that a plan leaves, from one answer to sixteen"
   assertEquals(plan(Infinity, { cache: false }), {
     rows: 512,
     pages: 16,
-    statePages: 5,
+    statePages: 1,
     bytes: 0,
   });
 });
