@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { type ForwardInput, GREEDY } from "../../src/denoise/predictor.ts";
 import { type Gpu, GpuError } from "../../src/gpu/device.ts";
 import { loadModel } from "../../src/model/loading/load.ts";
@@ -87,6 +87,8 @@ Deno.test("more rows than the device has workgroups to a dispatch go in several 
   assertEquals(model.readback.count, 2);
   const long = inputsOf(whole, [101]);
   await assertRejects(() => model.predict(long), GpuError, "101 rows in one forward pass");
+  // It is refused before it could join a pass with others.
+  assertThrows(() => model.predictJob(long), GpuError, "101 rows in one forward pass");
 });
 
 Deno.test({
