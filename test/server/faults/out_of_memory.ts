@@ -3,8 +3,8 @@
 import type { Fault } from "./fault.ts";
 import { ASKED } from "./light_load.ts";
 
-/** Needs larger buffers than any answer before. */
-const LARGE = { strategy: "plain", max_tokens: 400, block_length: 400, steps: 1 };
+/** Needs larger buffers than any answer before, and than the passes that are timed after loading: two rows a position. */
+const LARGE = { strategy: "plain", max_tokens: 400, block_length: 400, steps: 1, cfg_scale: 1 };
 
 export const outOfMemory: Fault = {
   kind: "memory used up",
