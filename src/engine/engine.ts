@@ -211,8 +211,8 @@ export class Engine implements LoadedModel {
   async timePasses(signal?: AbortSignal): Promise<void> {
     if ((this.#scheduler.figures.places ?? 1) < 2) return;
     using lane = this.#scheduler.visit({ priority: -MOST_PRIORITY, signal });
-    await timeFirstPasses(lane, "target", this.facts);
-    if (lane.draft) await timeFirstPasses(lane, "draft", this.facts);
+    await timeFirstPasses(lane.target, this.facts);
+    if (lane.draft) await timeFirstPasses(lane.draft, this.facts);
   }
 
   /** Frees the model, and the device if it was acquired for this model. */

@@ -16,14 +16,15 @@ import { Scratch } from "../gpu/scratch.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { Batching } from "./batch/batching.ts";
 import { KeyValuePool } from "./batch/key_value_pool.ts";
-import type {
-  BatchCanvas,
-  BatchModel,
-  JobResults,
-  PagePool,
-  PageReservation,
-  PassJob,
-  TogetherOptions,
+import {
+  type BatchCanvas,
+  type BatchModel,
+  type JobResults,
+  type PagePool,
+  type PageReservation,
+  type PassJob,
+  SHARED_ROWS,
+  type TogetherOptions,
 } from "./batch/pass_job.ts";
 import { Regions } from "./batch/regions.ts";
 import { DeviceCanvas } from "./canvas.ts";
@@ -59,9 +60,6 @@ export interface ForwardResult {
    */
   readonly hidden: ReadonlyMap<string, Float32Array>;
 }
-
-/** Rows of a pass that requests share, unless a sequence is longer. */
-const SHARED_ROWS = 512;
 
 /** What requests share of a model. */
 export interface SharedLimits {

@@ -145,17 +145,17 @@ async function loadFigures(
   const { Counter, Gauge, Histogram, Registry } = prometheus;
   const registry = new Registry();
   const registers = [registry];
-  for (const [name, help, valueOf] of TOTALS) {
+  const counter = (name: string, help: string, value: () => number) =>
     new Counter({
       name: `unmask_${name}_total`,
       help,
       registers,
       collect() {
         this.reset();
-        this.inc(valueOf(engine.totals));
+        this.inc(value());
       },
     });
-  }
+  for (const [name, help, valueOf] of TOTALS) counter(name, help, () => valueOf(engine.totals));
   new Counter({
     name: "unmask_answers_by_strategy_total",
     help: "Answers that were completed, by strategy",
@@ -169,15 +169,7 @@ async function loadFigures(
     },
   });
   for (const [name, help, valueOf] of LOAD_COUNTERS) {
-    new Counter({
-      name: `unmask_${name}_total`,
-      help,
-      registers,
-      collect() {
-        this.reset();
-        this.inc(valueOf(loadOf(engine)));
-      },
-    });
+    counter(name, help, () => valueOf(loadOf(engine)));
   }
   for (const [name, help, valueOf] of LOAD_GAUGES) {
     new Gauge({

@@ -1,9 +1,8 @@
 /** Passes that are timed before requests come, so that the first of them share passes as later ones do. */
 
-import { GREEDY } from "../../denoise/predictor.ts";
+import { GREEDY, type Predictor } from "../../denoise/predictor.ts";
 import type { ModelFacts } from "../loaded_model.ts";
 import { START_ROWS } from "./cost_curve.ts";
-import type { Lane } from "./lane.ts";
 
 /** Milliseconds of a pass beyond which larger ones are not tried: they are learnt from requests. */
 const LONGEST_PASS = 75;
@@ -13,16 +12,13 @@ const PASSES_EACH = 3;
 /**
  * Runs passes of some sizes, smallest first. Their costs are learnt by the scheduler, as those of all
  * passes.
- * @param lane one of low priority: requests that come meanwhile go first
- * @param model which of the lane's models
+ * @param predictor of a lane of low priority: requests that come meanwhile go first
  */
 export async function timeFirstPasses(
-  lane: Lane,
-  model: "target" | "draft",
+  predictor: Pick<Predictor, "predict">,
   { contextLength, maskTokenId }: Pick<ModelFacts, "contextLength" | "maskTokenId">,
   now: () => number = () => performance.now(),
 ): Promise<void> {
-  const predictor = lane[model];
   for (const rows of START_ROWS) {
     if (rows > contextLength) return;
     const ids = new Uint32Array(rows).fill(maskTokenId);
@@ -30,7 +26,7 @@ export async function timeFirstPasses(
     let shortest = Infinity;
     for (let pass = 0; pass < PASSES_EACH; pass++) {
       const start = now();
-      await predictor?.predict([input]);
+      await predictor.predict([input]);
       shortest = Math.min(shortest, now() - start);
     }
     if (shortest > LONGEST_PASS) return;

@@ -3,6 +3,7 @@
 import type { PagePool } from "../../model/batch/pass_job.ts";
 import { type LoadFigures, NO_LOAD } from "../load_figures.ts";
 import type { PassCall } from "./call.ts";
+import { jobsByPass, rowsOf } from "./pass_costs.ts";
 import type { PassModel } from "./policy.ts";
 
 /** The figures of a scheduler that are sums. */
@@ -17,15 +18,11 @@ export class LoadMeter {
 
   /** Counts a run of jobs. @param passes that they had at most */
   ran(model: PassModel, jobs: readonly PassCall["job"][], passes: number, ms: number): void {
-    let [count, requests, rows, most] = [0, 0, 0, 0];
-    for (let pass = 0; pass < passes; pass++) {
-      const within = jobs.filter((job) => job.passes > pass);
-      if (within.length === 0) break;
-      count++;
-      requests += within.length;
-      most = Math.max(most, within.length);
-      rows += within.reduce((sum, job) => sum + job.rows, 0);
-    }
+    const ran = jobsByPass(jobs, passes);
+    const count = ran.length;
+    const requests = ran.reduce((sum, within) => sum + within.length, 0);
+    const rows = ran.reduce((sum, within) => sum + rowsOf(within), 0);
+    const most = Math.max(0, ...ran.map((within) => within.length));
     const sums = this.#sums;
     this.#sums = {
       ...sums,

@@ -53,19 +53,23 @@ export class PassCosts {
   ): number[] {
     const curve = this.curves[model];
     const charges = jobs.map(() => 0);
-    const most = jobs.reduce((most, job) => Math.max(most, Math.min(passes, job.passes)), 0);
-    for (let pass = 0; pass < most; pass++) {
-      const within = jobs.filter((job) => job.passes > pass);
+    for (const within of jobsByPass(jobs, passes)) {
       const all = rowsOf(within);
-      for (const [i, { rows, passes }] of jobs.entries()) {
-        if (passes <= pass) continue;
-        charges[i] += chargedCost(curve, rows, all, within.length);
-        prices[i].shared(rows, all, within.length);
+      for (const [i, job] of jobs.entries()) {
+        if (!within.includes(job)) continue;
+        charges[i] += chargedCost(curve, job.rows, all, within.length);
+        prices[i].shared(job.rows, all, within.length);
       }
     }
     const sum = charges.reduce((sum, charge) => sum + charge, 0);
     return charges.map((charge) => milliseconds * charge / sum);
   }
+}
+
+/** The jobs in each pass of a run. @param passes that each job has at most */
+export function jobsByPass(jobs: Jobs, passes: number): Jobs[] {
+  const most = Math.min(passes, Math.max(0, ...jobs.map((job) => job.passes)));
+  return Array.from({ length: most }, (_, pass) => jobs.filter((job) => job.passes > pass));
 }
 
 /** Rows of jobs together. */

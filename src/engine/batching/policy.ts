@@ -97,6 +97,11 @@ export interface PolicyState {
 /** Priorities beyond ± this count as this. */
 export const MOST_PRIORITY = 8;
 
+/** The factor by which a priority shortens patience: two for each step. */
+export function urgencyOf(priority: number): number {
+  return 2 ** Math.max(-MOST_PRIORITY, Math.min(MOST_PRIORITY, priority));
+}
+
 /** The share of the budget up to which a job is small. */
 const SMALL = 1 / 4;
 
@@ -178,8 +183,7 @@ function inOrder(pending: readonly PendingJob[], state: PolicyState): readonly n
   const round = Math.min(sum, roundOf(pending, state));
   const stretch = pending.length * round / sum;
   const due = pending.map(({ since, priority, begun }, job) => {
-    const hurry = Math.max(-MOST_PRIORITY, Math.min(MOST_PRIORITY, priority));
-    const patience = alone[job] * stretch * 2 ** -hurry;
+    const patience = alone[job] * stretch / urgencyOf(priority);
     return since + patience - (begun ? 0 : roundsBeforeText * round);
   });
   return due.map((_, job) => job).sort((a, b) =>

@@ -14,10 +14,10 @@ import { type LaneCall, PassRunner, type SharedModels } from "./pass_runner.ts";
 import {
   choosePass,
   graceUntil,
-  MOST_PRIORITY,
   type PendingJob,
   POLICY_SETTINGS,
   type PolicyState,
+  urgencyOf,
 } from "./policy.ts";
 
 /** Settings of a scheduler. */
@@ -256,8 +256,7 @@ interface Work {
 
 /** The work that has waited longest; with each step of priority, time counts twice. */
 function longestWaiting(works: readonly Work[], now: number): Work {
-  const waited = ({ lane: { priority }, call }: Work) =>
-    (now - call.since) * 2 ** Math.max(-MOST_PRIORITY, Math.min(MOST_PRIORITY, priority));
+  const waited = ({ lane: { priority }, call }: Work) => (now - call.since) * urgencyOf(priority);
   return works.reduce((longest, work) => waited(work) > waited(longest) ? work : longest);
 }
 

@@ -38,12 +38,7 @@ export class Batching {
     opened.forEach((sequence, i) => checkInput(context.config, sequence, `sequences[${i}]`));
     const canvas = new HostCanvas(
       opened.map(withoutIdleGuidance),
-      {
-        ...pool,
-        book: pool.book,
-        known: pool.known,
-        reserved: reserved as Reservation | undefined,
-      },
+      { book: pool.book, known: pool.known, reserved: reserved as Reservation | undefined },
       { steps: stepsJob, states: statesJob },
     );
     this.checkRows(canvas.all.reduce((sum, { ids }) => sum + ids.length, 0));

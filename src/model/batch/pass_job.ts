@@ -9,6 +9,9 @@ import type {
   Prediction,
 } from "../../denoise/predictor.ts";
 
+/** Rows of a pass that requests share, unless a sequence is longer. */
+export const SHARED_ROWS = 512;
+
 /** Work of one request for one forward pass, or for several in a row. It is run once. */
 export interface PassJob<T> {
   /** Rows of its widest pass: shadows, twins and states included. */

@@ -3,13 +3,12 @@
 import type { Gpu } from "../../gpu/device.ts";
 import { elementBytes } from "../../gpu/kernel.ts";
 import { PAGE_POSITIONS, pagesFor } from "../batch/page_book.ts";
+import { SHARED_ROWS } from "../batch/pass_job.ts";
 import { headShape } from "../forward_pass.ts";
 import { keptElement } from "../kv_cache.ts";
 import type { ModelConfig } from "../model_config.ts";
 import type { PlanRequest } from "./plan_request.ts";
 
-/** Rows of a shared pass, unless an answer has more. */
-const SHARED_ROWS = 512;
 /** States in a round of proposals, unless a request asks for more: one answer may have as many rows. */
 const STATES = 5;
 /** Answers side by side for which there are pages, if there is memory. */
@@ -48,9 +47,13 @@ export function statesOf({ batchRows }: Pick<PlanRequest, "batchRows">, context:
   return Math.max(STATES, Math.ceil(sharedRows(context, batchRows) / context));
 }
 
-/** Pages of one state of an answer, which runs a block: more of them take turns where they must. */
-export function statePages({ answer }: Pick<PlanRequest, "answer">, context: number): number {
-  return pagesFor(Math.min(answer.blockLength, answer.maxTokens, context - 1));
+/** Pages of states of an answer, which run a block each; by default of one: more take turns where they must. */
+export function statePages(
+  { answer }: Pick<PlanRequest, "answer">,
+  context: number,
+  states = 1,
+): number {
+  return pagesFor(states * Math.min(answer.blockLength, answer.maxTokens, context - 1));
 }
 
 /**
@@ -77,9 +80,8 @@ export function sharedPlan(
   const both = each.target + each.draft;
   // States of one round first, then pages, then states of several answers: what there is no memory
   // for takes turns.
-  const block = Math.min(answer.blockLength, answer.maxTokens, context - 1);
   const room = (bytes: number) => Math.max(0, Math.floor(bytes / each.target));
-  const round = Math.max(0, pagesFor(statesOf(request, context) * block) - leastStates);
+  const round = statePages(request, context, statesOf(request, context)) - leastStates;
   const ofRound = Math.min(round, room(free));
   const left = free - ofRound * each.target;
   const fitting = least + Math.floor(left / both);
