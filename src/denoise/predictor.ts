@@ -132,9 +132,10 @@ export interface Canvas {
    */
   hasTwin(step: CanvasStep): boolean;
   /**
-   * Runs the steps in order and reads back once. An aborted signal ends it between two steps if
-   * steps are slow, else after all of them; the canvas is then unusable.
-   * @returns for each step and sequence the commits, positions ascending
+   * Runs the steps in order and reads back once; or only the first of them, at least one, where
+   * other requests share the passes. An aborted signal ends it between two steps if steps are slow,
+   * else after all of them; the canvas is then unusable.
+   * @returns for each step that ran and each sequence the commits, positions ascending
    * @throws the signal's reason
    * @throws {RangeError} for a step that {@linkcode Canvas.hasTwin} refuses
    */

@@ -24,7 +24,7 @@ import {
 export interface StepRunner {
   /** Number of steps that should be passed to `run` together. */
   readonly chunkLength: number;
-  /** Runs all steps of a chunk or only the first. @returns the commits of the steps that ran */
+  /** Runs the steps of a chunk, or the first of them. @returns the commits of those that ran */
   run(chunk: readonly CanvasStep[], state: readonly Sequence[]): Promise<Commit[][][]>;
   /** Sets the ids of the next run, if the runner keeps ids. */
   setIds(sequence: number, ids: Uint32Array, unconditionalIds?: Uint32Array): void;

@@ -67,7 +67,7 @@ export function timedPredictor(predictor: Predictor, observer: PredictorObserver
       const canvas = await predictor.openCanvas!(sequences);
       const run: Canvas["run"] = async (steps, signal) => {
         const { result, time } = await timed(() => canvas.run(steps, signal));
-        if (steps.length > 0) observer.ran(steps, time);
+        if (result.length > 0) observer.ran(steps.slice(0, result.length), time);
         return result;
       };
       const predict: Canvas["predict"] = async (asked, cache) => {

@@ -1,7 +1,6 @@
 /** Calls of a request, as the scheduler runs them. */
 
-import type { CanvasStep, Commit } from "../../denoise/predictor.ts";
-import type { BatchCanvas, PassJob } from "../../model/batch/pass_job.ts";
+import type { PassJob } from "../../model/batch/pass_job.ts";
 import type { PassModel } from "./policy.ts";
 
 /** A call that waits, or that runs. */
@@ -51,72 +50,29 @@ export class AloneCall<T = unknown> extends Call<T> {
   }
 }
 
-/** A call that takes a part in shared passes. */
-export abstract class PassCall<T = unknown, R = unknown> extends Call<T> {
-  /** Its job for the next run. */
-  abstract job: PassJob<R>;
-
-  /** @param since milliseconds at which its job was ready to run */
-  constructor(readonly model: PassModel, public since: number) {
-    super();
-  }
-
-  /** Makes the job anew, since each is run once. @throws what making it throws */
-  abstract renew(): void;
-  /** Takes the job's result. If that was only a part, the call has a job for the rest now. */
-  abstract take(result: R, now: number): void;
-}
-
-/** A call whose job is done in one run. */
-export class SingleCall<T> extends PassCall<T, T> {
+/** A call that takes a part in one run of shared passes. */
+export class PassCall<T = unknown> extends Call<T> {
   readonly #make: () => PassJob<T>;
+  /** Its job for the next run. */
   job: PassJob<T>;
 
-  /** @throws what `make` throws */
-  constructor(model: PassModel, since: number, make: () => PassJob<T>) {
-    super(model, since);
+  /**
+   * @param since milliseconds at which it was asked for
+   * @throws what `make` throws
+   */
+  constructor(readonly model: PassModel, readonly since: number, make: () => PassJob<T>) {
+    super();
     this.#make = make;
     this.job = make();
   }
 
+  /** Makes the job anew, since each is run once. @throws what making it throws */
   renew(): void {
     this.job = this.#make();
   }
 
+  /** Takes the job's result. */
   take(result: T): void {
     this.done(result);
-  }
-}
-
-/** A call of steps on a canvas, which may take several runs. It gives the commits of all steps. */
-export class StepsCall extends PassCall<Commit[][][], Commit[][][]> {
-  readonly #canvas: Pick<BatchCanvas, "stepsJob">;
-  readonly #steps: readonly CanvasStep[];
-  readonly #commits: Commit[][][] = [];
-  job: PassJob<Commit[][][]>;
-
-  /** @throws what {@linkcode BatchCanvas.stepsJob} throws */
-  constructor(
-    model: PassModel,
-    since: number,
-    canvas: Pick<BatchCanvas, "stepsJob">,
-    steps: readonly CanvasStep[],
-  ) {
-    super(model, since);
-    this.#canvas = canvas;
-    this.#steps = steps;
-    this.job = canvas.stepsJob(steps);
-  }
-
-  renew(): void {
-    this.job = this.#canvas.stepsJob(this.#steps.slice(this.#commits.length));
-  }
-
-  take(commits: Commit[][][], now: number): void {
-    if (commits.length === 0) throw new Error("none of a job's steps were run");
-    this.#commits.push(...commits);
-    if (this.#commits.length >= this.#steps.length) return this.done(this.#commits);
-    this.since = now;
-    this.renew();
   }
 }

@@ -4,12 +4,13 @@ import type {
   Canvas,
   CanvasSequence,
   CanvasStep,
+  Commit,
   ForwardInput,
   Prediction,
   Predictor,
 } from "../../denoise/predictor.ts";
 import type { BatchCanvas, BatchModel, PageReservation } from "../../model/batch/pass_job.ts";
-import { AloneCall, type Call, SingleCall, StepsCall } from "./call.ts";
+import { AloneCall, type Call, PassCall } from "./call.ts";
 import type { CostCurve } from "./cost_curve.ts";
 import type { PassModel } from "./policy.ts";
 import { RowPrice } from "./row_price.ts";
@@ -138,7 +139,7 @@ export class Lane {
   ): Promise<Prediction[][]> {
     if (inputs.length === 0) return [];
     this.#checkOpen();
-    const call = new SingleCall(name, this.#host.now(), () => model.predictJob(inputs));
+    const call = new PassCall(name, this.#host.now(), () => model.predictJob(inputs));
     if (call.job.rows <= model.mostRows || inputs.length === 1) return await this.#run(call);
     const half = inputs.length >> 1;
     const parts = [inputs.slice(0, half), inputs.slice(half)];
@@ -161,13 +162,22 @@ export class Lane {
         if (steps.length === 0) return [];
         this.#checkOpen();
         signal?.throwIfAborted();
-        return await this.#run(new StepsCall(name, now(), canvas, steps), signal);
+        const commits: Commit[][][] = [];
+        // What a target has committed may be shown. A draft's steps are wanted together.
+        do {
+          const rest = steps.slice(commits.length);
+          const call = new PassCall(name, now(), () => canvas.stepsJob(rest));
+          const ran = await this.#run(call, signal);
+          if (ran.length === 0) throw new Error("none of a job's steps were run");
+          commits.push(...ran);
+        } while (name === "draft" && commits.length < steps.length);
+        return commits;
       },
       predict: async (asked, cache: NonNullable<CanvasStep["cache"]>) => {
         if (asked.length === 0) return [];
         this.#checkOpen();
         const make = () => canvas.statesJob(asked, cache);
-        return await this.#run(new SingleCall(name, now(), make));
+        return await this.#run(new PassCall(name, now(), make));
       },
       setIds: (sequence, ids, unconditional) => canvas.setIds(sequence, ids, unconditional),
       destroy: () => this.#destroy(canvas),

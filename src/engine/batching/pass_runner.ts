@@ -151,7 +151,7 @@ export class PassRunner {
       this.costs.learnTurnaround((now - call.since) / Math.min(passes, jobs[i].passes));
       if (call.isOver) return;
       try {
-        call.take(results[i], now);
+        call.take(results[i]);
       } catch (error) {
         call.fail(error);
       }

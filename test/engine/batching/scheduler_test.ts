@@ -284,17 +284,29 @@ Deno.test("inputs that do not fit one pass take several; one that does not is ru
   assertEquals(await lane.target.predict([]), []);
 });
 
-Deno.test("steps that a run leaves are run by the next, and come back together", async () => {
-  const { target, enter } = schedule({}, {
-    choose: (pending) => ({ model: pending[0].model, jobs: [0], passes: 2 }),
+Deno.test("of steps that one run does not all have, a target gives those that ran, a draft all", async () => {
+  const choose: NonNullable<SchedulerOptions["choose"]> = ([{ model }]) => ({
+    model,
+    jobs: [0],
+    passes: 2,
   });
-  const lane = await enter();
+  const target = new ToyBatchModel();
+  const draft = new ToyBatchModel();
+  const scheduler = new Scheduler({ target, draft }, { choose, maxRunning: 1, maxWaiting: 1 });
+  const lane = await scheduler.enter({ pages: 0 });
+  const steps = Array.from({ length: 5 }, () => step(5));
   const canvas = await lane.target.openCanvas!([sequence(5)]);
-  const commits = await canvas.run([step(5), step(5), step(5), step(5), step(5)]);
-  assertEquals(commits.map(([own]) => own.length), [1, 1, 1, 1, 1]);
-  assertEquals(target.runs, [1, 1, 1]);
+  const commits = await canvas.run(steps);
+  assertEquals(commits.map(([own]) => own.length), [1, 1]);
+  assertEquals((await canvas.run(steps.slice(2, 3))).length, 1);
+  assertEquals(target.runs, [1, 1]);
   assertEquals(await canvas.run([]), []);
   canvas.destroy();
+  const drafted = await lane.draft!.openCanvas!([sequence(5)]);
+  assertEquals((await drafted.run(steps)).map(([own]) => own.length), [1, 1, 1, 1, 1]);
+  assertEquals(draft.runs, [1, 1, 1]);
+  drafted.destroy();
+  lane.close();
 });
 
 Deno.test("as many as may run and wait; the next is told to come back", async () => {
