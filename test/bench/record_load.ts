@@ -7,8 +7,10 @@
  */
 
 import type { RecordedAnswer, RecordedJob } from "../../src/bench/simulation/recorded.ts";
-import type { Canvas, ForwardInput, Predictor } from "../../src/denoise/predictor.ts";
+import type { ForwardInput } from "../../src/denoise/predictor.ts";
 import { parseAccuracyFile } from "../../src/evaluate/accuracy.ts";
+import type { GenerateRequest } from "../../src/engine/request.ts";
+import type { BatchCanvas, BatchModel } from "../../src/model/batch/pass_job.ts";
 import { loadEngine } from "../../src/engine/load.ts";
 
 const MODEL = "models/tiny-target";
@@ -26,9 +28,10 @@ const CANVASES = [
 const SETTINGS = [
   { strategy: "plain", cache: "none" },
   { strategy: "plain", cache: "dual" },
+  { strategy: "plain", cache: "dual", blockLength: 8 },
   { strategy: "threshold", cache: "none" },
   { strategy: "threshold", cache: "dual" },
-] as const;
+] as const satisfies readonly Partial<GenerateRequest>[];
 /** Rows of the passes that are timed, and how often. */
 const ROWS = [1, 4, 8, 16, 32, 48, 64, 96, 128, 192, 256, 384, 512];
 const TURNS = 15;
@@ -53,17 +56,22 @@ async function recordAnswers(): Promise<void> {
       const canvas = CANVASES[i % CANVASES.length];
       jobs = [];
       let beforeText: number | undefined;
+      let steps = 0;
       for await (
         const event of engine.generate({ messages, seed: 0, ...canvas, ...setting })
       ) {
-        if (event.type === "step" && event.delta !== "") beforeText ??= jobs.length;
+        if (event.type === "step") {
+          steps++;
+          if (event.delta !== "") beforeText ??= steps;
+        }
         if (event.type !== "end") continue;
         const { completionTokens } = event.usage;
-        const name = `${setting.strategy}+${setting.cache}`.replace("+none", "");
+        const blocks = "blockLength" in setting ? `, blocks of ${setting.blockLength}` : "";
+        const name = `${setting.strategy}+${setting.cache}`.replace("+none", "") + blocks;
         answers.push({
           setting: name,
           tokens: completionTokens,
-          beforeText: beforeText ?? jobs.length,
+          beforeText: beforeText ?? steps,
           jobs,
         });
         console.log(
@@ -88,35 +96,35 @@ async function recordAnswers(): Promise<void> {
   );
 }
 
-/** Tells of each call of a predictor what job it is. */
-function watch(predictor: Predictor, asked: (job: RecordedJob) => void): void {
-  const predict = predictor.predict.bind(predictor);
-  const openCanvas = predictor.openCanvas!.bind(predictor);
-  predictor.predict = (inputs) => {
+/** Tells of each job that is made; of one request alone, each runs whole. */
+function watch(model: BatchModel, asked: (job: RecordedJob) => void): void {
+  const predictJob = model.predictJob.bind(model);
+  const open = model.canvas.bind(model);
+  model.predictJob = (inputs) => {
     asked({ rows: [inputs.reduce((sum, input) => sum + rowsOf(input), 0)] });
-    return predict(inputs);
+    return predictJob(inputs);
   };
-  predictor.openCanvas = async (sequences) => {
-    const canvas = await openCanvas(sequences);
+  model.canvas = (sequences, reserved) => {
+    const canvas = open(sequences, reserved);
     const length = sequences.reduce((sum, { ids }) => sum + ids.length, 0);
     const whole = (horizon = length) => Math.min(horizon, length);
     return {
       hasTwin: (step) => canvas.hasTwin(step),
-      setIds: (...args: Parameters<Canvas["setIds"]>) => canvas.setIds(...args),
+      setIds: (...args: Parameters<BatchCanvas["setIds"]>) => canvas.setIds(...args),
       destroy: () => canvas.destroy(),
-      run: (steps, signal) => {
+      stepsJob: (steps) => {
         const rows = steps.map(({ cache, horizon }) =>
           typeof cache === "object" ? cache.end - cache.first : whole(horizon)
         );
         if (rows.length > 0) asked({ rows, refreshes: steps[0].cache === "refresh" });
-        return canvas.run(steps, signal);
+        return canvas.stepsJob(steps);
       },
-      predict: (states, cache) => {
+      statesJob: (states, cache) => {
         const rows = typeof cache === "object"
           ? states.length * (cache.end - cache.first)
           : states.reduce((sum, { ids }) => sum + ids.length, 0);
         asked({ rows: [rows], refreshes: cache === "refresh" });
-        return canvas.predict(states, cache);
+        return canvas.statesJob(states, cache);
       },
     };
   };

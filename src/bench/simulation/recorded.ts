@@ -14,11 +14,11 @@ export interface RecordedJob {
 
 /** What one answer asked of the model. */
 export interface RecordedAnswer {
-  /** The strategy, and its cache if it has one. */
+  /** The strategy, its cache if it has one, and the length of blocks if it is not the model's. */
   readonly setting: string;
   /** Tokens of the answer. */
   readonly tokens: number;
-  /** Jobs up to the first text. */
+  /** Passes up to the first text. */
   readonly beforeText: number;
   readonly jobs: readonly RecordedJob[];
 }

@@ -160,7 +160,7 @@ function simulatedCurve(
 /** 64 steps, four between two readbacks. */
 function stepsOf(rows: number): RecordedAnswer {
   const job = { rows: [rows, rows, rows, rows] };
-  return { setting: "steps", tokens: 64, beforeText: 4, jobs: new Array(16).fill(job) };
+  return { setting: "steps", tokens: 64, beforeText: 16, jobs: new Array(16).fill(job) };
 }
 
 /**

@@ -67,9 +67,10 @@ export interface LoadOutcome {
 interface Request {
   readonly answer: RecordedAnswer;
   readonly asked: number;
-  /** Its next job, and the passes of it that have run. */
+  /** Its next job, the passes of it that have run, and those of all jobs. */
   job: number;
   passes: number;
+  ran: number;
   /** When that job waits for a pass. */
   since: number;
   firstText: number;
@@ -109,7 +110,7 @@ export function simulateLoad(
         continue;
       }
       const answer = answers[Math.floor(draw() * answers.length)];
-      waiting.push({ answer, asked, job: 0, passes: 0, since: 0, firstText: 0 });
+      waiting.push({ answer, asked, job: 0, passes: 0, ran: 0, since: 0, firstText: 0 });
     }
     while (waiting.length > 0 && running.length < way.running) {
       const request = waiting.shift()!;
@@ -171,10 +172,11 @@ export function simulateLoad(
       const { answer } = request;
       request.since = host;
       request.passes += choice.passes;
+      request.ran += choice.passes;
+      if (request.ran >= answer.beforeText) request.firstText ||= host;
       if (request.passes < answer.jobs[request.job].rows.length) continue;
       request.passes = 0;
       request.job++;
-      if (request.job === answer.beforeText) request.firstText = host;
       if (request.job < answer.jobs.length) continue;
       firstText.push(request.firstText - request.asked);
       total.push(host - request.asked);
@@ -202,7 +204,7 @@ export function simulateLoad(
 }
 
 function jobOf(request: Request): WaitingJob {
-  const { answer, job, passes, since } = request;
+  const { answer, job, passes, ran, since } = request;
   const { rows, refreshes = false } = answer.jobs[job];
   const left = rows.slice(passes);
   return {
@@ -213,7 +215,7 @@ function jobOf(request: Request): WaitingJob {
     refreshes: refreshes && passes === 0,
     since,
     priority: 0,
-    begun: job >= answer.beforeText,
+    begun: ran >= answer.beforeText,
     index: job,
   };
 }

@@ -8,8 +8,8 @@
  * that a full canvas and a step of 32 rows are slowed alike. Jobs whose request has shown no text
  * are due some rounds earlier; a round is the time in which all jobs that wait run once. The first
  * due goes first and decides the model; the pass is filled with others of that model, in the order
- * in which they are due, up to a budget of rows: nearly where a row is cheapest, and less while a
- * request waits for its first text, so that its passes are short.
+ * in which they are due, up to a budget of rows: nearly where a row is cheapest, and fewer while a
+ * request waits for its first text, so that its passes are short; but room for all that do.
  *
  * Bounded waiting: with at most `n` jobs waiting at once, each begins within
  *
@@ -75,8 +75,8 @@ export interface PolicySettings {
 /** Settings unless asked otherwise. */
 export const POLICY_SETTINGS: PolicySettings = {
   dearer: 0.03,
-  dearerBeforeText: 0.1,
-  roundsBeforeText: 4,
+  dearerBeforeText: 0.6,
+  roundsBeforeText: 8,
   refreshShare: 0.5,
   longestPass: 250,
   longestChain: 200,
@@ -166,8 +166,12 @@ function budgetOf(
   const { mostRows, settings = POLICY_SETTINGS } = state;
   const curve = curveOf(model, state);
   const least = curve.budget(mostRows, settings.dearerBeforeText);
-  if (pending.some((job) => job.model === model && !job.begun)) return least;
   const usual = curve.budget(mostRows, settings.dearer);
+  const textless = pending.filter((job) => job.model === model && !job.begun);
+  // All of these at once: apart, they would wait for each other.
+  if (textless.length > 0) {
+    return Math.max(least, Math.min(usual, textless.reduce((sum, { rows }) => sum + rows, 0)));
+  }
   return curve.cost(usual) <= settings.longestPass ? usual : least;
 }
 

@@ -17,18 +17,18 @@ const FLAT = CostCurve.from([1, 32, 256, 512].map((rows) => ({
   milliseconds: Math.max(20, rows * 20 / 256),
 })));
 const SERVER = { ...SIMULATED_SERVER, curve: FLAT };
-/** Two jobs of two steps; the first text after the first. */
+/** Two jobs of two steps; the first text after the first job. */
 const SHORT: RecordedAnswer = {
   setting: "short",
   tokens: 8,
-  beforeText: 1,
+  beforeText: 2,
   jobs: [{ rows: [32, 32] }, { rows: [32, 32] }],
 };
 /** A canvas that is refreshed and stepped through, three blocks. */
 const LONG: RecordedAnswer = {
   setting: "long",
   tokens: 96,
-  beforeText: 2,
+  beforeText: 5,
   jobs: Array.from({ length: 3 }, () => [
     { rows: [200], refreshes: true },
     { rows: [32, 32, 32, 32] },

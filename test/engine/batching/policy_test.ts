@@ -87,6 +87,10 @@ Deno.test("a request without text goes before others that came alike, not before
 Deno.test("passes are shorter while a request waits for its first text", () => {
   const rowsOf = (pending: PendingJob[]) => 32 * choosePass(pending, stateOf(cpu)).jobs.length;
   assert(rowsOf([...steps(30), { ...STEP, begun: false }]) < rowsOf(steps(31)));
+  // Those that wait for it do so together, up to the usual budget.
+  const textless = steps(3, { begun: false });
+  assertEquals(choosePass([...steps(28), ...textless], stateOf(cpu)).jobs, [28, 29, 30]);
+  assertEquals(rowsOf(steps(31, { begun: false })), rowsOf(steps(31)));
 });
 
 Deno.test("a higher priority goes first, a lower one last", () => {
