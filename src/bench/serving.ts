@@ -3,6 +3,7 @@
  * the passes of the model cost, measured in between, tells how much sharing them could gain.
  */
 
+import { PLAIN } from "../denoise/strategy.ts";
 import type { Engine } from "../engine/engine.ts";
 import { loadEngine } from "../engine/load.ts";
 import type { LoadFigures } from "../engine/load_figures.ts";
@@ -36,7 +37,7 @@ const CONSTRAINT: GenerateRequest["constraint"] = {
  */
 export function servedSettings(only: readonly string[]): readonly Setting[] {
   return chosenSettings(only, [
-    { strategy: "plain", constraint: CONSTRAINT },
+    { strategy: PLAIN, constraint: CONSTRAINT },
     { strategy: "threshold", constraint: CONSTRAINT },
   ]);
 }

@@ -37,8 +37,6 @@ export interface LogitSource {
     choice: StepChoice,
     k: number,
   ): Promise<RankedRow[]>;
-  /** Logits at the first of the positions that were last ranked, `[vocabulary]`. */
-  firstLogits(): Promise<Float32Array>;
 }
 
 /** How an answer is denoised. */
@@ -122,8 +120,11 @@ export async function* constrainedSteps(
       let chosen = await chosenOf(window, rows, first + start, choice, options);
       if (chosen.length === 0) {
         // Everything before the first mask is decided, so that not many tokens need to be listed.
-        const allowed = window.allowed(rows[0].position - first - start);
-        chosen = [chooseOf(allowed, rows[0], await model.firstLogits(), choice)];
+        const [row] = rows;
+        const allowed = window.allowed(row.position - first - start);
+        const logits = await model.logitsAt({ ids: seen, positions: positions.subarray(0, 1) });
+        nfe++;
+        chosen = [chooseOf(allowed, row, logits, choice)];
       }
       yield made(
         await commitEach(window, passing(chosen, options), first + start, options, commit),

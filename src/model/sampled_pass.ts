@@ -149,7 +149,7 @@ export function recordChanges(
 }
 
 /** Reads the first words of several tensors back at once; an absent one has none. */
-export async function readTogether(
+async function readTogether(
   { recorder, scratch }: PredictionContext,
   readback: Readback,
   parts: readonly (readonly [Tensor | undefined, words: number])[],

@@ -34,7 +34,6 @@ for (const name of ["mha-f32", "gqa-bf16"]) {
       const positions = Uint32Array.from({ length: 40 }, (_, i) => 6 + i);
       const logits = await model.logitsAt({ ids, positions });
       const found = await model.rankAt({ ids, positions }, choice, 64);
-      assertEquals(await model.firstLogits(), logits.slice(0, embeddingSize));
       for (const [i, row] of found.entries()) {
         const own = logits.slice(i * embeddingSize, (i + 1) * embeddingSize);
         const expected = rankRow(own, positions[i], choice, 64);

@@ -206,7 +206,7 @@ Deno.test("a lane that was closed takes no more calls, and ends those that wait"
 });
 
 Deno.test("work that uses the model directly runs alone, and takes turns with passes", async () => {
-  const { target, scheduler, enter } = schedule();
+  const { target, enter } = schedule();
   const [own, other] = await Promise.all([enter(), enter()]);
   const order: string[] = [];
   const alone = async (name: string) => {
@@ -227,9 +227,7 @@ Deno.test("work that uses the model directly runs alone, and takes turns with pa
   };
   await Promise.all([works(), passes()]);
   assertEquals(order, ["a", "pass", "b", "pass", "c", "pass"]);
-  const before = scheduler.turns;
   await assertRejects(() => own.alone(() => Promise.reject(new Error("own"))), Error, "own");
-  assertEquals(scheduler.turns, before + 1);
   assert((await other.target.predict([input(3)])).length === 1);
   assertEquals(new AloneCall(() => Promise.resolve(), 0).isOver, false);
 });
