@@ -38,7 +38,7 @@ import { addMagnitudes, type Magnitudes, noMagnitudes } from "./magnitudes.ts";
 import { StepPace } from "./step_pace.ts";
 import { observedPass } from "./observed_pass.ts";
 import type { PredictionContext } from "./prediction_pass.ts";
-import type { RankChoice, RankedRow } from "./ranked_pass.ts";
+import type { RankChoice, Ranking } from "./ranked_pass.ts";
 import { packRows, rowsOf, withoutIdleGuidance } from "./rows.ts";
 import { groupsOf, topTokensOf, uploadRows } from "./whole_pass.ts";
 
@@ -180,7 +180,7 @@ export class Model implements Predictor, BatchModel, Disposable {
     asked: Pick<ForwardInput, "ids" | "positions">,
     choice: RankChoice,
     k: number,
-  ): PassJob<RankedRow[]> {
+  ): PassJob<Ranking> {
     return this.#batching.rankJob(asked, choice, k);
   }
 
@@ -288,15 +288,15 @@ export class Model implements Predictor, BatchModel, Disposable {
   }
 
   /**
-   * Ranks the tokens at some positions of one sequence. Only the best are read back, and what the
-   * softmax of each row needs.
+   * Ranks the tokens at some positions of one sequence. Only the best are read back, what the softmax
+   * of each row needs, and all logits of the first.
    * @param k tokens that are ranked, at most 256
    */
   async rankAt(
     asked: Pick<ForwardInput, "ids" | "positions">,
     choice: RankChoice,
     k: number,
-  ): Promise<RankedRow[]> {
+  ): Promise<Ranking> {
     const [ranked] = await this.runTogether([this.rankJob(asked, choice, k)], 1);
     return ranked;
   }

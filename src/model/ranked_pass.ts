@@ -6,12 +6,13 @@ import { logitCutoff } from "../kernels/logit_cutoff.ts";
 import { MOST_RANKED, RANKED_WORDS, rankTokens } from "../kernels/rank_tokens.ts";
 import { NO_TOKEN } from "../kernels/step_plan.ts";
 import { recordLogits } from "./logits.ts";
+import type { ModelConfig } from "./model_config.ts";
 import { normAsked, type PredictionContext, uploadScratch } from "./prediction_pass.ts";
 import { recordChanges, sampledRows, uploadChanges } from "./sampled_pass.ts";
 
 /**
- * Tokens that are tried at a constrained position, the best first. They are all that is read back of a
- * row: which tokens a position may take depends on all states that it may stand behind, so that a list
+ * Tokens that are tried at a constrained position, the best first. They are all that is read back of
+ * a row, but for the first one: which tokens a position may take depends on all states that it may stand behind, so that a list
  * of them, or a bitmap of the vocabulary, costs more to make than to try these: 2.8 ms a position
  * instead of 0.03, with 2048 tokens and a schema of two texts and a number.
  */
@@ -56,6 +57,14 @@ export interface RankedRow {
   readonly likeliest: readonly ScoredToken[];
 }
 
+/** The rows that one question ranks. */
+export interface Ranking {
+  /** In the order in which they were asked. */
+  readonly rows: readonly RankedRow[];
+  /** All logits of the first of them, as the model gives them, `[vocabulary]`. */
+  readonly firstLogits: Float32Array;
+}
+
 /** Rows of hidden states, and how their tokens are ranked. */
 export interface RankQuestion {
   readonly rows: readonly number[];
@@ -72,22 +81,22 @@ export function checkRanked(k: number): void {
   throw new RangeError(`k is ${k}, expected a whole number from 1 to ${MOST_RANKED}`);
 }
 
-/** Words that a ranking leaves to be read back: sums, best tokens, those that pass, the likeliest. */
+/** Words that a ranking leaves of its rows: sums, best tokens, those that pass, the likeliest. */
 function wordsOf({ rows, choice: { sampling }, k }: RankQuestion): readonly number[] {
   const { topK, topP, minP, likeliest = 0 } = sampling ?? {};
   const filters = topK !== undefined || topP !== undefined || minP !== undefined;
   return [1, k, filters ? k : 0, likeliest].map((each) => RANKED_WORDS * each * rows.length);
 }
 
-/** All of them. */
-export function rankedWords(question: RankQuestion): number {
-  return wordsOf(question).reduce((sum, words) => sum + words, 0);
+/** Words that a ranking leaves to be read back: those of its rows, behind the first one's logits. */
+export function rankedWords(question: RankQuestion, { embeddingSize }: ModelConfig): number {
+  return wordsOf(question).reduce((sum, words) => sum + words, embeddingSize);
 }
 
 /**
  * Records the rankings of rows, in pieces whose logits are in memory together. Its data is uploaded at
  * once: what was recorded with other data must be submitted before.
- * @param to `[rankedWords(question)]`, where {@linkcode rankingOf} finds them
+ * @param to `[rankedWords]`, where {@linkcode rankingOf} finds them
  */
 export function recordRanking(
   context: PredictionContext,
@@ -95,7 +104,7 @@ export function recordRanking(
   question: RankQuestion,
   to: Tensor,
 ): void {
-  const { recorder, scratch, weights } = context;
+  const { recorder, scratch, config, weights } = context;
   const { rows, positions, choice, k } = question;
   const { temperature, seed, step, sampling } = choice;
   const columns = weights.head.columns;
@@ -113,6 +122,7 @@ export function recordRanking(
     const part = (tensor: Tensor, each: number) => tensor.window(each * first, each * most);
     const piece = (tensor: Tensor) => tensor.window(PIECE * first / most, PIECE);
     const raw = recordLogits(context, normAsked(context, hidden, piece(index), count), count);
+    if (first === 0) recorder.copy(raw, to, 4 * config.embeddingSize);
     const logits = recordChanges(context, raw, count, adjustments, { changes });
     const shared = { positions: piece(places), sums: part(sums!, RANKED_WORDS) };
     const asked = { rows: count, columns, temperature, seed, step };
@@ -131,21 +141,23 @@ export function recordRanking(
     }
     rank(best!, k, { logits });
   }
-  let end = 0;
+  let end = config.embeddingSize;
   for (const [i, tensor] of found.entries()) {
     if (tensor) recorder.copy(tensor, to.part(end, words[i]), 4 * words[i]);
     end += words[i];
   }
 }
 
-/** The rankings, from the bytes that were read back. @param first byte at which they begin */
+/** The ranking, from the bytes that were read back. @param first byte at which it begins */
 export function rankingOf(
   bytes: ArrayBuffer,
   question: RankQuestion,
-  { embeddingSize }: PredictionContext["config"],
+  { embeddingSize }: ModelConfig,
   first: number,
-): RankedRow[] {
+): Ranking {
   const { positions, choice: { sampling }, k } = question;
+  const firstLogits = new Float32Array(bytes, first, embeddingSize);
+  first += 4 * embeddingSize;
   const parts = wordsOf(question).map((words) => {
     const part = new Uint32Array(bytes, first, words);
     first += 4 * words;
@@ -154,7 +166,7 @@ export function rankingOf(
   const [sums, best, passing, top] = parts;
   const found = new Float32Array(sums.buffer, sums.byteOffset, sums.length);
   const likeliest = sampling?.likeliest ?? 0;
-  return Array.from(positions, (position, row): RankedRow => {
+  const rows = Array.from(positions, (position, row): RankedRow => {
     const [max, others, rawMax, rawOthers] = found.subarray(RANKED_WORDS * row);
     const rest = Math.log1p(rawOthers);
     return {
@@ -169,6 +181,7 @@ export function rankingOf(
       })),
     };
   });
+  return { rows, firstLogits };
 }
 
 /** Words of rows, those of each piece where a binding may begin. */

@@ -65,11 +65,11 @@ export class ToyModel implements Predictor {
     choice: RankChoice,
     k: number,
   ) {
-    const rows = Array.from(
-      positions,
-      (position) => rankRow(this.#rowAt(ids, position), position, choice, k),
-    );
-    return Promise.resolve(rows);
+    const rows = Array.from(positions, (position) => this.#rowAt(ids, position));
+    return Promise.resolve({
+      rows: rows.map((row, i) => rankRow(row, positions[i], choice, k)),
+      firstLogits: rows[0],
+    });
   }
 
   #rowAt(ids: Uint32Array, position: number): Float32Array {

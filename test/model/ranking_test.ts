@@ -33,7 +33,8 @@ for (const name of ["mha-f32", "gqa-bf16"]) {
       const ids = random.integers(48, embeddingSize).fill(maskTokenId, 6);
       const positions = Uint32Array.from({ length: 40 }, (_, i) => 6 + i);
       const logits = await model.logitsAt({ ids, positions });
-      const found = await model.rankAt({ ids, positions }, choice, 64);
+      const { rows: found, firstLogits } = await model.rankAt({ ids, positions }, choice, 64);
+      assertEquals(firstLogits, logits.slice(0, embeddingSize));
       for (const [i, row] of found.entries()) {
         const own = logits.slice(i * embeddingSize, (i + 1) * embeddingSize);
         const expected = rankRow(own, positions[i], choice, 64);
@@ -63,7 +64,7 @@ for (const name of ["mha-f32", "gqa-bf16"]) {
   });
 }
 
-Deno.test("of a row its best tokens are read back, and its softmax", async () => {
+Deno.test("of a row its best tokens are read back, and its softmax; of the first all logits", async () => {
   const model = await goldenModel(gpu, "gqa-bf16");
   const ids = new Uint32Array(48).fill(model.config.maskTokenId, 6);
   const positions = Uint32Array.from({ length: 40 }, (_, i) => 6 + i);
@@ -79,5 +80,5 @@ Deno.test("of a row its best tokens are read back, and its softmax", async () =>
   } finally {
     readback.read = read;
   }
-  assertEquals(sizes, [40 * 16 * (64 + 1)]);
+  assertEquals(sizes, [40 * 16 * (64 + 1) + 4 * model.config.embeddingSize]);
 });

@@ -4,7 +4,7 @@ import type { CanvasSequence, Commit, ForwardInput, Prediction } from "../../den
 import { GpuError, GpuFaultError } from "../../gpu/device.ts";
 import { mostRows } from "../forward_pass.ts";
 import { checkInput } from "../input.ts";
-import type { RankChoice, RankedRow } from "../ranked_pass.ts";
+import type { RankChoice, Ranking } from "../ranked_pass.ts";
 import { withoutIdleGuidance } from "../rows.ts";
 import { HostCanvas, type RowSpan } from "./host_canvas.ts";
 import {
@@ -78,7 +78,7 @@ export class Batching {
   }
 
   /** @throws as {@linkcode Batching.predictJob} */
-  rankJob(asked: WholeInput, choice: RankChoice, k: number): ModelJob<RankedRow[]> {
+  rankJob(asked: WholeInput, choice: RankChoice, k: number): ModelJob<Ranking> {
     return this.#checked(rankJob(this.#space.context.config, asked, choice, k));
   }
 

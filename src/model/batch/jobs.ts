@@ -4,7 +4,7 @@ import type { CanvasStep, Commit, ForwardInput, Prediction } from "../../denoise
 import { checkChoice, checkInput } from "../input.ts";
 import type { ModelConfig } from "../model_config.ts";
 import type { RowQuestion } from "../prediction_pass.ts";
-import { checkRanked, type RankChoice, type RankedRow, type RankQuestion } from "../ranked_pass.ts";
+import { checkRanked, type RankChoice, type Ranking, type RankQuestion } from "../ranked_pass.ts";
 import { rowsOf, withoutIdleGuidance } from "../rows.ts";
 import type { AskedState, HostCanvas, RowSpan, TwinStep } from "./host_canvas.ts";
 import { pick } from "./host_canvas.ts";
@@ -52,7 +52,7 @@ export interface CanvasRun {
 export type Unit = Question | CanvasRun;
 
 /** What a part of a job gave: what was asked, or commits of the steps that ran. */
-export type UnitResult = Prediction[] | RankedRow[] | Float32Array | Commit[][][];
+export type UnitResult = Prediction[] | Ranking | Float32Array | Commit[][][];
 
 /** A job, and what it consists of. */
 export class ModelJob<T> implements PassJob<T> {
@@ -108,7 +108,7 @@ export function rankJob(
   input: WholeInput,
   choice: RankChoice,
   k: number,
-): ModelJob<RankedRow[]> {
+): ModelJob<Ranking> {
   checkRanked(k);
   checkChoice({ ...choice, bannedTokens: [], unconfidentTokens: [] }, "choice");
   const { positions } = input;

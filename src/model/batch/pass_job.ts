@@ -8,7 +8,7 @@ import type {
   ForwardInput,
   Prediction,
 } from "../../denoise/predictor.ts";
-import type { RankChoice, RankedRow } from "../ranked_pass.ts";
+import type { RankChoice, Ranking } from "../ranked_pass.ts";
 
 /** Rows of a pass that requests share, unless a sequence is longer. */
 export const SHARED_ROWS = 512;
@@ -80,7 +80,7 @@ export interface BatchModel {
     asked: Pick<ForwardInput, "ids" | "positions">,
     choice: RankChoice,
     k: number,
-  ): PassJob<RankedRow[]>;
+  ): PassJob<Ranking>;
   /**
    * All logits at some positions of one sequence, `[positions, embeddingSize]`, row-major.
    * @throws {RangeError} naming what is wrong

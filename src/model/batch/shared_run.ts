@@ -157,7 +157,7 @@ class Recording {
     const logWords = LOG_ENTRY_WORDS * logEntries;
     const alone = questions.length === 1 && logWords === 0 && !isRead && rankings.length === 0;
     const words = questions.reduce((sum, call) => sum + PREDICTION_WORDS * call.words.entries, 0) +
-      rankings.reduce((sum, { question }) => sum + rankedWords(question), 0);
+      rankings.reduce((sum, { question }) => sum + rankedWords(question, config), 0);
     // Several results are copied into one tensor, to be read back at once.
     const together = words > 0 && !alone ? scratch.get("run results", logWords + words) : undefined;
     let from: Tensor | undefined = logWords > 0 ? this.#log : undefined;
@@ -197,7 +197,7 @@ class Recording {
         for (const { question } of rankings) {
           recorder.submit();
           rankedFrom.push(end);
-          const words = rankedWords(question);
+          const words = rankedWords(question, config);
           recordRanking(context, hidden, question, together!.part(end, words));
           end += words;
         }

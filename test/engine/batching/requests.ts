@@ -97,7 +97,7 @@ export interface ConstrainedToy {
     readonly sampling?: SamplingOptions;
     readonly eosToken: number;
   };
-  /** Tokens that are ranked: where none of them is allowed, all logits are asked for. */
+  /** Tokens that are ranked: where none of them is allowed, it takes all logits of a row. */
   readonly tries: number;
 }
 

@@ -54,7 +54,7 @@ const loadArb = fc.record({
 
 Deno.test("each answer equals the one alone, bits of confidences included, whoever joins and leaves", async () => {
   const shared = new Set<string>();
-  let [ended, aborted, most, split, passes, requests, logits] = [0, 0, 0, 0, 0, 0, 0];
+  let [ended, aborted, most, split, passes, requests] = [0, 0, 0, 0, 0, 0];
   await fc.assert(
     fc.asyncProperty(loadArb, async ({ asked, seed, taken, maxRunning, scarce, mostRows }) => {
       const next = random(seed);
@@ -116,7 +116,6 @@ Deno.test("each answer equals the one alone, bits of confidences included, whoev
       assertEquals([target.pages.free, draft.pages.free], [60, 60]);
       const { figures } = scheduler;
       assertEquals([figures.running, figures.waiting, figures.pages.used], [0, 0, 0]);
-      logits += target.logits;
       most = Math.max(most, figures.mostRequests);
       passes += figures.passes;
       requests += figures.passRequests;
@@ -130,5 +129,4 @@ Deno.test("each answer equals the one alone, bits of confidences included, whoev
     for (const cache of ["none", "prefix", "dual"]) assert(shared.has(`${name} ${cache}`), name);
   }
   for (const name of ["gate", "auto", "constrained"]) assert(shared.has(`${name} none`), name);
-  assert(logits > 100, `all logits were asked for ${logits} times`);
 });

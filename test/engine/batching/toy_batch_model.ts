@@ -17,7 +17,7 @@ import type {
   PassJob,
   TogetherOptions,
 } from "../../../src/model/batch/pass_job.ts";
-import type { RankChoice, RankedRow } from "../../../src/model/ranked_pass.ts";
+import type { RankChoice, Ranking } from "../../../src/model/ranked_pass.ts";
 import { ToyCanvasModel, type ToyOptions } from "../../denoise/toy_model.ts";
 
 /** How a toy lends its passes. */
@@ -56,8 +56,6 @@ export class ToyBatchModel implements BatchModel {
   readonly #device: object;
   /** Jobs of each run. */
   readonly runs: number[] = [];
-  /** Jobs that asked for all logits and were run. */
-  logits = 0;
   /** Canvases that are not destroyed. */
   readonly open = new Set<object>();
   #reserved = 0;
@@ -104,17 +102,14 @@ export class ToyBatchModel implements BatchModel {
     asked: Pick<ForwardInput, "ids" | "positions">,
     choice: RankChoice,
     k: number,
-  ): PassJob<RankedRow[]> {
+  ): PassJob<Ranking> {
     const { length } = asked.ids;
     return new ToyJob(length, 1, false, undefined, () => this.toy.rankAt(asked, choice, k));
   }
 
   logitsJob(asked: Pick<ForwardInput, "ids" | "positions">): PassJob<Float32Array> {
     const { length } = asked.ids;
-    return new ToyJob(length, 1, false, undefined, () => {
-      this.logits++;
-      return this.toy.logitsAt(asked);
-    });
+    return new ToyJob(length, 1, false, undefined, () => this.toy.logitsAt(asked));
   }
 
   canvas(sequences: readonly CanvasSequence[], reserved?: PageReservation): BatchCanvas {
