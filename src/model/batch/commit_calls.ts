@@ -143,10 +143,9 @@ class Found {
         const { asked } = unit;
         const rows = this.#rowsOf(i, asked);
         if (asked.kind === "logits") this.logits.push({ unit: i, rows });
-        else if (rows.length === 0) continue;
         else if (asked.kind === "ranking") {
           this.rankings.push({ unit: i, question: { ...asked, rows } });
-        } else {
+        } else if (rows.length > 0) {
           const guidance = unit.scale === undefined
             ? undefined
             : { scale: unit.scale, twins: this.#rowsOf(i, asked, 1) };

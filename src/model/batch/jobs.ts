@@ -112,6 +112,9 @@ export function rankJob(
   checkRanked(k);
   checkChoice({ ...choice, bannedTokens: [], unconfidentTokens: [] }, "choice");
   const { positions } = input;
+  if (positions.length === 0) {
+    throw new RangeError("input.positions is empty, expected one at least");
+  }
   return wholeJob(config, input, (rows) => ({ kind: "ranking", rows, positions, choice, k }));
 }
 

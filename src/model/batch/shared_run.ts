@@ -194,8 +194,8 @@ class Recording {
         for (const { unit, rows } of logits) {
           this.#results[unit] = await logitsOf(context, readback, hidden, rows);
         }
-        for (const { question } of rankings) {
-          recorder.submit();
+        for (const [i, { question }] of rankings.entries()) {
+          if (i > 0) recorder.submit();
           rankedFrom.push(end);
           const words = rankedWords(question, config);
           recordRanking(context, hidden, question, together!.part(end, words));
