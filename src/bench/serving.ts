@@ -3,6 +3,7 @@
  * the passes of the model cost, measured in between, tells how much sharing them could gain.
  */
 
+import { PLAIN } from "../denoise/strategy.ts";
 import type { Engine } from "../engine/engine.ts";
 import { loadEngine } from "../engine/load.ts";
 import type { LoadFigures } from "../engine/load_figures.ts";
@@ -14,6 +15,32 @@ import { type ShowProgress, SILENT } from "./progress.ts";
 import { serveAnswer, type ServedAnswer } from "./served_answer.ts";
 import { PassClock, type PassTimes } from "./shared_pass.ts";
 import { chosenSettings, type Setting, settingName } from "./strategies.ts";
+
+/** What a client asks who wants an answer as data. */
+const CONSTRAINT: GenerateRequest["constraint"] = {
+  kind: "json_schema",
+  schema: {
+    type: "object",
+    properties: {
+      answer: { type: "integer", minimum: -9999, maximum: 9999 },
+      unit: { type: "string", maxLength: 8 },
+      sure: { type: "boolean" },
+    },
+    required: ["answer", "unit", "sure"],
+    additionalProperties: false,
+  },
+};
+
+/**
+ * The settings of `--only`: those of `bench strategies`, and answers under a JSON schema.
+ * @throws {Error} naming the unknown settings, and all that exist
+ */
+export function servedSettings(only: readonly string[]): readonly Setting[] {
+  return chosenSettings(only, [
+    { strategy: PLAIN, constraint: CONSTRAINT },
+    { strategy: "threshold", constraint: CONSTRAINT },
+  ]);
+}
 
 /** The middle and the tail of some times. */
 export interface Spread {
@@ -80,7 +107,7 @@ export interface ServingOptions extends DeviceChoice {
   readonly concurrency: readonly number[];
   /** Requests of each number of clients (default: as many as the most clients). */
   readonly limit?: number;
-  /** Names of settings, as of `bench strategies`. */
+  /** Names of settings, as of {@linkcode servedSettings}. */
   readonly only: readonly string[];
   readonly rounds: number;
   readonly steps?: number;
@@ -103,7 +130,7 @@ export async function benchServing(
 ): Promise<ServingBench> {
   const { concurrency, limit, only, rounds, steps, blockLength, tuned, progress, ...device } =
     options;
-  const settings = chosenSettings(only);
+  const settings = servedSettings(only);
   const levels = [...new Set([1, ...concurrency])].toSorted((a, b) => a - b);
   const count = limit ?? levels.at(-1)!;
   const prompts = Array.from({ length: count }, (_, i) => items[i % items.length].prompt);

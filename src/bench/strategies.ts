@@ -14,7 +14,10 @@ import { FittedTable } from "./fitted_table.ts";
 
 /** One way to denoise. */
 export type Setting =
-  & Pick<GenerateRequest, "quality" | "cache" | "threshold" | "factor" | "draftDepth">
+  & Pick<
+    GenerateRequest,
+    "quality" | "cache" | "threshold" | "factor" | "draftDepth" | "constraint"
+  >
   & Required<Pick<GenerateRequest, "strategy">>;
 
 /** Every strategy, with and without caches where it can have one. */
@@ -78,25 +81,33 @@ export interface StrategyBench {
   readonly auto: readonly AutoComparison[];
 }
 
-/** Name of a setting in `--only`, such as `threshold+dual` or `auto+fast`. */
-export function settingName({ strategy, cache = NO_CACHE, quality }: Setting): string {
-  return [strategy, ...cache === NO_CACHE ? [] : [cache], ...quality ? [quality] : []].join("+");
+/** Name of a setting in `--only`, such as `threshold+dual`, `auto+fast` or `plain+schema`. */
+export function settingName({ strategy, cache = NO_CACHE, quality, constraint }: Setting): string {
+  return [
+    strategy,
+    ...cache === NO_CACHE ? [] : [cache],
+    ...quality ? [quality] : [],
+    ...constraint ? ["schema"] : [],
+  ].join("+");
 }
 
 /**
  * The settings named by `--only`, or all.
+ * @param also settings beyond those without a constraint
  * @throws {Error} naming the unknown settings, and all that exist
  */
-export function chosenSettings(only?: readonly string[]): readonly Setting[] {
-  const unknown = only?.filter((name) => !SETTINGS.some((one) => settingName(one) === name)) ?? [];
+export function chosenSettings(
+  only?: readonly string[],
+  also: readonly Setting[] = [],
+): readonly Setting[] {
+  const all = [...SETTINGS, ...also];
+  const unknown = only?.filter((name) => !all.some((one) => settingName(one) === name)) ?? [];
   if (unknown.length > 0) {
     throw new Error(
-      `no setting is called ${unknown.join(", ")}; there are ${
-        SETTINGS.map(settingName).join(", ")
-      }`,
+      `no setting is called ${unknown.join(", ")}; there are ${all.map(settingName).join(", ")}`,
     );
   }
-  return SETTINGS.filter((setting) => only?.includes(settingName(setting)) ?? true);
+  return all.filter((setting) => only?.includes(settingName(setting)) ?? true);
 }
 
 /**

@@ -309,7 +309,7 @@ export function benchCommand(): Command {
     .option(
       "--only <names>",
       "only these settings. Of strategies and serving: such as plain,threshold+dual,auto+fast " +
-        `(serving by default: ${SERVING.only}); of simulate, costs of passes: such as ` +
+        `(serving by default: ${SERVING.only}; it also has plain+schema); of simulate, costs of passes: such as ` +
         "llada-8b-bf16; of load: " +
         `${WEIGHT_CHOICES.join(",")}; of peers: ` +
         "onnxruntime-web,onnxruntime-node,node-llama-cpp-vulkan,node-llama-cpp",

@@ -1,8 +1,7 @@
 /** `unmask bench serving`: requests by one client and by several at once, as tables and a picture. */
 
-import { benchServing, type ServingBench } from "../bench/serving.ts";
+import { benchServing, servedSettings, type ServingBench } from "../bench/serving.ts";
 import { servingTables } from "../bench/serving_tables.ts";
-import { chosenSettings } from "../bench/strategies.ts";
 import { parseAccuracyFile } from "../evaluate/accuracy.ts";
 import { drawChart } from "./chart.ts";
 import { type DeviceFlags, deviceOf, openDevice, tellProvider } from "./device_options.ts";
@@ -48,7 +47,7 @@ export async function runServingBench(
   if (!clients.every((count) => Number.isInteger(count) && count >= 1)) {
     throw new Error(`--concurrency ${concurrency}: expected whole numbers from 1, such as 1,4,16`);
   }
-  chosenSettings(only);
+  servedSettings(only);
   const items = parseAccuracyFile(await Deno.readTextFile(data), data);
   const report = await benchServing(model, items, {
     ...deviceOf(flags),

@@ -163,7 +163,6 @@ export async function openConstrained(
   const timed: LogitSource = {
     logitsAt: (asked) => meter.timed(() => target.logitsAt(asked)),
     rankAt: (...asked) => meter.timed(() => target.rankAt(...asked)),
-    firstLogits: () => target.firstLogits(),
   };
   const { blockLength } = plan;
   const shortest = automaton.automaton.shortest(automaton.automaton.start);

@@ -18,7 +18,7 @@ import { DEAD } from "../constraint/automaton.ts";
 import type { TokenAutomaton } from "../constraint/token_automaton.ts";
 import { Window } from "../constraint/window.ts";
 import { Turns } from "../constraint/work.ts";
-import { type RankedRow, TRIES } from "../model/ranked_pass.ts";
+import { type RankedRow, type Ranking, TRIES } from "../model/ranked_pass.ts";
 import { chooseAllowed, chooseOf, type StepChoice } from "./constrained_choice.ts";
 
 /**
@@ -31,14 +31,12 @@ const MOST_LOOKS = 500_000;
 export interface LogitSource {
   /** Logits at some positions of a sequence, `[positions, vocabulary]`. */
   logitsAt(asked: { ids: Uint32Array; positions: Uint32Array }): Promise<Float32Array>;
-  /** The best tokens at some positions. */
+  /** The best tokens at some positions, and all logits of the first of them. */
   rankAt(
     asked: { ids: Uint32Array; positions: Uint32Array },
     choice: StepChoice,
     k: number,
-  ): Promise<RankedRow[]>;
-  /** Logits at the first of the positions that were last ranked, `[vocabulary]`. */
-  firstLogits(): Promise<Float32Array>;
+  ): Promise<Ranking>;
 }
 
 /** How an answer is denoised. */
@@ -117,13 +115,13 @@ export async function* constrainedSteps(
       const positions = Uint32Array.from(masked, (i) => first + start + i);
       const seen = ids.slice(0, first + canvas);
       const choice = choiceOf(step, seen, options);
-      const rows = await model.rankAt({ ids: seen, positions }, choice, TRIES);
+      const { rows, firstLogits } = await model.rankAt({ ids: seen, positions }, choice, TRIES);
       nfe++;
       let chosen = await chosenOf(window, rows, first + start, choice, options);
       if (chosen.length === 0) {
         // Everything before the first mask is decided, so that not many tokens need to be listed.
         const allowed = window.allowed(rows[0].position - first - start);
-        chosen = [chooseOf(allowed, rows[0], await model.firstLogits(), choice)];
+        chosen = [chooseOf(allowed, rows[0], firstLogits, choice)];
       }
       yield made(
         await commitEach(window, passing(chosen, options), first + start, options, commit),

@@ -21,7 +21,6 @@ import { AnswerTokens } from "./answer_tokens.ts";
 import { timeFirstPasses } from "./batching/first_passes.ts";
 import type { Lane } from "./batching/lane.ts";
 import { MOST_PRIORITY } from "./batching/policy.ts";
-import { LaneLogits } from "./batching/lane_logits.ts";
 import { pagesOf } from "./batching/pages_of.ts";
 import { Scheduler } from "./batching/scheduler.ts";
 import { type ConstrainedRequest, openConstrained } from "./constrained_answer.ts";
@@ -266,8 +265,7 @@ export class Engine implements LoadedModel {
     const { signal } = lane;
     const meter = new AnswerMeter(lane.target, lane.draft);
     const { tokenizer, facts } = this;
-    const target = new LaneLogits(this.model, lane, this.#scheduler);
-    const parts = { target, meter, tokenizer, facts, deadline };
+    const parts = { target: lane.logits, meter, tokenizer, facts, deadline };
     const constrained = bound && await openConstrained(parts, bound, signal);
     if (constrained?.steps) asked = bound!.plan;
     const { promptIds } = asked;

@@ -39,6 +39,21 @@ export function recordLogits(context: PredictionContext, normed: Tensor, rows: n
 }
 
 /**
+ * Records the logits of some rows of hidden states, and reads them back.
+ * @returns `[rows, embeddingSize]`
+ */
+export function logitsOf(
+  context: PredictionContext,
+  readback: Readback,
+  hidden: Tensor,
+  rows: readonly number[],
+): Promise<Float32Array<ArrayBuffer>> {
+  const index = uploadScratch(context, "asked_rows", Uint32Array.from(rows));
+  const normed = normAsked(context, hidden, index, rows.length);
+  return readLogits(context, readback, normed, rows.length);
+}
+
+/**
  * Records logits of any number of normed rows, in pieces that fit a binding, and reads them back.
  * @returns `[rows, embeddingSize]`
  */

@@ -33,14 +33,14 @@ import { keptElement } from "./kv_cache.ts";
 import { checkInput } from "./input.ts";
 import { familyOf } from "./family.ts";
 import type { ModelWeights } from "./forward_pass.ts";
-import { type RankedToken, readLogits } from "./logits.ts";
+import type { RankedToken } from "./logits.ts";
 import { addMagnitudes, type Magnitudes, noMagnitudes } from "./magnitudes.ts";
 import { StepPace } from "./step_pace.ts";
 import { observedPass } from "./observed_pass.ts";
-import { normAsked, type PredictionContext, uploadScratch } from "./prediction_pass.ts";
-import { type RankChoice, type RankedRow, rankRows, readFirstLogits } from "./ranked_pass.ts";
+import type { PredictionContext } from "./prediction_pass.ts";
+import type { RankChoice, Ranking } from "./ranked_pass.ts";
 import { packRows, rowsOf, withoutIdleGuidance } from "./rows.ts";
-import { groupsOf, recordWhole, topTokensOf, uploadRows } from "./whole_pass.ts";
+import { groupsOf, topTokensOf, uploadRows } from "./whole_pass.ts";
 
 export { GpuError, GpuFaultError, GpuMemoryError } from "../gpu/device.ts";
 export type { RankedToken } from "./logits.ts";
@@ -172,6 +172,28 @@ export class Model implements Predictor, BatchModel, Disposable {
   }
 
   /**
+   * As {@linkcode Model.rankAt}, for a pass that others may share.
+   * @throws {RangeError} naming what is wrong with the input, the choice or `k`
+   * @throws {GpuError} when the sequence is too long for the device
+   */
+  rankJob(
+    asked: Pick<ForwardInput, "ids" | "positions">,
+    choice: RankChoice,
+    k: number,
+  ): PassJob<Ranking> {
+    return this.#batching.rankJob(asked, choice, k);
+  }
+
+  /**
+   * As {@linkcode Model.logitsAt}, for a pass that others may share.
+   * @throws {RangeError} naming what is wrong with the input
+   * @throws {GpuError} when the sequence is too long for the device
+   */
+  logitsJob(asked: Pick<ForwardInput, "ids" | "positions">): PassJob<Float32Array> {
+    return this.#batching.logitsJob(asked);
+  }
+
+  /**
    * Opens a canvas whose passes others may share.
    * @param reserved where its pages come from; without it they come from those that are free
    * @throws {RangeError} naming what is wrong with a sequence
@@ -261,50 +283,22 @@ export class Model implements Predictor, BatchModel, Disposable {
    * @returns `[positions, embeddingSize]`, row-major
    */
   async logitsAt(asked: Pick<ForwardInput, "ids" | "positions">): Promise<Float32Array> {
-    checkInput(this.config, asked, "input");
-    this.#batching.checkRows(rowsOf(asked));
-    let logits = new Float32Array();
-    await this.#run(async () => {
-      const { hidden, rows } = recordWhole(this.#context, asked);
-      const index = uploadScratch(this.#context, "asked_rows", Uint32Array.from(rows));
-      const normed = normAsked(this.#context, hidden, index, rows.length);
-      logits = await readLogits(this.#context, this.readback, normed, rows.length);
-    });
+    const [logits] = await this.runTogether([this.logitsJob(asked)], 1);
     return logits;
   }
 
   /**
-   * Ranks the tokens at some positions of one sequence. Only the best are read back, and what the
-   * softmax of each row needs.
+   * Ranks the tokens at some positions of one sequence. Only the best are read back, what the softmax
+   * of each row needs, and all logits of the first.
    * @param k tokens that are ranked, at most 256
    */
   async rankAt(
     asked: Pick<ForwardInput, "ids" | "positions">,
     choice: RankChoice,
     k: number,
-  ): Promise<RankedRow[]> {
-    checkInput(this.config, asked, "input");
-    this.#batching.checkRows(rowsOf(asked));
-    let ranked: RankedRow[] = [];
-    await this.#run(async () => {
-      const { hidden, rows } = recordWhole(this.#context, asked);
-      const question = { rows, positions: asked.positions, choice, k };
-      ranked = await rankRows(this.#context, this.readback, hidden, question);
-    });
+  ): Promise<Ranking> {
+    const [ranked] = await this.runTogether([this.rankJob(asked, choice, k)], 1);
     return ranked;
-  }
-
-  /**
-   * The logits of the first position that the last {@linkcode rankAt} asked for. No other call may
-   * come between.
-   * @returns `[embeddingSize]`
-   */
-  async firstLogits(): Promise<Float32Array> {
-    let logits = new Float32Array();
-    await this.#run(async () => {
-      logits = await readFirstLogits(this.#context, this.readback);
-    });
-    return logits;
   }
 
   /**

@@ -1,18 +1,18 @@
 /** Ranks tokens by their logits on the GPU, for choices that the host makes among the best. */
 
 import type { ScoredToken, TokenChoice } from "../denoise/predictor.ts";
-import type { Readback } from "../gpu/readback.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { logitCutoff } from "../kernels/logit_cutoff.ts";
-import { RANKED_WORDS, rankTokens } from "../kernels/rank_tokens.ts";
+import { MOST_RANKED, RANKED_WORDS, rankTokens } from "../kernels/rank_tokens.ts";
 import { NO_TOKEN } from "../kernels/step_plan.ts";
 import { recordLogits } from "./logits.ts";
+import type { ModelConfig } from "./model_config.ts";
 import { normAsked, type PredictionContext, uploadScratch } from "./prediction_pass.ts";
-import { readTogether, recordChanges, sampledRows, uploadChanges } from "./sampled_pass.ts";
+import { recordChanges, sampledRows, uploadChanges } from "./sampled_pass.ts";
 
 /**
- * Tokens that are tried at a constrained position, the best first. They are all that is read back of a
- * row: which tokens a position may take depends on all states that it may stand behind, so that a list
+ * Tokens that are tried at a constrained position, the best first. They are all that is read back of
+ * a row, but for the first one: which tokens a position may take depends on all states that it may stand behind, so that a list
  * of them, or a bitmap of the vocabulary, costs more to make than to try these: 2.8 ms a position
  * instead of 0.03, with 2048 tokens and a schema of two texts and a number.
  */
@@ -57,44 +57,74 @@ export interface RankedRow {
   readonly likeliest: readonly ScoredToken[];
 }
 
+/** The rows that one question ranks. */
+export interface Ranking {
+  /** In the order in which they were asked. */
+  readonly rows: readonly RankedRow[];
+  /** All logits of the first of them, as the model gives them, `[vocabulary]`. */
+  readonly firstLogits: Float32Array;
+}
+
 /** Rows of hidden states, and how their tokens are ranked. */
-interface RankQuestion {
+export interface RankQuestion {
   readonly rows: readonly number[];
   /** `[rows]`, which key the noise. */
   readonly positions: Uint32Array;
   readonly choice: RankChoice;
+  /** Tokens of each row. */
   readonly k: number;
 }
 
-/** Records the rankings of rows, in pieces whose logits are in memory together, and reads them back. */
-export async function rankRows(
+/** @throws {RangeError} when so many tokens cannot be ranked */
+export function checkRanked(k: number): void {
+  if (Number.isInteger(k) && k >= 1 && k <= MOST_RANKED) return;
+  throw new RangeError(`k is ${k}, expected a whole number from 1 to ${MOST_RANKED}`);
+}
+
+/** Words that a ranking leaves of its rows: sums, best tokens, those that pass, the likeliest. */
+function wordsOf({ rows, choice: { sampling }, k }: RankQuestion): readonly number[] {
+  const { topK, topP, minP, likeliest = 0 } = sampling ?? {};
+  const filters = topK !== undefined || topP !== undefined || minP !== undefined;
+  return [1, k, filters ? k : 0, likeliest].map((each) => RANKED_WORDS * each * rows.length);
+}
+
+/** Words that a ranking leaves to be read back: those of its rows, behind the first one's logits. */
+export function rankedWords(question: RankQuestion, { embeddingSize }: ModelConfig): number {
+  return wordsOf(question).reduce((sum, words) => sum + words, embeddingSize);
+}
+
+/**
+ * Records the rankings of rows, in pieces whose logits are in memory together. Its data is uploaded at
+ * once: what was recorded with other data must be submitted before.
+ * @param to `[rankedWords]`, where {@linkcode rankingOf} finds them
+ */
+export function recordRanking(
   context: PredictionContext,
-  readback: Readback,
   hidden: Tensor,
-  { rows, positions, choice, k }: RankQuestion,
-): Promise<RankedRow[]> {
+  question: RankQuestion,
+  to: Tensor,
+): void {
   const { recorder, scratch, config, weights } = context;
+  const { rows, positions, choice, k } = question;
   const { temperature, seed, step, sampling } = choice;
   const columns = weights.head.columns;
   const { topK, topP, minP, changes = [], likeliest = 0 } = sampling ?? {};
-  const filters = topK !== undefined || topP !== undefined || minP !== undefined;
   const most = sampledRows(context);
   const index = uploadScratch(context, "ranked rows", spread(rows, most));
   const places = uploadScratch(context, "ranked positions", spread(positions, most));
   const adjustments = uploadChanges(context, { changes });
-  const words = RANKED_WORDS * rows.length;
-  const sums = scratch.get("row sums", words);
-  const best = scratch.get("ranked", words * k);
-  const passing = filters ? scratch.get("ranked, filtered", words * k) : undefined;
-  const top = likeliest > 0 ? scratch.get("ranked, likeliest", words * likeliest) : undefined;
+  const words = wordsOf(question);
+  const names = ["row sums", "ranked", "ranked, filtered", "ranked, likeliest"];
+  const found = names.map((name, i) => words[i] > 0 ? scratch.get(name, words[i]) : undefined);
+  const [sums, best, passing, top] = found;
   for (let first = 0; first < rows.length; first += most) {
     const count = Math.min(most, rows.length - first);
     const part = (tensor: Tensor, each: number) => tensor.window(each * first, each * most);
     const piece = (tensor: Tensor) => tensor.window(PIECE * first / most, PIECE);
     const raw = recordLogits(context, normAsked(context, hidden, piece(index), count), count);
-    if (first === 0) recorder.copy(raw, scratch.get("first logits", columns), 4 * columns);
+    if (first === 0) recorder.copy(raw, to, 4 * config.embeddingSize);
     const logits = recordChanges(context, raw, count, adjustments, { changes });
-    const shared = { positions: piece(places), sums: part(sums, RANKED_WORDS) };
+    const shared = { positions: piece(places), sums: part(sums!, RANKED_WORDS) };
     const asked = { rows: count, columns, temperature, seed, step };
     const rank = (to: Tensor, k: number, of: { logits: Tensor; cutoffs?: Tensor }, noise = true) =>
       rankTokens(
@@ -109,32 +139,49 @@ export async function rankRows(
       logitCutoff(recorder, logits, cutoffs, { rows: count, columns, topK, topP, minP });
       rank(passing, k, { logits, cutoffs });
     }
-    rank(best, k, { logits });
+    rank(best!, k, { logits });
   }
-  const bytes = await readTogether(context, readback, [
-    [sums, words],
-    [best, words * k],
-    [passing, passing ? words * k : 0],
-    [top, words * likeliest],
-  ]);
-  const [sumBytes, bestBytes, passingBytes, topBytes] = bytes;
-  const found = new Float32Array(sumBytes);
-  const size = config.embeddingSize;
-  return Array.from(positions, (position, row): RankedRow => {
+  let end = config.embeddingSize;
+  for (const [i, tensor] of found.entries()) {
+    if (tensor) recorder.copy(tensor, to.part(end, words[i]), 4 * words[i]);
+    end += words[i];
+  }
+}
+
+/** The ranking, from the bytes that were read back. @param first byte at which it begins */
+export function rankingOf(
+  bytes: ArrayBuffer,
+  question: RankQuestion,
+  { embeddingSize }: ModelConfig,
+  first: number,
+): Ranking {
+  const { positions, choice: { sampling }, k } = question;
+  const firstLogits = new Float32Array(bytes, first, embeddingSize);
+  first += 4 * embeddingSize;
+  const parts = wordsOf(question).map((words) => {
+    const part = new Uint32Array(bytes, first, words);
+    first += 4 * words;
+    return part;
+  });
+  const [sums, best, passing, top] = parts;
+  const found = new Float32Array(sums.buffer, sums.byteOffset, sums.length);
+  const likeliest = sampling?.likeliest ?? 0;
+  const rows = Array.from(positions, (position, row): RankedRow => {
     const [max, others, rawMax, rawOthers] = found.subarray(RANKED_WORDS * row);
     const rest = Math.log1p(rawOthers);
     return {
       position,
-      ranked: rankedOf(bestBytes, row, k, size),
-      ...passing && { passing: rankedOf(passingBytes, row, k, size) },
+      ranked: rankedOf(best, row, k, embeddingSize),
+      ...passing.length > 0 && { passing: rankedOf(passing, row, k, embeddingSize) },
       softmax: { max, others },
       rawSoftmax: { max: rawMax, others: rawOthers },
-      likeliest: rankedOf(topBytes, row, likeliest, size).map(({ token, raw }) => ({
+      likeliest: rankedOf(top, row, likeliest, embeddingSize).map(({ token, raw }) => ({
         token,
         logProbability: raw - rawMax - rest,
       })),
     };
   });
+  return { rows, firstLogits };
 }
 
 /** Words of rows, those of each piece where a binding may begin. */
@@ -146,22 +193,11 @@ function spread(words: ArrayLike<number>, rows: number): Uint32Array<ArrayBuffer
   return spread;
 }
 
-function rankedOf(bytes: ArrayBuffer, row: number, k: number, tokens: number): RankedLogit[] {
-  const ids = new Uint32Array(bytes);
-  const values = new Float32Array(bytes);
+function rankedOf(ids: Uint32Array, row: number, k: number, tokens: number): RankedLogit[] {
+  const values = new Float32Array(ids.buffer, ids.byteOffset, ids.length);
   const all = Array.from({ length: k }, (_, i) => {
     const at = RANKED_WORDS * (row * k + i);
     return { token: ids[at], score: values[at + 1], logit: values[at + 2], raw: values[at + 3] };
   });
   return all.filter(({ token }) => token !== NO_TOKEN && token < tokens);
-}
-
-/** Reads the logits of the first row that {@linkcode rankRows} last ranked. `[embeddingSize]` */
-export async function readFirstLogits(
-  { recorder, scratch, config }: PredictionContext,
-  readback: Readback,
-): Promise<Float32Array<ArrayBuffer>> {
-  const columns = config.embeddingSize;
-  const bytes = await readback.read(recorder, scratch.get("first logits", columns), 4 * columns);
-  return new Float32Array(bytes);
 }

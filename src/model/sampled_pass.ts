@@ -36,8 +36,8 @@ const MOST_ROWS = 64;
 const SCORE_WORDS = 2;
 
 /** Whether a question is answered by {@linkcode answerSampled}; all others may share the head. */
-export function isSampled({ choice, rows }: RowQuestion): boolean {
-  return choice.sampling !== undefined && rows.length > 0;
+export function isSampled({ choice }: RowQuestion): boolean {
+  return choice.sampling !== undefined;
 }
 
 /** Rows whose logits are in memory together: half as many, again and again, until a binding holds them. */
@@ -149,7 +149,7 @@ export function recordChanges(
 }
 
 /** Reads the first words of several tensors back at once; an absent one has none. */
-export async function readTogether(
+async function readTogether(
   { recorder, scratch }: PredictionContext,
   readback: Readback,
   parts: readonly (readonly [Tensor | undefined, words: number])[],

@@ -41,7 +41,7 @@ export function groupsOf(inputs: readonly SequenceToPack[], most: number): numbe
 }
 
 /** What a pass over one sequence leaves. */
-export interface WholePass {
+interface WholePass {
   /** Hidden states before the final norm. */
   readonly hidden: Tensor;
   /** Rows of the asked positions. */
@@ -51,7 +51,7 @@ export interface WholePass {
 }
 
 /** Records all layers over one sequence. */
-export function recordWhole(
+function recordWhole(
   context: PredictionContext,
   input: SequenceToPack & Pick<ForwardInput, "positions">,
 ): WholePass {

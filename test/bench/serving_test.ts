@@ -1,10 +1,11 @@
 /** What `bench serving` makes of its measurements, and that it sees an answer that differs. */
 
-import { assertEquals, assertNotEquals } from "@std/assert";
+import { assertEquals, assertNotEquals, assertThrows } from "@std/assert";
 import {
   levelsOf,
   type ServedLevel,
   type ServedRound,
+  servedSettings,
   spreadOf,
   sumOf95,
 } from "../../src/bench/serving.ts";
@@ -17,8 +18,17 @@ import {
 } from "../../src/bench/serving_tables.ts";
 import type { Engine } from "../../src/engine/engine.ts";
 import type { CommittedToken, GenerateEvent } from "../../src/engine/request.ts";
-import { chosenSettings } from "../../src/bench/strategies.ts";
+import { chosenSettings, settingName } from "../../src/bench/strategies.ts";
 import { servingPanels } from "../../src/cli/serving_chart.ts";
+
+Deno.test("beside the settings of bench strategies there are answers under a schema", () => {
+  const names = ["threshold+schema", "plain", "plain+schema"];
+  const chosen = servedSettings(names);
+  assertEquals(chosen.map(settingName).toSorted(), names.toSorted());
+  assertEquals(chosen.filter(({ constraint }) => constraint).length, 2);
+  assertThrows(() => servedSettings(["self+schema"]), Error, "no setting is called self+schema");
+  assertThrows(() => chosenSettings(["plain+schema"]), Error, "no setting");
+});
 
 Deno.test("a spread is by nearest rank", () => {
   const twenty = Array.from({ length: 20 }, (_, i) => 20 - i);

@@ -13,6 +13,8 @@ import type {
 import { hash, predictRow, uniform } from "../../src/denoise/noise.ts";
 import { selectCommits } from "../../src/denoise/selection.ts";
 import { firstVisible } from "../../src/denoise/sequence.ts";
+import type { RankChoice } from "../../src/model/ranked_pass.ts";
+import { rankRow } from "../reference/ranking.ts";
 
 /** Tokens 0 to 9; the mask comes behind them and is never chosen. */
 export const VOCABULARY = 10;
@@ -49,6 +51,29 @@ export class ToyModel implements Predictor {
   /** The predictions for one input, uncounted. */
   answer(input: ForwardInput): Prediction[] {
     return predictToy(input, this.#options);
+  }
+
+  /** All logits at some positions, `[positions, VOCABULARY]`. */
+  logitsAt({ ids, positions }: Pick<ForwardInput, "ids" | "positions">): Promise<Float32Array> {
+    const rows = Array.from(positions, (position) => this.#rowAt(ids, position));
+    return Promise.resolve(Float32Array.from(rows.flatMap((row) => [...row])));
+  }
+
+  /** The best tokens at some positions. */
+  rankAt(
+    { ids, positions }: Pick<ForwardInput, "ids" | "positions">,
+    choice: RankChoice,
+    k: number,
+  ) {
+    const rows = Array.from(positions, (position) => this.#rowAt(ids, position));
+    return Promise.resolve({
+      rows: rows.map((row, i) => rankRow(row, positions[i], choice, k)),
+      firstLogits: rows[0],
+    });
+  }
+
+  #rowAt(ids: Uint32Array, position: number): Float32Array {
+    return Float32Array.from(logitsAt(ids, position, undefined, this.#options));
   }
 }
 

@@ -1,6 +1,6 @@
 /** Rankings on the GPU, held against those of the logits that are read back. */
 
-import { assertAlmostEquals, assertEquals } from "@std/assert";
+import { assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { confidenceWithin } from "../../src/denoise/confidence.ts";
 import type { RankChoice } from "../../src/model/ranked_pass.ts";
 import { chooseAllowed } from "../../src/engine/constrained_choice.ts";
@@ -33,8 +33,8 @@ for (const name of ["mha-f32", "gqa-bf16"]) {
       const ids = random.integers(48, embeddingSize).fill(maskTokenId, 6);
       const positions = Uint32Array.from({ length: 40 }, (_, i) => 6 + i);
       const logits = await model.logitsAt({ ids, positions });
-      const found = await model.rankAt({ ids, positions }, choice, 64);
-      assertEquals(await model.firstLogits(), logits.slice(0, embeddingSize));
+      const { rows: found, firstLogits } = await model.rankAt({ ids, positions }, choice, 64);
+      assertEquals(firstLogits, logits.slice(0, embeddingSize));
       for (const [i, row] of found.entries()) {
         const own = logits.slice(i * embeddingSize, (i + 1) * embeddingSize);
         const expected = rankRow(own, positions[i], choice, 64);
@@ -64,7 +64,22 @@ for (const name of ["mha-f32", "gqa-bf16"]) {
   });
 }
 
-Deno.test("of a row its best tokens are read back, and its softmax", async () => {
+Deno.test("what cannot be ranked is refused before anything runs", async () => {
+  const model = await goldenModel(gpu, "gqa-bf16");
+  const asked = { ids: Uint32Array.of(1, 2, 3), positions: Uint32Array.of(1) };
+  for (const k of [0, 1.5, 257]) {
+    assertThrows(() => model.rankJob(asked, PLAIN, k), RangeError, "k");
+  }
+  assertThrows(() => model.rankJob(asked, { ...PLAIN, seed: -1 }, 4), RangeError, "choice.seed");
+  const beyond = { ...asked, positions: Uint32Array.of(3) };
+  assertThrows(() => model.rankJob(beyond, PLAIN, 4), RangeError, "input.positions[0] is 3");
+  assertThrows(() => model.logitsJob(beyond), RangeError, "input.positions[0] is 3");
+  const none = { ...asked, positions: new Uint32Array() };
+  assertEquals((await model.logitsAt(none)).length, 0);
+  assertThrows(() => model.rankJob(none, PLAIN, 4), RangeError, "input.positions is empty");
+});
+
+Deno.test("of a row its best tokens are read back, and its softmax; of the first all logits", async () => {
   const model = await goldenModel(gpu, "gqa-bf16");
   const ids = new Uint32Array(48).fill(model.config.maskTokenId, 6);
   const positions = Uint32Array.from({ length: 40 }, (_, i) => 6 + i);
@@ -80,5 +95,5 @@ Deno.test("of a row its best tokens are read back, and its softmax", async () =>
   } finally {
     readback.read = read;
   }
-  assertEquals(sizes, [40 * 16 * (64 + 1)]);
+  assertEquals(sizes, [40 * 16 * (64 + 1) + 4 * model.config.embeddingSize]);
 });

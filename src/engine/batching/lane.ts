@@ -9,7 +9,13 @@ import type {
   Prediction,
   Predictor,
 } from "../../denoise/predictor.ts";
-import type { BatchCanvas, BatchModel, PageReservation } from "../../model/batch/pass_job.ts";
+import type {
+  BatchCanvas,
+  BatchModel,
+  PageReservation,
+  PassJob,
+} from "../../model/batch/pass_job.ts";
+import type { LogitSource } from "../constrained_steps.ts";
 import { AloneCall, type Call, PassCall } from "./call.ts";
 import type { CostCurve } from "./cost_curve.ts";
 import type { PassModel } from "./policy.ts";
@@ -44,6 +50,8 @@ export interface LaneOptions {
 export class Lane {
   readonly target: Predictor;
   readonly draft?: Predictor;
+  /** What the target gives beyond predictions. */
+  readonly logits: LogitSource;
   readonly priority: number;
   readonly signal: AbortSignal | undefined;
   /** Whether its first text is out. */
@@ -68,6 +76,11 @@ export class Lane {
     this.signal = options.signal;
     this.target = this.#predictor("target", host.models.target);
     this.draft = host.models.draft && this.#predictor("draft", host.models.draft);
+    const { target } = host.models;
+    this.logits = {
+      logitsAt: (asked) => this.#single("target", () => target.logitsJob(asked)),
+      rankAt: (...asked) => this.#single("target", () => target.rankJob(...asked)),
+    };
     this.signal?.addEventListener("abort", this.#abort);
   }
 
@@ -175,13 +188,16 @@ export class Lane {
       },
       predict: async (asked, cache: NonNullable<CanvasStep["cache"]>) => {
         if (asked.length === 0) return [];
-        this.#checkOpen();
-        const make = () => canvas.statesJob(asked, cache);
-        return await this.#run(new PassCall(name, now(), make));
+        return await this.#single(name, () => canvas.statesJob(asked, cache));
       },
       setIds: (sequence, ids, unconditional) => canvas.setIds(sequence, ids, unconditional),
       destroy: () => this.#destroy(canvas),
     };
+  }
+
+  async #single<T>(name: PassModel, make: () => PassJob<T>): Promise<T> {
+    this.#checkOpen();
+    return await this.#run(new PassCall(name, this.#host.now(), make));
   }
 
   async #run<T>(call: Call<T>, signal?: AbortSignal): Promise<T> {

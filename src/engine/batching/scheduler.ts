@@ -51,8 +51,6 @@ export class Scheduler {
   #last: readonly Lane[] = [];
   /** Whether the last run was work alone, so that passes are next. */
   #wasAlone = false;
-  /** Runs so far, of either kind. */
-  #turns = 0;
 
   /** The models must be used by this scheduler alone. */
   constructor(models: SharedModels, options: SchedulerOptions) {
@@ -88,11 +86,6 @@ export class Scheduler {
   /** Lanes that are open, those without a place included. */
   get lanes(): number {
     return this.#lanes.size;
-  }
-
-  /** Changes with every run: work in which it stays the same had the models to itself. */
-  get turns(): number {
-    return this.#turns;
   }
 
   /** @throws {BusyError} when another request would have to wait and too many do */
@@ -187,7 +180,6 @@ export class Scheduler {
 
   /** Runs work alone or passes, in turns where both wait. */
   async #runSome(next: readonly Next[]): Promise<void> {
-    this.#turns++;
     this.#last = next.map(({ lane }) => lane);
     const works = next.flatMap(({ lane, call }) => call instanceof AloneCall ? { lane, call } : []);
     const passes = passesOf(next);

@@ -4,12 +4,23 @@ import type { CanvasSequence, Commit, ForwardInput, Prediction } from "../../den
 import { GpuError, GpuFaultError } from "../../gpu/device.ts";
 import { mostRows } from "../forward_pass.ts";
 import { checkInput } from "../input.ts";
+import type { RankChoice, Ranking } from "../ranked_pass.ts";
 import { withoutIdleGuidance } from "../rows.ts";
 import { HostCanvas, type RowSpan } from "./host_canvas.ts";
-import { ModelJob, predictJob, statesJob, stepsJob, type Unit } from "./jobs.ts";
+import {
+  logitsJob,
+  ModelJob,
+  predictJob,
+  rankJob,
+  statesJob,
+  stepsJob,
+  type Unit,
+  type UnitResult,
+  type WholeInput,
+} from "./jobs.ts";
 import { PAGE_POSITIONS, pagesFor, type Reservation } from "./page_book.ts";
 import type { JobResults, PageReservation, PassJob, TogetherOptions } from "./pass_job.ts";
-import { type RunSpace, sharedRun, type UnitResult } from "./shared_run.ts";
+import { type RunSpace, sharedRun } from "./shared_run.ts";
 
 /** A part of a job, and its place among the job's parts. */
 interface Place {
@@ -63,7 +74,20 @@ export class Batching {
 
   /** @throws {RangeError} {@linkcode GpuError} when a sequence does not fit the device */
   predictJob(inputs: readonly ForwardInput[]): ModelJob<Prediction[][]> {
-    const job = predictJob(this.#space.context.config, inputs);
+    return this.#checked(predictJob(this.#space.context.config, inputs));
+  }
+
+  /** @throws as {@linkcode Batching.predictJob} */
+  rankJob(asked: WholeInput, choice: RankChoice, k: number): ModelJob<Ranking> {
+    return this.#checked(rankJob(this.#space.context.config, asked, choice, k));
+  }
+
+  /** @throws as {@linkcode Batching.predictJob} */
+  logitsJob(asked: WholeInput): ModelJob<Float32Array> {
+    return this.#checked(logitsJob(this.#space.context.config, asked));
+  }
+
+  #checked<T>(job: ModelJob<T>): ModelJob<T> {
     for (const { rows } of job.units) this.checkRows(rows);
     return job;
   }
@@ -222,7 +246,7 @@ function partFrom(unit: Unit, pass: number): Unit | undefined {
 }
 
 /** @throws {Error} for a job that was run, or of another model */
-function checkJob(job: PassJob<unknown>): ModelJob<Prediction[][] | Commit[][][]> {
+function checkJob(job: PassJob<unknown>): ModelJob<unknown> {
   if (!(job instanceof ModelJob)) throw new Error("a job of something that is no model");
   if (job.done) throw new Error("a job is run once");
   job.canvas?.checkAlive();

@@ -7,15 +7,28 @@ import type { ModelConfig } from "../model_config.ts";
 import { checkToken } from "../input.ts";
 import { LOG_ENTRY_WORDS } from "../../kernels/commit.ts";
 import { type QuestionWords, questionWords, type RowQuestion } from "../prediction_pass.ts";
+import type { RankQuestion } from "../ranked_pass.ts";
 import { isSampled } from "../sampled_pass.ts";
 import { type TwinStep, visibleBefore } from "./host_canvas.ts";
-import type { CanvasRun, Question, Unit } from "./jobs.ts";
+import type { Asked, CanvasRun, Unit } from "./jobs.ts";
 import type { RunLayout } from "./run_layout.ts";
 
 /** A question of a unit. */
 export interface UnitQuestion {
   readonly unit: number;
   readonly question: RowQuestion;
+}
+
+/** A unit that asks for rankings. */
+export interface UnitRanking {
+  readonly unit: number;
+  readonly question: RankQuestion;
+}
+
+/** A unit that asks for all logits at some rows. */
+export interface UnitLogits {
+  readonly unit: number;
+  readonly rows: readonly number[];
 }
 
 /** A sequence whose masks a pass may commit. */
@@ -51,8 +64,10 @@ export interface HeadCall {
 export interface RunCalls {
   /** By pass. */
   readonly calls: readonly (readonly HeadCall[])[];
-  /** Answered one by one behind the first pass. */
+  /** Answered one by one behind the first pass, as are all logits, and then the rankings. */
   readonly sampled: readonly UnitQuestion[];
+  readonly logits: readonly UnitLogits[];
+  readonly rankings: readonly UnitRanking[];
   readonly plans: Uint32Array<ArrayBuffer>;
   readonly places: Uint32Array<ArrayBuffer>;
   /** `[sequences that steps run]`, 1 for one that is decided when the run begins */
@@ -67,6 +82,8 @@ export function runCalls(units: readonly Unit[], run: RunLayout): RunCalls {
   return {
     calls,
     sampled: found.sampled,
+    logits: found.logits,
+    rankings: found.rankings,
     plans: Uint32Array.from(found.plans),
     places: Uint32Array.from(found.places),
     finished: Uint32Array.from(found.finished),
@@ -84,6 +101,8 @@ interface OpenCall {
 
 class Found {
   readonly sampled: UnitQuestion[] = [];
+  readonly logits: UnitLogits[] = [];
+  readonly rankings: UnitRanking[] = [];
   readonly plans: number[] = [];
   readonly places: number[] = [];
   readonly finished: number[] = [];
@@ -121,10 +140,18 @@ class Found {
     for (const [i, unit] of this.#units.entries()) {
       if (this.#run.passes[pass].parts[i] === undefined) continue;
       if (unit.kind === "question") {
-        const question = this.#questionOf(i);
-        if (isSampled(question)) this.sampled.push({ unit: i, question });
-        else if (question.rows.length > 0) {
-          callFor(unit.scale).questions.push({ unit: i, question });
+        const { asked } = unit;
+        const rows = this.#rowsOf(i, asked);
+        if (asked.kind === "logits") this.logits.push({ unit: i, rows });
+        else if (asked.kind === "ranking") {
+          this.rankings.push({ unit: i, question: { ...asked, rows } });
+        } else if (rows.length > 0) {
+          const guidance = unit.scale === undefined
+            ? undefined
+            : { scale: unit.scale, twins: this.#rowsOf(i, asked, 1) };
+          const question = { ...asked, rows, guidance };
+          if (isSampled(question)) this.sampled.push({ unit: i, question });
+          else callFor(unit.scale).questions.push({ unit: i, question });
         }
       } else {
         const { canvas } = unit;
@@ -135,19 +162,11 @@ class Found {
     return open.map((call) => this.#close(call, pass));
   }
 
-  #questionOf(i: number): RowQuestion {
-    const unit = this.#units[i] as Question;
+  /** Rows of the first pass at which a unit asks of its sequence, or with `twin` 1 of its twin. */
+  #rowsOf(unit: number, { rows }: Asked, twin = 0): number[] {
     const { parts, layout: { firstRows } } = this.#run.passes[0];
-    const first = firstRows[parts[i]!];
-    const rows = unit.asked.rows.map((row) => first + row);
-    const twin = firstRows[parts[i]! + 1];
-    return {
-      ...unit.asked,
-      rows,
-      guidance: unit.scale === undefined
-        ? undefined
-        : { scale: unit.scale, twins: unit.asked.rows.map((row) => twin + row) },
-    };
+    const first = firstRows[parts[unit]! + twin];
+    return rows.map((row) => first + row);
   }
 
   /** The sequences that may commit something, each with its range of the log. */

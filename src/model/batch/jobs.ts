@@ -4,11 +4,18 @@ import type { CanvasStep, Commit, ForwardInput, Prediction } from "../../denoise
 import { checkChoice, checkInput } from "../input.ts";
 import type { ModelConfig } from "../model_config.ts";
 import type { RowQuestion } from "../prediction_pass.ts";
+import { checkRanked, type RankChoice, type Ranking, type RankQuestion } from "../ranked_pass.ts";
 import { rowsOf, withoutIdleGuidance } from "../rows.ts";
 import type { AskedState, HostCanvas, RowSpan, TwinStep } from "./host_canvas.ts";
 import { pick } from "./host_canvas.ts";
 import type { PassPart, RunSequence } from "./pass_layout.ts";
 import type { PassJob } from "./pass_job.ts";
+
+/** What a question asks: predictions at some rows, their best tokens, or all of their logits. */
+export type Asked =
+  | { readonly kind: "predictions" } & Omit<RowQuestion, "guidance">
+  | { readonly kind: "ranking" } & RankQuestion
+  | { readonly kind: "logits"; readonly rows: readonly number[] };
 
 /** A sequence that one pass runs, and what it is asked. */
 export interface Question {
@@ -26,7 +33,7 @@ export interface Question {
   /** What is run of each of them. */
   readonly part: Omit<PassPart, "sequence">;
   /** What is asked; rows are counted in what is run. */
-  readonly asked: Pick<RowQuestion, "positions" | "judged" | "choice" | "rows" | "rowPositions">;
+  readonly asked: Asked;
   /** Scale of the guidance, undefined without. */
   readonly scale: number | undefined;
 }
@@ -44,6 +51,9 @@ export interface CanvasRun {
 /** What cannot be divided among passes. */
 export type Unit = Question | CanvasRun;
 
+/** What a part of a job gave: what was asked, or commits of the steps that ran. */
+export type UnitResult = Prediction[] | Ranking | Float32Array | Commit[][][];
+
 /** A job, and what it consists of. */
 export class ModelJob<T> implements PassJob<T> {
   /** Whether it was run. */
@@ -58,9 +68,12 @@ export class ModelJob<T> implements PassJob<T> {
     readonly canvas: HostCanvas | undefined,
   ) {}
 
-  /** Its result, from those of its units: predictions of questions, or commits of steps. */
-  resultOf(results: readonly (Prediction[] | Commit[][][])[]): T {
-    return (this.units[0]?.kind === "steps" ? results[0] : results) as T;
+  /** Its result, from those of its units: predictions are asked of several sequences, all else of one. */
+  resultOf(results: readonly UnitResult[]): T {
+    const isOne = this.units.some((unit) =>
+      unit.kind === "steps" || unit.asked.kind !== "predictions"
+    );
+    return (isOne ? results[0] : results) as T;
   }
 }
 
@@ -73,13 +86,59 @@ export function predictJob(
     checkInput(config, input, `inputs[${i}]`);
     checkChoice(input.choice, `inputs[${i}].choice`);
   });
-  const units = inputs.map((input) => questionOf(withoutIdleGuidance(input), config.maskTokenId));
+  const units = inputs.map((input) => {
+    const { positions, judged, choice } = input;
+    const asked = { kind: "predictions", positions, judged, choice } as const;
+    return questionOf(
+      withoutIdleGuidance(input),
+      config.maskTokenId,
+      (rows, rowPositions) => ({ ...asked, rows, rowPositions }),
+    );
+  });
   const rows = units.reduce((sum, unit) => sum + unit.rows, 0);
   return new ModelJob(rows, inputs.length > 0 ? 1 : 0, false, units, undefined);
 }
 
-function questionOf(input: ForwardInput, maskToken: number): Question {
-  const { ids, attentionMask, guidance, judged, choice } = input;
+/** A sequence of which the host asks more than predictions. */
+export type WholeInput = Pick<ForwardInput, "ids" | "positions">;
+
+/** @throws {RangeError} naming what is wrong with the input, the choice or `k` */
+export function rankJob(
+  config: ModelConfig,
+  input: WholeInput,
+  choice: RankChoice,
+  k: number,
+): ModelJob<Ranking> {
+  checkRanked(k);
+  checkChoice({ ...choice, bannedTokens: [], unconfidentTokens: [] }, "choice");
+  const { positions } = input;
+  if (positions.length === 0) {
+    throw new RangeError("input.positions is empty, expected one at least");
+  }
+  return wholeJob(config, input, (rows) => ({ kind: "ranking", rows, positions, choice, k }));
+}
+
+/** @throws {RangeError} naming what is wrong with the input */
+export function logitsJob(config: ModelConfig, input: WholeInput): ModelJob<Float32Array> {
+  return wholeJob(config, input, (rows) => ({ kind: "logits", rows }));
+}
+
+function wholeJob<T>(
+  config: ModelConfig,
+  input: WholeInput,
+  askedOf: (rows: readonly number[]) => Asked,
+): ModelJob<T> {
+  checkInput(config, input, "input");
+  const unit = questionOf(input, config.maskTokenId, askedOf);
+  return new ModelJob(unit.rows, 1, false, [unit], undefined);
+}
+
+function questionOf(
+  input: Omit<ForwardInput, "choice">,
+  maskToken: number,
+  askedOf: (rows: readonly number[], rowPositions: readonly number[]) => Asked,
+): Question {
+  const { ids, attentionMask, guidance } = input;
   const visible = Uint32Array.from(ids.keys()).filter((at) => attentionMask?.[at] !== 0);
   const shadows = input.shadows ?? new Uint32Array();
   const shown = Uint32Array.from([...visible, ...shadows]);
@@ -104,13 +163,7 @@ function questionOf(input: ForwardInput, maskToken: number): Question {
       kept: false,
       ...shadows.length > 0 && { shadows: shadows.map((position) => ownRow.get(position)!) },
     },
-    asked: {
-      positions: input.positions,
-      judged,
-      choice,
-      rows,
-      rowPositions: rows.map((row) => positions[row]),
-    },
+    asked: askedOf(rows, rows.map((row) => positions[row])),
     scale: guidance?.scale,
   };
 }
@@ -159,6 +212,7 @@ export function statesJob(
         .map((ids) => ({ ids: pick(ids, places), positions, firstKey: span.first })),
       part: { first: 0, rows: span.rows, keys: span.keys, kept: true },
       asked: {
+        kind: "predictions",
         positions: state.positions,
         judged: state.judged,
         choice: state.choice,

@@ -8,6 +8,7 @@ import type {
   ForwardInput,
   Prediction,
 } from "../../denoise/predictor.ts";
+import type { RankChoice, Ranking } from "../ranked_pass.ts";
 
 /** Rows of a pass that requests share, unless a sequence is longer. */
 export const SHARED_ROWS = 512;
@@ -70,6 +71,21 @@ export interface BatchModel {
    * @throws {RangeError} naming what is wrong with an input
    */
   predictJob(inputs: readonly ForwardInput[]): PassJob<Prediction[][]>;
+  /**
+   * The best tokens at some positions of one sequence, for a choice that the host makes among them.
+   * @param k tokens of each position, 1 to 256
+   * @throws {RangeError} naming what is wrong
+   */
+  rankJob(
+    asked: Pick<ForwardInput, "ids" | "positions">,
+    choice: RankChoice,
+    k: number,
+  ): PassJob<Ranking>;
+  /**
+   * All logits at some positions of one sequence, `[positions, embeddingSize]`, row-major.
+   * @throws {RangeError} naming what is wrong
+   */
+  logitsJob(asked: Pick<ForwardInput, "ids" | "positions">): PassJob<Float32Array>;
   /**
    * Opens a canvas; nothing runs.
    * @param reserved where its pages come from; without it they come from those that are free

@@ -1,16 +1,16 @@
 /** What a run leaves of canvases: their ids, and what is kept of which. */
 
-import type { Commit, Prediction } from "../../denoise/predictor.ts";
+import type { Commit } from "../../denoise/predictor.ts";
 import { contentOf } from "./canvas_keys.ts";
 import { type CanvasRow, type HostCanvas, type RowSpan, visibleBefore } from "./host_canvas.ts";
-import type { CanvasRun, Question, Unit } from "./jobs.ts";
+import type { CanvasRun, Question, Unit, UnitResult } from "./jobs.ts";
 import type { Span } from "./kept_table.ts";
 
 /** Makes canvases what a run of `passes` passes made of them. */
 export function applyRun(
   units: readonly Unit[],
   passes: number,
-  resultOf: (unit: number) => Prediction[] | Commit[][][],
+  resultOf: (unit: number) => UnitResult,
 ): void {
   for (const [i, unit] of units.entries()) {
     if (!unit.canvas || unit.canvas.destroyed) continue;

@@ -1,6 +1,5 @@
 /** One run on the GPU: passes in a row over the rows of several jobs, read back once. */
 
-import type { Commit, Prediction } from "../../denoise/predictor.ts";
 import type { Readback } from "../../gpu/readback.ts";
 import { waiting } from "../../gpu/mapping.ts";
 import { type Tensor, upload } from "../../gpu/tensor.ts";
@@ -9,11 +8,13 @@ import { listMasked } from "../../kernels/list_masked.ts";
 import { PREDICTION_WORDS } from "../../kernels/predict.ts";
 import { ASKED_WORDS } from "../../kernels/step_plan.ts";
 import type { RowBatch, RowGroup } from "../forward_pass.ts";
+import { logitsOf } from "../logits.ts";
 import { type PredictionContext, predictionsOf, recordPredictions } from "../prediction_pass.ts";
+import { rankedWords, rankingOf, recordRanking } from "../ranked_pass.ts";
 import { answerSampled } from "../sampled_pass.ts";
 import { CanvasKeys } from "./canvas_keys.ts";
 import { commitsOf, type HeadCall, type RunCalls, runCalls } from "./commit_calls.ts";
-import type { Unit } from "./jobs.ts";
+import type { Unit, UnitResult } from "./jobs.ts";
 import type { KeyValuePool } from "./key_value_pool.ts";
 import { inParts, type Regions, roomFor } from "./regions.ts";
 import { applyRun } from "./run_effects.ts";
@@ -29,9 +30,6 @@ export interface RunSpace {
   readonly pool: KeyValuePool;
   readonly regions: Regions;
 }
-
-/** Of a unit: predictions of a question, or commits of the steps that ran. */
-export type UnitResult = Prediction[] | Commit[][][];
 
 /** What a run gave. */
 export interface RunResult {
@@ -152,16 +150,20 @@ class Recording {
   async run(until: AbortSignal | undefined): Promise<number> {
     const { context, readback } = this.#space;
     const { recorder, scratch, config, family } = context;
-    const { calls, sampled, logEntries } = this.#calls;
+    const { calls, sampled, logits, rankings, logEntries } = this.#calls;
     const questions = (calls[0] ?? []).filter(({ words }) => words.entries > 0);
+    // Answered at once, and read back.
+    const isRead = sampled.length > 0 || logits.length > 0;
     const logWords = LOG_ENTRY_WORDS * logEntries;
-    const alone = questions.length === 1 && logWords === 0 && sampled.length === 0;
-    const words = questions.reduce((sum, call) => sum + PREDICTION_WORDS * call.words.entries, 0);
+    const alone = questions.length === 1 && logWords === 0 && !isRead && rankings.length === 0;
+    const words = questions.reduce((sum, call) => sum + PREDICTION_WORDS * call.words.entries, 0) +
+      rankings.reduce((sum, { question }) => sum + rankedWords(question, config), 0);
     // Several results are copied into one tensor, to be read back at once.
     const together = words > 0 && !alone ? scratch.get("run results", logWords + words) : undefined;
     let from: Tensor | undefined = logWords > 0 ? this.#log : undefined;
     let end = logWords;
     const ends: number[] = [];
+    const rankedFrom: number[] = [];
     let ran = 0;
     for (const pass of this.#layout.passes.keys()) {
       if (pass > 0 && until) {
@@ -183,25 +185,38 @@ class Recording {
           end += PREDICTION_WORDS * entries;
         } else from = predictions;
       }
-      if (pass === 0 && sampled.length > 0) {
-        // What is asked next is uploaded to the same places: after the passes that are recorded.
-        recorder.submit();
+      if (pass === 0) {
+        // What is asked next is uploaded to the same places: after what is recorded.
+        if (isRead) recorder.submit();
         for (const { unit, question } of sampled) {
           this.#results[unit] = await answerSampled(context, readback, hidden, question);
         }
+        for (const { unit, rows } of logits) {
+          this.#results[unit] = await logitsOf(context, readback, hidden, rows);
+        }
+        for (const [i, { question }] of rankings.entries()) {
+          if (i > 0) recorder.submit();
+          rankedFrom.push(end);
+          const words = rankedWords(question, config);
+          recordRanking(context, hidden, question, together!.part(end, words));
+          end += words;
+        }
       }
-      if (pass > 0 || sampled.length === 0) from ??= hidden;
+      if (pass > 0 || !isRead) from ??= hidden;
     }
     if (together && logWords > 0) recorder.copy(this.#log, together, 4 * logWords);
     const source = together ?? from;
     const size = Math.max(4, 4 * (logWords + words));
-    // Nothing may be left to read: where all was sampled, or no row ran.
+    // Nothing may be left to read: where each question was answered by itself, or no row ran.
     const bytes = source ? await readback.read(recorder, source, size) : new ArrayBuffer(size);
     for (const [i, { questions: asked }] of questions.entries()) {
       const all = asked.map(({ question }) => question);
       const found = predictionsOf(bytes, all, config, together ? 4 * ends[i] : 0);
       asked.forEach(({ unit }, j) => this.#results[unit] = found[j]);
     }
+    rankings.forEach(({ unit, question }, i) => {
+      this.#results[unit] = rankingOf(bytes, question, config, 4 * rankedFrom[i]);
+    });
     this.#readCommits(new Uint32Array(bytes, 0, logWords), ran);
     return ran;
   }

@@ -150,7 +150,7 @@ export async function dryRun(
       // The canvas stays open, as it is while a strategy verifies states.
       if (request.states) {
         await model.predict(states(config, request, request.states));
-        await sampled(model, request);
+        await sampled(model, request, request.states);
       }
       const bytes = memory.bytes - weightBytes;
       canvas.destroy();
@@ -197,8 +197,11 @@ function states(config: ModelConfig, request: AnswerShape, count: number): Forwa
   return Array.from({ length: count }, () => ({ ids, positions, choice: CHOICE }));
 }
 
-/** Passes whose logits are stored: with every sampling field and log-probabilities, and constrained. */
-async function sampled(model: Model, request: AnswerShape): Promise<void> {
+/**
+ * Passes whose logits are stored: with every sampling field and log-probabilities, and of constrained
+ * answers. Of these `count` share a pass: their rankings are in memory together, their logits are not.
+ */
+async function sampled(model: Model, request: AnswerShape, count: number): Promise<void> {
   const [input] = states(model.config, request, 1);
   const tokens = Math.min(model.config.embeddingSize, MOST_BIASES + input.ids.length);
   const changes = Array.from(
@@ -208,7 +211,8 @@ async function sampled(model: Model, request: AnswerShape): Promise<void> {
   const sampling = { topK: 2, topP: 0.5, minP: 0.5, changes, likeliest: MOST_LIKELIEST };
   const choice = { ...CHOICE, sampling };
   await model.predict([{ ...input, choice }]);
-  await model.rankAt(input, choice, TRIES);
+  const jobs = Array.from({ length: count }, () => model.rankJob(input, choice, TRIES));
+  await model.runTogether(jobs, 1);
 }
 
 function idsOf(config: ModelConfig, { promptTokens, maxTokens }: AnswerShape): Uint32Array {

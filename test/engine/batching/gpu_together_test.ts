@@ -9,24 +9,40 @@ import { MASK } from "../../denoise/toy_model.ts";
 import { anyGpu } from "../../gpu/device.ts";
 import { modelOf } from "../../model/models.ts";
 import { goldenPath } from "../../reference/golden.ts";
-import { answer, lasting, requestArb, type ToyRequest } from "./requests.ts";
+import {
+  answer,
+  constrainedArb,
+  type ConstrainedToy,
+  lasting,
+  requestArb,
+  type ToyRequest,
+} from "./requests.ts";
 
 /** A request to the toy, in the tokens of a model. */
-function inTokensOf({ config }: Model, { sequence, options, ...rest }: ToyRequest): ToyRequest {
-  const { maskTokenId, eosTokenId } = config;
-  const ids = sequence.ids.map((id) => id === MASK ? maskTokenId : id);
+function inTokensOf(
+  { config: { maskTokenId: maskToken, eosTokenId: eosToken } }: Model,
+  request: ToyRequest | ConstrainedToy,
+): ToyRequest | ConstrainedToy {
+  const ids = request.sequence.ids.map((id) => id === MASK ? maskToken : id);
+  if (request.name === "constrained") {
+    const { options } = request;
+    return { ...request, sequence: { ids, maskToken }, options: { ...options, eosToken } };
+  }
+  const { sequence, options } = request;
   return {
-    ...rest,
-    sequence: { ...sequence, ids, maskToken: maskTokenId },
-    options: { ...options, eosToken: eosTokenId, endTokens: [eosTokenId], eotToken: undefined },
+    ...request,
+    sequence: { ...sequence, ids, maskToken },
+    options: { ...options, eosToken, endTokens: [eosToken], eotToken: undefined },
   };
 }
+
+const passesOf = ({ figures }: Scheduler) => figures.passes + figures.draftPasses;
 
 const loadArb = fc.record({
   asked: fc.array(
     fc.record({
-      request: requestArb,
-      /** Runs after which it comes, and steps after which it is aborted. */
+      request: fc.oneof({ weight: 4, arbitrary: requestArb }, constrainedArb),
+      /** Passes after which it comes, and steps after which it is aborted. */
       comes: fc.constantFrom(0, 0, 0, 1, 4),
       stays: fc.constantFrom(...Array(8).fill(undefined), 0, 2),
     }),
@@ -45,17 +61,19 @@ Deno.test("golden pair: each answer under load has the bits of the one alone, co
       const loads = [];
       for (const { request: toy, ...rest } of asked) {
         const request = inTokensOf(target, toy);
-        loads.push({ ...rest, request, alone: await answer(request, { target, draft }) });
+        const alone = await answer(request, { target, draft, logits: target });
+        loads.push({ ...rest, request, alone });
       }
       const free = [target.pages.free, draft.pages.free];
       const scheduler = new Scheduler({ target, draft }, { maxRunning, maxWaiting: 10 });
       await Promise.all(loads.map(async ({ request, comes, stays, alone }) => {
-        for (let i = 0; scheduler.turns < comes && i < 100; i++) {
+        for (let i = 0; passesOf(scheduler) < comes && i < 100; i++) {
           await new Promise((resolve) => setImmediate(resolve));
         }
         const abort = new AbortController();
         const { length } = request.sequence.ids;
-        const kept = "cache" in request.options;
+        const { options } = request;
+        const kept = "cache" in options;
         const pages = kept ? Math.ceil(length / target.pages.positions) * 2 : 0;
         const draftPages = kept ? Math.ceil(length / draft.pages.positions) * 2 : 0;
         using lane = await scheduler.enter({ pages, draftPages, signal: abort.signal });
@@ -69,7 +87,7 @@ Deno.test("golden pair: each answer under load has the bits of the one alone, co
           aborted++;
         } else {
           assertEquals(lasting(request, found), lasting(request, alone));
-          shared.add(`${request.name} ${request.options.cache ?? "none"}`);
+          shared.add(`${request.name} ${"cache" in options ? options.cache : "none"}`);
         }
         const part = { steps: alone.steps.slice(0, found.steps.length) };
         assertEquals(lasting(request, { steps: found.steps }), lasting(request, part));
@@ -79,7 +97,7 @@ Deno.test("golden pair: each answer under load has the bits of the one alone, co
         await new Promise((resolve) => setImmediate(resolve));
       }
       assertEquals([target.pages.free, draft.pages.free], free);
-      passes += scheduler.figures.passes + scheduler.figures.draftPasses;
+      passes += passesOf(scheduler);
       requests += scheduler.figures.passRequests + scheduler.figures.draftRequests;
     }),
     { numRuns: 50, seed: 18 },
@@ -87,6 +105,7 @@ Deno.test("golden pair: each answer under load has the bits of the one alone, co
   assert(requests > 1.2 * passes, `${requests} requests in ${passes} passes`);
   assert(aborted > 5, `${aborted} aborted`);
   const seen = [...shared];
+  assert(seen.includes("constrained none"));
   for (const name of STRATEGY_NAMES) {
     assert(seen.includes(`${name} none`), name);
     const keeps = strategyOf(name).uses.includes("cache");

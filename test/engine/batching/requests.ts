@@ -3,6 +3,7 @@
 import fc from "fast-check";
 import { type Choice, Controller } from "../../../src/denoise/auto/controller.ts";
 import type { DenoiseStep } from "../../../src/denoise/denoise_step.ts";
+import type { SamplingOptions } from "../../../src/denoise/sampling.ts";
 import type { Sequence } from "../../../src/denoise/sequence.ts";
 import {
   type Models,
@@ -12,7 +13,13 @@ import {
   type StrategyOptions,
   type StrategyResult,
 } from "../../../src/denoise/strategy.ts";
-import { comparable, drawArb } from "../../denoise/draw.ts";
+import { Automaton } from "../../../src/constraint/automaton.ts";
+import { patternLanguage } from "../../../src/constraint/pattern.ts";
+import { TokenAutomaton } from "../../../src/constraint/token_automaton.ts";
+import { Vocabulary } from "../../../src/constraint/vocabulary.ts";
+import { constrainedSteps, type LogitSource } from "../../../src/engine/constrained_steps.ts";
+import { comparable, drawArb, END } from "../../denoise/draw.ts";
+import { MASK, VOCABULARY } from "../../denoise/toy_model.ts";
 
 /** One request. */
 export interface ToyRequest {
@@ -75,16 +82,87 @@ export const requestArb: fc.Arbitrary<ToyRequest> = fc.record({
   };
 });
 
+/** A request whose answer matches a pattern. */
+export interface ConstrainedToy {
+  readonly name: "constrained";
+  readonly pattern: string;
+  readonly sequence: { readonly ids: Uint32Array; readonly maskToken: number };
+  readonly options: {
+    readonly most: number;
+    readonly canvas: number;
+    readonly blockLength: number;
+    readonly rule: { readonly count: number } | { readonly threshold: number };
+    readonly temperature: number;
+    readonly seed: number;
+    readonly sampling?: SamplingOptions;
+    readonly eosToken: number;
+  };
+  /** Tokens that are ranked: where none of them is allowed, it takes all logits of a row. */
+  readonly tries: number;
+}
+
+/** Texts of the toy's tokens; the mask and the end have none. */
+const TEXTS = ["a", "b", "c", "", "ab", "bc", "ca", "d", "ad", "dd"];
+
+/** Requests for texts of the toy's tokens. */
+export const constrainedArb: fc.Arbitrary<ConstrainedToy> = fc.record({
+  name: fc.constant("constrained" as const),
+  pattern: fc.constantFrom("(ab|ca|d){2,5}", "a{3}b+c?d", "[abc]{4,9}", "(a|bd|c*d)+ab"),
+  sequence: fc.array(fc.integer({ min: 0, max: VOCABULARY - 1 }), { maxLength: 6 })
+    .map((ids) => ({ ids: Uint32Array.from(ids), maskToken: MASK })),
+  options: fc.record({
+    most: fc.integer({ min: 10, max: 16 }),
+    canvas: fc.constantFrom(4, 8),
+    blockLength: fc.integer({ min: 1, max: 6 }),
+    rule: fc.constantFrom({ count: 1 }, { count: 2 }, { threshold: 0.3 }),
+    temperature: fc.constantFrom(0, 0.7),
+    seed: fc.maxSafeNat(),
+    sampling: fc.constantFrom(undefined, undefined, { topK: 3, presencePenalty: 1, likeliest: 2 }),
+    eosToken: fc.constant(END),
+  }),
+  tries: fc.constantFrom(1, 2, 64),
+});
+
+function constrained(
+  { pattern, sequence, options: { eosToken, ...options }, tries }: ConstrainedToy,
+  logits: LogitSource,
+  signal?: AbortSignal,
+) {
+  const bytes = TEXTS.map((text) => new TextEncoder().encode(text));
+  const tokenBytes = (id: number) => bytes[id] ?? new Uint8Array();
+  const language = patternLanguage(pattern, { spelling: "raw", whole: true })!;
+  const vocabulary = new Vocabulary({ tokenBytes }, VOCABULARY);
+  const automaton = new TokenAutomaton(new Automaton(language), vocabulary, [eosToken]);
+  const few: LogitSource = {
+    logitsAt: (asked) => logits.logitsAt(asked),
+    rankAt: (asked, choice) => logits.rankAt(asked, choice, tries),
+  };
+  return constrainedSteps(few, automaton, {
+    ...options,
+    promptIds: sequence.ids,
+    maskToken: sequence.maskToken,
+    endToken: eosToken,
+    ends: [eosToken],
+    encode: (text) => Array.from(text, (letter) => TEXTS.indexOf(letter)),
+    signal,
+  });
+}
+
 /** Runs a request, up to its end or to what ended it. */
 export async function answer(
-  { name, sequence, options, choices }: ToyRequest,
-  models: Models,
+  request: ToyRequest | ConstrainedToy,
+  models: Models & { readonly logits: LogitSource },
   signal?: AbortSignal,
   onStep: () => void = () => {},
 ) {
-  const controller = new Told(choices);
   const steps: DenoiseStep[] = [];
-  const stream = strategyOf(name).run(sequence, models, { ...options, controller, signal });
+  const stream = request.name === "constrained"
+    ? constrained(request, models.logits, signal)
+    : strategyOf(request.name).run(request.sequence, models, {
+      ...request.options,
+      controller: new Told(request.choices),
+      signal,
+    });
   for (;;) {
     let next;
     try {
@@ -109,7 +187,10 @@ interface Answer {
  * many passes went on behind an end that was not known yet. Of auto only what it commits, since prices
  * may end a choice sooner.
  */
-export function lasting({ name }: ToyRequest, { steps, result, error }: Answer) {
+export function lasting(
+  { name }: Pick<ToyRequest | ConstrainedToy, "name">,
+  { steps, result, error }: Answer,
+) {
   if (name !== "auto") {
     // Of plain, passes behind the end count among all.
     const extra = name === "plain" ? ["targetForwards", "targetStates"] : [];

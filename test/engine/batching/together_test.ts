@@ -6,7 +6,7 @@ import type { choosePass } from "../../../src/engine/batching/policy.ts";
 import { Scheduler } from "../../../src/engine/batching/scheduler.ts";
 import { GpuMemoryError } from "../../../src/model/model.ts";
 import { ToyCanvasModel } from "../../denoise/toy_model.ts";
-import { answer, lasting, requestArb } from "./requests.ts";
+import { answer, constrainedArb, lasting, requestArb } from "./requests.ts";
 import { ToyBatchModel } from "./toy_batch_model.ts";
 
 const DRAFT = { disagreement: 0.2, salt: 8 };
@@ -36,7 +36,7 @@ function anyChoice(next: () => number, taken: number): typeof choosePass {
 const loadArb = fc.record({
   asked: fc.array(
     fc.record({
-      request: requestArb,
+      request: fc.oneof({ weight: 4, arbitrary: requestArb }, constrainedArb),
       /** Turns of the event loop before it comes, and steps after which it is aborted. */
       comes: fc.constantFrom(0, 0, 0, 1, 5, 20),
       stays: fc.constantFrom(...Array(6).fill(undefined), 0, 1, 3, 8),
@@ -74,9 +74,11 @@ Deno.test("each answer equals the one alone, bits of confidences included, whoev
       });
       await Promise.all(asked.map(async ({ request, comes, stays }) => {
         const { sequence, options } = request;
+        const toy = new ToyCanvasModel();
         const alone = await answer(request, {
-          target: new ToyCanvasModel(),
+          target: toy,
           draft: new ToyCanvasModel(DRAFT),
+          logits: toy,
         });
         for (let i = 0; i < comes; i++) await new Promise((resolve) => setImmediate(resolve));
         const abort = new AbortController();
@@ -100,7 +102,7 @@ Deno.test("each answer equals the one alone, bits of confidences included, whoev
         lane.close();
         if (!found.error) {
           ended++;
-          shared.add(`${request.name} ${options.cache ?? "none"}`);
+          shared.add(`${request.name} ${"cache" in options ? options.cache : "none"}`);
           return assertEquals(lasting(request, found), lasting(request, alone));
         }
         aborted++;
@@ -126,5 +128,5 @@ Deno.test("each answer equals the one alone, bits of confidences included, whoev
   for (const name of ["plain", "threshold", "factor", "lossless", "self", "commit_verify"]) {
     for (const cache of ["none", "prefix", "dual"]) assert(shared.has(`${name} ${cache}`), name);
   }
-  for (const name of ["gate", "auto"]) assert(shared.has(`${name} none`), name);
+  for (const name of ["gate", "auto", "constrained"]) assert(shared.has(`${name} none`), name);
 });

@@ -17,6 +17,7 @@ import type {
   PassJob,
   TogetherOptions,
 } from "../../../src/model/batch/pass_job.ts";
+import type { RankChoice, Ranking } from "../../../src/model/ranked_pass.ts";
 import { ToyCanvasModel, type ToyOptions } from "../../denoise/toy_model.ts";
 
 /** How a toy lends its passes. */
@@ -95,6 +96,20 @@ export class ToyBatchModel implements BatchModel {
       0,
     );
     return new ToyJob(rows, 1, false, undefined, () => this.toy.predict(inputs));
+  }
+
+  rankJob(
+    asked: Pick<ForwardInput, "ids" | "positions">,
+    choice: RankChoice,
+    k: number,
+  ): PassJob<Ranking> {
+    const { length } = asked.ids;
+    return new ToyJob(length, 1, false, undefined, () => this.toy.rankAt(asked, choice, k));
+  }
+
+  logitsJob(asked: Pick<ForwardInput, "ids" | "positions">): PassJob<Float32Array> {
+    const { length } = asked.ids;
+    return new ToyJob(length, 1, false, undefined, () => this.toy.logitsAt(asked));
   }
 
   canvas(sequences: readonly CanvasSequence[], reserved?: PageReservation): BatchCanvas {

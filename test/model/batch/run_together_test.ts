@@ -12,6 +12,7 @@ import type {
 import { pagesFor } from "../../../src/model/batch/page_book.ts";
 import type { BatchCanvas, PageReservation, PassJob } from "../../../src/model/batch/pass_job.ts";
 import type { Model } from "../../../src/model/model.ts";
+import type { RankChoice } from "../../../src/model/ranked_pass.ts";
 import { anyGpu } from "../../gpu/device.ts";
 import { Random } from "../../kernels/random.ts";
 import { goldenModel } from "../models.ts";
@@ -25,6 +26,13 @@ interface Request {
 
 type Call =
   | { readonly kind: "predict"; readonly inputs: readonly ForwardInput[] }
+  | {
+    readonly kind: "rank";
+    readonly asked: Pick<ForwardInput, "ids" | "positions">;
+    readonly choice: RankChoice;
+    readonly k: number;
+  }
+  | { readonly kind: "logits"; readonly asked: Pick<ForwardInput, "ids" | "positions"> }
   | { readonly kind: "steps"; readonly steps: readonly CanvasStep[] }
   | {
     readonly kind: "states";
@@ -35,7 +43,7 @@ type Call =
 
 const requestArb = fc.record({
   seed: fc.nat(),
-  kind: fc.constantFrom("predict", "none", "prefix", "dual", "states"),
+  kind: fc.constantFrom("predict", "rank", "none", "prefix", "dual", "states"),
   guided: fc.boolean(),
 });
 
@@ -99,6 +107,21 @@ function requestOf(
         };
       }),
     }));
+    return { calls };
+  }
+  if (kind === "rank") {
+    const calls = Array.from({ length: 3 }, (_, call): Call => {
+      const ids = state(0.9);
+      const positions = masksOf(ids, 0, length);
+      if (call === 2) return { kind: "logits", asked: { ids, positions: positions.slice(0, 2) } };
+      const asked = { ids, positions };
+      return {
+        kind: "rank",
+        asked,
+        choice: choice(call, random.next() < 0.5),
+        k: 1 + random.integer(64),
+      };
+    });
     return { calls };
   }
   // Several sequences keep nothing.
@@ -210,6 +233,10 @@ class Running {
         return this.next();
       case "predict":
         return this.model.predictJob(call.inputs);
+      case "rank":
+        return this.model.rankJob(call.asked, call.choice, call.k);
+      case "logits":
+        return this.model.logitsJob(call.asked);
       case "states":
         return this.#canvas!.statesJob(call.asked, call.cache);
       case "steps":

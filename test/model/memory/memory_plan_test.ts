@@ -287,7 +287,7 @@ for (const [weights, draftWeights] of [["stored", "stored"], ["q8", "q4"]] as co
       stopAtEnd: false,
       depth: 4,
     };
-    // First what has its logits stored, whose scratch memory stays: all sampling fields, a constraint.
+    // First what has its logits stored, whose scratch memory stays: all sampling fields, constraints.
     const input = {
       ids: sequence.ids,
       positions: Uint32Array.from({ length: 32 }, (_, i) => sequence.promptLength + i),
@@ -297,7 +297,8 @@ for (const [weights, draftWeights] of [["stored", "stored"], ["q8", "q4"]] as co
     const choice = { ...GREEDY, temperature: 1, sampling };
     await target.predict([{ ...input, choice }]);
     sample();
-    await target.rankAt(input, choice, TRIES);
+    const constrained = Array.from({ length: 5 }, () => target.rankJob(input, choice, TRIES));
+    await target.runTogether(constrained, 1);
     sample();
     // The longest answer by proposals, then one with kept keys and values.
     for (
