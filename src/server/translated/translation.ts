@@ -6,6 +6,7 @@
 import type { Context } from "hono";
 import type { ErrorBody } from "../errors.ts";
 import { liveResponse, settles } from "../live_response.ts";
+import { sideBySide } from "../side_by_side.ts";
 import { recordOf } from "../request_record.ts";
 import type { AnswerChunk, WholeAnswer } from "./chat_answer.ts";
 
@@ -50,7 +51,7 @@ export interface Ask {
 
 /** How one request is translated. */
 export interface Translation {
-  /** The chat completions, one after another; most routes have one. */
+  /** The chat completions, the others beside the first when that has begun; most routes have one. */
   readonly asks: readonly [Ask, ...Ask[]];
   /** Fields of the request that change nothing here; the answer's header names them. */
   readonly ignored: readonly string[];
@@ -61,7 +62,7 @@ export interface Translation {
   readonly format: StreamFormat;
   /** The answer's body; it gets an answer for each of `asks`. */
   readonly whole: (answers: readonly [WholeAnswer, ...WholeAnswer[]]) => unknown;
-  /** A stream's parts, as text, made of the chunks of all `asks` in order. */
+  /** A stream's parts, as text, made of the chunks of all `asks`; those of one ask are in order. */
   readonly parts: (chunks: AsyncIterable<AnswerChunk>) => AsyncIterable<string>;
   /** The last part of a stream that an error ended. */
   readonly broken: (error: ErrorFields) => string;
@@ -74,6 +75,9 @@ export interface ResponseTimes {
   /** Seconds of silence after which a filler is sent. */
   readonly pingSeconds: number;
 }
+
+/** The most chat completions of a request that are under way at once. */
+const MOST_ASKS = 16;
 
 /** Seconds within which an answer is read that the chat route has finished. */
 const READ_SECONDS = 0.2;
@@ -102,30 +106,50 @@ export async function translate(
     record.ignored = [...new Set([...record.ignored, ...ignored])];
     return response;
   };
-  const [first, ...others] = asks;
-  const answer = await answerTo(first);
-  if (!answer.ok || answer.body === null) return answer;
+  const record = recordOf(c);
   // Between two answers nothing is generated, and the request is not over.
-  const release = recordOf(c).hold();
-  /** The bodies of all answers, each asked for when the one before is over. */
-  const answers = async function* () {
+  const release = record.hold();
+  const first = answerTo(asks[0]);
+  /** What is read of all answers. */
+  const read = async function* <T>(
+    readOne: (answer: Response, ask: number) => AsyncIterable<T>,
+  ): AsyncGenerator<T, void, void> {
+    const source = async function* (ask: number) {
+      const answer = await (ask === 0 ? first : answerTo(asks[ask]));
+      if (answer.ok) yield* readOne(answer, ask);
+    };
+    const together = { begun: record.begun, most: MOST_ASKS, end: left };
     try {
-      yield answer;
-      for (const ask of others) yield await answerTo(ask);
+      yield* sideBySide(asks.length, source, together);
     } finally {
       release();
     }
   };
   if (stream) {
-    const translated = endWith(parts(chunksOf(answers())), broken);
+    let answer: Response | undefined;
+    try {
+      answer = await first;
+    } finally {
+      if (!answer?.ok) release();
+    }
+    if (!answer.ok) return answer;
+    const translated = endWith(parts(read(chunksIn)), broken);
     return marked(
       liveResponse(translated, { ...format, seconds: pingSeconds, onCancel }),
       answer,
     );
   }
-  const text = wholeOf(answers()).then((all) => JSON.stringify(whole(all)));
+  // The others begin beside the first, which is only known when it is done.
+  const text = wholeOf(read(wholeIn)).then((all) => JSON.stringify(whole(all)));
+  text.catch(() => {});
+  const answer = await first;
+  if (!answer.ok) {
+    // It may have ended because another one has failed.
+    if (left.signal.aborted) await text;
+    return answer;
+  }
   const contentType = "application/json";
-  if (await settles(text, others.length === 0 ? READ_SECONDS : beginSeconds)) {
+  if (await settles(text, asks.length === 1 ? READ_SECONDS : beginSeconds)) {
     return marked(new Response(await text, { headers: { "Content-Type": contentType } }), answer);
   }
   const part = async function* () {
@@ -135,12 +159,20 @@ export async function translate(
   return marked(liveResponse(part(), live), answer);
 }
 
+/** Answers as they come, in the order of what asked for them. */
 async function wholeOf(
-  answers: AsyncIterable<Response>,
+  answers: AsyncIterable<readonly [ask: number, answer: WholeAnswer]>,
 ): Promise<readonly [WholeAnswer, ...WholeAnswer[]]> {
   const all: WholeAnswer[] = [];
-  for await (const answer of answers) all.push(await answer.json());
+  for await (const [ask, answer] of answers) all[ask] = answer;
   return all as [WholeAnswer, ...WholeAnswer[]];
+}
+
+async function* wholeIn(
+  answer: Response,
+  ask: number,
+): AsyncGenerator<readonly [ask: number, answer: WholeAnswer]> {
+  yield [ask, await answer.json()];
 }
 
 /** The same request with another body, which also ends by `signal`. */
@@ -173,21 +205,14 @@ class StreamError extends Error {
   }
 }
 
-/** The chunks of chat streams. @throws {StreamError} where an error stands in a chunk's place */
-async function* chunksOf(answers: AsyncIterable<Response>): AsyncGenerator<AnswerChunk> {
-  let ask = 0;
-  for await (const { body } of answers) {
-    if (body) yield* chunksIn(body, ask++);
-  }
-}
-
+/** The chunks of a chat stream. @throws {StreamError} where an error stands in a chunk's place */
 async function* chunksIn(
-  body: ReadableStream<Uint8Array>,
+  { body }: Response,
   ask: number,
-): AsyncGenerator<AnswerChunk> {
+): AsyncGenerator<AnswerChunk, void, void> {
   let rest = "";
   const decoder = new TextDecoder();
-  for await (const bytes of body) {
+  for await (const bytes of body ?? []) {
     rest += decoder.decode(bytes, { stream: true });
     const events = rest.split("\n\n");
     rest = events.pop()!;
