@@ -4,7 +4,7 @@
  * or refuses a field is written once.
  */
 import type { Context } from "hono";
-import type { ErrorBody } from "../errors.ts";
+import { ApiError, type ErrorBody } from "../errors.ts";
 import { liveResponse, settles } from "../live_response.ts";
 import { sideBySide } from "../side_by_side.ts";
 import { recordOf } from "../request_record.ts";
@@ -53,6 +53,8 @@ export interface Ask {
 export interface Translation {
   /** The chat completions, the others beside the first when that has begun; most routes have one. */
   readonly asks: readonly [Ask, ...Ask[]];
+  /** Whether an answer has a place for several choices; elsewhere `n` is ignored. */
+  readonly hasChoices?: boolean;
   /** Fields of the request that change nothing here; the answer's header names them. */
   readonly ignored: readonly string[];
   /** Whether the answer is streamed. */
@@ -88,7 +90,7 @@ const READ_SECONDS = 0.2;
  */
 export async function translate(
   c: Context,
-  { asks, ignored, stream, continuousUsage, format, whole, parts, broken }: Translation,
+  { asks, hasChoices, ignored, stream, continuousUsage, format, whole, parts, broken }: Translation,
   { beginSeconds, pingSeconds }: ResponseTimes,
 ): Promise<Response> {
   const left = new AbortController();
@@ -99,14 +101,15 @@ export async function translate(
     ...continuousUsage && { continuous_usage_stats: true },
   };
   const more = stream ? { stream, stream_options } : { stream };
-  const answerTo = async ({ chat, body }: Ask): Promise<Response> => {
-    c.req.raw = chatRequest(raw, { ...body, ...more }, left.signal);
+  const record = recordOf(c);
+  const answerTo = async ({ chat, body: { n, ...body } }: Ask): Promise<Response> => {
+    const choices = hasChoices ? { n } : {};
+    c.req.raw = chatRequest(raw, { ...body, ...choices, ...more }, left.signal);
     const response = await chat(c);
-    const record = recordOf(c);
-    record.ignored = [...new Set([...record.ignored, ...ignored])];
+    const alone = n === undefined || hasChoices ? [] : ["n"];
+    record.ignored = [...new Set([...record.ignored, ...ignored, ...alone])];
     return response;
   };
-  const record = recordOf(c);
   // Between two answers nothing is generated, and the request is not over.
   const release = record.hold();
   const first = answerTo(asks[0]);
@@ -226,7 +229,7 @@ async function* chunksIn(
   }
 }
 
-/** Passes parts on; a chat stream's error becomes the last of them. */
+/** Passes parts on; an error of the chat route becomes the last of them. */
 async function* endWith(
   parts: AsyncIterable<string>,
   broken: (error: ErrorFields) => string,
@@ -234,7 +237,9 @@ async function* endWith(
   try {
     yield* parts;
   } catch (error) {
-    if (!(error instanceof StreamError)) throw error;
-    yield broken(error.fields);
+    if (error instanceof StreamError) yield broken(error.fields);
+    // One that came after the response had begun, with another answer.
+    else if (error instanceof ApiError) yield broken(error.body.error);
+    else throw error;
   }
 }
