@@ -231,3 +231,22 @@ Deno.test("of many prompts some are answered at once, and each has its own place
     assertEquals(counts.at(-1), 2 * prompt.reduce((sum, one) => sum + 4 + one.length, 0));
   }
 });
+
+Deno.test("a refusal for another request comes before the response begins, and so does a deadline's", async () => {
+  const error = new BusyError("too late", 2, "deadline");
+  const options = { beginSeconds: 0.05, onError: () => {} };
+  for (const stream of [false, true]) {
+    const engine = new FakeEngine({ startDelay: 150, startError: error });
+    const app = createApp(engine, options);
+    const asked = Date.now();
+    const told = await app.request(PATH, chatInit({ stream, deadline_ms: 140 }));
+    assertEquals([told.status, told.headers.get("retry-after")], [429, "2"]);
+    // Without a deadline it has begun by then.
+    const begun = await app.request(PATH, chatInit({ stream }));
+    assertEquals(begun.status, 200);
+    await begun.text().catch(() => {});
+    const [until, before] = engine.requests.map(({ givesWayUntil }) => givesWayUntil! - asked);
+    assert(until > 1000 && until < 1140, `${until} ms, and the response begins after 1140`);
+    assert(before > 0 && before < until, `${before}`);
+  }
+});
