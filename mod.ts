@@ -39,6 +39,7 @@ export type { ModelSummary } from "./src/engine/request.ts";
 // Answers: a request goes in, events come out. These are plain values, which cross a Worker boundary.
 export type {
   AnswerFields,
+  AnswerOf,
   AnswerToken,
   CallableFunction,
   ChatMessage,
@@ -52,6 +53,7 @@ export type {
   GivenToken,
   Hole,
   LikelyToken,
+  QueueFields,
   Revision,
   TemplatePart,
 } from "./src/engine/request.ts";

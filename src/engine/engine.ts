@@ -34,6 +34,7 @@ import { EventBuffer } from "./event_buffer.ts";
 import { addLoad, type LoadFigures, NO_LOAD } from "./load_figures.ts";
 import type { LoadedModel, ModelFacts } from "./loaded_model.ts";
 import { promptIds } from "./prompt.ts";
+import { turnOf } from "./queue_fields.ts";
 import { endTokenIds, factsOf } from "./model_facts.ts";
 import {
   type ChatMessage,
@@ -126,15 +127,16 @@ export class Engine implements LoadedModel {
   /**
    * Denoises one answer.
    * @throws {RequestError} before the first event, when the request does not fit the model
-   * @throws {BusyError} before the first event, when too many requests wait
+   * @throws {BusyError} before the first event, when too many requests wait, or it still waits when
+   * its deadline comes
    * @throws the signal's reason at the next step after it was aborted
    */
   async *generate(
     request: GenerateRequest,
     signal?: AbortSignal,
   ): AsyncGenerator<GenerateEvent, void, void> {
-    this.#scheduler.checkRoom();
     const called = performance.now();
+    this.#scheduler.checkRoom(turnOf(request, called));
     request = this.#constraints.held(continued(request));
     const begun = this.tokenizer.encode(request.prefill ?? "");
     const encode = (asked: GenerateRequest) =>
@@ -156,9 +158,9 @@ export class Engine implements LoadedModel {
     const deadline = new Deadline(plan.deadlineMs, called);
     const left = new AbortController();
     const both = signal ? AbortSignal.any([signal, left.signal]) : left.signal;
-    const { priority } = request;
+    const turn = turnOf(request, called, plan.deadlineMs);
     const pages = pagesOf(plan, this.model.pages, this.draft?.model.pages);
-    const lane = await this.#scheduler.enter({ ...pages, priority, signal: both });
+    const lane = await this.#scheduler.enter({ ...pages, ...turn, signal: both });
     // The steps run without waiting for the reader. A reader that stops, or calls this model
     // between two steps, would otherwise hold its place and its pages.
     const events = new EventBuffer<GenerateEvent>();

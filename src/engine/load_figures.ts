@@ -12,11 +12,11 @@ export interface PageFigures {
 
 /** The load of an engine; sums are since it was loaded, over all its devices. */
 export interface LoadFigures {
-  /** Requests that wait for a place now. */
+  /** Requests that wait for a place now; one that has several answers counts once. */
   readonly waiting: number;
-  /** Requests that run now. */
+  /** Answers that run now. */
   readonly running: number;
-  /** Requests that may run at once at most; absent where nobody says. */
+  /** Answers that may run at once at most; absent where nobody says. */
   readonly places?: number;
   /** Forward passes of the target that requests could share. */
   readonly passes: number;

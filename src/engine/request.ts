@@ -11,6 +11,7 @@ import type { FinishReason } from "../text/text_stream.ts";
 import type { AnswerFields, PromptReport, PromptToken } from "./answer_fields.ts";
 import type { EngineTotals, GenerateStats, PassStats, Usage } from "./stats.ts";
 import type { AnswerToken, CommittedToken, DeadlineToken, LikelyToken } from "./told_tokens.ts";
+import type { AnswerOf, QueueFields } from "./queue_fields.ts";
 import type { FolderFacts } from "./folder_facts.ts";
 import type { LoadFigures, PageFigures } from "./load_figures.ts";
 import type { TextQuestion, TokenizedText } from "./text_question.ts";
@@ -20,6 +21,7 @@ export { BusyError, RequestError, UnavailableError } from "./request_errors.ts";
 export type { TextQuestion, TokenizedText };
 export type {
   AnswerFields,
+  AnswerOf,
   CallableFunction,
   Constraint,
   DeviceFacts,
@@ -33,6 +35,7 @@ export type {
   PassStats,
   PromptReport,
   PromptToken,
+  QueueFields,
   Usage,
 };
 export {
@@ -111,7 +114,7 @@ export interface FilledText {
 }
 
 /** A request for one answer. Absent fields take the defaults of the model folder or the engine. */
-export interface GenerateRequest extends AnswerFields {
+export interface GenerateRequest extends AnswerFields, QueueFields {
   /** The conversation, rendered with the model's chat template. Either this or `prompt`. */
   readonly messages?: readonly ChatMessage[];
   /**
@@ -147,7 +150,8 @@ export interface GenerateRequest extends AnswerFields {
   readonly revise?: Revision;
   /**
    * Milliseconds from the call until the best text so far is wanted. What is not decided then is
-   * filled with the likeliest tokens, in a last step that is marked `provisional`.
+   * filled with the likeliest tokens, in a last step that is marked `provisional`. A request that
+   * still waits for its turn then ends with a {@linkcode BusyError}.
    */
   readonly deadlineMs?: number;
   /** Tokens per block; default from the folder's generation_config.json, else 32. */
@@ -245,8 +249,6 @@ export interface GenerateRequest extends AnswerFields {
   readonly constraintField?: string;
   /** Whether the messages tell the constraint already, so that the prompt does not. */
   readonly constraintTold?: boolean;
-  /** Whose turn comes first where requests wait: a small whole number, higher first; default 0. */
-  readonly priority?: number;
 }
 
 /** Summary of a loaded model, for `GET /v1/models` and `unmask info`. */
@@ -365,7 +367,7 @@ export interface TextEngine {
   /**
    * Denoises one answer. Aborting the signal ends the iteration with its reason at the next step.
    * @throws {RequestError} before the first event, when the request does not fit the model
-   * @throws {BusyError} before the first event, when the queue is full
+   * @throws {BusyError} before the first event, when there is no room in the queue, or no turn in time
    * @throws {UnavailableError} when the device was lost or ran out of memory
    */
   generate(request: GenerateRequest, signal?: AbortSignal): AsyncIterable<GenerateEvent>;

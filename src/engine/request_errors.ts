@@ -23,15 +23,21 @@ export class RequestError extends Error {
   }
 }
 
-/** The error of a request that finds the queue full. */
+/** The error of a request for which there is no place, or none in time. It has not begun. */
 export class BusyError extends Error {
   /** Seconds after which to try again. */
   readonly retryAfter: number;
-  /** The message says what is full and when to try again. */
-  constructor(message: string, retryAfter: number) {
+  /**
+   * Whether the queue was full when it came, one of higher priority came to a full queue, or its
+   * deadline came while it waited.
+   */
+  readonly reason: "queue_full" | "gave_way" | "deadline";
+  /** The message says why there is no place and when to try again. */
+  constructor(message: string, retryAfter: number, reason: BusyError["reason"] = "queue_full") {
     super(message);
     this.name = "BusyError";
     this.retryAfter = retryAfter;
+    this.reason = reason;
   }
 }
 

@@ -75,20 +75,24 @@ export function toPlain(error: unknown): PlainError {
   if (error instanceof UnavailableError) {
     return { name, message, code: error.code, reason: error.reason };
   }
-  if (error instanceof BusyError) return { name, message, retryAfter: error.retryAfter };
+  if (error instanceof BusyError) {
+    return { name, message, retryAfter: error.retryAfter, reason: error.reason };
+  }
   return { name, message };
 }
 
 /** Turns a plain value back into an error, of its original class if that is part of the API. */
 export function fromPlain(error: PlainError): Error {
-  const { field, code, reason, promptTokens } = error;
+  const { field, code, reason, promptTokens, retryAfter } = error;
   if (field !== undefined) {
     return new RequestError(field, error.message, code as RequestError["code"], promptTokens);
+  }
+  if (retryAfter !== undefined) {
+    return new BusyError(error.message, retryAfter, reason as BusyError["reason"]);
   }
   if (reason !== undefined) {
     return new UnavailableError(error.message, code as UnavailableError["code"], reason);
   }
-  if (error.retryAfter !== undefined) return new BusyError(error.message, error.retryAfter);
   const other = new Error(error.message);
   other.name = error.name;
   return other;

@@ -1,5 +1,6 @@
 /** What a response tells beside its answers: ids of tokens, the prompt's probabilities, times. */
 import type { AnswerToken, GenerateEvent, PromptToken } from "../engine/request.ts";
+import type { AnswerEvent } from "./answers.ts";
 import { type ChatLogprobs, chatLogprobs, lowest } from "./logprobs.ts";
 import type { ReportOptions } from "./report_fields.ts";
 
@@ -7,12 +8,12 @@ import type { ReportOptions } from "./report_fields.ts";
 export interface Timings {
   readonly cache_n: 0;
   readonly prompt_n: number;
-  /** From the start of the answer to the end of its first pass, which reads the prompt. */
+  /** From the start of the first answer to the end of its first pass, which reads the prompt. */
   readonly prompt_ms: number;
   readonly prompt_per_token_ms: number;
   readonly prompt_per_second: number;
   readonly predicted_n: number;
-  /** From the start to the last token so far: every pass reads the prompt too. */
+  /** From that start to the last token of any answer so far: every pass reads the prompt too. */
   readonly predicted_ms: number;
   readonly predicted_per_token_ms: number;
   readonly predicted_per_second: number;
@@ -46,20 +47,15 @@ export interface CountsSoFar {
 
 /** Sees the events of a request's answers. */
 export class AnswerReport {
-  readonly #begun = performance.now();
+  readonly #asked = performance.now();
+  /** The start of the first answer. */
   #start: Extract<GenerateEvent, { type: "start" }> | undefined;
-  /** Milliseconds from the request until its first answer got its turn. */
-  #waited = 0;
-  /** When the answer that is under way began, and when its last event came. */
+  /** When that came, when its first pass was over, and when the last event of any answer came. */
   #started = 0;
+  #read: number | undefined;
   #latest = 0;
-  /** Milliseconds and tokens of the answers before it; milliseconds of first passes. */
-  #spent = 0;
-  #tokensBefore = 0;
-  #promptSpent = 0;
-  #answers = 0;
-  #isFirstStep = false;
-  #tokens = 0;
+  /** Tokens of each answer so far. */
+  readonly #tokens = new Map<number, number>();
 
   constructor(readonly options: ReportOptions) {}
 
@@ -69,25 +65,23 @@ export class AnswerReport {
   }
 
   /** Takes note of an event. */
-  see(event: GenerateEvent): void {
+  see(event: AnswerEvent): void {
+    const { answer = 0 } = event;
     const now = performance.now();
     this.#latest = now;
     if (event.type === "start") {
-      if (this.#answers++ === 0) this.#waited = now - this.#begun;
+      if (!this.#start) this.#started = now;
       this.#start ??= event;
-      this.#started = now;
-      this.#isFirstStep = true;
       return;
     }
-    if (this.#isFirstStep) this.#promptSpent += now - this.#started;
-    this.#isFirstStep = false;
-    if (event.type === "step") this.#tokens += event.tokens?.length ?? 0;
-    else {
-      this.#tokensBefore += event.usage.completionTokens;
-      this.#spent += now - this.#started;
-      this.#started = now;
-      this.#tokens = 0;
-    }
+    this.#read ??= now;
+    const gained = event.type === "step" ? event.tokens?.length ?? 0 : 0;
+    const tokens = (this.#tokens.get(answer) ?? 0) + gained;
+    this.#tokens.set(answer, event.type === "end" ? event.usage.completionTokens : tokens);
+  }
+
+  get #completionTokens(): number {
+    return this.#tokens.values().reduce((sum, tokens) => sum + tokens, 0);
   }
 
   /** What is told of the prompt. */
@@ -103,18 +97,18 @@ export class AnswerReport {
   get usage(): { readonly usage?: CountsSoFar } {
     if (!this.options.continuousUsage) return {};
     const prompt_tokens = this.#start?.promptTokens ?? 0;
-    const completion_tokens = this.#tokensBefore + this.#tokens;
+    const completion_tokens = this.#completionTokens;
     const total_tokens = prompt_tokens + completion_tokens;
     return { usage: { prompt_tokens, completion_tokens, total_tokens } };
   }
 
   /** Times so far; none before the first step. */
   get timings(): { readonly timings?: Timings } {
-    if (!this.options.timings || this.#answers === 0 || this.#isFirstStep) return {};
+    if (!this.options.timings || this.#read === undefined) return {};
     const prompt_n = this.#start?.promptTokens ?? 0;
-    const prompt_ms = this.#promptSpent;
-    const predicted_n = this.#tokensBefore + this.#tokens;
-    const predicted_ms = this.#spent + this.#latest - this.#started;
+    const prompt_ms = this.#read - this.#started;
+    const predicted_n = this.#completionTokens;
+    const predicted_ms = this.#latest - this.#started;
     return {
       timings: {
         cache_n: 0,
@@ -126,7 +120,7 @@ export class AnswerReport {
         predicted_ms,
         predicted_per_token_ms: predicted_ms / Math.max(1, predicted_n),
         predicted_per_second: perSecond(predicted_n, predicted_ms),
-        wait_ms: this.#waited,
+        wait_ms: this.#started - this.#asked,
       },
     };
   }

@@ -1,63 +1,61 @@
-/** Several answers to one request (`n`), one after another. */
-import { setTimeout as wait } from "node:timers/promises";
-import {
-  BusyError,
-  type GenerateEvent,
-  type GenerateRequest,
-  type TextEngine,
-} from "../engine/request.ts";
+/** Several answers to one request (`n`), side by side. */
+import type { GenerateEvent, GenerateRequest, TextEngine } from "../engine/request.ts";
+import { sideBySide } from "./side_by_side.ts";
 
 /** Most answers to a request. */
 export const MOST_ANSWERS = 8;
 
-/** Most seconds between two tries of an answer for which there is no room in the queue. */
-const LONGEST_WAIT = 1;
-
 /** Seeds lie below this. */
 const SEEDS = 2 ** 53;
 
+/** An event of one of a request's answers. */
+export type AnswerEvent = GenerateEvent & {
+  /** Which answer, from 0; absent where there is only one. */
+  readonly answer?: number;
+};
+
+/** Which of a request's answers are asked for. */
+export interface AnswersOf {
+  /** How many, 1 or above. */
+  readonly count: number;
+  /** Milliseconds on the clock of `performance` at which the request came. */
+  readonly arrived: number;
+  /** A name that no other request has. */
+  readonly id: string;
+  /** Answers that the request has had, or has under way, before these. */
+  readonly before?: number;
+}
+
 /**
- * The events of `count` answers in a row: each begins with a `start` and ends with an `end`. The first
- * takes the request's seed, or one that is drawn, and each next one the seed after. A request that was
- * let in is not refused half-way: its next answer waits while the queue is full. A deadline is one for
- * all of them.
- * @param options.arrived milliseconds on the clock of `performance` at which the request came
- * @param options.isIn whether it has had an answer before these
+ * The events of `count` answers, those of each in their order, from a `start` to an `end`. The first
+ * takes the request's seed, or one that is drawn, and each next one the seed after. The others are
+ * asked for when the first has begun, and are not refused then: a request is let in with all its
+ * answers, or not at all. A deadline is one for all of them. An error of one ends all.
  * @throws whatever the engine throws
  */
 export async function* answers(
   engine: TextEngine,
   request: GenerateRequest,
-  count: number,
   signal: AbortSignal,
-  { arrived, isIn = false }: { readonly arrived: number; readonly isIn?: boolean },
-): AsyncGenerator<GenerateEvent, void, void> {
-  const next = (asked: GenerateRequest, isFirst: boolean) =>
-    isFirst && !isIn ? engine.generate(asked, signal) : patiently(engine, asked, arrived, signal);
-  if (count === 1) return yield* next(request, true);
-  const first = request.seed ?? crypto.getRandomValues(new Uint32Array(1))[0];
-  for (let index = 0; index < count; index++) {
-    yield* next({ ...request, seed: seedAfter(first, index) }, index === 0);
-  }
-}
-
-/** An answer's events; while the queue is full it is asked for again. */
-async function* patiently(
-  engine: TextEngine,
-  request: GenerateRequest,
-  arrived: number,
-  signal: AbortSignal,
-): AsyncGenerator<GenerateEvent, void, void> {
-  for (;;) {
-    try {
-      return yield* engine.generate(withTimeLeft(request, arrived), signal);
-    } catch (error) {
-      // It comes before the first event.
-      if (!(error instanceof BusyError)) throw error;
-      const seconds = Math.min(error.retryAfter, LONGEST_WAIT);
-      await wait(1000 * seconds, undefined, { signal });
+  { count, arrived, id, before = 0 }: AnswersOf,
+): AsyncGenerator<AnswerEvent, void, void> {
+  const asked = (answer: number): GenerateRequest => ({
+    ...before + answer === 0 ? request : withTimeLeft(request, arrived),
+    answerOf: { request: id, index: before + answer },
+  });
+  if (count === 1) return yield* engine.generate(asked(0), signal);
+  const seed = request.seed ?? crypto.getRandomValues(new Uint32Array(1))[0];
+  const end = new AbortController();
+  const both = AbortSignal.any([signal, end.signal]);
+  const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
+  const ask = async function* (answer: number): AsyncGenerator<AnswerEvent, void, void> {
+    const own = { ...asked(answer), seed: seedAfter(seed, answer) };
+    for await (const event of engine.generate(own, both)) {
+      if (event.type === "start") begin();
+      yield { ...event, answer };
     }
-  }
+  };
+  yield* sideBySide(count, ask, { begun, most: count, end });
 }
 
 /** A request of which some of its time has passed; a deadline that is over is one at once. */

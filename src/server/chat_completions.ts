@@ -1,7 +1,8 @@
 /** `POST /v1/chat/completions`. */
 import type { Context } from "hono";
-import type { GenerateEvent, TextEngine } from "../engine/request.ts";
-import { answers } from "./answers.ts";
+import type { TextEngine } from "../engine/request.ts";
+import { type AnswerEvent, answers } from "./answers.ts";
+import { beginsWithin, givesWayUntil } from "./begin_time.ts";
 import {
   type ChatRequest,
   chatRequestParser,
@@ -42,8 +43,8 @@ const CLIENT_CLOSED_REQUEST = 499;
  *
  * A streamed response begins with the engine's first event, an unstreamed one when the answer is
  * complete, so that an error before that has its own HTTP status. Both begin after `beginSeconds`
- * at the latest, because until then Deno.serve may not notice that a client left (it does not if
- * the request's body came in a packet of its own). While it waits, a stream sends pings, and an
+ * at the latest, or at the deadline (begin_time.ts), because proxies and clients give up a silent
+ * connection. While it waits, a stream sends pings, and an
  * error becomes its last message `{"error": {...}}` without `[DONE]`. An unstreamed response sends
  * spaces, which JSON allows before a value, and an error breaks it off.
  */
@@ -61,13 +62,20 @@ export function chatCompletions(
       parse = chatRequestParser(model, limits, options);
       bounds = { ...bounds, useless: textBounds(limits, bounds) };
     }
-    const request = parse(await readJson(c.req.raw, bounds));
+    // Others may answer the same context with requests of their own meanwhile.
+    const { raw } = c.req;
+    const request = parse(await readJson(raw, bounds));
     const record = recordOf(c);
     record.ignored = request.ignored;
     record.messages = request.generate.messages;
-    const generate = { ...request.generate, priority: record.key?.priority };
+    const begins = beginsWithin(options.beginSeconds, request.generate.deadlineMs);
+    const generate = {
+      ...request.generate,
+      priority: record.key?.priority,
+      givesWayUntil: givesWayUntil(begins),
+    };
     const cancel = new AbortController();
-    const signal = AbortSignal.any([c.req.raw.signal, cancel.signal]);
+    const signal = AbortSignal.any([raw.signal, cancel.signal]);
     const onCancel = (reason: unknown) => cancel.abort(reason);
     const clientError = (error: unknown): ApiError => {
       const found = toApiError(error, request.tokenLimitField);
@@ -76,19 +84,21 @@ export function chatCompletions(
       return known;
     };
     const head = completionHead(model);
-    const { beginSeconds, pingSeconds } = options;
+    const { pingSeconds } = options;
     try {
       const asked = request.otherwise
         ? heldOr(engine, request.otherwise, () => record.schema = "messages")
         : engine;
       const events = record.watch(
-        answers(asked, generate, request.answers, signal, {
+        answers(asked, generate, signal, {
+          count: request.answers,
           arrived: record.arrived,
-          isIn: record.spent > 0,
+          id: record.name,
+          before: record.hasBegun ? 1 : 0,
         }),
       );
       if (request.stream) {
-        const opened = await open(events, beginSeconds);
+        const opened = await open(events, begins);
         const messages = chatStream(head, opened, request);
         return eventStream(endWithError(messages, clientError), pingSeconds, onCancel);
       }
@@ -97,7 +107,7 @@ export function chatCompletions(
         JSON.stringify(chatCompletion(head, all, request.includeDiffusion, request, report))
       );
       const contentType = "application/json";
-      if (await settles(answer, beginSeconds)) {
+      if (await settles(answer, begins)) {
         return c.body(await answer, 200, { "Content-Type": contentType });
       }
       const parts = onlyPart(answer, clientError);
@@ -111,23 +121,23 @@ export function chatCompletions(
 
 /** The end of each answer. */
 async function ends(
-  events: AsyncIterable<GenerateEvent>,
+  events: AsyncIterable<AnswerEvent>,
   report: AnswerReport,
 ): Promise<readonly EndEvent[]> {
   const found: EndEvent[] = [];
   for await (const event of events) {
     report.see(event);
-    if (event.type === "end") found.push(event);
+    if (event.type === "end") found[event.answer ?? 0] = event;
   }
   if (found.length === 0) throw new Error("the engine ended without an end event");
   return found;
 }
 
 /** Waits at most `seconds` for the first event, throws its error, and returns all the events. */
-export async function open(
-  events: AsyncIterable<GenerateEvent>,
+export async function open<Event>(
+  events: AsyncIterable<Event>,
   seconds: number,
-): Promise<AsyncIterable<GenerateEvent>> {
+): Promise<AsyncIterable<Event>> {
   const iterator = events[Symbol.asyncIterator]();
   const first = iterator.next();
   await settles(first, seconds);

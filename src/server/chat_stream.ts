@@ -1,6 +1,7 @@
 /** A generation's events as the messages of a streamed chat completion. */
 import { AnswerReport } from "./answer_report.ts";
-import type { AnswerToken, GenerateEvent } from "../engine/request.ts";
+import type { AnswerToken } from "../engine/request.ts";
+import type { AnswerEvent } from "./answers.ts";
 import { atDeadline } from "./deadline.ts";
 import {
   commitPrefixEvent,
@@ -35,20 +36,29 @@ export interface ChatStreamOptions {
   readonly report?: ReportOptions;
 }
 
+/** What has been sent of an answer. */
+interface Sent {
+  text: string;
+  tokens: number;
+  prefixLength: number;
+  /** An answer that may be a call is passed on as what its text turns out to be. */
+  call?: CallText;
+}
+
 /**
  * Turns events into messages: for each answer a chunk with the role, a chunk per piece of text and a
  * chunk with the finish reason, all with its index; then one with the token counts if asked for, and
- * `[DONE]`. The pieces of text add up to the whole answer.
- * @param events those of one answer, or of several in a row
+ * `[DONE]`. The pieces of text add up to the whole answer. Chunks of several answers come as their
+ * events do.
+ * @param events those of one answer, or of several at once
  * @throws whatever `events` throws
  */
 export async function* chatStream(
   head: CompletionHead,
-  events: AsyncIterable<GenerateEvent>,
+  events: AsyncIterable<AnswerEvent>,
   options: ChatStreamOptions,
 ): AsyncGenerator<StreamMessage, void, void> {
   type Choice = ChatCompletionChunk["choices"][number];
-  let index = 0;
   const report = new AnswerReport(options.report ?? {});
   const chunk = (
     choices: readonly Choice[],
@@ -69,6 +79,7 @@ export async function* chatStream(
     return JSON.stringify(whole);
   };
   const delta = (
+    index: number,
     delta: Choice["delta"],
     tokens?: readonly AnswerToken[],
     finish_reason: Choice["finish_reason"] = null,
@@ -83,67 +94,65 @@ export async function* chatStream(
       ...more,
     }]),
   });
-  const opening = (more?: Partial<ChatCompletionChunk>): StreamMessage => {
+  const opening = (index: number, more?: Partial<ChatCompletionChunk>): StreamMessage => {
     const delta = { role: "assistant", content: "" } as const;
     return { data: chunk([{ index, delta, logprobs: null, finish_reason: null }], more) };
   };
-  const typed = (diffusion: DenoiseEvent): StreamMessage => ({
+  const typed = (diffusion: DenoiseEvent, index?: number): StreamMessage => ({
     event: diffusion.type,
-    data: chunk([], { diffusion }),
+    data: chunk([], { diffusion: index === undefined ? diffusion : { ...diffusion, index } }),
   });
 
-  if (!report.waits) yield opening();
-  let sent = "";
-  // An answer that may be a call is passed on as what its text turns out to be.
-  let call: CallText | undefined;
+  if (!report.waits) yield opening(0);
+  const sentOf = new Map<number, Sent>();
   const spelled = (gained: MessageDelta) => options.olderCalls ? olderDelta(gained) : gained;
   const called = options.olderCalls ? "function_call" : "tool_calls";
-  let tokensSent = 0;
-  let prefixLength = 0;
   const ends: EndEvent[] = [];
   for await (const event of events) {
     report.see(event);
+    const { answer } = event;
+    const index = answer ?? 0;
+    const sent = sentOf.get(index) ?? { text: "", tokens: 0, prefixLength: 0 };
+    sentOf.set(index, sent);
+    const { call } = sent;
     switch (event.type) {
       case "start":
-        if (report.waits || index > 0) yield opening(index === 0 ? report.prompt : {});
-        if (options.report?.echo) yield delta({ content: options.report.echo });
-        call = options.mayCall && event.constrained ? new CallText() : undefined;
-        if (options.streamEvents) yield typed(startEvent(event));
+        if (report.waits || index > 0) yield opening(index, index === 0 ? report.prompt : {});
+        if (options.report?.echo) yield delta(index, { content: options.report.echo });
+        if (options.mayCall && event.constrained) sent.call = new CallText();
+        if (options.streamEvents) yield typed(startEvent(event), answer);
         break;
       case "step": {
-        if (options.streamEvents) yield typed(unmaskEvent(event));
+        if (options.streamEvents) yield typed(unmaskEvent(event), answer);
         const remask = remaskEvent(event);
-        if (options.streamEvents && remask) yield typed(remask);
+        if (options.streamEvents && remask) yield typed(remask, answer);
         if (event.delta !== "") {
-          sent += event.delta;
-          tokensSent += event.tokens?.length ?? 0;
-          if (!call) yield delta({ content: event.delta }, event.tokens);
-          else for (const gained of call.add(event.delta)) yield delta(spelled(gained));
+          sent.text += event.delta;
+          sent.tokens += event.tokens?.length ?? 0;
+          if (!call) yield delta(index, { content: event.delta }, event.tokens);
+          else for (const gained of call.add(event.delta)) yield delta(index, spelled(gained));
         }
-        if (options.streamEvents && event.prefixLength > prefixLength) {
-          prefixLength = event.prefixLength;
-          yield typed(commitPrefixEvent(event));
+        if (options.streamEvents && event.prefixLength > sent.prefixLength) {
+          sent.prefixLength = event.prefixLength;
+          yield typed(commitPrefixEvent(event), answer);
         }
         break;
       }
       case "end": {
         // Text that no step could send, such as a character that the token limit cut in half.
-        const rest = event.text.slice(sent.length);
-        const left = event.tokens?.slice(tokensSent);
-        if (rest !== "" && !call) yield delta({ content: rest }, left);
-        for (const gained of call?.add(rest) ?? []) yield delta(spelled(gained));
-        for (const gained of call?.end() ?? []) yield delta(spelled(gained));
+        const rest = event.text.slice(sent.text.length);
+        const left = event.tokens?.slice(sent.tokens);
+        if (rest !== "" && !call) yield delta(index, { content: rest }, left);
+        for (const gained of call?.add(rest) ?? []) yield delta(index, spelled(gained));
+        for (const gained of call?.end() ?? []) yield delta(index, spelled(gained));
         // A stop string may have cut a token whose text was sent before.
         const untold = (rest !== "" && !call) || !left?.length ? undefined : left;
-        yield delta({}, call ? undefined : untold, call?.isCall ? called : event.finishReason, {
+        const finish = call?.isCall ? called : event.finishReason;
+        yield delta(index, {}, call ? undefined : untold, finish, {
           stop_reason: event.stopText,
           ...atDeadline(event),
         });
-        ends.push(event);
-        index++;
-        sent = "";
-        tokensSent = 0;
-        prefixLength = 0;
+        ends[index] = event;
       }
     }
   }

@@ -10,7 +10,8 @@
  * The order is: one `start`; then for each step one `unmask`, a `remask` if a draft's guesses were
  * taken back, the content delta if there is one, and a `commit_prefix` if the prefix grew. A
  * committed token never changes: a guess that a `remask` takes back was never in an `unmask` or a
- * delta.
+ * delta. Of several answers (`n`) each has its own events in this order, with its `index`, among
+ * those of the others.
  */
 import type { GenerateEvent } from "../engine/request.ts";
 

@@ -134,7 +134,7 @@ export function toApiError(error: unknown, tokenLimit = "max_tokens"): ApiError 
   if (error instanceof BusyError) {
     return new ApiError(429, "rate_limit_exceeded", error.message, {
       headers: retryHeaders(error.retryAfter),
-      reason: "queue_full",
+      reason: error.reason,
     });
   }
   if (error instanceof UnavailableError) {

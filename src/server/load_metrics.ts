@@ -20,7 +20,7 @@ export const LOAD_COUNTERS: readonly Figure[] = [
 /** Gauges. */
 export const LOAD_GAUGES: readonly Figure[] = [
   ["queue_depth", "Requests that wait for their turn", (l) => l.waiting],
-  ["answers_running", "Requests that are being answered", (l) => l.running],
+  ["answers_running", "Answers that are under way", (l) => l.running],
   ["most_pass_requests", "Most requests that one pass has had", (l) => l.mostRequests],
   ["pages", "Pages of keys and values that there are", (l) => l.pages.total],
   ["pages_used", "Pages that requests hold or that are set aside", (l) => l.pages.used],

@@ -205,7 +205,7 @@ async function loadFigures(
   }
   new Gauge({
     name: "unmask_requests_running",
-    help: "Requests that are being answered or wait for their turn",
+    help: "Answers that are under way or wait for their turn",
     registers,
     collect() {
       this.set(running());

@@ -146,7 +146,10 @@ export interface ChatCompletionChunk extends PromptMembers {
   /** Only with `timings_per_token`. */
   readonly timings?: Timings;
   /** Only with `stream_events`. */
-  readonly diffusion?: DenoiseEvent;
+  readonly diffusion?: DenoiseEvent & {
+    /** Of which choice it tells, where there are several. */
+    readonly index?: number;
+  };
 }
 
 /** Fields that are the same in every response and chunk of one request. */

@@ -1,6 +1,7 @@
 /** What is known of a request beside its answer: for the answer's headers, and for the log. */
 import type { Context, MiddlewareHandler } from "hono";
-import type { ChatMessage, GenerateEvent } from "../engine/request.ts";
+import type { ChatMessage } from "../engine/request.ts";
+import type { AnswerEvent } from "./answers.ts";
 import type { ApiKey } from "./api_keys.ts";
 import { GenerationSpan } from "./generation_span.ts";
 import { IGNORED_HEADER, writtenNames } from "./ignored_fields.ts";
@@ -53,8 +54,12 @@ export class RequestRecord {
   messages: readonly ChatMessage[] | undefined;
   /** What is known of the key that it came with. */
   key: ApiKey | undefined;
+  /** A name that no other request has; clients choose ids. */
+  readonly name: string = crypto.randomUUID();
   #tokens: TokenCounts | undefined;
   #spent = 0;
+  readonly #begun = Promise.withResolvers<void>();
+  #hasBegun = false;
   readonly #onOver: (() => void)[] = [];
   #running = 0;
   #complete = true;
@@ -81,6 +86,16 @@ export class RequestRecord {
     return this.#spent;
   }
 
+  /** Whether an answer has begun. */
+  get hasBegun(): boolean {
+    return this.#hasBegun;
+  }
+
+  /** Fulfilled when the first answer begins. */
+  get begun(): Promise<void> {
+    return this.#begun.promise;
+  }
+
   /** Calls back once, when nothing of the answer is under way: at once if nothing is. */
   whenOver(callback: () => void): void {
     if (this.#running === 0) callback();
@@ -96,24 +111,31 @@ export class RequestRecord {
     };
   }
 
-  /** Passes a generation's events on, and takes its token counts. */
-  async *watch(events: AsyncIterable<GenerateEvent>): AsyncGenerator<GenerateEvent, void, void> {
+  /** Passes the events of answers on, and takes their token counts. */
+  async *watch(events: AsyncIterable<AnswerEvent>): AsyncGenerator<AnswerEvent, void, void> {
     const release = this.hold();
     const span = new GenerationSpan(this.id, this.#headers);
+    /** Tokens that were decided for each answer that has not ended. */
+    const decided = new Map<number, number>();
     let ended = false;
-    let before = this.#spent;
     try {
       for await (const event of events) {
+        const { answer = 0 } = event;
         span.see(event);
         if (event.type === "start") {
-          before = this.#spent;
           this.#spent += event.promptTokens;
-        } else if (event.type === "step") this.#spent += event.commits.length;
-        if (event.type === "end") {
-          ended = true;
+          decided.set(answer, 0);
+          this.#hasBegun = true;
+          this.#begun.resolve();
+        } else if (event.type === "step") {
+          this.#spent += event.commits.length;
+          decided.set(answer, (decided.get(answer) ?? 0) + event.commits.length);
+        } else {
           const { promptTokens, completionTokens } = event.usage;
           // Not all that was decided is part of the answer.
-          this.#spent = before + promptTokens + completionTokens;
+          this.#spent += completionTokens - (decided.get(answer) ?? 0);
+          decided.delete(answer);
+          ended = true;
           this.#tokens = {
             // Several answers share one prompt.
             prompt: promptTokens,
@@ -123,8 +145,9 @@ export class RequestRecord {
         yield event;
       }
     } finally {
-      this.#complete &&= ended;
-      span.end(ended);
+      const isComplete = ended && decided.size === 0;
+      this.#complete &&= isComplete;
+      span.end(isComplete);
       release();
     }
   }

@@ -114,6 +114,32 @@ export async function streamsUsage(target: ClientTarget): Promise<void> {
   for (const chunk of chunks) assertEquals([chunk.usage, chunk.choices.length], [null, 1]);
 }
 
+/** Chunks of several answers come among each other, and the client sorts them by their index. */
+export async function streamsSeveral(target: ClientTarget): Promise<void> {
+  const asked = params(target, { n: 3, stream: true, stream_options: { include_usage: true } });
+  const chunks = await Array.fromAsync(await client(target).chat.completions.create(asked));
+  const own = [0, 1, 2].map((index) =>
+    chunks.filter(({ choices: [choice] }) => choice?.index === index)
+  );
+  const { choices: [{ message, finish_reason }], usage } = await wholeAnswer(target);
+  for (const some of own) {
+    assertEquals(some[0].choices[0].delta, { role: "assistant", content: "" });
+    assertEquals(pieces(some), message.content);
+    assertEquals(some.at(-1)?.choices[0].finish_reason, finish_reason);
+  }
+  assert(chunks.indexOf(own[2][0]) < chunks.indexOf(own[0].at(-1)!), "one after another");
+  const counts = chunks.at(-1)?.usage;
+  assertEquals(counts?.completion_tokens, 3 * usage!.completion_tokens);
+  assertEquals(counts?.prompt_tokens, usage!.prompt_tokens);
+  const helped = await client(target).chat.completions.stream(params(target, { n: 3 }))
+    .finalChatCompletion();
+  assertEquals(helped.choices.map((one) => [one.index, one.message.content]), [
+    [0, message.content],
+    [1, message.content],
+    [2, message.content],
+  ]);
+}
+
 /** The diffusion fields, as the client's extra body fields, take effect. */
 export async function takesDiffusionFields(target: ClientTarget): Promise<void> {
   const steps = 4;
@@ -245,6 +271,7 @@ export const CLIENT_CASES: readonly (readonly [string, ClientCase])[] = [
   ["takes its answer back", takesItsAnswerBack],
   ["streams", streams],
   ["streams usage", streamsUsage],
+  ["streams several answers", streamsSeveral],
   ["takes the diffusion fields", takesDiffusionFields],
   ["streams typed events", streamsTypedEvents],
   ["works with the accumulating helper", accumulates],

@@ -3,16 +3,28 @@
 import { BusyError } from "../request_errors.ts";
 import { AnswerRate } from "./answer_rate.ts";
 
-/** What a request takes while it runs. */
-export interface Wish {
+/** What a request takes while it runs, and how it waits. Times are milliseconds of the admission's clock. */
+export interface Wish extends Turn {
   /** Pages of the target's keys and values; 0 if it keeps none. */
   readonly pages: number;
   /** The same of the draft. */
   readonly draftPages?: number;
-  /** Higher goes first; default 0. */
-  readonly priority?: number;
   /** Aborted: it waits no longer. */
   readonly signal?: AbortSignal;
+}
+
+/** How a request waits. */
+export interface Turn {
+  /** Higher goes first; default 0. */
+  readonly priority?: number;
+  /** When it is wanted: it is refused where it still waits then. Default: whenever it comes. */
+  readonly due?: number;
+  /** Until when one of higher priority may have it refused. Default: for as long as it waits. */
+  readonly givesWayUntil?: number;
+  /** Of an answer to a request that has several: that request. */
+  readonly request?: string;
+  /** Whether that request has begun, so that this answer is refused in no case. */
+  readonly hasBegun?: boolean;
 }
 
 /** Settings of an admission. */
@@ -25,8 +37,15 @@ export interface AdmissionOptions {
   readonly now?: () => number;
 }
 
-/** How many seconds of waiting one step of priority is worth, so that low ones get in at last. */
+/**
+ * How many seconds of waiting one step of priority is worth, so that low ones get in at last. So long
+ * after it came a request is due that does not say when.
+ */
 export const PRIORITY_SECONDS = 30;
+/** Milliseconds of a step. */
+const STEP = 1000 * PRIORITY_SECONDS;
+/** The longest time of a timer. */
+const LONGEST_TIMER = 2 ** 31 - 1;
 /** Milliseconds for which others may pass a request that finds too few pages. */
 export const MOST_PASSING = 5000;
 /** Seconds after which to try again while nothing is known of how long answers take. */
@@ -36,8 +55,9 @@ const MOST_RETRY = 60;
 
 interface Waiting<T extends Disposable> {
   readonly wish: Wish;
-  /** When it came, earlier by what its priority is worth. */
-  readonly rank: number;
+  readonly came: number;
+  /** Whether there was no room for it when it came. */
+  waits?: boolean;
   /** Since when it is passed by others, for want of pages. */
   blockedSince?: number;
   readonly enter: (held: T) => void;
@@ -45,18 +65,20 @@ interface Waiting<T extends Disposable> {
 }
 
 /**
- * Lets a number of requests in, by priority, then in the order they came. A request for which there
- * are too few pages now waits; others behind it may pass it, but only for a while, so that its pages
- * come together.
+ * Lets a number of requests in: those that are due first, where a step of priority, and each place
+ * that the other answers of its request have, counts as some seconds. A request for which there are
+ * too few pages now waits; others behind it may pass it, but only for a while, so that its pages come
+ * together.
  */
 export class Admission<T extends Disposable> {
   readonly #options: AdmissionOptions;
   readonly #reserve: (wish: Wish) => T | undefined;
   readonly #now: () => number;
   readonly #rate: AnswerRate;
-  /** In the order in which they are let in. */
+  /** In the order in which they came. */
   readonly #waiting: Waiting<T>[] = [];
-  #running = 0;
+  /** What runs. */
+  readonly #running = new Map<T, Wish>();
 
   /**
    * @param reserve sets aside what a request takes; undefined when there is too little now
@@ -68,67 +90,66 @@ export class Admission<T extends Disposable> {
     this.#rate = new AnswerRate(this.#now);
   }
 
-  /** Requests that run. */
+  /** Answers that run. */
   get running(): number {
-    return this.#running;
+    return this.#running.size;
   }
 
-  /** Requests that may run at once. */
+  /** Answers that may run at once. */
   get places(): number {
     return this.#options.maxRunning;
   }
 
-  /** Requests that wait. */
+  /** Requests that wait; one that has several answers counts once. */
   get waiting(): number {
-    return this.#waiting.length;
+    return requestsOf(this.#waiting);
   }
 
   /** Whether a request that waits may come in before long, as there is a place for it. */
   get hasNewcomers(): boolean {
-    return this.#waiting.length > 0 && this.#running < this.#options.maxRunning;
+    return this.#waiting.length > 0 && this.running < this.places;
   }
 
-  /** Requests that leave in a second, while any runs; 0 before the first has left. */
+  /** Answers that end in a second, while any runs; 0 before the first has ended. */
   get answersPerSecond(): number {
     return this.#rate.perSecond;
   }
 
-  /** @throws {BusyError} when another request would have to wait and too many do */
-  checkRoom(): void {
-    const { maxRunning, maxWaiting } = this.#options;
-    if (this.#waiting.length < maxWaiting) return;
-    if (this.#waiting.length === 0 && this.#running < maxRunning) return;
-    throw this.#busy();
+  /** @throws {BusyError} when a request would have to wait and too many do */
+  checkRoom(turn: Turn = {}): void {
+    if (this.#waiting.length === 0 && this.running < this.places) return;
+    if (this.#refusedFor(turn, this.#waiting) === "itself") throw this.#full();
   }
 
   /**
    * Waits for a place.
    * @returns what was set aside; the request calls {@linkcode leave} with it when it is done
-   * @throws {BusyError} when too many wait
+   * @throws {BusyError} when too many wait, or when it still waits when it is due
    * @throws the signal's reason, when it is aborted before
    */
   async enter(wish: Wish): Promise<T> {
     wish.signal?.throwIfAborted();
-    this.checkRoom();
+    this.checkRoom(wish);
     const { promise, resolve, reject } = Promise.withResolvers<T>();
-    const { signal, priority = 0 } = wish;
-    const waiting: Waiting<T> = {
-      wish,
-      rank: this.#now() - priority * PRIORITY_SECONDS * 1000,
-      enter: resolve,
-      refuse: reject,
-    };
-    const before = this.#waiting.findIndex(({ rank }) => rank > waiting.rank);
-    this.#waiting.splice(before < 0 ? this.#waiting.length : before, 0, waiting);
+    const { signal, due = Infinity, hasBegun } = wish;
+    const others = [...this.#waiting];
+    const waiting: Waiting<T> = { wish, came: this.#now(), enter: resolve, refuse: reject };
+    this.#waiting.push(waiting);
     const abort = () => this.#refuse(waiting, signal!.reason);
     signal?.addEventListener("abort", abort, { once: true });
+    let timer: ReturnType<typeof setTimeout> | undefined;
     try {
       this.admit();
-      if (this.#waiting.length > this.#options.maxWaiting && this.#waiting.includes(waiting)) {
-        this.#refuse(waiting, this.#busy());
+      if (this.#waiting.includes(waiting)) {
+        waiting.waits = true;
+        this.#makeRoom(waiting, others.filter((one) => this.#waiting.includes(one)));
+        const left = hasBegun ? Infinity : Math.max(0, due - this.#now());
+        const late = () => this.#refuse(waiting, this.#late());
+        if (left < LONGEST_TIMER) timer = setTimeout(late, left);
       }
       return await promise;
     } finally {
+      clearTimeout(timer);
       signal?.removeEventListener("abort", abort);
     }
   }
@@ -136,39 +157,95 @@ export class Admission<T extends Disposable> {
   /** Gives back what {@linkcode enter} returned. */
   leave(held: T): void {
     held[Symbol.dispose]();
-    this.#running--;
-    this.#rate.ended(this.#running);
+    this.#running.delete(held);
+    this.#rate.ended(this.running);
     this.admit();
   }
 
-  /** Lets in all that may come in now. */
+  /** Lets in all that may come in now, and refuses those that were due before. */
   admit(): void {
-    for (const waiting of [...this.#waiting]) {
-      if (this.#running >= this.#options.maxRunning) return;
-      if (!this.#waiting.includes(waiting)) continue;
+    this.#refuseLate();
+    const passed = new Set<Waiting<T>>();
+    while (this.running < this.places) {
+      const next = this.#next(passed);
+      if (!next) return;
       let held: T | undefined;
       try {
-        held = this.#reserve(waiting.wish);
+        held = this.#reserve(next.wish);
       } catch (error) {
-        this.#refuse(waiting, error);
+        this.#refuse(next, error);
         continue;
       }
       if (held) {
-        this.#remove(waiting);
-        this.#running++;
-        this.#rate.began(this.#running);
-        waiting.enter(held);
+        this.#remove(next);
+        this.#running.set(held, next.wish);
+        this.#rate.began(this.running);
+        next.enter(held);
         continue;
       }
+      passed.add(next);
       const now = this.#now();
-      waiting.blockedSince ??= now;
-      if (now - waiting.blockedSince >= MOST_PASSING) return;
+      next.blockedSince ??= now;
+      if (now - next.blockedSince >= MOST_PASSING) return;
     }
   }
 
   /** Refuses all that wait. */
   refuseAll(reason: unknown): void {
     for (const waiting of [...this.#waiting]) this.#refuse(waiting, reason);
+  }
+
+  /** Who is let in next; of those that are due at the same time, who came first. */
+  #next(passed: ReadonlySet<Waiting<T>>): Waiting<T> | undefined {
+    const places = new Map<string | undefined, number>();
+    for (const { request } of this.#running.values()) {
+      if (request !== undefined) places.set(request, (places.get(request) ?? 0) + 1);
+    }
+    const rank = ({ came, wish: { priority = 0, due = Infinity, request } }: Waiting<T>) =>
+      Math.min(due, came + STEP) + STEP * ((places.get(request) ?? 0) - priority);
+    let first: Waiting<T> | undefined;
+    for (const waiting of this.#waiting) {
+      if (!passed.has(waiting) && (!first || rank(waiting) < rank(first))) first = waiting;
+    }
+    return first;
+  }
+
+  #refuseLate(): void {
+    const now = this.#now();
+    for (const waiting of [...this.#waiting]) {
+      const { due = Infinity, hasBegun } = waiting.wish;
+      if (waiting.waits && !hasBegun && now >= due) this.#refuse(waiting, this.#late());
+    }
+  }
+
+  /** Refuses one where now more wait than may. */
+  #makeRoom(waiting: Waiting<T>, others: readonly Waiting<T>[]): void {
+    const refused = this.#refusedFor(waiting.wish, others);
+    if (refused === "itself") this.#refuse(waiting, this.#full());
+    else if (refused) {
+      const message = "Too many requests are waiting, and one of higher priority has come";
+      this.#refuse(refused, this.#busy(message, "gave_way"));
+    }
+  }
+
+  /**
+   * Whom there is no room for when a request waits beside others: one of them, it itself, or nobody.
+   * Where those of lower priority can be refused no more, it waits beyond the bound, up to twice it.
+   */
+  #refusedFor(turn: Turn, others: readonly Waiting<T>[]): Waiting<T> | "itself" | undefined {
+    const { maxWaiting } = this.#options;
+    if (turn.hasBegun || requestsOf(others) < maxWaiting) return undefined;
+    const isLower = (one: Waiting<T>) => priorityOf(one.wish) < priorityOf(turn);
+    const now = this.#now();
+    let lowest: Waiting<T> | undefined;
+    for (const one of others.filter(isLower)) {
+      const { hasBegun, givesWayUntil = Infinity } = one.wish;
+      if (hasBegun || now >= givesWayUntil) continue;
+      if (!lowest || priorityOf(one.wish) <= priorityOf(lowest.wish)) lowest = one;
+    }
+    if (lowest) return lowest;
+    const counts = requestsOf(others.filter((one) => !isLower(one)));
+    return counts < maxWaiting && requestsOf(others) < 2 * maxWaiting ? undefined : "itself";
   }
 
   #refuse(waiting: Waiting<T>, reason: unknown): void {
@@ -184,13 +261,27 @@ export class Admission<T extends Disposable> {
     return at >= 0;
   }
 
-  #busy(): BusyError {
-    const waiting = this.#waiting.length;
-    const rate = this.answersPerSecond;
-    const seconds = rate > 0 ? Math.ceil(Math.max(1, waiting) / rate) : UNKNOWN_RETRY;
-    return new BusyError(
-      `${waiting} requests are waiting already and no more can wait: try again later`,
-      Math.min(MOST_RETRY, Math.max(1, seconds)),
-    );
+  #full(): BusyError {
+    return this.#busy(`${this.waiting} requests are waiting already and no more can wait`);
   }
+
+  #late(): BusyError {
+    return this.#busy("The deadline came before there was a place for the request", "deadline");
+  }
+
+  #busy(message: string, reason?: BusyError["reason"]): BusyError {
+    const rate = this.answersPerSecond;
+    const seconds = rate > 0 ? Math.ceil(Math.max(1, this.waiting) / rate) : UNKNOWN_RETRY;
+    const after = Math.min(MOST_RETRY, Math.max(1, seconds));
+    return new BusyError(`${message}: try again later`, after, reason);
+  }
+}
+
+function priorityOf({ priority = 0 }: Turn): number {
+  return priority;
+}
+
+/** How many requests wait; answers to the same one count once. */
+function requestsOf(waiting: readonly { readonly wish: Turn }[]): number {
+  return new Set(waiting.map((one) => one.wish.request ?? one)).size;
 }

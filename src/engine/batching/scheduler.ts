@@ -6,7 +6,7 @@
 import type { BatchModel } from "../../model/batch/pass_job.ts";
 import type { LoadFigures } from "../load_figures.ts";
 import { UnavailableError } from "../request_errors.ts";
-import { Admission, type AdmissionOptions, type Wish } from "./admission.ts";
+import { Admission, type AdmissionOptions, type Turn, type Wish } from "./admission.ts";
 import { AloneCall, type Call, PassCall } from "./call.ts";
 import { Lane, type LaneHost, type LanePages } from "./lane.ts";
 import { LoadMeter } from "./load_meter.ts";
@@ -88,14 +88,14 @@ export class Scheduler {
     return this.#lanes.size;
   }
 
-  /** @throws {BusyError} when another request would have to wait and too many do */
-  checkRoom(): void {
-    this.#admission.checkRoom();
+  /** @throws {BusyError} when a request would have to wait and too many do */
+  checkRoom(turn?: Turn): void {
+    this.#admission.checkRoom(turn);
   }
 
   /**
    * Waits for a place.
-   * @throws {BusyError} when too many wait
+   * @throws {BusyError} when too many wait, or when it still waits when it is due
    * @throws the signal's reason, when it is aborted before
    */
   async enter(wish: Wish): Promise<Lane> {

@@ -155,17 +155,17 @@ export async function* completionChunks(
   shape: CompletionShape,
 ): AsyncGenerator<object, void, void> {
   let head: ReturnType<typeof headOf> | undefined;
+  /** Token counts of each prompt's answers so far, at last all of them. */
   const usages: AnswerUsage[] = [];
   /** Text sent so far, in UTF-16 units, by index. */
   const sent = new Map<number, number>();
-  let promptIds: AnswerChunk["prompt_token_ids"];
+  const promptIds: AnswerChunk["prompt_token_ids"][] = [];
   let timings: Pick<AnswerChunk, "timings"> = {};
   for await (const chunk of chunks) {
     head ??= headOf(chunk);
-    promptIds = chunk.prompt_token_ids ?? promptIds;
+    const prompt_token_ids = promptIds[chunk.ask] ??= chunk.prompt_token_ids;
     timings = chunk.timings ? { timings: chunk.timings } : {};
-    const final = finalUsage(chunk);
-    if (final) usages.push(final);
+    usages[chunk.ask] = finalUsage(chunk) ?? chunk.usage ?? usages[chunk.ask] ?? NO_USAGE;
     for (const choice of chunk.choices) {
       const index = chunk.ask * shape.each + choice.index;
       const before = sent.get(index);
@@ -185,10 +185,10 @@ export async function* completionChunks(
           logprobs: shape.withLogprobs ? listedLogprobs(all, offset, shape) : null,
           finish_reason,
           ...token_ids && { token_ids },
-          ...promptIds && before === undefined && { prompt_token_ids: promptIds },
+          ...prompt_token_ids && before === undefined && { prompt_token_ids },
         }],
         ...shape.includeUsage && {
-          usage: shape.continuousUsage ? sum([...usages, chunk.usage ?? NO_USAGE]) : null,
+          usage: shape.continuousUsage ? sum(usages) : null,
         },
         ...timings,
       };

@@ -109,6 +109,7 @@ export function completions(
     };
     return await translate(c, {
       asks: [askFor(prompts[0], 0), ...prompts.slice(1).map((one, i) => askFor(one, i + 1))],
+      hasChoices: true,
       ignored: [],
       stream: stream ?? false,
       continuousUsage: shape.continuousUsage,

@@ -9,6 +9,7 @@ import type {
   TextEngine,
 } from "../../engine/request.ts";
 import { RequestError, STRATEGY_NAMES } from "../../engine/request.ts";
+import { beginsWithin, givesWayUntil } from "../begin_time.ts";
 import { canvasShape } from "../canvas_fields.ts";
 import { endWithError, open } from "../chat_completions.ts";
 import { toApiError, withContext } from "../errors.ts";
@@ -103,16 +104,19 @@ export function fillRoute<Schema extends z.ZodObject>(
       });
     };
     try {
-      const asked = { ...task.generate(parsed.data), priority: record.key?.priority };
+      const generate = task.generate(parsed.data);
+      const begins = beginsWithin(options.beginSeconds, generate.deadlineMs);
+      const priority = record.key?.priority;
+      const asked = { ...generate, priority, givesWayUntil: givesWayUntil(begins) };
       const events = record.watch(engine.generate(asked, signal));
       if (fields.stream) {
-        const opened = await open(events, options.beginSeconds);
+        const opened = await open(events, begins);
         const messages = fillStream(opened, { engine, name, head, answer: answerOf });
         return eventStream(endWithError(messages, clientError), options.pingSeconds, onCancel);
       }
       const answer = answerOf(events);
       const contentType = "application/json";
-      if (await settles(answer, options.beginSeconds)) {
+      if (await settles(answer, begins)) {
         return c.body(await answer, 200, { "Content-Type": contentType });
       }
       return liveResponse(only(answer), {

@@ -120,21 +120,28 @@ function cutTo(answer: object, only: readonly string[]): object {
   );
 }
 
+/** How an answer stands, and ends. */
+interface Ended {
+  content: string;
+  reason: string | null;
+  stopText: string | null;
+}
+
 /** The chunks of a streamed answer: those of each prompt end with one that has `stop`. */
 export async function* chunksOf(
   chunks: AsyncIterable<AnswerChunk>,
   shape: AnswerShape,
 ): AsyncGenerator<object, void, void> {
-  let content = "";
-  let reason: string | null = null;
-  let stopText: string | null = null;
+  const answers = new Map<number, Ended>();
   for await (const chunk of chunks) {
     const { ask: index, choices, model, timings } = chunk;
+    const answer: Ended = answers.get(index) ?? { content: "", reason: null, stopText: null };
+    answers.set(index, answer);
     for (const { delta, finish_reason, stop_reason, logprobs } of choices) {
-      reason = finish_reason ?? reason;
-      stopText = stop_reason ?? stopText;
+      answer.reason = finish_reason ?? answer.reason;
+      answer.stopText = stop_reason ?? answer.stopText;
       if (!delta.content) continue;
-      content += delta.content;
+      answer.content += delta.content;
       for (const piece of pieces(delta.content, logprobs, shape)) {
         yield {
           index,
@@ -149,9 +156,8 @@ export async function* chunksOf(
     // The chunk with the token counts is each answer's last.
     const usage = finalUsage(chunk);
     if (!usage) continue;
-    const last = lastFields({ index, content, reason, stopText, model, usage, timings }, shape);
+    const last = lastFields({ index, ...answer, model, usage, timings }, shape);
     yield { content: "", tokens: [], ...last };
-    [content, reason, stopText] = ["", null, null];
   }
 }
 

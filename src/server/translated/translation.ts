@@ -4,8 +4,9 @@
  * or refuses a field is written once.
  */
 import type { Context } from "hono";
-import type { ErrorBody } from "../errors.ts";
+import { ApiError, type ErrorBody } from "../errors.ts";
 import { liveResponse, settles } from "../live_response.ts";
+import { sideBySide } from "../side_by_side.ts";
 import { recordOf } from "../request_record.ts";
 import type { AnswerChunk, WholeAnswer } from "./chat_answer.ts";
 
@@ -50,8 +51,10 @@ export interface Ask {
 
 /** How one request is translated. */
 export interface Translation {
-  /** The chat completions, one after another; most routes have one. */
+  /** The chat completions, the others beside the first when that has begun; most routes have one. */
   readonly asks: readonly [Ask, ...Ask[]];
+  /** Whether an answer has a place for several choices; elsewhere `n` is ignored. */
+  readonly hasChoices?: boolean;
   /** Fields of the request that change nothing here; the answer's header names them. */
   readonly ignored: readonly string[];
   /** Whether the answer is streamed. */
@@ -61,7 +64,7 @@ export interface Translation {
   readonly format: StreamFormat;
   /** The answer's body; it gets an answer for each of `asks`. */
   readonly whole: (answers: readonly [WholeAnswer, ...WholeAnswer[]]) => unknown;
-  /** A stream's parts, as text, made of the chunks of all `asks` in order. */
+  /** A stream's parts, as text, made of the chunks of all `asks`; those of one ask are in order. */
   readonly parts: (chunks: AsyncIterable<AnswerChunk>) => AsyncIterable<string>;
   /** The last part of a stream that an error ended. */
   readonly broken: (error: ErrorFields) => string;
@@ -75,6 +78,9 @@ export interface ResponseTimes {
   readonly pingSeconds: number;
 }
 
+/** The most chat completions of a request that are under way at once. */
+const MOST_ASKS = 16;
+
 /** Seconds within which an answer is read that the chat route has finished. */
 const READ_SECONDS = 0.2;
 
@@ -84,7 +90,7 @@ const READ_SECONDS = 0.2;
  */
 export async function translate(
   c: Context,
-  { asks, ignored, stream, continuousUsage, format, whole, parts, broken }: Translation,
+  { asks, hasChoices, ignored, stream, continuousUsage, format, whole, parts, broken }: Translation,
   { beginSeconds, pingSeconds }: ResponseTimes,
 ): Promise<Response> {
   const left = new AbortController();
@@ -95,37 +101,58 @@ export async function translate(
     ...continuousUsage && { continuous_usage_stats: true },
   };
   const more = stream ? { stream, stream_options } : { stream };
-  const answerTo = async ({ chat, body }: Ask): Promise<Response> => {
-    c.req.raw = chatRequest(raw, { ...body, ...more }, left.signal);
+  const record = recordOf(c);
+  const answerTo = async ({ chat, body: { n, ...body } }: Ask): Promise<Response> => {
+    const choices = hasChoices ? { n } : {};
+    c.req.raw = chatRequest(raw, { ...body, ...choices, ...more }, left.signal);
     const response = await chat(c);
-    const record = recordOf(c);
-    record.ignored = [...new Set([...record.ignored, ...ignored])];
+    const alone = n === undefined || hasChoices ? [] : ["n"];
+    record.ignored = [...new Set([...record.ignored, ...ignored, ...alone])];
     return response;
   };
-  const [first, ...others] = asks;
-  const answer = await answerTo(first);
-  if (!answer.ok || answer.body === null) return answer;
   // Between two answers nothing is generated, and the request is not over.
-  const release = recordOf(c).hold();
-  /** The bodies of all answers, each asked for when the one before is over. */
-  const answers = async function* () {
+  const release = record.hold();
+  const first = answerTo(asks[0]);
+  /** What is read of all answers. */
+  const read = async function* <T>(
+    readOne: (answer: Response, ask: number) => AsyncIterable<T>,
+  ): AsyncGenerator<T, void, void> {
+    const source = async function* (ask: number) {
+      const answer = await (ask === 0 ? first : answerTo(asks[ask]));
+      if (answer.ok) yield* readOne(answer, ask);
+    };
+    const together = { begun: record.begun, most: MOST_ASKS, end: left };
     try {
-      yield answer;
-      for (const ask of others) yield await answerTo(ask);
+      yield* sideBySide(asks.length, source, together);
     } finally {
       release();
     }
   };
   if (stream) {
-    const translated = endWith(parts(chunksOf(answers())), broken);
+    let answer: Response | undefined;
+    try {
+      answer = await first;
+    } finally {
+      if (!answer?.ok) release();
+    }
+    if (!answer.ok) return answer;
+    const translated = endWith(parts(read(chunksIn)), broken);
     return marked(
       liveResponse(translated, { ...format, seconds: pingSeconds, onCancel }),
       answer,
     );
   }
-  const text = wholeOf(answers()).then((all) => JSON.stringify(whole(all)));
+  // The others begin beside the first, which is only known when it is done.
+  const text = wholeOf(read(wholeIn)).then((all) => JSON.stringify(whole(all)));
+  text.catch(() => {});
+  const answer = await first;
+  if (!answer.ok) {
+    // It may have ended because another one has failed.
+    if (left.signal.aborted) await text;
+    return answer;
+  }
   const contentType = "application/json";
-  if (await settles(text, others.length === 0 ? READ_SECONDS : beginSeconds)) {
+  if (await settles(text, asks.length === 1 ? READ_SECONDS : beginSeconds)) {
     return marked(new Response(await text, { headers: { "Content-Type": contentType } }), answer);
   }
   const part = async function* () {
@@ -135,12 +162,20 @@ export async function translate(
   return marked(liveResponse(part(), live), answer);
 }
 
+/** Answers as they come, in the order of what asked for them. */
 async function wholeOf(
-  answers: AsyncIterable<Response>,
+  answers: AsyncIterable<readonly [ask: number, answer: WholeAnswer]>,
 ): Promise<readonly [WholeAnswer, ...WholeAnswer[]]> {
   const all: WholeAnswer[] = [];
-  for await (const answer of answers) all.push(await answer.json());
+  for await (const [ask, answer] of answers) all[ask] = answer;
   return all as [WholeAnswer, ...WholeAnswer[]];
+}
+
+async function* wholeIn(
+  answer: Response,
+  ask: number,
+): AsyncGenerator<readonly [ask: number, answer: WholeAnswer]> {
+  yield [ask, await answer.json()];
 }
 
 /** The same request with another body, which also ends by `signal`. */
@@ -173,21 +208,14 @@ class StreamError extends Error {
   }
 }
 
-/** The chunks of chat streams. @throws {StreamError} where an error stands in a chunk's place */
-async function* chunksOf(answers: AsyncIterable<Response>): AsyncGenerator<AnswerChunk> {
-  let ask = 0;
-  for await (const { body } of answers) {
-    if (body) yield* chunksIn(body, ask++);
-  }
-}
-
+/** The chunks of a chat stream. @throws {StreamError} where an error stands in a chunk's place */
 async function* chunksIn(
-  body: ReadableStream<Uint8Array>,
+  { body }: Response,
   ask: number,
-): AsyncGenerator<AnswerChunk> {
+): AsyncGenerator<AnswerChunk, void, void> {
   let rest = "";
   const decoder = new TextDecoder();
-  for await (const bytes of body) {
+  for await (const bytes of body ?? []) {
     rest += decoder.decode(bytes, { stream: true });
     const events = rest.split("\n\n");
     rest = events.pop()!;
@@ -201,7 +229,7 @@ async function* chunksIn(
   }
 }
 
-/** Passes parts on; a chat stream's error becomes the last of them. */
+/** Passes parts on; an error of the chat route becomes the last of them. */
 async function* endWith(
   parts: AsyncIterable<string>,
   broken: (error: ErrorFields) => string,
@@ -209,7 +237,9 @@ async function* endWith(
   try {
     yield* parts;
   } catch (error) {
-    if (!(error instanceof StreamError)) throw error;
-    yield broken(error.fields);
+    if (error instanceof StreamError) yield broken(error.fields);
+    // One that came after the response had begun, with another answer.
+    else if (error instanceof ApiError) yield broken(error.body.error);
+    else throw error;
   }
 }

@@ -1,43 +1,8 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import {
-  Admission,
-  MOST_PASSING,
-  PRIORITY_SECONDS,
-  type Wish,
-} from "../../../src/engine/batching/admission.ts";
+import { MOST_PASSING, PRIORITY_SECONDS } from "../../../src/engine/batching/admission.ts";
 import { BusyError } from "../../../src/engine/request.ts";
-
-/** An admission over some pages, with a clock of its own. */
-function admission(
-  { maxRunning = 1, maxWaiting = 10, pages = 100 }: {
-    maxRunning?: number;
-    maxWaiting?: number;
-    pages?: number;
-  },
-) {
-  const clock = { now: 0 };
-  let free = pages;
-  const order: string[] = [];
-  const gate = new Admission(
-    { maxRunning, maxWaiting, now: () => clock.now },
-    (wish: Wish) => {
-      if (wish.pages > pages) throw new RangeError("more than all pages");
-      if (wish.pages > free) return undefined;
-      free -= wish.pages;
-      return { [Symbol.dispose]: () => void (free += wish.pages) };
-    },
-  );
-  const ask = (name: string, wish: Partial<Wish> = {}) =>
-    gate.enter({ pages: 0, ...wish }).then((held) => {
-      order.push(name);
-      return () => gate.leave(held);
-    });
-  return { gate, ask, order, clock, free: () => free };
-}
-
-/** Lets whoever was let in say so. */
-const settle = () => new Promise((resolve) => setTimeout(resolve, 0));
+import { admission, settle } from "./some_admission.ts";
 
 Deno.test("first come, first served, as many at once as may run", async () => {
   const { ask, order, gate } = admission({ maxRunning: 2 });
