@@ -33,11 +33,14 @@ export interface LoadOptions extends MemoryOptions, DeviceChoice {
   /** Whether answers may keep keys and values, which need memory (default true). */
   readonly cache?: boolean;
   /**
-   * Limit of requests that run at once and share forward passes (default 16). Fewer run where there
+   * Limit of answers that run at once and share forward passes (default 16). Fewer run where there
    * are too few pages for the keys and values that they keep.
    */
   readonly maxRunning?: number;
-  /** Limit of requests that wait for a place (default 64); more are refused with `BusyError`. */
+  /**
+   * Limit of requests that wait for a place (default 64). One beyond it ends with a `BusyError`, or
+   * one of lower priority does.
+   */
   readonly maxWaiting?: number;
   /** File of tile sizes for this GPU that `unmask tune` wrote; default: sizes by a fixed rule. */
   readonly tuning?: string;
