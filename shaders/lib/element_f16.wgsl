@@ -11,3 +11,8 @@ fn narrowed(x: f32) -> Element {
 fn widened(four: Element4) -> vec4<f32> {
   return vec4<f32>(unpack2x16float(four.x), unpack2x16float(four.y));
 }
+
+fn narrowed4(four: vec4<f32>) -> Element4 {
+  let held = clamp(four, vec4<f32>(-65504.0), vec4<f32>(65504.0));
+  return vec2<u32>(pack2x16float(held.xy), pack2x16float(held.zw));
+}

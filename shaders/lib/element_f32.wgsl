@@ -9,3 +9,7 @@ fn narrowed(x: f32) -> Element {
 fn widened(four: Element4) -> vec4<f32> {
   return four;
 }
+
+fn narrowed4(four: vec4<f32>) -> Element4 {
+  return four;
+}

@@ -38,7 +38,7 @@ export const headKernel = defineKernel({
   },
   constants: { ...TILE_CONSTANTS, GUIDED: 0, MEASURED: 0, CANDIDATES: 128 },
   readsWeights: true,
-  multipliesRows: true,
+  multipliesRows: "tiles",
 });
 
 /** Tiles of the head. A workgroup reduces 16 rows; there is no room for more where it keeps all at once. */
