@@ -32,8 +32,10 @@ fn add_products(row: u32, x_low: vec4<f32>, x_high: vec4<f32>, w: Columns4, z: C
 // `row`: the one that this lane brings; `columns`: the first of each four; `width`: of the packed matrix.
 // The kernel defines x_at(i), the i-th vec4 of x [rows, 8 * blocks].
 fn multiply_strip(lane: u32, row: u32, columns: vec2<u32>, width: u32, blocks: u32) {
-  for (var block = 0u; block < blocks; block++) {
-    let at = 2u * (row * blocks + block);
+  let start = 2u * row * blocks;
+  // Not from 0 to a parameter: drivers unroll that anew for each value.
+  for (var at = start; at < start + 2u * blocks; at += 2u) {
+    let block = (at - start) / 2u;
     let own_low = x_at(at);
     let own_high = x_at(at + 1u);
     let w = columns_from(block, columns.x, width);
