@@ -11,6 +11,9 @@ const STRIP_ROWS = 8;
 /** Numbers that are stored at once. */
 const FOUR = 4;
 
+/** Columns of a strip, of both matrices of a pair. */
+export const STRIP_COLUMNS: number = 2 * FOUR * STRIP_CONSTANTS.LANES;
+
 /**
  * Whether a matrix is multiplied in strips. Its bits are those of tiles without splits. Lanes store four
  * columns at once, so columns must come in fours wherever they are counted.
@@ -34,10 +37,9 @@ export function strips(
   readonly constants: Record<keyof typeof STRIP_CONSTANTS, number>;
   readonly workgroups: readonly [number, number];
 } {
-  const { LANES: lanes } = STRIP_CONSTANTS;
   // The strips of the same columns run in succession, so that their weights stay in the cache.
   return {
     constants: STRIP_CONSTANTS,
-    workgroups: [Math.ceil(rows / STRIP_ROWS), Math.ceil(columns / (2 * FOUR * lanes))],
+    workgroups: [Math.ceil(rows / STRIP_ROWS), Math.ceil(columns / STRIP_COLUMNS)],
   };
 }

@@ -5,17 +5,22 @@ import { runsInStrips } from "../../src/kernels/strips.ts";
 import { anyGpu, forms, lacks } from "../gpu/device.ts";
 import { skipIf } from "../skip.ts";
 import { runCase } from "./run_case.ts";
+import { inTwo, kernelCase as addNorm } from "./strip_add_norm.ts";
 import * as matmul from "./strip_matmul.ts";
 import * as qkv from "./strip_qkv.ts";
 import * as swiglu from "./strip_swiglu.ts";
 
-for (const { kernelCase: { kernel, runs }, inTiles } of [matmul, qkv, swiglu]) {
+const alike = [matmul, qkv, swiglu].map(({ kernelCase, inTiles }) => [kernelCase, inTiles]);
+for (const [{ kernel, runs }, other] of [...alike, [addNorm, inTwo]]) {
   for (const [i, run] of runs.entries()) {
     Deno.test({
-      ...skipIf(lacks(anyGpu, run.feature), `${kernel}: ${run.name}: the bits of tiles`),
+      ...skipIf(
+        lacks(anyGpu, run.feature),
+        `${kernel}: ${run.name}: the bits of tiles, or of two calls`,
+      ),
       async fn() {
         for (const [form, gpu] of forms) {
-          assertEquals(await runCase(gpu, run), await runCase(gpu, inTiles.runs[i]), form);
+          assertEquals(await runCase(gpu, run), await runCase(gpu, other.runs[i]), form);
         }
       },
     });
