@@ -11,3 +11,19 @@ fn narrowed(x: f32) -> Element {
 fn widened(four: Element4) -> vec4<f32> {
   return vec4<f32>(unpack2x16float(four.x), unpack2x16float(four.y));
 }
+
+fn narrowed4(four: vec4<f32>) -> Element4 {
+  let held = clamp(four, vec4<f32>(-65504.0), vec4<f32>(65504.0));
+  return vec2<u32>(pack2x16float(held.xy), pack2x16float(held.zw));
+}
+
+// Eight of them, read at once.
+alias Element8 = vec4<u32>;
+
+fn first_four(eight: Element8) -> vec4<f32> {
+  return widened(eight.xy);
+}
+
+fn last_four(eight: Element8) -> vec4<f32> {
+  return widened(eight.zw);
+}

@@ -9,3 +9,21 @@ fn narrowed(x: f32) -> Element {
 fn widened(four: Element4) -> vec4<f32> {
   return four;
 }
+
+fn narrowed4(four: vec4<f32>) -> Element4 {
+  return four;
+}
+
+// Eight of them, read at once.
+struct Element8 {
+  a: Element4,
+  b: Element4,
+}
+
+fn first_four(eight: Element8) -> vec4<f32> {
+  return eight.a;
+}
+
+fn last_four(eight: Element8) -> vec4<f32> {
+  return eight.b;
+}

@@ -1,9 +1,8 @@
 // bf16 weights, two in a u32: a bf16 is the upper half of an f32.
-@group(1) @binding(0) var<storage, read> weight_units: array<vec4<u32>>;
 
 // Weights [8 * block, 8 * block + 8) of a column; `columns` is the width of the packed matrix.
 fn load_weight8(block: u32, column: u32, columns: u32) -> Weight8 {
-  let unit = weight_units[block * columns + column];
+  let unit = weight_unit(block * columns + column);
   return Weight8(
     vec4<f32>(
       bitcast<f32>(unit.x << 16u), bitcast<f32>(unit.x & 0xffff0000u),

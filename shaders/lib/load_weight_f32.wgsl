@@ -1,10 +1,11 @@
 // f32 weights, four to a unit.
-@group(1) @binding(0) var<storage, read> weight_units: array<vec4<f32>>;
 
 // Weights [8 * block, 8 * block + 8) of a column; `columns` is the width of the packed matrix.
 fn load_weight8(block: u32, column: u32, columns: u32) -> Weight8 {
   let at = 2u * block * columns + column;
-  return Weight8(weight_units[at], weight_units[at + columns]);
+  return Weight8(
+    bitcast<vec4<f32>>(weight_unit(at)), bitcast<vec4<f32>>(weight_unit(at + columns)),
+  );
 }
 
 // Kept as floats until they are used.

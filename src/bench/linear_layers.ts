@@ -7,6 +7,7 @@ import { Scratch } from "../gpu/scratch.ts";
 import { createTensor, tensorOf } from "../gpu/tensor.ts";
 import { matmul } from "../kernels/matmul.ts";
 import { runsOnMatrixUnits } from "../kernels/matrix_tile.ts";
+import { runsInStrips } from "../kernels/strips.ts";
 import { defaultTiles, type TilePlan } from "../kernels/weight_matrix.ts";
 import { linear, rowsFor } from "../model/linear.ts";
 import { randomMatrix } from "../model/synthetic/random_matrix.ts";
@@ -45,24 +46,25 @@ export async function linearRate(
 ): Promise<LinearRate> {
   using recorder = new Recorder(gpu);
   using scratch = new Scratch(gpu, recorder);
-  const made = { ...SCHEMES[scheme], ...snippet ? { snippet } : {} };
+  const made = { ...SCHEMES[scheme], ...snippet ? { snippet, texelSnippet: undefined } : {} };
   const shape = { scheme: made, inner, columns, arithmetic };
-  const { matrix: untiled, tensors } = randomMatrix(gpu, shape);
+  const { matrix: untiled, owned } = randomMatrix(gpu, shape);
   const matrix = { ...untiled, tiles };
   const values = Float32Array.from({ length: rows * inner }, (_, i) => ((i * 7919) % 1000) / 1000);
   const rowsTensor = tensorOf(gpu, "rows", values);
   const y = createTensor(gpu, "y", rows * columns);
   try {
-    const onMatrixUnits = runsOnMatrixUnits(gpu.matrixUnits, matrix);
+    const converts = runsOnMatrixUnits(gpu.matrixUnits, matrix);
+    const inStrips = runsInStrips(gpu, matrix, columns);
     const space = { recorder, scratch };
-    const x = onMatrixUnits ? rowsTensor : rowsFor(matrix, rowsTensor, rows, space);
+    const x = converts ? rowsTensor : rowsFor(matrix, rowsTensor, rows, space);
     const options = { rows, yStride: columns, scratch };
     const rate = await measureRate(gpu, recorder, 2 * rows * inner * columns, () => {
-      if (onMatrixUnits) linear(space, x, matrix, y, options);
+      if (converts || inStrips) linear(space, x, matrix, y, options);
       else matmul(recorder, x, matrix, y, options);
     });
     return { scheme, arithmetic, rows, inner, columns, ...rate };
   } finally {
-    for (const tensor of [...tensors, rowsTensor, y]) tensor.destroy();
+    for (const one of [...owned, rowsTensor, y]) one.destroy();
   }
 }

@@ -1,6 +1,7 @@
 /** Declares kernels with typed parameters, which are checked against the WGSL on import. */
 
 import type { RowForm } from "./row_form.ts";
+import type { Texels } from "./texels.ts";
 
 /** How a kernel uses a storage buffer; `texels` are read from a texture. */
 export type Access = "read" | "write" | "texels";
@@ -26,8 +27,11 @@ export interface KernelDeclaration<
   readonly constants?: Constants;
   /** Whether the shader calls `load_weight8`; each call adds a scheme's snippet and `@group(1)`. */
   readonly readsWeights?: boolean;
-  /** Whether the shader calls `multiply_tile`; each call adds the snippet of an arithmetic. */
-  readonly multipliesRows?: boolean;
+  /**
+   * Whether the shader calls `multiply_tile`, for which each call adds the snippet of an arithmetic, or
+   * `multiply_strip`, which knows f32.
+   */
+  readonly multipliesRows?: "tiles" | "strips";
   /** Whether the shader uses the type `Element`; each call adds the snippet that defines it. */
   readonly usesElement?: boolean;
   /**
@@ -104,8 +108,8 @@ export interface WeightBinding {
   readonly arithmetic: Arithmetic;
   /** Override constants of the snippet. */
   readonly constants?: Readonly<Record<string, number>>;
-  /** Buffers at `@group(1) @binding(0..)`. */
-  readonly buffers: readonly GPUBuffer[];
+  /** Buffers, or a texture of rgba32uint, at `@group(1) @binding(0..)`. */
+  readonly memory: readonly (GPUBuffer | Texels)[];
 }
 
 /** A binding in a shader: its number, then access and name of a buffer, or the name of texels. */

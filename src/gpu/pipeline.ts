@@ -28,6 +28,7 @@ import {
 } from "./kernel.ts";
 import { entryPoint } from "./matrix_units.ts";
 import { waiting } from "./mapping.ts";
+import { Texels } from "./texels.ts";
 
 const MULTIPLY_TILE: Readonly<Record<Arithmetic, readonly string[]>> = {
   f32: [multiplyTile, productsF32],
@@ -57,7 +58,7 @@ export interface CompiledKernel {
   readonly pipeline: GPUComputePipeline;
   /** Layout of `@group(0)`. */
   readonly layout: GPUBindGroupLayout;
-  /** The bind group of `@group(1)`, kept as long as the first of its buffers lives. */
+  /** The bind group of `@group(1)`, kept as long as the first of what it binds lives. */
   weightGroup(weights: WeightBinding): GPUBindGroup;
 }
 
@@ -78,10 +79,11 @@ export function pipelineFor(
   if (kernel.usesMatrixUnits && !gpu.matrixUnits) {
     throw new Error(`${kernel.name}: ${gpu.name} has no matrix units`);
   }
-  const arithmetic = kernel.multipliesRows ? weights?.arithmetic : "";
+  const arithmetic = kernel.multipliesRows === "tiles" ? weights?.arithmetic : "";
+  const texels = weights?.memory.some((one) => one instanceof Texels) ? "texels" : "";
   const all = { ...constants, ...weights?.constants };
   const scheme = weights?.scheme ?? "";
-  const key = `${kernel.name}|${scheme}|${arithmetic}|${element}|${JSON.stringify(all)}`;
+  const key = `${kernel.name}|${scheme}|${texels}|${arithmetic}|${element}|${JSON.stringify(all)}`;
   let ofDevice = compiled.get(gpu);
   if (!ofDevice) compiled.set(gpu, ofDevice = new Map());
   let entry = ofDevice.get(key);
@@ -105,7 +107,7 @@ export function shaderCode(
   weights: Pick<WeightBinding, "snippet" | "arithmetic"> | undefined,
   { element = "f32", splits = 1 }: { readonly element?: Element; readonly splits?: number } = {},
 ): string {
-  const arithmetic = kernel.multipliesRows ? weights?.arithmetic : undefined;
+  const arithmetic = kernel.multipliesRows === "tiles" ? weights?.arithmetic : undefined;
   const form = gpu.rowForm;
   const source = kernel.usesMatrixUnits
     ? entryPoint(kernel.source, gpu.matrixUnits!)
@@ -116,10 +118,12 @@ export function shaderCode(
     ...kernel.snippets ?? [],
     ...weights ? [weight8, WIDEN[form], weights.snippet] : [],
     ...arithmetic ? MULTIPLY_TILE[arithmetic] : [],
+    ...kernel.multipliesRows === "strips" ? [productsF32] : [],
     ...kernel.usesElement ? [ELEMENT[element]] : [],
     ...kernel.rows ? [kernel.rows[form]] : [],
     ...arithmetic ? [TILE_ROWS[form], ROW_UNIT[rowElement(arithmetic, form)]] : [],
-    ...kernel.exchangesRows || (kernel.rows || arithmetic) && form === "exchanged"
+    ...kernel.exchangesRows || kernel.multipliesRows === "strips" ||
+        (kernel.rows || arithmetic) && form === "exchanged"
       ? [gpu.subgroups && splits === 1 ? gatherRowsSubgroup : gatherRowsWorkgroup]
       : [],
     ...kernel.usesMatrixUnits ? [gpu.matrixUnits!.snippet] : [],
@@ -141,10 +145,13 @@ function compile(
     visibility: GPUShaderStage.COMPUTE,
     buffer: { type },
   });
-  const texels = (binding: number): GPUBindGroupLayoutEntry => ({
+  const texels = (
+    binding: number,
+    format: "rgba32float" | "rgba32uint" = "rgba32float",
+  ): GPUBindGroupLayoutEntry => ({
     binding,
     visibility: GPUShaderStage.COMPUTE,
-    storageTexture: { access: "read-only", format: "rgba32float" },
+    storageTexture: { access: "read-only", format },
   });
   const layout = device.createBindGroupLayout({
     label: kernel.name,
@@ -164,7 +171,9 @@ function compile(
   const weightLayout = weights &&
     device.createBindGroupLayout({
       label: `${kernel.name} weights`,
-      entries: weights.buffers.map((_, i) => storage(i, "read-only-storage")),
+      entries: weights.memory.map((one, i) =>
+        one instanceof Texels ? texels(i, "rgba32uint") : storage(i, "read-only-storage")
+      ),
     });
   const pipeline = device.createComputePipeline({
     label: kernel.name,
@@ -177,19 +186,23 @@ function compile(
       constants,
     },
   });
-  const weightGroups = new WeakMap<GPUBuffer, GPUBindGroup>();
+  const weightGroups = new WeakMap<GPUBuffer | Texels, GPUBindGroup>();
   return {
     id: nextId++,
     pipeline,
     layout,
     weightGroup(binding) {
-      let group = weightGroups.get(binding.buffers[0]);
+      const { memory } = binding;
+      let group = weightGroups.get(memory[0]);
       if (!group) {
         group = device.createBindGroup({
           layout: weightLayout!,
-          entries: binding.buffers.map((buffer, i) => ({ binding: i, resource: { buffer } })),
+          entries: memory.map((one, i) => ({
+            binding: i,
+            resource: one instanceof Texels ? one.view : { buffer: one },
+          })),
         });
-        weightGroups.set(binding.buffers[0], group);
+        weightGroups.set(memory[0], group);
       }
       return group;
     },

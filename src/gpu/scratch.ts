@@ -3,7 +3,7 @@
 import type { Gpu } from "./device.ts";
 import type { Recorder } from "./recorder.ts";
 import { createTensor, type Tensor } from "./tensor.ts";
-import { createTexels, type Texels } from "./texels.ts";
+import { createTexels, LINE, type Texels } from "./texels.ts";
 
 /** Bytes that every device binds: WebGPU's least limit. */
 const BINDABLE_BYTES = 2 ** 27;
@@ -49,7 +49,8 @@ export class Scratch implements Disposable {
     if (current && current.capacity >= count) return current;
     if (current) this.#recorder.retire(current);
     this.#texels.delete(name);
-    const grown = createTexels(this.#gpu, name, count);
+    // A whole line, so that what starts small need not be made anew at once.
+    const grown = createTexels(this.#gpu, name, Math.max(LINE, count));
     this.#texels.set(name, grown);
     return grown;
   }

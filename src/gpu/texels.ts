@@ -4,15 +4,16 @@
  */
 
 import type { Gpu } from "./device.ts";
+import type { Tensor } from "./tensor.ts";
 
-/** Texels of a row of the texture; as in shaders that read texels. */
-const WIDTH = 4096;
-/** Bytes of a texel: four f32. */
-const TEXEL_BYTES = 16;
+/** Most texels of a line of the texture; as in shaders that read texels. */
+export const LINE = 4096;
+/** Bytes of a texel: four numbers. */
+export const TEXEL_BYTES = 16;
 
 let nextKey = 0;
 
-/** A texture of rows of {@linkcode WIDTH} texels, filled one row after the other. */
+/** A texture of lines of {@linkcode LINE} texels, or one shorter line, filled one after the other. */
 export class Texels {
   /** Its key among bindings. */
   readonly key: string = `texels ${nextKey++}`;
@@ -24,6 +25,8 @@ export class Texels {
     readonly texture: GPUTexture,
     /** Texels that fit. */
     readonly capacity: number,
+    /** Bytes of those that were asked for. */
+    readonly size: number,
   ) {
     this.view = texture.createView();
   }
@@ -34,31 +37,38 @@ export class Texels {
   }
 }
 
-/** A power of two: a software adapter compiles shaders anew for other heights. */
-function heightFor(texels: number): number {
-  return 2 ** Math.ceil(Math.log2(Math.max(1, texels / WIDTH)));
+/** Powers of two: a software adapter compiles shaders anew for others. */
+function sizeFor(texels: number): [width: number, height: number] {
+  const power = (count: number) => 2 ** Math.ceil(Math.log2(Math.max(1, count)));
+  return [Math.min(LINE, power(texels)), power(texels / LINE)];
 }
 
 /** Bytes that a texture takes for a tensor of so many. */
 export function texelBytes(bytes: number): number {
-  return TEXEL_BYTES * WIDTH * heightFor(bytes / TEXEL_BYTES);
+  const [width, height] = sizeFor(bytes / TEXEL_BYTES);
+  return TEXEL_BYTES * width * height;
 }
 
 /** Whether so many texels fit a texture of the device. */
 export function fitsTexels({ limits }: Pick<Gpu, "limits">, texels: number): boolean {
-  return heightFor(texels) <= limits.maxTextureDimension2D;
+  return sizeFor(texels).every((size) => size <= limits.maxTextureDimension2D);
 }
 
 /** Creates room for texels, of which {@linkcode fitsTexels} says whether they fit. */
-export function createTexels(gpu: Gpu, label: string, texels: number): Texels {
-  const height = heightFor(texels);
+export function createTexels(
+  gpu: Gpu,
+  label: string,
+  texels: number,
+  format: "rgba32float" | "rgba32uint" = "rgba32float",
+): Texels {
+  const [width, height] = sizeFor(texels);
   const texture = gpu.device.createTexture({
     label,
-    size: [WIDTH, height],
-    format: "rgba32float",
+    size: [width, height],
+    format,
     usage: GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_DST,
   });
-  return new Texels(texture, WIDTH * height);
+  return new Texels(texture, width * height, TEXEL_BYTES * texels);
 }
 
 /** Encodes a copy of `count` texels from a buffer's `offset` on, which is a multiple of 16. */
@@ -69,12 +79,12 @@ export function encodeTexelCopy(
   { texture }: Texels,
   count: number,
 ): void {
-  const rows = Math.floor(count / WIDTH);
-  const bytesPerRow = TEXEL_BYTES * WIDTH;
+  const rows = Math.floor(count / LINE);
+  const bytesPerRow = TEXEL_BYTES * LINE;
   if (rows > 0) {
-    encoder.copyBufferToTexture({ buffer, offset, bytesPerRow }, { texture }, [WIDTH, rows]);
+    encoder.copyBufferToTexture({ buffer, offset, bytesPerRow }, { texture }, [LINE, rows]);
   }
-  const rest = count - rows * WIDTH;
+  const rest = count - rows * LINE;
   if (rest === 0) return;
   const begin = offset + rows * bytesPerRow;
   encoder.copyBufferToTexture(
@@ -82,4 +92,12 @@ export function encodeTexelCopy(
     { texture, origin: [0, rows] },
     [rest, 1],
   );
+}
+
+/** Copies all words of a tensor into texels and frees its buffer. */
+export function moveToTexels(gpu: Gpu, from: Tensor, to: Texels): void {
+  const encoder = gpu.device.createCommandEncoder();
+  encodeTexelCopy(encoder, from.buffer, from.byteOffset, to, from.byteLength / TEXEL_BYTES);
+  gpu.device.queue.submit([encoder.finish()]);
+  from.destroy();
 }

@@ -9,6 +9,7 @@ import { defineKernel, type Element, elementBytes } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import { fitsScratch, type Scratch } from "../gpu/scratch.ts";
 import type { Tensor } from "../gpu/tensor.ts";
+import { stripAttentionKernel } from "./strip_attention.ts";
 import { mergeAttention, partWords } from "./merge_attention.ts";
 
 /** shaders/attention.wgsl */
@@ -53,6 +54,8 @@ export const attentionKernel = defineKernel({
  * only make work of rows that are not there.
  */
 const [LANES, SOFTWARE_LANES] = [32, 8];
+/** What a workgroup of two rows a lane costs a software adapter, against one of one. */
+const PAIR_COST = 1.6;
 /** The first unit of a query that may lie apart: as in the shader. */
 const FIRST_APART = 16;
 
@@ -111,11 +114,23 @@ export interface AttentionWork {
   readonly keys: number;
   /** Sum of all sequences' queries times keys. */
   readonly pairs: number;
+  /** Workgroups of eight queries of one sequence, and of sixteen, that have all queries. */
+  readonly eights: number;
+  readonly sixteens: number;
 }
 
 /** Adds up the work of ranges: `[count, 4]` of (first query, queries, first key, keys). */
 export function attentionWork(ranges: Uint32Array): AttentionWork {
-  const work = { count: ranges.length / 4, longest: 0, mostKeys: 0, queries: 0, keys: 0, pairs: 0 };
+  const work = {
+    count: ranges.length / 4,
+    longest: 0,
+    mostKeys: 0,
+    queries: 0,
+    keys: 0,
+    pairs: 0,
+    eights: 0,
+    sixteens: 0,
+  };
   for (let at = 0; at < ranges.length; at += 4) {
     const [, queries, , keys] = ranges.subarray(at, at + 4);
     work.longest = Math.max(work.longest, queries);
@@ -123,6 +138,8 @@ export function attentionWork(ranges: Uint32Array): AttentionWork {
     work.queries += queries;
     work.keys += keys;
     work.pairs += queries * keys;
+    work.eights += Math.ceil(queries / 8);
+    work.sixteens += Math.ceil(queries / 16);
   }
   return work;
 }
@@ -167,6 +184,42 @@ export function attention(
   // Queries and sums of larger heads would take all registers of a lane.
   const apart = chunked && units > FIRST_APART;
   const together = chunked ? headsTogether(shape, work.longest) : 1;
+  // Operations: scores and weighted sums. Bytes: queries and results, keys and values.
+  const cost = (results: number) => ({
+    operations: 4 * work.pairs * heads * headDim,
+    bytes: headDim * (4 * work.queries * heads * (1 + results) +
+      2 * elementBytes(element) * work.keys * kvHeads),
+  });
+  const bindings = {
+    q,
+    k,
+    v,
+    sequences,
+    shadows: tensors.shadows ?? sequences,
+    key_list: keyRows ?? sequences,
+    y: tensors.y,
+  };
+  const listed = keyRows ? 1 : 0;
+  const shadowed = tensors.shadows ? 1 : 0;
+  if (!chunked && headDim % 4 === 0 && yStride % 4 === 0) {
+    const { eights, sixteens } = work;
+    const pairs = !shadowed && PAIR_COST * sixteens < eights;
+    recorder.dispatch(stripAttentionKernel, {
+      bindings,
+      element,
+      params: {
+        heads,
+        kv_heads: kvHeads,
+        head_dim: headDim,
+        y_stride: yStride,
+        scale: 1 / Math.sqrt(headDim),
+      },
+      constants: { UNITS: units, SHADOWS: shadowed, LISTED: listed, PAIRS: pairs ? 1 : 0 },
+      cost: cost(1),
+      workgroups: [pairs ? sixteens : eights, heads],
+    });
+    return;
+  }
   const lanes = chunked ? LANES : SOFTWARE_LANES;
   const rowTiles = Math.ceil(work.longest / lanes);
   const shared = {
@@ -181,15 +234,7 @@ export function attention(
     ? scratch?.get("attention in chunks", words)
     : undefined;
   recorder.dispatch(attentionKernel, {
-    bindings: {
-      q,
-      k,
-      v,
-      sequences,
-      shadows: tensors.shadows ?? sequences,
-      key_list: keyRows ?? sequences,
-      y: parts ?? tensors.y,
-    },
+    bindings: { ...bindings, y: parts ?? tensors.y },
     element,
     params: {
       heads,
@@ -202,20 +247,15 @@ export function attention(
     },
     constants: {
       UNITS: units,
-      SHADOWS: tensors.shadows ? 1 : 0,
-      LISTED: keyRows ? 1 : 0,
+      SHADOWS: shadowed,
+      LISTED: listed,
       QUERY_ROWS: apart ? lanes * (units - FIRST_APART) : 1,
       HEADS: together,
       CHUNKED: chunked ? 1 : 0,
       APART: parts ? 1 : 0,
       LANES: lanes,
     },
-    // Operations: scores and weighted sums. Bytes: queries and results, keys and values.
-    cost: {
-      operations: 4 * work.pairs * heads * headDim,
-      bytes: headDim * (4 * work.queries * heads * (1 + (parts ? shared.chunks : 1)) +
-        2 * elementBytes(element) * work.keys * kvHeads),
-    },
+    cost: cost(parts ? shared.chunks : 1),
     workgroups: [rowTiles, heads / together, work.count * (parts ? shared.chunks : 1)],
   });
   if (parts) {

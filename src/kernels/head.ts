@@ -38,7 +38,7 @@ export const headKernel = defineKernel({
   },
   constants: { ...TILE_CONSTANTS, GUIDED: 0, MEASURED: 0, CANDIDATES: 128 },
   readsWeights: true,
-  multipliesRows: true,
+  multipliesRows: "tiles",
 });
 
 /** Tiles of the head. A workgroup reduces 16 rows; there is no room for more where it keeps all at once. */
@@ -59,30 +59,36 @@ export function headTiles(weights: WeightMatrix): number {
   return weights.parts.reduce((sum, part) => sum + Math.ceil(part.columns / TILE_COLUMNS), 0);
 }
 
-/**
- * Records the reduction of the asked rows over the whole vocabulary.
- * @param tensors.x `[entries, paddedInner]`, or `[2 entries, paddedInner]` when guided
- * @param tensors.asked `[entries]`, see shaders/lib/step_plan.wgsl
- * @param tensors.plans one plan per sequence, from `planOffset` on
- * @param tensors.candidates `[entries, headTiles(weights)]`
- */
+/** What the head reads and writes. */
+export interface HeadTensors {
+  /** `[entries, paddedInner]`, or `[2 entries, paddedInner]` when guided */
+  readonly x: Tensor;
+  /** `[entries]`, see shaders/lib/step_plan.wgsl */
+  readonly asked: Tensor;
+  /** One plan per sequence, from `planOffset` on. */
+  readonly plans: Tensor;
+  /** `[entries, headTiles(weights)]` */
+  readonly candidates: Tensor;
+}
+
+/** What is asked of the head. */
+export interface HeadOptions {
+  readonly entries: number;
+  readonly planOffset: number;
+  /** Whether a plan uses another measure than `probability`. */
+  readonly measured: boolean;
+  /** Whether a plan has a temperature. */
+  readonly noisy: boolean;
+  /** `cfg_scale + 1`, or undefined without guidance. */
+  readonly guidance: number | undefined;
+}
+
+/** Records the reduction of the asked rows over the whole vocabulary. */
 export function head(
   recorder: Recorder,
-  tensors: {
-    readonly x: Tensor;
-    readonly asked: Tensor;
-    readonly plans: Tensor;
-    readonly candidates: Tensor;
-  },
+  tensors: HeadTensors,
   weights: WeightMatrix,
-  options: {
-    readonly entries: number;
-    readonly planOffset: number;
-    /** Whether a plan uses another measure than `probability`. */
-    readonly measured: boolean;
-    /** `cfg_scale + 1`, or undefined without guidance. */
-    readonly guidance: number | undefined;
-  },
+  options: Omit<HeadOptions, "noisy">,
 ): void {
   const guided = options.guidance !== undefined;
   const rows = options.entries * (guided ? 2 : 1);

@@ -28,7 +28,7 @@ export const matmulKernel = defineKernel({
   params: { ...PRODUCT_PARAMS, split_stride: "u32" },
   constants: { ...TILE_CONSTANTS, ADD: 0, TURNS: 1 },
   readsWeights: true,
-  multipliesRows: true,
+  multipliesRows: "tiles",
 });
 
 /**

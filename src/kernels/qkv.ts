@@ -47,7 +47,7 @@ export const qkvKernel = defineKernel({
   },
   constants: { ...TILE_CONSTANTS, LISTED: 0 },
   readsWeights: true,
-  multipliesRows: true,
+  multipliesRows: "tiles",
   usesElement: true,
 });
 

@@ -2,19 +2,21 @@
 
 import source from "../../shaders/reduce_logits.wgsl" with { type: "text" };
 import candidate from "../../shaders/lib/candidate.wgsl" with { type: "text" };
+import eightLogits from "../../shaders/lib/eight_logits.wgsl" with { type: "text" };
 import noise from "../../shaders/lib/noise.wgsl" with { type: "text" };
 import stepPlan from "../../shaders/lib/step_plan.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import { CANDIDATE_WORDS, headTiles } from "./head.ts";
+import { CANDIDATE_WORDS, headTiles, unsplit } from "./head.ts";
+import { runsInStrips } from "./strips.ts";
 import { TILE_COLUMNS, type WeightMatrix } from "./weight_matrix.ts";
 
 /** shaders/reduce_logits.wgsl */
 export const reduceLogitsKernel = defineKernel({
   name: "reduce_logits",
   source,
-  snippets: [noise, candidate, stepPlan],
+  snippets: [noise, candidate, eightLogits, stepPlan],
   bindings: {
     logits: "read",
     cutoffs: "read",
@@ -30,7 +32,7 @@ export const reduceLogitsKernel = defineKernel({
     tiles: "u32",
     plan_offset: "u32",
   },
-  constants: { MEASURED: 0 },
+  constants: { MEASURED: 0, EIGHTS: 0, NOISE: 1 },
 });
 
 /**
@@ -72,7 +74,10 @@ export function reduceLogits(
         tiles: headTiles(head),
         plan_offset: planOffset,
       },
-      constants: { MEASURED: measured ? 1 : 0 },
+      constants: {
+        MEASURED: measured ? 1 : 0,
+        EIGHTS: runsInStrips(recorder.gpu, unsplit(head)) ? 1 : 0,
+      },
       cost: {
         operations: 5 * entries * columns,
         bytes: 4 * entries * (columns + CANDIDATE_WORDS * tiles),

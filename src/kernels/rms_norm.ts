@@ -5,6 +5,7 @@ import type { Gpu } from "../gpu/device.ts";
 import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
+import { type NormedRows, stripRmsNorm } from "./strip_rms_norm.ts";
 
 /** shaders/rms_norm.wgsl */
 export const rmsNormKernel = defineKernel({
@@ -60,19 +61,16 @@ export function rmsNorm(
   x: Tensor,
   weight: Tensor,
   y: Tensor,
-  options: {
-    readonly rows: number;
-    readonly xRows: number;
-    /** Row of x that is the first; default 0. */
-    readonly firstRow?: number;
-    readonly columns: number;
-    readonly stride: number;
-    readonly epsilon: number;
-    readonly rowIndex?: Tensor;
+  options: NormedRows & {
     /** Lanes of a workgroup, a power of two (default: by {@linkcode rowLanes}). */
     readonly lanes?: number;
   },
 ): void {
+  const fours = options.columns % 4 === 0 && options.stride % 4 === 0;
+  if (recorder.gpu.rowForm === "exchanged" && fours && options.lanes === undefined) {
+    stripRmsNorm(recorder, x, weight, y, options);
+    return;
+  }
   recorder.dispatch(rmsNormKernel, {
     bindings: { x, weight, row_index: options.rowIndex ?? weight, y },
     params: {

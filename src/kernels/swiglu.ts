@@ -26,7 +26,7 @@ export const swigluKernel = defineKernel({
   params: PRODUCT_PARAMS,
   constants: { ...TILE_CONSTANTS },
   readsWeights: true,
-  multipliesRows: true,
+  multipliesRows: "tiles",
 });
 
 /**

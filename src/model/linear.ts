@@ -15,6 +15,10 @@ import { partsOf, runsOnMatrixUnits } from "../kernels/matrix_tile.ts";
 import { qkv, type QkvRows, type QkvTensors } from "../kernels/qkv.ts";
 import { narrowedRowWords, narrowRows } from "../kernels/narrow_rows.ts";
 import { quantizedRowWords, quantizeRows } from "../kernels/quantize_rows.ts";
+import { stripMatmul } from "../kernels/strip_matmul.ts";
+import { stripQkv } from "../kernels/strip_qkv.ts";
+import { runsInStrips } from "../kernels/strips.ts";
+import { stripSwiglu } from "../kernels/strip_swiglu.ts";
 import { swiglu } from "../kernels/swiglu.ts";
 import type { WeightMatrix } from "../kernels/weight_matrix.ts";
 import { BLOCK } from "../quant/scheme.ts";
@@ -42,6 +46,8 @@ export function linear(
   if (runsOnMatrixUnits(matrixUnits, weights)) {
     const matrices = matricesFor(weights, matrixUnits, x, options.rows, space);
     matrixMultiply(recorder, matrixUnits, matrices, weights, y, options);
+  } else if (runsInStrips(recorder.gpu, weights, options.yStride)) {
+    stripMatmul(recorder, x, weights, y, options);
   } else {
     const rows = rowsFor(weights, x, options.rows, space);
     matmul(recorder, rows, weights, y, { ...options, scratch: space.scratch });
@@ -65,6 +71,8 @@ export function gatedLinear(
   if (runsOnMatrixUnits(matrixUnits, gateUp)) {
     const matrices = matricesFor(gateUp, matrixUnits, x, options.rows, space);
     matrixSwiglu(recorder, matrixUnits, matrices, gateUp, y, options);
+  } else if (runsInStrips(recorder.gpu, gateUp, options.yStride)) {
+    stripSwiglu(recorder, x, gateUp, y, options);
   } else {
     swiglu(recorder, rowsFor(gateUp, x, options.rows, space), gateUp, y, options);
   }
@@ -83,6 +91,8 @@ export function projectQkv(
   if (runsOnMatrixUnits(matrixUnits, weights)) {
     const x = matricesFor(weights, matrixUnits, tensors.x, options.rows, space);
     matrixQkv(recorder, matrixUnits, { ...tensors, x }, weights, shape, options);
+  } else if (runsInStrips(recorder.gpu, weights, shape.headDim / 2)) {
+    stripQkv(recorder, tensors, weights, shape, options);
   } else {
     const x = rowsFor(weights, tensors.x, options.rows, space);
     qkv(recorder, { ...tensors, x }, weights, shape, options);

@@ -11,6 +11,8 @@ import { attention } from "../kernels/attention.ts";
 import { embed } from "../kernels/embed.ts";
 import { rmsNorm } from "../kernels/rms_norm.ts";
 import { rotationTable } from "../kernels/qkv.ts";
+import { normsInStrips, stripAddNorm } from "../kernels/strip_add_norm.ts";
+import type { WeightMatrix } from "../kernels/weight_matrix.ts";
 import { paddedInner } from "../quant/scheme.ts";
 import {
   type ForwardPass,
@@ -235,6 +237,21 @@ export function forward(pass: ForwardPass, batch: RowBatch, observe?: PassObserv
       epsilon: config.normEpsilon,
     });
 
+  // Where layers norm what they add to, in one piece, what follows finds it normed, group by group.
+  const norms = chunks.length === 1 &&
+    weights.layers.every(({ attentionOut, down }) =>
+      normsInStrips(gpu, attentionOut) && normsInStrips(gpu, down)
+    ) &&
+    batch.groups.every(({ first }) =>
+      4 * first * width % gpu.limits.minStorageBufferOffsetAlignment === 0
+    );
+  const addAndNorm = (from: Tensor, layer: WeightMatrix, part: typeof chunks[0], gain: Tensor) =>
+    stripAddNorm(recorder, { x: from, gain, y: part.x, normed }, layer, {
+      rows: part.rows,
+      stride: width,
+      epsilon: config.normEpsilon,
+    });
+
   const { lists } = batch;
   embed(recorder, batch.ids, weights.embedding, x, rows, {
     firstRow: batch.rowIndex,
@@ -251,11 +268,13 @@ export function forward(pass: ForwardPass, batch: RowBatch, observe?: PassObserv
         const first = Math.max(part.first, group.first);
         const length = Math.min(part.first + part.rows, group.first + group.rows) - first;
         if (length <= 0) continue;
-        norm(part.x, layer.attentionNorm, length, first - part.first);
+        const apart = norms && i > 0;
+        if (!apart) norm(part.x, layer.attentionNorm, length, first - part.first);
+        const x = apart ? normed.window(first * width, most * width) : normed;
         const before = first - group.first;
         projectQkv(
           pass,
-          { x: normed, rowPosition: lists, rotation: weights.rotation, q, k, v, element },
+          { x, rowPosition: lists, rotation: weights.rotation, q, k, v, element },
           layer.qkv,
           shape,
           {
@@ -283,11 +302,17 @@ export function forward(pass: ForwardPass, batch: RowBatch, observe?: PassObserv
     observe?.attended?.(i, attended);
     for (const part of chunks) {
       const add = { rows: part.rows, yStride: width, add: true };
-      linear(pass, part.attended, layer.attentionOut, part.x, add);
-      norm(part.x, layer.ffnNorm, part.rows);
+      if (norms) {
+        addAndNorm(part.attended, layer.attentionOut, part, layer.ffnNorm);
+      } else {
+        linear(pass, part.attended, layer.attentionOut, part.x, add);
+        norm(part.x, layer.ffnNorm, part.rows);
+      }
       gatedLinear(pass, normed, layer.gateUp, gated, { rows: part.rows, yStride: ffnWidth });
       observe?.gated?.(i, gated, part.rows);
-      linear(pass, gated, layer.down, part.x, add);
+      const next = weights.layers[i + 1];
+      if (norms && next) addAndNorm(gated, layer.down, part, next.attentionNorm);
+      else linear(pass, gated, layer.down, part.x, add);
     }
     observe?.hidden?.(`block.${i}.out`, x);
   }

@@ -4,6 +4,8 @@ import type { Readback } from "../gpu/readback.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { unsplit } from "../kernels/head.ts";
 import { matmul } from "../kernels/matmul.ts";
+import { stripMatmul } from "../kernels/strip_matmul.ts";
+import { runsInStrips } from "../kernels/strips.ts";
 import { topK } from "../kernels/top_k.ts";
 import { paddedInner } from "../quant/scheme.ts";
 import { rowsFor } from "./linear.ts";
@@ -33,8 +35,13 @@ export function recordLogits(context: PredictionContext, normed: Tensor, rows: n
   const { recorder, scratch, config, weights } = context;
   const columns = config.embeddingSize;
   const logits = scratch.get("logits", rows * columns);
-  const x = rowsFor(weights.head, normed, rows, context);
-  matmul(recorder, x, unsplit(weights.head), logits, { rows, yStride: columns });
+  const options = { rows, yStride: columns };
+  if (runsInStrips(recorder.gpu, unsplit(weights.head), columns)) {
+    stripMatmul(recorder, normed, weights.head, logits, options);
+  } else {
+    const x = rowsFor(weights.head, normed, rows, context);
+    matmul(recorder, x, unsplit(weights.head), logits, options);
+  }
   return logits;
 }
 

@@ -14,6 +14,7 @@ import { Readback } from "../gpu/readback.ts";
 import { Recorder } from "../gpu/recorder.ts";
 import { Scratch } from "../gpu/scratch.ts";
 import type { Tensor } from "../gpu/tensor.ts";
+import type { Texels } from "../gpu/texels.ts";
 import { Batching } from "./batch/batching.ts";
 import { KeyValuePool } from "./batch/key_value_pool.ts";
 import {
@@ -79,7 +80,7 @@ export class Model implements Predictor, BatchModel, Disposable {
   /** Measured speed of the steps. */
   readonly pace = new StepPace();
   readonly #context: PredictionContext;
-  readonly #owned: readonly Tensor[];
+  readonly #owned: readonly (Tensor | Texels)[];
   readonly #pool: KeyValuePool;
   readonly #batching: Batching;
   readonly #mostRows: number;
@@ -100,7 +101,7 @@ export class Model implements Predictor, BatchModel, Disposable {
     readonly config: ModelConfig,
     recorder: Recorder,
     weights: ModelWeights,
-    owned: readonly Tensor[],
+    owned: readonly (Tensor | Texels)[],
     readonly also?: Disposable,
     kvCache?: Element,
     shared: SharedLimits = {},
@@ -333,7 +334,7 @@ export class Model implements Predictor, BatchModel, Disposable {
     this.#pool[Symbol.dispose]();
     this.readback[Symbol.dispose]();
     this.recorder[Symbol.dispose]();
-    for (const tensor of this.#owned) tensor.destroy();
+    for (const one of this.#owned) one.destroy();
     this.also?.[Symbol.dispose]();
   }
 

@@ -3,7 +3,7 @@
 import type { ForwardInput, Prediction, TokenChoice } from "../denoise/predictor.ts";
 import type { Element } from "../gpu/kernel.ts";
 import { type Tensor, upload } from "../gpu/tensor.ts";
-import { CANDIDATE_WORDS, head, headTiles } from "../kernels/head.ts";
+import { CANDIDATE_WORDS, head, headTiles, unsplit } from "../kernels/head.ts";
 import { predict, PREDICTION_WORDS } from "../kernels/predict.ts";
 import { rmsNorm } from "../kernels/rms_norm.ts";
 import {
@@ -13,6 +13,8 @@ import {
   STEP_PLAN_WORDS,
   writeStepPlan,
 } from "../kernels/step_plan.ts";
+import { stripHead } from "../kernels/strip_head.ts";
+import { runsInStrips } from "../kernels/strips.ts";
 import { paddedInner } from "../quant/scheme.ts";
 import type { Family } from "./family.ts";
 import type { ForwardPass } from "./forward_pass.ts";
@@ -84,6 +86,7 @@ export function recordPredictions(
   const tiles = headTiles(weights.head);
   const most = entriesPerPass(context);
   const measured = asked.choices.some(isMeasured);
+  const noisy = asked.choices.some(({ temperature }) => temperature > 0);
   const rowsEach = asked.guidance === undefined ? 1 : 2;
   const predictions = scratch.get("predictions", PREDICTION_WORDS * asked.entries);
   for (let first = 0; first < asked.entries; first += most) {
@@ -93,13 +96,14 @@ export function recordPredictions(
     const normed = normAsked(context, hidden, rowIndex, entries * rowsEach);
     const x = rowsFor(weights.head, normed, entries * rowsEach, context);
     const { plans, planOffset, guidance } = asked;
-    const options = { entries, planOffset, measured };
+    const options = { entries, planOffset, measured, noisy };
     const shared = {
       asked: asked.asked.window(ASKED_WORDS * first, ASKED_WORDS * most),
       plans,
       candidates,
     };
-    head(recorder, { x, ...shared }, weights.head, { ...options, guidance });
+    const reduces = runsInStrips(recorder.gpu, unsplit(weights.head)) ? stripHead : head;
+    reduces(recorder, { x, ...shared }, weights.head, { ...options, guidance });
     const part = predictions.window(PREDICTION_WORDS * first, PREDICTION_WORDS * most);
     predict(recorder, { ...shared, predictions: part }, { ...options, tiles });
   }

@@ -6,6 +6,8 @@ import f32Snippet from "../../shaders/lib/load_weight_f32.wgsl" with { type: "te
 import q4Snippet from "../../shaders/lib/load_weight_q4.wgsl" with { type: "text" };
 import q8Snippet from "../../shaders/lib/load_weight_q8.wgsl" with { type: "text" };
 import scaledWeights from "../../shaders/lib/scaled_weights.wgsl" with { type: "text" };
+import weightTexels from "../../shaders/lib/weight_texels.wgsl" with { type: "text" };
+import weightUnits from "../../shaders/lib/weight_units.wgsl" with { type: "text" };
 import type { DType } from "../gpu/dtype.ts";
 
 /** Schemes whose codes are the weights themselves. */
@@ -43,6 +45,8 @@ export interface QuantScheme {
   readonly group?: GroupSize;
   /** WGSL that declares `@group(1)` and defines `load_weight8`. */
   readonly snippet: string;
+  /** The same for units in a texture; absent where a unit is no texel. */
+  readonly texelSnippet?: string;
 }
 
 /**
@@ -52,9 +56,30 @@ export const BLOCK = 8;
 
 /** Every scheme, by name; the quantised ones with groups of 32. */
 export const SCHEMES: { readonly [Name in SchemeName]: QuantScheme & { readonly name: Name } } = {
-  f32: { name: "f32", dtype: "F32", bits: 32, unitWords: 4, snippet: f32Snippet },
-  f16: { name: "f16", dtype: "F16", bits: 16, unitWords: 4, snippet: f16Snippet },
-  bf16: { name: "bf16", dtype: "BF16", bits: 16, unitWords: 4, snippet: bf16Snippet },
+  f32: {
+    name: "f32",
+    dtype: "F32",
+    bits: 32,
+    unitWords: 4,
+    snippet: f32Snippet + weightUnits,
+    texelSnippet: f32Snippet + weightTexels,
+  },
+  f16: {
+    name: "f16",
+    dtype: "F16",
+    bits: 16,
+    unitWords: 4,
+    snippet: f16Snippet + weightUnits,
+    texelSnippet: f16Snippet + weightTexels,
+  },
+  bf16: {
+    name: "bf16",
+    dtype: "BF16",
+    bits: 16,
+    unitWords: 4,
+    snippet: bf16Snippet + weightUnits,
+    texelSnippet: bf16Snippet + weightTexels,
+  },
   q8: {
     name: "q8",
     dtype: "I8",

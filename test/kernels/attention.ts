@@ -7,7 +7,7 @@ import { type CaseDeclaration, defineCase, GUARD_ROWS, untouchedReference } from
 import { type Size, SIZES } from "./attention_sizes.ts";
 import type { Random } from "./random.ts";
 
-interface Inputs {
+export interface Inputs {
   readonly apart?: boolean;
   /** Rows of k and v that ranges and shadows count; absent: these count rows themselves. */
   readonly keyRows?: Uint32Array<ArrayBuffer>;
@@ -104,7 +104,7 @@ function scattered(x: Float32Array<ArrayBuffer>, rows: Uint32Array): Float32Arra
   return all;
 }
 
-const declaration: CaseDeclaration<Size, Inputs> = {
+export const declaration: CaseDeclaration<Size, Inputs> = {
   kernel: "attention",
   // In f16 as well: what an f16 holds is widened exactly.
   tolerance: 1e-5,

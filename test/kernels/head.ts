@@ -9,8 +9,9 @@ import {
   type StepPlan,
   writeStepPlan,
 } from "../../src/kernels/step_plan.ts";
+import type { stripHead } from "../../src/kernels/strip_head.ts";
 import { paddedInner, type QuantScheme } from "../../src/quant/scheme.ts";
-import { defineCase, GUARD_ROWS, untouchedReference } from "./case.ts";
+import { type CaseDeclaration, defineCase, GUARD_ROWS, untouchedReference } from "./case.ts";
 import {
   dot,
   type HostMatrix,
@@ -20,7 +21,7 @@ import {
   uploadMatrix,
 } from "./matrix.ts";
 
-interface Size {
+export interface Size {
   readonly name: string;
   readonly entries: number;
   readonly vocabulary: number;
@@ -33,7 +34,7 @@ interface Size {
   readonly partColumns?: number;
 }
 
-interface Inputs extends Omit<Size, "scheme" | "plans"> {
+export interface Inputs extends Omit<Size, "scheme" | "plans"> {
   readonly plans: readonly StepPlan[];
   readonly x: Float32Array<ArrayBuffer>;
   readonly matrix: HostMatrix;
@@ -155,7 +156,7 @@ export function reference(inputs: Inputs) {
 }
 
 /** Vocabularies around tiles and parts; seeds beyond 32 bits; hidden tokens, in a tile alone too. */
-export const kernelCase = defineCase<Size, Inputs>({
+export const declared = (call: typeof stripHead): CaseDeclaration<Size, Inputs> => ({
   kernel: "head",
   tolerance: 1e-5,
   sizes: [
@@ -295,11 +296,12 @@ export const kernelCase = defineCase<Size, Inputs>({
     };
     return {
       record: (recorder) =>
-        head(recorder, bound, weights, {
+        call(recorder, bound, weights, {
           entries,
           planOffset: PLAN_OFFSET,
           guidance,
           measured: plans.some(({ measure }) => measure !== undefined),
+          noisy: plans.some(({ temperature }) => temperature > 0),
         }),
       outputs: { candidates },
     };
@@ -310,3 +312,6 @@ export const kernelCase = defineCase<Size, Inputs>({
     bytes: matrixBytes(scheme, vocabulary, inner) + 4 * entries * paddedInner(inner),
   }),
 });
+
+/** Compared with the reference. */
+export const kernelCase = defineCase<Size, Inputs>(declared(head));

@@ -2,6 +2,7 @@
 
 import type { Arithmetic } from "../../src/gpu/kernel.ts";
 import { matmul } from "../../src/kernels/matmul.ts";
+import type { stripMatmul } from "../../src/kernels/strip_matmul.ts";
 import type { TilePlan } from "../../src/kernels/weight_matrix.ts";
 import {
   paddedInner,
@@ -9,7 +10,7 @@ import {
   type QuantisedName,
   type QuantScheme,
 } from "../../src/quant/scheme.ts";
-import { defineCase, GUARD_ROWS, untouchedReference } from "./case.ts";
+import { type CaseDeclaration, defineCase, GUARD_ROWS, untouchedReference } from "./case.ts";
 import {
   dot,
   dotF16,
@@ -22,7 +23,7 @@ import {
 } from "./matrix.ts";
 import { quantizedRows } from "./quantize_rows.ts";
 
-interface Size {
+export interface Size {
   readonly name: string;
   readonly rows: number;
   readonly columns: number;
@@ -39,7 +40,7 @@ interface Size {
   readonly tiles?: TilePlan;
 }
 
-interface Inputs extends Omit<Size, "scheme"> {
+export interface Inputs extends Omit<Size, "scheme"> {
   readonly x: Float32Array<ArrayBuffer>;
   readonly matrix: HostMatrix;
   /** y before the call. */
@@ -123,7 +124,7 @@ const ARITHMETICS: readonly Size[] = [
 ];
 
 /** 1, 8, 9, 16 and 17 rows; columns around a tile of 128; inner sizes that fill no block of 8. */
-export const kernelCase = defineCase<Size, Inputs>({
+export const declared = (call: typeof stripMatmul): CaseDeclaration<Size, Inputs> => ({
   kernel: "matmul",
   tolerance: 2e-6,
   // A device may round a product before it is added.
@@ -204,7 +205,7 @@ export const kernelCase = defineCase<Size, Inputs>({
       : uploadRows(tensors, x, arithmetic);
     return {
       record: (recorder) =>
-        matmul(recorder, input, weights, y.tensor, { rows, yStride: stride, add }),
+        call(recorder, input, weights, y.tensor, { rows, yStride: stride, add }),
       outputs: { y },
     };
   },
@@ -214,3 +215,6 @@ export const kernelCase = defineCase<Size, Inputs>({
     bytes: matrixBytes(scheme, columns, inner) + 4 * rows * (paddedInner(inner) + columns),
   }),
 });
+
+/** Compared with the reference. */
+export const kernelCase = defineCase<Size, Inputs>(declared(matmul));

@@ -3,6 +3,7 @@
 import { type FloatDType, fromF32, toF32 } from "../../src/gpu/dtype.ts";
 import { type Arithmetic, rowElement } from "../../src/gpu/kernel.ts";
 import type { Tensor } from "../../src/gpu/tensor.ts";
+import { bindWeights } from "../../src/kernels/weight_binding.ts";
 import type { WeightMatrix, WeightPart } from "../../src/kernels/weight_matrix.ts";
 import { decodeRows, type EncodedRows, encodeRows } from "../../src/quant/encode.ts";
 import {
@@ -13,7 +14,6 @@ import {
   paddedInner,
   type QuantScheme,
   scaleWords,
-  schemeConstants,
   SCHEMES,
   storedRowBytes,
 } from "../../src/quant/scheme.ts";
@@ -188,22 +188,16 @@ function upload(
   for (let firstColumn = 0; firstColumn < columns; firstColumn += partColumns) {
     const width = Math.min(partColumns, columns - firstColumn);
     const columnsOf = order(firstColumn, width);
-    const buffers = [tensors.of("weights", packed(matrix, columnsOf)).buffer];
-    if (matrix.encoded) {
-      buffers.push(tensors.of("scales", packedScales(matrix, matrix.encoded, columnsOf)).buffer);
-    }
-    const constants = schemeConstants(scheme);
-    parts.push({
-      binding: {
-        scheme: scheme.name,
-        snippet: scheme.snippet,
-        arithmetic,
-        constants,
-        buffers,
-      },
-      firstColumn,
-      columns: width,
+    const units = tensors.of("weights", packed(matrix, columnsOf));
+    const scales = matrix.encoded &&
+      tensors.of("scales", packedScales(matrix, matrix.encoded, columnsOf));
+    const { binding, texels, move } = bindWeights(tensors.gpu, scheme, arithmetic, {
+      units,
+      scales,
     });
+    if (texels) tensors.keep(texels);
+    move();
+    parts.push({ binding, firstColumn, columns: width });
   }
   return { scheme, blocks: blocksOf(inner), columns, parts, arithmetic };
 }

@@ -17,7 +17,7 @@ import {
 } from "./matrix.ts";
 import type { Random } from "./random.ts";
 
-interface Size {
+export interface Size {
   readonly name: string;
   readonly rows: number;
   readonly heads: number;
@@ -43,7 +43,7 @@ interface Size {
   readonly arithmetic?: Arithmetic;
 }
 
-interface Inputs extends Omit<Size, "scheme"> {
+export interface Inputs extends Omit<Size, "scheme"> {
   readonly shape: HeadShape;
   readonly x: Float32Array<ArrayBuffer>;
   /** `[(heads + 2 kvHeads) * headDim, inner]` as a checkpoint has them. */
@@ -103,7 +103,7 @@ export function reference(inputs: Inputs) {
   };
 }
 
-const size = (rows: number, heads: number, kvHeads: number, headDim: number): Size => ({
+export const size = (rows: number, heads: number, kvHeads: number, headDim: number): Size => ({
   name: `${rows} rows, ${heads} and ${kvHeads} heads of ${headDim}`,
   rows,
   heads,
@@ -132,7 +132,7 @@ export function positionWords(positions: Uint32Array, keyRows?: Uint32Array) {
 }
 
 /** Heads that fill a tile of 64 pairs, lie across two, or leave channels over. */
-const declaration: CaseDeclaration<Size, Inputs> = {
+export const declared = (call: typeof qkv): CaseDeclaration<Size, Inputs> => ({
   kernel: "qkv",
   tolerance: 2e-5,
   // A device may round a product in f16 before it is added.
@@ -237,7 +237,7 @@ const declaration: CaseDeclaration<Size, Inputs> = {
     const written = { q: q.tensor, k: k.tensor, v: v.tensor, element };
     return {
       record: (recorder) =>
-        qkv(recorder, { ...read, ...written }, weights, shape, {
+        call(recorder, { ...read, ...written }, weights, shape, {
           rows,
           firstQuery,
           firstKey,
@@ -254,7 +254,9 @@ const declaration: CaseDeclaration<Size, Inputs> = {
       bytes: matrixBytes(scheme, columns, inner) + 4 * rows * (paddedInner(inner) + columns),
     };
   },
-};
+});
+
+const declaration = declared(qkv);
 
 /** Compared with the reference. */
 export const kernelCase = defineCase<Size, Inputs>(declaration);

@@ -61,6 +61,7 @@ export function reference(inputs: Inputs) {
 export const kernelCase = defineCase<Size, Inputs>({
   kernel: "reduce_logits",
   tolerance: 1e-5,
+  ordersByForm: ({ vocabulary, partColumns = 4 }) => vocabulary % 4 === 0 && partColumns % 4 === 0,
   sizes: [
     { name: "of one", entries: 1, vocabulary: 1 },
     { name: "odd", entries: 5, vocabulary: 131 },
@@ -79,6 +80,13 @@ export const kernelCase = defineCase<Size, Inputs>({
       vocabulary: 300,
       hidden: 9,
       plans: [{ measure: "margin", unconfident: [20] }, { measure: "entropy", banned: [299] }, {}],
+    },
+    {
+      name: "measures, odd",
+      entries: 4,
+      vocabulary: 301,
+      hidden: 9,
+      plans: [{ measure: "margin" }, { measure: "entropy" }],
     },
   ],
   modelSizes: [{ name: "32 rows of 32768", entries: 32, vocabulary: 32768 }],

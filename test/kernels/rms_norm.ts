@@ -2,10 +2,10 @@
 
 import { rmsNorm } from "../../src/kernels/rms_norm.ts";
 import { paddedInner } from "../../src/quant/scheme.ts";
-import { defineCase, untouchedReference } from "./case.ts";
+import { type CaseDeclaration, defineCase, untouchedReference } from "./case.ts";
 import { paddedRows } from "./matrix.ts";
 
-interface Size {
+export interface Size {
   readonly name: string;
   /** Rows of x. */
   readonly xRows: number;
@@ -17,11 +17,11 @@ interface Size {
   readonly rowIndex?: readonly number[];
   /** Size of x. */
   readonly scale?: number;
-  /** Lanes of a workgroup; those of this device by default. */
+  /** Lanes of a workgroup; those of this device by default, which for fours may be those of strips. */
   readonly lanes?: number;
 }
 
-interface Inputs extends Size {
+export interface Inputs extends Size {
   readonly x: Float32Array<ArrayBuffer>;
   readonly weight: Float32Array<ArrayBuffer>;
 }
@@ -45,22 +45,29 @@ export function reference({ xRows, columns, epsilon, firstRow = 0, rowIndex, x, 
  * Around 512 columns the number of lanes changes, and where a row no longer fits into the registers of
  * all lanes it has a tail; epsilon shows where x is small.
  */
-export const kernelCase = defineCase<Size, Inputs>({
+export const declared = (call: typeof rmsNorm): CaseDeclaration<Size, Inputs> => ({
   kernel: "rms_norm",
   tolerance: 2e-6,
   sizes: [
     { name: "one by one", xRows: 1, columns: 1, epsilon: 1e-5 },
     { name: "9 rows of 7", xRows: 9, columns: 7, epsilon: 1e-6 },
-    { name: "17 rows of 64", xRows: 17, columns: 64, epsilon: 1e-5 },
-    { name: "512 columns", xRows: 3, columns: 512, epsilon: 1e-5 },
+    { name: "17 rows of 64", xRows: 17, columns: 64, epsilon: 1e-5, lanes: 8 },
+    { name: "512 columns", xRows: 3, columns: 512, epsilon: 1e-5, lanes: 8 },
     { name: "513 columns", xRows: 3, columns: 513, epsilon: 1e-5 },
     { name: "small", xRows: 2, columns: 33, epsilon: 1e-4, scale: 1e-3 },
     { name: "large", xRows: 2, columns: 33, epsilon: 1e-5, scale: 1e6 },
-    { name: "zero", xRows: 2, columns: 20, epsilon: 1e-5, scale: 0 },
-    { name: "later rows", xRows: 9, firstRow: 5, columns: 20, epsilon: 1e-5 },
-    { name: "later rows, wide", xRows: 4, firstRow: 3, columns: 600, epsilon: 1e-5 },
-    { name: "gathered", xRows: 5, columns: 12, epsilon: 1e-5, rowIndex: [4, 0, 0, 3, 9, 2, 4] },
-    { name: "gathered, wide", xRows: 3, columns: 600, epsilon: 1e-5, rowIndex: [2, 1] },
+    { name: "zero", xRows: 2, columns: 20, epsilon: 1e-5, scale: 0, lanes: 8 },
+    { name: "later rows", xRows: 9, firstRow: 5, columns: 20, epsilon: 1e-5, lanes: 8 },
+    { name: "later rows, wide", xRows: 4, firstRow: 3, columns: 600, epsilon: 1e-5, lanes: 32 },
+    {
+      name: "gathered",
+      xRows: 5,
+      columns: 12,
+      epsilon: 1e-5,
+      lanes: 8,
+      rowIndex: [4, 0, 0, 3, 9, 2, 4],
+    },
+    { name: "gathered, wide", xRows: 3, columns: 600, epsilon: 1e-5, lanes: 32, rowIndex: [2, 1] },
     ...[8, 32, 64, 128, 256].flatMap((lanes) =>
       [1, 33, 16 * lanes, 16 * lanes + 1].map((columns) => {
         return {
@@ -88,7 +95,7 @@ export const kernelCase = defineCase<Size, Inputs>({
     const index = rowIndex && tensors.of("row index", Uint32Array.from(rowIndex));
     return {
       record: (recorder) =>
-        rmsNorm(recorder, input, factors, y.tensor, {
+        call(recorder, input, factors, y.tensor, {
           rows,
           xRows,
           firstRow,
@@ -107,3 +114,6 @@ export const kernelCase = defineCase<Size, Inputs>({
     bytes: 8 * xRows * columns,
   }),
 });
+
+/** Compared with the reference. */
+export const kernelCase = defineCase<Size, Inputs>(declared(rmsNorm));

@@ -11,6 +11,7 @@ import { embedKernel } from "../../src/kernels/embed.ts";
 import { headKernel } from "../../src/kernels/head.ts";
 import { matmulKernel } from "../../src/kernels/matmul.ts";
 import { qkvKernel } from "../../src/kernels/qkv.ts";
+import { reduceLogitsKernel } from "../../src/kernels/reduce_logits.ts";
 import { swigluKernel } from "../../src/kernels/swiglu.ts";
 import type { KernelCase, KernelRun, Word } from "./case.ts";
 
@@ -40,6 +41,7 @@ export const HAS_FORMS: readonly string[] = [
   qkvKernel,
   swigluKernel,
   headKernel,
+  reduceLogitsKernel,
 ]
   .map(({ name }) => name);
 

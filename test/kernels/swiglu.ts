@@ -4,7 +4,7 @@ import type { Arithmetic } from "../../src/gpu/kernel.ts";
 import { swiglu } from "../../src/kernels/swiglu.ts";
 import type { TilePlan } from "../../src/kernels/weight_matrix.ts";
 import { paddedInner, type QuantScheme } from "../../src/quant/scheme.ts";
-import { defineCase, GUARD_ROWS, untouchedReference } from "./case.ts";
+import { type CaseDeclaration, defineCase, GUARD_ROWS, untouchedReference } from "./case.ts";
 import {
   dotIn,
   type HostMatrix,
@@ -15,7 +15,7 @@ import {
   uploadRows,
 } from "./matrix.ts";
 
-interface Size {
+export interface Size {
   readonly name: string;
   readonly rows: number;
   /** Feed-forward columns: the matrix has twice as many. */
@@ -30,7 +30,7 @@ interface Size {
   readonly arithmetic?: Arithmetic;
 }
 
-interface Inputs extends Omit<Size, "scheme"> {
+export interface Inputs extends Omit<Size, "scheme"> {
   readonly x: Float32Array<ArrayBuffer>;
   readonly matrix: HostMatrix;
 }
@@ -54,7 +54,7 @@ export function reference({ rows, columns, x, matrix, arithmetic }: Inputs) {
 }
 
 /** Columns around a tile of 64; rows and inner sizes as for matmul. */
-export const kernelCase = defineCase<Size, Inputs>({
+export const declared = (call: typeof swiglu): CaseDeclaration<Size, Inputs> => ({
   kernel: "swiglu",
   tolerance: 1e-5,
   // A device may round a product before it is added.
@@ -104,7 +104,7 @@ export const kernelCase = defineCase<Size, Inputs>({
     const weights = { ...uploadPair(tensors, matrix, partColumns, arithmetic), tiles };
     const input = uploadRows(tensors, x, arithmetic);
     return {
-      record: (recorder) => swiglu(recorder, input, weights, y.tensor, { rows, yStride }),
+      record: (recorder) => call(recorder, input, weights, y.tensor, { rows, yStride }),
       outputs: { y },
     };
   },
@@ -114,3 +114,6 @@ export const kernelCase = defineCase<Size, Inputs>({
     bytes: matrixBytes(scheme, 2 * columns, inner) + 4 * rows * (paddedInner(inner) + columns),
   }),
 });
+
+/** Compared with the reference. */
+export const kernelCase = defineCase<Size, Inputs>(declared(swiglu));

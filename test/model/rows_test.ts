@@ -53,5 +53,7 @@ Deno.test("attention's work is that of every sequence's queries with its keys", 
     queries: 7,
     keys: 7,
     pairs: 23,
+    eights: 2,
+    sixteens: 2,
   });
 });

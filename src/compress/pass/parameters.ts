@@ -5,6 +5,7 @@ import type { Gpu } from "../../gpu/device.ts";
 import type { Readback } from "../../gpu/readback.ts";
 import { Recorder } from "../../gpu/recorder.ts";
 import { createTensor, type Tensor, tensorOf, upload } from "../../gpu/tensor.ts";
+import type { Texels } from "../../gpu/texels.ts";
 import { rotationTable } from "../../kernels/qkv.ts";
 import { readConfig } from "../../model/loading/config.ts";
 import { checkTensors } from "../../model/loading/tensors.ts";
@@ -45,7 +46,7 @@ export interface ParameterOptions {
 /** Matrices that are not among the parameters, and the tensors that hold them. */
 interface Packed {
   readonly matrices: ReadonlyMap<string, PackedMatrix>;
-  readonly owned: readonly Tensor[];
+  readonly owned: readonly (Tensor | Texels)[];
 }
 
 /** All tensors of a model in training, by the checkpoint's names. Dispose of it to free them. */
@@ -57,7 +58,7 @@ export class TrainingParameters implements Disposable {
   /** Frozen matrices that are not among the others, by name. */
   readonly packed: ReadonlyMap<string, PackedMatrix>;
   readonly #byName = new Map<string, Parameter>();
-  readonly #owned: readonly Tensor[];
+  readonly #owned: readonly (Tensor | Texels)[];
 
   /** Makes tensors of zeros. @throws {GpuError} naming a tensor that does not fit the device */
   constructor(

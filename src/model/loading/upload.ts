@@ -4,6 +4,8 @@ import type { Gpu } from "../../gpu/device.ts";
 import type { Arithmetic } from "../../gpu/kernel.ts";
 import type { Recorder } from "../../gpu/recorder.ts";
 import { createTensor, type Tensor, tensorOf } from "../../gpu/tensor.ts";
+import type { Texels } from "../../gpu/texels.ts";
+import { bindWeights, type PartTensors } from "../../kernels/weight_binding.ts";
 import {
   defaultTiles,
   type TiledKernel,
@@ -17,7 +19,6 @@ import {
   groupsOf,
   type QuantScheme,
   scaleWords,
-  schemeConstants,
   SCHEMES,
   schemeText,
   storedRowBytes,
@@ -27,7 +28,6 @@ import { scaleName, type StoredQuantisation } from "../model_config.ts";
 import type { TileLookup } from "../tiles/tiled_matrix.ts";
 import {
   type LoadProgress,
-  type PartTensors,
   type StoredMatrix,
   type WeightSource,
   WeightStream,
@@ -56,7 +56,7 @@ export class WeightUpload implements AsyncDisposable {
   readonly #arithmetic: Arithmetic;
   readonly #stream: WeightStream;
   readonly #tuned: TileLookup | undefined;
-  #tensors: Tensor[] = [];
+  #owned: (Tensor | Texels)[] = [];
 
   /**
    * @param options.stored how quantised tensors are stored, from config.json
@@ -88,7 +88,7 @@ export class WeightUpload implements AsyncDisposable {
   vector(name: string, length: number): Tensor {
     const slice = this.#source.tensor(name, { shape: [length] });
     const tensor = tensorOf(this.#gpu, name, this.#stream.vector(slice));
-    this.#tensors.push(tensor);
+    this.#owned.push(tensor);
     return tensor;
   }
 
@@ -103,7 +103,7 @@ export class WeightUpload implements AsyncDisposable {
    */
   table(label: string, elements: number, make: () => Float32Array<ArrayBuffer>): Tensor {
     const tensor = createTensor(this.#gpu, label, elements);
-    this.#tensors.push(tensor);
+    this.#owned.push(tensor);
     this.#stream.table(tensor, make);
     return tensor;
   }
@@ -136,7 +136,7 @@ export class WeightUpload implements AsyncDisposable {
         }
         start += outs[i];
       }
-      parts.push(partOf(scheme, arithmetic, tensors, first, last - first));
+      parts.push(this.#partOf(scheme, arithmetic, tensors, first, last - first));
     }
     return this.#tiled("matmul", { scheme, blocks: blocksOf(inner), columns, parts, arithmetic });
   }
@@ -163,7 +163,7 @@ export class WeightUpload implements AsyncDisposable {
         const at = { firstColumn: i * width, columns: 2 * width };
         await this.#stream.fill(matrix, inner, first, last, tensors, scheme, at);
       }
-      parts.push(partOf(scheme, arithmetic, tensors, first, width));
+      parts.push(this.#partOf(scheme, arithmetic, tensors, first, width));
     }
     const blocks = blocksOf(inner);
     return this.#tiled("swiglu", { scheme, blocks, columns: outs, parts, arithmetic });
@@ -204,23 +204,23 @@ export class WeightUpload implements AsyncDisposable {
           }
         }
       }
-      parts.push(partOf(scheme, arithmetic, tensors, first, width));
+      parts.push(this.#partOf(scheme, arithmetic, tensors, first, width));
     }
     return this.#tiled("qkv", { scheme, blocks: blocksOf(inner), columns, parts, arithmetic });
   }
 
   /** Waits for running uploads and gives all tensors to the caller, who must free them. */
-  async release(): Promise<readonly Tensor[]> {
+  async release(): Promise<readonly (Tensor | Texels)[]> {
     await this.#stream.finish();
-    const tensors = this.#tensors;
-    this.#tensors = [];
-    return tensors;
+    const owned = this.#owned;
+    this.#owned = [];
+    return owned;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#stream[Symbol.asyncDispose]();
-    for (const tensor of this.#tensors) tensor.destroy();
-    this.#tensors = [];
+    for (const one of this.#owned) one.destroy();
+    this.#owned = [];
   }
 
   /**
@@ -289,7 +289,7 @@ export class WeightUpload implements AsyncDisposable {
   #part(label: string, columns: number, scheme: QuantScheme, inner: number): PartTensors {
     const create = (what: string, words: number) => {
       const tensor = createTensor(this.#gpu, what, words);
-      this.#tensors.push(tensor);
+      this.#owned.push(tensor);
       return tensor;
     };
     return {
@@ -299,26 +299,23 @@ export class WeightUpload implements AsyncDisposable {
         : create(scaleName(label), columns * scaleWords(scheme, inner)),
     };
   }
-}
 
-function partOf(
-  scheme: QuantScheme,
-  arithmetic: Arithmetic,
-  { units, scales }: PartTensors,
-  firstColumn: number,
-  columns: number,
-): WeightPart {
-  const buffers = scales ? [units.buffer, scales.buffer] : [units.buffer];
-  const constants = schemeConstants(scheme);
-  return {
-    binding: {
-      scheme: scheme.name,
-      snippet: scheme.snippet,
-      arithmetic,
-      constants,
-      buffers,
-    },
-    firstColumn,
-    columns,
-  };
+  /** The part that tensors become, all of which has been asked for. */
+  #partOf(
+    scheme: QuantScheme,
+    arithmetic: Arithmetic,
+    tensors: PartTensors,
+    firstColumn: number,
+    columns: number,
+  ): WeightPart {
+    const { binding, texels, move } = bindWeights(this.#gpu, scheme, arithmetic, tensors);
+    if (texels) {
+      this.#owned.push(texels);
+      this.#stream.whenSubmitted(() => {
+        this.#owned.splice(this.#owned.indexOf(tensors.units), 1);
+        move();
+      });
+    }
+    return { binding, firstColumn, columns };
+  }
 }

@@ -10,6 +10,7 @@ import type { Recorder } from "../../gpu/recorder.ts";
 import { createTensor, type Tensor, upload } from "../../gpu/tensor.ts";
 import { UploadRing } from "../../gpu/upload_ring.ts";
 import { findNotFinite } from "../../kernels/find_not_finite.ts";
+import type { PartTensors } from "../../kernels/weight_binding.ts";
 import { quantize } from "../../kernels/quantize.ts";
 import { repack, repackScales } from "../../kernels/repack.ts";
 import { groupsOf, type QuantScheme, storedRowBytes } from "../../quant/scheme.ts";
@@ -32,12 +33,6 @@ export interface StoredMatrix {
   readonly scales?: TensorSlice;
 }
 
-/** Buffers of one part of a matrix. */
-export interface PartTensors {
-  readonly units: Tensor;
-  readonly scales?: Tensor;
-}
-
 /** Chunks in host memory: one is uploaded while the others are read. */
 const CHUNKS = 3;
 const CHUNK_BYTES = 4 * 2 ** 20;
@@ -55,6 +50,7 @@ interface Run {
 /** Rows of one matrix that follow each other in the file and go to one part. */
 class Chunk {
   readonly runs: Run[] = [];
+  readonly whenSubmitted: (() => void)[] = [];
   rows = 0;
 
   constructor(
@@ -196,6 +192,13 @@ export class WeightStream implements AsyncDisposable {
     }
   }
 
+  /** Calls back when all that {@linkcode fill} was asked for so far is submitted. */
+  whenSubmitted(submitted: () => void): void {
+    const last = this.#open ?? this.#readings.at(-1)?.chunk;
+    if (last) last.whenSubmitted.push(submitted);
+    else submitted();
+  }
+
   /**
    * Waits until everything is on the GPU.
    * @throws {CheckpointError} naming a tensor with a weight that is not finite
@@ -270,6 +273,7 @@ export class WeightStream implements AsyncDisposable {
     this.#search(chunk, scalesAt);
     for (const run of chunk.runs) this.#convert(chunk, run, scalesAt);
     this.#recorder.submit();
+    for (const submitted of chunk.whenSubmitted) submitted();
     this.advance(rows * (rowBytes + scaleBytes));
   }
 

@@ -7,6 +7,7 @@ import type { Canvas, ForwardInput, TokenChoice } from "../../denoise/predictor.
 import type { Gpu } from "../../gpu/device.ts";
 import type { Element } from "../../gpu/kernel.ts";
 import { Recorder } from "../../gpu/recorder.ts";
+import { TEXEL_BYTES } from "../../gpu/texels.ts";
 import type { WeightMatrix } from "../../kernels/weight_matrix.ts";
 import { bytesPerColumn } from "../../quant/scheme.ts";
 import type { Checkpoint } from "../../weights/checkpoint.ts";
@@ -219,9 +220,19 @@ function idsOf(config: ModelConfig, { promptTokens, maxTokens }: AnswerShape): U
   return new Uint32Array(promptTokens + maxTokens).fill(config.maskTokenId, promptTokens);
 }
 
+/** Adds a size. @returns takes it away again, once */
+function counted(size: number, add: (bytes: number) => void): () => void {
+  add(size);
+  let live = true;
+  return () => {
+    if (live) add(-size);
+    live = false;
+  };
+}
+
 /** Counts the memory that is allocated. */
 class CountedMemory {
-  /** Bytes of all buffers that live on the GPU. */
+  /** Bytes of all buffers and textures that live on the GPU. */
   bytes = 0;
   /** Peak of buffers that the host writes, plus bytes written since the last wait for the GPU. */
   mostHostBytes = 0;
@@ -229,16 +240,10 @@ class CountedMemory {
   #inFlight = 0;
 
   createBuffer({ size, usage }: GPUBufferDescriptor): GPUBuffer {
-    const add = (bytes: number) => {
+    const destroy = counted(size, (bytes) => {
       if (usage & GPUBufferUsage.MAP_WRITE) this.#onHost(bytes, 0);
       else this.bytes += bytes;
-    };
-    add(size);
-    let live = true;
-    const destroy = () => {
-      if (live) add(-size);
-      live = false;
-    };
+    });
     // Readbacks give zeros, so nothing is committed.
     const mapAsync = () => {
       this.wait();
@@ -247,6 +252,13 @@ class CountedMemory {
     const mapping = { mapAsync, unmap() {} };
     const getMappedRange = (_offset: number, length: number) => new ArrayBuffer(length);
     return { size, destroy, getMappedRange, ...mapping } as unknown as GPUBuffer;
+  }
+
+  /** All texels are of 16 bytes. */
+  createTexture({ size }: GPUTextureDescriptor): GPUTexture {
+    const texels = [...size as Iterable<number>].reduce((product, side) => product * side, 1);
+    const destroy = counted(TEXEL_BYTES * texels, (bytes) => this.bytes += bytes);
+    return { createView: () => ({}), destroy } as unknown as GPUTexture;
   }
 
   write(bytes: number): void {
@@ -284,6 +296,7 @@ function countingGpu(
   const device = {
     queue,
     createBuffer: (descriptor: GPUBufferDescriptor) => memory.createBuffer(descriptor),
+    createTexture: (descriptor: GPUTextureDescriptor) => memory.createTexture(descriptor),
     createShaderModule: nothing,
     createBindGroupLayout: nothing,
     createPipelineLayout: nothing,
@@ -292,6 +305,7 @@ function countingGpu(
     createCommandEncoder: () => ({
       beginComputePass: () => pass,
       copyBufferToBuffer() {},
+      copyBufferToTexture() {},
       finish: nothing,
     }),
   };

@@ -1,15 +1,16 @@
 /** Makes a weight matrix of random values on the GPU, to time kernels that multiply it. */
 
 import type { Gpu } from "../../gpu/device.ts";
-import type { Arithmetic, WeightBinding } from "../../gpu/kernel.ts";
+import type { Arithmetic } from "../../gpu/kernel.ts";
 import { createTensor, type Tensor, tensorOf, upload } from "../../gpu/tensor.ts";
+import type { Texels } from "../../gpu/texels.ts";
+import { bindWeights } from "../../kernels/weight_binding.ts";
 import type { WeightMatrix } from "../../kernels/weight_matrix.ts";
 import {
   blocksOf,
   codeBytesPerColumn,
   type QuantScheme,
   scaleWords,
-  schemeConstants,
   SCHEMES,
 } from "../../quant/scheme.ts";
 
@@ -50,13 +51,13 @@ function patterns(scheme: QuantScheme, count: number): Uint32Array<ArrayBuffer> 
 
 /**
  * Makes a random matrix in one part.
- * @returns the matrix, and the tensors that the caller must free
+ * @returns the matrix, and the memory that the caller must free
  * @throws {GpuError} when the matrix does not fit one binding
  */
 export function randomMatrix(
   gpu: Gpu,
   { scheme, inner, columns, paired = false, arithmetic }: RandomMatrixShape,
-): { readonly matrix: WeightMatrix; readonly tensors: readonly Tensor[] } {
+): { readonly matrix: WeightMatrix; readonly owned: readonly (Tensor | Texels)[] } {
   const outputs = (paired ? 2 : 1) * columns;
   const words = outputs * codeBytesPerColumn(scheme, inner) / 4;
   const units = createTensor(gpu, "weights", words);
@@ -64,20 +65,16 @@ export function randomMatrix(
   for (let at = 0; at < words; at += drawn.length) {
     upload(gpu, units, drawn.subarray(0, Math.min(drawn.length, words - at)), at);
   }
-  const tensors = [units];
-  if (scheme.group) {
-    // Both f16 scales of a word are 2^-7.
-    const scales = new Uint32Array(outputs * scaleWords(scheme, inner)).fill(0x20002000);
-    tensors.push(tensorOf(gpu, "scales", scales));
-  }
-  const binding: WeightBinding = {
-    // Pipelines are cached by this name.
-    scheme: scheme.snippet === SCHEMES[scheme.name].snippet ? scheme.name : "other snippet",
-    snippet: scheme.snippet,
-    arithmetic,
-    constants: schemeConstants(scheme),
-    buffers: tensors.map(({ buffer }) => buffer),
-  };
-  const parts = [{ binding, firstColumn: 0, columns }];
-  return { matrix: { scheme, blocks: blocksOf(inner), columns, parts, arithmetic }, tensors };
+  // Both f16 scales of a word are 2^-7.
+  const scales = scheme.group
+    ? tensorOf(gpu, "scales", new Uint32Array(outputs * scaleWords(scheme, inner)).fill(0x20002000))
+    : undefined;
+  const { binding, texels, move } = bindWeights(gpu, scheme, arithmetic, { units, scales });
+  move();
+  // Pipelines are cached by this name.
+  const own = scheme.snippet === SCHEMES[scheme.name].snippet;
+  const named = own ? binding : { ...binding, scheme: "other snippet" };
+  const parts = [{ binding: named, firstColumn: 0, columns }];
+  const owned = [texels ?? units, ...scales ? [scales] : []];
+  return { matrix: { scheme, blocks: blocksOf(inner), columns, parts, arithmetic }, owned };
 }

@@ -7,10 +7,20 @@ import { Readback } from "../../gpu/readback.ts";
 import { Recorder } from "../../gpu/recorder.ts";
 import { Scratch } from "../../gpu/scratch.ts";
 import { createTensor, type Tensor, tensorOf, upload } from "../../gpu/tensor.ts";
+import type { Texels } from "../../gpu/texels.ts";
 import { matmul } from "../../kernels/matmul.ts";
 import { qkv } from "../../kernels/qkv.ts";
+import { stripMatmul } from "../../kernels/strip_matmul.ts";
+import { stripQkv } from "../../kernels/strip_qkv.ts";
+import { runsInStrips } from "../../kernels/strips.ts";
+import { stripSwiglu } from "../../kernels/strip_swiglu.ts";
 import { swiglu } from "../../kernels/swiglu.ts";
-import { TILE_COLUMNS, type TilePlan, type WeightMatrix } from "../../kernels/weight_matrix.ts";
+import {
+  DEFAULT_TILES,
+  TILE_COLUMNS,
+  type TilePlan,
+  type WeightMatrix,
+} from "../../kernels/weight_matrix.ts";
 import { BLOCK, bytesPerColumn } from "../../quant/scheme.ts";
 import { rowsFor } from "../linear.ts";
 import { randomMatrix } from "../synthetic/random_matrix.ts";
@@ -39,7 +49,7 @@ export class TileTimer implements Disposable {
   readonly #x: Tensor;
   readonly #y: Tensor;
   readonly #tables: readonly [position: Tensor, rotation: Tensor, k: Tensor, v: Tensor];
-  readonly #tensors: Tensor[];
+  readonly #owned: (Tensor | Texels)[];
   readonly #queue: QueueWait;
   #times: KernelTimes | undefined;
   readonly #repeats = new Map<number, number>();
@@ -77,8 +87,14 @@ export class TileTimer implements Disposable {
       createTensor(gpu, "keys", 4),
       createTensor(gpu, "values", 4),
     ];
-    this.#tensors = [...made.tensors, rows, this.#y, ...this.#tables];
+    this.#owned = [...made.owned, rows, this.#y, ...this.#tables];
     if (gpu.features.includes("timestamp-query")) this.#times = new KernelTimes(gpu);
+  }
+
+  /** Whether tilings without splits are all the same, since the device multiplies in strips then. */
+  get inStrips(): boolean {
+    const { columns } = this.#weights;
+    return runsInStrips(this.#gpu, { ...this.#weights, tiles: DEFAULT_TILES }, columns);
   }
 
   /** Multiplications and additions of one product. */
@@ -145,21 +161,28 @@ export class TileTimer implements Disposable {
     const weights = { ...this.#weights, tiles };
     const { kernel } = this.#matrix;
     const options = { rows, yStride: weights.columns };
-    if (kernel === "matmul") {
+    const inStrips = this.inStrips && tiles.splits === 1;
+    if (kernel === "matmul" && inStrips) {
+      stripMatmul(recorder, this.#x, weights, this.#y, { ...options, add: true });
+    } else if (kernel === "matmul") {
       matmul(recorder, this.#x, weights, this.#y, {
         ...options,
         add: true,
         scratch: this.#scratch,
       });
     } else if (kernel === "swiglu") {
-      swiglu(recorder, this.#x, weights, this.#y, options);
+      (inStrips ? stripSwiglu : swiglu)(recorder, this.#x, weights, this.#y, options);
     } else {
       const [rowPosition, rotation, k, v] = this.#tables;
       // All outputs count as queries, since keys and values are computed the same way.
       const heads = Math.ceil(this.outputs / HEAD_DIM);
       const shape = { heads, kvHeads: heads, headDim: HEAD_DIM, headStride: HEAD_DIM };
       const tensors = { x: this.#x, rowPosition, rotation, q: this.#y, k, v };
-      qkv(recorder, tensors, weights, shape, { rows, firstQuery: 0, firstKey: 0 });
+      (inStrips ? stripQkv : qkv)(recorder, tensors, weights, shape, {
+        rows,
+        firstQuery: 0,
+        firstKey: 0,
+      });
     }
   }
 
@@ -168,7 +191,7 @@ export class TileTimer implements Disposable {
     this.#queue[Symbol.dispose]();
     this.#scratch[Symbol.dispose]();
     this.#recorder[Symbol.dispose]();
-    for (const tensor of this.#tensors) tensor.destroy();
+    for (const one of this.#owned) one.destroy();
   }
 }
 

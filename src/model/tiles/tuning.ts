@@ -57,7 +57,9 @@ export async function tuneMatrix(
 ): Promise<TunedMatrix> {
   using timer = new TileTimer(gpu, matrix, Math.max(...rows));
   const fixed = fixedPlan(gpu, matrix);
-  const all = tilePlans(matrix.kernel, matrix.blocks, gpu.rowForm);
+  // Of tilings that the device makes in the same way, one is enough.
+  const same = (plan: TilePlan) => timer.inStrips && plan.splits === 1 && !isSame(plan, fixed);
+  const all = tilePlans(matrix.kernel, matrix.blocks, gpu.rowForm).filter((plan) => !same(plan));
   const total = all.length * (1 + HEATS) + 2 * FINALS;
   let done = 0;
   const advance = (steps = 1) => onProgress(done += steps, total);
@@ -92,8 +94,11 @@ export async function tuneMatrix(
   const heats = await race(plans, HEATS);
   const fixedAt = plans.findIndex((plan) => isSame(plan, fixed));
   const best = plans[mostPromising(heats, heats[fixedAt])];
-  const same = isSame(best, fixed);
-  const [fixedTimes, bestTimes = fixedTimes] = await race(same ? [fixed] : [fixed, best], FINALS);
+  const unchanged = isSame(best, fixed);
+  const [fixedTimes, bestTimes = fixedTimes] = await race(
+    unchanged ? [fixed] : [fixed, best],
+    FINALS,
+  );
   advance(total - done);
   const ratios = timeRatios(bestTimes, fixedTimes);
   const rates = (times: RoundTimes) =>
@@ -104,7 +109,7 @@ export async function tuneMatrix(
     matrix,
     fixed,
     best,
-    chosen: !same && isFaster(bestTimes, fixedTimes) ? best : fixed,
+    chosen: !unchanged && isFaster(bestTimes, fixedTimes) ? best : fixed,
     tried: plans.length,
     wrong,
     outputs: timer.outputs,

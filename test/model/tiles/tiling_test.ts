@@ -143,7 +143,11 @@ Deno.test("tuning times every tiling and chooses the fixed rule or what beat it"
     const result = await tuneMatrix(anyGpu, matrix, [5, 20], (done, total) => {
       shares.push(done / total);
     });
-    assertEquals(result.tried, tilePlans(kernel, 17, anyGpu.rowForm).length);
+    // Of tilings without splits a device that multiplies in strips has one.
+    const strips = anyGpu.rowForm === "exchanged" && arithmetic === "f32";
+    const plans = tilePlans(kernel, 17, anyGpu.rowForm);
+    const alike = strips ? plans.filter(({ splits }) => splits === 1).length - 1 : 0;
+    assertEquals(result.tried, plans.length - alike);
     assertEquals(result.outputs, kernel === "matmul" ? 96 : 192);
     assert([result.best, result.fixed].includes(result.chosen));
     assertEquals(shares.at(-1), 1);

@@ -1,0 +1,58 @@
+// A workgroup multiplies eight rows by 8 * LANES columns, eight of them a lane, four and four: for software
+// adapters, on which a lane's numbers cost one by one to read and to store. Four columns that are neighbours
+// are stored at once, and eight rows' products use each weight eight times. The rows come by exchange.
+// Every sum runs over k in ascending order, as in multiply_tile.wgsl: the bits are the same.
+override LANES: u32 = 16u;
+
+// [8]: a lane's sums, by row; components are its columns
+var<private> near: array<vec4<f32>, 8>; // of its first four columns
+var<private> far: array<vec4<f32>, 8>; // of the others
+
+// Of four columns, as they lie in memory.
+struct Units4 {
+  a: Unit8,
+  b: Unit8,
+  c: Unit8,
+  d: Unit8,
+}
+
+fn columns_from(block: u32, column: u32, width: u32) -> Columns4 {
+  let units = Units4(
+    load_unit8(block, column, width), load_unit8(block, column + 1u, width),
+    load_unit8(block, column + 2u, width), load_unit8(block, column + 3u, width),
+  );
+  return columns_of(units, block);
+}
+
+fn add_products(row: u32, x_low: vec4<f32>, x_high: vec4<f32>, w: Columns4, z: Columns4) {
+  near[row] = accumulate(near[row], x_low, x_high, w);
+  far[row] = accumulate(far[row], x_low, x_high, z);
+}
+
+// `row`: the one that this lane brings; `columns`: the first of each four; `width`: of the packed matrix.
+// The kernel defines x_at(i), the i-th vec4 of x [rows, 8 * blocks].
+fn multiply_strip(lane: u32, row: u32, columns: vec2<u32>, width: u32, blocks: u32) {
+  let start = 2u * row * blocks;
+  // Not from 0 to a parameter: drivers unroll that anew for each value.
+  for (var at = start; at < start + 2u * blocks; at += 2u) {
+    let block = (at - start) / 2u;
+    let own_low = x_at(at);
+    let own_high = x_at(at + 1u);
+    let w = columns_from(block, columns.x, width);
+    let z = columns_from(block, columns.y, width);
+    let x = gather_rows(lane, own_low, own_high);
+    add_products(0u, x.a[0], x.b[0], w, z);
+    add_products(1u, x.a[1], x.b[1], w, z);
+    add_products(2u, x.a[2], x.b[2], w, z);
+    add_products(3u, x.a[3], x.b[3], w, z);
+    add_products(4u, x.a[4], x.b[4], w, z);
+    add_products(5u, x.a[5], x.b[5], w, z);
+    add_products(6u, x.a[6], x.b[6], w, z);
+    add_products(7u, x.a[7], x.b[7], w, z);
+  }
+}
+
+// The row that this lane brings, of eight from `first` on; behind the last one it is repeated.
+fn row_of_strip(lane: u32, first: u32, rows: u32) -> u32 {
+  return min(first + row_of_lane(lane), rows - 1u);
+}
