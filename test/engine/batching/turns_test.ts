@@ -70,6 +70,9 @@ Deno.test("answers of one request take what places others leave, and are never r
   // In turns, until both have as many; then who came first.
   assertEquals(await leave("a0"), "b0");
   assertEquals(await leave("a1"), "a3");
+  // Four answers wait, of two requests, and two have ended in a second.
+  const { retryAfter } = await assertRejects(() => answer("d0", false), BusyError);
+  assertEquals(retryAfter, 2);
   assertEquals(await leave("a2"), "a4");
   assertEquals(await leave("b0"), "b1");
   // In time it gets one more place though others have fewer.
