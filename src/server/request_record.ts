@@ -135,12 +135,13 @@ export class RequestRecord {
           // Not all that was decided is part of the answer.
           this.#spent += completionTokens - (decided.get(answer) ?? 0);
           decided.delete(answer);
-          ended = true;
+          const { prompt, completion } = this.#tokens ?? { prompt: 0, completion: 0 };
           this.#tokens = {
-            // Several answers share one prompt.
-            prompt: promptTokens,
-            completion: (this.#tokens?.completion ?? 0) + completionTokens,
+            // Answers that come together share one prompt.
+            prompt: prompt + (ended ? 0 : promptTokens),
+            completion: completion + completionTokens,
           };
+          ended = true;
         }
         yield event;
       }

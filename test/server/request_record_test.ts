@@ -93,6 +93,11 @@ Deno.test("a request is logged when its answer is over, with its tokens", async 
   assert(records[0].milliseconds >= 40);
   await (await app.request(PATH, chatInit({ max_tokens: 40 }))).text();
   assertEquals(records[1].tokens, { prompt: 14, completion: 30 });
+  // Answers to one prompt share it.
+  const several = { ...chatInit({}), body: JSON.stringify({ prompt: ["one", "two"], n: 3 }) };
+  const { usage } = await (await app.request("/v1/completions", several)).json();
+  const { prompt_tokens: prompt, completion_tokens: completion } = usage;
+  assertEquals([records[2].tokens, completion], [{ prompt, completion }, 6 * 30]);
 });
 
 Deno.test("an answer that is not ended is logged as broken off", async () => {

@@ -271,7 +271,7 @@ export class Admission<T extends Disposable> {
 
   #busy(message: string, reason?: BusyError["reason"]): BusyError {
     const rate = this.answersPerSecond;
-    const seconds = rate > 0 ? Math.ceil(Math.max(1, this.waiting) / rate) : UNKNOWN_RETRY;
+    const seconds = rate > 0 ? Math.ceil(Math.max(1, this.#waiting.length) / rate) : UNKNOWN_RETRY;
     const after = Math.min(MOST_RETRY, Math.max(1, seconds));
     return new BusyError(`${message}: try again later`, after, reason);
   }

@@ -70,6 +70,9 @@ Deno.test("answers of one request take what places others leave, and are never r
   // In turns, until both have as many; then who came first.
   assertEquals(await leave("a0"), "b0");
   assertEquals(await leave("a1"), "a3");
+  // Four answers wait, of two requests, and two have ended in a second.
+  const { retryAfter } = await assertRejects(() => answer("d0", false), BusyError);
+  assertEquals(retryAfter, 2);
   assertEquals(await leave("a2"), "a4");
   assertEquals(await leave("b0"), "b1");
   // In time it gets one more place though others have fewer.
@@ -155,6 +158,49 @@ Deno.test("whoever comes to a full queue: each is let in or told why not, those 
         assertEquals([gate.waiting, (await Promise.all(ends)).length], [0, wishes.length]);
       },
     ),
+    { numRuns: 100 },
+  );
+});
+
+Deno.test("nobody waits for one who comes more than a step later, a step more for each of priority and place", async () => {
+  const wishArb = fc.record({
+    pause: fc.integer({ min: 0, max: 30_000 }),
+    priority: fc.integer({ min: -1, max: 1 }),
+    left: fc.constantFrom(undefined, 1000, 20_000, 90_000),
+    request: fc.constantFrom(undefined, undefined, "a", "b"),
+    hasBegun: fc.boolean(),
+    leaves: fc.boolean(),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.array(wishArb, { minLength: 4, maxLength: 30 }), async (wishes) => {
+      const { ask, clock } = admission({ maxRunning: 2, maxWaiting: 100 });
+      const waiting = new Map<number, { came: number; priority: number; request?: string }>();
+      const running: { request?: string; leave: () => void }[] = [];
+      const letIn = (came: number, priority: number) => {
+        for (const passed of waiting.values()) {
+          const places = running.filter(({ request }) => request && request === passed.request);
+          const steps = 1 + places.length + priority - passed.priority;
+          assert(came <= passed.came + 1000 * PRIORITY_SECONDS * steps);
+        }
+      };
+      for (const [i, { pause, left, leaves, ...wish }] of wishes.entries()) {
+        const came = clock.now += pause;
+        waiting.set(i, { came, ...wish });
+        ask(`${i}`, { ...wish, due: left && came + left }).then((leave) => {
+          waiting.delete(i);
+          letIn(came, wish.priority);
+          running.push({ ...wish, leave });
+        }, () => waiting.delete(i));
+        await new Promise((resolve) => setImmediate(resolve));
+        if (leaves) running.shift()?.leave();
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      while (running.length > 0) {
+        running.shift()!.leave();
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      assertEquals(waiting.size, 0);
+    }),
     { numRuns: 100 },
   );
 });
