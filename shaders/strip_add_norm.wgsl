@@ -56,10 +56,9 @@ fn store_row(first: u32, place: u32, column: u32, factor: f32, gain_near: vec4<f
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let first = group.x * ROWS;
-  let row = row_of_strip(lane, first, params.rows);
   let column = lane * 8u;
   let columns = min(vec2<u32>(column, column + 4u), vec2<u32>(params.columns - 4u));
-  multiply_strip(lane, row, columns, params.columns, params.blocks);
+  multiply_strip(lane, first, params.rows, columns, params.columns, params.blocks);
   squares[2u * lane] = vec4<f32>(
     add_row(first, 0u, column), add_row(first, 1u, column),
     add_row(first, 2u, column), add_row(first, 3u, column),

@@ -70,10 +70,9 @@ fn guided(conditional: u32, unconditional: u32) -> Eight {
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let rows = select(params.entries, 2u * params.entries, GUIDED == 1u);
-  let row = row_of_strip(lane, group.x * ROWS, rows);
   let column = (group.y * LANES + lane) * 8u;
   let columns = min(vec2<u32>(column, column + 4u), vec2<u32>(params.columns - 4u));
-  multiply_strip(lane, row, columns, params.columns, params.blocks);
+  multiply_strip(lane, group.x * ROWS, rows, columns, params.columns, params.blocks);
   var slots = ROWS;
   if (GUIDED == 1u) {
     slots = ROWS / 2u;

@@ -37,10 +37,9 @@ fn store_row(row: u32, place: u32, column: u32) {
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let first = group.x * 8u;
-  let row = row_of_strip(lane, first, params.rows);
   let column = (group.y * LANES + lane) * 8u;
   let columns = min(vec2<u32>(column, column + 4u), vec2<u32>(params.columns - 4u));
-  multiply_strip(lane, row, columns, params.columns, params.blocks);
+  multiply_strip(lane, first, params.rows, columns, params.columns, params.blocks);
   store_row(first, 0u, column);
   store_row(first, 1u, column);
   store_row(first, 2u, column);

@@ -77,11 +77,10 @@ fn store_row(first: u32, place: u32, to: Place) {
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let first = group.x * 8u;
-  let row = row_of_strip(lane, first, params.rows);
   let column = (group.y * LANES + lane) * 4u;
   let pair = min(column, params.columns - 4u);
   multiply_strip(
-    lane, row, vec2<u32>(pair, pair + params.columns), 2u * params.columns, params.blocks,
+    lane, first, params.rows, vec2<u32>(pair, pair + params.columns), 2u * params.columns, params.blocks,
   );
   let unit = (params.first_pair + pair) / 4u;
   let half = params.head_dim / 8u;

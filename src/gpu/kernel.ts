@@ -109,7 +109,7 @@ export interface WeightBinding {
   /** Override constants of the snippet. */
   readonly constants?: Readonly<Record<string, number>>;
   /** Buffers, or a texture of rgba32uint, at `@group(1) @binding(0..)`. */
-  readonly memory: readonly (GPUBuffer | Texels)[];
+  readonly buffers: readonly (GPUBuffer | Texels)[];
 }
 
 /** A binding in a shader: its number, then access and name of a buffer, or the name of texels. */

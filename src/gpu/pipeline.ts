@@ -80,7 +80,7 @@ export function pipelineFor(
     throw new Error(`${kernel.name}: ${gpu.name} has no matrix units`);
   }
   const arithmetic = kernel.multipliesRows === "tiles" ? weights?.arithmetic : "";
-  const texels = weights?.memory.some((one) => one instanceof Texels) ? "texels" : "";
+  const texels = weights?.buffers.some((one) => one instanceof Texels) ? "texels" : "";
   const all = { ...constants, ...weights?.constants };
   const scheme = weights?.scheme ?? "";
   const key = `${kernel.name}|${scheme}|${texels}|${arithmetic}|${element}|${JSON.stringify(all)}`;
@@ -171,7 +171,7 @@ function compile(
   const weightLayout = weights &&
     device.createBindGroupLayout({
       label: `${kernel.name} weights`,
-      entries: weights.memory.map((one, i) =>
+      entries: weights.buffers.map((one, i) =>
         one instanceof Texels ? texels(i, "rgba32uint") : storage(i, "read-only-storage")
       ),
     });
@@ -192,17 +192,17 @@ function compile(
     pipeline,
     layout,
     weightGroup(binding) {
-      const { memory } = binding;
-      let group = weightGroups.get(memory[0]);
+      const { buffers } = binding;
+      let group = weightGroups.get(buffers[0]);
       if (!group) {
         group = device.createBindGroup({
           layout: weightLayout!,
-          entries: memory.map((one, i) => ({
+          entries: buffers.map((one, i) => ({
             binding: i,
             resource: one instanceof Texels ? one.view : { buffer: one },
           })),
         });
-        weightGroups.set(memory[0], group);
+        weightGroups.set(buffers[0], group);
       }
       return group;
     },

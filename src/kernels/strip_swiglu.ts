@@ -39,7 +39,7 @@ export function stripSwiglu(
       params: productParams(gateUp, part, options),
       weights: part.binding,
       cost: productCost(part, gateUp, rows, 2 * part.columns, rows * part.columns),
-      ...strips(rows, 2 * part.columns),
+      ...strips(rows, 2 * part.columns, 2),
     });
   }
 }

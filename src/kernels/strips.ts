@@ -4,7 +4,7 @@ import type { Gpu } from "../gpu/device.ts";
 import type { WeightMatrix } from "./weight_matrix.ts";
 
 /** Override constants of shaders/lib/multiply_strip.wgsl and their defaults. */
-export const STRIP_CONSTANTS = { LANES: 16 } as const;
+export const STRIP_CONSTANTS = { LANES: 16, ROW_GROUPS: 1 } as const;
 
 /** Rows of a strip. */
 const STRIP_ROWS = 8;
@@ -29,17 +29,26 @@ export function runsInStrips(
     parts.every(({ firstColumn, columns }) => firstColumn % FOUR === 0 && columns % FOUR === 0);
 }
 
-/** The dispatch whose strips cover `rows` rows and so many columns, of both matrices of a pair. */
+/** Rows from which strips have two groups of eight: weights are read half as often. */
+const MANY_ROWS = 64;
+
+/**
+ * The dispatch whose strips cover `rows` rows and so many columns, of both matrices of a pair.
+ * @param mostGroups groups of eight rows that the kernel can make at once; two take it twice as long to
+ * compile, and pay where a matrix has many strips
+ */
 export function strips(
   rows: number,
   columns: number,
+  mostGroups: 1 | 2 = 1,
 ): {
   readonly constants: Record<keyof typeof STRIP_CONSTANTS, number>;
   readonly workgroups: readonly [number, number];
 } {
+  const groups = rows >= MANY_ROWS ? mostGroups : 1;
   // The strips of the same columns run in succession, so that their weights stay in the cache.
   return {
-    constants: STRIP_CONSTANTS,
-    workgroups: [Math.ceil(rows / STRIP_ROWS), Math.ceil(columns / STRIP_COLUMNS)],
+    constants: { ...STRIP_CONSTANTS, ROW_GROUPS: groups },
+    workgroups: [Math.ceil(rows / (STRIP_ROWS * groups)), Math.ceil(columns / STRIP_COLUMNS)],
   };
 }

@@ -40,12 +40,12 @@ export function bindWeights(
   const count = byteLength / TEXEL_BYTES;
   const moves = gpu.rowForm === "exchanged" && byteLength <= MOST_BYTES && fitsTexels(gpu, count);
   if (!texelSnippet || !moves) {
-    const memory = scales ? [units.buffer, scales.buffer] : [units.buffer];
-    return { binding: { ...shared, snippet, memory }, move() {} };
+    const buffers = scales ? [units.buffer, scales.buffer] : [units.buffer];
+    return { binding: { ...shared, snippet, buffers }, move() {} };
   }
   const texels = createTexels(gpu, "weights", count, "rgba32uint");
   return {
-    binding: { ...shared, snippet: texelSnippet, memory: [texels] },
+    binding: { ...shared, snippet: texelSnippet, buffers: [texels] },
     texels,
     move: () => moveToTexels(gpu, units, texels),
   };

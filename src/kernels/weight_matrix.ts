@@ -208,7 +208,7 @@ export function productParams(
 
 /** Bytes of a part's codes and scales. */
 function partBytes({ binding }: WeightPart): number {
-  return binding.memory.reduce((sum, { size }) => sum + size, 0);
+  return binding.buffers.reduce((sum, { size }) => sum + size, 0);
 }
 
 /** Cost of looking up `rows` columns of a matrix in one of its parts: the part's share of them. */

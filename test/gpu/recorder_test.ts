@@ -228,7 +228,7 @@ Deno.test("a kernel that reads weights must be given them, another must not", ()
     scheme: "f32",
     snippet: "",
     arithmetic: "f32" as const,
-    memory: [places.buffer],
+    buffers: [places.buffer],
   };
   const call = { bindings: { places }, params: { value: 1 }, weights, workgroups: [1] as [number] };
   assertThrows(() => recorder.dispatch(fillKernel, call), Error, "fill: reads no weights");

@@ -10,6 +10,7 @@ const sizes: readonly Size[] = [
   { name: "1 row, bf16", rows: 1, columns: 60, inner: 13, scheme: "bf16" },
   { name: "8 rows, f32", rows: 8, columns: 68, inner: 8, scheme: "f32" },
   { name: "17 rows, q8", rows: 17, columns: 132, inner: 31, scheme: "q8" },
+  { name: "70 rows", rows: 70, columns: 68, inner: 16, scheme: "bf16" },
   { name: "large", rows: 4, columns: 20, inner: 16, scheme: "f32", scale: 8 },
   { name: "in parts", rows: 17, columns: 148, inner: 24, scheme: "bf16", partColumns: 64 },
 ];
