@@ -41,17 +41,20 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let goal = place * params.stride;
   // Eight columns at a time, in order: as strip_add_norm.wgsl adds them, which must come to the same bits.
   var sum = 0.0;
-  let end = source + params.units;
-  // Not from 0 to the parameter: the driver would unroll that anew for each call.
-  for (var at = source; at < end; at += 2u) {
-    let a = x[at];
-    let b = select(vec4<f32>(), x[min(at + 1u, end - 1u)], at + 1u < end);
+  // Not from 0 to the parameter: the driver would unroll that anew for each call. The same for all lanes, which
+  // exchange.
+  let start = group.x;
+  let end = start + params.units;
+  for (var at = start; at < end; at += 2u) {
+    let unit = at - start;
+    let a = x[source + unit];
+    let b = select(vec4<f32>(), x[source + min(unit + 1u, params.units - 1u)], at + 1u < end);
     sum += dot(a, a) + dot(b, b);
   }
   let scale = 1.0 / sqrt(sum / f32(4u * params.units) + params.epsilon);
   let own = row_of_lane(lane);
-  for (var at = source; at < end; at += LANES) {
-    let unit = at - source;
+  for (var at = start; at < end; at += LANES) {
+    let unit = at - start;
     let gain = weight[min(unit + own, params.units - 1u)];
     let gains = gather_rows(lane, gain, gain).a;
     store(inside, source, goal, unit, scale, gains[0]);

@@ -36,13 +36,14 @@ fn multiply_strip(
   lane: u32, first: u32, rows: u32, columns: vec2<u32>, width: u32, blocks: u32,
 ) {
   let place = first + row_of_lane(lane);
-  let start = 2u * blocks * min(place, rows - 1u);
+  let start = 2u * blocks * first;
+  let own = 2u * blocks * min(place, rows - 1u) - start;
   let other = 2u * blocks * min(place + 8u, rows - 1u) - start;
-  // Not from 0 to a parameter: drivers unroll that anew for each value.
+  // Not from 0 to a parameter: drivers unroll that anew for each value. The same for all lanes: they exchange.
   for (var at = start; at < start + 2u * blocks; at += 2u) {
     let block = (at - start) / 2u;
-    let own_low = x_at(at);
-    let own_high = x_at(at + 1u);
+    let own_low = x_at(at + own);
+    let own_high = x_at(at + own + 1u);
     var other_low: vec4<f32>;
     var other_high: vec4<f32>;
     if (ROW_GROUPS == 2u) {
