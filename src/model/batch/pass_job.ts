@@ -12,8 +12,6 @@ import type { RankChoice, Ranking } from "../ranked_pass.ts";
 
 /** Rows of a pass that requests share, unless a sequence is longer. */
 export const SHARED_ROWS = 512;
-/** Answers side by side that memory is planned for. */
-export const SHARED_ANSWERS = 16;
 
 /** Work of one request for one forward pass, or for several in a row. It is run once. */
 export interface PassJob<T> {

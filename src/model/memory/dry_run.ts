@@ -15,9 +15,8 @@ import type { TensorSlice } from "../../weights/safetensors.ts";
 import type { ModelConfig } from "../loading/config.ts";
 import { familyOf } from "../family.ts";
 import type { LayerWeights, ModelWeights } from "../forward_pass.ts";
-import { SHARED_ANSWERS } from "../batch/pass_job.ts";
 import { Model } from "../model.ts";
-import { rankedWords, TRIES } from "../ranked_pass.ts";
+import { TRIES } from "../ranked_pass.ts";
 import { type WeightPrecision, WeightUpload } from "../loading/upload.ts";
 import { WeightStream } from "../loading/weight_stream.ts";
 
@@ -201,9 +200,7 @@ function states(config: ModelConfig, request: AnswerShape, count: number): Forwa
 
 /**
  * Passes whose logits are stored: with every sampling field and log-probabilities, and of constrained
- * answers. These share a pass, as many as its rows hold: their rankings are in memory together, their
- * logits are not.
- * @param count sequences of the whole length whose rows a pass holds
+ * answers. Of these `count` share a pass: their rankings are in memory together, their logits are not.
  */
 async function sampled(model: Model, request: AnswerShape, count: number): Promise<void> {
   const [input] = states(model.config, request, 1);
@@ -215,23 +212,7 @@ async function sampled(model: Model, request: AnswerShape, count: number): Promi
   const sampling = { topK: 2, topP: 0.5, minP: 0.5, changes, likeliest: MOST_LIKELIEST };
   const choice = { ...CHOICE, sampling };
   await model.predict([{ ...input, choice }]);
-  await model.rankAt(input, choice, TRIES);
-  const { length } = input.positions;
-  const short = {
-    ids: input.ids.slice(-length),
-    positions: Uint32Array.from(Array(length).keys()),
-  };
-  const words = rankedWords(
-    { ...short, rows: [...short.positions], choice, k: TRIES },
-    model.config,
-  );
-  const answers = Math.min(
-    SHARED_ANSWERS,
-    Math.floor(count * input.ids.length / length),
-    // Where a buffer holds fewer, they run in parts.
-    Math.floor(model.gpu.limits.maxStorageBufferBindingSize / (4 * words)),
-  );
-  const jobs = Array.from({ length: answers }, () => model.rankJob(short, choice, TRIES));
+  const jobs = Array.from({ length: count }, () => model.rankJob(input, choice, TRIES));
   await model.runTogether(jobs, 1);
 }
 

@@ -3,7 +3,7 @@
 import type { Gpu } from "../../gpu/device.ts";
 import { elementBytes } from "../../gpu/kernel.ts";
 import { PAGE_POSITIONS, pagesFor } from "../batch/page_book.ts";
-import { SHARED_ANSWERS, SHARED_ROWS } from "../batch/pass_job.ts";
+import { SHARED_ROWS } from "../batch/pass_job.ts";
 import { headShape } from "../forward_pass.ts";
 import { keptElement } from "../kv_cache.ts";
 import type { ModelConfig } from "../model_config.ts";
@@ -11,6 +11,8 @@ import type { PlanRequest } from "./plan_request.ts";
 
 /** States in a round of proposals, unless a request asks for more: one answer may have as many rows. */
 const STATES = 5;
+/** Answers side by side for which there are pages, if there is memory. */
+const ANSWERS = 16;
 
 /** Rows and pages that requests share. */
 export interface SharedPlan {
@@ -74,7 +76,7 @@ export function sharedPlan(
   const leastStates = statePages(request, context);
   if (!cache) return { rows, pages: least, statePages: leastStates, bytes: 0 };
   const one = Math.min(context, 2 * answer.maxTokens);
-  const most = Math.max(2 * least, SHARED_ANSWERS * pagesFor(one));
+  const most = Math.max(2 * least, ANSWERS * pagesFor(one));
   const both = each.target + each.draft;
   // States of one round first, then pages, then states of several answers: what there is no memory
   // for takes turns.

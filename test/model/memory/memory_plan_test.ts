@@ -297,8 +297,7 @@ for (const [weights, draftWeights] of [["stored", "stored"], ["q8", "q4"]] as co
     const choice = { ...GREEDY, temperature: 1, sampling };
     await target.predict([{ ...input, choice }]);
     sample();
-    const short = { ids: sequence.ids.slice(-32), positions: Uint32Array.from(Array(32).keys()) };
-    const constrained = Array.from({ length: 16 }, () => target.rankJob(short, choice, TRIES));
+    const constrained = Array.from({ length: 5 }, () => target.rankJob(input, choice, TRIES));
     await target.runTogether(constrained, 1);
     sample();
     // The longest answer by proposals, then one with kept keys and values.
