@@ -22,6 +22,11 @@ struct Params {
 @group(0) @binding(1) var<storage, read> logits: array<f32>;
 @group(0) @binding(2) var<storage, read_write> cutoffs: array<f32>;
 
+// Whether top_k and top_p leave tokens out. No parameters: a software adapter's driver compiles a kernel
+// anew in each call whose branches depend on these.
+override TOP_K: u32 = 1u;
+override TOP_P: u32 = 1u;
+
 const LANES = 256u;
 // As in lib/candidate.wgsl.
 const HIDDEN = -1.0e38;
@@ -114,7 +119,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let most = maximum(row, lane);
   let lowest = key_of(HIDDEN);
   var least = lowest;
-  if (params.top_k > 0u) {
+  if (TOP_K == 1u) {
     var key = 0u;
     for (var bit = 0x80000000u; bit > 0u; bit >>= 1u) {
       if (count_from(row, lane, key | bit) >= params.top_k) {
@@ -123,7 +128,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     least = max(least, key);
   }
-  if (params.top_p < 1.0) {
+  if (TOP_P == 1u) {
     let share = params.top_p * mass_from(row, lane, least, most);
     var key = 0u;
     for (var bit = 0x80000000u; bit > 0u; bit >>= 1u) {

@@ -25,6 +25,7 @@ struct Params {
 
 override FILTERED: u32 = 0u;
 override CHANGED: u32 = 0u; // whether logits differ from raw
+override NOISY: u32 = 0u; // whether the temperature is above 0
 
 const LANES = 256u;
 const DIGITS = 8u;
@@ -65,7 +66,7 @@ fn rank_of(row: u32, token: u32) -> vec2<u32> {
     return vec2<u32>(0u);
   }
   var score = logit;
-  if (params.temperature > 0.0) {
+  if (NOISY == 1u) {
     score += params.temperature *
       gumbel(params.seed_low, params.seed_high, params.step, positions[row], token);
   }

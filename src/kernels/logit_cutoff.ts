@@ -21,6 +21,7 @@ export const logitCutoffKernel = defineKernel({
     banned_c: "u32",
     banned_d: "u32",
   },
+  constants: { TOP_K: 1, TOP_P: 1 },
 });
 
 /** Filters of a row's tokens; absent ones let every token pass. */
@@ -70,6 +71,7 @@ export function logitCutoff(
       banned_c: c,
       banned_d: d,
     },
+    constants: { TOP_K: topK > 0 ? 1 : 0, TOP_P: topP < 1 ? 1 : 0 },
     cost: { operations: 2 * sweeps * rows * columns, bytes: 4 * rows * (columns + 1) },
     workgroups: [rows],
   });

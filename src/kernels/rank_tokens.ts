@@ -27,7 +27,7 @@ export const rankTokensKernel = defineKernel({
     seed_high: "u32",
     step: "u32",
   },
-  constants: { FILTERED: 0, CHANGED: 0 },
+  constants: { FILTERED: 0, CHANGED: 0, NOISY: 0 },
 });
 
 /** Words of 4 bytes in a ranked token, and in the sums of a row. */
@@ -86,6 +86,7 @@ export function rankTokens(
     constants: {
       FILTERED: tensors.cutoffs ? 1 : 0,
       CHANGED: tensors.raw === tensors.logits ? 0 : 1,
+      NOISY: temperature > 0 ? 1 : 0,
     },
     cost: {
       operations: SWEEPS * rows * columns,
