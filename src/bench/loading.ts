@@ -8,6 +8,7 @@ import { binarySize } from "../model/memory/binary_size.ts";
 import { isStored, type WeightChoice } from "../model/memory/plan_request.ts";
 import { openCheckpoint } from "../weights/checkpoint.ts";
 import { gigabytes } from "../weights/disk_space.ts";
+import { MemoryWatch } from "./memory_watch.ts";
 import { median } from "./model.ts";
 import { type ShowProgress, SILENT } from "./progress.ts";
 import { VERSION } from "../engine/version.ts";
@@ -158,13 +159,15 @@ async function timeLoad(
   progress: ShowProgress,
 ): Promise<Omit<LoadRun, "readSeconds">> {
   const report = progress(`loading ${choice}`, binarySize, false);
-  using buffers = new LiveBuffers(gpu);
+  // What the host writes lies with the host.
+  const onDevice = ({ usage }: GPUBufferDescriptor) => (usage & GPUBufferUsage.MAP_WRITE) === 0;
+  using memory = new MemoryWatch(gpu, onDevice);
   const before = Deno.memoryUsage().rss;
   let hostBytes = 0;
   const sample = () => {
-    // A software adapter's buffers are part of the process's memory.
-    const onDevice = gpu.software ? buffers.bytes : 0;
-    hostBytes = Math.max(hostBytes, Deno.memoryUsage().rss - before - onDevice);
+    // A software adapter's memory is part of the process's.
+    const device = gpu.software ? memory.bytes : 0;
+    hostBytes = Math.max(hostBytes, Deno.memoryUsage().rss - before - device);
   };
   const start = performance.now();
   try {
@@ -177,45 +180,9 @@ async function timeLoad(
     });
     const loadSeconds = (performance.now() - start) / 1000;
     sample();
-    return { loadSeconds, hostBytes, gpuBytes: buffers.bytes };
+    return { loadSeconds, hostBytes, gpuBytes: memory.bytes };
   } finally {
     report.stop();
-  }
-}
-
-/**
- * Adds up the device's buffers that are created until it is disposed of, except host-writable ones.
- */
-class LiveBuffers implements Disposable {
-  bytes = 0;
-  readonly #device: GPUDevice;
-
-  constructor({ device }: Gpu) {
-    this.#device = device;
-    const create = device.createBuffer;
-    Object.defineProperty(device, "createBuffer", {
-      configurable: true,
-      value: (descriptor: GPUBufferDescriptor) => {
-        const buffer = create.call(device, descriptor);
-        if (descriptor.usage & GPUBufferUsage.MAP_WRITE) return buffer;
-        const { destroy } = buffer;
-        this.bytes += descriptor.size;
-        Object.defineProperty(buffer, "destroy", {
-          configurable: true,
-          value: () => {
-            // A buffer may be destroyed twice but must be subtracted once.
-            Reflect.deleteProperty(buffer, "destroy");
-            this.bytes -= descriptor.size;
-            destroy.call(buffer);
-          },
-        });
-        return buffer;
-      },
-    });
-  }
-
-  [Symbol.dispose](): void {
-    Reflect.deleteProperty(this.#device, "createBuffer");
   }
 }
 

@@ -2,7 +2,7 @@
 
 import type { Gpu } from "../gpu/device.ts";
 
-/** Bytes of a texel of the one format that kernels read. */
+/** Bytes of a texel of the formats that kernels read. */
 const TEXEL_BYTES = 16;
 
 /** Counts buffers and textures that are made from now on, until it is disposed of. */
@@ -12,15 +12,23 @@ export class MemoryWatch implements Disposable {
   readonly #device: GPUDevice;
   #bytes = 0;
 
-  /** Takes over `createBuffer` and `createTexture` of the device until disposed. */
-  constructor({ device }: Pick<Gpu, "device">) {
+  /**
+   * Takes over `createBuffer` and `createTexture` of the device until disposed.
+   * @param counts whether a buffer counts (default: all do)
+   */
+  constructor(
+    { device }: Pick<Gpu, "device">,
+    counts: (descriptor: GPUBufferDescriptor) => boolean = () => true,
+  ) {
     this.#device = device;
     const createBuffer = device.createBuffer.bind(device);
     const createTexture = device.createTexture.bind(device);
     Object.defineProperty(device, "createBuffer", {
       configurable: true,
-      value: (descriptor: GPUBufferDescriptor) =>
-        this.#counted(createBuffer(descriptor), descriptor.size),
+      value: (descriptor: GPUBufferDescriptor) => {
+        const buffer = createBuffer(descriptor);
+        return counts(descriptor) ? this.#counted(buffer, descriptor.size) : buffer;
+      },
     });
     Object.defineProperty(device, "createTexture", {
       configurable: true,
@@ -29,6 +37,11 @@ export class MemoryWatch implements Disposable {
         return this.#counted(texture, TEXEL_BYTES * texture.width * texture.height);
       },
     });
+  }
+
+  /** Bytes that are taken now. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   #counted<T extends GPUBuffer | GPUTexture>(made: T, bytes: number): T {

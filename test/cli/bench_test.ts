@@ -36,8 +36,9 @@ Deno.test("a synthetic model loads, is timed, and reads back once in four steps"
   const timing = await timeDenoise(model, { promptTokens: 5, genLength: 16, steps: 16 });
   assertEquals(timing.readbacksPerStep, 0.25);
   assertEquals(timing.submitsPerStep, 0.25);
-  // Norm, qkv, attention, output; norm, gate and up, down.
-  assertEquals(timing.dispatchesPerStep, 2 * 7 + 6);
+  // Norm, qkv, attention, output; norm, gate and up, down. What adds to rows norms them on a software adapter.
+  const norms = anyGpu.rowForm === "exchanged" ? 2 * 2 - 1 : 0;
+  assertEquals(timing.dispatchesPerStep, 2 * 7 + 6 - norms);
   assert(timing.hostShare > 0 && timing.hostShare < 1, `${timing.hostShare}`);
 });
 
