@@ -51,8 +51,11 @@ Deno.test("generate --profile gives the recorded answer, and kernels with their 
   const { code, stdout, stderr } = await unmask(["generate", CODE.prompt, "--profile"]);
   assertEquals([code, stdout], [0, `${CODE.answer}\n`]);
   if (stderr.startsWith("No profile: ")) return assertStringIncludes(stderr, "timestamp");
-  assertMatch(stderr, /│ swiglu \w+, f32 +│ \d+ +│ [\d.]+ +│ \d+% +│ [\d.]+ +│ \d+% /);
-  assertMatch(stderr, /│ attention +│ \d+ +│ [\d.]+ +│ \d+% +│ [\d.]+ +│ \d+% +│ [\d.]+ +│ \d+% /);
+  assertMatch(stderr, /│ (?:strip_)?swiglu \w+, f32 +│ \d+ +│ [\d.]+ +│ \d+% +│ [\d.]+ +│ \d+% /);
+  assertMatch(
+    stderr,
+    /│ (?:strip_)?attention +│ \d+ +│ [\d.]+ +│ \d+% +│ [\d.]+ +│ \d+% +│ [\d.]+ +│ \d+% /,
+  );
   assertMatch(stderr, /│ embed +│ \d+ +│ [\d.]+ +│ \d+% +│ - +│ - +│ [\d.]+ +│ \d+% /);
   assertMatch(stderr, /ceilings: f32 [\d.]+ GFLOP\/s.*; copy [\d.]+ GB\/s/);
 });

@@ -239,18 +239,26 @@ Deno.test("a plan reads headers, and no weights", async () => {
 function countBuffers(gpu: Gpu) {
   const count = { bytes: 0, names: new Set<string | undefined>() };
   const createBuffer = gpu.device.createBuffer.bind(gpu.device);
-  gpu.device.createBuffer = (descriptor) => {
-    const buffer = createBuffer(descriptor);
-    const destroy = buffer.destroy.bind(buffer);
+  const createTexture = gpu.device.createTexture.bind(gpu.device);
+  const counted = <T extends GPUBuffer | GPUTexture>(made: T, size: number): T => {
+    const destroy = made.destroy.bind(made);
     let live = true;
-    count.bytes += descriptor.size;
-    count.names.add(descriptor.label);
-    buffer.destroy = () => {
-      if (live) count.bytes -= descriptor.size;
+    count.bytes += size;
+    made.destroy = () => {
+      if (live) count.bytes -= size;
       live = false;
       return destroy();
     };
-    return buffer;
+    return made;
+  };
+  gpu.device.createBuffer = (descriptor) => {
+    count.names.add(descriptor.label);
+    return counted(createBuffer(descriptor), descriptor.size);
+  };
+  gpu.device.createTexture = (descriptor) => {
+    const texture = createTexture(descriptor);
+    // All are of four words a texel.
+    return counted(texture, 16 * texture.width * texture.height);
   };
   return count;
 }
