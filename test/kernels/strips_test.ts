@@ -1,15 +1,12 @@
 /** Products in strips: the same bits as in tiles, on every form that has strips. */
 
 import { assertEquals } from "@std/assert";
-import { stripHead } from "../../src/kernels/strip_head.ts";
 import { runsInStrips } from "../../src/kernels/strips.ts";
 import { anyGpu, forms, lacks } from "../gpu/device.ts";
 import { skipIf } from "../skip.ts";
-import { defineCase } from "./case.ts";
-import { declared as headCase, type Inputs, type Size } from "./head.ts";
-import { hostMatrix } from "./matrix.ts";
 import { compareCase, runCase } from "./run_case.ts";
 import { inTwo, kernelCase as addNorm } from "./strip_add_norm.ts";
+import { withNaN } from "./strip_head.ts";
 import * as matmul from "./strip_matmul.ts";
 import * as qkv from "./strip_qkv.ts";
 import * as swiglu from "./strip_swiglu.ts";
@@ -31,32 +28,13 @@ for (const [{ kernel, runs }, other] of [...alike, [addNorm, inTwo]]) {
   }
 }
 
-/** Their logits are beyond f32, so that guidance makes NaN of them. */
-const BEYOND = [0, 8];
-
 Deno.test({
   ...skipIf(
     anyGpu.software ? undefined : "this is no software adapter",
     "strip_head: a logit that is no number hides no other",
   ),
   async fn() {
-    const head = headCase(stripHead);
-    const { runs: [run] } = defineCase<Size, Inputs>({
-      ...head,
-      kernel: "strip_head",
-      sizes: [{ name: "NaN", entries: 2, vocabulary: 20, inner: 1, scheme: "f32", guidance: 1.5 }],
-      inputs(size, random) {
-        const inputs = head.inputs(size, random);
-        inputs.x.forEach((_, i) => inputs.x[i] = i % 8 === 0 ? 2 + i / 8 : 0);
-        const values = random.floats(size.vocabulary, 1);
-        for (const token of BEYOND) values[token] = 3e38;
-        return { ...inputs, matrix: hostMatrix("f32", 1, values) };
-      },
-      reference(inputs, gpu) {
-        const plans = inputs.plans.map((plan) => ({ ...plan, banned: BEYOND }));
-        return head.reference({ ...inputs, plans }, gpu);
-      },
-    });
+    const [run] = withNaN.runs;
     for (const [form, gpu] of forms) {
       compareCase(gpu, form, run, await runCase(gpu, run), run.reference(gpu));
     }
