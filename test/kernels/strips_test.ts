@@ -2,7 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import { runsInStrips } from "../../src/kernels/strips.ts";
-import { anyGpu, forms, lacks } from "../gpu/device.ts";
+import { anyGpu, forms, lacks, withLimits } from "../gpu/device.ts";
 import { skipIf } from "../skip.ts";
 import { compareCase, runCase } from "./run_case.ts";
 import { inTwo, kernelCase as addNorm } from "./strip_add_norm.ts";
@@ -27,6 +27,16 @@ for (const [{ kernel, runs }, other] of [...alike, [addNorm, inTwo]]) {
     });
   }
 }
+
+Deno.test("weights that fit no texture stay in a buffer: the same bits", async () => {
+  for (const [form, gpu] of forms) {
+    const narrow = withLimits(gpu, { maxTextureDimension2D: 1 });
+    for (const run of matmul.kernelCase.runs.filter(({ feature }) => !lacks(gpu, feature))) {
+      const name = `${form}, ${run.name}`;
+      assertEquals(await runCase(narrow, run), await runCase(gpu, run), name);
+    }
+  }
+});
 
 Deno.test({
   ...skipIf(
