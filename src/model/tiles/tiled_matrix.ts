@@ -4,6 +4,9 @@ import type { Gpu } from "../../gpu/device.ts";
 import type { Arithmetic, Kernel } from "../../gpu/kernel.ts";
 import { matmulKernel } from "../../kernels/matmul.ts";
 import { qkvKernel } from "../../kernels/qkv.ts";
+import { stripMatmulKernel } from "../../kernels/strip_matmul.ts";
+import { stripQkvKernel } from "../../kernels/strip_qkv.ts";
+import { stripSwigluKernel } from "../../kernels/strip_swiglu.ts";
 import { swigluKernel } from "../../kernels/swiglu.ts";
 import {
   defaultTiles,
@@ -27,15 +30,18 @@ export interface TiledMatrix {
 /** Returns the tuned tiles of a matrix, or undefined if it was not tuned. */
 export type TileLookup = (matrix: TiledMatrix) => TilePlan | undefined;
 
-const KERNELS: Readonly<Record<TiledKernel, Kernel>> = {
-  matmul: matmulKernel,
-  qkv: qkvKernel,
-  swiglu: swigluKernel,
+const KERNELS: Readonly<Record<TiledKernel, readonly [tiles: Kernel, strips: Kernel]>> = {
+  matmul: [matmulKernel, stripMatmulKernel],
+  qkv: [qkvKernel, stripQkvKernel],
+  swiglu: [swigluKernel, stripSwigluKernel],
 };
 
-/** The kernel that multiplies a matrix. */
-export function kernelOf({ kernel }: TiledMatrix): Kernel {
-  return KERNELS[kernel];
+/** The kernels that a tuning of a matrix chooses among: a software adapter can also multiply in strips. */
+export function kernelsOf(
+  { rowForm }: Pick<Gpu, "rowForm">,
+  { kernel, arithmetic }: TiledMatrix,
+): readonly Kernel[] {
+  return KERNELS[kernel].slice(0, rowForm === "exchanged" && arithmetic === "f32" ? 2 : 1);
 }
 
 /** Number of outputs on the GPU, where a pair counts as two. */

@@ -5,7 +5,7 @@ import type { Gpu } from "../../gpu/device.ts";
 import { shaderCode } from "../../gpu/pipeline.ts";
 import { type TilePlan, tilePlans } from "../../kernels/weight_matrix.ts";
 import { isJsonObject, type JsonObject } from "../../weights/json_file.ts";
-import { kernelOf, matrixName, type TiledMatrix, type TileLookup } from "./tiled_matrix.ts";
+import { kernelsOf, matrixName, type TiledMatrix, type TileLookup } from "./tiled_matrix.ts";
 
 /** Format of the file; its number changes with the layout. */
 export const TUNED_FORMAT = "unmask tiles 1";
@@ -47,10 +47,11 @@ export function deviceKey(
   ].join("; ");
 }
 
-/** Hash of the text of the shader that multiplies a matrix. */
+/** Hash of the text of the shaders that a tuning of a matrix chooses among. */
 export function shaderHash(gpu: Gpu, matrix: TiledMatrix): string {
   const { scheme: { snippet }, arithmetic } = matrix;
-  const code = shaderCode(gpu, kernelOf(matrix), { snippet, arithmetic });
+  const code = kernelsOf(gpu, matrix)
+    .map((kernel) => shaderCode(gpu, kernel, { snippet, arithmetic })).join("");
   return createHash("sha256").update(code).digest("hex").slice(0, 16);
 }
 
