@@ -41,8 +41,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let goal = place * params.stride;
   // Eight columns at a time, in order: as strip_add_norm.wgsl adds them, which must come to the same bits.
   var sum = 0.0;
-  // Not from 0 to the parameter: the driver would unroll that anew for each call. The same for all lanes, which
-  // exchange.
+  // Not from 0 to the parameter: the driver would unroll that anew for each call. All lanes' begin at the
+  // same place, since they exchange.
   let start = group.x;
   let end = start + params.units;
   for (var at = start; at < end; at += 2u) {

@@ -1,5 +1,6 @@
 // y[row, column] = silu(sum of x[row, k] * gate[column, k]) * (sum of x[row, k] * up[column, k]): swiglu.wgsl
-// on a software adapter. One workgroup makes 8 * ROW_GROUPS rows of 4 * LANES columns; see lib/multiply_strip.wgsl.
+// on a software adapter. One workgroup makes 8 * ROW_GROUPS rows of 4 * LANES columns; see
+// lib/multiply_strip.wgsl.
 // The weight part holds its gate columns and behind them its up columns: [8 * blocks, 2 * columns].
 // x: [rows, 8 * blocks]; y: [rows, y_stride]. Columns, where they start in y, and its stride are whole vec4.
 struct Params {

@@ -37,7 +37,8 @@ fn better(c: Candidate, token: u32, score: f32, logit: f32) -> Candidate {
 
 // `score`: HIDDEN where a token cannot be chosen; `logit`: HIDDEN where the softmax leaves it out.
 fn candidate_of_eight(token: u32, score: Eight, logit: Eight, judged: u32, measure: u32) -> Candidate {
-  var c = Candidate(score.near.x, token, logit.near.x, HIDDEN, 0.0, HIDDEN, no_aside(measure));
+  var c = no_candidate(measure);
+  c = better(c, token, score.near.x, logit.near.x);
   c = better(c, token + 1u, score.near.y, logit.near.y);
   c = better(c, token + 2u, score.near.z, logit.near.z);
   c = better(c, token + 3u, score.near.w, logit.near.w);

@@ -1,6 +1,7 @@
-// A workgroup multiplies 8 * ROW_GROUPS rows by 8 * LANES columns, eight of them a lane, four and four: for software
-// adapters, on which a lane's numbers cost one by one to read and to store. Four columns that are neighbours
-// are stored at once, and eight rows' products use each weight eight times. The rows come by exchange.
+// A workgroup multiplies 8 * ROW_GROUPS rows by 8 * LANES columns, eight of them a lane, four and four: for
+// software adapters, on which a lane's numbers cost one by one to read and to store. Four columns that are
+// neighbours are stored at once, and eight rows' products use each weight eight times. The rows come by
+// exchange.
 // Every sum runs over k in ascending order, as in multiply_tile.wgsl: the bits are the same.
 override LANES: u32 = 16u;
 override ROW_GROUPS: u32 = 1u; // of eight rows: one or two
@@ -39,7 +40,8 @@ fn multiply_strip(
   let start = 2u * blocks * first;
   let own = 2u * blocks * min(place, rows - 1u) - start;
   let other = 2u * blocks * min(place + 8u, rows - 1u) - start;
-  // Not from 0 to a parameter: drivers unroll that anew for each value. The same for all lanes: they exchange.
+  // Not from 0 to a parameter: drivers unroll that anew for each value. All lanes' begin at the same place,
+  // since they exchange.
   for (var at = start; at < start + 2u * blocks; at += 2u) {
     let block = (at - start) / 2u;
     let own_low = x_at(at + own);

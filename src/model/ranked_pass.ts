@@ -12,9 +12,9 @@ import { recordChanges, sampledRows, uploadChanges } from "./sampled_pass.ts";
 
 /**
  * Tokens that are tried at a constrained position, the best first. They are all that is read back of
- * a row, but for the first one: which tokens a position may take depends on all states that it may stand behind, so that a list
- * of them, or a bitmap of the vocabulary, costs more to make than to try these: 2.8 ms a position
- * instead of 0.03, with 2048 tokens and a schema of two texts and a number.
+ * a row, but for the first one: which tokens a position may take depends on all states that it may
+ * stand behind, so that a list of them, or a bitmap of the vocabulary, costs more to make than to try
+ * these: 2.8 ms a position instead of 0.03, with 2048 tokens and a schema of two texts and a number.
  */
 export const TRIES = 64;
 

@@ -2,10 +2,11 @@
 
 import { assertEquals } from "@std/assert";
 import { runsInStrips } from "../../src/kernels/strips.ts";
-import { anyGpu, forms, lacks } from "../gpu/device.ts";
+import { anyGpu, forms, lacks, withLimits } from "../gpu/device.ts";
 import { skipIf } from "../skip.ts";
-import { runCase } from "./run_case.ts";
+import { compareCase, runCase } from "./run_case.ts";
 import { inTwo, kernelCase as addNorm } from "./strip_add_norm.ts";
+import { withNaN } from "./strip_head.ts";
 import * as matmul from "./strip_matmul.ts";
 import * as qkv from "./strip_qkv.ts";
 import * as swiglu from "./strip_swiglu.ts";
@@ -26,6 +27,29 @@ for (const [{ kernel, runs }, other] of [...alike, [addNorm, inTwo]]) {
     });
   }
 }
+
+Deno.test("weights that fit no texture stay in a buffer: the same bits", async () => {
+  for (const [form, gpu] of forms) {
+    const narrow = withLimits(gpu, { maxTextureDimension2D: 1 });
+    for (const run of matmul.kernelCase.runs.filter(({ feature }) => !lacks(gpu, feature))) {
+      const name = `${form}, ${run.name}`;
+      assertEquals(await runCase(narrow, run), await runCase(gpu, run), name);
+    }
+  }
+});
+
+Deno.test({
+  ...skipIf(
+    anyGpu.software ? undefined : "this is no software adapter",
+    "strip_head: a logit that is no number hides no other",
+  ),
+  async fn() {
+    const [run] = withNaN.runs;
+    for (const [form, gpu] of forms) {
+      compareCase(gpu, form, run, await runCase(gpu, run), run.reference(gpu));
+    }
+  },
+});
 
 Deno.test("strips are for f32 products of a software adapter, with columns in fours and no splits", () => {
   const part = { firstColumn: 0, columns: 8, binding: {} as never };

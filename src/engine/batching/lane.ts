@@ -176,7 +176,8 @@ export class Lane {
         this.#checkOpen();
         signal?.throwIfAborted();
         const commits: Commit[][][] = [];
-        // What a target has committed may be shown. A draft's steps are wanted together.
+        // What a target has committed may be shown. A draft's steps all run, as they do alone: one behind
+        // a guess that was not sure may refresh what is kept, from which later guesses follow.
         do {
           const rest = steps.slice(commits.length);
           const call = new PassCall(name, now(), () => canvas.stepsJob(rest));
