@@ -166,13 +166,12 @@ function budgetOf(
   const { mostRows, settings = POLICY_SETTINGS } = state;
   const curve = curveOf(model, state);
   const least = curve.budget(mostRows, settings.dearerBeforeText);
-  const usual = curve.budget(mostRows, settings.dearer);
+  const cheapest = curve.budget(mostRows, settings.dearer);
+  const usual = curve.cost(cheapest) <= settings.longestPass ? cheapest : least;
   const textless = pending.filter((job) => job.model === model && !job.begun);
+  if (textless.length === 0) return usual;
   // All of these at once: apart, they would wait for each other.
-  if (textless.length > 0) {
-    return Math.max(least, Math.min(usual, textless.reduce((sum, { rows }) => sum + rows, 0)));
-  }
-  return curve.cost(usual) <= settings.longestPass ? usual : least;
+  return Math.max(least, Math.min(usual, textless.reduce((sum, { rows }) => sum + rows, 0)));
 }
 
 function rowsOf(jobs: readonly number[], pending: readonly PendingJob[]): number {
