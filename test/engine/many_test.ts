@@ -37,16 +37,24 @@ const KINDS: Readonly<Record<string, GenerateRequest>> = {
   } as GenerateRequest,
 };
 
-/** The events of an answer without its times. */
+const VARIES = [
+  "targetSeconds",
+  "draftSeconds",
+  "readbackSeconds",
+  "seconds",
+  "readbacks",
+  "idleForwards",
+];
+
+/** The events of an answer without its times, and without how often it was read back and what ran behind its end. */
 async function told(engine: Engine, request: GenerateRequest, signal?: AbortSignal) {
   const events: GenerateEvent[] = [];
   const asked = request.prompt === undefined ? { ...request, messages } : request;
   for await (const event of engine.generate(asked, signal)) {
     if (event.type !== "end") events.push(event);
     else {
-      const { targetSeconds: _, draftSeconds: _d, readbackSeconds: _r, seconds: _s, ...stats } =
-        event.stats;
-      events.push({ ...event, stats: stats as typeof event.stats });
+      const stats = Object.entries(event.stats).filter(([name]) => !VARIES.includes(name));
+      events.push({ ...event, stats: Object.fromEntries(stats) as unknown as typeof event.stats });
     }
   }
   return events;

@@ -2,7 +2,11 @@
 
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { EMBEDDED_TARGET } from "../../src/engine/embedded_models.ts";
-import { type GenerateEvent, UnavailableError } from "../../src/engine/request.ts";
+import {
+  type GenerateEvent,
+  type GenerateRequest,
+  UnavailableError,
+} from "../../src/engine/request.ts";
 import { WorkerEngine } from "../../src/engine/worker_engine.ts";
 import { WorkerWatch } from "../../src/engine/worker_watch.ts";
 
@@ -38,11 +42,17 @@ for (
     });
     try {
       await engine.ready;
-      const ask = (content: string) =>
-        engine.generate({ messages: [{ role: "user", content }], seed: 1, strategy: "plain" });
+      const ask = (content: string, more: Partial<GenerateRequest> = {}) =>
+        engine.generate({
+          messages: [{ role: "user", content }],
+          seed: 1,
+          strategy: "plain",
+          ...more,
+        });
       const expected = await textOf(ask("What is 7 times 8?"));
       const { answers, unfinished } = engine.totals;
-      const underWay = ask("What is 3 plus 4?");
+      // So long that it surely is under way when the engine stops.
+      const underWay = ask("What is 3 plus 4?", { maxTokens: 256, ignoreEos: true });
       assertEquals((await underWay.next()).value?.type, "start");
       // One under way, one that stops the engine, one behind it.
       const asked = [underWay, ask(how), ask("What is 9 times 6?")]
