@@ -77,7 +77,7 @@ export const POLICY_SETTINGS: PolicySettings = {
   dearer: 0.03,
   dearerBeforeText: 0.6,
   roundsBeforeText: 8,
-  refreshShare: 0.45,
+  refreshShare: 0.35,
   longestPass: 250,
   longestChain: 200,
   longestGrace: 5,
