@@ -10,18 +10,27 @@ export class EventBuffer<T> {
   #error: { readonly reason: unknown } | undefined;
   #wake: () => void = () => {};
 
+  /** Takes an event. */
+  push(event: T): void {
+    this.#events.push(event);
+    this.#wake();
+  }
+
+  /** Tells that no more events come, or what went wrong; what is told first counts. */
+  end(error?: { readonly reason: unknown }): void {
+    if (!this.#over) this.#error = error;
+    this.#over = true;
+    this.#wake();
+  }
+
   /** Takes all events of `source`; resolves when it ends, also when it throws. */
   async fill(source: AsyncIterable<T>): Promise<void> {
     try {
-      for await (const event of source) {
-        this.#events.push(event);
-        this.#wake();
-      }
+      for await (const event of source) this.push(event);
+      this.end();
     } catch (reason) {
-      this.#error = { reason };
+      this.end({ reason });
     }
-    this.#over = true;
-    this.#wake();
   }
 
   /** Yields the events in order. @throws what the source threw, after the events before it */

@@ -199,6 +199,13 @@ export function attention(
     key_list: keyRows ?? sequences,
     y: tensors.y,
   };
+  const params = {
+    heads,
+    kv_heads: kvHeads,
+    head_dim: headDim,
+    y_stride: yStride,
+    scale: 1 / Math.sqrt(headDim),
+  };
   const listed = keyRows ? 1 : 0;
   const shadowed = tensors.shadows ? 1 : 0;
   if (!chunked && headDim % 4 === 0 && yStride % 4 === 0) {
@@ -207,13 +214,7 @@ export function attention(
     recorder.dispatch(stripAttentionKernel, {
       bindings,
       element,
-      params: {
-        heads,
-        kv_heads: kvHeads,
-        head_dim: headDim,
-        y_stride: yStride,
-        scale: 1 / Math.sqrt(headDim),
-      },
+      params,
       constants: { UNITS: units, SHADOWS: shadowed, LISTED: listed, PAIRS: pairs ? 1 : 0 },
       cost: cost(1),
       workgroups: [pairs ? sixteens : eights, heads],
@@ -236,15 +237,7 @@ export function attention(
   recorder.dispatch(attentionKernel, {
     bindings: { ...bindings, y: parts ?? tensors.y },
     element,
-    params: {
-      heads,
-      kv_heads: kvHeads,
-      head_dim: headDim,
-      y_stride: yStride,
-      scale: 1 / Math.sqrt(headDim),
-      row_tiles: rowTiles,
-      chunks: shared.chunks,
-    },
+    params: { ...params, row_tiles: rowTiles, chunks: shared.chunks },
     constants: {
       UNITS: units,
       SHADOWS: shadowed,

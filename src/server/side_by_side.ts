@@ -1,4 +1,5 @@
 /** Several answers that come at the same time, as one stream. */
+import { EventBuffer } from "../engine/event_buffer.ts";
 
 /** How answers run beside each other. */
 export interface Together {
@@ -20,39 +21,28 @@ export async function* sideBySide<T>(
   source: (index: number) => AsyncIterable<T>,
   { begun, most, end }: Together,
 ): AsyncGenerator<T, void, void> {
-  const ready: T[] = [];
+  const buffer = new EventBuffer<T>();
   const under: Promise<void>[] = [];
   let next = 0;
   let running = 0;
-  let failure: { readonly error: unknown } | undefined;
-  let wake = () => {};
   const takeSome = async () => {
     running++;
     try {
       while (next < count && !end.signal.aborted) {
-        for await (const item of source(next++)) {
-          ready.push(item);
-          wake();
-        }
+        for await (const item of source(next++)) buffer.push(item);
       }
-    } catch (error) {
-      failure ??= { error };
-      end.abort(error);
+    } catch (reason) {
+      buffer.end({ reason });
+      end.abort(reason);
     }
-    running--;
-    wake();
+    if (--running === 0) buffer.end();
   };
   under.push(takeSome());
   begun.then(() => {
     while (under.length < Math.min(most, count) && next < count) under.push(takeSome());
   });
   try {
-    for (;;) {
-      if (ready.length > 0) yield ready.shift()!;
-      else if (failure) throw failure.error;
-      else if (running === 0) return;
-      else await new Promise<void>((resolve) => wake = resolve);
-    }
+    yield* buffer;
   } finally {
     end.abort();
     await Promise.all(under);
