@@ -11,6 +11,8 @@ export interface AnswerOf {
    * for want of a place.
    */
   readonly index: number;
+  /** Whether others come when it has begun. Until then its steps are run one by one, so that they join. */
+  readonly hasOthers?: boolean;
 }
 
 /** How a request waits. */
@@ -42,6 +44,7 @@ export function turnOf(
     priority,
     request: answerOf?.request,
     hasBegun: answerOf !== undefined && answerOf.index > 0,
+    hasOthers: answerOf?.hasOthers,
     due: deadlineMs === undefined ? undefined : called + deadlineMs,
     givesWayUntil: givesWayUntil === undefined
       ? undefined

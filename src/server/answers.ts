@@ -24,6 +24,8 @@ export interface AnswersOf {
   readonly id: string;
   /** Answers that the request has had, or has under way, before these. */
   readonly before?: number;
+  /** Whether it has others beside these, which come when one has begun. */
+  readonly hasOthers?: boolean;
 }
 
 /**
@@ -37,11 +39,15 @@ export async function* answers(
   engine: TextEngine,
   request: GenerateRequest,
   signal: AbortSignal,
-  { count, arrived, id, before = 0 }: AnswersOf,
+  { count, arrived, id, before = 0, hasOthers = false }: AnswersOf,
 ): AsyncGenerator<AnswerEvent, void, void> {
   const asked = (answer: number): GenerateRequest => ({
     ...before + answer === 0 ? request : withTimeLeft(request, arrived),
-    answerOf: { request: id, index: before + answer },
+    answerOf: {
+      request: id,
+      index: before + answer,
+      ...before + answer === 0 && { hasOthers: hasOthers || count > 1 },
+    },
   });
   if (count === 1) return yield* engine.generate(asked(0), signal);
   const seed = request.seed ?? crypto.getRandomValues(new Uint32Array(1))[0];

@@ -95,6 +95,7 @@ export function chatCompletions(
           arrived: record.arrived,
           id: record.name,
           before: record.hasBegun ? 1 : 0,
+          hasOthers: record.asksOthers,
         }),
       );
       if (request.stream) {

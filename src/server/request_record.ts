@@ -56,6 +56,8 @@ export class RequestRecord {
   key: ApiKey | undefined;
   /** A name that no other request has; clients choose ids. */
   readonly name: string = crypto.randomUUID();
+  /** Whether one answer is asked for at a time, and others when the first has begun. */
+  asksOthers = false;
   #tokens: TokenCounts | undefined;
   #spent = 0;
   readonly #begun = Promise.withResolvers<void>();

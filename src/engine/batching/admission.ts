@@ -25,6 +25,8 @@ export interface Turn {
   readonly request?: string;
   /** Whether that request has begun, so that this answer is refused in no case. */
   readonly hasBegun?: boolean;
+  /** Whether it is the first, and others come when it has begun. */
+  readonly hasOthers?: boolean;
 }
 
 /** Settings of an admission. */
@@ -79,6 +81,8 @@ export class Admission<T extends Disposable> {
   readonly #waiting: Waiting<T>[] = [];
   /** What runs. */
   readonly #running = new Map<T, Wish>();
+  /** Requests of which only the first answer has come. */
+  readonly #incomplete = new Set<string>();
 
   /**
    * @param reserve sets aside what a request takes; undefined when there is too little now
@@ -105,9 +109,9 @@ export class Admission<T extends Disposable> {
     return requestsOf(this.#waiting);
   }
 
-  /** Whether a request that waits may come in before long, as there is a place for it. */
+  /** Whether a request that waits, or is about to come, may come in before long: there is a place for it. */
   get hasNewcomers(): boolean {
-    return this.#waiting.length > 0 && this.running < this.places;
+    return this.#waiting.length + this.#incomplete.size > 0 && this.running < this.places;
   }
 
   /** Answers that end in a second, while any runs; 0 before the first has ended. */
@@ -131,7 +135,8 @@ export class Admission<T extends Disposable> {
     wish.signal?.throwIfAborted();
     this.checkRoom(wish);
     const { promise, resolve, reject } = Promise.withResolvers<T>();
-    const { signal, due = Infinity, hasBegun } = wish;
+    const { signal, due = Infinity, hasBegun, request } = wish;
+    if (request !== undefined && hasBegun) this.#incomplete.delete(request);
     const others = [...this.#waiting];
     const waiting: Waiting<T> = { wish, came: this.#now(), enter: resolve, refuse: reject };
     this.#waiting.push(waiting);
@@ -157,6 +162,8 @@ export class Admission<T extends Disposable> {
   /** Gives back what {@linkcode enter} returned. */
   leave(held: T): void {
     held[Symbol.dispose]();
+    const { hasOthers, request } = this.#running.get(held) ?? {};
+    if (hasOthers && request !== undefined) this.#incomplete.delete(request);
     this.#running.delete(held);
     this.#rate.ended(this.running);
     this.admit();
@@ -179,6 +186,8 @@ export class Admission<T extends Disposable> {
       if (held) {
         this.#remove(next);
         this.#running.set(held, next.wish);
+        const { hasOthers, request } = next.wish;
+        if (hasOthers && request !== undefined) this.#incomplete.add(request);
         this.#rate.began(this.running);
         next.enter(held);
         continue;

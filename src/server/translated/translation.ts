@@ -102,6 +102,7 @@ export async function translate(
   };
   const more = stream ? { stream, stream_options } : { stream };
   const record = recordOf(c);
+  record.asksOthers = asks.length > 1;
   const answerTo = async ({ chat, body: { n, ...body } }: Ask): Promise<Response> => {
     const choices = hasChoices ? { n } : {};
     c.req.raw = chatRequest(raw, { ...body, ...choices, ...more }, left.signal);

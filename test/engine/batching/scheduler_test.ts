@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { AloneCall } from "../../../src/engine/batching/call.ts";
+import type { Lane } from "../../../src/engine/batching/lane.ts";
 import { Scheduler, type SchedulerOptions } from "../../../src/engine/batching/scheduler.ts";
 import { GREEDY } from "../../../src/denoise/predictor.ts";
 import { BusyError, UnavailableError } from "../../../src/engine/request.ts";
@@ -72,6 +73,32 @@ Deno.test("requests that ask at the same time share a pass, and get their own re
   ]);
   for (const lane of lanes) lane.close();
   assertEquals([scheduler.lanes, scheduler.figures.running], [0, 0]);
+});
+
+Deno.test("while a request's other answers are to come, they may join before the next pass", async () => {
+  const expects: boolean[] = [];
+  const { scheduler } = schedule({}, {
+    maxRunning: 2,
+    choose: (pending, state) => (expects.push(state.newcomers), all(pending, state)),
+  });
+  const enter = (turn: { readonly hasOthers?: boolean; readonly hasBegun?: boolean }) =>
+    scheduler.enter({ pages: 0, request: "several", ...turn });
+  const ask = (...lanes: Lane[]) =>
+    Promise.all(lanes.map((lane) => lane.target.predict([input(3)])));
+  const first = await enter({ hasOthers: true });
+  await ask(first);
+  assertEquals(expects, [true]);
+  const second = await enter({ hasBegun: true });
+  await ask(first, second);
+  assertEquals(expects, [true, false]);
+  first.close();
+  second.close();
+  // A client may leave before it asks for the others.
+  const left = await enter({ hasOthers: true });
+  await ask(left);
+  left.close();
+  await ask(await scheduler.enter({ pages: 0 }));
+  assertEquals(expects, [true, false, true, false]);
 });
 
 Deno.test("what a request is charged is its part of a shared pass", async () => {
