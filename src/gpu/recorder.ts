@@ -39,9 +39,12 @@ const memoryOf = (bound: Tensor | Texels): Memory =>
 
 const ARENA_BYTES = 256 * 1024;
 
+/** Dispatches of the first submit: some layers, which take a GPU longer than recording as many more. */
+const FIRST_SUBMIT = 32;
+
 /**
- * Encodes dispatches into one compute pass. The parameters of all dispatches are sent to the GPU in
- * one write at {@linkcode Recorder.submit}. Bind groups are cached by the buffers that they bind.
+ * Encodes dispatches into compute passes, and submits them in growing parts. The parameters of all dispatches are sent to the GPU in
+ * one write at each submit. Bind groups are cached by the buffers that they bind.
  */
 export class Recorder implements Disposable {
   /** Running totals, for statistics. */
@@ -50,11 +53,20 @@ export class Recorder implements Disposable {
   times: KernelTimes | undefined;
   /** The device that the dispatches are for. */
   readonly gpu: Gpu;
+  /**
+   * Dispatches after which what is recorded is submitted, so that the GPU works while the rest is
+   * recorded; the next part has twice as many, until {@linkcode Recorder.submit}. `Infinity`, for a
+   * software adapter, records all first: it computes on the cores that record.
+   */
+  firstSubmit: number;
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
   readonly #staging = new ArrayBuffer(ARENA_BYTES);
   readonly #arena: GPUBuffer;
   #used = 0;
+  /** Dispatches since the last submit, and how many are submitted together. */
+  #recorded = 0;
+  #most: number;
   #retired: Memory[] = [];
   readonly #bindGroups = new Map<string, { readonly group: GPUBindGroup; bound: Memory[] }>();
   /** Keys of the bind groups of each buffer or texture. */
@@ -62,6 +74,7 @@ export class Recorder implements Disposable {
 
   constructor(gpu: Gpu) {
     this.gpu = gpu;
+    this.#most = this.firstSubmit = gpu.software ? Infinity : FIRST_SUBMIT;
     this.#arena = gpu.device.createBuffer({
       label: "params",
       size: ARENA_BYTES,
@@ -78,7 +91,8 @@ export class Recorder implements Disposable {
     const alignment = this.gpu.limits.minUniformBufferOffsetAlignment;
     const size = Math.ceil(Math.max(bytes, 16) / alignment) * alignment;
     // An extra submit is harmless: it only adds to the number of submits.
-    if (this.#used + size > ARENA_BYTES) this.submit();
+    if (this.#recorded >= this.#most) this.#submitPart(2 * this.#most);
+    else if (this.#used + size > ARENA_BYTES) this.#submitPart(this.#most);
     const offset = this.#used;
     this.#used += size;
     return offset;
@@ -147,6 +161,7 @@ export class Recorder implements Disposable {
     if (call.weights) this.#pass.setBindGroup(1, pipeline.weightGroup(call.weights));
     this.#pass.dispatchWorkgroups(x, y, z);
     this.counts.dispatches++;
+    this.#recorded++;
   }
 
   /** Records a copy between buffers, `bytes` a multiple of 4. */
@@ -199,8 +214,15 @@ export class Recorder implements Disposable {
     }
   }
 
-  /** Submits everything recorded to the GPU's queue. */
+  /** Submits everything recorded to the GPU's queue; what is recorded next begins with a small part. */
   submit(): void {
+    this.#submitPart(this.firstSubmit);
+  }
+
+  /** @param next dispatches of the next part */
+  #submitPart(next: number): void {
+    this.#most = next;
+    this.#recorded = 0;
     this.#pass?.end();
     this.#pass = undefined;
     const commands = this.#encoder?.finish();
@@ -224,6 +246,8 @@ export class Recorder implements Disposable {
     this.#pass = undefined;
     this.#encoder = undefined;
     this.#used = 0;
+    this.#recorded = 0;
+    this.#most = this.firstSubmit;
     for (const memory of this.#retired.splice(0)) memory.destroy();
   }
 

@@ -7,7 +7,8 @@ import { createTensor, type Tensor, tensorOf } from "../../src/gpu/tensor.ts";
 import { anyGpu, DeviceWatch, withLimits } from "./device.ts";
 import { addKernel, fillKernel } from "./fill.ts";
 
-const gpu = anyGpu;
+// Counts of submits are those of a software adapter, whatever runs the tests.
+const gpu: Gpu = { ...withLimits(anyGpu, {}), software: true };
 
 async function words(recorder: Recorder, tensor: Tensor, from: Gpu = gpu): Promise<number[]> {
   using readback = new Readback(from);
@@ -44,6 +45,32 @@ Deno.test("more parameters than 256 KiB in one submit change nothing but the sub
   const found = await words(recorder, places, aligned);
   assertEquals(found, Array.from({ length }, (_, i) => 3 * i));
   assertEquals(recorder.counts, { dispatches: length - 1, submits: 3 });
+  places.destroy();
+});
+
+Deno.test("a GPU begins while the rest is recorded, in parts that grow; a software adapter has all at once", async () => {
+  const software = new Recorder(gpu);
+  assertEquals(software.firstSubmit, Infinity);
+  software[Symbol.dispose]();
+  using recorder = new Recorder({ ...gpu, software: false });
+  const first = recorder.firstSubmit;
+  const length = 7 * first + 4;
+  const places = createTensor(gpu, "places", length);
+  const submits: number[] = [];
+  for (let i = 1; i < length; i++) {
+    add(recorder, places, i, i - 1, 2);
+    if (submits.length < recorder.counts.submits) submits.push(i - 1);
+  }
+  assertEquals(submits, [first, 3 * first, 7 * first]);
+  assertEquals(await words(recorder, places), Array.from({ length }, (_, i) => 2 * i));
+  assertEquals(recorder.counts.submits, 4);
+  // What is recorded after a submit begins with a small part again, and so does it after an error.
+  for (let i = 0; i < first + 1; i++) add(recorder, places, 1, 0, 1);
+  assertEquals(recorder.counts.submits, 5);
+  recorder.abandon();
+  for (let i = 0; i < first; i++) add(recorder, places, 1, 0, 1);
+  assertEquals(recorder.counts.submits, 5);
+  recorder.abandon();
   places.destroy();
 });
 

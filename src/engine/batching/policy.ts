@@ -75,7 +75,7 @@ export interface PolicySettings {
 /** Settings unless asked otherwise. */
 export const POLICY_SETTINGS: PolicySettings = {
   dearer: 0.03,
-  dearerBeforeText: 0.6,
+  dearerBeforeText: 0.25,
   roundsBeforeText: 8,
   refreshShare: 0.35,
   longestPass: 250,

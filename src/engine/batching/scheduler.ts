@@ -11,13 +11,23 @@ import { AloneCall, type Call, PassCall } from "./call.ts";
 import { Lane, type LaneHost, type LanePages } from "./lane.ts";
 import { LoadMeter } from "./load_meter.ts";
 import { type LaneCall, PassRunner, type SharedModels } from "./pass_runner.ts";
-import { choosePass, graceUntil, type PendingJob, type PolicyState, urgencyOf } from "./policy.ts";
+import {
+  choosePass,
+  graceUntil,
+  type PendingJob,
+  POLICY_SETTINGS,
+  type PolicyState,
+  urgencyOf,
+} from "./policy.ts";
 
 /** Settings of a scheduler. */
 export interface SchedulerOptions extends AdmissionOptions {
   /** Chooses the jobs of the next run; default the policy of policy.ts. */
   readonly choose?: typeof choosePass;
 }
+
+/** While nobody else is there, passes follow each other for longer; who comes waits no longer than that. */
+const ALONE = { ...POLICY_SETTINGS, longestChain: 1000 };
 
 /** What a request holds while it runs. */
 interface Place extends Disposable {
@@ -202,7 +212,8 @@ export class Scheduler {
     const mostRows = Math.min(...calls.map(({ call }) => this.#runner.mostRows(call.model)));
     // A lane without a call is about to have one.
     const newcomers = this.#admission.hasNewcomers || ready < this.#lanes.size;
-    return { curves: this.#runner.costs.curves, mostRows, newcomers };
+    const settings = this.#lanes.size === 1 ? ALONE : POLICY_SETTINGS;
+    return { curves: this.#runner.costs.curves, mostRows, newcomers, settings };
   }
 
   #failAll(error: unknown): void {
