@@ -47,6 +47,11 @@ export class Tensor {
   }
 }
 
+/** Words of 4 bytes that a tensor can have on a device. */
+export function mostWords({ limits }: Pick<Gpu, "limits">): number {
+  return Math.floor(Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize) / 4);
+}
+
 /**
  * Creates a zero-filled tensor for storage and copies.
  * @throws {GpuError} when it does not fit the device's buffer or binding limit

@@ -6,6 +6,7 @@ import chunkLength from "../../shaders/lib/chunks.wgsl" with { type: "text" };
 import rowsExchanged from "../../shaders/lib/rows_exchanged.wgsl" with { type: "text" };
 import rowsUniform from "../../shaders/lib/rows_uniform.wgsl" with { type: "text" };
 import { defineKernel, type Element, elementBytes } from "../gpu/kernel.ts";
+import type { Gpu } from "../gpu/device.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import { fitsScratch, type Scratch } from "../gpu/scratch.ts";
 import type { Tensor } from "../gpu/tensor.ts";
@@ -117,6 +118,34 @@ export interface AttentionWork {
   /** Workgroups of eight queries of one sequence, and of sixteen, that have all queries. */
   readonly eights: number;
   readonly sixteens: number;
+}
+
+/**
+ * The most words of scratch memory that a call takes for chunks of keys, whatever its sequences.
+ * @param keys of a sequence at most
+ */
+export function mostChunkWords(
+  gpu: Pick<Gpu, "limits" | "rowForm">,
+  shape: HeadShape,
+  keys: number,
+): number {
+  const chunks = gpu.rowForm === "uniform" ? mostChunks(keys) : 1;
+  if (chunks === 1) return 0;
+  let most = 0;
+  for (let queries = 1; queries <= LANES; queries *= 2) {
+    const groups = shape.heads / headsTogether(shape, queries);
+    // Tiles of all sequences together, while those are few.
+    const words = (tiles: number) => partWords({ sequences: tiles, rowTiles: 1, chunks }, shape);
+    let tiles = Math.ceil(MANY_WORKGROUPS / groups) - 1;
+    while (tiles > 0 && !fitsScratch(gpu, words(tiles))) tiles--;
+    most = Math.max(most, words(tiles));
+  }
+  return most;
+}
+
+/** Takes the scratch memory of chunks of keys. */
+export function takeChunks(scratch: Pick<Scratch, "get">, words: number): Tensor {
+  return scratch.get("attention in chunks", words);
 }
 
 /** Adds up the work of ranges: `[count, 4]` of (first query, queries, first key, keys). */
@@ -232,7 +261,7 @@ export function attention(
   // Many sequences of few rows each have a tile that is mostly empty.
   const words = partWords(shared, shape);
   const parts = few && fitsScratch(recorder.gpu, words)
-    ? scratch?.get("attention in chunks", words)
+    ? scratch && takeChunks(scratch, words)
     : undefined;
   recorder.dispatch(attentionKernel, {
     bindings: { ...bindings, y: parts ?? tensors.y },

@@ -4,6 +4,7 @@ import source from "../../shaders/matmul.wgsl" with { type: "text" };
 import storeTile from "../../shaders/lib/store_tile.wgsl" with { type: "text" };
 import tile from "../../shaders/lib/tile.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";
+import type { Gpu } from "../gpu/device.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import { fitsScratch, type Scratch } from "../gpu/scratch.ts";
 import type { Tensor } from "../gpu/tensor.ts";
@@ -16,6 +17,7 @@ import {
   splitsBy,
   TILE_CONSTANTS,
   tiled,
+  type TiledDispatch,
   type WeightMatrix,
 } from "./weight_matrix.ts";
 
@@ -30,6 +32,41 @@ export const matmulKernel = defineKernel({
   readsWeights: true,
   multipliesRows: "tiles",
 });
+
+/** Words of the sums of splits that have workgroups of their own; 0 without such. */
+function sumWords(
+  gpu: Pick<Gpu, "limits">,
+  { apart, constants: { SPLITS: splits } }: TiledDispatch,
+  rows: number,
+  columns: number,
+): number {
+  const words = splits * rows * columns;
+  return apart > 1 && fitsScratch(gpu, words) ? words : 0;
+}
+
+/** The most words of scratch memory that a product of at most so many rows takes for sums of splits. */
+export function mostSumWords(
+  gpu: Pick<Gpu, "limits" | "rowForm">,
+  { parts, tiles = DEFAULT_TILES }: Pick<WeightMatrix, "parts" | "tiles">,
+  rows: number,
+): number {
+  const { rowForm: form } = gpu;
+  const by = { form, splitsBy: splitsBy("matmul", form) };
+  if (tiles.splits === 1 || by.splitsBy === "lanes") return 0;
+  let most = 0;
+  for (const { columns } of parts) {
+    for (let count = 1; count <= rows; count++) {
+      const found = tiled(tiles, count, columns, by);
+      most = Math.max(most, sumWords(gpu, found, count, columns));
+    }
+  }
+  return most;
+}
+
+/** Takes the scratch memory of sums of splits. */
+export function takeSums(scratch: Pick<Scratch, "get">, words: number): Tensor {
+  return scratch.get("sums of splits", words);
+}
 
 /**
  * Records `y = x W^T` (or `y += x W^T`), over all parts of the matrix.
@@ -55,17 +92,11 @@ export function matmul(
   const by = { form: rowForm, splitsBy: splitsBy("matmul", rowForm) };
   for (const part of weights.parts) {
     const { columns, firstColumn } = part;
-    const { constants, workgroups, apart } = tiled(
-      weights.tiles ?? DEFAULT_TILES,
-      rows,
-      columns,
-      by,
-    );
+    const tiles = tiled(weights.tiles ?? DEFAULT_TILES, rows, columns, by);
+    const { constants, workgroups } = tiles;
     const { SPLITS: splits } = constants;
-    const words = splits * rows * columns;
-    const sums = apart > 1 && fitsScratch(recorder.gpu, words)
-      ? scratch?.get("sums of splits", words)
-      : undefined;
+    const words = sumWords(recorder.gpu, tiles, rows, columns);
+    const sums = words > 0 ? scratch && takeSums(scratch, words) : undefined;
     const inTurn = !sums && by.splitsBy === "workgroups" ? splits : 1;
     const adds = add && !sums;
     recorder.dispatch(matmulKernel, {

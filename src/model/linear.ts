@@ -1,12 +1,13 @@
 /** Linear layers: picks the kernel, and gives it rows as floats, in f16 or as integer codes. */
 
+import type { Gpu } from "../gpu/device.ts";
 import { rowElement } from "../gpu/kernel.ts";
 import type { MatrixUnits } from "../gpu/matrix_units.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Scratch } from "../gpu/scratch.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { HeadShape } from "../kernels/attention.ts";
-import { matmul } from "../kernels/matmul.ts";
+import { matmul, mostSumWords } from "../kernels/matmul.ts";
 import { matrixMultiply } from "../kernels/matrix_multiply.ts";
 import { matrixQkv } from "../kernels/matrix_qkv.ts";
 import { matrixSwiglu } from "../kernels/matrix_swiglu.ts";
@@ -52,6 +53,18 @@ export function linear(
     const rows = rowsFor(weights, x, options.rows, space);
     matmul(recorder, rows, weights, y, { ...options, scratch: space.scratch });
   }
+}
+
+/** The most words of scratch memory that {@linkcode linear} takes for sums, of at most so many rows. */
+export function mostLinearSums(
+  gpu: Pick<Gpu, "limits" | "rowForm" | "matrixUnits" | "software">,
+  weights: WeightMatrix,
+  yStride: number,
+  rows: number,
+): number {
+  const others = runsOnMatrixUnits(gpu.matrixUnits, weights) ||
+    runsInStrips(gpu, weights, yStride);
+  return others ? 0 : mostSumWords(gpu, weights, rows);
 }
 
 /**

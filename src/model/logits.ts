@@ -10,6 +10,7 @@ import { topK } from "../kernels/top_k.ts";
 import { paddedInner } from "../quant/scheme.ts";
 import { rowsFor } from "./linear.ts";
 import { normAsked, type PredictionContext, uploadScratch } from "./prediction_pass.ts";
+import type { Results } from "./results.ts";
 
 /** A token among the likeliest at a position. */
 export interface RankedToken {
@@ -19,11 +20,22 @@ export interface RankedToken {
   readonly logit: number;
 }
 
-/** Positions whose logits fit one binding, with `rowsEach` rows for each. */
-export function logitRows({ gpu, config }: PredictionContext, rowsEach: number): number {
-  const bytes = 4 * config.embeddingSize * rowsEach;
-  const fitting = Math.floor(gpu.limits.maxStorageBufferBindingSize / bytes);
-  return Math.max(64, fitting - fitting % 64);
+/**
+ * Rows whose logits are in memory together: 32 MiB of a vocabulary of 126,464 tokens. A binding of
+ * their indices may begin at 256 bytes on any device.
+ */
+export const LOGIT_ROWS = 64;
+
+/** Words of 4 bytes from a piece's rows to the next one's: a binding may begin at 256 bytes. */
+export const PIECE = 64;
+
+/** Rows whose logits are in memory together: half as many, again and again, until a binding holds them. */
+export function logitRows({ gpu, weights }: PredictionContext): number {
+  const fits = (rows: number) =>
+    4 * rows * weights.head.columns <= gpu.limits.maxStorageBufferBindingSize;
+  let rows = LOGIT_ROWS;
+  while (rows > 1 && !fits(rows)) rows /= 2;
+  return rows;
 }
 
 /**
@@ -46,18 +58,38 @@ export function recordLogits(context: PredictionContext, normed: Tensor, rows: n
 }
 
 /**
- * Records the logits of some rows of hidden states, and reads them back.
- * @returns `[rows, embeddingSize]`
+ * Records the logits of some rows of hidden states, piece by piece. Its data is uploaded at once: what
+ * was recorded with other data must be submitted before.
+ * @param results where they are found, `[rows, embeddingSize]`
+ * @returns the word at which they begin there
  */
-export function logitsOf(
+export async function addLogits(
   context: PredictionContext,
-  readback: Readback,
   hidden: Tensor,
   rows: readonly number[],
-): Promise<Float32Array<ArrayBuffer>> {
-  const index = uploadScratch(context, "asked_rows", Uint32Array.from(rows));
-  const normed = normAsked(context, hidden, index, rows.length);
-  return readLogits(context, readback, normed, rows.length);
+  results: Results,
+): Promise<number> {
+  const { config: { embeddingSize } } = context;
+  const most = logitRows(context);
+  const index = uploadScratch(context, "ranked rows", spread(rows, most));
+  let firstWord: number | undefined;
+  for (let first = 0; first < rows.length; first += most) {
+    const count = Math.min(most, rows.length - first);
+    const normed = normAsked(context, hidden, index.window(PIECE * first / most, PIECE), count);
+    const logits = recordLogits(context, normed, count);
+    const at = await results.add(logits, count * embeddingSize);
+    firstWord ??= at;
+  }
+  return firstWord ?? 0;
+}
+
+/** Words of rows, those of each piece where a binding may begin. */
+export function spread(words: ArrayLike<number>, rows: number): Uint32Array<ArrayBuffer> {
+  const spread = new Uint32Array(PIECE * Math.ceil(words.length / rows));
+  for (let i = 0; i < words.length; i++) {
+    spread[PIECE * Math.floor(i / rows) + i % rows] = words[i];
+  }
+  return spread;
 }
 
 /**
@@ -73,7 +105,7 @@ export async function readLogits(
   const { recorder, config } = context;
   const columns = config.embeddingSize;
   const width = paddedInner(config.hiddenSize);
-  const most = logitRows(context, 1);
+  const most = logitRows(context);
   const logits = new Float32Array(rows * columns);
   for (let first = 0; first < rows; first += most) {
     const count = Math.min(most, rows - first);
@@ -85,8 +117,18 @@ export async function readLogits(
 }
 
 /**
+ * Positions whose k largest logits are found together, with `rowsEach` rows for each: their logits are in
+ * memory together, and what is found takes no more than the logits of two rows.
+ */
+export function topRows(context: PredictionContext, rowsEach: number, k: number): number {
+  const fitting = Math.floor(context.config.embeddingSize / k);
+  return Math.max(1, Math.min(Math.floor(logitRows(context) / rowsEach), fitting));
+}
+
+/**
  * Finds the k largest logits of some rows of hidden states; only these are read back.
- * @param rows at most {@linkcode logitRows}; with guidance in pairs (conditional, unconditional)
+ * @param rows of at most {@linkcode topRows} positions; with guidance in pairs (conditional,
+ * unconditional)
  * @param guidance `cfg_scale + 1`, or undefined without guidance
  */
 export async function topLogits(

@@ -28,6 +28,7 @@ import {
   type TogetherOptions,
 } from "./batch/pass_job.ts";
 import { Regions } from "./batch/regions.ts";
+import { plannedLimits } from "./batch/run_limits.ts";
 import { DeviceCanvas } from "./canvas.ts";
 import type { ModelConfig } from "./loading/config.ts";
 import { keptElement } from "./kv_cache.ts";
@@ -129,8 +130,12 @@ export class Model implements Predictor, BatchModel, Disposable {
       pool: this.#pool,
       regions: new Regions(),
     };
-    this.#batching = new Batching(space, (body) => this.#run(body));
-    this.#mostRows = shared.rows ?? Math.max(SHARED_ROWS, config.maxSequenceLength);
+    const { maxSequenceLength } = config;
+    const limits = shared.rows === undefined
+      ? undefined
+      : plannedLimits(maxSequenceLength, shared.rows);
+    this.#batching = new Batching(space, (body) => this.#run(body), limits);
+    this.#mostRows = shared.rows ?? Math.max(SHARED_ROWS, maxSequenceLength);
   }
 
   /**
@@ -336,6 +341,14 @@ export class Model implements Predictor, BatchModel, Disposable {
     this.recorder[Symbol.dispose]();
     for (const one of this.#owned) one.destroy();
     this.also?.[Symbol.dispose]();
+  }
+
+  /**
+   * Takes the scratch memory that the largest shared runs take beside their passes, as planned.
+   * @param isDraft whether no request asks for rankings or logits
+   */
+  async takeRunMemory(isDraft: boolean): Promise<void> {
+    await this.#run(() => this.#batching.takeMemory(isDraft));
   }
 
   /** Frees scratch memory of answers after memory ran out; the next answer allocates its own. */

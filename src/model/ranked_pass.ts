@@ -5,10 +5,11 @@ import type { Tensor } from "../gpu/tensor.ts";
 import { logitCutoff } from "../kernels/logit_cutoff.ts";
 import { MOST_RANKED, RANKED_WORDS, rankTokens } from "../kernels/rank_tokens.ts";
 import { NO_TOKEN } from "../kernels/step_plan.ts";
-import { recordLogits } from "./logits.ts";
+import { logitRows, PIECE, recordLogits, spread } from "./logits.ts";
 import type { ModelConfig } from "./model_config.ts";
 import { normAsked, type PredictionContext, uploadScratch } from "./prediction_pass.ts";
-import { recordChanges, sampledRows, uploadChanges } from "./sampled_pass.ts";
+import type { Results } from "./results.ts";
+import { recordChanges, uploadChanges } from "./sampled_pass.ts";
 
 /**
  * Tokens that are tried at a constrained position, the best first. They are all that is read back of
@@ -17,9 +18,6 @@ import { recordChanges, sampledRows, uploadChanges } from "./sampled_pass.ts";
  * these: 2.8 ms a position instead of 0.03, with 2048 tokens and a schema of two texts and a number.
  */
 export const TRIES = 64;
-
-/** Words of 4 bytes from a piece's rows to the next one's: a binding may begin at 256 bytes. */
-const PIECE = 64;
 
 /** What scores are made of: the noise, and changes and filters of logits. */
 export type RankChoice = Pick<TokenChoice, "temperature" | "seed" | "step" | "sampling">;
@@ -81,55 +79,68 @@ export function checkRanked(k: number): void {
   throw new RangeError(`k is ${k}, expected a whole number from 1 to ${MOST_RANKED}`);
 }
 
-/** Words that a ranking leaves of its rows: sums, best tokens, those that pass, the likeliest. */
-function wordsOf({ rows, choice: { sampling }, k }: RankQuestion): readonly number[] {
+/** Words that a ranking leaves of a row: sums, best tokens, those that pass, the likeliest. */
+function wordsOf({ choice: { sampling }, k }: RankQuestion): readonly number[] {
   const { topK, topP, minP, likeliest = 0 } = sampling ?? {};
   const filters = topK !== undefined || topP !== undefined || minP !== undefined;
-  return [1, k, filters ? k : 0, likeliest].map((each) => RANKED_WORDS * each * rows.length);
+  return [1, k, filters ? k : 0, likeliest].map((each) => RANKED_WORDS * each);
 }
 
 /** Words that a ranking leaves to be read back: those of its rows, behind the first one's logits. */
 export function rankedWords(question: RankQuestion, { embeddingSize }: ModelConfig): number {
-  return wordsOf(question).reduce((sum, words) => sum + words, embeddingSize);
+  const row = wordsOf(question).reduce((sum, words) => sum + words);
+  return embeddingSize + question.rows.length * row;
+}
+
+/** Where the results of a ranking begin, in words. */
+export interface RankedPlaces {
+  readonly logits: number;
+  /** Rows of a piece. */
+  readonly most: number;
+  /** Of each piece: of what {@linkcode wordsOf} names, one after another. */
+  readonly pieces: readonly (readonly number[])[];
 }
 
 /**
  * Records the rankings of rows, in pieces whose logits are in memory together. Its data is uploaded at
  * once: what was recorded with other data must be submitted before.
- * @param to `[rankedWords]`, where {@linkcode rankingOf} finds them
+ * @param results where {@linkcode rankingOf} finds them
  */
-export function recordRanking(
+export async function recordRanking(
   context: PredictionContext,
   hidden: Tensor,
   question: RankQuestion,
-  to: Tensor,
-): void {
+  results: Results,
+): Promise<RankedPlaces> {
   const { recorder, scratch, config, weights } = context;
   const { rows, positions, choice, k } = question;
   const { temperature, seed, step, sampling } = choice;
   const columns = weights.head.columns;
   const { topK, topP, minP, changes = [], likeliest = 0 } = sampling ?? {};
-  const most = sampledRows(context);
+  const most = logitRows(context);
   const index = uploadScratch(context, "ranked rows", spread(rows, most));
   const places = uploadScratch(context, "ranked positions", spread(positions, most));
   const adjustments = uploadChanges(context, { changes });
   const words = wordsOf(question);
   const names = ["row sums", "ranked", "ranked, filtered", "ranked, likeliest"];
-  const found = names.map((name, i) => words[i] > 0 ? scratch.get(name, words[i]) : undefined);
+  const found = names.map((name, i) =>
+    words[i] > 0 ? scratch.get(name, words[i] * Math.min(most, rows.length)) : undefined
+  );
   const [sums, best, passing, top] = found;
+  let logitsFirst = 0;
+  const pieces: number[][] = [];
   for (let first = 0; first < rows.length; first += most) {
     const count = Math.min(most, rows.length - first);
-    const part = (tensor: Tensor, each: number) => tensor.window(each * first, each * most);
     const piece = (tensor: Tensor) => tensor.window(PIECE * first / most, PIECE);
     const raw = recordLogits(context, normAsked(context, hidden, piece(index), count), count);
-    if (first === 0) recorder.copy(raw, to, 4 * config.embeddingSize);
+    if (first === 0) logitsFirst = await results.add(raw, config.embeddingSize);
     const logits = recordChanges(context, raw, count, adjustments, { changes });
-    const shared = { positions: piece(places), sums: part(sums!, RANKED_WORDS) };
+    const shared = { positions: piece(places), sums: sums! };
     const asked = { rows: count, columns, temperature, seed, step };
     const rank = (to: Tensor, k: number, of: { logits: Tensor; cutoffs?: Tensor }, noise = true) =>
       rankTokens(
         recorder,
-        { raw, ...of, ...shared, ranked: part(to, RANKED_WORDS * k) },
+        { raw, ...of, ...shared, ranked: to },
         { ...asked, k, temperature: noise ? temperature : 0 },
       );
     // The last ranking leaves the sums of changed logits.
@@ -140,42 +151,41 @@ export function recordRanking(
       rank(passing, k, { logits, cutoffs });
     }
     rank(best!, k, { logits });
+    const own: number[] = [];
+    for (const [i, tensor] of found.entries()) {
+      own.push(tensor ? await results.add(tensor, words[i] * count) : 0);
+    }
+    pieces.push(own);
   }
-  let end = config.embeddingSize;
-  for (const [i, tensor] of found.entries()) {
-    if (tensor) recorder.copy(tensor, to.part(end, words[i]), 4 * words[i]);
-    end += words[i];
-  }
+  return { logits: logitsFirst, most, pieces };
 }
 
-/** The ranking, from the bytes that were read back. @param first byte at which it begins */
+/** The ranking, from the bytes that were read back. */
 export function rankingOf(
   bytes: ArrayBuffer,
   question: RankQuestion,
   { embeddingSize }: ModelConfig,
-  first: number,
+  { logits, most, pieces }: RankedPlaces,
 ): Ranking {
   const { positions, choice: { sampling }, k } = question;
-  const firstLogits = new Float32Array(bytes, first, embeddingSize);
-  first += 4 * embeddingSize;
-  const parts = wordsOf(question).map((words) => {
-    const part = new Uint32Array(bytes, first, words);
-    first += 4 * words;
-    return part;
-  });
-  const [sums, best, passing, top] = parts;
-  const found = new Float32Array(sums.buffer, sums.byteOffset, sums.length);
+  const firstLogits = new Float32Array(bytes, 4 * logits, embeddingSize);
+  const words = wordsOf(question);
   const likeliest = sampling?.likeliest ?? 0;
   const rows = Array.from(positions, (position, row): RankedRow => {
-    const [max, others, rawMax, rawOthers] = found.subarray(RANKED_WORDS * row);
+    const firsts = pieces[Math.floor(row / most)];
+    const [sums, best, passing, top] = words.map((each, i) =>
+      new Uint32Array(bytes, 4 * (firsts[i] + each * (row % most)), each)
+    );
+    const found = new Float32Array(sums.buffer, sums.byteOffset, sums.length);
+    const [max, others, rawMax, rawOthers] = found;
     const rest = Math.log1p(rawOthers);
     return {
       position,
-      ranked: rankedOf(best, row, k, embeddingSize),
-      ...passing.length > 0 && { passing: rankedOf(passing, row, k, embeddingSize) },
+      ranked: rankedOf(best, k, embeddingSize),
+      ...passing.length > 0 && { passing: rankedOf(passing, k, embeddingSize) },
       softmax: { max, others },
       rawSoftmax: { max: rawMax, others: rawOthers },
-      likeliest: rankedOf(top, row, likeliest, embeddingSize).map(({ token, raw }) => ({
+      likeliest: rankedOf(top, likeliest, embeddingSize).map(({ token, raw }) => ({
         token,
         logProbability: raw - rawMax - rest,
       })),
@@ -184,19 +194,10 @@ export function rankingOf(
   return { rows, firstLogits };
 }
 
-/** Words of rows, those of each piece where a binding may begin. */
-function spread(words: ArrayLike<number>, rows: number): Uint32Array<ArrayBuffer> {
-  const spread = new Uint32Array(PIECE * Math.ceil(words.length / rows));
-  for (let i = 0; i < words.length; i++) {
-    spread[PIECE * Math.floor(i / rows) + i % rows] = words[i];
-  }
-  return spread;
-}
-
-function rankedOf(ids: Uint32Array, row: number, k: number, tokens: number): RankedLogit[] {
+function rankedOf(ids: Uint32Array, k: number, tokens: number): RankedLogit[] {
   const values = new Float32Array(ids.buffer, ids.byteOffset, ids.length);
   const all = Array.from({ length: k }, (_, i) => {
-    const at = RANKED_WORDS * (row * k + i);
+    const at = RANKED_WORDS * i;
     return { token: ids[at], score: values[at + 1], logit: values[at + 2], raw: values[at + 3] };
   });
   return all.filter(({ token }) => token !== NO_TOKEN && token < tokens);

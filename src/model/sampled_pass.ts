@@ -15,7 +15,7 @@ import { reduceLogits } from "../kernels/reduce_logits.ts";
 import { scoreTokens } from "../kernels/score_tokens.ts";
 import { ASKED_WORDS, isMeasured } from "../kernels/step_plan.ts";
 import { topK } from "../kernels/top_k.ts";
-import { recordLogits } from "./logits.ts";
+import { LOGIT_ROWS, logitRows, recordLogits } from "./logits.ts";
 import {
   type AskedRows,
   normAsked,
@@ -27,26 +27,12 @@ import {
   uploadScratch,
 } from "./prediction_pass.ts";
 
-/**
- * Rows whose logits are in memory together: 32 MiB of a vocabulary of 126,464 tokens. A binding of
- * their indices may begin at 256 bytes on any device.
- */
-const MOST_ROWS = 64;
 /** Words of 4 bytes in a row's scores, and in one of its likeliest tokens. */
 const SCORE_WORDS = 2;
 
 /** Whether a question is answered by {@linkcode answerSampled}; all others may share the head. */
 export function isSampled({ choice }: RowQuestion): boolean {
   return choice.sampling !== undefined;
-}
-
-/** Rows whose logits are in memory together: half as many, again and again, until a binding holds them. */
-export function sampledRows({ gpu, weights }: PredictionContext): number {
-  const fits = (rows: number) =>
-    4 * rows * weights.head.columns <= gpu.limits.maxStorageBufferBindingSize;
-  let rows = MOST_ROWS;
-  while (rows > 1 && !fits(rows)) rows /= 2;
-  return rows;
 }
 
 /** Whether sampling may change the choice of a token or its confidence. */
@@ -80,22 +66,25 @@ export async function answerSampled(
   const found = likeliest > 0 ? scratch.get("top", SCORE_WORDS * entries * likeliest) : undefined;
   const adjustments = uploadChanges(context, sampling);
   if (changed || scored) {
-    const most = sampledRows(context);
+    // With guidance half as many, so that as many logits are in memory.
+    const most = Math.max(1, logitRows(context) / (asked.guidance === undefined ? 1 : 2));
     for (let first = 0; first < entries; first += most) {
       const rows = Math.min(most, entries - first);
       const logits = recordAsked(context, hidden, asked, first, rows);
-      const part = predictions.window(PREDICTION_WORDS * first, PREDICTION_WORDS * MOST_ROWS);
+      const part = predictions.window(PREDICTION_WORDS * first, PREDICTION_WORDS * LOGIT_ROWS);
       if (changed) {
-        const adjusted = recordChanges(context, logits, rows, adjustments, sampling);
+        // Those of both halves of guidance are of no more use.
+        const free = asked.guidance === undefined ? "adjusted logits" : "logits";
+        const adjusted = recordChanges(context, logits, rows, adjustments, sampling, free);
         recordChoices(context, adjusted, asked, part, first, rows);
       }
       if (scores) {
-        const own = scores.window(SCORE_WORDS * first, SCORE_WORDS * MOST_ROWS);
+        const own = scores.window(SCORE_WORDS * first, SCORE_WORDS * LOGIT_ROWS);
         scoreTokens(recorder, { logits, predictions: part, scores: own }, { rows, columns });
       }
       if (found) {
         const words = SCORE_WORDS * likeliest;
-        const own = found.window(words * first, words * MOST_ROWS);
+        const own = found.window(words * first, words * LOGIT_ROWS);
         topK(recorder, logits, own, { rows, columns, k: likeliest, guidance: undefined });
       }
     }
@@ -132,17 +121,22 @@ export function uploadChanges(
   return uploadScratch(context, "adjustments", adjustmentWords(changes));
 }
 
-/** Records the changes of logits. @returns `[rows, tokens]`, `logits` themselves without any */
+/**
+ * Records the changes of logits.
+ * @param to name of the scratch memory that they are copied to
+ * @returns `[rows, tokens]`, `logits` themselves without any
+ */
 export function recordChanges(
   { recorder, scratch, weights }: PredictionContext,
   logits: Tensor,
   rows: number,
   adjustments: Tensor | undefined,
   { changes }: Pick<TokenSampling, "changes">,
+  to: "adjusted logits" | "logits" = "adjusted logits",
 ): Tensor {
   if (!adjustments) return logits;
   const columns = weights.head.columns;
-  const adjusted = scratch.get("adjusted logits", rows * columns);
+  const adjusted = scratch.get(to, rows * columns);
   recorder.copy(logits, adjusted, 4 * rows * columns);
   adjustLogits(recorder, adjustments, adjusted, { rows, columns, count: changes.length });
   return adjusted;
@@ -176,12 +170,12 @@ function recordAsked(
   const { recorder, scratch } = context;
   const rowsEach = guidance === undefined ? 1 : 2;
   const count = rows * rowsEach;
-  const index = rowIndex.window(first * rowsEach, MOST_ROWS * rowsEach);
+  const index = rowIndex.window(first * rowsEach, LOGIT_ROWS * rowsEach);
   const normed = normAsked(context, hidden, index, count);
   const logits = recordLogits(context, normed, count);
   if (guidance === undefined) return logits;
   const columns = context.weights.head.columns;
-  const guided = scratch.get("guided logits", rows * columns);
+  const guided = scratch.get("adjusted logits", rows * columns);
   guideLogits(recorder, logits, guided, { rows, columns, guidance });
   return guided;
 }
@@ -197,7 +191,7 @@ function recordChoices(
 ): void {
   const { topK, topP, minP } = choice.sampling!;
   const tiles = headTiles(weights.head);
-  const cutoffs = scratch.get("cutoffs", MOST_ROWS);
+  const cutoffs = scratch.get("cutoffs", LOGIT_ROWS);
   logitCutoff(recorder, logits, cutoffs, {
     rows,
     columns: weights.head.columns,
@@ -207,7 +201,7 @@ function recordChoices(
     banned: choice.bannedTokens,
   });
   const shared = {
-    asked: asked.window(ASKED_WORDS * first, ASKED_WORDS * MOST_ROWS),
+    asked: asked.window(ASKED_WORDS * first, ASKED_WORDS * LOGIT_ROWS),
     plans,
     candidates: scratch.get("candidates", rows * tiles * CANDIDATE_WORDS),
   };

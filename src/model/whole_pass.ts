@@ -5,7 +5,7 @@ import type { Readback } from "../gpu/readback.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { attentionWork } from "../kernels/attention.ts";
 import type { RowBatch } from "./forward_pass.ts";
-import { logitRows, type RankedToken, topLogits } from "./logits.ts";
+import { type RankedToken, topLogits, topRows } from "./logits.ts";
 import { type PredictionContext, uploadScratch } from "./prediction_pass.ts";
 import { askedRows, type PackedRows, packRows, rowsOf, type SequenceToPack } from "./rows.ts";
 
@@ -69,7 +69,7 @@ export async function topTokensOf(
 ): Promise<RankedToken[][]> {
   const { guidance } = input;
   const { hidden, rows, twinRows } = recordWhole(context, input);
-  const most = logitRows(context, guidance ? 2 : 1);
+  const most = topRows(context, guidance ? 2 : 1, k);
   const found: RankedToken[][] = [];
   for (let first = 0; first < rows.length; first += most) {
     const piece = rows.slice(first, first + most).flatMap((row) =>

@@ -3,7 +3,8 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type AnswerShape, type DeviceLimits, dryRun } from "../../src/model/memory/dry_run.ts";
+import type { DeviceLimits } from "../../src/model/memory/counting_gpu.ts";
+import { type AnswerShape, dryRun } from "../../src/model/memory/dry_run.ts";
 import { denoise } from "../../src/denoise/denoise.ts";
 import { newSequence } from "../../src/denoise/sequence.ts";
 import { acquireGpu, type Gpu } from "../../src/gpu/device.ts";

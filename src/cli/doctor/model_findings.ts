@@ -6,7 +6,7 @@ import { modelId } from "../../engine/load.ts";
 import { defaultTuningFile, readTuning } from "../../engine/tuning_file.ts";
 import { type Gpu } from "../../gpu/device.ts";
 import { binarySize } from "../../model/memory/binary_size.ts";
-import { UNLIMITED } from "../../model/memory/dry_run.ts";
+import { UNLIMITED } from "../../model/memory/counting_gpu.ts";
 import { KnownMemory } from "../../model/memory/model_memory.ts";
 import { loadChatTemplate } from "../../text/chat_template.ts";
 import { loadTokenizer } from "../../text/tokenizer.ts";

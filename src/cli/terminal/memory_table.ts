@@ -8,7 +8,7 @@ import type { KnownMemory, ModelMemory } from "../../model/memory/model_memory.t
 import { binarySize } from "../../model/memory/binary_size.ts";
 import { isStored, type PlanRequest, type WeightChoice } from "../../model/memory/plan_request.ts";
 import { memoryChoices } from "../../model/memory/choices.ts";
-import { UNLIMITED } from "../../model/memory/dry_run.ts";
+import { UNLIMITED } from "../../model/memory/counting_gpu.ts";
 import { LEAST_CONTEXT } from "../../model/memory/fitting_options.ts";
 import { FittedTable } from "../../bench/fitted_table.ts";
 

@@ -20,6 +20,8 @@ import {
 } from "./jobs.ts";
 import { PAGE_POSITIONS, pagesFor, type Reservation } from "./page_book.ts";
 import type { JobResults, PageReservation, PassJob, TogetherOptions } from "./pass_job.ts";
+import { groupUnits, MOST_PASSES, type RunLimits } from "./run_limits.ts";
+import { takeRunMemory } from "./run_memory.ts";
 import { type RunSpace, sharedRun } from "./shared_run.ts";
 
 /** A part of a job, and its place among the job's parts. */
@@ -36,11 +38,17 @@ export type GuardedRun = (body: () => Promise<void>) => Promise<void>;
 export class Batching {
   readonly #space: RunSpace;
   readonly #guarded: GuardedRun;
+  readonly #limits: RunLimits;
   #running = false;
 
-  constructor(space: RunSpace, guarded: GuardedRun) {
+  /** @param limits of a run, if its memory is planned; the device has others */
+  constructor(space: RunSpace, guarded: GuardedRun, limits?: RunLimits) {
     this.#space = space;
     this.#guarded = guarded;
+    const most = this.most;
+    this.#limits = limits
+      ? { ...limits, rows: Math.min(most, limits.rows) }
+      : { rows: most, entries: most, listed: Infinity };
   }
 
   /** Opens a canvas. @throws {RangeError} {@linkcode GpuError} when it does not fit the device */
@@ -54,6 +62,11 @@ export class Batching {
     );
     this.checkRows(canvas.all.reduce((sum, { ids }) => sum + ids.length, 0));
     return canvas;
+  }
+
+  /** Takes the scratch memory that the largest runs take beside their passes. */
+  takeMemory(isDraft: boolean): Promise<void> {
+    return takeRunMemory(this.#space, this.#limits, isDraft);
   }
 
   /** Rows that a pass on this device may have. */
@@ -88,7 +101,15 @@ export class Batching {
   }
 
   #checked<T>(job: ModelJob<T>): ModelJob<T> {
-    for (const { rows } of job.units) this.checkRows(rows);
+    const planned = this.#limits.rows;
+    for (const { rows } of job.units) {
+      this.checkRows(rows);
+      if (rows <= planned) continue;
+      throw new GpuError(
+        `${rows} rows in one forward pass, the memory of ${planned} is planned. Use a shorter ` +
+          "sequence or shorter blocks, or load the model for more rows (--batch-rows).",
+      );
+    }
     return job;
   }
 
@@ -129,7 +150,8 @@ export class Batching {
     const units = jobs.flatMap((job) => job.units);
     for (let pass = 0, ran = 0; pass < count; pass += ran) {
       if (pass > 0 && signal?.aborted) break;
-      const together = Math.min(count - pass, ...units.map((unit) => repeatable(unit, pass)));
+      const repeated = units.map((unit) => repeatable(unit, pass));
+      const together = Math.min(MOST_PASSES, count - pass, ...repeated);
       ran = 0;
       try {
         await this.#guarded(async () => {
@@ -189,31 +211,21 @@ export class Batching {
     return ran;
   }
 
-  /** The parts of jobs that run from a pass on, in groups that fit the device. */
+  /** The parts of jobs that run from a pass on, in groups that fit the device and what is planned. */
   #groups(jobs: readonly ModelJob<unknown>[], first: number): Place[][] {
     const { pool } = this.#space;
     const beginning = jobs.flatMap(({ canvas }) => canvas?.all ?? [])
       .reduce((sum, { kept }) => kept.begun ? sum : sum + pagesFor(kept.positions), 0);
     // Rows that states may have for themselves; one alone has what it needs.
     const mostBorrowed = PAGE_POSITIONS * pool.borrowable(beginning);
-    const groups: { rows: number; borrowed: number; places: Place[] }[] = [];
-    for (const [job, { units }] of jobs.entries()) {
-      for (const [part, whole] of units.entries()) {
+    const places = jobs.flatMap(({ units }, job) =>
+      units.flatMap((whole, part) => {
         const unit = partFrom(whole, first);
-        if (!unit) continue;
-        const { rows, borrowed } = unit;
-        this.checkRows(rows);
-        let group = groups.find((open) =>
-          open.rows + rows <= this.most &&
-          (borrowed === 0 || open.borrowed === 0 || open.borrowed + borrowed <= mostBorrowed)
-        );
-        if (!group) groups.push(group = { rows: 0, borrowed: 0, places: [] });
-        group.rows += rows;
-        group.borrowed += borrowed;
-        group.places.push({ job, part, unit });
-      }
-    }
-    return groups.map(({ places }) => places);
+        return unit ? { job, part, unit } : [];
+      })
+    );
+    for (const { unit } of places) this.checkRows(unit.rows);
+    return groupUnits(places, this.#limits, mostBorrowed);
   }
 }
 

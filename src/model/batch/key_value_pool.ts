@@ -132,6 +132,11 @@ export class KeyValuePool implements Disposable {
     this.book.forget(this.#pages);
   }
 
+  /** Takes room for a page of a layer: a buffer cannot be copied to itself. */
+  takePage(): Tensor {
+    return this.#scratch.get("copied page", PAGE_POSITIONS * this.#rowWords);
+  }
+
   /**
    * Copies pages, at once.
    * @throws {GpuMemoryError} when memory runs out: they are not copied
@@ -139,8 +144,7 @@ export class KeyValuePool implements Disposable {
   async copy(copies: readonly PageCopy[]): Promise<void> {
     if (copies.length === 0) return;
     const length = PAGE_POSITIONS * this.#rowWords;
-    // A buffer cannot be copied to itself.
-    const between = this.#scratch.get("copied page", length);
+    const between = this.takePage();
     for (const { k, v } of this.#layers) {
       for (const tensor of [k!, v!]) {
         for (const [from, to] of copies) {

@@ -39,14 +39,17 @@ export class Regions {
     this.#put.set(name, words);
   }
 
+  /** Makes room for the largest data of a region. */
+  reserve(name: string, words: number): void {
+    const place = this.#places.get(name);
+    if (place && place.capacity >= words) return;
+    this.#places.set(name, { first: 0, capacity: roomFor(words, LEAST_WORDS) });
+    this.#lay();
+  }
+
   /** Uploads what was put. @returns the tensor of each region that was put */
   upload({ gpu, scratch }: PredictionContext): (name: string) => Tensor {
-    for (const [name, { length }] of this.#put) {
-      const place = this.#places.get(name);
-      if (place && place.capacity >= length) continue;
-      this.#places.set(name, { first: 0, capacity: roomFor(length, LEAST_WORDS) });
-      this.#lay();
-    }
+    for (const [name, { length }] of this.#put) this.reserve(name, length);
     for (const [name, words] of this.#put) this.#words.set(words, this.#places.get(name)!.first);
     this.#put.clear();
     const tensor = scratch.get("run data", this.#words.length);

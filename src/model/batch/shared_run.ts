@@ -6,22 +6,20 @@ import { type Tensor, upload } from "../../gpu/tensor.ts";
 import { commit, LOG_ENTRY_WORDS } from "../../kernels/commit.ts";
 import { listMasked } from "../../kernels/list_masked.ts";
 import { PREDICTION_WORDS } from "../../kernels/predict.ts";
-import { ASKED_WORDS } from "../../kernels/step_plan.ts";
 import type { RowBatch, RowGroup } from "../forward_pass.ts";
-import { logitsOf } from "../logits.ts";
+import { addLogits } from "../logits.ts";
 import { type PredictionContext, predictionsOf, recordPredictions } from "../prediction_pass.ts";
-import { rankedWords, rankingOf, recordRanking } from "../ranked_pass.ts";
+import { type RankedPlaces, rankedWords, rankingOf, recordRanking } from "../ranked_pass.ts";
+import { Results } from "../results.ts";
 import { answerSampled } from "../sampled_pass.ts";
 import { CanvasKeys } from "./canvas_keys.ts";
 import { commitsOf, type HeadCall, type RunCalls, runCalls } from "./commit_calls.ts";
 import type { Unit, UnitResult } from "./jobs.ts";
 import type { KeyValuePool } from "./key_value_pool.ts";
-import { inParts, type Regions, roomFor } from "./regions.ts";
+import { inParts, type Regions } from "./regions.ts";
+import { askedOf, commitLog, countsOf, finishedOf, runIds } from "./run_memory.ts";
 import { applyRun } from "./run_effects.ts";
 import { type LayoutLists, layRun, type RunLayout } from "./run_layout.ts";
-
-/** Elements that a tensor of a run has at least, so that it seldom grows. */
-const LEAST_ROOM = 64;
 
 /** What a run uses. */
 export interface RunSpace {
@@ -111,11 +109,11 @@ class Recording {
     regions.put("plans", plans);
     regions.put("places", places);
     this.#region = regions.upload(space.context);
-    this.#ids = scratch.get("run ids", roomFor(layout.ids.length, LEAST_ROOM));
+    this.#ids = runIds(scratch, layout.ids.length);
     upload(gpu, this.#ids, layout.ids);
-    this.#finished = scratch.get("finished", roomFor(finished.length, LEAST_ROOM));
+    this.#finished = finishedOf(scratch, finished.length);
     upload(gpu, this.#finished, finished);
-    this.#log = scratch.get("commit log", LOG_ENTRY_WORDS * roomFor(logEntries, LEAST_ROOM));
+    this.#log = commitLog(scratch, logEntries);
     this.#uploadQuestions();
   }
 
@@ -126,44 +124,36 @@ class Recording {
     for (const { scaleNumber, entries } of this.#calls.calls.flat()) {
       most.set(scaleNumber, Math.max(entries, most.get(scaleNumber) ?? 0));
     }
-    for (const [scaleNumber, entries] of most) this.#askedOf(scaleNumber, entries);
+    const { scratch } = this.#space.context;
+    for (const [scaleNumber, entries] of most) askedOf(scratch, scaleNumber, entries);
     for (const { scaleNumber, words } of this.#calls.calls[0] ?? []) {
-      const { asked, rows } = this.#askedOf(scaleNumber, words.entries);
+      const { asked, rows } = askedOf(scratch, scaleNumber, words.entries);
       upload(gpu, asked, words.asked);
       upload(gpu, rows, words.rows);
     }
   }
 
-  #askedOf(
-    scaleNumber: number,
-    entries: number,
-  ): { readonly asked: Tensor; readonly rows: Tensor } {
-    const { scratch } = this.#space.context;
-    return {
-      asked: scratch.get(`asked ${scaleNumber}`, ASKED_WORDS * entries),
-      // Room for a pair each, so that a scale may be any guidance or none.
-      rows: scratch.get(`asked rows ${scaleNumber}`, 2 * entries),
-    };
-  }
-
   /** Runs the passes and reads the results. @returns the number of passes that ran */
   async run(until: AbortSignal | undefined): Promise<number> {
     const { context, readback } = this.#space;
-    const { recorder, scratch, config, family } = context;
+    const { recorder, config, family } = context;
     const { calls, sampled, logits, rankings, logEntries } = this.#calls;
     const questions = (calls[0] ?? []).filter(({ words }) => words.entries > 0);
-    // Answered at once, and read back.
-    const isRead = sampled.length > 0 || logits.length > 0;
+    const follow = sampled.length + logits.length + rankings.length;
     const logWords = LOG_ENTRY_WORDS * logEntries;
-    const alone = questions.length === 1 && logWords === 0 && !isRead && rankings.length === 0;
+    const alone = questions.length === 1 && logWords === 0 && follow === 0;
+    const { embeddingSize } = config;
     const words = questions.reduce((sum, call) => sum + PREDICTION_WORDS * call.words.entries, 0) +
-      rankings.reduce((sum, { question }) => sum + rankedWords(question, config), 0);
+      rankings.reduce((sum, { question }) => sum + rankedWords(question, config), 0) +
+      logits.reduce((sum, { rows }) => sum + embeddingSize * rows.length, 0);
     // Several results are copied into one tensor, to be read back at once.
-    const together = words > 0 && !alone ? scratch.get("run results", logWords + words) : undefined;
+    const together = words > 0 && !alone
+      ? new Results(context, readback, words + logWords)
+      : undefined;
     let from: Tensor | undefined = logWords > 0 ? this.#log : undefined;
-    let end = logWords;
     const ends: number[] = [];
-    const rankedFrom: number[] = [];
+    const logitsFrom: number[] = [];
+    const rankedFrom: RankedPlaces[] = [];
     let ran = 0;
     for (const pass of this.#layout.passes.keys()) {
       if (pass > 0 && until) {
@@ -178,46 +168,47 @@ class Recording {
         const predictions = this.#record(call, hidden);
         const entries = call.words.entries;
         if (entries === 0) continue;
-        ends.push(end);
-        if (together) {
-          const bytes = 4 * PREDICTION_WORDS * entries;
-          recorder.copy(predictions, together.part(end, PREDICTION_WORDS * entries), bytes);
-          end += PREDICTION_WORDS * entries;
-        } else from = predictions;
+        if (together) ends.push(await together.add(predictions, PREDICTION_WORDS * entries));
+        else from = predictions;
       }
       if (pass === 0) {
-        // What is asked next is uploaded to the same places: after what is recorded.
-        if (isRead) recorder.submit();
+        if (sampled.length > 0) recorder.submit();
         for (const { unit, question } of sampled) {
           this.#results[unit] = await answerSampled(context, readback, hidden, question);
         }
-        for (const { unit, rows } of logits) {
-          this.#results[unit] = await logitsOf(context, readback, hidden, rows);
+        // What is asked next is uploaded to the same places: after what is recorded.
+        for (const [i, { rows }] of logits.entries()) {
+          if (i > 0) recorder.submit();
+          logitsFrom.push(await addLogits(context, hidden, rows, together!));
         }
         for (const [i, { question }] of rankings.entries()) {
-          if (i > 0) recorder.submit();
-          rankedFrom.push(end);
-          const words = rankedWords(question, config);
-          recordRanking(context, hidden, question, together!.part(end, words));
-          end += words;
+          if (i > 0 || logits.length > 0) recorder.submit();
+          rankedFrom.push(await recordRanking(context, hidden, question, together!));
         }
       }
-      if (pass > 0 || !isRead) from ??= hidden;
+      if (pass > 0 || sampled.length === 0) from ??= hidden;
     }
-    if (together && logWords > 0) recorder.copy(this.#log, together, 4 * logWords);
-    const source = together ?? from;
+    const logFrom = together ? await together.add(this.#log, logWords) : 0;
     const size = Math.max(4, 4 * (logWords + words));
     // Nothing may be left to read: where each question was answered by itself, or no row ran.
-    const bytes = source ? await readback.read(recorder, source, size) : new ArrayBuffer(size);
+    const bytes = together
+      ? await together.end()
+      : from
+      ? await readback.read(recorder, from, size)
+      : new ArrayBuffer(size);
     for (const [i, { questions: asked }] of questions.entries()) {
       const all = asked.map(({ question }) => question);
-      const found = predictionsOf(bytes, all, config, together ? 4 * ends[i] : 0);
+      const found = predictionsOf(bytes, all, config, 4 * (ends[i] ?? 0));
       asked.forEach(({ unit }, j) => this.#results[unit] = found[j]);
     }
-    rankings.forEach(({ unit, question }, i) => {
-      this.#results[unit] = rankingOf(bytes, question, config, 4 * rankedFrom[i]);
+    logits.forEach(({ unit, rows }, i) => {
+      const count = embeddingSize * rows.length;
+      this.#results[unit] = new Float32Array(bytes, 4 * logitsFrom[i], count);
     });
-    this.#readCommits(new Uint32Array(bytes, 0, logWords), ran);
+    rankings.forEach(({ unit, question }, i) => {
+      this.#results[unit] = rankingOf(bytes, question, config, rankedFrom[i]);
+    });
+    this.#readCommits(new Uint32Array(bytes, 4 * logFrom, logWords), ran);
     return ran;
   }
 
@@ -252,11 +243,11 @@ class Recording {
   #record(call: HeadCall, hidden: Tensor): Tensor {
     const { context } = this.#space;
     const { recorder, scratch } = context;
-    const { asked, rows } = this.#askedOf(call.scaleNumber, call.entries);
+    const { asked, rows } = askedOf(scratch, call.scaleNumber, call.entries);
     const plans = this.#region("plans");
     const places = this.#region("places");
     const count = call.committing.length;
-    const counts = scratch.get("counts", roomFor(count, LEAST_ROOM));
+    const counts = countsOf(scratch, count);
     const shared = {
       count,
       placeOffset: call.placeOffset,

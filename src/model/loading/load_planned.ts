@@ -72,14 +72,9 @@ async function loadOnce(
     const plan = await planMemory(gpu, { ...request, available });
     onPlan?.(plan);
     const tiles = tuned && tileLookup(tuned, gpu);
-    const { shared, context } = plan;
-    const options = ({ folder, choice }: ModelMemory): LoadModelOptions => ({
-      // A draft's passes are planned with as many rows as one answer has.
-      shared: {
-        pages: shared.pages,
-        statePages: shared.statePages,
-        rows: folder === plan.target.folder ? shared.rows : Math.min(shared.rows, context),
-      },
+    const { context } = plan;
+    const options = ({ folder, choice, rows }: ModelMemory): LoadModelOptions => ({
+      shared: { pages: plan.shared.pages, statePages: plan.shared.statePages, rows },
       precision: precisionOf(choice, request, readConfig(folder)),
       context,
       kvCache: request.kvCache,

@@ -1,6 +1,6 @@
 /** The memory that each precision takes at several context lengths, for a user to choose from. */
 
-import type { DeviceLimits } from "./dry_run.ts";
+import type { DeviceLimits } from "./counting_gpu.ts";
 import { attempt } from "./memory_plan.ts";
 import { KnownMemory } from "./model_memory.ts";
 import type { PlanRequest, WeightChoice } from "./plan_request.ts";

@@ -3,18 +3,19 @@
  * device that counts bytes instead of computing. Weights are not read.
  */
 
-import type { Canvas, ForwardInput, TokenChoice } from "../../denoise/predictor.ts";
-import type { Gpu } from "../../gpu/device.ts";
+import type { Canvas, TokenChoice } from "../../denoise/predictor.ts";
 import type { Element } from "../../gpu/kernel.ts";
 import { Recorder } from "../../gpu/recorder.ts";
-import { TEXEL_BYTES } from "../../gpu/texels.ts";
 import type { WeightMatrix } from "../../kernels/weight_matrix.ts";
 import { bytesPerColumn } from "../../quant/scheme.ts";
 import type { Checkpoint } from "../../weights/checkpoint.ts";
 import type { TensorSlice } from "../../weights/safetensors.ts";
 import type { ModelConfig } from "../loading/config.ts";
+import { CountedMemory, countingGpu, type DeviceLimits } from "./counting_gpu.ts";
 import { familyOf } from "../family.ts";
-import type { LayerWeights, ModelWeights } from "../forward_pass.ts";
+import { plannedLimits } from "../batch/run_limits.ts";
+import { LOGIT_ROWS } from "../logits.ts";
+import { type LayerWeights, type ModelWeights, mostRows } from "../forward_pass.ts";
 import { Model } from "../model.ts";
 import { TRIES } from "../ranked_pass.ts";
 import { type WeightPrecision, WeightUpload } from "../loading/upload.ts";
@@ -36,26 +37,6 @@ const CHOICE: TokenChoice = {
 const MOST_BIASES = 300;
 /** Most likeliest tokens that a request reports at a position. */
 const MOST_LIKELIEST = 20;
-
-/** What a memory plan depends on of a device; the rows of matrix units take memory. */
-export type DeviceLimits =
-  & Pick<Gpu, "name" | "limits" | "features" | "rowForm" | "checkBufferSize">
-  & Partial<Pick<Gpu, "matrixUnits">>;
-
-/** An unknown device: it has f16, and limits that nothing reaches. */
-export const UNLIMITED: DeviceLimits = {
-  name: "an unknown adapter",
-  rowForm: "uniform",
-  features: ["shader-f16"],
-  limits: {
-    maxBufferSize: 2 ** 52,
-    maxStorageBufferBindingSize: 2 ** 52,
-    maxComputeWorkgroupsPerDimension: 2 ** 52,
-    minUniformBufferOffsetAlignment: 256,
-    minStorageBufferOffsetAlignment: 256,
-  } as GPUSupportedLimits,
-  checkBufferSize() {},
-};
 
 /** A weight matrix as it would lie on the GPU. */
 export interface PlannedMatrix {
@@ -97,10 +78,15 @@ export interface AnswerShape {
   /** Type that they are kept in; default: f16 if the device has it, else f32. */
   readonly kvCache?: Element;
   /**
-   * States that are also verified in one batch (default none). A model that verifies also answers with
-   * sampling, log-probabilities and constraints.
+   * Requests that share its passes (default none): with them the most is counted that any mix of
+   * requests takes.
    */
-  readonly states?: number;
+  readonly shared?: {
+    /** Rows of a pass. */
+    readonly rows: number;
+    /** Whether the model is only asked for guesses: no log-probabilities, and no constraints. */
+    readonly isDraft: boolean;
+  };
 }
 
 /**
@@ -146,13 +132,11 @@ export async function dryRun(
         [],
         undefined,
         request.kvCache,
+        request.shared && { rows: request.shared.rows },
       );
       const canvas = await openedCanvas(model, request);
-      // The canvas stays open, as it is while a strategy verifies states.
-      if (request.states) {
-        await model.predict(states(config, request, request.states));
-        await sampled(model, request, request.states);
-      }
+      // The canvas stays open, as it is while others are answered.
+      if (request.shared) await sharePasses(model, request.shared);
       const bytes = memory.bytes - weightBytes;
       canvas.destroy();
       return bytes;
@@ -187,145 +171,66 @@ async function openedCanvas(model: Model, request: AnswerShape): Promise<Canvas>
   return canvas;
 }
 
-/** Inputs such as a strategy with proposals verifies. */
-function states(config: ModelConfig, request: AnswerShape, count: number): ForwardInput[] {
-  const { promptTokens, maxTokens, blockLength } = request;
-  const ids = idsOf(config, request);
-  const positions = Uint32Array.from(
-    { length: Math.min(blockLength, maxTokens) },
-    (_, i) => promptTokens + i,
-  );
-  return Array.from({ length: count }, () => ({ ids, positions, choice: CHOICE }));
-}
-
 /**
- * Passes whose logits are stored: with every sampling field and log-probabilities, and of constrained
- * answers. Of these `count` share a pass: their rankings are in memory together, their logits are not.
+ * Passes that ask for the most that any mix of requests does: as many rows, all of them asked, and one
+ * question of each kind at all positions of a context, with every sampling field. Questions of the other
+ * requests take the same scratch memory in turn.
  */
-async function sampled(model: Model, request: AnswerShape, count: number): Promise<void> {
-  const [input] = states(model.config, request, 1);
-  const tokens = Math.min(model.config.embeddingSize, MOST_BIASES + input.ids.length);
+async function sharePasses(
+  model: Model,
+  { rows, isDraft }: NonNullable<AnswerShape["shared"]>,
+): Promise<void> {
+  const { gpu, config } = model;
+  const { maskTokenId, maxSequenceLength: context, embeddingSize } = config;
+  const inputOf = (length: number, guided = false) => {
+    const ids = new Uint32Array(length).fill(maskTokenId);
+    const guidance = guided ? { scale: 1, unconditionalIds: ids } : undefined;
+    return { ids, positions: Uint32Array.from(ids.keys()), guidance };
+  };
+  const device = mostRows(gpu, config);
+  const plain = inputOf(context);
+  // Where a device has no room for both sequences, requests with guidance are shorter.
+  const half = Math.floor(device / 2);
+  const guided = inputOf(Math.max(1, Math.min(context, half)), true);
   const changes = Array.from(
-    { length: tokens },
+    { length: Math.min(embeddingSize, MOST_BIASES + context) },
     (_, token) => ({ token, repetition: 1, offset: 0 }),
   );
-  const sampling = { topK: 2, topP: 0.5, minP: 0.5, changes, likeliest: MOST_LIKELIEST };
+  const likeliest = isDraft ? undefined : MOST_LIKELIEST;
+  const sampling = { topK: 2, topP: 0.5, minP: 0.5, changes, likeliest };
   const choice = { ...CHOICE, sampling };
-  await model.predict([{ ...input, choice }]);
-  const jobs = Array.from({ length: count }, () => model.rankJob(input, choice, TRIES));
-  await model.runTogether(jobs, 1);
+  for (const input of [plain, guided]) {
+    const own = input.ids.length * (input.guidance ? 2 : 1);
+    const inputs = Array.from({ length: Math.floor(rows / own) }, () => input);
+    const rest = input.guidance ? (rows % own) >> 1 : rows % own;
+    if (rest > 0) inputs.push(inputOf(rest, input === guided));
+    await model.predict(inputs.map((input) => ({ ...input, choice: CHOICE })));
+    await model.predict([{ ...input, choice: CHOICE }]);
+    await model.predict([{ ...input, choice }]);
+    if (isDraft) continue;
+    const some = input.positions.subarray(0, LOGIT_ROWS);
+    for (const [positions, k] of [[some, 1], [some.subarray(0, 1), embeddingSize]] as const) {
+      await model.topTokens({ ...input, positions }, k);
+    }
+  }
+  // The widest pass of one request, and with shadows.
+  const widest = Math.min(device, plannedLimits(context, rows).rows);
+  const shadows = guided.positions.subarray(0, (widest >> 1) - guided.ids.length);
+  await model.predict([{ ...guided, shadows, choice: CHOICE }]);
+  if (!isDraft) {
+    // Rows of one piece have their best tokens in memory together; all of them are listed.
+    await model.rankAt(
+      { ...plain, positions: plain.positions.slice(0, LOGIT_ROWS) },
+      choice,
+      TRIES,
+    );
+    await model.rankAt(plain, CHOICE, 1);
+  }
+  await model.takeRunMemory(isDraft);
 }
 
 function idsOf(config: ModelConfig, { promptTokens, maxTokens }: AnswerShape): Uint32Array {
   return new Uint32Array(promptTokens + maxTokens).fill(config.maskTokenId, promptTokens);
-}
-
-/** Adds a size. @returns takes it away again, once */
-function counted(size: number, add: (bytes: number) => void): () => void {
-  add(size);
-  let live = true;
-  return () => {
-    if (live) add(-size);
-    live = false;
-  };
-}
-
-/** Counts the memory that is allocated. */
-class CountedMemory {
-  /** Bytes of all buffers and textures that live on the GPU. */
-  bytes = 0;
-  /** Peak of buffers that the host writes, plus bytes written since the last wait for the GPU. */
-  mostHostBytes = 0;
-  #hostBytes = 0;
-  #inFlight = 0;
-
-  createBuffer({ size, usage }: GPUBufferDescriptor): GPUBuffer {
-    const destroy = counted(size, (bytes) => {
-      if (usage & GPUBufferUsage.MAP_WRITE) this.#onHost(bytes, 0);
-      else this.bytes += bytes;
-    });
-    // Readbacks give zeros, so nothing is committed.
-    const mapAsync = () => {
-      this.wait();
-      return Promise.resolve();
-    };
-    const mapping = { mapAsync, unmap() {} };
-    const getMappedRange = (_offset: number, length: number) => new ArrayBuffer(length);
-    return { size, destroy, getMappedRange, ...mapping } as unknown as GPUBuffer;
-  }
-
-  /** All texels are of 16 bytes. */
-  createTexture({ size }: GPUTextureDescriptor): GPUTexture {
-    const texels = [...size as Iterable<number>].reduce((product, side) => product * side, 1);
-    const destroy = counted(TEXEL_BYTES * texels, (bytes) => this.bytes += bytes);
-    return { createView: () => ({}), destroy } as unknown as GPUTexture;
-  }
-
-  write(bytes: number): void {
-    this.#onHost(0, bytes);
-  }
-
-  wait(): void {
-    this.#inFlight = 0;
-  }
-
-  #onHost(mapped: number, written: number): void {
-    this.#hostBytes += mapped;
-    this.#inFlight += written;
-    this.mostHostBytes = Math.max(this.mostHostBytes, this.#hostBytes + this.#inFlight);
-  }
-}
-
-/** A `Gpu` whose device counts allocations in `memory` and does nothing else. */
-function countingGpu(
-  memory: CountedMemory,
-  { name, limits, features, rowForm, checkBufferSize, matrixUnits }: DeviceLimits,
-): Gpu {
-  const nothing = () => ({});
-  const queue = {
-    writeBuffer(_to: GPUBuffer, _at: number, data: ArrayBufferView, _from = 0, bytes?: number) {
-      memory.write(bytes ?? data.byteLength);
-    },
-    submit() {},
-    onSubmittedWorkDone() {
-      memory.wait();
-      return Promise.resolve();
-    },
-  };
-  const pass = { setPipeline() {}, setBindGroup() {}, dispatchWorkgroups() {}, end() {} };
-  const device = {
-    queue,
-    createBuffer: (descriptor: GPUBufferDescriptor) => memory.createBuffer(descriptor),
-    createTexture: (descriptor: GPUTextureDescriptor) => memory.createTexture(descriptor),
-    createShaderModule: nothing,
-    createBindGroupLayout: nothing,
-    createPipelineLayout: nothing,
-    createComputePipeline: nothing,
-    createBindGroup: nothing,
-    createCommandEncoder: () => ({
-      beginComputePass: () => pass,
-      copyBufferToBuffer() {},
-      copyBufferToTexture() {},
-      finish: nothing,
-    }),
-  };
-  return {
-    device: device as unknown as GPUDevice,
-    name,
-    identity: "",
-    limits,
-    subgroups: false,
-    rowForm,
-    matrixUnits,
-    features,
-    native: false,
-    software: false,
-    directives: "",
-    throwIfFaulty() {},
-    forgetOutOfMemory() {},
-    checkBufferSize,
-    [Symbol.dispose]() {},
-  };
 }
 
 /** A stream that allocates its buffers but does not read the checkpoint's data. */

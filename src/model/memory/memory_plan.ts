@@ -8,7 +8,7 @@ import { PAGE_POSITIONS } from "../batch/page_book.ts";
 import { keptElement } from "../kv_cache.ts";
 import { limitContext } from "../loading/config.ts";
 import { binarySize } from "./binary_size.ts";
-import type { DeviceLimits } from "./dry_run.ts";
+import type { DeviceLimits } from "./counting_gpu.ts";
 import { fittingOptions, LEAST_CONTEXT, longestContext } from "./fitting_options.ts";
 import { bytesOf, KnownMemory, type ModelMemory } from "./model_memory.ts";
 import { isStored, type Pair, type PlanRequest, type WeightChoice } from "./plan_request.ts";

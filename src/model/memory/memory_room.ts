@@ -7,7 +7,8 @@ import type { Element } from "../../gpu/kernel.ts";
 import { freeHostBytes } from "./host_memory.ts";
 import { bytesOf, type ModelBytes } from "./model_memory.ts";
 import { binarySize } from "./binary_size.ts";
-import { type DeviceLimits, dryRun } from "./dry_run.ts";
+import type { DeviceLimits } from "./counting_gpu.ts";
+import { dryRun } from "./dry_run.ts";
 import { checkTensors } from "../loading/tensors.ts";
 import type { WeightPrecision } from "../loading/upload.ts";
 

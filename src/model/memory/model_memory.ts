@@ -3,11 +3,12 @@
 import { type Checkpoint, openCheckpoint } from "../../weights/checkpoint.ts";
 import { limitContext, type ModelConfig, readConfig } from "../loading/config.ts";
 import { checkTensors } from "../loading/tensors.ts";
-import { type DeviceLimits, type DryRun, dryRun } from "./dry_run.ts";
+import type { DeviceLimits } from "./counting_gpu.ts";
+import { type AnswerShape, type DryRun, dryRun } from "./dry_run.ts";
 import { pagesFor } from "../batch/page_book.ts";
 import type { PlanRequest, WeightChoice } from "./plan_request.ts";
 import { precisionOf } from "./precision.ts";
-import { pageBytes, statePages, statesOf } from "./shared_plan.ts";
+import { pageBytes, sharedRows, statePages } from "./shared_plan.ts";
 
 /** Bytes of one model on the GPU. */
 export interface ModelMemory {
@@ -23,12 +24,14 @@ export interface ModelMemory {
   readonly activations: number;
   /** Bytes in use only while loading. */
   readonly staging: number;
+  /** Rows of a shared pass. */
+  readonly rows: number;
   /** Bytes of a page of keys and values. */
   readonly page: number;
 }
 
 /** The bytes of a model without its name and choice. */
-export type ModelBytes = Omit<ModelMemory, "folder" | "choice" | "page">;
+export type ModelBytes = Omit<ModelMemory, "folder" | "choice" | "rows" | "page">;
 
 /** Peak of the bytes in use: models are loaded one after another, then all are used together. */
 export function bytesOf(models: readonly ModelBytes[]): number {
@@ -100,9 +103,13 @@ export class KnownMemory implements Disposable {
       precision,
     );
     const page = pageBytes(this.#device, own, question.kvCache);
-    const { activations, cache } = await answerMemory(loaded, context, isDraft, question, page);
+    const most = sharedRows(context, question.batchRows);
+    // A draft's passes have as many rows as one answer, at most.
+    const rows = isDraft ? Math.min(most, context) : most;
+    const shared = { rows, isDraft };
+    const { activations, cache } = await answerMemory(loaded, context, shared, question, page);
     const { weightBytes: weights, loadingBytes: staging } = loaded;
-    return { folder, choice, weights, cache, activations, staging, page };
+    return { folder, choice, weights, cache, activations, staging, rows, page };
   }
 
   #checkpoint(folder: string, config: ModelConfig): Checkpoint {
@@ -122,11 +129,11 @@ export class KnownMemory implements Disposable {
   }
 }
 
-/** Memory of an answer at the context length. A draft verifies nothing. */
+/** Memory of answers up to the context length. A draft verifies nothing. */
 async function answerMemory(
   planned: DryRun,
   context: number,
-  isDraft: boolean,
+  shared: NonNullable<AnswerShape["shared"]>,
   request: MemoryQuestion,
   page: number,
 ): Promise<{ readonly activations: number; readonly cache: number }> {
@@ -136,17 +143,9 @@ async function answerMemory(
     maxTokens,
     blockLength: Math.min(request.answer.blockLength, maxTokens),
   };
-  const states = isDraft ? undefined : statesOf(request, context);
-  const activations = await planned.activationBytes({ ...shape, states });
+  const activations = await planned.activationBytes({ ...shape, shared });
   if (!request.cache) return { activations, cache: 0 };
-  if (isDraft) return { activations, cache: pagesFor(context) * page };
-  const kept = await planned.activationBytes({
-    ...shape,
-    states,
-    cache: true,
-    kvCache: request.kvCache,
-  });
   // States have keys and values of their own while they are verified.
-  const ofStates = statePages(request, context) * page;
-  return { activations, cache: kept - activations + ofStates };
+  const ofStates = shared.isDraft ? 0 : statePages(request, context);
+  return { activations, cache: (pagesFor(context) + ofStates) * page };
 }

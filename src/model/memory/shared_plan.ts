@@ -37,13 +37,13 @@ export function pageBytes(
   return 2 * config.layers * PAGE_POSITIONS * row;
 }
 
-/** Rows that a shared pass may have: those of one answer, or more where that takes no more memory. */
+/** Rows that a shared pass may have: those of one answer, or of a round of states of a short one. */
 export function sharedRows(context: number, asked: number | undefined): number {
   return Math.max(context, asked ?? Math.min(SHARED_ROWS, STATES * context));
 }
 
 /** States that one answer at the context length may have verified in a pass. */
-export function statesOf({ batchRows }: Pick<PlanRequest, "batchRows">, context: number): number {
+function statesOf({ batchRows }: Pick<PlanRequest, "batchRows">, context: number): number {
   return Math.max(STATES, Math.ceil(sharedRows(context, batchRows) / context));
 }
 

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { GpuError } from "../../../src/gpu/device.ts";
 import { checkRoom } from "../../../src/model/memory/memory_room.ts";
-import { UNLIMITED } from "../../../src/model/memory/dry_run.ts";
+import { UNLIMITED } from "../../../src/model/memory/counting_gpu.ts";
 import { syntheticModel } from "../../../src/model/synthetic/synthetic.ts";
 import { SYNTHETIC_SHAPES } from "../../../src/model/synthetic/synthetic_shape.ts";
 import { quantised } from "../../../src/quant/scheme.ts";
