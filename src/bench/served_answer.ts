@@ -13,6 +13,8 @@ export interface ServedAnswer {
   readonly tokens: number;
   /** Forward passes of the target that it asked for. */
   readonly forwards: number;
+  /** Steps by each choice of `auto`. */
+  readonly choices: Readonly<Record<string, number>>;
   /** Two answers with equal ones have the same text and commits, bits of confidences included. */
   readonly bits: string;
 }
@@ -43,6 +45,7 @@ export async function serveAnswer(
       canvasTokens,
       tokens: usage.completionTokens,
       forwards: stats.forwards,
+      choices: stats.choices ?? {},
       bits: `${text}\n${bitsOf(request, commits, usage.completionTokens)}`,
     };
   }

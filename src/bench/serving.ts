@@ -61,6 +61,8 @@ export interface ServedRound {
   /** Requests and rows in a pass of the target, on average. */
   readonly requestsPerPass: number;
   readonly rowsPerPass: number;
+  /** Steps by each choice of `auto`. */
+  readonly choices: Readonly<Record<string, number>>;
 }
 
 /** What a number of clients came to. */
@@ -240,8 +242,20 @@ async function serveAll(
       firstMillisecondsOf95: sumOf95(firsts),
       totalMilliseconds: spreadOf(answers.map(({ totalMilliseconds }) => totalMilliseconds)),
       ...perPass(before, engine.load),
+      choices: sumsOf(answers.map(({ choices }) => choices)),
     },
   };
+}
+
+/** Sums by name. */
+export function sumsOf(
+  all: readonly Readonly<Record<string, number>>[],
+): Readonly<Record<string, number>> {
+  const sums: Record<string, number> = {};
+  for (const [name, count] of all.flatMap((one) => Object.entries(one))) {
+    sums[name] = (sums[name] ?? 0) + count;
+  }
+  return sums;
 }
 
 function perPass(before: LoadFigures, after: LoadFigures) {

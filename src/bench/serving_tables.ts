@@ -1,12 +1,20 @@
 /** The report of `unmask bench serving` as tables. */
 
 import { NO_CACHE } from "../denoise/cache_plan.ts";
-import { strategyOf } from "../denoise/strategy.ts";
+import { QUALITIES, strategyOf } from "../denoise/strategy.ts";
 import { FittedTable } from "./fitted_table.ts";
 import type { SharedStep, StepKind } from "./shared_pass.ts";
-import type { ServedLevel, ServedSetting, ServingBench, Spread } from "./serving.ts";
+import {
+  type ServedLevel,
+  type ServedSetting,
+  type ServingBench,
+  type Spread,
+  sumsOf,
+} from "./serving.ts";
+import { isAuto, mayChoose } from "./strategies.ts";
 
 const spread = ({ p50, p95 }: Spread) => `${p50.toFixed(0)}, ${p95.toFixed(0)}`;
+const clientsOf = (count: number) => count === 1 ? "1 client" : `${count} clients`;
 const times = (ratio: number) => `${ratio.toFixed(2)} x`;
 
 /** The tables, and the sentences between them. */
@@ -14,6 +22,13 @@ export function servingTables(bench: ServingBench): string {
   return [
     `${servedTable(bench)}`,
     ...bench.settings.map((setting) => settingSentence(bench, setting)),
+    ...bench.settings.flatMap(choiceSentences),
+    ...autoComparisons(bench).map(({ concurrency, name, best, ratio }) =>
+      `${name}, ${clientsOf(concurrency)}: ${
+        (100 * ratio).toFixed(0)
+      }% of the tokens/s of the best ` +
+      `fixed strategy, ${best}`
+    ),
     `${bench.model} on ${bench.adapter}; ${bench.requests} requests by each number of clients, the ` +
     `fastest of ${bench.rounds} rounds, in which all take their turns`,
     `${passTable(bench)}`,
@@ -53,10 +68,10 @@ export function leastFirstToAlone(
 
 /**
  * The kinds of steps that bound a setting. With a cache some steps run whole sequences and the others
- * blocks: the kind that gains more bounds both. Unknown where a draft has passes too.
+ * blocks: the kind that gains more bounds both. Unknown where a draft has passes too, or may have.
  */
 function boundsOf({ strategy, cache = NO_CACHE }: ServedSetting): readonly StepKind[] | undefined {
-  if (strategyOf(strategy).needsDraft) return undefined;
+  if (strategy === "auto" || strategyOf(strategy).needsDraft) return undefined;
   return cache === NO_CACHE ? ["whole"] : ["whole", "block"];
 }
 
@@ -123,6 +138,45 @@ function settingSentence(bench: ServingBench, setting: ServedSetting): string {
     times(least)
   }, by ` +
     "the work before it and what shared steps gain";
+}
+
+/** What auto chose, all rounds together. */
+function choiceSentences({ name, levels }: ServedSetting): string[] {
+  return levels.flatMap(({ concurrency, rounds }) => {
+    const choices = Object.entries(sumsOf(rounds.map(({ choices }) => choices)));
+    if (choices.length === 0) return [];
+    const told = choices.toSorted(([, a], [, b]) => b - a)
+      .map(([choice, steps]) => `${choice} (${steps} steps)`);
+    return [`${name}, ${clientsOf(concurrency)}, chose ${told.join("; ")}`];
+  });
+}
+
+/** Speed of auto by so many clients, to that of the fastest strategy that it may choose. */
+export interface ServedComparison {
+  readonly name: string;
+  readonly concurrency: number;
+  readonly best: string;
+  /** Tokens a second to those of the best. */
+  readonly ratio: number;
+}
+
+/** Compares each quality of auto with the fixed strategies of the same run. */
+export function autoComparisons({ settings }: Pick<ServingBench, "settings">): ServedComparison[] {
+  return QUALITIES.flatMap((quality) => {
+    const auto = settings.find((setting) => isAuto(setting, quality));
+    const fixed = settings.filter((setting) => mayChoose(quality, setting));
+    if (!auto || fixed.length === 0) return [];
+    return auto.levels.map(({ concurrency, tokensPerSecond }, level) => {
+      const speed = ({ levels }: ServedSetting) => levels[level].tokensPerSecond;
+      const best = fixed.reduce((a, b) => speed(b) > speed(a) ? b : a);
+      return {
+        name: auto.name,
+        concurrency,
+        best: best.name,
+        ratio: tokensPerSecond / speed(best),
+      };
+    });
+  });
 }
 
 function passTable({ passes, shared, typicalRows }: ServingBench): FittedTable {

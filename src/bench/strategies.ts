@@ -50,6 +50,16 @@ const ALLOWED: Readonly<Record<Quality, (setting: Setting) => boolean>> = {
   fast: () => true,
 };
 
+/** Whether a setting is auto of a quality. */
+export function isAuto({ strategy, quality = EXACT, constraint }: Setting, of: Quality): boolean {
+  return strategy === "auto" && quality === of && !constraint;
+}
+
+/** Whether a setting is a fixed strategy that auto of a quality may choose. */
+export function mayChoose(quality: Quality, setting: Setting): boolean {
+  return setting.strategy !== "auto" && !setting.constraint && ALLOWED[quality](setting);
+}
+
 /** Figures of one setting over all prompts. */
 export interface StrategyReport extends Setting {
   readonly name: string;
@@ -228,11 +238,8 @@ function speed({ totals }: StrategyReport): number {
 /** Compares every quality of auto that was measured with the best fixed strategy. */
 export function comparisons(reports: readonly StrategyReport[]): AutoComparison[] {
   return QUALITIES.flatMap((quality) => {
-    const allows = ALLOWED[quality];
-    const auto = reports.find((one) =>
-      one.strategy === "auto" && (one.quality ?? EXACT) === quality
-    );
-    const fixed = reports.filter((one) => one.strategy !== "auto" && allows(one));
+    const auto = reports.find((one) => isAuto(one, quality));
+    const fixed = reports.filter((one) => mayChoose(quality, one));
     if (!auto || fixed.length === 0) return [];
     const best = fixed.reduce((a, b) => speed(b) > speed(a) ? b : a);
     return [{ quality, best: best.name, ratio: speed(auto) / speed(best) }];

@@ -2,11 +2,11 @@
 
 import {
   chosenCurves,
-  printSimulation,
   simulate,
-  type SimulatedCurve,
+  type SimulatedLoads,
   type SimulationReport,
 } from "../bench/simulation/simulate.ts";
+import { printSimulation } from "../bench/simulation/simulation_tables.ts";
 import { WAYS } from "../bench/simulation/ways.ts";
 import { ARRIVALS, type Arrivals } from "../bench/simulation/arrivals.ts";
 import type { LoadOutcome } from "../bench/simulation/simulated_load.ts";
@@ -29,26 +29,26 @@ export async function runSimulation(flags: SimulateFlags): Promise<SimulationRep
   const report = simulate(chosenCurves(flags.only));
   printSimulation(report);
   if (flags.picture) {
-    const [curve] = report.curves;
+    const [{ loads: [loads], ...curve }] = report.curves;
     using gpu = await openDevice(deviceOf(flags));
     const title = `${curve.model}, ${curve.device}`;
-    await Deno.writeFile(flags.picture, pngOf(await drawChart(gpu, title, loadPanels(curve))));
+    await Deno.writeFile(flags.picture, pngOf(await drawChart(gpu, title, loadPanels(loads))));
   }
   return report;
 }
 
 /** Latencies and answers against load, one line a way. */
-export function loadPanels(curve: SimulatedCurve): readonly Panel[] {
+export function loadPanels(loads: SimulatedLoads): readonly Panel[] {
   const seconds = (of: (outcome: LoadOutcome) => number, label: string) =>
     ARRIVALS.map((arrivals) =>
-      panel(curve, arrivals, (one) => of(one) / 1000, `${label}, ${arrivals}`)
+      panel(loads, arrivals, (one) => of(one) / 1000, `${label}, ${arrivals}`)
     );
   const [poisson] = ARRIVALS;
   return [
     ...seconds(({ firstText }) => firstText.p95, "simulated seconds to the first text, p95"),
     ...seconds(({ total }) => total.p95, "simulated seconds to the whole answer, p95").slice(0, 1),
     panel(
-      curve,
+      loads,
       poisson,
       ({ answersPerSecond }) => answersPerSecond,
       `simulated answers/s, ${poisson}`,
@@ -57,12 +57,12 @@ export function loadPanels(curve: SimulatedCurve): readonly Panel[] {
 }
 
 function panel(
-  { loads, capacity }: SimulatedCurve,
+  { points: all, capacity }: SimulatedLoads,
   arrivals: Arrivals,
   of: (outcome: LoadOutcome) => number,
   label: string,
 ): Panel {
-  const points = loads.filter((point) => point.arrivals === arrivals && point.load !== undefined);
+  const points = all.filter((point) => point.arrivals === arrivals && point.load !== undefined);
   const curves = WAYS.map(({ name }, i) => ({
     label: name,
     colour: CURVE_COLOURS[[4, 1, 2][i]],

@@ -11,6 +11,7 @@ import {
 } from "../../src/bench/serving.ts";
 import { serveAnswer } from "../../src/bench/served_answer.ts";
 import {
+  autoComparisons,
   leastFirstToAlone,
   possibleGain,
   servingTables,
@@ -37,7 +38,7 @@ Deno.test("a spread is by nearest rank", () => {
   assertEquals([sumOf95(twenty), sumOf95([7, 1])], [19 * 10, 8]);
 });
 
-function round(seconds: number, first: number): ServedRound {
+function round(seconds: number, first: number, choices = {}): ServedRound {
   const spread = { p50: first / 2, p95: first };
   return {
     seconds,
@@ -48,6 +49,7 @@ function round(seconds: number, first: number): ServedRound {
     totalMilliseconds: spread,
     requestsPerPass: 1,
     rowsPerPass: 80,
+    choices,
   };
 }
 
@@ -121,6 +123,36 @@ Deno.test("what was gained is held against what shared steps could gain", () => 
     [1, 1.5],
     [1, 1.5],
   ]);
+});
+
+Deno.test("auto is held against the fastest strategy of its kind, and its choices are told", () => {
+  const report = bench(LEVELS);
+  const [auto, lossless] = chosenSettings(["auto", "lossless"]).toSorted((a, b) =>
+    a.strategy < b.strategy ? -1 : 1
+  );
+  const told = report.settings[0];
+  const levels = levelsOf([1, 4], [
+    [round(4, 90), round(4, 90)],
+    [round(5, 90, { plain: 3, "self 2": 9 }), round(3, 90, { plain: 5 })],
+  ], 12);
+  const quick = levelsOf([1, 4], [[round(2, 9)], [round(6, 9)]], 12);
+  const settings = [
+    ...report.settings,
+    { ...told, ...lossless, name: "lossless", levels: quick },
+    { ...told, ...auto, name: "auto", levels },
+  ];
+  // The cached one is not of its kind.
+  assertEquals(autoComparisons({ settings }), [
+    { name: "auto", concurrency: 1, best: "lossless", ratio: 2 / 4 },
+    { name: "auto", concurrency: 4, best: "plain", ratio: 4 / 3 },
+  ]);
+  const text = servingTables({ ...report, settings });
+  for (
+    const part of [
+      "auto, 4 clients, chose self 2 (9 steps); plain (8 steps)",
+      "auto, 1 client: 50% of the tokens/s of the best fixed strategy, lossless",
+    ]
+  ) assertEquals(text.includes(part), true, `${part}\n${text}`);
 });
 
 function engineOf(commits: readonly Partial<CommittedToken>[]): Pick<Engine, "generate"> {

@@ -1,7 +1,7 @@
 /** `unmask bench simulate`: ways to serve many requests, compared under simulated load. */
 
 import { CostCurve } from "../../engine/batching/cost_curve.ts";
-import { FittedTable } from "../fitted_table.ts";
+import type { PassModel } from "../../engine/batching/policy.ts";
 import { ARRIVALS, type Arrivals, arrivalTimes } from "./arrivals.ts";
 import {
   ANSWERS_SOURCE,
@@ -15,8 +15,8 @@ import { ONE_AT_A_TIME, SHARED_PASSES, WAYS } from "./ways.ts";
 
 /** Requests a second, in multiples of what one at a time can answer. */
 export const LOADS: readonly number[] = [0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 2.5, 3];
-/** Those of the table; of bursts, fewer. */
-const SHOWN: Readonly<Record<Arrivals, readonly (number | undefined)[]>> = {
+/** Those of the tables; of bursts, fewer. */
+export const SHOWN: Readonly<Record<Arrivals, readonly (number | undefined)[]>> = {
   poisson: [0.5, 1, 1.5, 3, undefined],
   bursty: [0.5, 1],
 };
@@ -26,7 +26,7 @@ const MOST_PER_SECOND = 1000;
 const REQUESTS = 600;
 const LEAST_SECONDS = 30;
 /** Clients of the comparison at full load, and their requests. */
-const CLIENTS = 16;
+export const CLIENTS = 16;
 const CLIENT_REQUESTS = 320;
 
 /** Rows of the steps of answers that are nothing but steps against kept keys. */
@@ -53,13 +53,20 @@ export interface ClientsPoint {
   readonly bound: number;
 }
 
+/** All loads of some answers, mixed. */
+export interface SimulatedLoads {
+  readonly answers: string;
+  /** Answers a second, one at a time. */
+  readonly capacity: number;
+  readonly points: readonly SimulatedPoint[];
+}
+
 /** All of one curve. */
 export interface SimulatedCurve extends RecordedCurve {
   readonly name: string;
-  /** Answers a second, one at a time. */
-  readonly capacity: number;
   readonly clients: readonly ClientsPoint[];
-  readonly loads: readonly SimulatedPoint[];
+  /** Of the target's answers, and of those with a draft. */
+  readonly loads: readonly SimulatedLoads[];
 }
 
 /** The report that `--json` writes. */
@@ -101,60 +108,97 @@ export function simulate(
   return { answers: ANSWERS_SOURCE, server: SIMULATED_SERVER, curves };
 }
 
+/** Answers that are simulated together. */
+interface AnswerGroup {
+  readonly setting: string;
+  readonly answers: readonly RecordedAnswer[];
+}
+
 function simulatedCurve(
   name: string,
   recorded: RecordedCurve,
   { loads: multiples = LOADS, requests = REQUESTS, leastSeconds = LEAST_SECONDS }: SimulationSize,
   seed: number,
 ): SimulatedCurve {
-  const server = { ...SIMULATED_SERVER, curve: CostCurve.from(recorded.points) };
-  const settings = [...new Set(RECORDED_ANSWERS.map(({ setting }) => setting))];
-  const ofSettings = settings.map((setting) => ({
-    setting,
-    answers: RECORDED_ANSWERS.filter((answer) => answer.setting === setting),
-  }));
-  const steps = STEP_ROWS.map((rows) => ({
+  const curves = {
+    target: CostCurve.from(recorded.points),
+    draft: CostCurve.from(recorded.draft.points),
+  };
+  const server = { ...SIMULATED_SERVER, curves };
+  const mixes = mixedAnswers();
+  const clients = [...steps(), ...settings(), ...mixes].map(({ setting, answers }) => {
+    const run = (way: typeof SHARED_PASSES, clients: number) =>
+      simulateLoad(
+        way,
+        answers,
+        { clients, requests: Math.min(CLIENT_REQUESTS, requests) },
+        server,
+        seed,
+      );
+    const alone = run(ONE_AT_A_TIME, 1);
+    const shared = run(SHARED_PASSES, CLIENTS);
+    return {
+      setting,
+      clients: CLIENTS,
+      alone,
+      shared,
+      times: shared.answersPerSecond / alone.answersPerSecond,
+      bound: boundOf(alone, answers, curves),
+    };
+  });
+  const loads = mixes.map(({ setting, answers, drafts }, mix): SimulatedLoads => {
+    const capacity = clients.at(mix - mixes.length)!.alone.answersPerSecond;
+    const rates = [
+      ...multiples.map((load) => ({ load, perSecond: load * capacity })),
+      { load: undefined, perSecond: MOST_PER_SECOND },
+    ];
+    const points = ARRIVALS.flatMap((arrivals) =>
+      // An answer with a draft has many passes, and all loads would take a minute.
+      rates.filter(({ load }) => !drafts || SHOWN[arrivals].includes(load)).map((
+        { load, perSecond },
+      ): SimulatedPoint => {
+        const seconds = Math.max(leastSeconds, requests / perSecond);
+        const times = arrivalTimes(arrivals, perSecond, seconds, seed);
+        const outcomes = WAYS.map((way) =>
+          [way.name, simulateLoad(way, answers, { times }, server, seed)] as const
+        );
+        return { arrivals, perSecond, load, outcomes: Object.fromEntries(outcomes) };
+      })
+    );
+    return { answers: setting, capacity, points };
+  });
+  return { name, ...recorded, clients, loads };
+}
+
+/** Answers that are nothing but steps against kept keys. */
+function steps(): AnswerGroup[] {
+  return STEP_ROWS.map((rows) => ({
     setting: `steps of ${rows} rows alone`,
     answers: [stepsOf(rows)],
   }));
-  const clients = [...steps, ...ofSettings, { setting: "all", answers: RECORDED_ANSWERS }].map(
-    ({ setting, answers }): ClientsPoint => {
-      const run = (way: typeof SHARED_PASSES, clients: number) =>
-        simulateLoad(
-          way,
-          answers,
-          { clients, requests: Math.min(CLIENT_REQUESTS, requests) },
-          server,
-          seed,
-        );
-      const alone = run(ONE_AT_A_TIME, 1);
-      const shared = run(SHARED_PASSES, CLIENTS);
-      return {
-        setting,
-        clients: CLIENTS,
-        alone,
-        shared,
-        times: shared.answersPerSecond / alone.answersPerSecond,
-        bound: boundOf(alone, answers, server.curve),
-      };
-    },
+}
+
+/** The recorded answers by setting. */
+function settings(): AnswerGroup[] {
+  const names = [...new Set(RECORDED_ANSWERS.map(({ setting }) => setting))];
+  return names.map((setting) => ({
+    setting,
+    answers: RECORDED_ANSWERS.filter((answer) => answer.setting === setting),
+  }));
+}
+
+/** All recorded answers, those of settings without a draft and those of settings with one. */
+function mixedAnswers(): (AnswerGroup & { readonly drafts: boolean })[] {
+  const drafted = new Set(
+    settings().filter(({ answers }) =>
+      answers.some(({ jobs }) => jobs.some(({ model }) => model === "draft"))
+    ).map(({ setting }) => setting),
   );
-  const capacity = clients[clients.length - 1].alone.answersPerSecond;
-  const rates = [
-    ...multiples.map((load) => ({ load, perSecond: load * capacity })),
-    { load: undefined, perSecond: MOST_PER_SECOND },
-  ];
-  const loads = ARRIVALS.flatMap((arrivals) =>
-    rates.map(({ load, perSecond }): SimulatedPoint => {
-      const seconds = Math.max(leastSeconds, requests / perSecond);
-      const times = arrivalTimes(arrivals, perSecond, seconds, seed);
-      const outcomes = WAYS.map((way) =>
-        [way.name, simulateLoad(way, RECORDED_ANSWERS, { times }, server, seed)] as const
-      );
-      return { arrivals, perSecond, load, outcomes: Object.fromEntries(outcomes) };
-    })
-  );
-  return { name, ...recorded, capacity, clients, loads };
+  return [false, true].map((drafts) => ({
+    drafts,
+    setting: drafts ? "all with a draft" : "all without a draft",
+    answers: RECORDED_ANSWERS.filter(({ setting }) => drafted.has(setting) === drafts),
+  }));
 }
 
 /** 64 steps, four between two readbacks. */
@@ -164,91 +208,22 @@ function stepsOf(rows: number): RecordedAnswer {
 }
 
 /**
- * Milliseconds of answers one at a time, by those of all their rows in the best pass that the
- * clients can fill: what the curve allows, whatever the policy.
+ * Milliseconds of answers one at a time, by those of all their rows in the best passes that the
+ * clients can fill: what the curves allow, whatever the policy.
  */
 function boundOf(
   alone: LoadOutcome,
   answers: readonly RecordedAnswer[],
-  curve: CostCurve,
+  curves: Readonly<Record<PassModel, CostCurve>>,
 ): number {
-  const widest = Math.max(...answers.flatMap(({ jobs }) => jobs.flatMap(({ rows }) => rows)));
-  const most = Math.min(SIMULATED_SERVER.mostRows, CLIENTS * widest);
-  const sizes = Array.from({ length: most }, (_, i) => i + 1);
-  const cheapest = Math.min(...sizes.map((rows) => curve.cost(rows) / rows));
-  return alone.seconds * 1000 / (alone.passes * alone.rowsPerPass * cheapest);
-}
-
-/** Prints a report as tables. */
-export function printSimulation({ answers, server, curves }: SimulationReport): void {
-  for (const { name, model, device, source, capacity, clients, loads } of curves) {
-    console.log(`\n${name}: ${model} on ${device}; ${source}`);
-    const full = new FittedTable({
-      head: [
-        "answers",
-        "answers/s, 1 client",
-        `${CLIENTS} clients`,
-        "times",
-        "bound",
-        "rows/pass",
-        "first text p95 s, 1 client",
-        `${CLIENTS} clients`,
-      ],
-    });
-    for (const { setting, alone, shared, times, bound } of clients) {
-      full.push([
-        setting,
-        number(alone.answersPerSecond),
-        number(shared.answersPerSecond),
-        times.toFixed(2),
-        bound.toFixed(2),
-        shared.rowsPerPass.toFixed(0),
-        number(alone.firstText.p95 / 1000),
-        number(shared.firstText.p95 / 1000),
-      ]);
-    }
-    console.log(`${full}`);
-    const table = new FittedTable({
-      head: [
-        "requests/s",
-        "way",
-        "answers/s",
-        "refused",
-        "first text: p50 s",
-        "p95",
-        "p99",
-        "total: p50 s",
-        "p95",
-        "p99",
-      ],
-    });
-    for (const { arrivals, perSecond, load, outcomes } of loads) {
-      if (!SHOWN[arrivals].includes(load)) continue;
-      const times = load === undefined ? "" : ` (${load} x)`;
-      for (const [way, outcome] of Object.entries(outcomes)) {
-        const { answersPerSecond, asked, refused, firstText, total } = outcome;
-        table.push([
-          `${number(perSecond)}${times}, ${arrivals}`,
-          way,
-          number(answersPerSecond),
-          `${(100 * refused / asked).toFixed(0)}%`,
-          ...[firstText, total].flatMap(({ p50, p95, p99 }) =>
-            [p50, p95, p99].map((milliseconds) => number(milliseconds / 1000))
-          ),
-        ]);
-      }
-    }
-    console.log(`${table}`);
-    console.log(`x: of the ${number(capacity)} answers/s of one at a time`);
-  }
-  const { readback, hostWork, mostRows, mostWaiting } = server;
-  console.log(
-    `\nSimulated, not measured. Answers: ${answers}. Assumed: ${readback} ms to read a pass back, ` +
-      `${hostWork} ms of the host for each job, ${mostRows} rows a pass at most, ${mostWaiting} ` +
-      "requests waiting at most.",
-  );
-}
-
-function number(value: number): string {
-  return value >= 99.95 ? value.toFixed(0) : value.toPrecision(3);
+  const jobs = answers.flatMap((answer) => answer.jobs);
+  const least = (["target", "draft"] as const).map((name) => {
+    const own = jobs.filter(({ model = "target" }) => model === name).flatMap(({ rows }) => rows);
+    if (own.length === 0) return 0;
+    const most = Math.min(SIMULATED_SERVER.mostRows, CLIENTS * Math.max(...own));
+    const sizes = Array.from({ length: most }, (_, i) => i + 1);
+    const cheapest = Math.min(...sizes.map((rows) => curves[name].cost(rows) / rows));
+    return alone.rows[name] * cheapest;
+  });
+  return alone.seconds * 1000 / (least[0] + least[1]);
 }

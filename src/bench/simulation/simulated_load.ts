@@ -4,8 +4,7 @@
  * moment.
  */
 
-import { CostCurve } from "../../engine/batching/cost_curve.ts";
-import type { PolicyState } from "../../engine/batching/policy.ts";
+import type { PassModel, PolicyState } from "../../engine/batching/policy.ts";
 import { drawn } from "./arrivals.ts";
 import type { RecordedAnswer } from "./recorded.ts";
 import type { WaitingJob, Way } from "./ways.ts";
@@ -17,7 +16,8 @@ export type Load =
 
 /** What is simulated. */
 export interface SimulatedServer {
-  readonly curve: CostCurve;
+  /** Of the target, and of a draft if requests run one. */
+  readonly curves: PolicyState["curves"];
   /** Rows that a pass may have. */
   readonly mostRows: number;
   /** Requests that may wait for a place; one that finds so many is refused. */
@@ -29,7 +29,7 @@ export interface SimulatedServer {
 }
 
 /** Usual values of what is no measurement. */
-export const SIMULATED_SERVER: Omit<SimulatedServer, "curve"> = {
+export const SIMULATED_SERVER: Omit<SimulatedServer, "curves"> = {
   mostRows: 1024,
   mostWaiting: 64,
   readback: 1,
@@ -60,6 +60,8 @@ export interface LoadOutcome {
   /** On average. */
   readonly rowsPerPass: number;
   readonly requestsPerPass: number;
+  /** Of all passes together. */
+  readonly rows: Readonly<Record<PassModel, number>>;
   /** Share of the time in which passes ran. */
   readonly busy: number;
 }
@@ -78,7 +80,7 @@ interface Request {
 
 /**
  * Runs a load.
- * @param answers of which each request draws one
+ * @param answers of which each request draws one; a draft must have a curve if one of them runs it
  */
 export function simulateLoad(
   way: Way,
@@ -88,7 +90,7 @@ export function simulateLoad(
   seed = 0,
 ): LoadOutcome {
   const draw = drawn(seed + 1);
-  const { curve, mostRows, mostWaiting, readback, hostWork } = server;
+  const { curves, mostRows, mostWaiting, readback, hostWork } = server;
   const times = "times" in load ? load.times : new Array<number>(load.clients).fill(0);
   const most = "times" in load ? times.length : load.requests;
   const arriving = [...times];
@@ -99,7 +101,7 @@ export function simulateLoad(
   const firstText: number[] = [];
   const total: number[] = [];
   let tokens = 0;
-  const sums = { passes: 0, rows: 0, requests: 0, busy: 0 };
+  const sums = { passes: 0, requests: 0, busy: 0, rows: { target: 0, draft: 0 } };
   let now = 0;
 
   const join = () => {
@@ -119,7 +121,7 @@ export function simulateLoad(
     }
   };
   const stateOf = (): PolicyState => ({
-    curves: { target: curve },
+    curves,
     mostRows,
     newcomers: waiting.length > 0,
   });
@@ -158,10 +160,10 @@ export function simulateLoad(
         (sum, { answer, job, passes }) => sum + answer.jobs[job].rows[passes + pass],
         0,
       );
-      const cost = curve.cost(rows);
+      const cost = curves[choice.model]!.cost(rows);
       now += cost;
       sums.passes++;
-      sums.rows += rows;
+      sums.rows[choice.model] += rows;
       sums.requests += chosen.length;
       sums.busy += cost;
     }
@@ -197,19 +199,20 @@ export function simulateLoad(
     firstText: percentiles(firstText),
     total: percentiles(total),
     passes: sums.passes,
-    rowsPerPass: sums.rows / sums.passes,
+    rowsPerPass: (sums.rows.target + sums.rows.draft) / sums.passes,
     requestsPerPass: sums.requests / sums.passes,
+    rows: sums.rows,
     busy: sums.busy / now,
   };
 }
 
 function jobOf(request: Request): WaitingJob {
   const { answer, job, passes, ran, since } = request;
-  const { rows, refreshes = false } = answer.jobs[job];
+  const { model = "target", rows, refreshes = false } = answer.jobs[job];
   const left = rows.slice(passes);
   return {
     request: 0,
-    model: "target",
+    model,
     rows: Math.max(...left),
     passes: left.length,
     refreshes: refreshes && passes === 0,

@@ -36,7 +36,7 @@ const STATIC = { batch: 8, running: 16, overdue: 50 } as const;
 
 /**
  * Batches of requests that are equally far, as dlmserve has them (iOptimizeThings/dlmserve,
- * scheduler): those whose next job has the same index form a group, and a pass takes eight of one.
+ * scheduler): those whose next job has the same index and model form a group, and a pass takes eight of one.
  * The group goes first with the highest score: its size, what its oldest job has waited in tenths
  * of a second, and 1000 if that is over 50 ms.
  */
@@ -44,7 +44,10 @@ export const STATIC_BATCHES: Way = {
   name: "static batches",
   running: STATIC.running,
   choose(pending, _state, now) {
-    const groups = Map.groupBy(pending.keys(), (job) => pending[job].index);
+    const groups = Map.groupBy(
+      pending.keys(),
+      (job) => `${pending[job].model} ${pending[job].index}`,
+    );
     let best: { readonly score: number; readonly jobs: readonly number[] } | undefined;
     for (const jobs of groups.values()) {
       const age = now - Math.min(...jobs.map((job) => pending[job].since));

@@ -19,7 +19,7 @@ import type { LogitSource } from "../constrained_steps.ts";
 import { AloneCall, type Call, PassCall } from "./call.ts";
 import type { CostCurve } from "./cost_curve.ts";
 import type { PassModel } from "./policy.ts";
-import { RowPrice } from "./row_price.ts";
+import { type Others, RowPrice } from "./row_price.ts";
 
 /** What a lane asks of its scheduler. */
 export interface LaneHost {
@@ -33,6 +33,8 @@ export interface LaneHost {
   whenIdle(body: () => void): void;
   /** Milliseconds from asking for a pass to its result lately; 0 while a request is alone. */
   turnaround(): number;
+  /** What the other requests would have in a pass. */
+  others(model: PassModel): Others;
   closed(lane: Lane): void;
 }
 
@@ -61,7 +63,7 @@ export class Lane {
   /** Milliseconds of passes that were charged to it. */
   readonly charged = { target: 0, draft: 0 };
   /** What its rows cost beside those of others. */
-  readonly prices = { target: new RowPrice(), draft: new RowPrice() };
+  readonly prices: Readonly<Record<PassModel, RowPrice>>;
   readonly #host: LaneHost;
   readonly #pages: LanePages;
   readonly #canvases = new Set<BatchCanvas>();
@@ -71,6 +73,10 @@ export class Lane {
   /** Made by the scheduler. @param id tells lanes apart */
   constructor(readonly id: number, host: LaneHost, options: LaneOptions = {}) {
     this.#host = host;
+    this.prices = {
+      target: new RowPrice(() => host.others("target")),
+      draft: new RowPrice(() => host.others("draft")),
+    };
     this.#pages = options.pages ?? {};
     this.priority = options.priority ?? 0;
     this.signal = options.signal;

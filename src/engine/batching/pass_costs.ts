@@ -3,7 +3,7 @@
 import type { PassJob } from "../../model/batch/pass_job.ts";
 import { chargedCost, CostCurve } from "./cost_curve.ts";
 import type { PassModel } from "./policy.ts";
-import type { RowPrice } from "./row_price.ts";
+import { type RowPrice, RowsOfRequests } from "./row_price.ts";
 
 /** Share of a new measurement in the mean of the turnaround. */
 const NEW_SHARE = 1 / 8;
@@ -14,6 +14,8 @@ type Jobs = readonly PassJob<unknown>[];
 export class PassCosts {
   /** Milliseconds of a pass by its rows. */
   readonly curves = { target: new CostCurve(), draft: new CostCurve() };
+  /** Rows of a request in the passes of each model. */
+  readonly usual = { target: new RowsOfRequests(), draft: new RowsOfRequests() };
   #turnaround = 0;
 
   /** Milliseconds from asking for a pass to its result lately; 0 before the first. */
@@ -55,6 +57,7 @@ export class PassCosts {
     const charges = jobs.map(() => 0);
     for (const within of jobsByPass(jobs, passes)) {
       const all = rowsOf(within);
+      this.usual[model].ran(all, within.length);
       for (const [i, job] of jobs.entries()) {
         if (!within.includes(job)) continue;
         charges[i] += chargedCost(curve, job.rows, all, within.length);

@@ -67,6 +67,8 @@ export class Scheduler {
       wake: () => this.#wake(),
       whenIdle: (body) => this.#runner.whenIdle(body),
       turnaround: () => this.#lanes.size > 1 ? this.#runner.costs.turnaround : 0,
+      // Asked for a lane that is open, so it counts itself.
+      others: (model) => this.#runner.costs.usual[model].of(Math.max(0, this.#lanes.size - 1)),
       closed: (lane) => this.#closed(lane),
     };
   }

@@ -1,5 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { arrivalTimes } from "../../../src/bench/simulation/arrivals.ts";
+import { readJobs } from "../../../src/bench/simulation/job_list.ts";
 import type { RecordedAnswer } from "../../../src/bench/simulation/recorded.ts";
 import { SIMULATED_SERVER, simulateLoad } from "../../../src/bench/simulation/simulated_load.ts";
 import {
@@ -16,7 +17,11 @@ const FLAT = CostCurve.from([1, 32, 256, 512].map((rows) => ({
   rows,
   milliseconds: Math.max(20, rows * 20 / 256),
 })));
-const SERVER = { ...SIMULATED_SERVER, curve: FLAT };
+/** Its draft takes a quarter of that. */
+const QUARTER = CostCurve.from(
+  FLAT.toJSON().map(({ rows, milliseconds }) => ({ rows, milliseconds: milliseconds / 4 })),
+);
+const SERVER = { ...SIMULATED_SERVER, curves: { target: FLAT, draft: QUARTER } };
 /** Two jobs of two steps; the first text after the first job. */
 const SHORT: RecordedAnswer = {
   setting: "short",
@@ -35,6 +40,13 @@ const LONG: RecordedAnswer = {
     { rows: [32, 32, 32, 32] },
   ]).flat(),
 };
+/** Twice a job of the draft and one of the target; the first text after the first of these. */
+const DRAFTED: RecordedAnswer = {
+  setting: "drafted",
+  tokens: 8,
+  beforeText: 3,
+  jobs: readJobs("2 x (draft 32*2, 40)"),
+};
 
 Deno.test("one request takes its passes, and for each job the host's part", () => {
   for (const way of WAYS) {
@@ -47,6 +59,24 @@ Deno.test("one request takes its passes, and for each job the host's part", () =
     assertEquals([outcome.asked, outcome.answered, outcome.passes], [1, 1, 4]);
     assertEquals([outcome.rowsPerPass, outcome.requestsPerPass], [32, 1]);
   }
+});
+
+Deno.test("a pass is of one model, at its cost: drafts and targets of requests take turns", () => {
+  const host = SERVER.readback + SERVER.hostWork;
+  const one = simulateLoad(SHARED_PASSES, [DRAFTED], { times: [0] }, SERVER);
+  assertAlmostEquals(one.total.p50, 2 * (2 * 5 + 20 + 2 * host), 1e-9);
+  assertAlmostEquals(one.firstText.p50, 2 * 5 + 20 + 2 * host, 1e-9);
+  assertEquals(one.rows, { target: 80, draft: 128 });
+  for (const way of WAYS) {
+    const load = { clients: 8, requests: 64 };
+    const { answered, rows, passes } = simulateLoad(way, [DRAFTED, SHORT], load, SERVER, 2);
+    assertEquals(answered, 64);
+    const drafted = rows.draft / 128;
+    assertEquals(rows.target, 80 * drafted + 128 * (64 - drafted));
+    assert(drafted > 20 && drafted < 44 && (way === ONE_AT_A_TIME || passes < 64 * 5 / 2));
+  }
+  const most = simulateLoad(SHARED_PASSES, [DRAFTED], { clients: 8, requests: 64 }, SERVER);
+  assert(most.answersPerSecond > 4 * one.answersPerSecond, `${most.answersPerSecond}`);
 });
 
 Deno.test("requests that come at once share every pass, where one at a time answers them in turn", () => {
@@ -138,6 +168,8 @@ Deno.test("static batches take eight that are equally far, the overdue group fir
   const newcomers = Array.from({ length: 10 }, () => job(0, 90));
   assertEquals(choose([job(3, 90), ...newcomers]).jobs, [1, 2, 3, 4, 5, 6, 7, 8]);
   assertEquals(choose([job(3, 0), ...newcomers]), { model: "target", jobs: [0], passes: 1 });
+  const drafts = newcomers.map((one, i) => i < 4 ? { ...one, model: "draft" as const } : one);
+  assertEquals(choose(drafts), { model: "target", jobs: [4, 5, 6, 7, 8, 9], passes: 1 });
 });
 
 Deno.test("requests come as often as asked, alone or in bursts", () => {

@@ -1,7 +1,7 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { chargedCost, CostCurve } from "../../../src/engine/batching/cost_curve.ts";
-import { RowPrice } from "../../../src/engine/batching/row_price.ts";
+import { RowPrice, RowsOfRequests } from "../../../src/engine/batching/row_price.ts";
 
 const curve = CostCurve.from(
   [1, 64, 128, 256, 512].map((rows) => ({ rows, milliseconds: Math.max(8, rows / 16) })),
@@ -47,4 +47,28 @@ Deno.test("others that come or go are known within eight passes", () => {
   assert(share() < 1.8, `${share()}`);
   for (let i = 0; i < 8; i++) price.shared(32, 32, 1);
   assert(share() < 1.1, `${share()}`);
+});
+
+Deno.test("before its first pass a request expects what the others would have in it", () => {
+  const usual = new RowsOfRequests();
+  assertEquals(usual.of(15), { requests: 15, rows: 0 });
+  usual.ran(512, 16);
+  assertEquals(usual.of(15), { requests: 15, rows: 480 });
+  let others = 15;
+  const price = new RowPrice(() => usual.of(others));
+  assertEquals(price.of(curve, 64), chargedCost(curve, 64, 544, 16));
+  others = 0;
+  assertEquals(price.of(curve, 64), curve.cost(64));
+  // From then on it goes by its own passes.
+  others = 15;
+  price.shared(32, 512, 16);
+  others = 0;
+  assertEquals(price.of(curve, 64), chargedCost(curve, 64, 544, 16));
+});
+
+Deno.test("rows of a request follow what passes have", () => {
+  const usual = new RowsOfRequests();
+  usual.ran(512, 16);
+  for (let i = 0; i < 8; i++) usual.ran(86, 1);
+  assert(Math.abs(usual.of(1).rows / 86 - 1) < 0.1, `${usual.of(1).rows}`);
 });

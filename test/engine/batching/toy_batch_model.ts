@@ -22,6 +22,8 @@ import { ToyCanvasModel, type ToyOptions } from "../../denoise/toy_model.ts";
 
 /** How a toy lends its passes. */
 export interface ToyBatchOptions extends ToyOptions {
+  /** Default: one of the other options. */
+  readonly toy?: ToyCanvasModel;
   readonly pages?: number;
   readonly mostRows?: number;
   /** Turns of the event loop that a run takes. */
@@ -66,7 +68,7 @@ export class ToyBatchModel implements BatchModel {
   constructor(options: ToyBatchOptions = {}, device: object = {}) {
     this.#options = options;
     this.#device = device;
-    this.toy = new ToyCanvasModel(options);
+    this.toy = options.toy ?? new ToyCanvasModel(options);
     this.mostRows = options.mostRows ?? 10_000;
   }
 
