@@ -274,3 +274,28 @@ export function linesOf(file: string): number {
     return 0;
   }
 }
+
+/**
+ * Runs `unmask ARGS` until a file has some finished lines, and kills it and what it started. One that
+ * was over before, as this process had to wait for its turn, begins anew.
+ * @param lines how many it must have, and how many it has once the command is over
+ * @returns how many it has
+ */
+export async function killedMidway(
+  args: readonly string[],
+  file: string,
+  { least, whole }: { readonly least: number; readonly whole: number },
+): Promise<number> {
+  for (let attempt = 0; attempt < 5; attempt++) {
+    let printed: string;
+    {
+      await using running = new Running(taskCommand("unmask", args));
+      while (linesOf(file) < least) await new Promise((resolve) => setTimeout(resolve, 5));
+      printed = running.stdout.text;
+    }
+    const lines = linesOf(file);
+    if (lines < whole && printed === "") return lines;
+    await Deno.remove(file);
+  }
+  throw new Error(`${args.join(" ")} was over each time`);
+}
