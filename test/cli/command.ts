@@ -275,27 +275,45 @@ export function linesOf(file: string): number {
   }
 }
 
+/** How a command is stopped while it is under way. */
+export interface Midway {
+  /** Resolves when it has come so far. */
+  readonly until: (running: Running) => Promise<unknown>;
+  /** Default SIGKILL, which what it started gets as well. */
+  readonly signal?: Deno.Signal;
+  /** Whether it was over before. */
+  readonly isOver: (running: Running) => boolean;
+  /** Removes what it leaves when it is over. */
+  readonly undo: () => void;
+}
+
 /**
- * Runs `unmask ARGS` until a file has some finished lines, and kills it and what it started. One that
- * was over before, as this process had to wait for its turn, begins anew.
- * @param lines how many it must have, and how many it has once the command is over
- * @returns how many it has
+ * Runs `unmask ARGS` and stops it midway. Where it was over before, as this process had to wait for
+ * its turn, it begins anew.
+ * @returns its exit code, 0 if it was killed, and what it said
  */
-export async function killedMidway(
+export async function stoppedMidway(
   args: readonly string[],
-  file: string,
-  { least, whole }: { readonly least: number; readonly whole: number },
-): Promise<number> {
+  { until, signal = "SIGKILL", isOver, undo }: Midway,
+): Promise<{ readonly code: number; readonly stderr: string }> {
   for (let attempt = 0; attempt < 5; attempt++) {
-    let printed: string;
+    const running = new Running(taskCommand("unmask", args));
+    let code = 0;
     {
-      await using running = new Running(taskCommand("unmask", args));
-      while (linesOf(file) < least) await new Promise((resolve) => setTimeout(resolve, 5));
-      printed = running.stdout.text;
+      await using _ = running;
+      await until(running);
+      if (signal !== "SIGKILL") {
+        running.kill(signal);
+        code = await running.end();
+      }
     }
-    const lines = linesOf(file);
-    if (lines < whole && printed === "") return lines;
-    await Deno.remove(file);
+    if (!isOver(running)) return { code, stderr: running.stderr.text };
+    undo();
   }
   throw new Error(`${args.join(" ")} was over each time`);
+}
+
+/** Waits until a file has so many finished lines. */
+export async function comesToLines(file: string, lines: number): Promise<void> {
+  while (linesOf(file) < lines) await new Promise((resolve) => setTimeout(resolve, 5));
 }

@@ -5,7 +5,7 @@ import { decode } from "fast-png";
 import { join } from "node:path";
 import type { DraftReport } from "../../src/cli/draft_report.ts";
 import { withFolder } from "../model/random_checkpoint.ts";
-import { killedMidway, linesOf, unmask } from "./command.ts";
+import { comesToLines, linesOf, stoppedMidway, unmask } from "./command.ts";
 
 const TARGET = "models/tiny-target";
 const DRAFT = ["eval", "agreement", "--draft", "models/tiny-draft"];
@@ -57,8 +57,12 @@ Deno.test("a run that was killed goes on, and ends with the same counts; another
     const [killed, whole] = ["killed", "whole"].map((name) => join(dir, name));
     const args = [...DRAFT, "--limit", "24", "--answers", "0", "--json", "--seed", "5"];
     const kept = join(killed, "agreement.jsonl");
-    const size = { least: 4, whole: 25 };
-    const before = await killedMidway([...args, "--out", killed], kept, size);
+    await stoppedMidway([...args, "--out", killed], {
+      until: () => comesToLines(kept, 4),
+      isOver: ({ stdout }) => linesOf(kept) === 25 || stdout.text !== "",
+      undo: () => Deno.removeSync(killed, { recursive: true }),
+    });
+    const before = linesOf(kept);
     const refused = await unmask([...args, "--limit", "8", "--out", killed]);
     assertEquals(refused.code, 1);
     assertMatch(refused.stderr, /agreement\.jsonl holds results of another run: data was "24 of /);

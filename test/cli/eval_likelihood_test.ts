@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
 import { withFolder } from "../model/random_checkpoint.ts";
-import { killedMidway, unmask } from "./command.ts";
+import { comesToLines, linesOf, stoppedMidway, unmask } from "./command.ts";
 
 const COMMAND = ["eval", "likelihood"];
 
@@ -12,7 +12,11 @@ Deno.test("a killed run goes on to the same report; another setting is refused b
     const [killed, whole] = ["killed", "whole"].map((name) => join(dir, name));
     const args = [...COMMAND, "--limit", "6", "--samples", "32", "--seed", "7"];
     const kept = join(killed, "likelihood.jsonl");
-    await killedMidway([...args, "--out", killed], kept, { least: 3, whole: 7 });
+    await stoppedMidway([...args, "--out", killed], {
+      until: () => comesToLines(kept, 3),
+      isOver: ({ stdout }) => linesOf(kept) === 7 || stdout.text !== "",
+      undo: () => Deno.removeSync(killed, { recursive: true }),
+    });
     const refused = await unmask([...args, "--cfg", "1.5", "--out", killed]);
     assertEquals(refused.code, 1);
     assertMatch(
