@@ -274,3 +274,46 @@ export function linesOf(file: string): number {
     return 0;
   }
 }
+
+/** How a command is stopped while it is under way. */
+export interface Midway {
+  /** Resolves when it has come so far. */
+  readonly until: (running: Running) => Promise<unknown>;
+  /** Default SIGKILL, which what it started gets as well. */
+  readonly signal?: Deno.Signal;
+  /** Whether it was over before. */
+  readonly isOver: (running: Running) => boolean;
+  /** Removes what it leaves when it is over. */
+  readonly undo: () => void;
+}
+
+/**
+ * Runs `unmask ARGS` and stops it midway. Where it was over before, as this process had to wait for
+ * its turn, it begins anew.
+ * @returns its exit code, 0 if it was killed, and what it said
+ */
+export async function stoppedMidway(
+  args: readonly string[],
+  { until, signal = "SIGKILL", isOver, undo }: Midway,
+): Promise<{ readonly code: number; readonly stderr: string }> {
+  for (let attempt = 0; attempt < 5; attempt++) {
+    const running = new Running(taskCommand("unmask", args));
+    let code = 0;
+    {
+      await using _ = running;
+      await until(running);
+      if (signal !== "SIGKILL") {
+        running.kill(signal);
+        code = await running.end();
+      }
+    }
+    if (!isOver(running)) return { code, stderr: running.stderr.text };
+    undo();
+  }
+  throw new Error(`${args.join(" ")} was over each time`);
+}
+
+/** Waits until a file has so many finished lines. */
+export async function comesToLines(file: string, lines: number): Promise<void> {
+  while (linesOf(file) < lines) await new Promise((resolve) => setTimeout(resolve, 5));
+}

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join } from "node:path";
 import { TARGET, writeSmall } from "../compress/run/small_run.ts";
-import { Running, taskCommand, unmask } from "./command.ts";
+import { Running, stoppedMidway, taskCommand, unmask } from "./command.ts";
 
 const dir = await Deno.makeTempDir();
 await writeSmall(dir);
@@ -125,11 +125,15 @@ Deno.test("a run that is told to stop leaves a checkpoint, and goes on from ther
     ...["--sequence", "64", "--batch", "4", "--line-every", "1", "--out", at("stopped")],
     ...["--steps", "60"],
   ];
-  await using running = new Running(taskCommand("unmask", args));
-  await running.stderr.match(/step 3, loss/);
-  running.kill("SIGINT");
-  assertEquals(await running.end(), 130);
-  assertMatch(await running.stderr.whole(), /Stopped: .*stopped\.run holds a checkpoint/);
+  const stopped = await stoppedMidway(args, {
+    until: ({ stderr }) => stderr.match(/step 3, loss/),
+    signal: "SIGINT",
+    isOver: () => [...Deno.readDirSync(dir)].some(({ name }) => name === "stopped"),
+    undo: () =>
+      ["stopped", "stopped.run"].forEach((name) => Deno.removeSync(at(name), { recursive: true })),
+  });
+  assertEquals(stopped.code, 130);
+  assertMatch(stopped.stderr, /Stopped: .*stopped\.run holds a checkpoint/);
   const rest = await unmask(args);
   assertEquals(rest.code, 0, rest.stderr);
   assertMatch(rest.stderr, /Goes on after step \d+\.\n.*step \d+, loss/);
@@ -151,7 +155,7 @@ Deno.test("a step of many micro-batches does not hold up Ctrl-C, and a second on
   const names = () => [...Deno.readDirSync(at("held.run"))].map(({ name }) => name);
   await running.stderr.match(/step 0, agreement/);
   while (!names().includes("step-0000000")) await new Promise((resolve) => setTimeout(resolve, 20));
-  // The first step is being made.
+  // The first step is being made, which takes ten seconds.
   await new Promise((resolve) => setTimeout(resolve, 500));
   running.kill("SIGINT");
   await running.stderr.match(/Stops with a checkpoint after this step/);

@@ -5,7 +5,7 @@ import { decode } from "fast-png";
 import { join } from "node:path";
 import type { DraftReport } from "../../src/cli/draft_report.ts";
 import { withFolder } from "../model/random_checkpoint.ts";
-import { linesOf, Running, taskCommand, unmask } from "./command.ts";
+import { comesToLines, linesOf, stoppedMidway, unmask } from "./command.ts";
 
 const TARGET = "models/tiny-target";
 const DRAFT = ["eval", "agreement", "--draft", "models/tiny-draft"];
@@ -57,19 +57,16 @@ Deno.test("a run that was killed goes on, and ends with the same counts; another
     const [killed, whole] = ["killed", "whole"].map((name) => join(dir, name));
     const args = [...DRAFT, "--limit", "24", "--answers", "0", "--json", "--seed", "5"];
     const kept = join(killed, "agreement.jsonl");
-    const lines = () => linesOf(kept);
-    {
-      await using running = new Running(taskCommand("unmask", [...args, "--out", killed]));
-      while (lines() < 4) await new Promise((resolve) => setTimeout(resolve, 5));
-      // Disposing of it kills it and what it started.
-      assertEquals(running.stdout.text, "");
-    }
-    const before = lines();
-    assert(before >= 4 && before < 25, `${before} lines`);
+    await stoppedMidway([...args, "--out", killed], {
+      until: () => comesToLines(kept, 4),
+      isOver: ({ stdout }) => linesOf(kept) === 25 || stdout.text !== "",
+      undo: () => Deno.removeSync(killed, { recursive: true }),
+    });
+    const before = linesOf(kept);
     const refused = await unmask([...args, "--limit", "8", "--out", killed]);
     assertEquals(refused.code, 1);
     assertMatch(refused.stderr, /agreement\.jsonl holds results of another run: data was "24 of /);
-    assertEquals(lines(), before);
+    assertEquals(linesOf(kept), before);
     const [one, other] = await Promise.all(
       [killed, whole].map((out) => unmask([...args, "--out", out])),
     );

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
 import { withFolder } from "../model/random_checkpoint.ts";
-import { linesOf, Running, taskCommand, unmask } from "./command.ts";
+import { comesToLines, linesOf, stoppedMidway, unmask } from "./command.ts";
 
 const COMMAND = ["eval", "likelihood"];
 
@@ -12,14 +12,11 @@ Deno.test("a killed run goes on to the same report; another setting is refused b
     const [killed, whole] = ["killed", "whole"].map((name) => join(dir, name));
     const args = [...COMMAND, "--limit", "6", "--samples", "32", "--seed", "7"];
     const kept = join(killed, "likelihood.jsonl");
-    const lines = () => linesOf(kept);
-    {
-      await using running = new Running(taskCommand("unmask", [...args, "--out", killed]));
-      while (lines() < 3) await new Promise((resolve) => setTimeout(resolve, 5));
-      assertEquals(running.stdout.text, "");
-    }
-    const before = lines();
-    assert(before < 7, `${before} lines`);
+    await stoppedMidway([...args, "--out", killed], {
+      until: () => comesToLines(kept, 3),
+      isOver: ({ stdout }) => linesOf(kept) === 7 || stdout.text !== "",
+      undo: () => Deno.removeSync(killed, { recursive: true }),
+    });
     const refused = await unmask([...args, "--cfg", "1.5", "--out", killed]);
     assertEquals(refused.code, 1);
     assertMatch(

@@ -10,7 +10,7 @@ import { SYNTHETIC_SHAPES } from "../../src/model/synthetic/synthetic_shape.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint.ts";
 import { writeSparseFolder } from "../compress/prune/sparse_folder.ts";
 import { withFolder } from "../model/random_checkpoint.ts";
-import { Running, taskCommand, unmask } from "./command.ts";
+import { comesToLines, linesOf, stoppedMidway, unmask } from "./command.ts";
 
 const TARGET = fileURLToPath(new URL("../../models/tiny-target", import.meta.url));
 const namesIn = (dir: string) => [...Deno.readDirSync(dir)].map(({ name }) => name).sort();
@@ -117,12 +117,11 @@ Deno.test("killed while it measures it goes on; the report is that of a run in o
     const whole = await unmask(args("whole"));
     assertEquals(whole.code, 0, whole.stderr);
     const record = join(dir, "killed", "analysis.jsonl");
-    {
-      await using running = new Running(taskCommand("unmask", args("killed")));
-      await running.stderr.match(/^analysing tiny-target: \d+ %/m);
-    } // Killed here.
-    const lines = Deno.readTextFileSync(record).split("\n").length - 1;
-    assert(lines >= 2 && lines < 17, `${lines} lines`);
+    await stoppedMidway(args("killed"), {
+      until: () => comesToLines(record, 2),
+      isOver: () => linesOf(record) === 17,
+      undo: () => Deno.removeSync(join(dir, "killed"), { recursive: true }),
+    });
     assert(!namesIn(join(dir, "killed")).includes("analysis.json"));
     const resumed = await unmask(args("killed"));
     assertEquals(resumed.code, 0, resumed.stderr);
@@ -143,14 +142,14 @@ Deno.test("interrupted while it writes it leaves nothing; killed, the same comma
     });
     const out = join(dir, "out");
     const args = ["prune", "apply", "--drop-layers", "0", "--model", model, "--out", `${out}/`];
-    const stop = async (signal: Deno.Signal) => {
-      await using running = new Running(taskCommand("unmask", [...args, "--shard-size", "50MB"]));
-      await running.stderr.match(/^writing out: \d+ %/m);
-      running.kill(signal);
-      if (signal === "SIGKILL") return -1;
-      return await running.end();
-    };
-    assertEquals(await stop("SIGINT"), 130);
+    const stop = (signal: Deno.Signal) =>
+      stoppedMidway([...args, "--shard-size", "50MB"], {
+        until: ({ stderr }) => stderr.match(/^writing out: \d+ %/m),
+        signal,
+        isOver: () => namesIn(dir).includes("out"),
+        undo: () => Deno.removeSync(out, { recursive: true }),
+      });
+    assertEquals((await stop("SIGINT")).code, 130);
     assertEquals(namesIn(dir), ["model"]);
     await stop("SIGKILL");
     assertEquals(namesIn(dir), ["model", "out.part"]);

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readConfig } from "../../src/model/loading/config.ts";
 import { withFolder } from "../model/random_checkpoint.ts";
-import { Running, taskCommand, unmask } from "./command.ts";
+import { stoppedMidway, unmask } from "./command.ts";
 
 const TINY_TARGET = fileURLToPath(new URL("../../models/tiny-target", import.meta.url));
 
@@ -46,14 +46,12 @@ Deno.test("killed midway it goes on, to the same bytes; Ctrl-C says how", () =>
     const whole = await unmask(args("whole"));
     assertEquals(whole.code, 0, whole.stderr);
     assertStringIncludes(whole.stdout, "It has no tokenizer.");
-    const kill = async (signal: Deno.Signal) => {
-      await using running = new Running(taskCommand("unmask", args("killed")));
-      await running.stderr.match(/^writing killed: \d+ %/m);
-      running.kill(signal);
-      const code = await running.end();
-      return { code, stderr: await running.stderr.whole() };
-    };
-    const interrupted = await kill("SIGINT");
+    const interrupted = await stoppedMidway(args("killed"), {
+      until: ({ stderr }) => stderr.match(/^writing killed: \d+ %/m),
+      signal: "SIGINT",
+      isOver: () => filesOf(join(dir, "killed")).includes("config.json"),
+      undo: () => Deno.removeSync(join(dir, "killed"), { recursive: true }),
+    });
     assertEquals(interrupted.code, 130, interrupted.stderr);
     assertStringIncludes(interrupted.stderr, "killed is unfinished. The same command goes on");
     const files = filesOf(join(dir, "killed"));

@@ -1,11 +1,18 @@
 /** What is too large is refused before it takes the memory or the time of the engine's thread. */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import process from "node:process";
 import { Allowance, SizeError } from "../../src/constraint/allowance.ts";
 import { Automaton } from "../../src/constraint/automaton.ts";
 import { type Constraint, constraintLanguage } from "../../src/constraint/constraint.ts";
 import { TokenAutomaton } from "../../src/constraint/token_automaton.ts";
 import { SchemaError } from "../../src/constraint/schema_error.ts";
 import { END, syntheticVocabulary } from "./random_text.ts";
+
+/** Milliseconds that this thread has computed, wherever else the machine is busy. */
+function computed(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
+}
 
 function ready(constraint: Constraint, milliseconds?: number): Automaton {
   const allowance = new Allowance(milliseconds);
@@ -23,7 +30,7 @@ Deno.test("states that stand for too much of a pattern are refused", () => {
     SizeError,
     "make it smaller",
   );
-  assertEquals(ready({ kind: "regex", pattern: "(a?){1000}" }).size, 1001);
+  assertEquals(ready({ kind: "regex", pattern: "(a?){1000}" }, Infinity).size, 1001);
 });
 
 Deno.test("a pattern and a length that make too many states together are refused by name", () => {
@@ -44,13 +51,13 @@ Deno.test("parts of a schema are counted as they are read, not when all are", ()
 
 Deno.test("long lists of values are compared in time that grows with them only", () => {
   const [one, other] = [{ enum: values("a") }, { enum: [...values("b"), "a7"] }];
-  const start = performance.now();
+  const start = computed();
   assertEquals(
     ready(schema({ allOf: [one, other] })).matches(new TextEncoder().encode('"a7"')),
     true,
   );
   assertThrows(() => ready(schema({ oneOf: [one, other] })), SchemaError, "options 0 and 1");
-  assert(performance.now() - start < 2500);
+  assert(computed() - start < 2500);
 });
 
 Deno.test("what takes too long is refused", () => {
@@ -80,9 +87,9 @@ Deno.test("lists too long to be read, and broken references, are the schema's fa
 Deno.test("tokens to the end are counted once a state, however many ways lead to it", async () => {
   const automaton = ready({ kind: "regex", pattern: "[a-f]{300}" });
   const tokens = new TokenAutomaton(automaton, syntheticVocabulary(), [END]);
-  const start = performance.now();
+  const start = computed();
   await tokens.countTokens();
-  assert(performance.now() - start < 5000);
+  assert(computed() - start < 5000);
   assert(tokens.distance(tokens.start) > 0);
   assert(tokens.distance(tokens.start) < 300);
 });

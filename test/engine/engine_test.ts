@@ -46,7 +46,12 @@ Deno.test("slow steps are submitted one by one, and an abort takes effect betwee
   const before = recorder.counts.dispatches;
   const iterator = engine.generate(request, abort.signal)[Symbol.asyncIterator]();
   await iterator.next(); // the start event
-  setTimeout(() => abort.abort(new Error("at once")), 0);
+  // While the first step runs, however long this thread then waits for its turn.
+  const { submit } = recorder;
+  recorder.submit = () => {
+    submit.call(recorder);
+    abort.abort(new Error("at once"));
+  };
   await assertRejects(() => iterator.next(), Error, "at once");
   assertEquals(recorder.counts.dispatches - before, DISPATCHES_PER_STEP);
 });

@@ -3,8 +3,8 @@
  * one until SIGCONT; on SIGHUP it loses its device, and there is no adapter any more; on SIGUSR1 the
  * device has memory for what it had so far only, until the next SIGUSR1. With HELD in the environment it
  * gets no device before SIGCONT. A request whose first message is `hang`, `throw`, `reject` or `close`
- * does that to the engine's Worker. It says on standard error when
- * a request goes to the engine, and when the device's memory has changed.
+ * does that to the engine's Worker, and one of `lose` loses its device. It says on standard error when a
+ * request goes to the engine, and when the device's memory has changed.
  */
 
 class FailingWorker extends Worker {

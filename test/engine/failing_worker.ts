@@ -59,4 +59,5 @@ scope.onmessage = (event) => {
   const fail = failures[event.data.type];
   if (fail) fail();
   else handle.call(scope, event);
+  if (event.data.request?.messages?.[0]?.content === "lose") failures.lose();
 };

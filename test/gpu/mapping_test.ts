@@ -27,10 +27,14 @@ for (const [path, gpu] of [["blocking", anyGpu], ["awaited", awaiting]] as const
       return { waited, idle: performance.now() - again };
     };
     await timed(1);
-    const short = await timed(1);
+    // Others may take the core from the one or the other of what is short, not from all of them.
+    const short = [];
+    for (let i = 0; i < 8; i++) short.push(await timed(1));
     const long = await timed(1 << 15);
-    assert(long.waited > 2 * short.waited, `${long.waited} ms after ${short.waited} ms`);
-    assert(long.waited > 2 * long.idle, `${long.idle} ms with nothing to do`);
+    const waited = Math.min(...short.map(({ waited }) => waited));
+    const idle = Math.min(...[...short, long].map(({ idle }) => idle));
+    assert(long.waited > 2 * waited, `${long.waited} ms after ${waited} ms`);
+    assert(long.waited > 2 * idle, `${idle} ms with nothing to do`);
     for (const tensor of [start, result]) tensor.destroy();
     queue[Symbol.dispose]();
     assertEquals(watch.alive.size, 0);

@@ -63,7 +63,8 @@ Deno.test("a server that leaves says so, works on, and closes connections behind
 });
 
 Deno.test("answers under way end whole, new ones are refused, and how it is can be asked", async () => {
-  await withDrain({ stepDelay: 10 }, async ({ drain, ask, engine, port }) => {
+  const answers = Promise.withResolvers<void>();
+  await withDrain({ mayStep: answers.promise }, async ({ drain, ask, engine, port }) => {
     const streams = await Promise.all(
       [1, 2, 3].map(() => ask(CHAT, { messages, stream: true, max_tokens: 24 })),
     );
@@ -89,6 +90,7 @@ Deno.test("answers under way end whole, new ones are refused, and how it is can 
     );
     assertMatch(await new Response(kept.readable).text(), /^HTTP\/1\.1 503 [^]*shutting_down/);
     assertEquals([drain.work, isDone], [4, false]);
+    answers.resolve();
     for (const stream of streams) assertMatch(await stream.text(), /data: \[DONE\]\n\n$/);
     assertEquals((await (await whole).json()).choices[0].finish_reason, "length");
     await done;

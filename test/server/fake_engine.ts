@@ -21,6 +21,10 @@ export interface FakeOptions {
   readonly startDelay?: number;
   /** Milliseconds before each step (default 0). */
   readonly stepDelay?: number;
+  /** What the first event waits for, on top of its delay: an answer that surely has not begun. */
+  readonly mayStart?: Promise<unknown>;
+  /** What the first step waits for: an answer that surely is under way. */
+  readonly mayStep?: Promise<unknown>;
   /** Thrown before the first event. */
   readonly startError?: Error;
   /** Thrown before this step (from 0), when given. */
@@ -90,6 +94,7 @@ export class FakeEngine implements TextEngine {
     signal?: AbortSignal,
   ): AsyncGenerator<GenerateEvent, void, void> {
     const { startDelay = 0, stepDelay = 0, startError, stepError, unshown = 0 } = this.options;
+    await allowed(this.options.mayStart, signal);
     await sleep(startDelay, signal);
     if (startError) throw startError;
     const maxTokens = request.maxTokens ?? this.#model.defaultMaxTokens;
@@ -132,6 +137,7 @@ export class FakeEngine implements TextEngine {
     const perStep = Math.ceil(length / steps);
     const shown = text.slice(0, Math.max(0, text.length - unshown));
     let prefix = 0;
+    await allowed(this.options.mayStep, signal);
     for (let step = 0; step < steps; step++) {
       await sleep(stepDelay, signal);
       if (stepError?.step === step) throw stepError.error;
@@ -243,4 +249,17 @@ function sleep(ms: number, signal?: AbortSignal): Promise<void> {
     }, ms);
     signal?.addEventListener("abort", abort, { once: true });
   });
+}
+
+async function allowed(permission?: Promise<unknown>, signal?: AbortSignal): Promise<void> {
+  if (!permission) return;
+  const left = Promise.withResolvers<never>();
+  const leave = () => left.reject(signal!.reason);
+  if (signal?.aborted) leave();
+  signal?.addEventListener("abort", leave, { once: true });
+  try {
+    await Promise.race([permission, left.promise]);
+  } finally {
+    signal?.removeEventListener("abort", leave);
+  }
 }

@@ -131,12 +131,15 @@ Deno.test({
       using connection = await RawSocket.connect(port, 65_536);
       await connection.sendAll(requestOf(CHAT, body, KEY));
       await until(() => engine.requests.length === 1 && engine.running === 0);
-      // It is being handed to the system for some seconds more; then nothing goes for too long.
-      await new Promise((resolve) => setTimeout(resolve, 12_000));
+      // It is being handed to the system for some seconds more; then nothing goes for too long, and
+      // there is room for another.
+      while (!await isHealthy(port).catch(() => false)) {
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
       // What the system had taken comes; then the end, long before the answer's.
       assert(await connection.readToEnd(60_000), "it is still open");
       assert(!connection.text.includes("[DONE]"));
-    }, LIMITS);
+    }, { ...LIMITS, connections: 1 });
   },
 });
 
@@ -158,7 +161,7 @@ Deno.test({
         using connection = await RawSocket.connect(port);
         await connection.sendAll(headOf(CHAT, { ...KEY, "Transfer-Encoding": "chunked" }) + start);
         const endless = start.endsWith(";") ? "x".repeat(65_536) : "X-Many: 1\r\n".repeat(5000);
-        const end = performance.now() + 10_000;
+        const end = performance.now() + 60_000;
         while (!connection.ended && performance.now() < end) {
           connection.send(endless);
           connection.read(4096);

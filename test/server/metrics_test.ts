@@ -4,6 +4,7 @@ import { type LoadFigures, NO_LOAD } from "../../src/engine/load_figures.ts";
 import { BusyError } from "../../src/engine/request.ts";
 import { createApp } from "../../src/server/app.ts";
 import { FakeEngine, type FakeOptions } from "./fake_engine.ts";
+import { until } from "./fake_server.ts";
 import { chatInit } from "./malformed.ts";
 
 const PATH = "/v1/chat/completions";
@@ -66,13 +67,15 @@ Deno.test("figures of shared passes are the engine's, and their rates give the m
 });
 
 Deno.test("answers that run at once are each counted, timed, and waited for", async () => {
-  const { app, engine, figures } = measured({ startDelay: 30, stepDelay: 1 });
+  const all = Promise.withResolvers<void>();
+  const { app, engine, figures } = measured({ mayStart: all.promise, startDelay: 30 });
   const streams = Array.from(
     { length: 20 },
     (_, i) => app.request(PATH, chatInit({ max_tokens: 8, stream: i % 2 === 0 })),
   );
-  while (engine.running < 20) await new Promise((resolve) => setTimeout(resolve, 1));
+  await until(() => engine.running === 20);
   assertEquals((await figures()).get("unmask_requests_running"), 20);
+  all.resolve();
   const texts = await Promise.all(streams.map(async (stream) => await (await stream).text()));
   const content = (text: string) =>
     [...text.matchAll(/"content":"([^"]*)"/g)].map(([, part]) => part).join("");

@@ -3,6 +3,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { NO_LOAD } from "../../src/engine/load_figures.ts";
 import { createApp } from "../../src/server/app.ts";
 import { FakeEngine } from "./fake_engine.ts";
+import { until } from "./fake_server.ts";
 import { chatInit } from "./malformed.ts";
 
 const HTML = { headers: { accept: "text/html,application/xhtml+xml,*/*;q=0.8" } };
@@ -80,7 +81,8 @@ Deno.test("what a page asks for by itself is not logged, unless it fails", async
 });
 
 Deno.test("the status tells of model, device, memory and queue, and of no text", async () => {
-  const engine = Object.assign(new FakeEngine({ stepDelay: 20 }), {
+  const answer = Promise.withResolvers<void>();
+  const engine = Object.assign(new FakeEngine({ mayStep: answer.promise }), {
     load: { ...NO_LOAD, running: 1, passes: 2, passRequests: 5, mostRequests: 4 },
     device: { adapter: "a GPU", plannedBytes: 3, memoryBytes: 8 },
   });
@@ -97,9 +99,10 @@ Deno.test("the status tells of model, device, memory and queue, and of no text",
       chatInit({ max_tokens: 8, messages: [{ role: "user", content: "my secret" }] }),
     )
   );
-  await new Promise((resolve) => setTimeout(resolve, 30));
+  await until(() => engine.running === 2);
   const busy = await status();
   assertEquals([busy.load.running, busy.load.waiting, busy.load.requests_per_pass], [1, 1, 2.5]);
+  answer.resolve();
   for (const response of await Promise.all(asked)) await response.text();
   const after = await status();
   assertEquals([after.answers, after.load.running], [2, 0]);

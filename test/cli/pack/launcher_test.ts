@@ -83,7 +83,7 @@ class Packed implements AsyncDisposable {
   /** Waits for the temporary folder to be empty, which it is a moment after the program's end. */
   async emptied(): Promise<void> {
     for (let tries = 0; [...Deno.readDirSync(this.temporary)].length > 0; tries++) {
-      assert(tries < 100, "the temporary folder was not removed");
+      assert(tries < 1200, "the temporary folder was not removed");
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
