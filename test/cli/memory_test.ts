@@ -16,16 +16,16 @@ Deno.test("a small --gpu-memory: what is chosen is said, and the answer comes", 
 });
 
 Deno.test("too small a --gpu-memory: by how much, what would fit, and exit code 1", async () => {
-  const args = ["generate", prompt, "--gpu-memory", "9MB"];
+  const args = ["generate", prompt, "--gpu-memory", "12MB"];
   const { code, stdout, stderr } = await unmask([...args, "--context", "512"]);
   assertEquals([code, stdout], [1, ""]);
-  const [, tokens] = /more than --gpu-memory of 8\.6 MiB.* --context (\d+)\.$/m.exec(stderr)!;
+  const [, tokens] = /more than --gpu-memory of 11\.4 MiB.* --context (\d+)\.$/m.exec(stderr)!;
   const shorter = await unmask([...args, "--context", tokens, "--max-tokens", "32"]);
   assertEquals(shorter.code, 0, shorter.stderr);
 });
 
 Deno.test("where no context is named, the longest that fits is taken, and said", async () => {
-  const { code, stderr } = await unmask(["generate", prompt, "--gpu-memory", "10MB"]);
+  const { code, stderr } = await unmask(["generate", prompt, "--gpu-memory", "14MB"]);
   assertEquals(code, 0, stderr);
   assertMatch(stderr, /^GPU memory: .* at \d+ tokens of context \(512 do not fit\) take at most /m);
 });
@@ -53,7 +53,7 @@ Deno.test("info shows the plan, or why there is none", async () => {
       plan.draft.activation_bytes + plan.draft.cache_bytes,
   );
   const table = await unmask(asked);
-  assertMatch(table.stdout, /most at any time .* 26\.8 MiB/);
+  assertMatch(table.stdout, /most at any time .* 26\.6 MiB/);
   assertMatch(table.stdout, /kept keys and values, f32 .* 4\.3 MiB/);
   const small = await unmask(["info", "--gpu-memory", "1MB"]);
   assertMatch(small.stdout, /memory plan .* more than --gpu-memory of 976\.6 KiB/);

@@ -261,16 +261,16 @@ for (const [weights, draftWeights] of [["stored", "stored"], ["q8", "q4"]] as co
     using watch = new DeviceWatch(anyGpu);
     let most = 0;
     const sample = () => most = Math.max(most, alive(watch));
-    const load = (dir: string, choice: "stored" | "q8" | "q4") =>
+    const load = (dir: string, choice: "stored" | "q8" | "q4", rows: number) =>
       loadModel(anyGpu, dir, {
         context,
         precision: precisionOf(choice, {}, config),
         // The least: of a round, one state of a block at a time has keys of its own.
-        shared: { pages: pagesFor(context), statePages: 1 },
+        shared: { pages: pagesFor(context), statePages: 1, rows },
         onProgress: sample,
       });
-    using target = await load(EMBEDDED_TARGET, weights);
-    using draft = await load(EMBEDDED_DRAFT, draftWeights);
+    using target = await load(EMBEDDED_TARGET, weights, planned.target.rows);
+    using draft = await load(EMBEDDED_DRAFT, draftWeights, planned.draft!.rows);
     assertEquals(
       Math.abs(alive(watch) - planned.target.weights - planned.draft!.weights),
       2 * 256 * 1024,
@@ -287,16 +287,25 @@ for (const [weights, draftWeights] of [["stored", "stored"], ["q8", "q4"]] as co
       stopAtEnd: false,
       depth: 4,
     };
-    // First what has its logits stored, whose scratch memory stays: all sampling fields, constraints.
-    const input = {
-      ids: sequence.ids,
-      positions: Uint32Array.from({ length: 32 }, (_, i) => sequence.promptLength + i),
-    };
+    // First what has its logits stored, whose scratch memory stays: all sampling fields, constraints; all
+    // positions, with guidance; and the lists of as many requests as there can be.
+    const { ids } = sequence;
+    const input = { ids, positions: Uint32Array.from(ids.keys()) };
+    const guidance = { scale: 1, unconditionalIds: ids };
+    const shadows = input.positions.subarray(0, context / 8);
     const changes = Array.from({ length: 556 }, (_, i) => ({ token: i, repetition: 1, offset: 1 }));
     const sampling = { topK: 9, topP: 0.9, minP: 0.1, changes, likeliest: 20 };
     const choice = { ...GREEDY, temperature: 1, sampling };
-    await target.predict([{ ...input, choice }]);
-    sample();
+    for (const model of [target, draft]) {
+      // A draft's scores nobody sees.
+      const { likeliest: _, ...unscored } = sampling;
+      const own = model === target ? choice : { ...choice, sampling: unscored };
+      await model.predict([{ ...input, choice: own }]);
+      await model.predict([{ ...input, guidance, shadows, choice: own }]);
+      await model.predict([{ ...input, guidance, choice: GREEDY }]);
+      sample();
+      await model.takeRunMemory(model === draft);
+    }
     const constrained = Array.from({ length: 5 }, () => target.rankJob(input, choice, TRIES));
     await target.runTogether(constrained, 1);
     sample();
