@@ -22,7 +22,7 @@ import { checkToken } from "./input.ts";
 import { rowsFor } from "./linear.ts";
 import type { StepPace } from "./step_pace.ts";
 
-/** Asked rows of one pass of the head: from there on, more take as long apart. */
+/** Asked rows of one pass of the head: 256 operations for each byte of weights that is read in bf16. */
 const MOST_ENTRIES = 256;
 
 /** Inputs of a prediction pass. */

@@ -21,8 +21,8 @@ import {
 import { PAGE_POSITIONS, pagesFor, type Reservation } from "./page_book.ts";
 import type { JobResults, PageReservation, PassJob, TogetherOptions } from "./pass_job.ts";
 import { groupUnits, MOST_PASSES, type RunLimits } from "./run_limits.ts";
-import { takeRunMemory } from "./run_memory.ts";
-import { type RunSpace, sharedRun } from "./shared_run.ts";
+import { type RunSpace, takeRunMemory } from "./run_memory.ts";
+import { sharedRun } from "./shared_run.ts";
 
 /** A part of a job, and its place among the job's parts. */
 interface Place {

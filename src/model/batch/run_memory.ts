@@ -1,5 +1,6 @@
 /** Scratch memory of a run, and the most that the runs of any requests take of it. */
 
+import type { Readback } from "../../gpu/readback.ts";
 import type { Scratch } from "../../gpu/scratch.ts";
 import { mostWords, type Tensor } from "../../gpu/tensor.ts";
 import { mostChunkWords, takeChunks } from "../../kernels/attention.ts";
@@ -13,9 +14,17 @@ import { headShape } from "../forward_pass.ts";
 import { mostLinearSums } from "../linear.ts";
 import type { PredictionContext } from "../prediction_pass.ts";
 import { resultWords } from "../results.ts";
-import { inParts, roomFor } from "./regions.ts";
+import type { KeyValuePool } from "./key_value_pool.ts";
+import { inParts, type Regions, roomFor } from "./regions.ts";
 import { MOST_PASSES, MOST_SCALES, MOST_SEQUENCES, type RunLimits } from "./run_limits.ts";
-import type { RunSpace } from "./shared_run.ts";
+
+/** What a run uses. */
+export interface RunSpace {
+  readonly context: PredictionContext;
+  readonly readback: Readback;
+  readonly pool: KeyValuePool;
+  readonly regions: Regions;
+}
 
 /** Elements that a tensor of a run has at least, so that it seldom grows. */
 const LEAST_ROOM = 64;

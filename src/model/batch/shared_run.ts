@@ -1,6 +1,5 @@
 /** One run on the GPU: passes in a row over the rows of several jobs, read back once. */
 
-import type { Readback } from "../../gpu/readback.ts";
 import { waiting } from "../../gpu/mapping.ts";
 import { type Tensor, upload } from "../../gpu/tensor.ts";
 import { commit, LOG_ENTRY_WORDS } from "../../kernels/commit.ts";
@@ -8,26 +7,17 @@ import { listMasked } from "../../kernels/list_masked.ts";
 import { PREDICTION_WORDS } from "../../kernels/predict.ts";
 import type { RowBatch, RowGroup } from "../forward_pass.ts";
 import { addLogits } from "../logits.ts";
-import { type PredictionContext, predictionsOf, recordPredictions } from "../prediction_pass.ts";
+import { predictionsOf, recordPredictions } from "../prediction_pass.ts";
 import { type RankedPlaces, rankedWords, rankingOf, recordRanking } from "../ranked_pass.ts";
 import { Results } from "../results.ts";
 import { answerSampled } from "../sampled_pass.ts";
 import { CanvasKeys } from "./canvas_keys.ts";
 import { commitsOf, type HeadCall, type RunCalls, runCalls } from "./commit_calls.ts";
 import type { Unit, UnitResult } from "./jobs.ts";
-import type { KeyValuePool } from "./key_value_pool.ts";
-import { inParts, type Regions } from "./regions.ts";
-import { askedOf, commitLog, countsOf, finishedOf, runIds } from "./run_memory.ts";
+import { inParts } from "./regions.ts";
+import { askedOf, commitLog, countsOf, finishedOf, runIds, type RunSpace } from "./run_memory.ts";
 import { applyRun } from "./run_effects.ts";
 import { type LayoutLists, layRun, type RunLayout } from "./run_layout.ts";
-
-/** What a run uses. */
-export interface RunSpace {
-  readonly context: PredictionContext;
-  readonly readback: Readback;
-  readonly pool: KeyValuePool;
-  readonly regions: Regions;
-}
 
 /** What a run gave. */
 export interface RunResult {

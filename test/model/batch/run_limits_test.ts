@@ -123,6 +123,24 @@ Deno.test("results that are not in memory together are read in parts, with the s
   assert(model.readback.count - before > 3, `${model.readback.count - before} readbacks`);
 });
 
+Deno.test("guided rows beyond a piece are sampled as if they were asked apart", async () => {
+  const model = await goldenModel(anyGpu, "mha-f32");
+  const random = new Random(22);
+  const ids = random.integers(90, model.config.embeddingSize);
+  const all = Uint32Array.from(ids.keys());
+  const guidance = { scale: 1.5, unconditionalIds: random.integers(90, 200) };
+  const changes = [{ token: 7, repetition: 1.5, offset: -1 }];
+  const sampling = { topK: 9, topP: 0.9, changes, likeliest: 3 };
+  const choice = { ...GREEDY, temperature: 0.7, sampling };
+  const ask = async (positions: Uint32Array) =>
+    (await model.predict([{ ids, positions, guidance, choice }]))[0];
+  const parts: unknown[] = [];
+  for (let first = 0; first < 90; first += 18) {
+    parts.push(...await ask(all.slice(first, first + 18)));
+  }
+  assertEquals(await ask(all), parts);
+});
+
 Deno.test("more passes than a run has are several runs, with the same commits", async () => {
   const model = await goldenModel(anyGpu, "mha-f32");
   const { maskTokenId: mask, embeddingSize } = model.config;
