@@ -6,6 +6,12 @@ import { Turns, type Work } from "./work.ts";
 /** Milliseconds; what serves takes some tens, a loop over thousands of characters 1500. */
 const MILLISECONDS = 2000;
 
+/**
+ * By the clock it may take so many times as long: where the system does not tell what a thread has
+ * computed (it reads /proc), that stands still, and a language would never take too long.
+ */
+const MOST_TIMES = 16;
+
 /** The error of a language that takes too many states, or too long. */
 export class SizeError extends Error {
   override readonly name = "SizeError";
@@ -25,6 +31,8 @@ export class Allowance {
   readonly #milliseconds: number;
   /** Before it by the clock, it cannot have computed for so long. */
   #end: number;
+  /** By the clock, when it is over whatever was computed. */
+  #last: number;
   /** What the thread had computed when it began, and for others since. */
   #before = computed();
 
@@ -32,14 +40,16 @@ export class Allowance {
   constructor(milliseconds = MILLISECONDS) {
     this.#milliseconds = milliseconds;
     this.#end = performance.now() + milliseconds;
+    this.#last = performance.now() + MOST_TIMES * milliseconds;
   }
 
   /** @throws {SizeError} when the time is over */
   check(): void {
-    if (performance.now() <= this.#end) return;
+    const now = performance.now();
+    if (now <= this.#end) return;
     const left = this.#milliseconds - (computed() - this.#before);
-    if (left > 0) {
-      this.#end = performance.now() + left;
+    if (left > 0 && now < this.#last) {
+      this.#end = now + left;
       return;
     }
     const seconds = this.#milliseconds / 1000;
@@ -56,7 +66,9 @@ export class Allowance {
       if (next.done) return next.value;
       if (!turns.isOver) continue;
       const given = computed();
-      this.#end += await turns.give(signal);
+      const taken = await turns.give(signal);
+      this.#end += taken;
+      this.#last += taken;
       this.#before += computed() - given;
     }
   }

@@ -43,8 +43,9 @@ const ARENA_BYTES = 256 * 1024;
 const FIRST_SUBMIT = 32;
 
 /**
- * Encodes dispatches into compute passes, and submits them in growing parts. The parameters of all dispatches are sent to the GPU in
- * one write at each submit. Bind groups are cached by the buffers that they bind.
+ * Encodes dispatches into compute passes, and submits them in growing parts. The parameters of a
+ * part's dispatches are sent to the GPU in one write. Bind groups are cached by the buffers that they
+ * bind.
  */
 export class Recorder implements Disposable {
   /** Running totals, for statistics. */
@@ -64,9 +65,10 @@ export class Recorder implements Disposable {
   readonly #staging = new ArrayBuffer(ARENA_BYTES);
   readonly #arena: GPUBuffer;
   #used = 0;
-  /** Dispatches since the last submit, and how many are submitted together. */
+  /** Dispatches since the last submit. */
   #recorded = 0;
-  #most: number;
+  /** Of a part, in those of the first. */
+  #times = 1;
   #retired: Memory[] = [];
   readonly #bindGroups = new Map<string, { readonly group: GPUBindGroup; bound: Memory[] }>();
   /** Keys of the bind groups of each buffer or texture. */
@@ -74,7 +76,7 @@ export class Recorder implements Disposable {
 
   constructor(gpu: Gpu) {
     this.gpu = gpu;
-    this.#most = this.firstSubmit = gpu.software ? Infinity : FIRST_SUBMIT;
+    this.firstSubmit = gpu.software ? Infinity : FIRST_SUBMIT;
     this.#arena = gpu.device.createBuffer({
       label: "params",
       size: ARENA_BYTES,
@@ -91,8 +93,8 @@ export class Recorder implements Disposable {
     const alignment = this.gpu.limits.minUniformBufferOffsetAlignment;
     const size = Math.ceil(Math.max(bytes, 16) / alignment) * alignment;
     // An extra submit is harmless: it only adds to the number of submits.
-    if (this.#recorded >= this.#most) this.#submitPart(2 * this.#most);
-    else if (this.#used + size > ARENA_BYTES) this.#submitPart(this.#most);
+    if (this.#recorded >= this.#times * this.firstSubmit) this.#submitPart(2 * this.#times);
+    else if (this.#used + size > ARENA_BYTES) this.#submitPart(this.#times);
     const offset = this.#used;
     this.#used += size;
     return offset;
@@ -216,12 +218,12 @@ export class Recorder implements Disposable {
 
   /** Submits everything recorded to the GPU's queue; what is recorded next begins with a small part. */
   submit(): void {
-    this.#submitPart(this.firstSubmit);
+    this.#submitPart(1);
   }
 
-  /** @param next dispatches of the next part */
+  /** @param next dispatches of the next part, in those of the first */
   #submitPart(next: number): void {
-    this.#most = next;
+    this.#times = next;
     this.#recorded = 0;
     this.#pass?.end();
     this.#pass = undefined;
@@ -247,7 +249,7 @@ export class Recorder implements Disposable {
     this.#encoder = undefined;
     this.#used = 0;
     this.#recorded = 0;
-    this.#most = this.firstSubmit;
+    this.#times = 1;
     for (const memory of this.#retired.splice(0)) memory.destroy();
   }
 

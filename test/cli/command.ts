@@ -115,9 +115,12 @@ export class Running implements AsyncDisposable {
   readonly stderr: Incoming;
   readonly #child: Deno.ChildProcess;
   readonly #input: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
+  /** Whether it has ended. */
+  isOver = false;
 
   constructor(command: Deno.Command) {
     this.#child = command.spawn();
+    this.#child.status.then(() => this.isOver = true);
     this.#input = this.#child.stdin.getWriter();
     this.stdout = new Incoming(this.#child.stdout);
     this.stderr = new Incoming(this.#child.stderr);
@@ -303,7 +306,7 @@ export async function stoppedMidway(
       await using _ = running;
       await until(running);
       if (signal !== "SIGKILL") {
-        running.kill(signal);
+        if (!running.isOver) running.kill(signal);
         code = await running.end();
       }
     }
@@ -313,7 +316,11 @@ export async function stoppedMidway(
   throw new Error(`${args.join(" ")} was over each time`);
 }
 
-/** Waits until a file has so many finished lines. */
-export async function comesToLines(file: string, lines: number): Promise<void> {
-  while (linesOf(file) < lines) await new Promise((resolve) => setTimeout(resolve, 5));
+/** Waits until a command has written so many finished lines of a file, or more. */
+export async function comesToLines(file: string, lines: number, running: Running): Promise<void> {
+  for (let isOver = false; linesOf(file) < lines; isOver = running.isOver) {
+    // What it wrote last was there when it ended.
+    if (isOver) throw new Error(`${linesOf(file)} of ${lines} lines: ${running.stderr.text}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
 }

@@ -58,7 +58,7 @@ Deno.test("a run that was killed goes on, and ends with the same counts; another
     const args = [...DRAFT, "--limit", "24", "--answers", "0", "--json", "--seed", "5"];
     const kept = join(killed, "agreement.jsonl");
     await stoppedMidway([...args, "--out", killed], {
-      until: () => comesToLines(kept, 4),
+      until: (running) => comesToLines(kept, 4, running),
       isOver: ({ stdout }) => linesOf(kept) === 25 || stdout.text !== "",
       undo: () => Deno.removeSync(killed, { recursive: true }),
     });

@@ -13,7 +13,7 @@ Deno.test("a killed run goes on to the same report; another setting is refused b
     const args = [...COMMAND, "--limit", "6", "--samples", "32", "--seed", "7"];
     const kept = join(killed, "likelihood.jsonl");
     await stoppedMidway([...args, "--out", killed], {
-      until: () => comesToLines(kept, 3),
+      until: (running) => comesToLines(kept, 3, running),
       isOver: ({ stdout }) => linesOf(kept) === 7 || stdout.text !== "",
       undo: () => Deno.removeSync(killed, { recursive: true }),
     });

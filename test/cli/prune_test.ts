@@ -118,7 +118,7 @@ Deno.test("killed while it measures it goes on; the report is that of a run in o
     assertEquals(whole.code, 0, whole.stderr);
     const record = join(dir, "killed", "analysis.jsonl");
     await stoppedMidway(args("killed"), {
-      until: () => comesToLines(record, 2),
+      until: (running) => comesToLines(record, 2, running),
       isOver: () => linesOf(record) === 17,
       undo: () => Deno.removeSync(join(dir, "killed"), { recursive: true }),
     });

@@ -6,6 +6,7 @@ import { Automaton } from "../../src/constraint/automaton.ts";
 import { type Constraint, constraintLanguage } from "../../src/constraint/constraint.ts";
 import { TokenAutomaton } from "../../src/constraint/token_automaton.ts";
 import { SchemaError } from "../../src/constraint/schema_error.ts";
+import { StoppedClock } from "../stopped_clock.ts";
 import { END, syntheticVocabulary } from "./random_text.ts";
 
 /** Milliseconds that this thread has computed, wherever else the machine is busy. */
@@ -68,6 +69,18 @@ Deno.test("what takes too long is refused", () => {
     SizeError,
     "seconds",
   );
+});
+
+Deno.test("what takes too long is refused where the system does not tell what a thread computes", () => {
+  const usage = process.threadCpuUsage;
+  using clock = new StoppedClock();
+  using _ = { [Symbol.dispose]: () => void (process.threadCpuUsage = usage) };
+  process.threadCpuUsage = () => ({ user: 0, system: 0 });
+  const allowance = new Allowance(100);
+  clock.pass(1000);
+  allowance.check();
+  clock.pass(1000);
+  assertThrows(() => allowance.check(), SizeError, "0.1 seconds");
 });
 
 Deno.test("lists too long to be read, and broken references, are the schema's fault", () => {

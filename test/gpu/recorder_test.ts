@@ -70,6 +70,10 @@ Deno.test("a GPU begins while the rest is recorded, in parts that grow; a softwa
   recorder.abandon();
   for (let i = 0; i < first; i++) add(recorder, places, 1, 0, 1);
   assertEquals(recorder.counts.submits, 5);
+  // Asked to, a GPU waits for all of it as well, from now on.
+  recorder.firstSubmit = Infinity;
+  for (let i = 0; i < 2 * first; i++) add(recorder, places, 1, 0, 1);
+  assertEquals(recorder.counts.submits, 5);
   recorder.abandon();
   places.destroy();
 });

@@ -42,6 +42,20 @@ Deno.test("seeds go on behind the largest, and are drawn where none is sent", as
   assertEquals(seedsOf(one.engine), [undefined]);
 });
 
+Deno.test("the engine is told of the first answer that others come, so that they join its passes", async () => {
+  for (const [path, body] of SEVERAL) {
+    const engine = new FakeEngine();
+    const app = createApp(engine);
+    const told = async (fields: Record<string, unknown>) => {
+      engine.requests.length = 0;
+      await (await app.request(path, chatInit({ max_tokens: 4, ...fields }))).text();
+      return engine.requests.map(({ answerOf }) => answerOf?.hasOthers ?? false);
+    };
+    assertEquals(await told(body), [true, false, false], path);
+    assertEquals(await told("prompt" in body ? { prompt: "a" } : { ...body, n: 1 }), [false], path);
+  }
+});
+
 Deno.test("a stream of n answers has the index of each, whole, in every chunk", async () => {
   const { response } = await ask({
     n: 2,

@@ -123,7 +123,8 @@ export function simulateLoad(
   const stateOf = (): PolicyState => ({
     curves,
     mostRows,
-    newcomers: waiting.length > 0,
+    // Who waits for a place is none; who is back from the host before the next pass is one.
+    newcomers: waitingJobs().length < running.length,
   });
   const waitingJobs = () => running.filter(({ since }) => since <= now);
   /** Requests of the last pass. */

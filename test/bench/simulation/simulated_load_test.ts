@@ -8,6 +8,7 @@ import {
   SHARED_PASSES,
   STATIC_BATCHES,
   type WaitingJob,
+  type Way,
   WAYS,
 } from "../../../src/bench/simulation/ways.ts";
 import { CostCurve } from "../../../src/engine/batching/cost_curve.ts";
@@ -92,6 +93,25 @@ Deno.test("requests that came apart are brought together, and share passes from 
   const times = Array.from({ length: 8 }, (_, i) => 7 * i);
   const outcome = simulateLoad(SHARED_PASSES, [LONG], { times }, SERVER);
   assert(outcome.requestsPerPass > 3, `${outcome.requestsPerPass} requests a pass`);
+});
+
+Deno.test("as in the server, who is at the host is about to join, and who waits for a place is not", () => {
+  const expects = (times: readonly number[]) => {
+    const told = new Set<string>();
+    const way: Way = {
+      ...SHARED_PASSES,
+      running: 2,
+      grace: undefined,
+      choose(pending, state) {
+        told.add(`${pending.length} ready: ${state.newcomers}`);
+        return SHARED_PASSES.choose(pending, state, 0);
+      },
+    };
+    simulateLoad(way, [SHORT], { times }, SERVER);
+    return told;
+  };
+  assert(expects([0, 0]).has("1 ready: true"));
+  assert(!expects([0, 0, 0, 0]).has("2 ready: true"));
 });
 
 Deno.test("who finds too many waiting is refused; everyone else is answered", () => {

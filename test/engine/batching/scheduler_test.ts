@@ -101,6 +101,20 @@ Deno.test("while a request's other answers are to come, they may join before the
   assertEquals(expects, [true, false, true, false]);
 });
 
+Deno.test("passes of a lone request follow each other for a second, of others for less: who comes waits so long", async () => {
+  const longest: (number | undefined)[] = [];
+  const { enter } = schedule({}, {
+    choose: (pending, state) => (longest.push(state.settings?.longestChain), all(pending, state)),
+  });
+  const first = await enter();
+  await first.target.predict([input(3)]);
+  const second = await enter();
+  await Promise.all([first, second].map((lane) => lane.target.predict([input(3)])));
+  second.close();
+  await first.target.predict([input(3)]);
+  assertEquals(longest, [1000, 200, 1000]);
+});
+
 Deno.test("what a request is charged is its part of a shared pass", async () => {
   const clock = { now: 0 };
   const { enter } = schedule({ turns: () => (clock.now += 12, 1) }, {
