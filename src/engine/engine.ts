@@ -28,6 +28,7 @@ import { Constraints } from "./constraints.ts";
 import { Deadline, likeliest, tokensAtDeadline } from "./deadline.ts";
 import { fillingOf, searchLayout, templateRequest } from "./fill_template.ts";
 import { defaultLengths, type GenerationPlan, planGeneration } from "./generation_plan.ts";
+import { checkPassRows } from "./pass_rows.ts";
 import { continued } from "./prefill.ts";
 import type { EngineFolder, NamedDraft } from "./engine_folder.ts";
 import { EventBuffer } from "./event_buffer.ts";
@@ -152,6 +153,7 @@ export class Engine implements LoadedModel {
       (asked) => encode(this.#constraints.told(asked)),
       this.draft !== undefined,
     );
+    checkPassRows(planned, this.model.widestPass);
     const own = planAnswer(request, planned.promptIds.length, this.facts);
     const plan = { ...planned, text, ...own };
     const constrained = await this.#constraints.checked(request, plan, encode, signal);

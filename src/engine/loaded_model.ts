@@ -127,7 +127,8 @@ export interface LoadedModel extends Disposable {
    *
    * @returns for each input, its predictions in the order of `positions`
    * @throws {RangeError} naming what is wrong with an input
-   * @throws {GpuError} when a sequence is too long for the device, or the device was lost
+   * @throws {GpuError} when a sequence is too long for the device or, with its shadows and guidance, has
+   * more rows than the model is loaded for (`batchRows`), or the device was lost
    */
   predict(inputs: readonly ForwardInput[]): Promise<Prediction[][]>;
   /**

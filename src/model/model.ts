@@ -158,6 +158,11 @@ export class Model implements Predictor, BatchModel, Disposable {
     return Math.min(this.#batching.most, this.#mostRows);
   }
 
+  /** Rows that a pass of one sequence may have at most, its twin and its shadows included. */
+  get widestPass(): number {
+    return this.#batching.widest;
+  }
+
   /** Pages of keys and values of all canvases. */
   get pages(): PagePool {
     return this.#pool.book;

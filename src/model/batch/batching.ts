@@ -75,6 +75,11 @@ export class Batching {
     return mostRows(gpu, config);
   }
 
+  /** Rows that one sequence may have, its twin and its shadows included. */
+  get widest(): number {
+    return this.#limits.rows;
+  }
+
   /** @throws {GpuError} when so many rows do not fit the device in one pass */
   checkRows(rows: number): void {
     if (rows <= this.most) return;
