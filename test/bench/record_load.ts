@@ -194,8 +194,7 @@ async function recordCurves(): Promise<void> {
   );
   const file = `${FOLDER}/cost_curves.json`;
   const curves = JSON.parse(await Deno.readTextFile(file));
-  const source =
-    `measured: the lower quartile of ${TURNS} passes, two cores, both models in turn`;
+  const source = `measured: the lower quartile of ${TURNS} passes, two cores, both models in turn`;
   curves["tiny-software"] = {
     model: "the embedded target, bf16",
     device: engine.model.gpu.name,
