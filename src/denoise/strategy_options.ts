@@ -75,6 +75,8 @@ export interface Strategy {
    */
   readonly lossless: boolean;
   readonly needsDraft: boolean;
+  /** Whether a pass runs what a draft has written in a block a second time, as shadows. */
+  readonly judgesShadows?: boolean;
   /** Options of {@linkcode StrategyOptions} that it uses, besides those of `denoise`. */
   readonly uses: readonly (keyof StrategyOptions)[];
   run(

@@ -28,7 +28,7 @@ import { Constraints } from "./constraints.ts";
 import { Deadline, likeliest, tokensAtDeadline } from "./deadline.ts";
 import { fillingOf, searchLayout, templateRequest } from "./fill_template.ts";
 import { defaultLengths, type GenerationPlan, planGeneration } from "./generation_plan.ts";
-import { checkPassRows } from "./pass_rows.ts";
+import { checkPassRows, draftFits } from "./pass_rows.ts";
 import { continued } from "./prefill.ts";
 import type { EngineFolder, NamedDraft } from "./engine_folder.ts";
 import { EventBuffer } from "./event_buffer.ts";
@@ -311,7 +311,8 @@ export class Engine implements LoadedModel {
     const sampled = samplingOptions(plan, this.facts.endTokenIds);
     const controller = sampled.sampling ? this.#samplingController : this.#controller;
     const strategy = strategyOf(plan.strategy);
-    const models = { target: meter.target, draft: meter.draft };
+    const draft = draftFits(plan, this.model.widestPass) ? meter.draft : undefined;
+    const models = { target: meter.target, draft };
     const step = this.model.pace.millisecondsPerRow * (promptLength + genLength);
     deadline.start(Math.max(step, lane.turnaround));
     const options = {

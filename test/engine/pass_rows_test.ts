@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { EMBEDDED_TARGET } from "../../src/engine/embedded_models.ts";
 import { loadEngine } from "../../src/engine/load.ts";
-import { checkPassRows } from "../../src/engine/pass_rows.ts";
+import { checkPassRows, draftFits } from "../../src/engine/pass_rows.ts";
 import { type GenerateRequest, RequestError } from "../../src/engine/request.ts";
 import { toApiError } from "../../src/server/errors.ts";
 
@@ -31,6 +31,14 @@ Deno.test("rows of an answer: its tokens and a block of shadows, twice with guid
     "another strategy",
   );
   checkPassRows({ ...answer, strategy: "lossless" }, 80);
+});
+
+Deno.test("auto has the draft where it may judge shadows, others as they need it", () => {
+  const auto = { ...answer, strategy: "auto" as const };
+  assert(draftFits(auto, 112));
+  assert(!draftFits(auto, 111));
+  assert(draftFits({ ...auto, cfgScale: 0 }, 56));
+  assert(draftFits({ ...answer, strategy: "gate" }, 80));
 });
 
 Deno.test("a client is told which field is wrong, not that the engine failed", async () => {

@@ -263,6 +263,7 @@ function checkOptions(options: CommitVerifyOptions): void {
 export const commitVerifyStrategy: Strategy = {
   lossless: false,
   needsDraft: true,
+  judgesShadows: true,
   uses: [
     "cache",
     "refreshInterval",
