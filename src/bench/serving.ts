@@ -8,6 +8,7 @@ import type { Engine } from "../engine/engine.ts";
 import { loadEngine } from "../engine/load.ts";
 import type { LoadFigures } from "../engine/load_figures.ts";
 import type { GenerateRequest } from "../engine/request.ts";
+import { sumsByName } from "../engine/stats.ts";
 import type { AccuracyItem } from "../evaluate/accuracy.ts";
 import type { DeviceChoice } from "../gpu/device_choice.ts";
 import type { TunedTiles } from "../model/tiles/tuned_tiles.ts";
@@ -242,20 +243,9 @@ async function serveAll(
       firstMillisecondsOf95: sumOf95(firsts),
       totalMilliseconds: spreadOf(answers.map(({ totalMilliseconds }) => totalMilliseconds)),
       ...perPass(before, engine.load),
-      choices: sumsOf(answers.map(({ choices }) => choices)),
+      choices: sumsByName(answers.map(({ choices }) => choices)),
     },
   };
-}
-
-/** Sums by name. */
-export function sumsOf(
-  all: readonly Readonly<Record<string, number>>[],
-): Readonly<Record<string, number>> {
-  const sums: Record<string, number> = {};
-  for (const [name, count] of all.flatMap((one) => Object.entries(one))) {
-    sums[name] = (sums[name] ?? 0) + count;
-  }
-  return sums;
 }
 
 function perPass(before: LoadFigures, after: LoadFigures) {

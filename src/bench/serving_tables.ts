@@ -2,16 +2,11 @@
 
 import { NO_CACHE } from "../denoise/cache_plan.ts";
 import { QUALITIES, strategyOf } from "../denoise/strategy.ts";
+import { sumsByName } from "../engine/stats.ts";
 import { FittedTable } from "./fitted_table.ts";
 import type { SharedStep, StepKind } from "./shared_pass.ts";
-import {
-  type ServedLevel,
-  type ServedSetting,
-  type ServingBench,
-  type Spread,
-  sumsOf,
-} from "./serving.ts";
-import { isAuto, mayChoose } from "./strategies.ts";
+import type { ServedLevel, ServedSetting, ServingBench, Spread } from "./serving.ts";
+import { autoAmong, fastest } from "./strategies.ts";
 
 const spread = ({ p50, p95 }: Spread) => `${p50.toFixed(0)}, ${p95.toFixed(0)}`;
 const clientsOf = (count: number) => count === 1 ? "1 client" : `${count} clients`;
@@ -143,7 +138,7 @@ function settingSentence(bench: ServingBench, setting: ServedSetting): string {
 /** What auto chose, all rounds together. */
 function choiceSentences({ name, levels }: ServedSetting): string[] {
   return levels.flatMap(({ concurrency, rounds }) => {
-    const choices = Object.entries(sumsOf(rounds.map(({ choices }) => choices)));
+    const choices = Object.entries(sumsByName(rounds.map(({ choices }) => choices)));
     if (choices.length === 0) return [];
     const told = choices.toSorted(([, a], [, b]) => b - a)
       .map(([choice, steps]) => `${choice} (${steps} steps)`);
@@ -163,12 +158,12 @@ export interface ServedComparison {
 /** Compares each quality of auto with the fixed strategies of the same run. */
 export function autoComparisons({ settings }: Pick<ServingBench, "settings">): ServedComparison[] {
   return QUALITIES.flatMap((quality) => {
-    const auto = settings.find((setting) => isAuto(setting, quality));
-    const fixed = settings.filter((setting) => mayChoose(quality, setting));
-    if (!auto || fixed.length === 0) return [];
+    const found = autoAmong(quality, settings);
+    if (!found) return [];
+    const { auto, fixed } = found;
     return auto.levels.map(({ concurrency, tokensPerSecond }, level) => {
       const speed = ({ levels }: ServedSetting) => levels[level].tokensPerSecond;
-      const best = fixed.reduce((a, b) => speed(b) > speed(a) ? b : a);
+      const best = fastest(fixed, speed);
       return {
         name: auto.name,
         concurrency,

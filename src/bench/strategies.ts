@@ -5,7 +5,7 @@ import { EXACT, PLAIN, QUALITIES, type Quality, strategyOf } from "../denoise/st
 import type { Engine } from "../engine/engine.ts";
 import { loadEngine } from "../engine/load.ts";
 import type { EngineTotals, GenerateRequest, GenerateStats, Usage } from "../engine/request.ts";
-import { addAnswer, NO_TOTALS } from "../engine/stats.ts";
+import { addAnswer, NO_TOTALS, sumsByName } from "../engine/stats.ts";
 import type { DeviceChoice } from "../gpu/device_choice.ts";
 import type { TunedTiles } from "../model/tiles/tuned_tiles.ts";
 import { type AccuracyItem, isCorrect } from "../evaluate/accuracy.ts";
@@ -50,14 +50,20 @@ const ALLOWED: Readonly<Record<Quality, (setting: Setting) => boolean>> = {
   fast: () => true,
 };
 
-/** Whether a setting is auto of a quality. */
-export function isAuto({ strategy, quality = EXACT, constraint }: Setting, of: Quality): boolean {
-  return strategy === "auto" && quality === of && !constraint;
+/** Auto of a quality, and the fixed strategies that it may choose; none unless a run has both. */
+export function autoAmong<T extends Setting>(
+  quality: Quality,
+  settings: readonly T[],
+): { readonly auto: T; readonly fixed: readonly T[] } | undefined {
+  const free = settings.filter(({ constraint }) => !constraint);
+  const auto = free.find((one) => one.strategy === "auto" && (one.quality ?? EXACT) === quality);
+  const fixed = free.filter((one) => one.strategy !== "auto" && ALLOWED[quality](one));
+  return auto && fixed.length > 0 ? { auto, fixed } : undefined;
 }
 
-/** Whether a setting is a fixed strategy that auto of a quality may choose. */
-export function mayChoose(quality: Quality, setting: Setting): boolean {
-  return setting.strategy !== "auto" && !setting.constraint && ALLOWED[quality](setting);
+/** The fastest of some. */
+export function fastest<T>(all: readonly T[], speed: (one: T) => number): T {
+  return all.reduce((a, b) => speed(b) > speed(a) ? b : a);
 }
 
 /** Figures of one setting over all prompts. */
@@ -218,16 +224,12 @@ function add(
   setting: Setting,
   answered: Answered,
 ): StrategyReport {
-  const choices = { ...before?.choices };
-  for (const [choice, steps] of Object.entries(answered.stats.choices ?? {})) {
-    choices[choice] = (choices[choice] ?? 0) + steps;
-  }
   return {
     ...setting,
     name: settingName(setting),
     correct: (before?.correct ?? 0) + (answered.correct ? 1 : 0),
     totals: addAnswer(before?.totals ?? NO_TOTALS, answered),
-    choices,
+    choices: sumsByName([before?.choices ?? {}, answered.stats.choices ?? {}]),
   };
 }
 
@@ -238,11 +240,10 @@ function speed({ totals }: StrategyReport): number {
 /** Compares every quality of auto that was measured with the best fixed strategy. */
 export function comparisons(reports: readonly StrategyReport[]): AutoComparison[] {
   return QUALITIES.flatMap((quality) => {
-    const auto = reports.find((one) => isAuto(one, quality));
-    const fixed = reports.filter((one) => mayChoose(quality, one));
-    if (!auto || fixed.length === 0) return [];
-    const best = fixed.reduce((a, b) => speed(b) > speed(a) ? b : a);
-    return [{ quality, best: best.name, ratio: speed(auto) / speed(best) }];
+    const found = autoAmong(quality, reports);
+    if (!found) return [];
+    const best = fastest(found.fixed, speed);
+    return [{ quality, best: best.name, ratio: speed(found.auto) / speed(best) }];
   });
 }
 

@@ -150,6 +150,17 @@ export function withPasses(result: StrategyResult, passes: number): StrategyResu
   };
 }
 
+/** Sums of counts by name, such as steps by each choice of `auto`. */
+export function sumsByName(
+  all: readonly Readonly<Record<string, number>>[],
+): Readonly<Record<string, number>> {
+  const sums: Record<string, number> = {};
+  for (const [name, count] of all.flatMap((one) => Object.entries(one))) {
+    sums[name] = (sums[name] ?? 0) + count;
+  }
+  return sums;
+}
+
 function addCounts(a: readonly number[], b: readonly number[]): number[] {
   return Array.from({ length: Math.max(a.length, b.length) }, (_, i) => (a[i] ?? 0) + (b[i] ?? 0));
 }

@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import type { FinishReason, GenerateEvent, ModelSummary, PassStats } from "../engine/request.ts";
-import { addAnswer, NO_TOTALS } from "../engine/stats.ts";
+import { addAnswer, NO_TOTALS, sumsByName } from "../engine/stats.ts";
 import type { AnswerReport, PromptMembers, Timings } from "./answer_report.ts";
 import { type AtDeadline, atDeadline } from "./deadline.ts";
 import type { DenoiseEvent } from "./denoise_events.ts";
@@ -232,12 +232,7 @@ export function completionUsage(
 
 /** Steps per choice of strategy auto, over all answers. */
 function addedChoices(ends: readonly EndEvent[]): DiffusionUsage["choices"] {
-  const added: Record<string, number> = {};
-  for (const { stats } of ends) {
-    for (const [choice, steps] of Object.entries(stats.choices ?? {})) {
-      added[choice] = (added[choice] ?? 0) + steps;
-    }
-  }
+  const added = sumsByName(ends.map(({ stats }) => stats.choices ?? {}));
   return Object.keys(added).length > 0 ? added : undefined;
 }
 
